@@ -1,0 +1,87 @@
+/* bytes.c - hashing of slices, growth of buffers (see bytes.h). */
+#include "bytes.h"
+
+#include "coding.h"
+
+/* Up to 8 bytes as a little-endian word, zero-padded. */
+static uint64_t partial_word(const uint8_t *p, size_t n) {
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < n; i++) v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+uint64_t nadb_slice_prefix8(nadb_slice s) {
+    uint64_t v = s.n >= 8 ? nadb_get_u64(s.p) : partial_word(s.p, s.n);
+
+    return __builtin_bswap64(v);
+}
+
+/* Odd constants: the fractions of the golden ratio and of the square roots of
+ * 2, 3 and 5, the last bit set. Stored filters depend on them. */
+#define HASH_K0 UINT64_C(0x9E3779B97F4A7C15)
+#define HASH_K1 UINT64_C(0x6A09E667F3BCC909)
+#define HASH_K2 UINT64_C(0xBB67AE8584CAA73B)
+#define HASH_K3 UINT64_C(0x3C6EF372FE94F82B)
+
+/* A word is mixed before it meets the state, so that keys which differ in a
+ * few bits of neighbouring words do not cancel out. Both steps are
+ * bijections. */
+static uint64_t hash_word(uint64_t h, uint64_t w) {
+    w *= HASH_K1;
+    w ^= w >> 32;
+    w *= HASH_K2;
+    h = (h ^ w) * HASH_K0;
+    return h << 27 | h >> 37;
+}
+
+uint64_t nadb_hash64(nadb_slice s) {
+    const uint8_t *p = s.p;
+    size_t n = s.n;
+    uint64_t h = (uint64_t)s.n * HASH_K3;
+
+    for (; n >= 8; p += 8, n -= 8) h = hash_word(h, nadb_get_u64(p));
+    if (n > 0) h = hash_word(h, partial_word(p, n));
+    h ^= h >> 32;
+    h *= HASH_K1;
+    h ^= h >> 29;
+    h *= HASH_K2;
+    h ^= h >> 32;
+    return h;
+}
+
+bool nadb_buf_reserve(nadb_buf *b, size_t more) {
+    size_t need, cap;
+    uint8_t *p;
+
+    if (b->cap - b->n >= more) return true;
+    if (more > SIZE_MAX / 2 - b->n) return false;
+    need = b->n + more;
+    cap = b->cap < 64 ? 64 : b->cap + b->cap / 2;
+    if (cap < need) cap = need;
+    p = nadb_realloc(b->p, cap);
+    if (p == NULL) return false;
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+bool nadb_buf_append(nadb_buf *b, const void *p, size_t n) {
+    if (!nadb_buf_reserve(b, n)) return false;
+    if (n > 0) memcpy(b->p + b->n, p, n);
+    b->n += n;
+    return true;
+}
+
+bool nadb_buf_byte(nadb_buf *b, uint8_t v) {
+    if (!nadb_buf_reserve(b, 1)) return false;
+    b->p[b->n++] = v;
+    return true;
+}
+
+void nadb_buf_clear(nadb_buf *b) {
+    nadb_free(b->p);
+    b->p = NULL;
+    b->n = 0;
+    b->cap = 0;
+}

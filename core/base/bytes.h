@@ -1,0 +1,90 @@
+/* bytes.h - slices that borrow, buffers that own, and the allocator.
+ *
+ * nadb_slice borrows: it never frees, and is valid as long as what it points
+ * into. nadb_buf owns, and is the only type that grows memory. All sizes are
+ * checked for overflow here, so that callers need not. */
+#ifndef NADB_BYTES_H
+#define NADB_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "status.h"
+
+/* --- memory: the C library's, or the failing one of the test library --- */
+
+void *nadb_malloc(size_t n);              /* NULL when out of memory */
+void *nadb_calloc(size_t n, size_t size); /* zeroed; overflow gives NULL */
+void *nadb_realloc(void *p, size_t n);    /* only bytes.c and arena.c call it */
+void nadb_free(void *p);                  /* NULL is fine */
+char *nadb_strdup(const char *s);         /* NULL when out of memory */
+
+/* --- slices --- */
+
+typedef struct nadb_slice {
+    const uint8_t *p;
+    size_t n;
+} nadb_slice;
+
+static inline nadb_slice nadb_slice_of(const void *p, size_t n) {
+    nadb_slice s = {(const uint8_t *)p, n};
+    return s;
+}
+
+static inline nadb_slice nadb_slice_str(const char *s) {
+    return nadb_slice_of(s, strlen(s));
+}
+
+/* memcmp order; a prefix sorts before what it begins. */
+static inline int nadb_slice_cmp(nadb_slice a, nadb_slice b) {
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+    if (c != 0) return c;
+    return a.n < b.n ? -1 : a.n > b.n;
+}
+
+static inline bool nadb_slice_eq(nadb_slice a, nadb_slice b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool nadb_slice_starts(nadb_slice s, nadb_slice prefix) {
+    return s.n >= prefix.n &&
+           (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+/* First 8 bytes, big-endian, zero-padded: integers that compare as the keys
+ * do, except that equal ones decide nothing. */
+uint64_t nadb_slice_prefix8(nadb_slice s);
+
+/* 64-bit hash of the bytes, well mixed in all bits; the same on every
+ * machine, because tables store parts of it. Not against an adversary. */
+uint64_t nadb_hash64(nadb_slice s);
+
+/* --- buffers --- */
+
+typedef struct nadb_buf {
+    uint8_t *p;
+    size_t n;   /* bytes in use */
+    size_t cap; /* bytes allocated */
+} nadb_buf;
+
+#define NADB_BUF_INIT                                                          \
+    { NULL, 0, 0 }
+
+/* Room for `more` bytes behind buf->n; false when out of memory (the buffer
+ * is then unchanged). */
+bool nadb_buf_reserve(nadb_buf *b, size_t more) NADB_MUST_USE;
+bool nadb_buf_append(nadb_buf *b, const void *p, size_t n) NADB_MUST_USE;
+bool nadb_buf_byte(nadb_buf *b, uint8_t v) NADB_MUST_USE;
+void nadb_buf_clear(nadb_buf *b); /* frees; the buffer may be used again */
+
+static inline void nadb_buf_reset(nadb_buf *b) { b->n = 0; }
+
+static inline nadb_slice nadb_buf_slice(const nadb_buf *b) {
+    return nadb_slice_of(b->p, b->n);
+}
+
+#endif

@@ -1,0 +1,89 @@
+/* coding.h - the one way in which bytes are written to and read from a file.
+ *
+ * All integers are little-endian; varints are base 128, low group first, at
+ * most 10 bytes. Writing goes to a raw pointer with known room (put_*: the
+ * caller has reserved it) or to a nadb_buf. Reading goes through a cursor that
+ * is bounded: past the end it turns bad, stays bad, and yields zeros, so that
+ * a decoder may read a whole structure and check `bad` once. */
+#ifndef NADB_CODING_H
+#define NADB_CODING_H
+
+#include "bytes.h"
+
+#define NADB_VARINT_MAX 10
+
+static inline void nadb_put_u16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void nadb_put_u32(uint8_t *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static inline void nadb_put_u64(uint8_t *p, uint64_t v) {
+    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static inline uint16_t nadb_get_u16(const uint8_t *p) {
+    return (uint16_t)(p[0] | (uint16_t)p[1] << 8);
+}
+
+static inline uint32_t nadb_get_u32(const uint8_t *p) {
+    uint32_t v = 0;
+
+    for (int i = 0; i < 4; i++) v |= (uint32_t)p[i] << (8 * i);
+    return v;
+}
+
+static inline uint64_t nadb_get_u64(const uint8_t *p) {
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++) v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+/* Writes at most NADB_VARINT_MAX bytes; returns the place after them. */
+uint8_t *nadb_put_varint(uint8_t *p, uint64_t v);
+size_t nadb_varint_len(uint64_t v);
+
+static inline uint64_t nadb_zigzag(int64_t v) {
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+
+static inline int64_t nadb_unzigzag(uint64_t v) {
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
+bool nadb_buf_u32(nadb_buf *b, uint32_t v) NADB_MUST_USE;
+bool nadb_buf_u64(nadb_buf *b, uint64_t v) NADB_MUST_USE;
+bool nadb_buf_varint(nadb_buf *b, uint64_t v) NADB_MUST_USE;
+/* varint length, then the bytes */
+bool nadb_buf_blob(nadb_buf *b, nadb_slice s) NADB_MUST_USE;
+
+typedef struct nadb_reader {
+    const uint8_t *p;
+    const uint8_t *end;
+    bool bad;
+} nadb_reader;
+
+static inline nadb_reader nadb_reader_of(nadb_slice s) {
+    /* NULL + 0 is undefined in C. */
+    nadb_reader r = {s.p, s.n == 0 ? s.p : s.p + s.n, false};
+
+    return r;
+}
+
+static inline size_t nadb_reader_left(const nadb_reader *r) {
+    return r->bad ? 0 : (size_t)(r->end - r->p);
+}
+
+uint8_t nadb_read_u8(nadb_reader *r);
+uint16_t nadb_read_u16(nadb_reader *r);
+uint32_t nadb_read_u32(nadb_reader *r);
+uint64_t nadb_read_u64(nadb_reader *r);
+uint64_t nadb_read_varint(nadb_reader *r); /* overlong or > 64 bits: bad */
+nadb_slice nadb_read_bytes(nadb_reader *r, size_t n);
+nadb_slice nadb_read_blob(nadb_reader *r); /* varint length, then the bytes */
+
+#endif

@@ -1,0 +1,133 @@
+/* crc32c.c - CRC-32C by instruction or by table (see crc32c.h).
+ *
+ * Functions named raw_* work on the bare register: no inversion before or
+ * after. A register moves through zero bytes linearly, so the register after
+ * L zero bytes is an XOR of table entries; that lets three independent runs
+ * of the instruction (latency 3, one a cycle) be joined:
+ *
+ *     | stream A, L bytes | stream B, L bytes | stream C, L bytes |
+ *     crc = shift(shift(A) ^ B) ^ C       shift: through L zero bytes
+ */
+#include "crc32c.h"
+
+#include <pthread.h>
+
+#include "coding.h"
+
+#define POLY 0x82F63B78u /* 0x1EDC6F41, bits reversed */
+#define STREAM ((size_t)512)
+
+typedef uint32_t raw_fn(uint32_t r, const uint8_t *p, size_t n);
+
+/* Filled once by init(), read-only afterwards. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static uint32_t slices[8][256];
+static uint32_t shift_table[4][256];
+static raw_fn *raw_best;
+
+static uint32_t raw_table(uint32_t r, const uint8_t *p, size_t n) {
+    for (; n >= 8; p += 8, n -= 8) {
+        uint32_t lo = r ^ nadb_get_u32(p);
+        uint32_t hi = nadb_get_u32(p + 4);
+
+        r = slices[7][lo & 0xFF] ^ slices[6][lo >> 8 & 0xFF] ^
+            slices[5][lo >> 16 & 0xFF] ^ slices[4][lo >> 24] ^
+            slices[3][hi & 0xFF] ^ slices[2][hi >> 8 & 0xFF] ^
+            slices[1][hi >> 16 & 0xFF] ^ slices[0][hi >> 24];
+    }
+    for (; n > 0; n--) r = r >> 8 ^ slices[0][(r ^ *p++) & 0xFF];
+    return r;
+}
+
+#if defined(__x86_64__) || defined(__aarch64__)
+
+#if defined(__x86_64__)
+#define USES_CRC __attribute__((target("sse4.2")))
+#define CRC_U64(r, v) __builtin_ia32_crc32di(r, v)
+#define CRC_U8(r, v) __builtin_ia32_crc32qi(r, v)
+
+static bool have_instruction(void) { return __builtin_cpu_supports("sse4.2"); }
+#else
+#include <sys/auxv.h>
+#if defined(__clang__)
+#define USES_CRC __attribute__((target("crc")))
+#define CRC_U64(r, v) __builtin_arm_crc32cd(r, v)
+#define CRC_U8(r, v) __builtin_arm_crc32cb(r, v)
+#else
+#define USES_CRC __attribute__((target("+crc")))
+#define CRC_U64(r, v) __builtin_aarch64_crc32cx(r, v)
+#define CRC_U8(r, v) __builtin_aarch64_crc32cb(r, v)
+#endif
+#define HWCAP_BIT_CRC32 (1ul << 7)
+
+static bool have_instruction(void) {
+    return (getauxval(AT_HWCAP) & HWCAP_BIT_CRC32) != 0;
+}
+#endif
+
+static uint32_t shift(uint32_t r) {
+    return shift_table[0][r & 0xFF] ^ shift_table[1][r >> 8 & 0xFF] ^
+           shift_table[2][r >> 16 & 0xFF] ^ shift_table[3][r >> 24];
+}
+
+USES_CRC static uint32_t raw_hardware(uint32_t r, const uint8_t *p, size_t n) {
+    for (; n >= 3 * STREAM; p += 3 * STREAM, n -= 3 * STREAM) {
+        uint32_t b = 0;
+        uint32_t c = 0;
+
+        for (size_t i = 0; i < STREAM; i += 8) {
+            r = (uint32_t)CRC_U64(r, nadb_get_u64(p + i));
+            b = (uint32_t)CRC_U64(b, nadb_get_u64(p + STREAM + i));
+            c = (uint32_t)CRC_U64(c, nadb_get_u64(p + 2 * STREAM + i));
+        }
+        r = shift(shift(r) ^ b) ^ c;
+    }
+    for (; n >= 8; p += 8, n -= 8) r = (uint32_t)CRC_U64(r, nadb_get_u64(p));
+    for (; n > 0; n--) r = CRC_U8(r, *p++);
+    return r;
+}
+
+static raw_fn *choose(void) {
+    return have_instruction() ? raw_hardware : raw_table;
+}
+
+#else
+
+static raw_fn *choose(void) { return raw_table; }
+
+#endif
+
+static void init(void) {
+    static const uint8_t zeros[STREAM];
+
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t r = i;
+
+        for (int bit = 0; bit < 8; bit++) r = r >> 1 ^ (r & 1 ? POLY : 0);
+        slices[0][i] = r;
+    }
+    for (int k = 1; k < 8; k++) {
+        for (int i = 0; i < 256; i++) {
+            uint32_t r = slices[k - 1][i];
+
+            slices[k][i] = r >> 8 ^ slices[0][r & 0xFF];
+        }
+    }
+    for (int bit = 0; bit < 32; bit++) {
+        uint32_t r = raw_table((uint32_t)1 << bit, zeros, STREAM);
+
+        for (int i = 0; i < 256; i++)
+            if (i >> bit % 8 & 1) shift_table[bit / 8][i] ^= r;
+    }
+    raw_best = choose();
+}
+
+uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n) {
+    pthread_once(&once, init);
+    return ~raw_best(~crc, p, n);
+}
+
+uint32_t nadb_crc32c_table(uint32_t crc, const void *p, size_t n) {
+    pthread_once(&once, init);
+    return ~raw_table(~crc, p, n);
+}

@@ -1,0 +1,28 @@
+/* mem.c - the allocator: the C library's. The test library has its own, which
+ * can fail (test/support/mem_test.c). */
+#include "bytes.h"
+
+#include <stdlib.h>
+
+#ifndef NADB_TEST
+
+/* Zero bytes get a real block, so that NULL always means out of memory. */
+void *nadb_malloc(size_t n) { return malloc(n == 0 ? 1 : n); }
+
+void *nadb_calloc(size_t n, size_t size) {
+    return n == 0 || size == 0 ? calloc(1, 1) : calloc(n, size);
+}
+
+void *nadb_realloc(void *p, size_t n) { return realloc(p, n == 0 ? 1 : n); }
+
+#endif
+
+void nadb_free(void *p) { free(p); }
+
+char *nadb_strdup(const char *s) {
+    size_t n = strlen(s) + 1;
+    char *copy = nadb_malloc(n);
+
+    if (copy != NULL) memcpy(copy, s, n);
+    return copy;
+}

@@ -1,0 +1,69 @@
+/* os_posix.h - what the os_posix_*.c files share; nobody else includes it,
+ * but the test library's wrapper for the table. */
+#ifndef NADB_OS_POSIX_H
+#define NADB_OS_POSIX_H
+
+#include <sys/stat.h>
+
+#include "os.h"
+
+extern const nadb_os nadb_os_posix;
+
+struct nadb_file {
+    int fd;
+    char path[]; /* as given to open() */
+};
+
+/* os_posix_file.c */
+nadb_rc posix_open(const char *path, unsigned flags, uint32_t mode,
+                   nadb_file **out, nadb_err *err);
+void posix_close(nadb_file *f);
+nadb_rc posix_pread(nadb_file *f, void *p, size_t n, uint64_t off,
+                    nadb_err *err);
+nadb_rc posix_pwrite(nadb_file *f, const void *p, size_t n, uint64_t off,
+                     nadb_err *err);
+nadb_rc posix_sync(nadb_file *f, nadb_err *err);
+nadb_rc posix_size(nadb_file *f, uint64_t *out, nadb_err *err);
+nadb_rc posix_truncate(nadb_file *f, uint64_t size, nadb_err *err);
+nadb_rc posix_reserve(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err);
+nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err);
+const char *posix_path(const nadb_file *f);
+
+/* os_posix_share.c: mappings, byte locks, futexes */
+nadb_rc posix_map(nadb_file *f, uint64_t n, bool writable, void **out,
+                  nadb_err *err);
+void posix_unmap(void *p, uint64_t n);
+nadb_rc posix_map_private(uint64_t n, void **out, nadb_err *err);
+nadb_rc posix_lock_byte(nadb_file *f, uint64_t byte, bool *got, nadb_err *err);
+nadb_rc posix_lock_byte_wait(nadb_file *f, uint64_t byte, int64_t timeout_ms,
+                             bool *got, nadb_err *err);
+void posix_unlock_byte(nadb_file *f, uint64_t byte);
+nadb_rc posix_byte_locked(nadb_file *f, uint64_t byte, bool *locked,
+                          nadb_err *err);
+void posix_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms);
+void posix_futex_wake(uint32_t *word, int n);
+
+/* os_posix_names.c */
+nadb_rc posix_stat(const char *path, nadb_stat *out, nadb_err *err);
+nadb_rc posix_mkdir(const char *path, uint32_t mode, nadb_err *err);
+nadb_rc posix_rmdir(const char *path, nadb_err *err);
+nadb_rc posix_unlink(const char *path, nadb_err *err);
+nadb_rc posix_rename(const char *from, const char *to, nadb_err *err);
+nadb_rc posix_sync_dir(const char *path, nadb_err *err);
+nadb_rc posix_chown(const char *path, uint32_t uid, uint32_t gid,
+                    nadb_err *err);
+void posix_fill_stat(nadb_stat *out, const struct stat *st);
+bool posix_writable(const char *path);
+nadb_rc posix_list(const char *path,
+                   nadb_rc (*each)(void *ctx, const char *name, nadb_err *err),
+                   void *ctx, nadb_err *err);
+nadb_rc posix_realpath(const char *path, nadb_buf *out, nadb_err *err);
+
+/* os_posix_sys.c: the machine */
+nadb_rc posix_network_fs(const char *path, const char **name, nadb_err *err);
+int64_t posix_now_ms(void);
+int64_t posix_mono_ns(void);
+void posix_random(void *p, size_t n);
+nadb_rc posix_boot_id(uint8_t out[16], nadb_err *err);
+
+#endif

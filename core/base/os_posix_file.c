@@ -1,0 +1,194 @@
+/* os_posix_file.c - open files: bytes, sizes, space. */
+#include "os_posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Linux moves at most about 2 GiB a call; stay below on every system. */
+#define IO_MAX ((size_t)1 << 30)
+
+static nadb_rc check_range(const nadb_file *f, uint64_t off, uint64_t n,
+                           nadb_err *err) {
+    if (off <= INT64_MAX && n <= INT64_MAX - off) return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG, "%s: offset out of range", f->path);
+}
+
+static int open_retry(const char *path, int how, mode_t mode) {
+    int fd;
+
+    do fd = open(path, how | O_CLOEXEC | O_NOCTTY, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* Opens, and tells whether it made the file: only then may its permission
+ * bits be changed. Two processes may race to create and unlink it, hence the
+ * loop; it is bounded, because a dangling symbolic link exists for O_EXCL and
+ * is missing for everything else. */
+static int open_or_create(const char *path, unsigned flags, mode_t mode,
+                          bool *made) {
+    int how = flags & NADB_OPEN_WRITE ? O_RDWR : O_RDONLY;
+    int fd = -1;
+
+    *made = false;
+    if (!(flags & NADB_OPEN_CREATE)) return open_retry(path, how, 0);
+    for (int tries = 0; tries < 100; tries++) {
+        fd = open_retry(path, how | O_CREAT | O_EXCL, mode);
+        *made = fd >= 0;
+        if (fd >= 0 || errno != EEXIST) return fd;
+        if (flags & NADB_OPEN_EXCLUSIVE) return fd;
+        fd = open_retry(path, how | (flags & NADB_OPEN_TRUNCATE ? O_TRUNC : 0),
+                        0);
+        if (fd >= 0 || errno != ENOENT) return fd;
+    }
+    return fd;
+}
+
+nadb_rc posix_open(const char *path, unsigned flags, uint32_t mode,
+                   nadb_file **out, nadb_err *err) {
+    size_t n = strlen(path) + 1;
+    nadb_file *f;
+    bool made;
+    int e;
+
+    *out = NULL;
+    f = nadb_malloc(sizeof *f + n);
+    if (f == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", path);
+    memcpy(f->path, path, n);
+    f->fd = open_or_create(path, flags, (mode_t)mode & 07777, &made);
+    if (f->fd < 0) {
+        e = errno;
+        nadb_free(f);
+        return nadb_fail_errno(err, e, "cannot %s %s",
+                               flags & NADB_OPEN_EXCLUSIVE ? "create" : "open",
+                               path);
+    }
+    /* umask has taken bits away. */
+    if (made && fchmod(f->fd, (mode_t)mode & 07777) != 0) {
+        e = errno;
+        posix_close(f);
+        return nadb_fail_errno(err, e, "cannot set permissions of %s", path);
+    }
+    *out = f;
+    return NADB_OK;
+}
+
+void posix_close(nadb_file *f) {
+    if (f == NULL) return;
+    /* Nothing is lost if it fails: what must be on disk has been synced. On
+     * Linux the descriptor is gone even after EINTR. */
+    close(f->fd);
+    nadb_free(f);
+}
+
+nadb_rc posix_pread(nadb_file *f, void *p, size_t n, uint64_t off,
+                    nadb_err *err) {
+    uint8_t *at = p;
+    nadb_rc rc = check_range(f, off, n, err);
+
+    if (rc != NADB_OK) return rc;
+    while (n > 0) {
+        ssize_t got = pread(f->fd, at, n < IO_MAX ? n : IO_MAX, (off_t)off);
+
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return nadb_fail_errno(err, errno, "reading %s", f->path);
+        if (got == 0)
+            return nadb_corrupt(err, "file too short: %s ends at byte %llu",
+                                f->path, (unsigned long long)off);
+        at += got;
+        n -= (size_t)got;
+        off += (uint64_t)got;
+    }
+    return NADB_OK;
+}
+
+nadb_rc posix_pwrite(nadb_file *f, const void *p, size_t n, uint64_t off,
+                     nadb_err *err) {
+    const uint8_t *at = p;
+    nadb_rc rc = check_range(f, off, n, err);
+
+    if (rc != NADB_OK) return rc;
+    while (n > 0) {
+        ssize_t put = pwrite(f->fd, at, n < IO_MAX ? n : IO_MAX, (off_t)off);
+
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0)
+            return nadb_fail_errno(err, put < 0 ? errno : EIO, "writing %s",
+                                   f->path);
+        at += put;
+        n -= (size_t)put;
+        off += (uint64_t)put;
+    }
+    return NADB_OK;
+}
+
+nadb_rc posix_sync(nadb_file *f, nadb_err *err) {
+    int rc;
+
+    do rc = fdatasync(f->fd);
+    while (rc != 0 && errno == EINTR);
+    if (rc != 0) return nadb_fail_errno(err, errno, "syncing %s", f->path);
+    return NADB_OK;
+}
+
+nadb_rc posix_size(nadb_file *f, uint64_t *out, nadb_err *err) {
+    nadb_stat st;
+    nadb_rc rc = posix_fstat(f, &st, err);
+
+    *out = rc == NADB_OK ? st.size : 0;
+    return rc;
+}
+
+nadb_rc posix_truncate(nadb_file *f, uint64_t size, nadb_err *err) {
+    nadb_rc rc = check_range(f, size, 0, err);
+    int e;
+
+    if (rc != NADB_OK) return rc;
+    do e = ftruncate(f->fd, (off_t)size);
+    while (e != 0 && errno == EINTR);
+    if (e != 0) return nadb_fail_errno(err, errno, "truncating %s", f->path);
+    return NADB_OK;
+}
+
+/* For file systems without fallocate. Bytes that the file already has are
+ * left alone; a file grown only by reserve and write has no holes in them. */
+static nadb_rc write_zeros(nadb_file *f, uint64_t end, nadb_err *err) {
+    static const uint8_t zeros[65536];
+    uint64_t at;
+    nadb_rc rc = posix_size(f, &at, err);
+
+    while (rc == NADB_OK && at < end) {
+        uint64_t n = end - at < sizeof zeros ? end - at : sizeof zeros;
+
+        rc = posix_pwrite(f, zeros, (size_t)n, at, err);
+        at += n;
+    }
+    return rc;
+}
+
+nadb_rc posix_reserve(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err) {
+    nadb_rc rc = check_range(f, end, 0, err);
+    int e;
+
+    if (rc != NADB_OK) return rc;
+    if (off >= end) return NADB_OK;
+    do e = fallocate(f->fd, 0, (off_t)off, (off_t)(end - off));
+    while (e != 0 && errno == EINTR);
+    if (e == 0) return NADB_OK;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return write_zeros(f, end, err);
+    return nadb_fail_errno(err, errno, "reserving %llu bytes for %s",
+                           (unsigned long long)end, f->path);
+}
+
+nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err) {
+    struct stat st;
+
+    memset(out, 0, sizeof *out);
+    if (fstat(f->fd, &st) != 0)
+        return nadb_fail_errno(err, errno, "cannot stat %s", f->path);
+    posix_fill_stat(out, &st);
+    return NADB_OK;
+}
+
+const char *posix_path(const nadb_file *f) { return f->path; }

@@ -1,0 +1,179 @@
+/* os_posix_names.c - what is done to names: directories, renames, paths. */
+#include "os_posix.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void posix_fill_stat(nadb_stat *out, const struct stat *st) {
+    out->kind = S_ISREG(st->st_mode)   ? NADB_KIND_FILE
+                : S_ISDIR(st->st_mode) ? NADB_KIND_DIR
+                                       : NADB_KIND_OTHER;
+    out->size = (uint64_t)st->st_size;
+    out->dev = (uint64_t)st->st_dev;
+    out->ino = (uint64_t)st->st_ino;
+    out->mode = (uint32_t)st->st_mode & 07777;
+    out->uid = (uint32_t)st->st_uid;
+    out->gid = (uint32_t)st->st_gid;
+}
+
+nadb_rc posix_stat(const char *path, nadb_stat *out, nadb_err *err) {
+    struct stat st;
+
+    memset(out, 0, sizeof *out);
+    if (stat(path, &st) == 0) {
+        posix_fill_stat(out, &st);
+        return NADB_OK;
+    }
+    if (errno == ENOENT || errno == ENOTDIR) return NADB_OK;
+    return nadb_fail_errno(err, errno, "cannot stat %s", path);
+}
+
+nadb_rc posix_mkdir(const char *path, uint32_t mode, nadb_err *err) {
+    if (mkdir(path, (mode_t)mode & 07777) != 0)
+        return nadb_fail_errno(err, errno, "cannot create directory %s", path);
+    /* umask has taken bits away. */
+    if (chmod(path, (mode_t)mode & 07777) != 0)
+        return nadb_fail_errno(err, errno, "cannot set permissions of %s",
+                               path);
+    return NADB_OK;
+}
+
+nadb_rc posix_rmdir(const char *path, nadb_err *err) {
+    if (rmdir(path) != 0)
+        return nadb_fail_errno(err, errno, "cannot remove directory %s", path);
+    return NADB_OK;
+}
+
+nadb_rc posix_unlink(const char *path, nadb_err *err) {
+    if (unlink(path) != 0 && errno != ENOENT)
+        return nadb_fail_errno(err, errno, "cannot remove %s", path);
+    return NADB_OK;
+}
+
+nadb_rc posix_rename(const char *from, const char *to, nadb_err *err) {
+    if (rename(from, to) != 0)
+        return nadb_fail_errno(err, errno, "cannot rename %s to %s", from, to);
+    return NADB_OK;
+}
+
+nadb_rc posix_sync_dir(const char *path, nadb_err *err) {
+    int fd, rc, e;
+
+    do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return nadb_fail_errno(err, errno, "cannot open %s", path);
+    do rc = fsync(fd);
+    while (rc != 0 && errno == EINTR);
+    e = errno;
+    close(fd);
+    if (rc != 0) return nadb_fail_errno(err, e, "syncing directory %s", path);
+    return NADB_OK;
+}
+
+nadb_rc posix_chown(const char *path, uint32_t uid, uint32_t gid,
+                    nadb_err *err) {
+    if (chown(path, (uid_t)uid, (gid_t)gid) != 0 && errno != EPERM)
+        return nadb_fail_errno(err, errno, "cannot change the owner of %s",
+                               path);
+    return NADB_OK;
+}
+
+bool posix_writable(const char *path) { return access(path, W_OK) == 0; }
+
+nadb_rc posix_list(const char *path,
+                   nadb_rc (*each)(void *ctx, const char *name, nadb_err *err),
+                   void *ctx, nadb_err *err) {
+    DIR *dir = opendir(path);
+    nadb_rc rc = NADB_OK;
+    struct dirent *entry;
+
+    if (dir == NULL) return nadb_fail_errno(err, errno, "cannot list %s", path);
+    while (rc == NADB_OK) {
+        errno = 0;
+        entry = readdir(dir);
+        if (entry == NULL) break;
+        if (strcmp(entry->d_name, ".") == 0) continue;
+        if (strcmp(entry->d_name, "..") == 0) continue;
+        rc = each(ctx, entry->d_name, err);
+    }
+    if (rc == NADB_OK && errno != 0)
+        rc = nadb_fail_errno(err, errno, "listing %s", path);
+    closedir(dir);
+    return rc;
+}
+
+/* Appends the missing components `rest` to the resolved *out. Nothing of them
+ * exists, so . and .. are what they look like. */
+static bool append_missing(nadb_buf *out, size_t start, const char *rest) {
+    while (*rest != '\0') {
+        size_t n = strcspn(rest, "/");
+
+        if (n == 2 && memcmp(rest, "..", 2) == 0) {
+            while (out->n > start + 1 && out->p[out->n - 1] != '/') out->n--;
+            if (out->n > start + 1) out->n--;
+        } else if (n > 0 && !(n == 1 && rest[0] == '.')) {
+            bool at_root = out->n == start + 1 && out->p[start] == '/';
+
+            if (!at_root && !nadb_buf_byte(out, '/')) return false;
+            if (!nadb_buf_append(out, rest, n)) return false;
+        }
+        rest += n;
+        while (*rest == '/') rest++;
+    }
+    return true;
+}
+
+/* Cuts `head` before its last component, which is then at head + result; a
+ * relative path runs out at 0. */
+static size_t cut_component(char *head) {
+    size_t n = strlen(head);
+
+    while (n > 1 && head[n - 1] == '/') n--;
+    while (n > 0 && head[n - 1] != '/') n--;
+    return n;
+}
+
+/* Resolves the longest part of `path` that exists into `resolved`; *rest is
+ * what is left of the path behind it. Returns an errno. */
+static int resolve_existing(const char *path, char *head,
+                            char resolved[PATH_MAX], const char **rest) {
+    struct stat st;
+    size_t cut = strlen(path);
+
+    for (;;) {
+        *rest = path + cut;
+        if (realpath(cut == 0 ? "." : head, resolved) != NULL) return 0;
+        if (errno != ENOENT || cut == 0) return errno;
+        /* A link to nowhere is not a missing name: it may lead anywhere. */
+        if (lstat(head, &st) == 0 && S_ISLNK(st.st_mode)) return ENOENT;
+        cut = cut_component(head);
+        head[cut] = '\0';
+    }
+}
+
+nadb_rc posix_realpath(const char *path, nadb_buf *out, nadb_err *err) {
+    char resolved[PATH_MAX];
+    const char *rest;
+    size_t start = out->n;
+    char *head = nadb_strdup(path);
+    bool done;
+    int e;
+
+    if (head == NULL) return nadb_fail(err, NADB_NOMEM, "resolving %s", path);
+    e = *path == '\0' ? ENOENT : resolve_existing(path, head, resolved, &rest);
+    nadb_free(head);
+    if (e != 0) return nadb_fail_errno(err, e, "cannot resolve %s", path);
+    done = nadb_buf_append(out, resolved, strlen(resolved)) &&
+           append_missing(out, start, rest) && nadb_buf_byte(out, '\0');
+    if (!done) {
+        out->n = start;
+        return nadb_fail(err, NADB_NOMEM, "resolving %s", path);
+    }
+    out->n--;
+    return NADB_OK;
+}

@@ -1,0 +1,143 @@
+/* status.c - making errors (see status.h). */
+#include "status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Drops the start of a UTF-8 sequence whose end was cut off. */
+static void trim_torn_utf8(char *msg) {
+    size_t n = strlen(msg);
+    size_t tail = 0; /* continuation bytes at the end */
+    unsigned char lead;
+    size_t want;
+
+    while (tail < n && tail < 3 && ((unsigned char)msg[n - 1 - tail] >> 6) == 2)
+        tail++;
+    if (tail == n) return;
+    lead = (unsigned char)msg[n - 1 - tail];
+    want = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC0 ? 1 : 0;
+    if (tail < want) msg[n - 1 - tail] = '\0';
+}
+
+/* Returns the length of the message as it stands, cut or not. */
+static size_t format(nadb_err *err, const char *fmt, va_list args) {
+    int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
+
+    if (n < 0) {
+        err->msg[0] = '\0';
+        return 0;
+    }
+    if ((size_t)n >= sizeof err->msg) {
+        trim_torn_utf8(err->msg);
+        return strlen(err->msg);
+    }
+    return (size_t)n;
+}
+
+nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {
+    va_list args;
+
+    if (err == NULL) return rc;
+    va_start(args, fmt);
+    err->rc = rc;
+    err->sys_errno = 0;
+    format(err, fmt, args);
+    va_end(args);
+    return rc;
+}
+
+static nadb_rc rc_of_errno(int sys_errno) {
+    switch (sys_errno) {
+    case ENOMEM:
+        return NADB_NOMEM;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return NADB_FULL;
+    case EROFS:
+        return NADB_READONLY;
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EEXIST:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EMFILE:
+    case ENFILE:
+        return NADB_CANTOPEN;
+    default:
+        return NADB_IOERR;
+    }
+}
+
+nadb_rc nadb_fail_errno(nadb_err *err, int sys_errno, const char *fmt, ...) {
+    nadb_rc rc = rc_of_errno(sys_errno);
+    va_list args;
+    const char *cause;
+    size_t n, need;
+
+    if (err == NULL) return rc;
+    va_start(args, fmt);
+    err->rc = rc;
+    err->sys_errno = sys_errno;
+    n = format(err, fmt, args);
+    va_end(args);
+
+    cause = strerrordesc_np(sys_errno);
+    if (cause == NULL) cause = "unknown error";
+    need = strlen(cause) + 2;
+    /* The cause must survive a long path, so it may overwrite its end. */
+    if (n + need >= sizeof err->msg) {
+        err->msg[sizeof err->msg - 1 - need] = '\0';
+        trim_torn_utf8(err->msg);
+        n = strlen(err->msg);
+    }
+    snprintf(err->msg + n, sizeof err->msg - n, ": %s", cause);
+    return rc;
+}
+
+nadb_rc nadb_corrupt(nadb_err *err, const char *fmt, ...) {
+    va_list args;
+
+    if (err == NULL) return NADB_CORRUPT;
+    va_start(args, fmt);
+    err->rc = NADB_CORRUPT;
+    err->sys_errno = 0;
+    format(err, fmt, args);
+    va_end(args);
+    return NADB_CORRUPT;
+}
+
+void nadb_err_clear(nadb_err *err) {
+    if (err == NULL) return;
+    err->rc = NADB_OK;
+    err->sys_errno = 0;
+    err->msg[0] = '\0';
+}
+
+const char *nadb_rc_name(nadb_rc rc) {
+    static const char *const names[] = {
+        [NADB_OK] = "NADB_OK",
+        [NADB_NOMEM] = "NADB_NOMEM",
+        [NADB_IOERR] = "NADB_IOERR",
+        [NADB_FULL] = "NADB_FULL",
+        [NADB_CORRUPT] = "NADB_CORRUPT",
+        [NADB_BUSY] = "NADB_BUSY",
+        [NADB_CONFLICT] = "NADB_CONFLICT",
+        [NADB_LOCKED] = "NADB_LOCKED",
+        [NADB_CONSTRAINT] = "NADB_CONSTRAINT",
+        [NADB_INVALID] = "NADB_INVALID",
+        [NADB_TOOBIG] = "NADB_TOOBIG",
+        [NADB_READONLY] = "NADB_READONLY",
+        [NADB_CANTOPEN] = "NADB_CANTOPEN",
+        [NADB_INTERRUPT] = "NADB_INTERRUPT",
+    };
+    size_t i = (size_t)rc;
+
+    if (i >= sizeof names / sizeof names[0]) return "NADB_?";
+    return names[i];
+}

@@ -1,0 +1,140 @@
+/* sync.c - pthread locks with ranks, and threads (see sync.h).
+ *
+ * The calls used here fail only on misuse, once initialisation succeeded; the
+ * debug build asserts that they did not. */
+#include "sync.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <time.h>
+
+#ifdef NADB_DEBUG
+/* How many locks of each rank this thread holds. */
+static _Thread_local unsigned char held[NADB_RANK_OS + 1];
+
+static void check_order(const nadb_mutex *m) {
+    for (int r = (int)m->rank; r <= NADB_RANK_OS; r++)
+        assert(held[r] == 0 && "lock taken out of rank order");
+}
+
+static void note_locked(const nadb_mutex *m) { held[m->rank]++; }
+
+static void note_unlocked(const nadb_mutex *m) {
+    assert(held[m->rank] > 0 && "unlocking a lock that is not held");
+    held[m->rank]--;
+}
+#else
+static void check_order(const nadb_mutex *m) { (void)m; }
+static void note_locked(const nadb_mutex *m) { (void)m; }
+static void note_unlocked(const nadb_mutex *m) { (void)m; }
+#endif
+
+static void must_be_zero(int rc) {
+    assert(rc == 0);
+    (void)rc;
+}
+
+static struct timespec deadline_after(int64_t timeout_ms) {
+    struct timespec t;
+
+    if (timeout_ms < 0) timeout_ms = 0;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)(timeout_ms / 1000);
+    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+nadb_rc nadb_mutex_init(nadb_mutex *m, nadb_rank rank, nadb_err *err) {
+    int e = pthread_mutex_init(&m->m, NULL);
+
+    m->rank = rank;
+    if (e != 0) return nadb_fail_errno(err, e, "cannot make a lock");
+    return NADB_OK;
+}
+
+void nadb_mutex_clear(nadb_mutex *m) { pthread_mutex_destroy(&m->m); }
+
+void nadb_lock(nadb_mutex *m) {
+    check_order(m);
+    must_be_zero(pthread_mutex_lock(&m->m));
+    note_locked(m);
+}
+
+bool nadb_trylock(nadb_mutex *m) {
+    if (pthread_mutex_trylock(&m->m) != 0) return false;
+    note_locked(m);
+    return true;
+}
+
+bool nadb_lock_timed(nadb_mutex *m, int64_t timeout_ms) {
+    struct timespec deadline;
+
+    if (nadb_trylock(m)) return true;
+    check_order(m);
+    deadline = deadline_after(timeout_ms);
+    if (pthread_mutex_clocklock(&m->m, CLOCK_MONOTONIC, &deadline) != 0)
+        return false;
+    note_locked(m);
+    return true;
+}
+
+void nadb_unlock(nadb_mutex *m) {
+    note_unlocked(m);
+    must_be_zero(pthread_mutex_unlock(&m->m));
+}
+
+nadb_rc nadb_cond_init(nadb_cond *c, nadb_err *err) {
+    pthread_condattr_t attr;
+    int e = pthread_condattr_init(&attr);
+
+    if (e != 0) return nadb_fail_errno(err, e, "cannot make a condition");
+    e = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    if (e == 0) e = pthread_cond_init(&c->c, &attr);
+    pthread_condattr_destroy(&attr);
+    if (e != 0) return nadb_fail_errno(err, e, "cannot make a condition");
+    return NADB_OK;
+}
+
+void nadb_cond_clear(nadb_cond *c) { pthread_cond_destroy(&c->c); }
+
+void nadb_cond_wait(nadb_cond *c, nadb_mutex *m) {
+    note_unlocked(m);
+    must_be_zero(pthread_cond_wait(&c->c, &m->m));
+    note_locked(m);
+}
+
+bool nadb_cond_wait_timed(nadb_cond *c, nadb_mutex *m, int64_t timeout_ms) {
+    struct timespec deadline = deadline_after(timeout_ms);
+    int e;
+
+    note_unlocked(m);
+    e = pthread_cond_timedwait(&c->c, &m->m, &deadline);
+    note_locked(m);
+    return e == 0;
+}
+
+void nadb_cond_signal(nadb_cond *c) { pthread_cond_signal(&c->c); }
+
+void nadb_cond_broadcast(nadb_cond *c) { pthread_cond_broadcast(&c->c); }
+
+nadb_rc nadb_thread_start(pthread_t *out, const char *name,
+                          void *(*body)(void *), void *arg, nadb_err *err) {
+    sigset_t all, before;
+    int e;
+
+    /* A thread inherits the mask: block around the start, so that no signal
+     * finds the new thread before it could block them itself. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    e = pthread_create(out, NULL, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (e != 0) return nadb_fail_errno(err, e, "cannot start thread %s", name);
+    pthread_setname_np(*out, name);
+    return NADB_OK;
+}
+
+void nadb_thread_join(pthread_t t) { must_be_zero(pthread_join(t, NULL)); }
