@@ -41,7 +41,10 @@ uint64_t nadb_hash64(nadb_slice s) {
     uint64_t h = (uint64_t)s.n * HASH_K3;
 
     for (; n >= 8; p += 8, n -= 8) h = hash_word(h, nadb_get_u64(p));
-    if (n > 0) h = hash_word(h, partial_word(p, n));
+    if (n > 0 && s.n >= 8) /* the last word overlaps: one load, no loop */
+        h = hash_word(h, nadb_get_u64(p + n - 8) >> (64 - 8 * n));
+    else if (n > 0)
+        h = hash_word(h, partial_word(p, n));
     h ^= h >> 32;
     h *= HASH_K1;
     h ^= h >> 29;

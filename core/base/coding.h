@@ -12,35 +12,48 @@
 
 #define NADB_VARINT_MAX 10
 
+/* memcpy and a swap where the machine is big-endian: gcc makes one
+ * instruction of that, and a loop of a loop over shifts. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define NADB_LE(bits, v) __builtin_bswap##bits(v)
+#else
+#define NADB_LE(bits, v) (v)
+#endif
+
 static inline void nadb_put_u16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
+    v = NADB_LE(16, v);
+    memcpy(p, &v, 2);
 }
 
 static inline void nadb_put_u32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i));
+    v = NADB_LE(32, v);
+    memcpy(p, &v, 4);
 }
 
 static inline void nadb_put_u64(uint8_t *p, uint64_t v) {
-    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
+    v = NADB_LE(64, v);
+    memcpy(p, &v, 8);
 }
 
 static inline uint16_t nadb_get_u16(const uint8_t *p) {
-    return (uint16_t)(p[0] | (uint16_t)p[1] << 8);
+    uint16_t v;
+
+    memcpy(&v, p, 2);
+    return NADB_LE(16, v);
 }
 
 static inline uint32_t nadb_get_u32(const uint8_t *p) {
-    uint32_t v = 0;
+    uint32_t v;
 
-    for (int i = 0; i < 4; i++) v |= (uint32_t)p[i] << (8 * i);
-    return v;
+    memcpy(&v, p, 4);
+    return NADB_LE(32, v);
 }
 
 static inline uint64_t nadb_get_u64(const uint8_t *p) {
-    uint64_t v = 0;
+    uint64_t v;
 
-    for (int i = 0; i < 8; i++) v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    memcpy(&v, p, 8);
+    return NADB_LE(64, v);
 }
 
 /* Writes at most NADB_VARINT_MAX bytes; returns the place after them. */
