@@ -1,0 +1,122 @@
+#!/bin/bash
+# run.sh [test|asan|tsan|cover] - builds and runs every test there is.
+#
+# A suite is a program that prints "N passed, N failed" as its last line: a C
+# unit test, a Tcl file, or tidy. Two run at a time, each with its own log in
+# build/log. A suite that ends without that line, or with a bad exit code and
+# no failure counted, counts as one failure. The last line printed here sums
+# up.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+variant=${1:-test}
+jobs=${NADB_JOBS:-2}
+limit=${NADB_SUITE_SECONDS:-$([ -n "${NADB_SOAK:-}" ] && echo 14400 || echo 900)}
+make=${MAKE:-make}
+logs=build/log/$variant
+units=build/$variant/unit
+[ "$variant" = test ] && units=build/unit
+export NADB_LIB=$PWD/build/$variant/nadb.so
+unset MAKEFLAGS MAKELEVEL MFLAGS
+
+packages=(gcc make pkg-config libc6-dev libsqlite3-dev zlib1g-dev
+    libhiredis-dev tcl libsqlite3-tcl sqlite3 redis-server)
+[ "$variant" = test ] && packages+=(python3 clang clang-format)
+[ "$variant" = cover ] && packages+=(lcov)
+bash test/support/need.sh "${packages[@]}" || echo "cannot install packages"
+
+# What a suite runs under. A library with a sanitizer in it is loaded by a
+# tclsh without one, so the sanitizer must be there first.
+under=()
+tcl_under=()
+support=$PWD/test/support
+case $variant in
+asan)
+    under=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1"
+        "LSAN_OPTIONS=suppressions=$support/lsan.supp:print_suppressions=0"
+        "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+    tcl_under=("LD_PRELOAD=$(gcc -print-file-name=libasan.so)")
+    ;;
+tsan)
+    # Older thread sanitizers cannot live with much address randomisation.
+    under=(setarch "$(uname -m)" -R env
+        "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$support/tsan.supp")
+    tcl_under=("LD_PRELOAD=$(gcc -print-file-name=libtsan.so)")
+    ;;
+esac
+
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# run_suite NAME COMMAND..: writes NAME.log and NAME.result ("P F SECONDS").
+run_suite() {
+    local name=$1 start end code line passed=0 failed=0
+    shift
+    start=$(date +%s%N)
+    timeout -k 10 "$limit" "$@" >"$logs/$name.log" 2>&1 </dev/null
+    code=$?
+    end=$(date +%s%N)
+    line=$(tail -n 1 "$logs/$name.log")
+    if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=${BASH_REMATCH[1]}
+        failed=${BASH_REMATCH[2]}
+        if [ $code -ne 0 ] && [ "$failed" -eq 0 ]; then
+            echo "exit code $code in spite of no failure" >>"$logs/$name.log"
+            failed=1
+        fi
+    else
+        echo "ended without a count, exit code $code" >>"$logs/$name.log"
+        failed=1
+    fi
+    echo "$passed $failed" >"$logs/$name.result"
+    printf '%-28s %5d passed, %d failed %7d ms\n' "$name" "$passed" \
+        "$failed" $(((end - start) / 1000000))
+    [ "$failed" -eq 0 ] || tail -n 40 "$logs/$name.log" | sed 's/^/    /'
+}
+
+# Starts a suite as soon as fewer than $jobs run.
+enqueue() {
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+    run_suite "$@" &
+}
+
+# One failing build must not hide the results of the others.
+if ! $make -k -j "$jobs" "build/$variant/all" >"$logs/build.log" 2>&1; then
+    grep -E 'error|undefined|\*\*\*' "$logs/build.log" | head -n 40
+    echo "0 1" >"$logs/build.result"
+    echo "the build failed: see $logs/build.log"
+fi
+
+for source in test/unit/*_test.c; do
+    [ -e "$source" ] || continue
+    name=$(basename "$source" .c)
+    enqueue "unit-$name" "${under[@]}" "$units/$name"
+done
+for suite in test/suites/*.test; do
+    [ -e "$suite" ] || continue
+    name=$(basename "$suite" .test)
+    run=(tclsh "$suite")
+    [ ${#tcl_under[@]} -eq 0 ] || run=(env "${tcl_under[@]}" "${run[@]}")
+    enqueue "$name" "${under[@]}" "${run[@]}"
+done
+wait
+[ "$variant" = test ] && run_suite tidy "$make" -s tidy
+
+if [ "$variant" = cover ]; then
+    lcov -q -c -d build/cover/obj -o build/cover/all.info &&
+        lcov -q -r build/cover/all.info '*/test/*' '/usr/*' \
+            -o build/cover/nadb.info &&
+        genhtml -q -o build/cover/html build/cover/nadb.info &&
+        lcov --summary build/cover/nadb.info
+fi
+
+passed=0
+failed=0
+for result in "$logs"/*.result; do
+    [ -e "$result" ] || continue
+    read -r p f <"$result"
+    passed=$((passed + p))
+    failed=$((failed + f))
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
