@@ -58,19 +58,26 @@ void *nadb_arena_alloc(nadb_arena *a, size_t n) {
 
 void nadb_arena_reset(nadb_arena *a) {
     nadb_arena_chunk *c = a->last;
+    nadb_arena_chunk *keep = NULL; /* ends as the oldest that is not large */
 
-    while (c != NULL && (c->prev != NULL || c->cap > CHUNK_MAX)) {
+    while (c != NULL) {
         nadb_arena_chunk *prev = c->prev;
 
-        nadb_free(c);
+        if (c->cap > CHUNK_MAX) {
+            nadb_free(c);
+        } else {
+            nadb_free(keep);
+            keep = c;
+        }
         c = prev;
     }
-    a->last = c;
+    a->last = keep;
     a->used = 0;
     a->total = 0;
-    if (c != NULL) {
-        c->used = 0;
-        a->total = sizeof *c + c->cap;
+    if (keep != NULL) {
+        keep->prev = NULL;
+        keep->used = 0;
+        a->total = sizeof *keep + keep->cap;
     }
 }
 
