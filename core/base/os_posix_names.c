@@ -144,6 +144,7 @@ static int resolve_existing(const char *path, char *head,
                             char resolved[PATH_MAX], const char **rest) {
     struct stat st;
     size_t cut = strlen(path);
+    size_t end;
 
     for (;;) {
         *rest = path + cut;
@@ -152,7 +153,10 @@ static int resolve_existing(const char *path, char *head,
         /* A link to nowhere is not a missing name: it may lead anywhere. */
         if (lstat(head, &st) == 0 && S_ISLNK(st.st_mode)) return ENOENT;
         cut = cut_component(head);
-        head[cut] = '\0';
+        end = cut;
+        /* A slash at the end would make lstat() follow a link. */
+        while (end > 1 && head[end - 1] == '/') end--;
+        head[end] = '\0';
     }
 }
 

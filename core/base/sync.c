@@ -34,11 +34,11 @@ static void must_be_zero(int rc) {
     (void)rc;
 }
 
-static struct timespec deadline_after(int64_t timeout_ms) {
+static struct timespec deadline_after(clockid_t clock, int64_t timeout_ms) {
     struct timespec t;
 
     if (timeout_ms < 0) timeout_ms = 0;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     t.tv_sec += (time_t)(timeout_ms / 1000);
     t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     if (t.tv_nsec >= 1000000000) {
@@ -47,6 +47,19 @@ static struct timespec deadline_after(int64_t timeout_ms) {
     }
     return t;
 }
+
+#ifdef __SANITIZE_THREAD__
+/* The thread sanitizer does not know the call with a clock. */
+#define CLOCK_OF_LOCKS CLOCK_REALTIME
+static int lock_until(pthread_mutex_t *m, const struct timespec *deadline) {
+    return pthread_mutex_timedlock(m, deadline);
+}
+#else
+#define CLOCK_OF_LOCKS CLOCK_MONOTONIC
+static int lock_until(pthread_mutex_t *m, const struct timespec *deadline) {
+    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, deadline);
+}
+#endif
 
 nadb_rc nadb_mutex_init(nadb_mutex *m, nadb_rank rank, nadb_err *err) {
     int e = pthread_mutex_init(&m->m, NULL);
@@ -75,9 +88,8 @@ bool nadb_lock_timed(nadb_mutex *m, int64_t timeout_ms) {
 
     if (nadb_trylock(m)) return true;
     check_order(m);
-    deadline = deadline_after(timeout_ms);
-    if (pthread_mutex_clocklock(&m->m, CLOCK_MONOTONIC, &deadline) != 0)
-        return false;
+    deadline = deadline_after(CLOCK_OF_LOCKS, timeout_ms);
+    if (lock_until(&m->m, &deadline) != 0) return false;
     note_locked(m);
     return true;
 }
@@ -108,7 +120,7 @@ void nadb_cond_wait(nadb_cond *c, nadb_mutex *m) {
 }
 
 bool nadb_cond_wait_timed(nadb_cond *c, nadb_mutex *m, int64_t timeout_ms) {
-    struct timespec deadline = deadline_after(timeout_ms);
+    struct timespec deadline = deadline_after(CLOCK_MONOTONIC, timeout_ms);
     int e;
 
     note_unlocked(m);

@@ -1,0 +1,536 @@
+/* os_test.c - the system calls, their faults, and the power-cut recorder. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "../../core/base/os.h"
+#include "../../core/base/sync.h"
+#include "../support/os_test.h"
+#include "unit.h"
+
+static const nadb_os *os;
+static nadb_err err;
+
+enum { RW = NADB_OPEN_WRITE | NADB_OPEN_CREATE };
+
+static nadb_file *must_open(const char *name, unsigned flags) {
+    nadb_file *f = NULL;
+
+    if (!CHECK_OK(os->open(unit_path(name), flags, 0644, &f, &err), err))
+        unit_done(), exit(1);
+    return f;
+}
+
+/* The whole file as text, "(none)" if there is none. */
+static const char *content(const char *path) {
+    static char text[4096];
+    nadb_buf b = NADB_BUF_INIT;
+    nadb_stat st;
+
+    snprintf(text, sizeof text, "(none)");
+    if (!CHECK_OK(os->stat(path, &st, &err), err)) return text;
+    if (st.kind == NADB_KIND_NONE) return text;
+    if (CHECK_OK(nadb_os_read_file(path, sizeof text - 1, &b, &err), err))
+        snprintf(text, sizeof text, "%.*s", (int)b.n, (const char *)b.p);
+    nadb_buf_clear(&b);
+    return text;
+}
+
+/* --- files --- */
+
+static void test_files(void) {
+    mode_t before = umask(077);
+    nadb_file *f = must_open("a", RW);
+    nadb_file *again = NULL;
+    char p[16];
+    nadb_stat st;
+    uint64_t size;
+
+    umask(before);
+    CHECK_OK(os->pwrite(f, "hello world", 11, 5, &err), err);
+    CHECK_OK(os->pread(f, p, 11, 5, &err), err);
+    CHECK(memcmp(p, "hello world", 11) == 0);
+    CHECK(os->pread(f, p, 12, 5, &err) == NADB_CORRUPT);
+    CHECK(strstr(err.msg, "file too short") != NULL);
+    CHECK(os->pread(f, p, 1, UINT64_MAX, &err) == NADB_TOOBIG);
+    CHECK(os->pwrite(f, p, 2, INT64_MAX, &err) == NADB_TOOBIG);
+    CHECK_OK(os->sync(f, &err), err);
+    CHECK_OK(os->truncate(f, 8, &err), err);
+    CHECK_OK(os->size(f, &size, &err), err);
+    CHECK_U64(size, 8);
+    CHECK_OK(os->reserve(f, 0, 100000, &err), err);
+    CHECK_OK(os->reserve(f, 0, 10, &err), err);
+    CHECK_OK(os->fstat(f, &st, &err), err);
+    CHECK_U64(st.size, 100000);
+    CHECK_U64(st.mode, 0644); /* in spite of the umask */
+    CHECK(st.kind == NADB_KIND_FILE && st.ino != 0);
+    CHECK_STR(os->path(f), unit_path("a"));
+    CHECK_OK(os->pread(f, p, 8, 0, &err), err);
+    CHECK(memcmp(p + 5, "hel", 3) == 0);
+
+    CHECK(os->open(unit_path("a"), RW | NADB_OPEN_EXCLUSIVE, 0600, &again,
+                   &err) == NADB_CANTOPEN);
+    CHECK(again == NULL && err.sys_errno == EEXIST);
+    again = must_open("a", RW | NADB_OPEN_TRUNCATE);
+    CHECK_OK(os->size(f, &size, &err), err);
+    CHECK_U64(size, 0);
+    CHECK_OK(os->fstat(again, &st, &err), err);
+    CHECK_U64(st.mode, 0644);
+    os->close(again);
+    os->close(f);
+    os->close(NULL);
+}
+
+static void test_open_failures(void) {
+    char want[600];
+    nadb_file *f = NULL;
+
+    CHECK(os->open(unit_path("missing"), NADB_OPEN_WRITE, 0, &f, &err) ==
+          NADB_CANTOPEN);
+    CHECK(f == NULL && err.sys_errno == ENOENT);
+    snprintf(want, sizeof want, "cannot open %s: No such file or directory",
+             unit_path("missing"));
+    CHECK_STR(err.msg, want);
+    /* A link to nowhere: neither created through nor looped over. */
+    REQUIRE(symlink("nowhere/at/all", unit_path("dangling")) == 0);
+    CHECK(os->open(unit_path("dangling"), RW, 0600, &f, &err) == NADB_CANTOPEN);
+    f = must_open("a", RW);
+    os->close(f);
+    f = must_open("a", NADB_OPEN_READ);
+    CHECK(os->pwrite(f, "x", 1, 0, &err) == NADB_IOERR);
+    CHECK(fcntl(3, F_GETFD) == -1 || (fcntl(3, F_GETFD) & FD_CLOEXEC) != 0);
+    os->close(f);
+}
+
+static void test_mappings(void) {
+    nadb_file *f = must_open("m", RW);
+    nadb_file *g = must_open("m", NADB_OPEN_READ);
+    void *w, *r, *z;
+
+    CHECK_OK(os->reserve(f, 0, 8192, &err), err);
+    REQUIRE_OK(os->map(f, 1 << 20, true, &w, &err), err);
+    REQUIRE_OK(os->map(g, 8192, false, &r, &err), err);
+    memcpy(w, "shared", 6);
+    CHECK(memcmp(r, "shared", 6) == 0);
+    CHECK(os->map(g, 8192, true, &z, &err) == NADB_CANTOPEN && z == NULL);
+    CHECK(os->map(g, UINT64_MAX, false, &z, &err) == NADB_TOOBIG);
+    os->unmap(w, 1 << 20);
+    os->unmap(r, 8192);
+    REQUIRE_OK(os->map_private(8192, &z, &err), err);
+    CHECK(((uint8_t *)z)[8191] == 0);
+    os->unmap(z, 8192);
+    CHECK(os->map_private(UINT64_MAX, &z, &err) == NADB_NOMEM);
+    os->unmap(NULL, 0);
+    os->close(f);
+    os->close(g);
+}
+
+/* --- locks --- */
+
+static void test_byte_locks(void) {
+    nadb_file *f = must_open("locks", RW);
+    nadb_file *g = must_open("locks", RW);
+    int64_t before;
+    bool got, held;
+
+    CHECK_OK(os->lock_byte(f, 5, &got, &err), err);
+    CHECK(got);
+    CHECK_OK(os->lock_byte(f, 5, &got, &err), err); /* ours: no harm */
+    CHECK(got);
+    CHECK_OK(os->lock_byte(g, 5, &got, &err), err);
+    CHECK(!got);
+    CHECK_OK(os->lock_byte(g, 6, &got, &err), err);
+    CHECK(got);
+    CHECK_OK(os->byte_locked(g, 5, &held, &err), err);
+    CHECK(held);
+    CHECK_OK(os->byte_locked(f, 5, &held, &err), err); /* not by another */
+    CHECK(!held);
+    before = os->mono_ns();
+    CHECK_OK(os->lock_byte_wait(g, 5, 30, &got, &err), err);
+    CHECK(!got && os->mono_ns() - before >= 29000000);
+    os->unlock_byte(f, 5);
+    CHECK_OK(os->lock_byte_wait(g, 5, INT64_MAX, &got, &err), err);
+    CHECK(got);
+    os->close(g); /* frees both */
+    CHECK_OK(os->byte_locked(f, 6, &held, &err), err);
+    CHECK(!held);
+    os->close(f);
+}
+
+/* A lock dies with its process. */
+static void test_lock_of_the_dead(void) {
+    nadb_file *f = must_open("locks", RW);
+    int ready[2];
+    bool got, held;
+    pid_t child;
+    char c;
+
+    REQUIRE(pipe(ready) == 0);
+    child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        nadb_file *mine = must_open("locks", RW);
+
+        if (os->lock_byte(mine, 9, &got, NULL) == NADB_OK && got &&
+            write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    CHECK(read(ready[0], &c, 1) == 1);
+    CHECK_OK(os->byte_locked(f, 9, &held, &err), err);
+    CHECK(held);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    CHECK_OK(os->byte_locked(f, 9, &held, &err), err);
+    CHECK(!held);
+    close(ready[0]);
+    close(ready[1]);
+    os->close(f);
+}
+
+static uint32_t futex_word;
+
+static void *set_word(void *arg) {
+    __atomic_store_n(&futex_word, 1, __ATOMIC_SEQ_CST);
+    os->futex_wake(&futex_word, 1);
+    return arg;
+}
+
+static void test_futex(void) {
+    int64_t before = os->mono_ns();
+    pthread_t t;
+
+    os->futex_wait(&futex_word, 1, 60000); /* not equal: at once */
+    os->futex_wait(&futex_word, 0, 20);
+    CHECK(os->mono_ns() - before >= 15000000);
+    REQUIRE_OK(nadb_thread_start(&t, "waker", set_word, NULL, &err), err);
+    while (__atomic_load_n(&futex_word, __ATOMIC_SEQ_CST) == 0)
+        os->futex_wait(&futex_word, 0, 60000);
+    nadb_thread_join(t);
+    CHECK(os->mono_ns() - before < INT64_C(30000000000));
+}
+
+/* --- names --- */
+
+static nadb_rc count_name(void *ctx, const char *name, nadb_err *e) {
+    int *n = ctx;
+
+    (void)e;
+    CHECK(strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+    return ++*n == 99 ? NADB_FULL : NADB_OK;
+}
+
+static void test_names(void) {
+    nadb_stat st;
+    int n = 0;
+
+    CHECK_OK(os->mkdir(unit_path("d"), 0751, &err), err);
+    CHECK_OK(os->stat(unit_path("d"), &st, &err), err);
+    CHECK(st.kind == NADB_KIND_DIR && st.mode == 0751);
+    CHECK(os->mkdir(unit_path("d"), 0751, &err) == NADB_CANTOPEN);
+    CHECK_U64(err.sys_errno, EEXIST);
+    os->close(must_open("d/x", RW));
+    os->close(must_open("d/y", RW));
+    CHECK_OK(os->list(unit_path("d"), count_name, &n, &err), err);
+    CHECK_U64(n, 2);
+    n = 98;
+    CHECK(os->list(unit_path("d"), count_name, &n, &err) == NADB_FULL);
+    CHECK(os->rmdir(unit_path("d"), &err) == NADB_IOERR);
+    CHECK_OK(os->rename(unit_path("d/x"), unit_path("d/y"), &err), err);
+    CHECK_OK(os->unlink(unit_path("d/x"), &err), err); /* missing is fine */
+    CHECK_OK(os->unlink(unit_path("d/y"), &err), err);
+    CHECK_OK(os->sync_dir(unit_path("d"), &err), err);
+    CHECK(os->writable(unit_path("d")));
+    CHECK(!os->writable(unit_path("d/none")));
+    CHECK_OK(os->chown(unit_path("d"), st.uid, st.gid, &err), err);
+    CHECK_OK(os->rmdir(unit_path("d"), &err), err);
+    CHECK_OK(os->stat(unit_path("d/x"), &st, &err), err);
+    CHECK(st.kind == NADB_KIND_NONE);
+    CHECK(os->rename(unit_path("d"), unit_path("e"), &err) == NADB_CANTOPEN);
+    CHECK(os->sync_dir(unit_path("d"), &err) == NADB_CANTOPEN);
+}
+
+static const char *resolve(const char *path) {
+    static char text[1024];
+    nadb_buf b = NADB_BUF_INIT;
+
+    if (os->realpath(path, &b, &err) == NADB_OK)
+        snprintf(text, sizeof text, "%s", (const char *)b.p);
+    else
+        snprintf(text, sizeof text, "(%s)", nadb_rc_name(err.rc));
+    nadb_buf_clear(&b);
+    return text;
+}
+
+static void test_realpath(void) {
+    char dir[1024], want[1100];
+
+    snprintf(dir, sizeof dir, "%s", resolve(unit_dir()));
+    CHECK(dir[0] == '/');
+    CHECK_OK(os->mkdir(unit_path("real"), 0755, &err), err);
+    REQUIRE(symlink("real", unit_path("link")) == 0);
+    snprintf(want, sizeof want, "%s/real", dir);
+    CHECK_STR(resolve(unit_path("link")), want);
+    CHECK_STR(resolve(unit_path("link/./")), want);
+    CHECK_STR(resolve(unit_path("link/none/..")), want);
+    snprintf(want, sizeof want, "%s/real/a/b", dir);
+    CHECK_STR(resolve(unit_path("link/a/b")), want);
+    CHECK_STR(resolve(unit_path("link//a/./c/../b/")), want);
+    CHECK_STR(resolve("/"), "/");
+    CHECK_STR(resolve("/no-such-thing/x"), "/no-such-thing/x");
+    CHECK_STR(resolve("/no-such-thing/../../x"), "/x");
+    CHECK_STR(resolve(""), "(NADB_CANTOPEN)");
+    CHECK_STR(resolve(unit_path("dangling/x")), "(NADB_CANTOPEN)");
+    REQUIRE(chdir(unit_path("real")) == 0);
+    snprintf(want, sizeof want, "%s/real/new/one", dir);
+    CHECK_STR(resolve("new/one"), want);
+    snprintf(want, sizeof want, "%s/new", dir);
+    CHECK_STR(resolve("../new"), want);
+    CHECK(chdir("/") == 0);
+}
+
+static void test_machine(void) {
+    uint8_t a[16], b[16], zero[16] = {0};
+    const char *kind;
+    int64_t now = os->now_ms();
+    int64_t mono;
+
+    CHECK(now > INT64_C(1600000000000));
+    mono = os->mono_ns();
+    test_os_advance_clock(100000);
+    CHECK(os->now_ms() - now >= 100000 && os->now_ms() - now < 150000);
+    CHECK(os->mono_ns() - mono < INT64_C(50000000000));
+    test_os_advance_clock(-100000);
+    os->random(a, sizeof a);
+    os->random(b, sizeof b);
+    CHECK(memcmp(a, b, 16) != 0 && memcmp(a, zero, 16) != 0);
+    CHECK_OK(os->boot_id(a, &err), err);
+    CHECK_OK(os->boot_id(b, &err), err);
+    CHECK(memcmp(a, b, 16) == 0 && memcmp(a, zero, 16) != 0);
+    test_os_new_boot();
+    CHECK_OK(os->boot_id(b, &err), err);
+    CHECK(memcmp(a, b, 16) != 0);
+    CHECK_OK(os->network_fs(unit_path("no/such/dir"), &kind, &err), err);
+    CHECK(kind == NULL);
+    CHECK_OK(os->network_fs("also-missing", &kind, &err), err);
+}
+
+/* --- helpers, under every fault --- */
+
+static void test_replace_file(void) {
+    static const char *const faults[] = {"EIO", "ENOSPC", "EDQUOT", "EMFILE",
+                                         "SHORT"};
+    nadb_slice before = nadb_slice_str("the old bytes");
+    nadb_slice after = nadb_slice_str("the new bytes, which are longer");
+    uint64_t fired = 1;
+
+    for (size_t e = 0; e < sizeof faults / sizeof faults[0]; e++) {
+        fired = 1;
+        for (uint64_t nth = 1; fired > 0 && nth < 20; nth++) {
+            bool was_sync_dir;
+            const char *now;
+            nadb_rc rc;
+
+            REQUIRE_OK(
+                nadb_os_replace_file(unit_dir(), "f", before, 0640, &err), err);
+            CHECK(test_fault_set("any", nth, faults[e], nth % 2, NULL));
+            rc = nadb_os_replace_file(unit_dir(), "f", after, 0640, &err);
+            test_fault_clear(NULL, &fired);
+            CHECK((rc == NADB_OK) == (fired == 0));
+            was_sync_dir = rc != NADB_OK && strstr(err.msg, "syncing dir");
+            now = content(unit_path("f"));
+            CHECK_STR(now, rc == NADB_OK || was_sync_dir ? (char *)after.p
+                                                         : (char *)before.p);
+        }
+        CHECK(fired == 0);
+    }
+    for (uint64_t nth = 1; nth == 1 || fired > 0; nth++) {
+        nadb_rc rc;
+
+        CHECK(test_fault_set("malloc", nth, "ENOMEM", false, NULL));
+        rc = nadb_os_replace_file(unit_dir(), "f", after, 0640, &err);
+        test_fault_clear(NULL, &fired);
+        CHECK(rc == (fired > 0 ? NADB_NOMEM : NADB_OK));
+    }
+}
+
+static void test_read_file(void) {
+    nadb_buf b = NADB_BUF_INIT;
+    uint64_t fired = 1;
+
+    CHECK_OK(nadb_os_replace_file(unit_dir(), "r", nadb_slice_str("12345"),
+                                  0600, &err),
+             err);
+    CHECK_OK(nadb_os_read_file(unit_path("r"), 5, &b, &err), err);
+    CHECK(nadb_slice_eq(nadb_buf_slice(&b), nadb_slice_str("12345")));
+    CHECK(nadb_os_read_file(unit_path("r"), 4, &b, &err) == NADB_CORRUPT);
+    CHECK(nadb_os_read_file(unit_path("none"), 4, &b, &err) == NADB_CANTOPEN);
+    CHECK(b.n == 0);
+    for (uint64_t nth = 1; fired > 0; nth++) {
+        nadb_rc rc;
+
+        CHECK(test_fault_set("any", nth, "EIO", false, NULL));
+        rc = nadb_os_read_file(unit_path("r"), 5, &b, &err);
+        test_fault_clear(NULL, &fired);
+        CHECK(rc == (fired > 0 ? NADB_IOERR : NADB_OK));
+    }
+    nadb_buf_clear(&b);
+}
+
+static void test_fault_counting(void) {
+    nadb_file *f = must_open("counted", RW);
+    uint64_t calls, fired;
+
+    CHECK(!test_fault_set("no such", 1, "EIO", false, NULL));
+    CHECK(!test_fault_set("sync", 1, "EWHAT", false, NULL));
+    CHECK(test_fault_set("pwrite", 2, "SHORT", true, "count"));
+    CHECK_OK(os->pwrite(f, "abcd", 4, 0, &err), err);
+    CHECK(os->pwrite(f, "efgh", 4, 0, &err) == NADB_FULL);
+    CHECK(strstr(err.msg, "counted: No space left on device") != NULL);
+    CHECK(os->pwrite(f, "ijkl", 4, 0, &err) == NADB_FULL);
+    CHECK_OK(os->sync(f, &err), err);
+    test_fault_clear(&calls, &fired);
+    CHECK(calls == 3 && fired == 2);
+    CHECK_STR(content(unit_path("counted")), "ijcd");
+    CHECK(test_fault_set("pwrite", 1, "EIO", true, "elsewhere"));
+    CHECK_OK(os->pwrite(f, "abcd", 4, 0, &err), err);
+    test_fault_clear(&calls, &fired);
+    CHECK(calls == 0 && fired == 0);
+    os->close(f);
+}
+
+/* --- power cuts --- */
+
+/* After each event, nothing or all of what was not synced. */
+static void test_power_edges(void) {
+    nadb_file *f;
+    uint64_t synced, at_end;
+
+    CHECK_OK(os->mkdir(unit_path("p"), 0755, &err), err);
+    f = must_open("p/old", RW);
+    CHECK_OK(os->pwrite(f, "old", 3, 0, &err), err);
+    REQUIRE_OK(test_power_start(unit_path("p"), &err), err);
+    CHECK_OK(os->pwrite(f, "new", 3, 0, &err), err);
+    CHECK_OK(os->mkdir(unit_path("p/sub"), 0755, &err), err);
+    os->close(f);
+    f = must_open("p/sub/file", RW);
+    CHECK_OK(os->pwrite(f, "data", 4, 0, &err), err);
+    CHECK_OK(os->sync(f, &err), err);
+    CHECK_OK(os->sync_dir(unit_path("p/sub"), &err), err);
+    CHECK_OK(os->sync_dir(unit_path("p"), &err), err);
+    synced = test_power_events();
+    CHECK_U64(synced, 7);
+    CHECK_OK(os->pwrite(f, "more", 4, 4, &err), err);
+    CHECK_OK(os->rename(unit_path("p/sub/file"), unit_path("p/sub/f2"), &err),
+             err);
+    CHECK_OK(os->unlink(unit_path("p/old"), &err), err);
+    test_power_stop();
+    CHECK_OK(os->pwrite(f, "never seen", 10, 0, &err), err);
+    os->close(f);
+    at_end = test_power_events();
+    CHECK_U64(at_end, 10);
+
+    REQUIRE_OK(test_power_cut(at_end, 0, unit_path("cut"), &err), err);
+    CHECK_STR(content(unit_path("cut/old")), "old");
+    CHECK_STR(content(unit_path("cut/sub/file")), "data");
+    CHECK_STR(content(unit_path("cut/sub/f2")), "(none)");
+    REQUIRE_OK(test_power_cut(at_end, 1, unit_path("cut"), &err), err);
+    CHECK_STR(content(unit_path("cut/old")), "(none)");
+    CHECK_STR(content(unit_path("cut/sub/file")), "(none)");
+    CHECK_STR(content(unit_path("cut/sub/f2")), "datamore");
+    REQUIRE_OK(test_power_cut(synced - 1, 0, unit_path("cut"), &err), err);
+    CHECK_STR(content(unit_path("cut/sub/file")), "(none)");
+    REQUIRE_OK(test_power_cut(0, 1, unit_path("cut"), &err), err);
+    CHECK_STR(content(unit_path("cut/old")), "old");
+}
+
+/* Whatever chance does, what was synced stays, and each outcome comes up. */
+static void test_power_chance(void) {
+    nadb_file *f;
+    int lost = 0, whole = 0, torn = 0;
+    char page[2000];
+    uint64_t n;
+
+    memset(page, 'x', sizeof page);
+    CHECK_OK(os->mkdir(unit_path("q"), 0755, &err), err);
+    REQUIRE_OK(test_power_start(unit_path("q"), &err), err);
+    f = must_open("q/log", RW);
+    CHECK_OK(os->pwrite(f, "synced", 6, 0, &err), err);
+    CHECK_OK(os->sync(f, &err), err);
+    CHECK_OK(os->sync_dir(unit_path("q"), &err), err);
+    CHECK_OK(os->pwrite(f, page, sizeof page, 6, &err), err);
+    n = test_power_events();
+    test_power_stop();
+    os->close(f);
+    for (uint64_t seed = 2; seed < 100; seed++) {
+        nadb_buf b = NADB_BUF_INIT;
+        size_t kept = 0;
+
+        REQUIRE_OK(test_power_cut(n, seed, unit_path("cut"), &err), err);
+        REQUIRE_OK(nadb_os_read_file(unit_path("cut/log"), 4096, &b, &err),
+                   err);
+        CHECK(b.n >= 6 && memcmp(b.p, "synced", 6) == 0);
+        for (size_t i = 6; i < b.n; i++) kept += b.p[i] == 'x';
+        lost += kept == 0;
+        whole += kept == sizeof page;
+        torn += kept > 0 && kept < sizeof page;
+        nadb_buf_clear(&b);
+    }
+    CHECK(lost > 5 && whole > 5 && torn > 5);
+}
+
+/* The point of replace_file: at each moment the old bytes or the new. */
+static void test_power_replace(void) {
+    char old_dir[512];
+    uint64_t done, n;
+
+    CHECK_OK(os->mkdir(unit_path("r1"), 0755, &err), err);
+    snprintf(old_dir, sizeof old_dir, "%s", unit_path("r1"));
+    CHECK_OK(
+        nadb_os_replace_file(old_dir, "f", nadb_slice_str("one"), 0600, &err),
+        err);
+    REQUIRE_OK(test_power_start(old_dir, &err), err);
+    CHECK_OK(
+        nadb_os_replace_file(old_dir, "f", nadb_slice_str("two"), 0600, &err),
+        err);
+    done = test_power_events();
+    CHECK_OK(
+        nadb_os_replace_file(old_dir, "f", nadb_slice_str("three"), 0600, &err),
+        err);
+    n = test_power_events();
+    test_power_stop();
+    for (uint64_t event = 0; event <= n; event++) {
+        for (uint64_t seed = 0; seed < 12; seed++) {
+            const char *now;
+
+            REQUIRE_OK(test_power_cut(event, seed, unit_path("cut"), &err),
+                       err);
+            now = content(unit_path("cut/f"));
+            CHECK((event < done && strcmp(now, "one") == 0) ||
+                  (event < n && strcmp(now, "two") == 0) ||
+                  (event > done && strcmp(now, "three") == 0));
+        }
+    }
+}
+
+int main(void) {
+    os = nadb_os_get();
+    RUN(test_files);
+    RUN(test_open_failures);
+    RUN(test_mappings);
+    RUN(test_byte_locks);
+    RUN(test_lock_of_the_dead);
+    RUN(test_futex);
+    RUN(test_names);
+    RUN(test_realpath);
+    RUN(test_machine);
+    RUN(test_replace_file);
+    RUN(test_read_file);
+    RUN(test_fault_counting);
+    RUN(test_power_edges);
+    RUN(test_power_chance);
+    RUN(test_power_replace);
+    return unit_done();
+}
