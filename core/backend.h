@@ -1,0 +1,303 @@
+/* backend.h - what a storage backend is to the core.
+ *
+ * A backend stores ordered byte strings. Keys carry a keyspace byte first
+ * (NADB_KS_*), so rows and their indexes live in one ordered space; a backend
+ * that has indexes of its own (capability NADB_CAP_OWN_INDEX) may ignore all
+ * but rows. Values are opaque here, but documented in docs/format.md.
+ *
+ * There are two kinds, told apart by which table of operations they fill:
+ *
+ *   engine  transactional by itself: snapshots, atomic commits with conflict
+ *           check. backends/memory is the example to read. Redis is another.
+ *   base    only the sorted, immutable bottom under the core's shared log and
+ *           memtable (core/shared.c), which turns it into an engine.
+ *           backends/fs is one.
+ *
+ * The core adapts to the declared capabilities; it never asks which backend
+ * it is talking to. A new backend is a folder and a line in registry.c. */
+#ifndef NADB_BACKEND_H
+#define NADB_BACKEND_H
+
+#include "base/bytes.h"
+#include "base/os.h"
+
+/* --- keys and entries --- */
+
+enum {
+    NADB_KS_ROW = 'r',    /* r <key>                  -> row (core/row.h) */
+    NADB_KS_TAG = 't',    /* t <tag> 0 0 <key>        -> expiry */
+    NADB_KS_EXPIRY = 'x', /* x <be64 expires_ms> <key> -> tags */
+    NADB_KS_COUNT = 'c'   /* c <tag>                  -> rows with that tag */
+};
+
+enum {
+    NADB_ENTRY_TOMBSTONE = 1, /* the key was deleted; value is empty */
+    NADB_ENTRY_PINNED = 2,    /* slices outlive the iterator's moves: they are
+                                 valid until the view is closed */
+    NADB_ENTRY_READ = 4,      /* in a change: the writer decided on what the
+                                 view showed under this key (check it) */
+    NADB_ENTRY_VALUE_PINNED = 8 /* as PINNED, for the value alone: the key
+                                   goes with the iterator's next move */
+};
+
+typedef struct nadb_entry {
+    nadb_slice key; /* keyspace byte included */
+    nadb_slice value;
+    uint64_t seq; /* sequence number of the commit; 0 = very old */
+    unsigned flags;
+    uint64_t id; /* names the stored bytes in the value cache; 0 = none */
+} nadb_entry;
+
+/* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */
+typedef struct nadb_range {
+    nadb_slice lo;
+    nadb_slice hi;
+    bool reverse; /* iterate from hi down to lo */
+} nadb_range;
+
+/* --- iterators --- */
+
+typedef struct nadb_iter nadb_iter;
+
+/* An iterator moves in one direction through one range. It is created before
+ * its first entry: call seek() or next() first. After each call `valid` says
+ * whether `entry` is there. Slices of `entry` are valid until the next call,
+ * or as NADB_ENTRY_PINNED says. One entry a key, newest visible version,
+ * tombstones included where the source says so. */
+typedef struct nadb_iter_ops {
+    nadb_rc (*next)(nadb_iter *it, nadb_err *err);
+    /* Forward: to the first entry >= key; reverse: to the last <= key; within
+     * the range in both cases. May move in either direction. */
+    nadb_rc (*seek)(nadb_iter *it, nadb_slice key, nadb_err *err);
+    void (*free)(nadb_iter *it);
+} nadb_iter_ops;
+
+struct nadb_iter {
+    const nadb_iter_ops *ops;
+    bool valid;
+    nadb_entry entry;
+};
+
+static inline nadb_rc nadb_iter_next(nadb_iter *it, nadb_err *err) {
+    return it->ops->next(it, err);
+}
+
+static inline nadb_rc nadb_iter_seek(nadb_iter *it, nadb_slice key,
+                                     nadb_err *err) {
+    return it->ops->seek(it, key, err);
+}
+
+static inline void nadb_iter_free(nadb_iter *it) {
+    if (it != NULL) it->ops->free(it);
+}
+
+/* --- capabilities --- */
+
+enum {
+    NADB_CAP_ENGINE = 1,       /* fills nadb_engine_ops */
+    NADB_CAP_BASE = 2,         /* fills nadb_base_ops */
+    NADB_CAP_SNAPSHOTS = 4,    /* a view does not change under its reader */
+    NADB_CAP_PERSISTENT = 8,   /* data outlives the process */
+    NADB_CAP_SHARED = 16,      /* several processes may use one store */
+    NADB_CAP_OWN_INDEX = 32,   /* keeps tag and expiry indexes itself */
+    NADB_CAP_NATIVE_TTL = 64,  /* removes expired rows itself */
+    NADB_CAP_REMOTE = 128,     /* over a network: count round trips */
+    NADB_CAP_NEEDS_PATH = 256  /* has a directory on this machine */
+};
+
+/* --- options that a backend sees --- */
+
+typedef enum nadb_durability {
+    NADB_SYNC_OFF,
+    NADB_SYNC_NORMAL,
+    NADB_SYNC_FULL
+} nadb_durability;
+
+typedef struct nadb_options nadb_options; /* core/options.h: read only */
+
+/* --- engines --- */
+
+typedef struct nadb_engine nadb_engine; /* begins with `ops` */
+typedef struct nadb_view nadb_view;     /* a snapshot; begins with `seq` */
+typedef struct nadb_ticket nadb_ticket; /* a prepared commit, in doubt */
+
+struct nadb_view {
+    uint64_t seq; /* commits up to this one are seen */
+};
+
+/* What a transaction asks to be made durable. Borrowed for the call. */
+typedef struct nadb_commit_req {
+    nadb_view *view;    /* what it read; NULL: nothing to check */
+    nadb_iter *changes; /* forward over all changes, each key once; the callee
+                           may seek() to the empty key to begin again */
+    size_t count;       /* changes */
+    size_t bytes;       /* of their keys and values, together */
+    bool clear;         /* first remove everything that is there */
+    const nadb_range *reads; /* ranges it decided on, in `view` */
+    size_t n_reads;
+    bool reads_all; /* too many ranges to list: any commit conflicts */
+    nadb_durability sync;
+    int64_t timeout_ms; /* how long to wait for locks */
+} nadb_commit_req;
+
+typedef void nadb_stat_fn(void *ctx, const char *name, double value);
+/* One line a problem; `what` names file, offset and key where they apply. */
+typedef void nadb_report_fn(void *ctx, const char *what);
+
+typedef struct nadb_engine_ops {
+    /* Closes; nothing of it is in use. What was committed is durable. */
+    void (*close)(nadb_engine *e);
+
+    /* A snapshot of now. Views belong to one connection at a time. */
+    nadb_rc (*view_open)(nadb_engine *e, nadb_view **out, nadb_err *err);
+    void (*view_close)(nadb_engine *e, nadb_view *v);
+    /* Makes `v` a snapshot of now, keeping what can be kept. Nothing read
+     * through it is in use any more. */
+    nadb_rc (*view_refresh)(nadb_engine *e, nadb_view *v, nadb_err *err);
+    /* Nothing read through `v` is in use, and nothing will be read before the
+     * next view_refresh(): what the view pins may go. */
+    void (*view_rest)(nadb_engine *e, nadb_view *v);
+
+    /* Reads one key; no tombstones. The entry is PINNED or valid until the
+     * next call on this view. */
+    nadb_rc (*get)(nadb_engine *e, nadb_view *v, nadb_slice key,
+                   nadb_entry *out, bool *found, nadb_err *err);
+    /* No tombstones. `v` outlives the iterator; the range is copied. */
+    nadb_rc (*iter)(nadb_engine *e, nadb_view *v, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err);
+
+    /* First half of a commit: checks conflicts (NADB_CONFLICT names the key),
+     * makes the changes survive what req->sync promises, but shows them to
+     * nobody. Until commit or rollback, writers of the same keys wait. On
+     * error nothing has happened and *out is NULL. */
+    nadb_rc (*prepare)(nadb_engine *e, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err);
+    /* Second half: shows the changes. Cannot fail. Frees the ticket. */
+    void (*commit)(nadb_engine *e, nadb_ticket *t);
+    /* Takes the changes back. Frees the ticket, also on error. */
+    nadb_rc (*rollback)(nadb_engine *e, nadb_ticket *t, nadb_err *err);
+
+    /* Everything committed is in its final place and synced. */
+    nadb_rc (*flush)(nadb_engine *e, nadb_err *err);
+    /* Rewrites so that no dead data is left. NULL: nothing to compact. */
+    nadb_rc (*compact)(nadb_engine *e, nadb_err *err);
+    /* Reads every byte; calls `report` once a problem. */
+    nadb_rc (*check)(nadb_engine *e, nadb_report_fn *report, void *ctx,
+                     nadb_err *err);
+    /* Calls `stat` with each of its numbers (names of nadb_stats). */
+    void (*stats)(nadb_engine *e, nadb_stat_fn *stat, void *ctx);
+} nadb_engine_ops;
+
+struct nadb_engine {
+    const nadb_engine_ops *ops;
+};
+
+/* --- bases: what lies under the shared log and memtable --- */
+
+typedef struct nadb_base nadb_base; /* begins with `ops` */
+typedef struct nadb_base_version nadb_base_version;
+
+/* One immutable state of the base, as MANIFEST describes it. Reference
+ * counted (atomic); every file it names stays there until the last one goes
+ * (of this process: other processes are protected by remove_unused). */
+struct nadb_base_version {
+    uint64_t generation; /* rises by one with every new state; 0 = fresh */
+    uint64_t first_log;  /* logs below this one are contained in the base */
+    uint64_t seq;        /* highest sequence number contained */
+    uint64_t clear_seq;  /* everything up to this one was cleared */
+};
+
+/* What the base may ask of its owner. */
+typedef struct nadb_base_env {
+    const nadb_os *os;
+    const nadb_options *options;
+    const char *dir; /* the store's directory; outlives the base */
+    uint32_t file_mode;
+    bool read_only;
+    bool mmap; /* read through mappings; else by pread, into own memory */
+    void *ctx;
+    uint64_t (*next_file)(void *ctx); /* a file number never used before */
+    /* No reader anywhere needs versions of a key below this sequence number
+     * once a newer one is in the base. */
+    uint64_t (*oldest_seq)(void *ctx);
+} nadb_base_env;
+
+typedef struct nadb_flush_req {
+    nadb_iter *entries; /* forward, newest version a key, with tombstones */
+    size_t bytes;       /* about; to size filters */
+    size_t count;       /* about */
+    uint64_t first_log; /* of the state after the flush */
+    uint64_t seq;
+    uint64_t clear_seq;
+} nadb_flush_req;
+
+typedef struct nadb_base_ops {
+    nadb_rc (*open)(const nadb_base_env *env, nadb_base **out, nadb_err *err);
+    void (*close)(nadb_base *b);
+
+    /* The state that MANIFEST holds now, tables opened; a reference that the
+     * caller unrefs. A store without MANIFEST is the empty version 0. Tables
+     * that are open in another live version of this base are shared. */
+    nadb_rc (*version_open)(nadb_base *b, nadb_base_version **out,
+                            nadb_err *err);
+    void (*version_ref)(nadb_base_version *v);
+    void (*version_unref)(nadb_base_version *v);
+
+    /* Tombstones are found too (flags say so). Thread-safe. out->key is
+     * `key`. Where nothing is mapped the bytes are put into *scratch, which
+     * the caller owns and may use for call after call; such an entry is not
+     * PINNED and lasts as long as *scratch is left alone. */
+    nadb_rc (*get)(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
+                   nadb_entry *out, bool *found, nadb_err *err);
+    /* With tombstones. Takes its own reference. */
+    nadb_rc (*iter)(nadb_base_version *v, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err);
+
+    /* The next four are called by one thread of one process at a time (it
+     * holds the store's flusher lock). Each returns, in *out, a reference to
+     * the new state after it is durable in MANIFEST (tables and directory
+     * synced before the rename). On error the old state holds, and files
+     * written in vain are removed. */
+    nadb_rc (*flush)(nadb_base *b, const nadb_flush_req *req,
+                     nadb_base_version **out, nadb_err *err);
+    /* One bounded step of compaction; *out is NULL when nothing is due. */
+    nadb_rc (*compact_step)(nadb_base *b, nadb_base_version **out,
+                            nadb_err *err);
+    /* As much as is needed so that no dead data is left. */
+    nadb_rc (*compact_all)(nadb_base *b, nadb_base_version **out,
+                           nadb_err *err);
+    /* Unlinks its files that neither MANIFEST nor any process that is at
+     * `oldest_generation` or later can need. */
+    nadb_rc (*remove_unused)(nadb_base *b, uint64_t oldest_generation,
+                             nadb_err *err);
+
+    nadb_rc (*check)(nadb_base_version *v, nadb_report_fn *report, void *ctx,
+                     nadb_err *err);
+    void (*stats)(nadb_base_version *v, nadb_stat_fn *stat, void *ctx);
+} nadb_base_ops;
+
+struct nadb_base {
+    const nadb_base_ops *ops;
+};
+
+/* --- a backend --- */
+
+typedef struct nadb_backend {
+    const char *name; /* as in backend='..' */
+    unsigned caps;
+    const char *summary; /* one line, for nadb_backends */
+    /* engines: */
+    nadb_rc (*engine_open)(const nadb_options *options, nadb_engine **out,
+                           nadb_err *err);
+    /* bases: */
+    const nadb_base_ops *base;
+} nadb_backend;
+
+/* --- backends/registry.c --- */
+
+/* NULL when there is none of that name. */
+const nadb_backend *nadb_backend_find(const char *name);
+/* The i-th, from 0; NULL past the end. */
+const nadb_backend *nadb_backend_at(size_t i);
+
+#endif

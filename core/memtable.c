@@ -1,0 +1,396 @@
+/* memtable.c - the index: lookups and linking. Files and reservations are in
+ * memtable_file.c, iteration in memtable_iter.c; see memtable.h. */
+#include "memtable.h"
+
+#include "memtable_node.h"
+
+static nadb_rc damaged(const memtable *m, nadb_err *err) {
+    return nadb_corrupt(err,
+                        "the memtable index of log %llu is damaged: close the "
+                        "store everywhere, and opening it builds a new one",
+                        (unsigned long long)m->log.number);
+}
+
+nadb_rc memtable_damaged(const memtable *m, nadb_err *err) {
+    return damaged(m, err);
+}
+
+/* Raises what we know to exist of both files; true if it changed anything.
+ * Only when another process has grown them does this cost a system call. */
+bool memtable_look_again(memtable *m) {
+    const nadb_os *os = m->log.os;
+    uint64_t size = 0;
+    bool grown = false;
+
+    if (os->size(m->log.file, &size, NULL) == NADB_OK &&
+        size > atomic_load(&m->log_safe)) {
+        atomic_store(&m->log_safe, size);
+        grown = true;
+    }
+    if (m->idx_file == NULL) return grown;
+    if (os->size(m->idx_file, &size, NULL) != NADB_OK) return grown;
+    if (size > m->idx_capacity) size = m->idx_capacity;
+    if (size > atomic_load(&m->idx_safe)) {
+        atomic_store(&m->idx_safe, size);
+        grown = true;
+    }
+    return grown;
+}
+
+node *memtable_node(memtable *m, uint32_t at) {
+    uint64_t off = (uint64_t)at * 8;
+    node *n;
+
+    if (off < sizeof(memtable_head)) return NULL;
+    while (off + sizeof(node) + 4 * MEMTABLE_HEIGHT >
+           atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return NULL;
+    n = (node *)((uint8_t *)m->head + off);
+    return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
+}
+
+static version *version_at(memtable *m, uint32_t at) {
+    uint64_t off = (uint64_t)at * 8;
+
+    if (off < sizeof(memtable_head)) return NULL;
+    while (off + sizeof(version) >
+           atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return NULL;
+    return (version *)((uint8_t *)m->head + off);
+}
+
+bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out) {
+    uint64_t end = n->key_off + n->key_len;
+
+    if (end < n->key_off || end > m->log.capacity) return false;
+    while (end > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return false;
+    *out = nadb_slice_of(m->log.map + n->key_off, n->key_len);
+    return true;
+}
+
+/* Order of the node's key against k; *ok is cleared on damage. */
+static int node_cmp(memtable *m, const node *n, const memtable_key *k,
+                    bool *ok) {
+    nadb_slice key;
+
+    if (n->prefix != k->prefix) return n->prefix < k->prefix ? -1 : 1;
+    if (!memtable_key_bytes(m, n, &key)) {
+        *ok = false;
+        return 1;
+    }
+    return nadb_slice_cmp(key, k->key);
+}
+
+_Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash) {
+    _Atomic uint32_t *b =
+        (_Atomic uint32_t *)((uint8_t *)m->head + sizeof(memtable_head));
+
+    return &b[hash & (m->head->buckets - 1)];
+}
+
+/* The node of a key through the hash table; *out is NULL when there is
+ * none. */
+static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
+                         nadb_err *err) {
+    uint64_t left = atomic_load_explicit(&m->head->nodes,
+                                         memory_order_relaxed) + 2;
+    uint32_t at = atomic_load_explicit(memtable_bucket(m, k->hash),
+                                       memory_order_acquire);
+    bool ok = true;
+
+    *out = NULL;
+    while (at != 0) {
+        node *n = memtable_node(m, at);
+
+        if (n == NULL || left-- == 0) return damaged(m, err);
+        if (n->hash == (uint32_t)(k->hash >> 32) &&
+            n->key_len == k->key.n && node_cmp(m, n, k, &ok) == 0) {
+            *out = n;
+            return NADB_OK;
+        }
+        if (!ok) return damaged(m, err);
+        at = atomic_load_explicit(&n->chain, memory_order_acquire);
+    }
+    return NADB_OK;
+}
+
+/* The newest version that a snapshot sees; *out is NULL when none. */
+nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
+                         uint64_t floor, version **out, nadb_err *err) {
+    uint32_t at = atomic_load_explicit(&n->newest, memory_order_acquire);
+    uint64_t above = UINT64_MAX;
+
+    *out = NULL;
+    while (at != 0) {
+        version *v = version_at(m, at);
+
+        if (v == NULL || v->seq >= above) return damaged(m, err);
+        if (v->seq <= floor) return NADB_OK;
+        if (v->seq <= snapshot) {
+            *out = v;
+            return NADB_OK;
+        }
+        above = v->seq;
+        at = v->older;
+    }
+    return NADB_OK;
+}
+
+nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,
+                       nadb_err *err) {
+    wal_entry e;
+    uint64_t tail = memtable_tail(m);
+
+    while (tail > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return damaged(m, err);
+    if (!wal_entry_at(&m->log, v->off, tail, &e)) return damaged(m, err);
+    out->key = e.key;
+    out->value = e.value;
+    out->seq = v->seq;
+    out->flags = NADB_ENTRY_PINNED;
+    if (e.tombstone) out->flags |= NADB_ENTRY_TOMBSTONE;
+    out->id = m->log.number << 40 | v->off;
+    return NADB_OK;
+}
+
+nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,
+                     uint64_t floor, nadb_entry *out, bool *found,
+                     nadb_err *err) {
+    node *n = NULL;
+    version *v = NULL;
+    nadb_rc rc = node_find(m, k, &n, err);
+
+    *found = false;
+    if (rc != NADB_OK || n == NULL) return rc;
+    rc = memtable_visible(m, n, snapshot, floor, &v, err);
+    if (rc != NADB_OK || v == NULL) return rc;
+    rc = memtable_entry(m, v, out, err);
+    *found = rc == NADB_OK;
+    return rc;
+}
+
+nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
+                        nadb_err *err) {
+    node *n = NULL;
+    version *v;
+    uint32_t at;
+    nadb_rc rc = node_find(m, k, &n, err);
+
+    *seq = 0;
+    if (rc != NADB_OK || n == NULL) return rc;
+    at = atomic_load_explicit(&n->newest, memory_order_acquire);
+    if (at == 0) return NADB_OK;
+    v = version_at(m, at);
+    if (v == NULL) return damaged(m, err);
+    *seq = v->seq;
+    return NADB_OK;
+}
+
+uint64_t memtable_floor(const memtable *m, uint64_t snapshot) {
+    uint32_t n = atomic_load_explicit(&m->head->n_clears,
+                                      memory_order_acquire);
+
+    if (n > MEMTABLE_CLEARS) n = MEMTABLE_CLEARS;
+    while (n > 0) {
+        uint64_t seq = atomic_load(&m->head->clears[--n]);
+
+        if (seq <= snapshot) return seq;
+    }
+    return 0;
+}
+
+void memtable_clear_at(memtable *m, uint64_t seq) {
+    uint32_t n = atomic_load(&m->head->n_clears);
+
+    if (n > 0 && atomic_load(&m->head->clears[n - 1]) == seq) return;
+    if (n >= MEMTABLE_CLEARS) return; /* the caller rotates before that */
+    atomic_store(&m->head->clears[n], seq);
+    atomic_store_explicit(&m->head->n_clears, n + 1, memory_order_release);
+}
+
+/* --- linking --- */
+
+static _Atomic uint32_t *next_of(memtable *m, uint32_t at, uint32_t level) {
+    if (at == 0) return &m->head->head_next[level];
+    return &((node *)((uint8_t *)m->head + (uint64_t)at * 8))->next[level];
+}
+
+/* Moves along `level` from `at` as far as keys are below k. */
+static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
+                    uint32_t *at, nadb_err *err) {
+    uint64_t left = atomic_load(&m->head->nodes) + 2;
+    bool ok = true;
+
+    for (;;) {
+        uint32_t next = atomic_load_explicit(next_of(m, *at, level),
+                                             memory_order_acquire);
+        node *n;
+
+        if (next == 0) return NADB_OK;
+        n = memtable_node(m, next);
+        if (n == NULL || n->height <= level || left-- == 0)
+            return damaged(m, err);
+        if (node_cmp(m, n, k, &ok) >= 0) return ok ? NADB_OK : damaged(m, err);
+        *at = next;
+    }
+}
+
+/* Fills prev[] with the last node below k on every level. */
+nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
+                           memtable_splice *s, nadb_err *err) {
+    uint32_t top = atomic_load(&m->head->height);
+    uint32_t from = top;
+    uint32_t at = 0;
+    bool ok = true;
+    nadb_rc rc = NADB_OK;
+
+    if (top > MEMTABLE_HEIGHT) return damaged(m, err);
+    if (s->valid) {
+        /* Climb from the last place only as high as the way is long. */
+        for (from = 0; from < top; from++) {
+            uint32_t next = atomic_load(next_of(m, s->prev[from], from));
+            node *n = next == 0 ? NULL : memtable_node(m, next);
+
+            if (next != 0 && n == NULL) return damaged(m, err);
+            if (n == NULL || node_cmp(m, n, k, &ok) >= 0) break;
+            if (!ok) return damaged(m, err);
+        }
+        at = from > 0 ? s->prev[from - 1] : 0;
+    }
+    while (from > 0) {
+        from--;
+        rc = walk(m, k, from, &at, err);
+        if (rc != NADB_OK) return rc;
+        s->prev[from] = at;
+    }
+    for (uint32_t i = top; i < MEMTABLE_HEIGHT; i++) s->prev[i] = 0;
+    s->valid = true;
+    return NADB_OK;
+}
+
+/* Two bits of the hash decide each level: a quarter goes one higher. */
+static uint32_t draw_height(uint64_t hash) {
+    uint32_t h = 1;
+
+    for (hash >>= 20; h < MEMTABLE_HEIGHT && (hash & 3) == 0; hash >>= 2) h++;
+    return h;
+}
+
+static uint64_t take(memtable *m, uint64_t n) {
+    uint64_t at = atomic_load(&m->head->alloc);
+
+    atomic_store(&m->head->alloc, at + (n + 7) / 8 * 8);
+    return at;
+}
+
+static void chain_in(memtable *m, node *n, uint32_t at, uint64_t hash) {
+    _Atomic uint32_t *b = memtable_bucket(m, hash);
+
+    atomic_store_explicit(&n->chain, atomic_load(b), memory_order_relaxed);
+    atomic_store_explicit(b, at, memory_order_release);
+}
+
+/* Adds a node with its first version behind splice->prev. */
+static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
+                     const wal_entry *e, uint64_t seq) {
+    uint32_t height = draw_height(k->hash);
+    uint64_t off = take(m, sizeof(node) + 4 * height);
+    uint64_t voff = take(m, sizeof(version));
+    uint32_t at = (uint32_t)(off / 8);
+    uint32_t next = atomic_load(next_of(m, s->prev[0], 0));
+    node *n = (node *)((uint8_t *)m->head + off);
+    version *v = (version *)((uint8_t *)m->head + voff);
+
+    v->seq = seq;
+    v->off = e->off;
+    v->older = 0;
+    v->spare = 0;
+    n->prefix = k->prefix;
+    n->key_off = (uint64_t)(e->key.p - m->log.map);
+    n->key_len = (uint32_t)e->key.n;
+    n->hash = (uint32_t)(k->hash >> 32);
+    n->height = height;
+    atomic_store_explicit(&n->chain, 0, memory_order_relaxed);
+    atomic_store_explicit(&n->newest, (uint32_t)(voff / 8),
+                          memory_order_relaxed);
+    atomic_store_explicit(&n->prev, s->prev[0], memory_order_relaxed);
+    for (uint32_t i = 0; i < height; i++) /* before anyone can arrive */
+        atomic_store_explicit(&n->next[i],
+                              i == 0 ? next
+                                     : atomic_load(next_of(m, s->prev[i], i)),
+                              memory_order_relaxed);
+    if (height > atomic_load(&m->head->height))
+        atomic_store(&m->head->height, height);
+    atomic_fetch_add(&m->head->nodes, 1);
+    for (uint32_t i = 0; i < height; i++) {
+        atomic_store_explicit(next_of(m, s->prev[i], i), at,
+                              memory_order_release);
+        s->prev[i] = at;
+    }
+    atomic_store(next == 0
+                     ? &m->head->last
+                     : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))
+                            ->prev,
+                 at);
+    chain_in(m, n, at, k->hash);
+}
+
+/* The node is there on level 0: completes what its maker may have left. */
+static void node_mend(memtable *m, node *n, uint32_t at,
+                      const memtable_key *k) {
+    uint32_t next = atomic_load(&n->next[0]);
+    node *found = NULL;
+
+    atomic_store(next == 0
+                     ? &m->head->last
+                     : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))
+                            ->prev,
+                 at);
+    if (node_find(m, k, &found, NULL) == NADB_OK && found == NULL)
+        chain_in(m, n, at, k->hash);
+}
+
+static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
+                           uint64_t seq, nadb_err *err) {
+    uint32_t newest = atomic_load(&n->newest);
+    version *old = newest == 0 ? NULL : version_at(m, newest);
+    uint64_t off;
+    version *v;
+
+    if (newest != 0 && old == NULL) return damaged(m, err);
+    if (old != NULL && old->seq >= seq) return NADB_OK; /* linked before */
+    off = take(m, sizeof(version));
+    v = (version *)((uint8_t *)m->head + off);
+    v->seq = seq;
+    v->off = e->off;
+    v->older = newest;
+    v->spare = 0;
+    atomic_store_explicit(&n->newest, (uint32_t)(off / 8),
+                          memory_order_release);
+    return NADB_OK;
+}
+
+nadb_rc memtable_link(memtable *m, memtable_splice *splice,
+                      const wal_entry *e, uint64_t seq, nadb_err *err) {
+    memtable_key k = memtable_key_of(e->key);
+    node *n = NULL;
+    nadb_rc rc = node_find(m, &k, &n, err);
+    uint32_t next;
+    bool ok = true;
+
+    if (rc != NADB_OK) return rc;
+    atomic_fetch_add_explicit(&m->head->versions, 1, memory_order_relaxed);
+    if (n != NULL) return version_add(m, n, e, seq, err);
+    rc = memtable_seek_prev(m, &k, splice, err);
+    if (rc != NADB_OK) return rc;
+    next = atomic_load(next_of(m, splice->prev[0], 0));
+    n = next == 0 ? NULL : memtable_node(m, next);
+    if (next != 0 && n == NULL) return damaged(m, err);
+    if (n != NULL && node_cmp(m, n, &k, &ok) == 0 && ok) {
+        node_mend(m, n, next, &k);
+        return version_add(m, n, e, seq, err);
+    }
+    node_add(m, splice, &k, e, seq);
+    return NADB_OK;
+}

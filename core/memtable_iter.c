@@ -1,0 +1,184 @@
+/* memtable_iter.c - walking a memtable in key order, either way.
+ *
+ * The walk goes along level 0 of the skip list and skips keys of which the
+ * snapshot sees no version. Nodes only come to be, so a place in the list
+ * stays one; a node that appears beside it has no version that we may see. */
+#include "memtable.h"
+
+#include "memtable_node.h"
+
+typedef struct mt_iter {
+    nadb_iter base;
+    memtable *m;
+    uint64_t snapshot, floor;
+    uint32_t at; /* place of the present node */
+    bool started;
+    bool reverse;
+    bool bounded;     /* hi is a bound */
+    uint64_t hi_word; /* prefix8 of the bound at which the walk ends */
+    nadb_slice lo, hi;
+    uint8_t bounds[]; /* bytes of lo and hi */
+} mt_iter;
+
+/* Whether the node lies past the end of the walk. */
+static nadb_rc past_end(mt_iter *it, const node *n, bool *past,
+                        nadb_err *err) {
+    nadb_slice key;
+    int c;
+
+    *past = false;
+    if (!it->reverse && !it->bounded) return NADB_OK;
+    if (n->prefix != it->hi_word) {
+        *past = it->reverse ? n->prefix < it->hi_word
+                            : n->prefix > it->hi_word;
+        return NADB_OK;
+    }
+    if (!memtable_key_bytes(it->m, n, &key))
+        return memtable_damaged(it->m, err);
+    c = nadb_slice_cmp(key, it->reverse ? it->lo : it->hi);
+    *past = it->reverse ? c < 0 : c >= 0;
+    return NADB_OK;
+}
+
+static uint32_t step(mt_iter *it, const node *n) {
+    return atomic_load_explicit(it->reverse ? &n->prev : &n->next[0],
+                                memory_order_acquire);
+}
+
+/* Goes on from it->at (included) to the first node with a visible version. */
+static nadb_rc settle(mt_iter *it, nadb_err *err) {
+    uint64_t left = UINT64_MAX;
+    uint64_t word = it->reverse ? UINT64_MAX : 0;
+    nadb_rc rc = NADB_OK;
+
+    it->base.valid = false;
+    while (it->at != 0) {
+        node *n = memtable_node(it->m, it->at);
+        version *v = NULL;
+        bool past = false;
+
+        if (left == UINT64_MAX) left = atomic_load(&it->m->head->nodes) + 2;
+        if (n == NULL || left-- == 0 ||
+            (it->reverse ? n->prefix > word : n->prefix < word))
+            return memtable_damaged(it->m, err);
+        word = n->prefix;
+        rc = past_end(it, n, &past, err);
+        if (rc != NADB_OK) return rc;
+        if (past) break;
+        rc = memtable_visible(it->m, n, it->snapshot, it->floor, &v, err);
+        if (rc != NADB_OK) return rc;
+        if (v != NULL) {
+            rc = memtable_entry(it->m, v, &it->base.entry, err);
+            it->base.valid = rc == NADB_OK;
+            return rc;
+        }
+        it->at = step(it, n);
+    }
+    it->at = 0;
+    return NADB_OK;
+}
+
+/* Places the walk at the first node of `key` or beyond in its direction. */
+static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end,
+                     nadb_err *err) {
+    memtable_key k = {key, nadb_slice_prefix8(key), 0};
+    memtable_splice s = {false, {0}};
+    uint32_t next;
+    nadb_rc rc;
+
+    it->started = true;
+    if (at_end) {
+        it->at = atomic_load_explicit(&it->m->head->last,
+                                      memory_order_acquire);
+        return NADB_OK;
+    }
+    rc = memtable_seek_prev(it->m, &k, &s, err);
+    if (rc != NADB_OK) return rc;
+    if (s.prev[0] == 0)
+        next = atomic_load_explicit(&it->m->head->head_next[0],
+                                    memory_order_acquire);
+    else
+        next = atomic_load_explicit(&memtable_node(it->m, s.prev[0])->next[0],
+                                    memory_order_acquire);
+    it->at = it->reverse ? s.prev[0] : next;
+    return NADB_OK;
+}
+
+static nadb_rc mt_next(nadb_iter *base, nadb_err *err) {
+    mt_iter *it = (mt_iter *)base;
+    nadb_rc rc = NADB_OK;
+
+    if (!it->started) {
+        rc = it->reverse ? place(it, it->hi, !it->bounded, err)
+                         : place(it, it->lo, false, err);
+    } else if (it->at != 0) {
+        node *n = memtable_node(it->m, it->at);
+
+        if (n == NULL) return memtable_damaged(it->m, err);
+        it->at = step(it, n);
+    }
+    it->base.valid = false;
+    return rc == NADB_OK ? settle(it, err) : rc;
+}
+
+/* Reverse wants the last <= key: that is the last below key + "\0". */
+static nadb_rc seek_reverse(mt_iter *it, nadb_slice key, nadb_err *err) {
+    nadb_buf above = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
+
+    if (!nadb_buf_append(&above, key.p, key.n) || !nadb_buf_byte(&above, 0))
+        rc = nadb_fail(err, NADB_NOMEM, "seeking in a memtable");
+    if (rc == NADB_OK) rc = place(it, nadb_buf_slice(&above), false, err);
+    nadb_buf_clear(&above);
+    return rc;
+}
+
+static nadb_rc mt_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
+    mt_iter *it = (mt_iter *)base;
+    nadb_rc rc;
+
+    it->base.valid = false;
+    if (it->reverse) {
+        if (it->bounded && nadb_slice_cmp(key, it->hi) >= 0)
+            rc = place(it, it->hi, false, err);
+        else
+            rc = seek_reverse(it, key, err);
+    } else {
+        rc = place(it, nadb_slice_cmp(key, it->lo) < 0 ? it->lo : key, false,
+                   err);
+    }
+    return rc == NADB_OK ? settle(it, err) : rc;
+}
+
+static void mt_free(nadb_iter *base) {
+    mt_iter *it = (mt_iter *)base;
+
+    memtable_unref(it->m);
+    nadb_free(it);
+}
+
+static const nadb_iter_ops mt_ops = {mt_next, mt_seek, mt_free};
+
+nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
+                      const nadb_range *range, nadb_iter **out,
+                      nadb_err *err) {
+    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
+    mt_iter *it = nadb_calloc(1, sizeof *it + range->lo.n + hi_n);
+
+    *out = NULL;
+    if (it == NULL)
+        return nadb_fail(err, NADB_NOMEM, "reading a memtable");
+    it->base.ops = &mt_ops;
+    it->m = memtable_ref(m);
+    it->snapshot = snapshot;
+    it->floor = floor;
+    it->reverse = range->reverse;
+    it->bounded = range->hi.p != NULL;
+    if (range->lo.n > 0) memcpy(it->bounds, range->lo.p, range->lo.n);
+    if (hi_n > 0) memcpy(it->bounds + range->lo.n, range->hi.p, hi_n);
+    it->lo = nadb_slice_of(it->bounds, range->lo.n);
+    it->hi = nadb_slice_of(it->bounds + range->lo.n, hi_n);
+    it->hi_word = nadb_slice_prefix8(it->reverse ? it->lo : it->hi);
+    *out = &it->base;
+    return NADB_OK;
+}

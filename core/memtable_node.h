@@ -1,0 +1,40 @@
+/* memtable_node.h - bytes of the memtable index, shared by memtable*.c only.
+ *
+ * Places are in units of 8 bytes from the start of the mapping; 0 is none. */
+#ifndef NADB_MEMTABLE_NODE_H
+#define NADB_MEMTABLE_NODE_H
+
+#include "memtable.h"
+
+typedef struct version {
+    uint64_t seq;
+    uint64_t off;   /* of the entry in the log */
+    uint32_t older; /* the next older version */
+    uint32_t spare;
+} version;
+
+typedef struct node {
+    uint64_t prefix;  /* first 8 bytes of the key, big-endian */
+    uint64_t key_off; /* where the log has the key's bytes */
+    uint32_t key_len;
+    uint32_t hash; /* upper half of the key's hash */
+    uint32_t height;
+    _Atomic uint32_t chain;  /* next in the hash bucket */
+    _Atomic uint32_t newest; /* version */
+    _Atomic uint32_t prev;   /* node before; 0 = the first */
+    _Atomic uint32_t next[]; /* `height` of them */
+} node;
+
+nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
+bool memtable_look_again(memtable *m);
+node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
+bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
+_Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash);
+nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
+                         uint64_t floor, version **out, nadb_err *err);
+nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,
+                       nadb_err *err);
+nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
+                           memtable_splice *s, nadb_err *err);
+
+#endif

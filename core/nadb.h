@@ -1,0 +1,259 @@
+/* nadb.h - the key-value core, as the SQL layer sees it.
+ *
+ * nadb_store    a store, open in this process; shared by all connections and
+ *               threads, reference counted. Thread-safe.
+ * nadb_session  what one SQLite connection does with one store: its snapshot,
+ *               its private batch of changes, its savepoints. Used by one
+ *               thread at a time (SQLite serialises a connection), shared by
+ *               all virtual table objects of that connection on that store.
+ * nadb_cursor   a walk over rows, or one row, within a session.
+ *
+ * Life of a transaction, in the order of SQLite's callbacks:
+ *
+ *   xBegin        nadb_session_begin       fixes the snapshot
+ *   xUpdate       nadb_put, nadb_delete    into the private batch
+ *   xSavepoint n  nadb_session_savepoint   remembers the batch's length
+ *   xSync         nadb_session_prepare     checked, durable, in doubt
+ *   xCommit       nadb_session_commit      visible; cannot fail
+ *   xRollback     nadb_session_rollback    batch dropped, record taken back
+ *
+ * Every one of these may come twice (two objects of one table): the second
+ * does nothing. After a prepare without commit (an explicit COMMIT that ended
+ * in SQLITE_BUSY) the session may go on changing: the next change or prepare
+ * takes the prepared record back first.
+ *
+ * Snapshots. Outside a transaction, the cursors of a session that are open at
+ * the same time share one snapshot; the first cursor after all are closed, or
+ * after a commit of this session, sees the present. From begin on, everything
+ * reads the snapshot of begin plus the session's own changes, and what it reads
+ * is checked at prepare (NADB_CONFLICT).
+ *
+ * A cursor never sees changes made after it was opened. */
+#ifndef NADB_H
+#define NADB_H
+
+#include "backend.h"
+#include "options.h"
+
+#define NADB_VERSION "0.1.0"
+
+/* Limits of a row. */
+#define NADB_KEY_MAX 65536u    /* bytes of a key */
+#define NADB_TAGS_MAX 1000u    /* tags of a row */
+#define NADB_TAG_MAX 1024u     /* bytes of a tag */
+#define NADB_VALUE_MAX 0x7fff0000u /* bytes of a value: below SQLite's limit */
+
+#define NADB_NO_EXPIRY INT64_MAX
+
+/* --- values and rows --- */
+
+typedef enum nadb_type {
+    NADB_NULL,
+    NADB_INTEGER,
+    NADB_REAL,
+    NADB_TEXT, /* UTF-8, not checked */
+    NADB_BLOB
+} nadb_type;
+
+typedef struct nadb_value {
+    nadb_type type;
+    int64_t i;
+    double r;
+    nadb_slice bytes; /* TEXT and BLOB */
+} nadb_value;
+
+/* A row as it is stored. Slices are valid until the cursor that gave it moves,
+ * or, when `pinned`, until that cursor is closed. */
+typedef struct nadb_row {
+    nadb_slice key;
+    nadb_type type;
+    uint8_t codec;     /* how `stored` is encoded: core/codec.h; 0 = raw */
+    nadb_slice stored; /* the value as it is in the store */
+    uint64_t size;     /* bytes of the value; 8 for numbers, 0 for NULL */
+    nadb_slice tags;   /* tag list: core/tags.h; empty when there are none */
+    int64_t created_ms, updated_ms; /* Unix time */
+    int64_t expires_ms;             /* NADB_NO_EXPIRY: for ever */
+    bool pinned;
+    uint64_t id; /* names the stored bytes in the value cache; 0 = none */
+} nadb_row;
+
+/* --- stores --- */
+
+typedef struct nadb_store nadb_store;
+typedef struct nadb_session nadb_session;
+typedef struct nadb_cursor nadb_cursor;
+
+enum {
+    NADB_STORE_CREATE = 1 /* make it when it is not there */
+};
+
+/* Opens the store that the options name, or attaches to it when the process
+ * has it open already. `*created` (may be NULL) says whether it was made.
+ * Errors: NADB_CANTOPEN (missing, not a store, newer format, open on another
+ * machine), NADB_CORRUPT, NADB_READONLY, NADB_IOERR, NADB_INVALID. */
+nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
+                        nadb_store **out, bool *created,
+                        nadb_err *err) NADB_MUST_USE;
+/* Gives up one reference. The last one makes everything durable and closes;
+ * NULL is fine. */
+void nadb_store_close(nadb_store *s);
+/* Closes (like nadb_store_close, also on error) and removes the store with
+ * everything in it. NADB_LOCKED when another connection or process has it
+ * open. Removes nothing outside a directory with our control file. */
+nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+
+const nadb_options *nadb_store_options(const nadb_store *s); /* in force */
+
+/* Everything committed is in the backend and synced. */
+nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_flush_all(nadb_err *err) NADB_MUST_USE; /* every open store */
+nadb_rc nadb_store_compact(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
+                         nadb_err *err) NADB_MUST_USE;
+/* The names and numbers of nadb_stats. */
+nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+                         nadb_err *err) NADB_MUST_USE;
+
+/* A row of nadb_stores. Strings are valid for the call only. */
+typedef struct nadb_store_info {
+    const nadb_options *options;
+    bool is_running;
+    double last_flush_at;   /* Unix time; 0 = never */
+    const char *last_error; /* "" when there is none */
+    unsigned refs;          /* connections and tables that hold it */
+} nadb_store_info;
+typedef nadb_rc nadb_store_fn(void *ctx, const nadb_store_info *info,
+                              nadb_err *err);
+/* Calls `each` for every store open in this process. */
+nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx,
+                         nadb_err *err) NADB_MUST_USE;
+
+/* --- sessions --- */
+
+/* `s` must stay open as long as the session. The caller owns *out. */
+nadb_rc nadb_session_new(nadb_store *s, nadb_session **out,
+                         nadb_err *err) NADB_MUST_USE;
+/* Rolls back what is open. No cursor is open. NULL is fine. */
+void nadb_session_free(nadb_session *ss);
+nadb_store *nadb_session_store(nadb_session *ss);
+
+nadb_rc nadb_session_begin(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+/* `autocommit`: this transaction is one statement; then changes of a single
+ * key wait for other writers instead of conflicting with them. */
+nadb_rc nadb_session_prepare(nadb_session *ss, bool autocommit,
+                             nadb_err *err) NADB_MUST_USE;
+void nadb_session_commit(nadb_session *ss);
+nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err);
+bool nadb_session_active(const nadb_session *ss); /* begun, not ended */
+bool nadb_session_dirty(const nadb_session *ss);  /* has changes */
+
+/* Savepoint numbers are SQLite's. A rollback to a number that was never set
+ * goes to the nearest state before it, at last to that of begin. */
+nadb_rc nadb_session_savepoint(nadb_session *ss, int n,
+                               nadb_err *err) NADB_MUST_USE;
+void nadb_session_release(nadb_session *ss, int n);
+nadb_rc nadb_session_rollback_to(nadb_session *ss, int n,
+                                 nadb_err *err) NADB_MUST_USE;
+
+/* --- changing rows (between begin and prepare) --- */
+
+/* Whether a live row has this key, as the transaction sees it now (its own
+ * changes included, whatever cursors are open). The answer is a decision:
+ * it is checked at prepare. */
+nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
+                    nadb_err *err) NADB_MUST_USE;
+/* As nadb_exists(), with the row. Its slices are valid until the next call on
+ * the session. */
+nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
+                 nadb_err *err) NADB_MUST_USE;
+
+/* What the writer decided before the put. It matters when an autocommit
+ * statement of one key meets another writer of that key at prepare. */
+typedef enum nadb_put_mode {
+    NADB_PUT_BLIND,  /* OR REPLACE: never conflicts */
+    NADB_PUT_UPDATE, /* of a row that a cursor or nadb_get() read */
+    NADB_PUT_INSERT, /* nadb_exists() said no: prepare then fails with
+                        NADB_CONSTRAINT if the key is there by now */
+    NADB_PUT_IGNORE  /* likewise, but the put is then dropped (OR IGNORE) */
+} nadb_put_mode;
+
+typedef struct nadb_put_req {
+    nadb_slice key;
+    nadb_put_mode mode;
+    const nadb_value *value; /* NULL: take `keep`'s, without decoding it */
+    const nadb_row *keep;
+    nadb_slice tags;        /* tag list (core/tags.h) */
+    int64_t created_ms;     /* INT64_MIN: now */
+    int64_t updated_ms;     /* INT64_MIN: now */
+    int64_t expires_ms;     /* NADB_NO_EXPIRY: for ever */
+} nadb_put_req;
+
+/* Writes the row, whatever was there. Copies all it needs. Errors:
+ * NADB_INVALID, NADB_TOOBIG, NADB_READONLY, NADB_NOMEM. */
+nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req,
+                 nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_delete(nadb_session *ss, nadb_slice key,
+                    nadb_err *err) NADB_MUST_USE;
+/* Empties the store, within the transaction. */
+nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+
+int64_t nadb_now_ms(void); /* the store's clock: Unix time in ms */
+
+/* --- reading rows --- */
+
+typedef struct nadb_scan {
+    nadb_slice lo; /* keys lo <= key < hi; hi.p == NULL: no bound */
+    nadb_slice hi;
+    bool reverse;
+} nadb_scan;
+
+/* Makes a cursor that can be opened again and again; keep it with the SQL
+ * cursor, so that a point read allocates nothing. */
+nadb_rc nadb_cursor_new(nadb_session *ss, nadb_cursor **out,
+                        nadb_err *err) NADB_MUST_USE;
+void nadb_cursor_free(nadb_cursor *c); /* NULL is fine */
+
+/* Each opens the cursor at its first row (closing what was open). Bounds are
+ * copied. Expired rows are skipped; the clock is read once an open.
+ *
+ * `key_only`: the statement uses no column but the key, so a DELETE of this one
+ * key in autocommit is the same whatever other writers do to the row. */
+nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
+                        nadb_err *err) NADB_MUST_USE;
+/* The keys may come in any order and repeat; rows come in key order (reverse:
+ * descending), each once. */
+nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
+                         bool reverse, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan,
+                         nadb_err *err) NADB_MUST_USE;
+
+/* The present row, or NULL at the end. */
+const nadb_row *nadb_cursor_row(const nadb_cursor *c);
+nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
+int64_t nadb_cursor_now(nadb_cursor *c); /* the clock of this open, ms */
+
+/* The value of the present row, decoded once a row. *pinned (may be NULL): the
+ * bytes stay valid until the cursor is closed or opened again; else until it
+ * moves. */
+nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
+                          nadb_err *err) NADB_MUST_USE;
+
+/* Lets go of the rows; pinned slices die. The cursor may be opened again. */
+void nadb_cursor_close(nadb_cursor *c);
+
+/* --- tags: core/tags.h --- */
+
+/* Parses a JSON array of strings into a tag list: sorted, without repeats.
+ * Appends to *out (nothing for an empty array). NADB_INVALID says what is
+ * wrong and where. */
+nadb_rc nadb_tags_parse(nadb_slice json, nadb_buf *out,
+                        nadb_err *err) NADB_MUST_USE;
+/* Appends the JSON array; false when out of memory. */
+bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
+
+/* --- the library --- */
+
+/* Appends a description of how the library was built. */
+bool nadb_debug_text(nadb_buf *out) NADB_MUST_USE;
+
+#endif
