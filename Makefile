@@ -91,6 +91,20 @@ $(eval $(call variant,build/asan,build/asan/unit,$(ASAN)))
 $(eval $(call variant,build/tsan,build/tsan/unit,$(TSAN)))
 $(eval $(call variant,build/cover,build/cover/unit,$(COVER)))
 
+# What tidy asks for: no warning, as the library and as the test library.
+STRICT_TEST := $(CORE) $(EXT) $(wildcard test/support/*.c test/unit/*.c)
+build/strict/%: CFLAGS := -O2 -Werror
+build/strict/gcc/%: CC := gcc
+build/strict/gcc-test/%: CC := gcc
+build/strict/clang/%: CC := clang
+build/strict/clang-test/%: CC := clang
+$(foreach cc,gcc clang,$(eval $(call compile,build/strict/$(cc),)) \
+    $(eval $(call compile,build/strict/$(cc)-test,$(TEST))) \
+    $(eval strict-$(cc): \
+    $(call objects,build/strict/$(cc),$(CORE) $(EXT)) \
+    $(call objects,build/strict/$(cc)-test,$(STRICT_TEST))))
+-include $(wildcard build/strict/*/obj/*/*.d build/strict/*/obj/*/*/*.d)
+
 demo: all
 	bash sql/demo.sh
 
@@ -125,4 +139,5 @@ clean:
 
 FORCE:
 
-.PHONY: all demo test soak asan tsan tidy fmt cover bench install clean FORCE
+.PHONY: all demo test soak asan tsan tidy fmt cover bench install clean \
+    strict-gcc strict-clang FORCE

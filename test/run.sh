@@ -100,7 +100,7 @@ for suite in test/suites/*.test; do
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
 wait
-[ "$variant" = test ] && run_suite tidy "$make" -s tidy
+[ "$variant" = test ] && run_suite tidy python3 test/tidy/tidy.py
 
 if [ "$variant" = cover ]; then
     lcov -q -c -d build/cover/obj -o build/cover/all.info &&
@@ -118,5 +118,5 @@ for result in "$logs"/*.result; do
     passed=$((passed + p))
     failed=$((failed + f))
 done
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed" | tee "$logs/summary"
 [ "$failed" -eq 0 ]

@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""tidy.py - the rules of the house, checked by a program (make tidy).
+
+Each rule is a function that returns its violations, one line each. A rule
+without violations counts as passed. The rules about the shape of sources are
+made for clang-formatted C: a function begins at column 0 and ends with "}" at
+column 0.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+LIBRARY = ["core/*.[ch]", "core/base/*.[ch]", "ext/*.[ch]",
+           "backends/*.[ch]", "backends/*/*.[ch]"]
+TESTS_C = ["test/*/*.[ch]"]
+OTHER = ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
+         "test/*.sh", "sql/*.sh", "Makefile"]
+
+FILE_LINES = 700
+FUNCTION_LINES = 70
+COLUMNS = 80
+
+
+def files(patterns):
+    return sorted(f for p in patterns for f in glob.glob(p))
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+BLANKED = re.compile(
+    r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def blank(match):
+    return re.sub(r"[^\n]", " ", match.group(0))
+
+
+def code_of(path):
+    """The file without comments and literals, line numbers kept."""
+    return BLANKED.sub(blank, text_of(path))
+
+
+def find_calls(paths, names, why):
+    """Calls by bare name; os->open() and my_open() are others."""
+    call = re.compile(r"(?<![\w.>])(" + "|".join(names) + r")\s*\(")
+    out = []
+    for path in paths:
+        for i, line in enumerate(code_of(path).split("\n"), 1):
+            for m in call.finditer(line):
+                out.append(f"{path}:{i}: {m.group(1)}(): {why}")
+    return out
+
+
+# --- who may include whom (ARCHITECTURE.md) ---
+
+def is_base(path):
+    return path.startswith("core/base/")
+
+
+def is_core(path):
+    return re.fullmatch(r"core/[^/]*", path) is not None
+
+
+def may_include(path, header):
+    folder = os.path.dirname(path)
+    if path.startswith("test/"):
+        return True
+    if is_base(header) and header != "core/base/os_posix.h":
+        return True
+    if is_base(path):
+        return is_base(header)
+    if is_core(path):
+        return is_core(header) or header == "backends/registry.h"
+    if folder == "ext":
+        return (header.startswith("ext/") or header == "core/nadb.h"
+                or header == "test/support/test_functions.h")
+    if header == "core/backend.h":
+        return True
+    if folder == "backends":
+        return header.startswith("backends/")
+    return os.path.dirname(header) == folder
+
+
+SYSTEM = [
+    (r"sqlite3(ext)?\.h", r"ext/|test/"),
+    (r"hiredis/.*", r"backends/redis/"),
+    (r"zlib\.h", r"core/|test/"),
+    (r"(fcntl|dirent|aio|sys/(mman|stat|statfs|vfs|file|uio|syscall|random)|"
+     r"linux/.*)\.h", r"core/base/os_|test/"),
+]
+
+
+def check_includes():
+    out = []
+    for path in files(LIBRARY + TESTS_C):
+        for i, line in enumerate(text_of(path).split("\n"), 1):
+            m = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+            if not m:
+                continue
+            name = m.group(2)
+            if m.group(1) == '"':
+                header = os.path.normpath(
+                    os.path.join(os.path.dirname(path), name))
+                if not os.path.exists(header):
+                    out.append(f"{path}:{i}: no file {header}")
+                elif not may_include(path, header):
+                    out.append(f"{path}:{i}: may not include {header}")
+            for header, where in SYSTEM:
+                if re.fullmatch(header, name) and not re.match(where, path):
+                    out.append(f"{path}:{i}: may not include <{name}>")
+    return out
+
+
+def check_posix_io():
+    names = ["open", "openat", "close", "creat", "read", "write", "pread",
+             "pwrite", "preadv", "pwritev", "fsync", "fdatasync", "mmap",
+             "munmap", "msync", "unlink", "rename", "mkdir", "rmdir",
+             "truncate", "ftruncate", "fallocate", "posix_fallocate", "stat",
+             "fstat", "lstat", "opendir", "readdir", "fcntl", "flock",
+             "fopen", "fread", "fwrite", "fclose", "access", "chown", "chmod",
+             "realpath", "syscall", "gettimeofday", "clock_gettime", "time",
+             "getrandom"]
+    paths = [f for f in files(LIBRARY)
+             if not f.startswith("core/base/os_")
+             and f != "core/base/sync.c"]  # deadlines of its own waits
+    return find_calls(paths, names, "I/O goes through nadb_os")
+
+
+# --- sizes ---
+
+def check_file_length():
+    out = []
+    for path in files(LIBRARY + TESTS_C + OTHER):
+        n = text_of(path).count("\n")
+        if n > FILE_LINES:
+            out.append(f"{path}: {n} lines, more than {FILE_LINES}")
+    return out
+
+
+# From the first line of the head, at column 0, to the "}" at column 0.
+FUNCTION = re.compile(
+    r"^[A-Za-z_](?:(?!\n\n)[^;{}])*\) \{\n.*?^\}$", re.S | re.M)
+
+
+def check_function_length():
+    out = []
+    for path in files(LIBRARY + TESTS_C):
+        code = code_of(path)
+        for m in FUNCTION.finditer(code):
+            n = m.group(0).count("\n") + 1
+            if n > FUNCTION_LINES:
+                line = code.count("\n", 0, m.start()) + 1
+                out.append(f"{path}:{line}: {n} lines in a function, more "
+                           f"than {FUNCTION_LINES}")
+    return out
+
+
+def check_columns():
+    out = []
+    for path in files(LIBRARY + TESTS_C):
+        for i, line in enumerate(text_of(path).split("\n"), 1):
+            if len(line) > COLUMNS:
+                out.append(f"{path}:{i}: {len(line)} columns")
+    return out
+
+
+def check_format():
+    paths = files(LIBRARY + TESTS_C)
+    run = subprocess.run(["clang-format", "--dry-run", "-Werror"] + paths,
+                         capture_output=True, text=True)
+    return [line for line in run.stderr.split("\n") if ": error:" in line]
+
+
+# --- calls ---
+
+def check_banned():
+    names = ["strcpy", "strcat", "sprintf", "vsprintf",
+             "gets", "atoi", "atol", "atoll", "atof", "strtok", "abort",
+             "exit", "_exit", "quick_exit", "printf", "vprintf", "fprintf",
+             "puts", "putchar", "perror", "system", "popen", "alloca",
+             "signal", "sigaction", "sleep", "usleep"]
+    return find_calls(files(LIBRARY), names, "banned")
+
+
+def check_allocation():
+    raw = [f for f in files(LIBRARY) if f != "core/base/mem.c"]
+    out = find_calls(raw, ["malloc", "calloc", "realloc", "reallocarray",
+                           "free", "strdup", "strndup", "asprintf"],
+                     "memory comes from nadb_malloc()")
+    grows = [f for f in raw if f not in ("core/base/bytes.c",
+                                         "core/base/bytes.h")]
+    return out + find_calls(grows, ["nadb_realloc"],
+                            "only nadb_buf grows memory")
+
+
+# --- what is built ---
+
+def make(*targets):
+    run = subprocess.run(["make", "-s", "-k", "-j2", *targets],
+                         capture_output=True, text=True)
+    if run.returncode == 0:
+        return []
+    lines = run.stderr.strip().split("\n")
+    return [x for x in lines if "error" in x or "undefined" in x] or lines
+
+
+def check_gcc():
+    return make("strict-gcc")
+
+
+def check_clang():
+    return make("strict-clang")
+
+
+def symbols(path, *options):
+    run = subprocess.run(["nm", *options, path], capture_output=True,
+                         text=True)
+    return [line.split() for line in run.stdout.split("\n") if line]
+
+
+def check_exports():
+    out = make("build/nadb.so")
+    if out:
+        return out
+    names = [s[-1] for s in symbols("build/nadb.so", "-D", "--defined-only")]
+    if names == ["sqlite3_nadb_init"]:
+        return []
+    return [f"build/nadb.so exports {', '.join(names) or 'nothing'}, not "
+            "exactly sqlite3_nadb_init"]
+
+
+def allowed_dead():
+    """dead_allowed.txt: a name and the reason why it stays, a line."""
+    allowed = {}
+    for line in text_of("test/tidy/dead_allowed.txt").split("\n"):
+        if line and not line.startswith("#"):
+            name, _, reason = line.partition(" ")
+            allowed[name] = reason.strip()
+    return allowed
+
+
+def check_dead():
+    """Functions with external linkage that no other object refers to."""
+    make("build/nadb.so")
+    defined, used = {}, set()
+    for source in files(["core/*.c", "core/base/*.c", "ext/*.c",
+                         "backends/*.c", "backends/*/*.c"]):
+        for s in symbols("build/obj/" + source[:-1] + "o"):
+            if s[-2] in "TDBR":
+                defined[s[-1]] = source
+            elif s[-2] == "U":
+                used.add(s[-1])
+    allowed = allowed_dead()
+    out = [f"{where}: nobody else uses {name}: make it static, or remove it"
+           for name, where in sorted(defined.items())
+           if name not in used and name not in allowed
+           and name != "sqlite3_nadb_init"]
+    for name, reason in allowed.items():
+        if name not in defined or name in used:
+            out.append(f"test/tidy/dead_allowed.txt: {name} is not dead")
+        elif not reason:
+            out.append(f"test/tidy/dead_allowed.txt: {name} has no reason")
+    return out
+
+
+RULES = [
+    ("includes as ARCHITECTURE.md has it", check_includes),
+    ("system calls only in core/base/os_*", check_posix_io),
+    (f"files up to {FILE_LINES} lines", check_file_length),
+    (f"functions up to {FUNCTION_LINES} lines", check_function_length),
+    (f"{COLUMNS} columns", check_columns),
+    ("clang-format", check_format),
+    ("no banned call", check_banned),
+    ("memory from one place", check_allocation),
+    ("no warning from gcc", check_gcc),
+    ("no warning from clang", check_clang),
+    ("one exported symbol", check_exports),
+    ("no dead function", check_dead),
+]
+
+
+def main():
+    os.chdir(os.path.join(os.path.dirname(__file__), "../.."))
+    for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        os.environ.pop(variable, None)
+    passed = failed = 0
+    for name, rule in RULES:
+        violations = rule()
+        if violations:
+            failed += 1
+            print(f"not so: {name}")
+            for violation in violations[:40]:
+                print(f"    {violation}")
+            if len(violations) > 40:
+                print(f"    and {len(violations) - 40} more")
+        else:
+            passed += 1
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
