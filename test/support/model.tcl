@@ -130,7 +130,9 @@ proc model_reader {c} {
 
 proc model_sql {c text ref} {
     global M
-    set word [string toupper [lindex [regexp -inline {^\s*(\w+)} $text] 1]]
+    regexp {^\s*(\w+)} $text - word
+    # WITH .. INSERT is a write
+    regexp {^WITH.*\) +(INSERT|REPLACE)} $text - word
     set got [model_run n$c $text]
     if {$word in {SELECT WITH VALUES}} {
         set want [model_run [model_reader $c] $ref]
@@ -305,7 +307,8 @@ proc model_replay {config ops} {
 }
 
 # A shorter script that fails too: drops ever smaller parts, while `ms` last.
-proc model_shrink {config ops ms} {
+# `replay` is model_replay or another of its kind.
+proc model_shrink {replay config ops ms} {
     set end [expr {[clock milliseconds] + $ms}]
     set size [expr {max(1, [llength $ops] / 2)}]
     while {[clock milliseconds] < $end} {
@@ -314,7 +317,7 @@ proc model_shrink {config ops ms} {
             {$i > -$size && [clock milliseconds] < $end} {incr i -$size} {
             set from [expr {max(0, $i)}]
             set less [lreplace $ops $from [expr {$i + $size - 1}]]
-            if {[catch {model_replay $config $less} found]} continue
+            if {[catch {$replay $config $less} found]} continue
             if {$found ne ""} {
                 set ops [lrange $less 0 [lindex $found 0]]
                 set i [expr {min($i, [llength $ops])}]
@@ -344,16 +347,17 @@ proc model_read {file} {
 }
 
 # Reports a failed episode: where, the difference, a short script, the files.
-proc model_report {name config ops diff} {
+proc model_report {name config ops diff {replay model_replay}} {
     set base [file join $::H(tmp) nadb-model-$::H(seed)-$name]
     model_write $base.full $config $ops
-    set short [model_shrink $config $ops 30000]
+    set short [model_shrink $replay $config $ops 30000]
     model_write $base.short $config $short
-    catch {model_replay $config $short} found
-    set lines [lmap op $short {string trim "  [lindex $op 0]> [lrange $op 1 end]"}]
+    catch {$replay $config $short} found
+    set lines [lmap op $short {string cat [lindex $op 0] "> " \
+        [join [lrange $op 1 end] "  "]}]
     failed $name [join $lines "\n            "] "no difference" \
         "[lindex $found 1]\n  (before it was cut down: $diff)"
     puts "  config:   $config"
-    puts "  replay:   tclsh test/suites/model.test --replay $base.short"
+    puts "  replay:   tclsh test/suites/model.test --$replay $base.short"
     puts "  whole:    $base.full"
 }

@@ -1,0 +1,186 @@
+# model_serial.tcl - transactions that conflict: what commits must be as if it
+# had run alone.
+#
+# Three connections, each with a :memory: main database of its own (so that
+# SQLite's locks keep nobody apart), share a store. Transactions interleave.
+# When one commits, all its statements, from the first write on, are run at
+# that moment on an ordinary table: each must give what it gave on the store.
+# When one is refused (SQLITE_BUSY_SNAPSHOT), somebody else must have
+# committed since its first write. Reads before the first write see what is
+# committed at the time.
+#
+# An operation is {c SQL}.
+
+array set S {}
+
+proc serial_start {config} {
+    global S M
+    array unset S
+    array set S {commits 0 refused 0 committed 0}
+    array set M {encoding UTF-8 clock 0 twin 0}
+    set M(zero) [expr {[clock seconds] + 86400}]
+    fresh -main memory
+    foreach c {1 2 3} {
+        open_db n$c
+        open_store kv "namespace='serial', $config" n$c
+        array set S [list record,$c {} wrote,$c 0 seen,$c 0]
+    }
+    close_db db
+    sqlite3 rf :memory:
+    catch {rf enable_load_extension 1}
+    catch {rf eval {SELECT load_extension($::H(lib))}}
+    catch {rf eval {SELECT test_extended_codes(1)}}
+    set ::H_file(rf) :memory:
+    rf eval {
+        CREATE TABLE o(a PRIMARY KEY, b);
+        CREATE TABLE kv(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT,
+            size AS (CASE typeof(value) WHEN 'null' THEN 0
+                     WHEN 'integer' THEN 8 WHEN 'real' THEN 8
+                     ELSE length(CAST(value AS BLOB)) END)) WITHOUT ROWID;
+    }
+}
+
+proc serial_word {sql} {
+    regexp {^\s*(\w+)} $sql - word
+    return [string toupper $word]
+}
+
+proc serial_run {db sql} {
+    set answer [model_run $db $sql]
+    if {[serial_word $sql] in {INSERT REPLACE UPDATE DELETE}
+        && [lindex $answer 0] == 0} {
+        lappend answer [$db changes]
+    }
+    return $answer
+}
+
+proc serial_step {op} {
+    global S
+    lassign $op c sql
+    set word [serial_word $sql]
+    set before [autocommit n$c]
+    if {$before} { array set S [list record,$c {} wrote,$c 0] }
+    set got [serial_run n$c $sql]
+    set after [autocommit n$c]
+    lassign $got rc message code
+
+    if {[string match BUSY* $code]} { return [serial_refused $c $op $got] }
+    if {$word eq "SELECT" && !$S(wrote,$c)} {
+        return [model_diff $got [serial_run rf $sql]]
+    }
+    lappend S(record,$c) $sql $got
+    if {$word in {INSERT REPLACE UPDATE DELETE} && !$S(wrote,$c)} {
+        array set S [list wrote,$c 1 seen,$c $S(commits)]
+    }
+    if {!$after} { return "" }
+    if {$before && $word ni {INSERT REPLACE UPDATE DELETE}} { return "" }
+    if {$word eq "ROLLBACK"} { return "" }
+    return [serial_committed $c $before]
+}
+
+# Connection c has committed (or, by a constraint, rolled back).
+proc serial_committed {c single} {
+    global S
+    set n 0
+    foreach {sql got} $S(record,$c) {
+        set want [serial_run rf $sql]
+        if {$got ne $want} {
+            catch {rf eval ROLLBACK}
+            return "statement [incr n] of the transaction that connection $c\
+                    committed: $sql\n[model_diff $got $want]"
+        }
+        incr n
+    }
+    if {![autocommit rf]} {
+        rf eval ROLLBACK
+        return "connection $c ended its transaction, the other side did not"
+    }
+    if {$S(wrote,$c)} { incr S(commits); incr S(committed) }
+    set S(wrote,$c) 0
+    return [serial_compare $c]
+}
+
+proc serial_refused {c op got} {
+    global S
+    incr S(refused)
+    if {![autocommit n$c]} { n$c eval ROLLBACK }
+    if {!$S(wrote,$c)} { return "refused a transaction that wrote nothing:\
+                                 [model_diff $got no-conflict]" }
+    set S(wrote,$c) 0
+    if {$S(commits) == $S(seen,$c)} {
+        return "refused, but nobody else has committed: $got"
+    }
+    if {[lindex $got 2] ni {BUSY_SNAPSHOT BUSY}} {
+        return "a conflict with the wrong code: $got"
+    }
+    return ""
+}
+
+proc serial_compare {c} {
+    global model_full_columns
+    set columns {key, typeof(value), CASE WHEN typeof(value) IN ('text',
+        'blob') THEN hex(value) ELSE quote(value) END, tags, size}
+    set sql "SELECT $columns FROM kv ORDER BY key"
+    set diff [model_diff [model_run n$c $sql] [model_run rf $sql]]
+    if {$diff ne ""} { return "after a commit of connection $c: $diff" }
+    return ""
+}
+
+proc serial_stop {} { close_all }
+
+proc serial_replay {config ops} {
+    serial_start $config
+    set i 0
+    foreach op $ops {
+        set diff [serial_step $op]
+        if {$diff ne ""} {
+            serial_stop
+            return [list $i $diff]
+        }
+        incr i
+    }
+    serial_stop
+    return {}
+}
+
+# --- random transactions over few keys ---
+
+proc serial_key {} { return '[random_of {a b c d e f g h i j k l}]' }
+
+proc serial_gen {} {
+    set c [expr {1 + [random_int 3]}]
+    set open [expr {![autocommit n$c]}]
+    set dice [random_int 100]
+    if {!$open && $dice < 40} { return [list $c BEGIN] }
+    if {$open && $dice < 16} { return [list $c COMMIT] }
+    if {$open && $dice < 18} { return [list $c ROLLBACK] }
+    if {$open && $dice < 26} {
+        set name s[random_int 2]
+        return [list $c [random_of [list "SAVEPOINT $name" \
+            "RELEASE $name" "ROLLBACK TO $name"]]]
+    }
+    return [list $c [serial_statement]]
+}
+
+proc serial_statement {} {
+    set k [serial_key]
+    set v [random_int 100]
+    switch [random_int 14] {
+        0 - 1 { return "REPLACE INTO kv(key, value) VALUES($k, $v)" }
+        2 { return "INSERT INTO kv(key, value) VALUES($k, $v)" }
+        3 { return "INSERT OR IGNORE INTO kv(key, value) VALUES($k, $v)" }
+        4 - 5 { return "UPDATE kv SET value = value + 1 WHERE key = $k" }
+        6 { return "UPDATE kv SET value = $v WHERE key BETWEEN $k AND\
+                    [serial_key]" }
+        7 { return "DELETE FROM kv WHERE key = $k" }
+        8 { return "DELETE FROM kv WHERE key > $k AND value > $v" }
+        9 { return "INSERT OR REPLACE INTO kv(key, value)\
+                    SELECT $k, count(*) FROM kv WHERE key < [serial_key]" }
+        10 { return "UPDATE kv SET tags = '\[\"t$v\"\]' WHERE key = $k" }
+        11 { return "UPDATE OR IGNORE kv SET key = [serial_key]\
+                     WHERE key = $k" }
+        12 { return "SELECT key, value FROM kv WHERE key >= $k ORDER BY key\
+                     LIMIT 3" }
+        13 { return "SELECT value FROM kv WHERE key = $k" }
+    }
+}
