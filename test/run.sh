@@ -82,7 +82,8 @@ enqueue() {
 
 # One failing build must not hide the results of the others.
 if ! $make -k -j "$jobs" "build/$variant/all" >"$logs/build.log" 2>&1; then
-    grep -E 'error|undefined|\*\*\*' "$logs/build.log" | head -n 40
+    grep -E 'error:|undefined reference|\*\*\*' "$logs/build.log" |
+        head -n 40
     echo "0 1" >"$logs/build.result"
     echo "the build failed: see $logs/build.log"
 fi

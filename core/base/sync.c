@@ -48,7 +48,7 @@ static struct timespec deadline_after(clockid_t clock, int64_t timeout_ms) {
     return t;
 }
 
-#ifdef __SANITIZE_THREAD__
+#ifdef NADB_TSAN
 /* The thread sanitizer does not know the call with a clock. */
 #define CLOCK_OF_LOCKS CLOCK_REALTIME
 static int lock_until(pthread_mutex_t *m, const struct timespec *deadline) {
