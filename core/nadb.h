@@ -155,6 +155,15 @@ void nadb_session_release(nadb_session *ss, int n);
 nadb_rc nadb_session_rollback_to(nadb_session *ss, int n,
                                  nadb_err *err) NADB_MUST_USE;
 
+/* A statement that reads is between enter and leave (calls nest). Until the
+ * last has left, all cursors of the session see one snapshot, also those that
+ * are closed and opened again; pinned slices stay valid until the first enter
+ * after that, whatever becomes of their cursor. SQLite needs both: it opens
+ * and re-opens cursors within one statement (joins, correlated subqueries) and
+ * may keep a SQLITE_STATIC value across that, as max(value) does. */
+void nadb_session_enter(nadb_session *ss);
+void nadb_session_leave(nadb_session *ss);
+
 /* --- changing rows (between begin and prepare) --- */
 
 /* Whether a live row has this key, as the transaction sees it now (its own
@@ -248,6 +257,8 @@ void nadb_cursor_close(nadb_cursor *c);
  * wrong and where. */
 nadb_rc nadb_tags_parse(nadb_slice json, nadb_buf *out,
                         nadb_err *err) NADB_MUST_USE;
+/* Whether the list has this tag. */
+bool nadb_tags_has(nadb_slice tags, nadb_slice tag);
 /* Appends the JSON array; false when out of memory. */
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
 
