@@ -1,0 +1,74 @@
+/* names.c - see names.h. */
+#include "names.h"
+
+#define DIR_MAX 200 /* file systems allow 255; room is left for suffixes */
+#define HASH_DIGITS 32
+
+static const char hex[] = "0123456789ABCDEF";
+
+static bool is_plain(uint8_t c, bool first) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           (c == '.' && !first);
+}
+
+/* Appends the escaped form of as much of `name` as fits into `room` bytes; no
+ * escape is cut. Returns false when out of memory. */
+static bool put_escaped(nadb_slice name, size_t room, nadb_buf *out) {
+    if (!nadb_buf_reserve(out, room)) return false;
+    for (size_t i = 0; i < name.n; i++) {
+        uint8_t c = name.p[i];
+        bool plain = is_plain(c, i == 0);
+        size_t need = plain ? 1 : 3;
+
+        if (need > room) break;
+        room -= need;
+        if (plain) {
+            out->p[out->n++] = c;
+        } else {
+            out->p[out->n++] = '%';
+            out->p[out->n++] = (uint8_t)hex[c >> 4];
+            out->p[out->n++] = (uint8_t)hex[c & 15];
+        }
+    }
+    return true;
+}
+
+static size_t escaped_len(nadb_slice name) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < name.n; i++)
+        n += is_plain(name.p[i], i == 0) ? 1 : 3;
+    return n;
+}
+
+static void put_hex(uint8_t *p, uint64_t v) {
+    for (int i = 15; i >= 0; i--, v >>= 4) p[i] = (uint8_t)hex[v & 15];
+}
+
+/* The second half hashes the name behind one more byte, which moves every byte
+ * to another place in its word: names that collide in one half do not for
+ * that reason collide in the other. */
+static bool put_hash(nadb_slice name, nadb_buf *out) {
+    nadb_buf shifted = NADB_BUF_INIT;
+    bool ok = nadb_buf_byte(&shifted, '~') &&
+              nadb_buf_append(&shifted, name.p, name.n) &&
+              nadb_buf_reserve(out, HASH_DIGITS);
+
+    if (ok) {
+        put_hex(out->p + out->n, nadb_hash64(name));
+        put_hex(out->p + out->n + 16, nadb_hash64(nadb_buf_slice(&shifted)));
+        out->n += HASH_DIGITS;
+    }
+    nadb_buf_clear(&shifted);
+    return ok;
+}
+
+bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) {
+    size_t n = escaped_len(name);
+
+    if (n == 0) return nadb_buf_byte(out, '%');
+    if (n <= DIR_MAX) return put_escaped(name, n, out);
+    return put_escaped(name, DIR_MAX - 1 - HASH_DIGITS, out) &&
+           nadb_buf_byte(out, '~') && put_hash(name, out);
+}

@@ -1,0 +1,24 @@
+/* names.h - database names and namespaces as names of directories.
+ *
+ * Any bytes become one path component that is safe, that people can still
+ * read, and that no other name becomes:
+ *
+ *   letters, digits, _ and -   stay, and so does a dot that is not the first
+ *   every other byte           %XX, two hexadecimal digits in capitals
+ *   nothing at all             a lone %
+ *   more than 200 bytes then   the first of them, ~, and 32 hexadecimal digits
+ *                              of a 128-bit hash of the name
+ *
+ * The last form is told from the others by its ~, and from its like by the
+ * hash: not proof against somebody who looks for two names that collide, who
+ * could as well use the same name twice. Letters keep their case: a file
+ * system that ignores it makes one directory of two names. */
+#ifndef NADB_NAMES_H
+#define NADB_NAMES_H
+
+#include "base/bytes.h"
+
+/* Appends the component (no terminator); false when out of memory. */
+bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
+
+#endif
