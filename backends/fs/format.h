@@ -1,0 +1,111 @@
+/* format.h - numbers and small structures that the writer and the reader of a
+ * file share. The bytes are described in docs/format.md ("Tables", "Large
+ * values"); this header is their one definition in code.
+ *
+ * Functions here decode from memory that may hold anything: they never read
+ * outside the bytes they are given. */
+#ifndef NADB_FS_FORMAT_H
+#define NADB_FS_FORMAT_H
+
+#include "../../core/base/bytes.h"
+#include "../../core/base/coding.h"
+#include "../../core/base/crc32c.h"
+
+enum {
+    FS_FORMAT = 1,            /* version of tables and MANIFEST */
+    FS_BLOCK_TARGET = 4096,   /* bytes of entries in a block */
+    FS_BLOCK_ENTRIES = 255,   /* most entries of a block: a slot is one byte */
+    FS_TABLE_BLOCKS = 65535,  /* most blocks: a block number is two bytes */
+    FS_TABLE_ENTRIES = 1 << 19,
+    FS_TABLE_TARGET = 32 << 20, /* bytes of blocks in a table */
+    FS_KEY_MAX = 1 << 20,       /* longer ones are damage */
+    FS_BLOCK_HEAD = 4,          /* count u16, prefix length u16 */
+    FS_BLOCK_TAIL = 5,          /* codec u8, crc u32 */
+    FS_PAGE = 4096,             /* unit of checksums in the hash section */
+    FS_BUCKET = 64,             /* bytes of a bucket: one cache line */
+    FS_BUCKET_SLOTS = 12,
+    FS_FOOTER = 48,
+    FS_VAL_THRESHOLD = 32 << 10, /* larger values go to a .val file */
+    FS_VAL_TARGET = 64 << 20,    /* bytes of a .val file */
+    FS_VAL_HEAD = 32,
+    FS_VAL_MIN = FS_PAGE /* no smaller value is in a .val file: its first page
+                            boundary is then its own (fs_val) */
+};
+
+/* The largest value that is taken; SQLite's own limit is below it. */
+#define FS_VALUE_MAX ((uint64_t)0xffffffff)
+
+#define FS_TABLE_MAGIC "nadbSST\n"
+#define FS_VAL_MAGIC "nadbVAL\n"
+#define FS_MANIFEST_MAGIC "nadbMAN\n"
+
+/* What an entry is: the two low bits beside its sequence number. */
+enum { FS_VALUE = 0, FS_TOMBSTONE = 1, FS_REF = 2 };
+
+/* An entry as it lies in a block. */
+typedef struct fs_entry {
+    nadb_slice suffix; /* the key without the block's prefix */
+    nadb_slice value;  /* FS_REF: a fs_ref, encoded */
+    uint64_t seq;
+    unsigned kind;
+    uint32_t at; /* offset in the block */
+} fs_entry;
+
+/* Where a large value is. */
+typedef struct fs_ref {
+    uint64_t file;
+    uint64_t off;
+    uint64_t n;
+    uint32_t crc;
+} fs_ref;
+
+/* One bounded view of a block, without its tail. */
+typedef struct fs_block {
+    const uint8_t *p;
+    size_t n;
+    unsigned count;
+    nadb_slice prefix;
+} fs_block;
+
+/* False when the head does not fit. */
+bool fs_block_init(fs_block *b, const uint8_t *p, size_t n);
+/* Entry `i` < count; false when its bytes do not fit. */
+bool fs_block_entry(const fs_block *b, unsigned i, fs_entry *e);
+/* The first entry whose key is >= `key` (count when there is none), and
+ * whether it is equal; false on damage. */
+bool fs_block_seek(const fs_block *b, nadb_slice key, unsigned *i, bool *equal);
+
+/* The checksum of a block: its place is part of it, so that a block that was
+ * written elsewhere does not pass. `n` is without the crc itself. */
+uint32_t fs_block_crc(uint64_t file, uint64_t off, const uint8_t *p, size_t n);
+
+bool fs_ref_decode(nadb_slice s, fs_ref *out);
+/* At most 4 * NADB_VARINT_MAX bytes; returns the place after them. */
+uint8_t *fs_ref_put(uint8_t *p, const fs_ref *r);
+
+/* A varint of at most 64 bits between p and end; NULL when it does not fit.
+ * Inline for the one-byte case, which is nearly all of them. */
+const uint8_t *fs_varint_slow(const uint8_t *p, const uint8_t *end,
+                              uint64_t *out);
+static inline const uint8_t *fs_varint(const uint8_t *p, const uint8_t *end,
+                                       uint64_t *out) {
+    if (p < end && *p < 0x80) {
+        *out = *p;
+        return p + 1;
+    }
+    return fs_varint_slow(p, end, out);
+}
+
+static inline size_t fs_common(nadb_slice a, nadb_slice b) {
+    size_t n = a.n < b.n ? a.n : b.n;
+    size_t i = 0;
+
+    while (i < n && a.p[i] == b.p[i]) i++;
+    return i;
+}
+
+static inline nadb_slice fs_skip(nadb_slice s, size_t n) {
+    return nadb_slice_of(s.p + n, s.n - n);
+}
+
+#endif

@@ -1,0 +1,227 @@
+/* manifest.c - encoding, decoding, replacing MANIFEST (see manifest.h).
+ *
+ *     magic 8 | format u32 | crc u32 | body
+ *
+ * The crc covers all but itself, in this and every later format: so a flipped
+ * bit in the format number is damage, not "a newer version". */
+#include "manifest.h"
+
+#define HEAD 16
+#define NAME "MANIFEST"
+/* Keys are bounded, and files hold tens of MB: this is petabytes. */
+#define SIZE_LIMIT ((size_t)1 << 30)
+
+void fs_manifest_clear(fs_manifest *m) {
+    nadb_arena_clear(&m->arena);
+    memset(m, 0, sizeof *m);
+}
+
+static bool put_table(nadb_buf *b, const fs_meta *t) {
+    const uint64_t numbers[] = {t->number,     t->size,   t->count,
+                                t->tombstones, t->shadow, t->gone,
+                                t->min_seq,    t->max_seq};
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ok = ok && nadb_buf_varint(b, numbers[i]);
+    ok = ok && nadb_buf_blob(b, t->lo) && nadb_buf_blob(b, t->hi) &&
+         nadb_buf_varint(b, t->n_uses);
+    for (size_t i = 0; ok && i < t->n_uses; i++)
+        ok = nadb_buf_varint(b, t->uses[i].file) &&
+             nadb_buf_varint(b, t->uses[i].bytes);
+    return ok;
+}
+
+static bool put_body(nadb_buf *b, const fs_manifest *m) {
+    bool ok = nadb_buf_varint(b, m->generation) &&
+              nadb_buf_varint(b, m->first_log) && nadb_buf_varint(b, m->seq) &&
+              nadb_buf_varint(b, m->clear_seq) && nadb_buf_varint(b, m->n_runs);
+
+    for (size_t r = 0; ok && r < m->n_runs; r++) {
+        const fs_run *run = &m->runs[r];
+
+        ok = nadb_buf_varint(b, run->flags) && nadb_buf_varint(b, run->count);
+        for (size_t i = 0; ok && i < run->count; i++)
+            ok = put_table(b, &m->tables[run->first + i]);
+    }
+    ok = ok && nadb_buf_varint(b, m->n_vals);
+    for (size_t i = 0; ok && i < m->n_vals; i++)
+        ok = nadb_buf_varint(b, m->vals[i].number) &&
+             nadb_buf_varint(b, m->vals[i].size);
+    return ok;
+}
+
+static uint32_t body_crc(const uint8_t *p, size_t n) {
+    return nadb_crc32c(nadb_crc32c(0, p, 12), p + HEAD, n - HEAD);
+}
+
+nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out, nadb_err *err) {
+    size_t at = out->n;
+
+    if (!nadb_buf_append(out, FS_MANIFEST_MAGIC, 8) ||
+        !nadb_buf_u32(out, FS_FORMAT) || !nadb_buf_u32(out, 0) ||
+        !put_body(out, m))
+        return nadb_fail(err, NADB_NOMEM, "writing " NAME);
+    nadb_put_u32(out->p + at + 12, body_crc(out->p + at, out->n - at));
+    return NADB_OK;
+}
+
+/* A count of things that take at least `least` bytes each. */
+static size_t read_count(nadb_reader *r, size_t least) {
+    uint64_t n = nadb_read_varint(r);
+
+    if (n > nadb_reader_left(r) / least) r->bad = true;
+    return r->bad ? 0 : (size_t)n;
+}
+
+nadb_slice fs_manifest_key(fs_manifest *m, nadb_slice key) {
+    uint8_t *p = nadb_arena_alloc(&m->arena, key.n + 1);
+
+    if (p != NULL && key.n > 0) memcpy(p, key.p, key.n);
+    return nadb_slice_of(p, key.n);
+}
+
+bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t) {
+    fs_meta copy = *t;
+
+    copy.lo = fs_manifest_key(m, t->lo);
+    copy.hi = fs_manifest_key(m, t->hi);
+    copy.uses =
+        nadb_arena_alloc(&m->arena, (t->n_uses + 1) * sizeof *copy.uses);
+    if (copy.lo.p == NULL || copy.hi.p == NULL || copy.uses == NULL)
+        return false;
+    if (t->n_uses > 0)
+        memcpy(copy.uses, t->uses, t->n_uses * sizeof *copy.uses);
+    *out = copy;
+    return true;
+}
+
+/* False when out of memory; damage shows in the reader. */
+static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
+    uint64_t *numbers[] = {&t->number,     &t->size,   &t->count,
+                           &t->tombstones, &t->shadow, &t->gone,
+                           &t->min_seq,    &t->max_seq};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        *numbers[i] = nadb_read_varint(r);
+    t->lo = fs_manifest_key(m, nadb_read_blob(r));
+    t->hi = fs_manifest_key(m, nadb_read_blob(r));
+    t->n_uses = read_count(r, 2);
+    t->uses = nadb_arena_alloc(&m->arena, (t->n_uses + 1) * sizeof *t->uses);
+    if (t->lo.p == NULL || t->hi.p == NULL || t->uses == NULL) return false;
+    for (size_t i = 0; i < t->n_uses; i++) {
+        t->uses[i].file = nadb_read_varint(r);
+        t->uses[i].bytes = nadb_read_varint(r);
+    }
+    if (t->hi.n > FS_KEY_MAX || nadb_slice_cmp(t->lo, t->hi) > 0) r->bad = true;
+    return true;
+}
+
+/* Runs are read into an array that doubles, because how many tables there are
+ * is known only at the end. */
+static bool read_runs(nadb_reader *r, fs_manifest *m) {
+    size_t cap = 0;
+
+    m->n_runs = read_count(r, 2);
+    m->runs = nadb_arena_alloc(&m->arena, (m->n_runs + 1) * sizeof *m->runs);
+    if (m->runs == NULL) return false;
+    for (size_t i = 0; i < m->n_runs && !r->bad; i++) {
+        fs_run *run = &m->runs[i];
+
+        run->flags = (unsigned)nadb_read_varint(r);
+        run->count = read_count(r, 11);
+        run->first = m->n_tables;
+        for (size_t k = 0; k < run->count && !r->bad; k++) {
+            if (m->n_tables == cap) {
+                fs_meta *old = m->tables;
+
+                cap = 2 * cap + 16;
+                m->tables = nadb_arena_alloc(&m->arena, cap * sizeof *old);
+                if (m->tables == NULL) return false;
+                if (old != NULL)
+                    memcpy(m->tables, old, m->n_tables * sizeof *old);
+            }
+            if (!read_table(r, m, &m->tables[m->n_tables])) return false;
+            if (k > 0 && nadb_slice_cmp(m->tables[m->n_tables - 1].hi,
+                                        m->tables[m->n_tables].lo) >= 0)
+                r->bad = true;
+            m->n_tables++;
+        }
+    }
+    return true;
+}
+
+static bool read_body(nadb_reader *r, fs_manifest *m) {
+    m->generation = nadb_read_varint(r);
+    m->first_log = nadb_read_varint(r);
+    m->seq = nadb_read_varint(r);
+    m->clear_seq = nadb_read_varint(r);
+    if (!read_runs(r, m)) return false;
+    m->n_vals = read_count(r, 2);
+    m->vals = nadb_arena_alloc(&m->arena, (m->n_vals + 1) * sizeof *m->vals);
+    if (m->vals == NULL) return false;
+    for (size_t i = 0; i < m->n_vals; i++) {
+        m->vals[i].number = nadb_read_varint(r);
+        m->vals[i].size = nadb_read_varint(r);
+        if (i > 0 && m->vals[i].number <= m->vals[i - 1].number) r->bad = true;
+    }
+    if (nadb_reader_left(r) > 0) r->bad = true;
+    return true;
+}
+
+nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
+                           nadb_err *err) {
+    nadb_reader r;
+    uint32_t format;
+    nadb_rc rc = NADB_OK;
+
+    memset(m, 0, sizeof *m);
+    if (bytes.n < HEAD || memcmp(bytes.p, FS_MANIFEST_MAGIC, 8) != 0)
+        return nadb_corrupt(err, "%s is not a MANIFEST of nadb", name);
+    if (nadb_get_u32(bytes.p + 12) != body_crc(bytes.p, bytes.n))
+        return nadb_corrupt(err, "%s: wrong checksum", name);
+    format = nadb_get_u32(bytes.p + 8);
+    if (format != FS_FORMAT)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s has format %u, this version of nadb reads %d: "
+                         "the store was written by a newer version",
+                         name, format, FS_FORMAT);
+    r = nadb_reader_of(fs_skip(bytes, HEAD));
+    if (!read_body(&r, m))
+        rc = nadb_fail(err, NADB_NOMEM, "reading %s", name);
+    else if (r.bad)
+        rc = nadb_corrupt(err, "%s: its contents contradict each other", name);
+    if (rc != NADB_OK) fs_manifest_clear(m);
+    return rc;
+}
+
+nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
+                         nadb_err *err) {
+    char *path = nadb_path_join(dir, NAME);
+    nadb_buf bytes = NADB_BUF_INIT;
+    nadb_stat st;
+    nadb_rc rc;
+
+    memset(m, 0, sizeof *m);
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, dir);
+    rc = os->stat(path, &st, err);
+    if (rc != NADB_OK || st.kind == NADB_KIND_NONE) goto done;
+    rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, err);
+    if (rc != NADB_OK) goto done;
+    rc = fs_manifest_decode(nadb_buf_slice(&bytes), path, m, err);
+done:
+    nadb_buf_clear(&bytes);
+    nadb_free(path);
+    return rc;
+}
+
+nadb_rc fs_manifest_write(const char *dir, uint32_t mode, const fs_manifest *m,
+                          nadb_err *err) {
+    nadb_buf bytes = NADB_BUF_INIT;
+    nadb_rc rc = fs_manifest_encode(m, &bytes, err);
+
+    if (rc == NADB_OK)
+        rc = nadb_os_replace_file(dir, NAME, nadb_buf_slice(&bytes), mode, err);
+    nadb_buf_clear(&bytes);
+    return rc;
+}

@@ -1,0 +1,90 @@
+/* manifest.h - the state of the base as one small file (docs/format.md,
+ * "MANIFEST").
+ *
+ * A manifest lists runs, newest first; a run lists tables whose key ranges do
+ * not overlap, in key order. The range that stands here is the one in which
+ * the table is read: compaction raises `lo` as it consumes a table from its
+ * low end, long before the file can go.
+ *
+ * The file is replaced as a whole, so that a crash leaves the old state or
+ * the new one. */
+#ifndef NADB_FS_MANIFEST_H
+#define NADB_FS_MANIFEST_H
+
+#include "../../core/base/arena.h"
+#include "../../core/base/os.h"
+#include "format.h"
+
+/* Bytes of values in a .val file that a table refers to. */
+typedef struct fs_use {
+    uint64_t file;
+    uint64_t bytes;
+} fs_use;
+
+typedef struct fs_meta {
+    uint64_t number;
+    uint64_t size; /* of the file */
+    uint64_t count;
+    uint64_t tombstones;
+    uint64_t shadow; /* entries that replaced an older one below: estimate */
+    uint64_t gone;   /* bytes that compaction has consumed: estimate */
+    uint64_t min_seq;
+    uint64_t max_seq;
+    nadb_slice lo; /* first and last key that is read here */
+    nadb_slice hi;
+    fs_use *uses;
+    size_t n_uses;
+} fs_meta;
+
+enum { FS_RUN_SWEEP = 1 }; /* being merged into the next older run, stepwise */
+
+typedef struct fs_run {
+    size_t first; /* into tables */
+    size_t count;
+    unsigned flags;
+} fs_run;
+
+typedef struct fs_val_meta {
+    uint64_t number;
+    uint64_t size;
+} fs_val_meta;
+
+typedef struct fs_manifest {
+    uint64_t generation;
+    uint64_t first_log;
+    uint64_t seq;
+    uint64_t clear_seq;
+    fs_run *runs; /* newest first */
+    size_t n_runs;
+    fs_meta *tables; /* in the order of the runs */
+    size_t n_tables;
+    fs_val_meta *vals; /* by number */
+    size_t n_vals;
+    nadb_arena arena; /* holds all of it, keys too */
+} fs_manifest;
+
+void fs_manifest_clear(fs_manifest *m); /* frees, and zeroes */
+
+/* Appends the file's bytes. */
+nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out,
+                           nadb_err *err) NADB_MUST_USE;
+/* `m` is zeroed first, and cleared on failure. `name` is for messages. */
+nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
+                           nadb_err *err) NADB_MUST_USE;
+
+/* Reads dir/MANIFEST. None: the empty state, generation 0. */
+nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
+                         nadb_err *err) NADB_MUST_USE;
+/* Replaces dir/MANIFEST, durably. After an error the file may be the old one
+ * or the new one. */
+nadb_rc fs_manifest_write(const char *dir, uint32_t mode, const fs_manifest *m,
+                          nadb_err *err) NADB_MUST_USE;
+
+/* --- for those who make one --- */
+
+/* A copy in the manifest's arena; p is NULL when out of memory. */
+nadb_slice fs_manifest_key(fs_manifest *m, nadb_slice key);
+/* Copies `t` with its keys and uses; false when out of memory. */
+bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t);
+
+#endif

@@ -1,0 +1,35 @@
+/* sst_write.h - writes one table (docs/format.md, "Tables").
+ *
+ * Keys are added in strictly rising order, then the table is finished: it is
+ * synced (its directory is not) and described by a fs_meta. A writer that is
+ * freed unfinished leaves a file that the caller unlinks. Memory: the table's
+ * places and separators, about 20 bytes an entry. */
+#ifndef NADB_FS_SST_WRITE_H
+#define NADB_FS_SST_WRITE_H
+
+#include "manifest.h"
+
+typedef struct fs_writer fs_writer; /* in sst_write.c */
+
+nadb_rc fs_writer_open(const nadb_os *os, const char *dir, uint64_t number,
+                       uint32_t mode, uint64_t clear_seq, fs_writer **out,
+                       nadb_err *err) NADB_MUST_USE;
+/* `true_seq` counts for the table's range of sequence numbers, `seq` is what
+ * is stored. For FS_REF, `value` is the encoded reference. */
+nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
+                      uint64_t true_seq, nadb_err *err) NADB_MUST_USE;
+/* Time for the next table. */
+bool fs_writer_full(const fs_writer *w);
+/* *out borrows from the writer until it is freed; shadow and gone are 0. */
+nadb_rc fs_writer_finish(fs_writer *w, fs_meta *out,
+                         nadb_err *err) NADB_MUST_USE;
+/* Sequence numbers of inputs whose entries have lost theirs. */
+void fs_writer_seqs(fs_writer *w, uint64_t min_seq, uint64_t max_seq);
+void fs_writer_free(fs_writer *w);
+
+/* "NNNNNN.sst" and ".val"; buf holds 32 bytes. */
+void fs_file_name(char buf[32], uint64_t number, const char *kind);
+/* dir/NNNNNN.kind in fresh memory; NULL when out of memory. */
+char *fs_file_path(const char *dir, uint64_t number, const char *kind);
+
+#endif

@@ -1,0 +1,52 @@
+/* vals.h - files of large values (docs/format.md, "Large values").
+ *
+ * A value lies in one piece, named by a fs_ref (file, offset, length, crc) in
+ * a table. Reading through a mapping checks the crc the first time, and a bit
+ * remembers it: values are at least a page long, so that the first page
+ * boundary in a value is no other value's, and its number names the bit. */
+#ifndef NADB_FS_VALS_H
+#define NADB_FS_VALS_H
+
+#include "../../core/base/os.h"
+#include "format.h"
+
+typedef struct fs_val {
+    const nadb_os *os;
+    char *path;
+    nadb_file *file;    /* NULL when mapped */
+    const uint8_t *map; /* NULL when not */
+    uint64_t number;
+    uint64_t size;
+    _Atomic uint8_t *known;
+} fs_val;
+
+nadb_rc fs_val_open(const nadb_os *os, const char *dir, uint64_t number,
+                    uint64_t size, bool mmap, fs_val **out,
+                    nadb_err *err) NADB_MUST_USE;
+void fs_val_close(fs_val *v);
+/* *out points into the mapping or into *scratch, which is overwritten. */
+nadb_rc fs_val_read(const fs_val *v, const fs_ref *ref, nadb_buf *scratch,
+                    nadb_slice *out, nadb_err *err) NADB_MUST_USE;
+/* Head (magic, format, number) of a file; also what check compares. */
+void fs_val_head(uint8_t p[FS_VAL_HEAD], uint64_t number);
+
+/* --- writing --- */
+
+typedef struct fs_val_writer {
+    const nadb_os *os;
+    nadb_file *file;
+    uint64_t number;
+    uint64_t size;
+} fs_val_writer;
+
+/* `w` is zeroed before. */
+nadb_rc fs_val_create(fs_val_writer *w, const nadb_os *os, const char *dir,
+                      uint64_t number, uint32_t mode,
+                      nadb_err *err) NADB_MUST_USE;
+nadb_rc fs_val_append(fs_val_writer *w, nadb_slice value, fs_ref *out,
+                      nadb_err *err) NADB_MUST_USE;
+/* Syncs and closes. */
+nadb_rc fs_val_finish(fs_val_writer *w, nadb_err *err) NADB_MUST_USE;
+void fs_val_abandon(fs_val_writer *w); /* closes; may be called twice */
+
+#endif
