@@ -26,22 +26,25 @@ packages=(gcc make pkg-config libc6-dev libsqlite3-dev zlib1g-dev
 bash test/support/need.sh "${packages[@]}" || echo "cannot install packages"
 
 # What a suite runs under. A library with a sanitizer in it is loaded by a
-# tclsh without one, so the sanitizer must be there first.
+# tclsh without one, so the sanitizer must be there first: in that tclsh and
+# in those that it starts, but in no other program, because many shells crash
+# under the thread sanitizer. So the harness unsets LD_PRELOAD, and sets it
+# again from NADB_PRELOAD for a tclsh of its own.
 under=()
-tcl_under=()
+preload=
 support=$PWD/test/support
 case $variant in
 asan)
     under=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1"
         "LSAN_OPTIONS=suppressions=$support/lsan.supp:print_suppressions=0"
         "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
-    tcl_under=("LD_PRELOAD=$(gcc -print-file-name=libasan.so)")
+    preload=$(gcc -print-file-name=libasan.so)
     ;;
 tsan)
     # Older thread sanitizers cannot live with much address randomisation.
     under=(setarch "$(uname -m)" -R env
         "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$support/tsan.supp")
-    tcl_under=("LD_PRELOAD=$(gcc -print-file-name=libtsan.so)")
+    preload=$(gcc -print-file-name=libtsan.so)
     ;;
 esac
 
@@ -97,7 +100,8 @@ for suite in test/suites/*.test; do
     [ -e "$suite" ] || continue
     name=$(basename "$suite" .test)
     run=(tclsh "$suite")
-    [ ${#tcl_under[@]} -eq 0 ] || run=(env "${tcl_under[@]}" "${run[@]}")
+    [ -z "$preload" ] ||
+        run=(env "LD_PRELOAD=$preload" "NADB_PRELOAD=$preload" "${run[@]}")
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
 wait

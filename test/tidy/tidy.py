@@ -251,7 +251,7 @@ def check_dead():
     for source in files(["core/*.c", "core/base/*.c", "ext/*.c",
                          "backends/*.c", "backends/*/*.c"]):
         for s in symbols("build/obj/" + source[:-1] + "o"):
-            if s[-2] in "TDBR":
+            if s[-2] == "T":
                 defined[s[-1]] = source
             elif s[-2] == "U":
                 used.add(s[-1])
