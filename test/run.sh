@@ -108,7 +108,7 @@ wait
 [ "$variant" = test ] && run_suite tidy python3 test/tidy/tidy.py
 
 if [ "$variant" = cover ]; then
-    lcov -q -c -d build/cover/obj -o build/cover/all.info &&
+    lcov -q -c -d build/cover/obj -o build/cover/all.info 2>/dev/null &&
         lcov -q -r build/cover/all.info '*/test/*' '/usr/*' \
             -o build/cover/nadb.info &&
         genhtml -q -o build/cover/html build/cover/nadb.info &&
