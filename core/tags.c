@@ -29,6 +29,14 @@ bool nadb_tags_next(nadb_slice *tags, nadb_slice *tag) {
     return true;
 }
 
+bool nadb_tags_has(nadb_slice tags, nadb_slice tag) {
+    nadb_slice one;
+
+    while (nadb_tags_next(&tags, &one))
+        if (nadb_slice_eq(one, tag)) return true;
+    return false;
+}
+
 bool nadb_tags_valid(nadb_slice tags) {
     nadb_reader r = nadb_reader_of(tags);
     nadb_slice before = {NULL, 0};

@@ -612,7 +612,7 @@ static nadb_rc memory_check(nadb_engine *engine, nadb_report_fn *report,
     return NADB_OK;
 }
 
-static void memory_stats(nadb_engine *engine, nadb_stat_fn *stat, void *ctx) {
+static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     memory_engine *e = (memory_engine *)engine;
     uint64_t rows, bytes;
 
@@ -620,8 +620,8 @@ static void memory_stats(nadb_engine *engine, nadb_stat_fn *stat, void *ctx) {
     rows = e->rows;
     bytes = e->bytes;
     nadb_unlock(&e->lock);
-    stat(ctx, "count", (double)rows);
-    stat(ctx, "stored_bytes", (double)bytes);
+    emit(ctx, "count", (double)rows);
+    emit(ctx, "stored_bytes", (double)bytes);
 }
 
 static void memory_close(nadb_engine *engine) {
