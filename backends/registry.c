@@ -18,7 +18,7 @@ static const nadb_backend fs = {
 
 static const nadb_backend *const backends[] = {
     &fs,
-    &nadb_memory_backend,
+    &nadb_backend_memory,
 };
 
 const nadb_backend *nadb_backend_at(size_t i) {

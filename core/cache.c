@@ -5,7 +5,7 @@
 
 #include "base/sync.h"
 
-#define SHARDS 8u
+#define SHARDS 4u
 #define BUCKETS_MIN 64u
 
 /* Each shard has its own part of the room; a value may take half of that. */

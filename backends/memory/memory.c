@@ -680,7 +680,7 @@ done:
     return rc;
 }
 
-const nadb_backend nadb_memory_backend = {
+const nadb_backend nadb_backend_memory = {
     .name = "memory",
     .caps = NADB_CAP_ENGINE | NADB_CAP_SNAPSHOTS,
     .summary = "memory of this process, gone with the last connection",

@@ -4,6 +4,6 @@
 
 #include "../../core/backend.h"
 
-extern const nadb_backend nadb_memory_backend;
+extern const nadb_backend nadb_backend_memory;
 
 #endif
