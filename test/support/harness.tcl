@@ -225,6 +225,15 @@ proc code_name {code} {
     return $code
 }
 
+# Whether a connection has no transaction open.
+proc autocommit {{db db}} {
+    if {[catch {$db eval BEGIN} message]} {
+        return [expr {![string match "*within a transaction*" $message]}]
+    }
+    $db eval ROLLBACK
+    return 1
+}
+
 # Turns the store's clock by `s` seconds.
 proc advance_clock {s {db db}} { $db eval "SELECT test_advance_clock($s)" }
 

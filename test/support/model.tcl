@@ -171,14 +171,6 @@ proc model_sql {c text ref} {
 # change that, so the other side is asked.
 proc model_autocommit {c} { return [autocommit r$c] }
 
-proc autocommit {db} {
-    if {[catch {$db eval BEGIN} message]} {
-        return [expr {![string match "*within a transaction*" $message]}]
-    }
-    $db eval ROLLBACK
-    return 1
-}
-
 proc model_both {c text ref} {
     global M
     set got [model_run n$c $text]
