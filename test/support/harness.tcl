@@ -536,6 +536,32 @@ proc child_stop {name} {
     unset ::H_child($name)
 }
 
+# Runs a test program that prints "ok NAME" and "not ok NAME: what happened";
+# its tests are counted here, and so is a bad end.
+proc run_program {args} {
+    set program [file tail [lindex $args end]]
+    foreach arg $args {
+        if {[file exists $arg] && [file extension $arg] ne ".so"
+            && ![file isdirectory $arg]} {
+            set program [file tail $arg]
+        }
+    }
+    set rc [catch {exec {*}$args 2>@1} output options]
+    set tests 0
+    foreach line [split $output \n] {
+        if {[regexp {^ok (.*)} $line]} {
+            passed
+            incr tests
+        } elseif {[regexp {^not ok ([^:]*):?(.*)} $line - name detail]} {
+            failed $name $program ok $detail
+            incr tests
+        }
+    }
+    if {$rc || $tests == 0} {
+        failed $program $args "tests, and a good end" $output
+    }
+}
+
 # --- run the suite ---
 
 if {[catch {uplevel #0 [list source $::argv0]} message options]} {

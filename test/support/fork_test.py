@@ -1,0 +1,97 @@
+"""fork_test.py - a fork with a store open (procs.test).
+
+usage: fork_test.py library folder
+
+Prints "ok NAME" or "not ok NAME: what happened".
+"""
+import os
+import sqlite3
+import sys
+
+lib, folder = sys.argv[1:3]
+
+
+def say(name, good, detail=""):
+    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
+
+
+def connect():
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.enable_load_extension(True)
+    db.execute("SELECT load_extension(?)", (lib,))
+    db.execute(f"CREATE VIRTUAL TABLE kv USING nadb(path='{folder}/fork')")
+    return db
+
+
+def attempt(db, sql):
+    try:
+        return db.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        return str(error)
+
+
+def in_child(work):
+    """Runs work() in a forked process; its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = work() or 0
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def child():
+    for name, sql in (
+        ("read", "SELECT value FROM kv WHERE key = 'a'"),
+        ("scan", "SELECT * FROM kv"),
+        ("write", "REPLACE INTO kv(key) VALUES('inherited')"),
+    ):
+        got = attempt(parent_db, sql)
+        say(f"inherited-{name}-refuses",
+            isinstance(got, str) and "fork" in got.lower(), got)
+    fresh = connect()
+    got = attempt(fresh, "SELECT value FROM kv WHERE key = 'a'")
+    say("new-connection-reads", got == [("1",)] or got == [(1,)], got)
+    attempt(fresh, "REPLACE INTO kv(key, value) VALUES('child', 2)")
+    got = attempt(fresh, "SELECT count(*) FROM kv")
+    say("new-connection-writes", got == [(2,)], got)
+    got = attempt(fresh, "SELECT nadb_flush('kv') IS NULL AND 0")
+    say("new-connection-flushes", isinstance(got, list), got)
+    fresh.close()
+    return 0
+
+
+def child_in_transaction():
+    # The parent's transaction is open; the child must not end it.
+    parent_db.close()
+    return 0
+
+
+parent_db = connect()
+parent_db.execute("REPLACE INTO kv(key, value) VALUES('a', 1)")
+say("child-ends-well", in_child(child) == 0)
+got = attempt(parent_db, "SELECT key FROM kv")
+say("parent-sees-child", got == [("a",), ("child",)], got)
+
+parent_db.execute("BEGIN")
+parent_db.execute("REPLACE INTO kv(key, value) VALUES('b', 3)")
+code = in_child(child_in_transaction)
+say("child-closes-inherited", code == 0, code)
+parent_db.execute("COMMIT")
+got = attempt(parent_db, "SELECT key FROM kv")
+say("parent-transaction-goes-on", got == [("a",), ("b",), ("child",)], got)
+
+# A child that outlives its parent's store: the slot must not stay alive.
+pid = os.fork()
+if pid == 0:
+    os.execvp("sleep", ["sleep", "3"])
+parent_db.close()
+other = connect()
+got = attempt(other, "SELECT nadb_destroy('kv')")
+say("dead-parent-is-not-alive", isinstance(got, list), got)
+os.kill(pid, 9)
+os.waitpid(pid, 0)
