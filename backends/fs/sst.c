@@ -327,9 +327,8 @@ nadb_rc fs_sst_maybe(fs_sst *s, uint64_t hash, bool *maybe, nadb_err *err) {
 
 /* --- the index --- */
 
-/* Separator `i`, without what all keys have in common; clamped to the section
- * whatever the places say. */
-static nadb_slice separator(const fs_sst *s, size_t i) {
+/* Clamped to the section, whatever the places say. */
+nadb_slice fs_sst_separator(const fs_sst *s, size_t i) {
     size_t n = (size_t)s->props.n_blocks;
     const uint8_t *places = s->index + 8 * n;
     const uint8_t *bytes = places + 4 * (n + 1);
@@ -365,7 +364,7 @@ nadb_rc fs_sst_find(fs_sst *s, nadb_slice key, unsigned *block, nadb_err *err) {
         uint64_t p = nadb_get_u64(s->index + 8 * mid);
 
         if (p < prefix ||
-            (p == prefix && nadb_slice_cmp(separator(s, mid), key) <= 0))
+            (p == prefix && nadb_slice_cmp(fs_sst_separator(s, mid), key) <= 0))
             lo = mid;
         else
             hi = mid;

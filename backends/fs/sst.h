@@ -49,6 +49,9 @@ static inline void fs_sst_prefetch(const fs_sst *s, uint64_t hash);
 /* The last block whose keys may be <= key; 0 when none is. */
 nadb_rc fs_sst_find(fs_sst *s, nadb_slice key, unsigned *block,
                     nadb_err *err) NADB_MUST_USE;
+/* Block `no` begins at or after this key, of which the first s->skip bytes,
+ * common to all keys, are left out. The index is known to be right. */
+nadb_slice fs_sst_separator(const fs_sst *s, size_t no);
 /* Where block `no` lies, tail included. */
 nadb_rc fs_sst_extent(fs_sst *s, unsigned no, uint64_t *off, size_t *n,
                       nadb_err *err) NADB_MUST_USE;

@@ -1,0 +1,258 @@
+/* base.c - handles, versions (see base.h). */
+#include "base.h"
+
+#include "fs_ops.h"
+#include "sst_write.h"
+
+/* --- handles --- */
+
+static fs_handle **bucket_of(fs_base *b, uint64_t number) {
+    return &b->handles[number % FS_HANDLE_BUCKETS];
+}
+
+static fs_handle *find_handle(fs_base *b, uint64_t number, bool is_val) {
+    fs_handle *h = *bucket_of(b, number);
+
+    while (h != NULL && (h->number != number || h->is_val != is_val))
+        h = h->next;
+    return h;
+}
+
+bool fs_handle_live(fs_base *b, uint64_t number, bool is_val) {
+    bool live;
+
+    nadb_lock(&b->lock);
+    live = find_handle(b, number, is_val) != NULL;
+    nadb_unlock(&b->lock);
+    return live;
+}
+
+static nadb_rc check_file(fs_base *b, uint64_t number, bool is_val,
+                          uint64_t size, nadb_err *err) {
+    char *path = fs_file_path(b->env.dir, number, is_val ? "val" : "sst");
+    nadb_stat st;
+    nadb_rc rc;
+
+    if (path == NULL)
+        return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
+    rc = b->env.os->stat(path, &st, err);
+    if (rc == NADB_OK && st.kind == NADB_KIND_NONE)
+        rc = nadb_corrupt(err,
+                          "%s is missing, but MANIFEST names it: either the "
+                          "file was deleted, or MANIFEST is an old copy",
+                          path);
+    else if (rc == NADB_OK && st.size != size)
+        rc = nadb_corrupt(err, "%s has %llu bytes, but MANIFEST says %llu",
+                          path, (unsigned long long)st.size,
+                          (unsigned long long)size);
+    nadb_free(path);
+    return rc;
+}
+
+/* A reference to the file's handle, made when there is none. */
+static nadb_rc take_handle(fs_base *b, uint64_t number, bool is_val,
+                           uint64_t size, fs_handle **out, nadb_err *err) {
+    fs_handle *h, *fresh = NULL;
+
+    nadb_lock(&b->lock);
+    h = find_handle(b, number, is_val);
+    if (h != NULL) h->refs++;
+    nadb_unlock(&b->lock);
+    if (h == NULL) {
+        nadb_rc rc = check_file(b, number, is_val, size, err);
+
+        if (rc != NADB_OK) return rc;
+        fresh = nadb_calloc(1, sizeof *fresh);
+        if (fresh == NULL)
+            return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
+        nadb_lock(&b->lock);
+        h = find_handle(b, number, is_val); /* made by another meanwhile? */
+        if (h == NULL) {
+            h = fresh;
+            fresh = NULL;
+            h->base = b;
+            h->number = number;
+            h->size = size;
+            h->is_val = is_val;
+            h->next = *bucket_of(b, number);
+            *bucket_of(b, number) = h;
+        }
+        h->refs++;
+        nadb_unlock(&b->lock);
+        nadb_free(fresh);
+    }
+    *out = h;
+    return NADB_OK;
+}
+
+static void close_opened(const fs_handle *h, void *opened) {
+    if (h->is_val)
+        fs_val_close(opened);
+    else
+        fs_sst_close(opened);
+}
+
+static void drop_handles(fs_base *b, fs_handle **list, size_t n) {
+    fs_handle *dead = NULL;
+
+    nadb_lock(&b->lock);
+    for (size_t i = 0; i < n; i++) {
+        fs_handle *h = list[i];
+        fs_handle **at;
+
+        if (h == NULL || --h->refs > 0) continue;
+        at = bucket_of(b, h->number);
+        while (*at != h) at = &(*at)->next;
+        *at = h->next;
+        h->next = dead;
+        dead = h;
+    }
+    nadb_unlock(&b->lock);
+    while (dead != NULL) {
+        fs_handle *h = dead;
+
+        dead = h->next;
+        close_opened(h, atomic_load(&h->opened));
+        nadb_free(h);
+    }
+}
+
+/* Publishes what was just opened, or takes what another thread opened. */
+static void *publish(fs_handle *h, void *fresh) {
+    void *old = NULL;
+
+    if (atomic_compare_exchange_strong(&h->opened, &old, fresh)) return fresh;
+    close_opened(h, fresh);
+    return old;
+}
+
+nadb_rc fs_handle_sst(fs_handle *h, fs_sst **out, nadb_err *err) {
+    const nadb_base_env *env = &h->base->env;
+    nadb_rc rc;
+
+    *out = atomic_load_explicit(&h->opened, memory_order_acquire);
+    if (*out != NULL) return NADB_OK;
+    rc = fs_sst_open(env->os, env->dir, h->number, h->size, env->mmap, out,
+                     err);
+    if (rc == NADB_OK) *out = publish(h, *out);
+    return rc;
+}
+
+nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err) {
+    const nadb_base_env *env = &h->base->env;
+    nadb_rc rc;
+
+    *out = atomic_load_explicit(&h->opened, memory_order_acquire);
+    if (*out != NULL) return NADB_OK;
+    rc = fs_val_open(env->os, env->dir, h->number, h->size, env->mmap, out,
+                     err);
+    if (rc == NADB_OK) *out = publish(h, *out);
+    return rc;
+}
+
+/* --- versions --- */
+
+static void free_version(fs_version *v) {
+    if (v == NULL) return;
+    if (v->tables != NULL) drop_handles(v->base, v->tables, v->m.n_tables);
+    if (v->vals != NULL) drop_handles(v->base, v->vals, v->m.n_vals);
+    nadb_free(v->tables);
+    nadb_free(v->vals);
+    fs_manifest_clear(&v->m);
+    nadb_free(v);
+}
+
+nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
+                        nadb_err *err) {
+    fs_version *v = nadb_calloc(1, sizeof *v);
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (v == NULL) {
+        fs_manifest_clear(m);
+        return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
+    }
+    v->base = b;
+    v->m = *m;
+    memset(m, 0, sizeof *m);
+    v->pub.generation = v->m.generation;
+    v->pub.first_log = v->m.first_log;
+    v->pub.seq = v->m.seq;
+    v->pub.clear_seq = v->m.clear_seq;
+    atomic_init(&v->refs, 1);
+    v->tables = nadb_calloc(v->m.n_tables + 1, sizeof *v->tables);
+    v->vals = nadb_calloc(v->m.n_vals + 1, sizeof *v->vals);
+    if (v->tables == NULL || v->vals == NULL)
+        rc = nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_tables; i++)
+        rc = take_handle(b, v->m.tables[i].number, false, v->m.tables[i].size,
+                         &v->tables[i], err);
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_vals; i++)
+        rc = take_handle(b, v->m.vals[i].number, true, v->m.vals[i].size,
+                         &v->vals[i], err);
+    if (rc == NADB_OK)
+        *out = v;
+    else
+        free_version(v);
+    return rc;
+}
+
+/* A file may vanish between the reading of MANIFEST and the look at the file,
+ * when another process flushes: then MANIFEST has changed, and is read anew. */
+nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err) {
+    uint64_t last = UINT64_MAX;
+
+    *out = NULL;
+    for (;;) {
+        fs_manifest m;
+        uint64_t generation;
+        nadb_rc rc = fs_manifest_read(b->env.os, b->env.dir, &m, err);
+
+        if (rc != NADB_OK) return rc;
+        generation = m.generation;
+        rc = fs_version_make(b, &m, out, err);
+        if (rc != NADB_CORRUPT || generation == last) return rc;
+        last = generation;
+    }
+}
+
+void fs_version_ref(nadb_base_version *v) {
+    atomic_fetch_add_explicit(&((fs_version *)v)->refs, 1,
+                              memory_order_relaxed);
+}
+
+void fs_version_unref(nadb_base_version *v) {
+    fs_version *own = (fs_version *)v;
+
+    if (v == NULL) return;
+    if (atomic_fetch_sub_explicit(&own->refs, 1, memory_order_acq_rel) == 1)
+        free_version(own);
+}
+
+/* --- the base --- */
+
+nadb_rc fs_base_open(const nadb_base_env *env, nadb_base **out, nadb_err *err) {
+    fs_base *b = nadb_calloc(1, sizeof *b);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (b == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", env->dir);
+    rc = nadb_mutex_init(&b->lock, NADB_RANK_BACKEND, err);
+    if (rc != NADB_OK) {
+        nadb_free(b);
+        return rc;
+    }
+    b->base.ops = &fs_ops;
+    b->env = *env;
+    *out = &b->base;
+    return NADB_OK;
+}
+
+void fs_base_close(nadb_base *base) {
+    fs_base *b = (fs_base *)base;
+
+    if (b == NULL) return;
+    nadb_mutex_clear(&b->lock);
+    nadb_buf_clear(&b->dropped);
+    nadb_free(b);
+}

@@ -1,0 +1,104 @@
+/* base.h - the store directory as this process sees it: open files, versions,
+ * and what the operations on them share.
+ *
+ * A version is a decoded MANIFEST and a handle for every file it names. Files
+ * are immutable, so versions of one base share handles; a handle opens its
+ * file when it is first needed (opening a store touches no table), which two
+ * threads may do at once: the loser closes its own.
+ *
+ * Locking: `lock` guards the handles' list and counts, and the list of dropped
+ * files; no I/O is done under it. Versions count references atomically. */
+#ifndef NADB_FS_BASE_H
+#define NADB_FS_BASE_H
+
+#include <stdatomic.h>
+
+#include "../../core/backend.h"
+#include "../../core/base/sync.h"
+#include "manifest.h"
+#include "sst.h"
+#include "vals.h"
+
+typedef struct fs_base fs_base;
+typedef struct fs_handle fs_handle;
+
+struct fs_handle {
+    fs_base *base;
+    fs_handle *next; /* in its bucket */
+    uint64_t number;
+    uint64_t size;
+    bool is_val;
+    size_t refs;
+    _Atomic(void *) opened; /* fs_sst or fs_val; NULL before first use */
+};
+
+enum { FS_HANDLE_BUCKETS = 256 };
+
+/* A file that no MANIFEST from `generation` on names. */
+typedef struct fs_dropped {
+    uint64_t number;
+    uint64_t generation;
+    bool is_val;
+} fs_dropped;
+
+struct fs_base {
+    nadb_base base;
+    nadb_base_env env;
+    nadb_mutex lock;
+    fs_handle *handles[FS_HANDLE_BUCKETS];
+    nadb_buf dropped; /* fs_dropped each; used under the flusher lock only */
+};
+
+typedef struct fs_version {
+    nadb_base_version pub;
+    fs_base *base;
+    atomic_size_t refs;
+    fs_manifest m;
+    fs_handle **tables; /* as m.tables */
+    fs_handle **vals;   /* as m.vals */
+} fs_version;
+
+/* --- base.c --- */
+
+nadb_rc fs_base_open(const nadb_base_env *env, nadb_base **out, nadb_err *err);
+void fs_base_close(nadb_base *base);
+/* What MANIFEST says now. */
+nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err);
+/* The version of manifest `m`, which is moved into it (and cleared on error,
+ * too). Every file it names must be there with its size. */
+nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
+                        nadb_err *err);
+void fs_version_ref(nadb_base_version *v);
+void fs_version_unref(nadb_base_version *v);
+/* Whether a live version of this process names the file. */
+bool fs_handle_live(fs_base *b, uint64_t number, bool is_val);
+
+nadb_rc fs_handle_sst(fs_handle *h, fs_sst **out, nadb_err *err);
+nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err);
+
+/* --- get.c --- */
+
+nadb_rc fs_get(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
+               nadb_entry *out, bool *found, nadb_err *err);
+/* Whether some table of the runs from `first` on may have the key. */
+nadb_rc fs_maybe(fs_version *v, size_t first, nadb_slice key, bool *maybe,
+                 nadb_err *err);
+/* The first table of the run whose last key is >= key; run->count if none. */
+size_t fs_run_find(const fs_version *v, const fs_run *run, nadb_slice key);
+/* Follows a reference; *id names the bytes. */
+nadb_rc fs_resolve(fs_version *v, nadb_slice ref, nadb_buf *scratch,
+                   nadb_slice *out, uint64_t *id, nadb_err *err);
+
+/* Whether a clear hides an entry of table `s`. What was at or below the clear
+ * of its writing is not in a table; a later clear came after everything whose
+ * sequence number the table has forgotten (0), so it hides that as well. */
+static inline bool fs_hidden(const fs_version *v, const fs_sst *s,
+                             uint64_t seq) {
+    return v->m.clear_seq > s->props.clear_seq && seq <= v->m.clear_seq;
+}
+
+static inline uint64_t fs_id(uint64_t file, uint64_t at) {
+    return file << 40 ^ at;
+}
+
+#endif

@@ -1,0 +1,209 @@
+/* policy.c - which compaction is due (see policy.h). */
+#include "policy.h"
+
+/* Runs of a size that are merged at once. */
+#define TIER_RUNS 4
+/* Of a size: not larger than this many times the average of the newer ones. */
+#define TIER_SPREAD 2.5
+/* Share of dead bytes that starts a merge into the bottom: dead data are then
+ * at most a third of the live ones. */
+#define DEAD_SHARE 0.25
+/* Dead bytes below which few runs are not worth the syncs. */
+#define DEAD_LEAST (1 << 20)
+
+static double left(const fs_meta *t) {
+    return t->size == 0 || t->gone >= t->size
+               ? 0
+               : 1 - (double)t->gone / (double)t->size;
+}
+
+static double large_bytes(const fs_meta *t) {
+    double sum = 0;
+
+    for (size_t i = 0; i < t->n_uses; i++) sum += (double)t->uses[i].bytes;
+    return sum;
+}
+
+double fs_live_bytes(const fs_meta *t) {
+    return left(t) * ((double)t->size + large_bytes(t));
+}
+
+static double run_bytes(const fs_manifest *m, size_t r) {
+    double sum = 0;
+
+    for (size_t i = 0; i < m->runs[r].count; i++)
+        sum += fs_live_bytes(&m->tables[m->runs[r].first + i]);
+    return sum;
+}
+
+static double val_live(const fs_manifest *m, uint64_t number) {
+    double sum = 0;
+
+    for (size_t i = 0; i < m->n_tables; i++)
+        for (size_t k = 0; k < m->tables[i].n_uses; k++)
+            if (m->tables[i].uses[k].file == number)
+                sum += (double)m->tables[i].uses[k].bytes;
+    return sum;
+}
+
+static double val_dead(const fs_manifest *m, const fs_val_meta *v) {
+    double dead = (double)v->size - FS_VAL_HEAD - val_live(m, v->number);
+
+    return dead > 0 ? dead : 0; /* a sweep counts some values twice */
+}
+
+double fs_dead_bytes(const fs_manifest *m) {
+    double sum = 0;
+
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const fs_meta *t = &m->tables[i];
+        double n = t->count == 0 ? 1 : (double)t->count;
+
+        sum += (double)t->gone;
+        sum += (double)t->shadow / n * fs_live_bytes(t);
+        sum += (double)t->tombstones / n * left(t) * (double)t->size;
+    }
+    for (size_t i = 0; i < m->n_vals; i++) sum += val_dead(m, &m->vals[i]);
+    return sum;
+}
+
+static double stored_bytes(const fs_manifest *m) {
+    double sum = 0;
+
+    for (size_t i = 0; i < m->n_tables; i++) sum += (double)m->tables[i].size;
+    for (size_t i = 0; i < m->n_vals; i++) sum += (double)m->vals[i].size;
+    return sum;
+}
+
+static void take(fs_task *t, size_t first, size_t n, double bytes) {
+    t->first = first;
+    t->n = n;
+    t->sweep = bytes > (double)FS_STEP_BYTES;
+}
+
+/* Enough runs of a size among the newest `n`; no larger than `most` bytes. */
+static bool pick_tier(const fs_manifest *m, size_t n, double most,
+                      fs_task *out) {
+    for (size_t first = 0; first + TIER_RUNS <= n; first++) {
+        double sum = run_bytes(m, first);
+        size_t k = first + 1;
+
+        for (; k < n; k++) {
+            double bytes = run_bytes(m, k);
+
+            if (bytes > TIER_SPREAD * sum / (double)(k - first)) break;
+            sum += bytes;
+        }
+        if (k - first < TIER_RUNS || sum > most) continue;
+        take(out, first, k - first, sum);
+        return true;
+    }
+    return false;
+}
+
+/* The sweep that is under way: sources, then the run they go into. */
+static bool find_sweep(const fs_manifest *m, fs_task *out) {
+    size_t first = 0, end;
+
+    while (first < m->n_runs && !(m->runs[first].flags & FS_RUN_SWEEP)) first++;
+    end = first;
+    while (end < m->n_runs && m->runs[end].flags & FS_RUN_SWEEP) end++;
+    if (end == m->n_runs && end > 0) end--; /* the target is gone: cleared */
+    if (end <= first) return false;
+    out->first = first;
+    out->n = end - first + 1;
+    out->sweep = true;
+    return true;
+}
+
+static bool pick_bottom(const fs_manifest *m, fs_task *out) {
+    double above = 0, bottom = run_bytes(m, m->n_runs - 1);
+    double dead = fs_dead_bytes(m);
+
+    for (size_t r = 0; r + 1 < m->n_runs; r++) above += run_bytes(m, r);
+    if (above < bottom &&
+        (dead <= DEAD_SHARE * stored_bytes(m) ||
+         (dead < DEAD_LEAST && m->n_runs < TIER_RUNS)))
+        return false;
+    take(out, 0, m->n_runs, above + bottom);
+    return true;
+}
+
+static void rewrite(const fs_manifest *m, size_t table, uint64_t val,
+                    fs_task *out) {
+    size_t r = 0;
+
+    while (table >= m->runs[r].first + m->runs[r].count) r++;
+    out->first = r;
+    out->n = 1;
+    out->rewrite = true;
+    out->table = table;
+    out->val = val;
+}
+
+static bool pick_values(const fs_manifest *m, bool all, fs_task *out) {
+    const fs_val_meta *worst = NULL;
+    double most = 0, dead = 0, size = 0;
+
+    for (size_t i = 0; i < m->n_vals; i++) {
+        double d = val_dead(m, &m->vals[i]);
+
+        dead += d;
+        size += (double)m->vals[i].size;
+        if (d / (double)m->vals[i].size <= most) continue;
+        most = d / (double)m->vals[i].size;
+        worst = &m->vals[i];
+    }
+    if (worst == NULL || (!all && dead <= DEAD_SHARE * size)) return false;
+    for (size_t i = 0; i < m->n_tables; i++) {
+        for (size_t k = 0; k < m->tables[i].n_uses; k++) {
+            if (m->tables[i].uses[k].file != worst->number) continue;
+            rewrite(m, i, worst->number, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In the bottom, what is dead in a table is what a sweep that was cut short
+ * has consumed, and tombstones that were moved there. */
+static bool pick_rest(const fs_manifest *m, bool all, fs_task *out) {
+    const fs_run *bottom = &m->runs[m->n_runs - 1];
+
+    for (size_t i = bottom->first; i < bottom->first + bottom->count; i++) {
+        const fs_meta *t = &m->tables[i];
+
+        if (all ? t->gone == 0 && t->tombstones == 0
+                : t->gone < t->size / 2 && t->tombstones < t->count / 2)
+            continue;
+        rewrite(m, i, 0, out);
+        return true;
+    }
+    return false;
+}
+
+bool fs_pick(const fs_manifest *m, bool all, fs_task *out) {
+    fs_task sweep;
+
+    memset(out, 0, sizeof *out);
+    memset(&sweep, 0, sizeof sweep);
+    if (m->n_runs == 0) return false;
+    if (find_sweep(m, &sweep)) {
+        /* New runs must not pile up over a long sweep. */
+        if (pick_tier(m, sweep.first, (double)FS_STEP_BYTES, out)) return true;
+        *out = sweep;
+        return true;
+    }
+    if (m->n_runs > 1) {
+        if (all) {
+            double sum = 0;
+
+            for (size_t r = 0; r < m->n_runs; r++) sum += run_bytes(m, r);
+            take(out, 0, m->n_runs, sum);
+            return true;
+        }
+        if (pick_tier(m, m->n_runs - 1, 1e300, out)) return true;
+        if (pick_bottom(m, out)) return true;
+    }
+    return pick_values(m, all, out) || pick_rest(m, all, out);
+}

@@ -1,0 +1,35 @@
+/* policy.h - which compaction is due. Pure arithmetic over a manifest.
+ *
+ * Runs, newest first, are of two kinds: the oldest one is the bottom, all
+ * others are above it. Runs above are merged four of a size at a time, so that
+ * an entry is rewritten once for each time the data grow fourfold, and few
+ * runs are left for a get to ask. They are merged into the bottom when more
+ * than a quarter of all bytes is dead, or when they outweigh the bottom.
+ *
+ * A merge too large for one step is a sweep: its sources are flagged in
+ * MANIFEST, and each step takes the next stretch of keys, from low to high. */
+#ifndef NADB_FS_POLICY_H
+#define NADB_FS_POLICY_H
+
+#include "manifest.h"
+
+/* Input of one step, about. */
+#define FS_STEP_BYTES ((uint64_t)64 << 20)
+
+typedef struct fs_task {
+    size_t first; /* runs [first, first + n) are merged into the oldest one */
+    size_t n;
+    bool sweep;   /* in steps: flag the sources */
+    bool rewrite; /* only `table` of run `first`, in place */
+    size_t table; /* index in manifest.tables */
+    uint64_t val; /* rewrite: values of this file move to a new one; 0: none */
+} fs_task;
+
+/* False when nothing is due. `all`: until no dead data is left. */
+bool fs_pick(const fs_manifest *m, bool all, fs_task *out);
+/* Bytes in files that no reader would miss; an estimate. */
+double fs_dead_bytes(const fs_manifest *m);
+/* Bytes of a table that are still read here, large values included. */
+double fs_live_bytes(const fs_meta *t);
+
+#endif

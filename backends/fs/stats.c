@@ -1,0 +1,26 @@
+/* stats.c - the numbers of a version. */
+#include "fs_ops.h"
+#include "policy.h"
+
+void fs_stats(nadb_base_version *base, nadb_stat_fn *stat, void *ctx) {
+    const fs_manifest *m = &((fs_version *)base)->m;
+    uint64_t bytes = 0, entries = 0, tombstones = 0, large = 0;
+
+    for (size_t i = 0; i < m->n_tables; i++) {
+        bytes += m->tables[i].size;
+        entries += m->tables[i].count;
+        tombstones += m->tables[i].tombstones;
+    }
+    for (size_t i = 0; i < m->n_vals; i++) large += m->vals[i].size;
+    stat(ctx, "files", (double)(m->n_tables + m->n_vals));
+    stat(ctx, "stored_bytes", (double)(bytes + large));
+    stat(ctx, "table_count", (double)m->n_tables);
+    stat(ctx, "table_runs", (double)m->n_runs);
+    stat(ctx, "table_bytes", (double)bytes);
+    stat(ctx, "table_entries", (double)entries);
+    stat(ctx, "table_tombstones", (double)tombstones);
+    stat(ctx, "value_files", (double)m->n_vals);
+    stat(ctx, "value_bytes", (double)large);
+    stat(ctx, "dead_bytes", fs_dead_bytes(m));
+    stat(ctx, "generation", (double)m->generation);
+}

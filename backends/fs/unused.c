@@ -1,0 +1,123 @@
+/* unused.c - unlinks files that nobody can need.
+ *
+ * The rule. A file number is used once: a file that a MANIFEST has stopped
+ * naming is never named again. So if the MANIFEST of generation G does not
+ * name a file, no process at G or later needs it, and it can go once every
+ * process has left the generations below G. For files that this base dropped
+ * itself, G is known; for others (dropped by another process, or left by a
+ * crash in the middle of a flush), G is the generation at which we first see
+ * that MANIFEST does not name them, which is never too early. A flush that is
+ * running has files that no MANIFEST names yet; it cannot be running now,
+ * because the caller holds the flusher lock. */
+#include <stdlib.h>
+
+#include "fs_ops.h"
+#include "output.h"
+
+static bool names(const fs_manifest *m, uint64_t number, bool is_val) {
+    for (size_t i = 0; !is_val && i < m->n_tables; i++)
+        if (m->tables[i].number == number) return true;
+    for (size_t i = 0; is_val && i < m->n_vals; i++)
+        if (m->vals[i].number == number) return true;
+    return false;
+}
+
+static fs_dropped *find_dropped(fs_base *b, uint64_t number, bool is_val) {
+    fs_dropped *d = (fs_dropped *)(void *)b->dropped.p;
+
+    for (size_t i = 0; i < b->dropped.n / sizeof *d; i++)
+        if (d[i].number == number && d[i].is_val == is_val) return &d[i];
+    return NULL;
+}
+
+/* Without memory the file is forgotten; the next look at the directory finds
+ * it again. */
+static void note(fs_base *b, uint64_t number, bool is_val,
+                 uint64_t generation) {
+    fs_dropped d = {number, generation, is_val};
+
+    if (find_dropped(b, number, is_val) == NULL)
+        (void)!nadb_buf_append(&b->dropped, &d, sizeof d);
+}
+
+void fs_note_dropped(fs_base *b, const fs_manifest *old,
+                     const fs_manifest *fresh) {
+    for (size_t i = 0; i < old->n_tables; i++)
+        if (!names(fresh, old->tables[i].number, false))
+            note(b, old->tables[i].number, false, fresh->generation);
+    for (size_t i = 0; i < old->n_vals; i++)
+        if (!names(fresh, old->vals[i].number, true))
+            note(b, old->vals[i].number, true, fresh->generation);
+}
+
+typedef struct sweep {
+    fs_base *b;
+    const fs_manifest *m;
+    bool tmp; /* a MANIFEST.tmp is there */
+} sweep;
+
+/* "NNNNNN.sst" or ".val", as fs_file_name() writes it. */
+static bool parse_name(const char *name, uint64_t *number, bool *is_val) {
+    char again[32];
+    char *end;
+
+    if (name[0] < '0' || name[0] > '9') return false;
+    *number = strtoull(name, &end, 10);
+    *is_val = strcmp(end, ".val") == 0;
+    fs_file_name(again, *number, *is_val ? "val" : "sst");
+    return strcmp(again, name) == 0;
+}
+
+static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
+    sweep *s = ctx;
+    uint64_t number;
+    bool is_val;
+
+    (void)err;
+    if (strcmp(name, "MANIFEST.tmp") == 0) s->tmp = true;
+    if (parse_name(name, &number, &is_val) && !names(s->m, number, is_val))
+        note(s->b, number, is_val, s->m->generation);
+    return NADB_OK;
+}
+
+static nadb_rc unlink_name(fs_base *b, const char *name, nadb_err *err) {
+    char *path = nadb_path_join(b->env.dir, name);
+    nadb_rc rc;
+
+    if (path == NULL)
+        return nadb_fail(err, NADB_NOMEM, "removing %s", name);
+    rc = b->env.os->unlink(path, err);
+    nadb_free(path);
+    return rc;
+}
+
+nadb_rc fs_remove_unused(nadb_base *base, uint64_t oldest_generation,
+                         nadb_err *err) {
+    fs_base *b = (fs_base *)base;
+    fs_manifest m;
+    sweep s = {b, &m, false};
+    fs_dropped *d;
+    size_t kept = 0;
+    nadb_rc rc = fs_manifest_read(b->env.os, b->env.dir, &m, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = b->env.os->list(b->env.dir, look, &s, err);
+    if (rc == NADB_OK && s.tmp) rc = unlink_name(b, "MANIFEST.tmp", err);
+    d = (fs_dropped *)(void *)b->dropped.p;
+    for (size_t i = 0; rc == NADB_OK && i < b->dropped.n / sizeof *d; i++) {
+        char name[32];
+
+        if (d[i].generation > oldest_generation ||
+            fs_handle_live(b, d[i].number, d[i].is_val)) {
+            d[kept++] = d[i];
+            continue;
+        }
+        fs_file_name(name, d[i].number, d[i].is_val ? "val" : "sst");
+        rc = unlink_name(b, name, err);
+    }
+    /* After an error the list may hold what is gone: unlinking again is
+     * fine. */
+    if (rc == NADB_OK) b->dropped.n = kept * sizeof *d;
+    fs_manifest_clear(&m);
+    return rc;
+}
