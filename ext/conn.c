@@ -1,0 +1,194 @@
+/* conn.c - what one SQLite connection holds: its sessions, one a store, and
+ * the way from a table's name to its object.
+ *
+ * A process-wide list finds the state of a connection that loads the library
+ * a second time; two states would be two sessions for one store, which wait
+ * for each other. The list is the only thing here that threads share.
+ *
+ * It keeps no prepared statement: they would be finalised too late when the
+ * connection closes. */
+#include "ext.h"
+
+#include <pthread.h>
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static conn *list; /* guarded by list_lock, and every conn's refs and next */
+
+conn *conn_ref(sqlite3 *db) {
+    conn *c;
+
+    pthread_mutex_lock(&list_lock);
+    for (c = list; c != NULL && c->db != db;) c = c->next;
+    if (c == NULL) {
+        c = nadb_calloc(1, sizeof *c);
+        if (c != NULL) {
+            c->db = db;
+            c->next = list;
+            list = c;
+        }
+    }
+    if (c != NULL) c->refs++;
+    pthread_mutex_unlock(&list_lock);
+    return c;
+}
+
+void conn_unref(void *arg) {
+    conn *c = arg;
+    conn **at;
+    bool last;
+
+    pthread_mutex_lock(&list_lock);
+    last = --c->refs == 0;
+    if (last) {
+        for (at = &list; *at != c;) at = &(*at)->next;
+        *at = c->next;
+    }
+    pthread_mutex_unlock(&list_lock);
+    if (last) nadb_free(c); /* tables hold the module, so no session is left */
+}
+
+bool conn_is_utf8(conn *c) {
+    sqlite3_stmt *stmt = NULL;
+    const char *name;
+
+    if (c->encoding != ENCODING_UNKNOWN) return c->encoding == ENCODING_UTF8;
+    /* Fixed once a table exists. If an authorizer forbids the question, we do
+     * not know, and plan without the order of texts. */
+    if (sqlite3_prepare_v2(c->db, "PRAGMA encoding", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        name = (const char *)sqlite3_column_text(stmt, 0);
+        if (name != NULL) {
+            c->encoding = sqlite3_stricmp(name, "UTF-8") == 0 ? ENCODING_UTF8
+                                                              : ENCODING_OTHER;
+        }
+    }
+    sqlite3_finalize(stmt);
+    return c->encoding == ENCODING_UTF8;
+}
+
+/* --- sessions --- */
+
+/* Ends the session, and gives up or removes the store. */
+static void sess_free(sess *s) {
+    nadb_err err;
+
+    nadb_session_free(s->core);
+    if (!s->remove) {
+        nadb_store_close(s->store);
+    } else if (nadb_store_destroy(s->store, &err) != NADB_OK &&
+               err.rc != NADB_LOCKED) {
+        /* Locked: somebody else found the store useful, and keeps it. */
+        sqlite3_log(value_code(err.rc),
+                    "nadb: removing the store of a CREATE that failed or was "
+                    "rolled back: %s",
+                    err.msg);
+    }
+    nadb_free(s);
+}
+
+nadb_rc conn_attach(conn *c, const nadb_options *options, unsigned flags,
+                    sess **out, bool *created, nadb_err *err) {
+    sess *s = nadb_calloc(1, sizeof *s);
+    sess *old = c->sessions;
+    nadb_rc rc;
+
+    *out = NULL;
+    *created = false;
+    if (s == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = nadb_store_open(options, flags, &s->store, created, err);
+    if (rc != NADB_OK) {
+        nadb_free(s);
+        return rc;
+    }
+    while (old != NULL && old->store != s->store) old = old->next;
+    if (old != NULL) {
+        sess_free(s); /* with the second reference to the store */
+        old->refs++;
+        *out = old;
+        return NADB_OK;
+    }
+    rc = nadb_session_new(s->store, &s->core, err);
+    if (rc != NADB_OK) {
+        s->remove = *created;
+        sess_free(s);
+        return rc;
+    }
+    s->refs = 1;
+    s->next = c->sessions;
+    c->sessions = s;
+    *out = s;
+    return NADB_OK;
+}
+
+void conn_detach(conn *c, sess *s) {
+    sess **at;
+
+    if (s == NULL || --s->refs > 0) return;
+    for (at = &c->sessions; *at != s;) at = &(*at)->next;
+    *at = s->next;
+    sess_free(s);
+}
+
+/* --- from names to tables --- */
+
+/* The statement that makes SQLite look at the table: NULL when out of memory.
+ * A name with a dot is schema.table when that schema exists. */
+static char *probe_sql(sqlite3 *db, const char *name, const char **table) {
+    const char *dot = strchr(name, '.');
+    char *schema = NULL;
+    char *sql = NULL;
+
+    *table = name;
+    if (dot != NULL) {
+        schema = sqlite3_mprintf("%.*s", (int)(dot - name), name);
+        if (schema == NULL) return NULL;
+        if (sqlite3_db_readonly(db, schema) >= 0) {
+            *table = dot + 1;
+            sql = sqlite3_mprintf("SELECT key FROM \"%w\".\"%w\"", schema,
+                                  *table);
+        }
+        sqlite3_free(schema);
+    }
+    if (*table != name) return sql;
+    return sqlite3_mprintf("SELECT key FROM \"%w\"", name);
+}
+
+nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    const char *table;
+    char *sql;
+    int code;
+
+    *out = NULL;
+    if (name == NULL) {
+        return nadb_fail(err, NADB_INVALID,
+                         "the first argument is the name of an nadb table, "
+                         "such as 'kv' or 'main.kv'");
+    }
+    sql = probe_sql(c->db, name, &table);
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    /* Planning the statement connects the table, if that has not been done,
+     * and passes through xBestIndex, which leaves the object in c->planned.
+     * For a view that is an object of another name. */
+    c->planned = NULL;
+    code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    if (code == SQLITE_OK && c->planned != NULL &&
+        sqlite3_stricmp(c->planned->name, table) == 0) {
+        *out = c->planned;
+        return NADB_OK;
+    }
+    if (code != SQLITE_OK && code != SQLITE_ERROR) {
+        return value_sqlite_error(c->db, code, err);
+    }
+    if (code == SQLITE_ERROR &&
+        strstr(sqlite3_errmsg(c->db), "no such column") == NULL) {
+        return value_sqlite_error(c->db, code, err); /* no such table */
+    }
+    return nadb_fail(err, NADB_INVALID,
+                     "%s is not a table made with CREATE VIRTUAL TABLE .. "
+                     "USING nadb",
+                     name);
+}

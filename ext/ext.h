@@ -1,0 +1,241 @@
+/* ext.h - what the files of ext/, SQLite's face of the store, share.
+ *
+ * Who owns what:
+ *
+ *   conn     everything of one sqlite3*: owned by the registered module and
+ *            functions, reference counted, gone when the connection closes.
+ *   sess     one store as one connection uses it: shared by all virtual table
+ *            objects of that connection on that store, because SQLite may hold
+ *            several objects of one table, and two tables may name one store.
+ *   vtab     one virtual table object. Opens its store at the first use.
+ *   vcursor  one SQL cursor, recycled by its vtab, with its nadb_cursor.
+ *
+ * All of it is used by one thread at a time: SQLite serialises a connection.
+ * Only the list of connections (conn.c) is shared, and has a lock.
+ *
+ * Only value.c turns nadb_rc into SQLITE_* codes. */
+#ifndef NADB_EXT_H
+#define NADB_EXT_H
+
+#include <sqlite3ext.h>
+SQLITE_EXTENSION_INIT3
+
+#include "../core/nadb.h"
+
+/* sqlite3_vtab_in(), _distinct() and _rhs_value() came with it. */
+#define EXT_SQLITE_MIN 3038000
+
+#if SQLITE_VERSION_NUMBER < EXT_SQLITE_MIN
+#error "nadb needs the headers of SQLite 3.38.0 or newer"
+#endif
+
+/* --- conn.c --- */
+
+typedef struct sess {
+    nadb_store *store;
+    nadb_session *core;
+    unsigned refs;    /* vtab objects */
+    unsigned n_begun; /* of these, inside a transaction */
+    bool autocommit;  /* the transaction is one statement */
+    bool made;        /* the store was made by the present transaction */
+    bool kept;        /* and a table that asked for it is still there */
+    bool remove;      /* nobody wants the store: remove it when refs is 0 */
+    struct sess *next;
+} sess;
+
+typedef struct vtab vtab;
+
+typedef enum text_encoding {
+    ENCODING_UNKNOWN,
+    ENCODING_UTF8,
+    ENCODING_OTHER
+} text_encoding;
+
+typedef struct conn {
+    sqlite3 *db;
+    unsigned refs;    /* module and functions */
+    bool module_live; /* the module is registered */
+    text_encoding encoding;
+    sess *sessions;
+    vtab *planned; /* the table that xBestIndex saw last; see conn_find() */
+    struct conn *next;
+} conn;
+
+/* The state of `db`, made when there is none. The caller holds a reference.
+ * NULL when out of memory. */
+conn *conn_ref(sqlite3 *db);
+void conn_unref(void *c);
+/* BINARY order of this connection's texts is the order of UTF-8 bytes. */
+bool conn_is_utf8(conn *c);
+
+/* The session of `options`' store, opened or shared. One reference. */
+nadb_rc conn_attach(conn *c, const nadb_options *options, unsigned flags,
+                    sess **out, bool *created, nadb_err *err) NADB_MUST_USE;
+void conn_detach(conn *c, sess *s); /* NULL is fine */
+
+/* Finds the table object for a function's first argument: "table" or
+ * "schema.table". Connects the table if it has not been used yet. The object
+ * is valid until the caller gives control back to SQLite. */
+nadb_rc conn_find(conn *c, const char *name, vtab **out,
+                  nadb_err *err) NADB_MUST_USE;
+
+/* --- vtab.c --- */
+
+enum column {
+    COL_KEY,
+    COL_VALUE,
+    COL_TAGS,
+    COL_TTL,
+    COL_EXPIRES_AT,
+    COL_CREATED_AT,
+    COL_UPDATED_AT,
+    COL_SIZE,
+    COL_TAG, /* hidden from here */
+    COL_STORED_SIZE,
+    COL_ACCESSED_AT,
+    COL_COUNT
+};
+
+typedef struct vcursor vcursor; /* cursor.c */
+
+/* Where an object is in SQLite's protocol of callbacks. */
+typedef enum vtab_phase {
+    PHASE_IDLE,
+    PHASE_BEGUN,
+    PHASE_SYNCED /* after xSync, before xCommit, xRollback, or more work */
+} vtab_phase;
+
+struct vtab {
+    sqlite3_vtab base; /* SQLite's part: first */
+    conn *c;
+    char *schema;          /* main, temp, or as attached */
+    char *name;            /* of the table */
+    nadb_options *options; /* NULL: `fault` says why */
+    nadb_err *fault;       /* what was wrong with the options at connect */
+    bool ns_given;         /* a namespace is named: the table may be renamed */
+    sess *s;               /* NULL until the first use */
+    vtab_phase phase;
+    bool creator;   /* of this transaction, and may have made the store */
+    vcursor *spare; /* closed cursors, to be used again */
+    unsigned n_spare;
+    int64_t read_ms; /* the clock of the last cursor that was opened */
+    nadb_buf tags;   /* scratch of xUpdate: a tag list */
+};
+
+extern const sqlite3_module vtab_module;
+
+/* Opens the store unless it is open. */
+nadb_rc vtab_open(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* Ends the object's part in a transaction. */
+void vtab_leave_transaction(vtab *v);
+
+/* --- plan.c --- */
+
+/* idxNum: PLAN_* flags, then 4 bits for each argument of xFilter. */
+enum {
+    PLAN_REVERSE = 1,  /* from the last key to the first */
+    PLAN_KEY_ONLY = 2, /* no column but the key is used */
+    PLAN_TAG_USED = 4, /* the column `tag` is read as a value: an error */
+    PLAN_ARG_SHIFT = 4,
+    PLAN_ARG_BITS = 4,
+    PLAN_ARGS_MAX = 6
+};
+
+enum plan_arg {
+    ARG_NONE,
+    ARG_KEY_EQ,
+    ARG_KEY_IN, /* a list: sqlite3_vtab_in_first() */
+    ARG_KEY_GT,
+    ARG_KEY_GE,
+    ARG_KEY_LT,
+    ARG_KEY_LE,
+    ARG_KEY_GLOB,
+    ARG_TAG_EQ,
+    ARG_TAG_IN,
+    ARG_LIMIT,
+    ARG_OFFSET
+};
+
+int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+
+/* --- cursor.c --- */
+
+int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vcursor_close(sqlite3_vtab_cursor *base);
+int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
+                   int argc, sqlite3_value **argv);
+int vcursor_next(sqlite3_vtab_cursor *base);
+int vcursor_eof(sqlite3_vtab_cursor *base);
+int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
+void vcursor_free_spare(vtab *v);
+
+/* --- update.c --- */
+
+int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
+               sqlite3_int64 *rowid);
+
+/* A change that is no row: a function does it through the table, so that
+ * SQLite begins, commits, and rolls back around it. */
+typedef nadb_rc update_command_fn(vtab *v, void *ctx, nadb_err *err);
+/* Runs `fn` as a statement that writes table `v`, which may be gone after. */
+nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
+                       nadb_err *err) NADB_MUST_USE;
+
+/* --- txn.c --- */
+
+/* Begins, for a write that came without xBegin. */
+nadb_rc txn_join(vtab *v, nadb_err *err) NADB_MUST_USE;
+int txn_begin(sqlite3_vtab *base);
+int txn_sync(sqlite3_vtab *base);
+int txn_commit(sqlite3_vtab *base);
+int txn_rollback(sqlite3_vtab *base);
+int txn_savepoint(sqlite3_vtab *base, int n);
+int txn_release(sqlite3_vtab *base, int n);
+int txn_rollback_to(sqlite3_vtab *base, int n);
+
+/* --- func.c, tables.c --- */
+
+int func_register(sqlite3 *db, conn *c);
+int tables_register(sqlite3 *db, conn *c);
+
+/* --- value.c --- */
+
+/* The SQLITE_* code, extended, that stands for `rc`. */
+int value_code(nadb_rc rc);
+/* Puts the error into a virtual table and returns its code. */
+int value_vtab_error(sqlite3_vtab *base, const nadb_err *err);
+/* The constraints that SQLite's own tables check by themselves. Return the
+ * code; the message is left out when the row is only skipped (OR IGNORE). */
+int value_unique_failed(vtab *v, bool loud);
+int value_not_null_failed(vtab *v, bool loud);
+/* Makes it the result of function `name`. */
+void value_result_error(sqlite3_context *ctx, const char *name,
+                        const nadb_err *err);
+/* Turns an SQLITE_* code of a nested statement into an error of ours. */
+nadb_rc value_sqlite_error(sqlite3 *db, int code, nadb_err *err);
+
+/* The value, borrowed from `in`. */
+nadb_rc value_from_sql(sqlite3_value *in, nadb_value *out,
+                       nadb_err *err) NADB_MUST_USE;
+void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
+void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
+void value_time_to_sql(sqlite3_context *ctx, int64_t ms); /* Unix time */
+
+/* What a key is compared with: TEXT and numbers become text, as the affinity
+ * of the column does. Anything else has no text: NULL, BLOB. */
+typedef enum value_key_kind {
+    VALUE_KEY_TEXT,
+    VALUE_KEY_NULL,
+    VALUE_KEY_BLOB,
+    VALUE_KEY_NOMEM
+} value_key_kind;
+value_key_kind value_key(sqlite3_value *in, nadb_slice *out);
+
+/* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */
+nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
+                   bool *given, nadb_err *err) NADB_MUST_USE;
+/* A positive number of seconds from `now` on; infinity is NADB_NO_EXPIRY. */
+nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
+                  nadb_err *err) NADB_MUST_USE;
+
+#endif

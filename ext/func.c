@@ -1,0 +1,267 @@
+/* func.c - the SQL functions.
+ *
+ * Most take a table's name first. A function that changes rows runs as a
+ * command through the table (update.c), inside the caller's transaction; one
+ * that works on the store as a whole (flush, check) sees committed rows only,
+ * touches files, and so may not be called from a schema (SQLITE_DIRECTONLY).
+ *
+ * An error names the function, and says what to do. */
+#include "ext.h"
+
+/* What a function works on. */
+typedef struct call {
+    sqlite3_context *ctx;
+    conn *c;
+    int argc;
+    sqlite3_value **argv;
+    vtab *v; /* of the first argument, when there is one */
+    sqlite3 *db;
+} call;
+
+typedef struct function {
+    const char *name;
+    int argc;
+    int flags;
+    nadb_rc (*run)(call *k, nadb_err *err); /* sets the result */
+} function;
+
+/* Opens the table that the first argument names. */
+static nadb_rc open_table(call *k, nadb_err *err) {
+    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    nadb_rc rc = conn_find(k->c, name, &k->v, err);
+
+    return rc == NADB_OK ? vtab_open(k->v, err) : rc;
+}
+
+static nadb_rc result_buf(call *k, bool ok, nadb_buf *text, nadb_err *err) {
+    if (ok) value_text_to_sql(k->ctx, nadb_buf_slice(text), false);
+    nadb_buf_clear(text);
+    return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "out of memory");
+}
+
+static bool append(nadb_buf *b, const char *text) {
+    return nadb_buf_append(b, text, strlen(text));
+}
+
+/* --- about the library --- */
+
+static nadb_rc version(call *k, nadb_err *err) {
+    (void)err;
+    sqlite3_result_text(k->ctx, NADB_VERSION, -1, SQLITE_STATIC);
+    return NADB_OK;
+}
+
+static nadb_rc debug(call *k, nadb_err *err) {
+    nadb_buf b = NADB_BUF_INIT;
+    bool ok = nadb_debug_text(&b) && append(&b, "\nsqlite: ") &&
+              append(&b, sqlite3_libversion()) &&
+              append(&b, ", built with the headers of " SQLITE_VERSION);
+
+    return result_buf(k, ok, &b, err);
+}
+
+/* --- the store as a whole --- */
+
+static nadb_rc flush(call *k, nadb_err *err) {
+    nadb_rc rc;
+
+    if (k->argc == 0) {
+        rc = nadb_flush_all(err);
+    } else {
+        rc = open_table(k, err);
+        if (rc == NADB_OK) rc = nadb_store_flush(k->v->s->store, err);
+    }
+    if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
+    return rc;
+}
+
+typedef struct problems {
+    nadb_buf text; /* a line each */
+    bool nomem;
+} problems;
+
+static void add_problem(void *ctx, const char *what) {
+    problems *p = ctx;
+
+    if (p->text.n > 0 && !nadb_buf_byte(&p->text, '\n')) p->nomem = true;
+    if (!append(&p->text, what)) p->nomem = true;
+}
+
+static nadb_rc check(call *k, nadb_err *err) {
+    problems found = {NADB_BUF_INIT, false};
+    nadb_rc rc = open_table(k, err);
+
+    if (rc == NADB_OK) {
+        rc = nadb_store_check(k->v->s->store, add_problem, &found, err);
+    }
+    if (rc != NADB_OK) {
+        nadb_buf_clear(&found.text);
+        return rc;
+    }
+    if (found.text.n == 0 && !found.nomem)
+        found.nomem = !append(&found.text, "ok");
+    return result_buf(k, !found.nomem, &found.text, err);
+}
+
+/* Two of the numbers of nadb_stats. */
+typedef struct sizes {
+    double files, bytes;
+} sizes;
+
+static void pick_size(void *ctx, const char *name, double value) {
+    sizes *s = ctx;
+
+    if (strcmp(name, "files") == 0) s->files = value;
+    if (strcmp(name, "stored_bytes") == 0) s->bytes = value;
+}
+
+static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
+
+static nadb_rc compact(call *k, nadb_err *err) {
+    sizes before = {0, 0};
+    sizes after = {0, 0};
+    int64_t start = mono_ms();
+    nadb_rc rc = open_table(k, err);
+    nadb_store *store;
+    char *json;
+
+    if (rc != NADB_OK) return rc;
+    store = k->v->s->store;
+    rc = nadb_store_stats(store, pick_size, &before, err);
+    if (rc == NADB_OK) rc = nadb_store_compact(store, err);
+    if (rc == NADB_OK) rc = nadb_store_stats(store, pick_size, &after, err);
+    if (rc != NADB_OK) return rc;
+    json = sqlite3_mprintf("{\"files_before\":%.0f,\"files_after\":%.0f,"
+                           "\"bytes_before\":%.0f,\"bytes_after\":%.0f,"
+                           "\"ms\":%lld}",
+                           before.files, after.files, before.bytes, after.bytes,
+                           (long long)(mono_ms() - start));
+    if (json == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    sqlite3_result_text(k->ctx, json, -1, sqlite3_free);
+    return NADB_OK;
+}
+
+/* --- rows --- */
+
+static nadb_rc clear_command(vtab *v, void *ctx, nadb_err *err) {
+    (void)ctx;
+    return nadb_clear(v->s->core, err);
+}
+
+static nadb_rc clear(call *k, nadb_err *err) {
+    nadb_rc rc = open_table(k, err);
+
+    if (rc == NADB_OK) rc = update_command(k->v, clear_command, NULL, err);
+    if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
+    return rc;
+}
+
+/* --- nadb_destroy --- */
+
+static nadb_rc execute(sqlite3 *db, const char *sql, nadb_err *err) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) return NADB_OK;
+    return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+}
+
+/* Drops the table, and undoes that when the store cannot go. */
+static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
+                               nadb_err *err) {
+    nadb_rc rc = execute(db, "SAVEPOINT nadb_destroy", err);
+
+    if (rc == NADB_OK) {
+        rc = execute(db, drop, err);
+        if (rc == NADB_OK) {
+            rc = nadb_store_destroy(store, err);
+            store = NULL;
+        }
+        if (rc == NADB_OK) {
+            rc = execute(db, "RELEASE nadb_destroy", err);
+        }
+        if (rc != NADB_OK) {
+            (void)execute(db, "ROLLBACK TO nadb_destroy", NULL);
+            (void)execute(db, "RELEASE nadb_destroy", NULL);
+        }
+    }
+    nadb_store_close(store);
+    return rc;
+}
+
+static nadb_rc destroy(call *k, nadb_err *err) {
+    nadb_store *store = NULL;
+    nadb_rc rc = open_table(k, err);
+    char *drop;
+
+    if (rc != NADB_OK) return rc;
+    if (!sqlite3_get_autocommit(k->db)) {
+        return nadb_fail(err, NADB_LOCKED,
+                         "a removed store cannot be rolled back: COMMIT or "
+                         "ROLLBACK the transaction first");
+    }
+    drop =
+        sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
+    if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    /* A reference of our own: DROP gives up the table's. */
+    rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
+    if (rc == NADB_OK) rc = drop_and_remove(k->db, drop, store, err);
+    sqlite3_free(drop);
+    if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
+    return rc;
+}
+
+/* --- registration --- */
+
+#define HARMLESS (SQLITE_UTF8 | SQLITE_INNOCUOUS)
+#define FILES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
+
+static const function functions[] = {
+    {"nadb_version", 0, HARMLESS | SQLITE_DETERMINISTIC, version},
+    {"nadb_debug", 0, HARMLESS, debug},
+    {"nadb_flush", 0, FILES, flush},
+    {"nadb_flush", 1, FILES, flush},
+    {"nadb_clear", 1, SQLITE_UTF8, clear},
+    {"nadb_destroy", 1, FILES, destroy},
+    {"nadb_check", 1, FILES, check},
+    {"nadb_compact", 1, FILES, compact},
+};
+
+/* A function's user data: what it is, and for which connection. */
+typedef struct binding {
+    const function *f;
+    conn *c; /* referenced */
+} binding;
+
+static void unbind(void *arg) {
+    binding *b = arg;
+
+    conn_unref(b->c);
+    nadb_free(b);
+}
+
+static void dispatch(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    const binding *b = sqlite3_user_data(ctx);
+    call k = {.ctx = ctx, .c = b->c, .argc = argc, .argv = argv};
+    nadb_err err;
+
+    k.db = sqlite3_context_db_handle(ctx);
+    if (b->f->run(&k, &err) != NADB_OK) {
+        value_result_error(ctx, b->f->name, &err);
+    }
+}
+
+int func_register(sqlite3 *db, conn *c) {
+    int code = SQLITE_OK;
+
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        const function *f = &functions[i];
+        binding *b = nadb_calloc(1, sizeof *b);
+
+        if (b == NULL) return SQLITE_NOMEM;
+        b->f = f;
+        b->c = conn_ref(c->db);
+        /* On failure too, SQLite calls unbind(). */
+        code = sqlite3_create_function_v2(db, f->name, f->argc, f->flags, b,
+                                          dispatch, NULL, NULL, unbind);
+        if (code != SQLITE_OK) break;
+    }
+    return code;
+}

@@ -1,0 +1,61 @@
+/* module.c - the entry point: registers the module, functions and tables.
+ *
+ * Loading twice into one connection is fine. The library stays in the process
+ * once it is loaded, because its threads do. */
+#include "ext.h"
+SQLITE_EXTENSION_INIT1
+
+#ifdef NADB_TEST
+int nadb_test_register(sqlite3 *db);
+#endif
+
+#if defined(__GNUC__)
+#define EXPORT __attribute__((visibility("default")))
+#else
+#define EXPORT
+#endif
+
+EXPORT int sqlite3_nadb_init(sqlite3 *db, char **msg,
+                             const sqlite3_api_routines *api);
+
+/* The module is gone from the connection, with the last of its tables. */
+static void module_gone(void *arg) {
+    conn *c = arg;
+
+    c->module_live = false;
+    conn_unref(c);
+}
+
+static int register_all(sqlite3 *db, conn *c) {
+    int code = SQLITE_OK;
+
+    if (c->module_live) return SQLITE_OK;
+    (void)conn_ref(db); /* for the module, which gives it back in any case */
+    c->module_live = true;
+    code = sqlite3_create_module_v2(db, "nadb", &vtab_module, c, module_gone);
+    if (code == SQLITE_OK) code = func_register(db, c);
+    if (code == SQLITE_OK) code = tables_register(db, c);
+#ifdef NADB_TEST
+    if (code == SQLITE_OK) code = nadb_test_register(db);
+#endif
+    return code;
+}
+
+int sqlite3_nadb_init(sqlite3 *db, char **msg,
+                      const sqlite3_api_routines *api) {
+    conn *c;
+    int code;
+
+    SQLITE_EXTENSION_INIT2(api);
+    if (sqlite3_libversion_number() < EXT_SQLITE_MIN) {
+        *msg = sqlite3_mprintf("nadb needs SQLite 3.38.0 or newer, and this "
+                               "is %s",
+                               sqlite3_libversion());
+        return SQLITE_ERROR;
+    }
+    c = conn_ref(db);
+    if (c == NULL) return SQLITE_NOMEM;
+    code = register_all(db, c);
+    conn_unref(c);
+    return code == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : code;
+}

@@ -1,0 +1,315 @@
+/* plan.c - xBestIndex: which part of a WHERE clause the store answers itself.
+ *
+ * A plan is a list of arguments for xFilter, each with its kind in 4 bits of
+ * idxNum, and a text for EXPLAIN QUERY PLAN. In order of preference:
+ *
+ *   key=        one row. `omit`: SQLite does not check it again.
+ *   key IN      a list, fetched as one batch, in key order
+ *   key range   bounds from < <= > >= BETWEEN and GLOB 'prefix*'
+ *   scan        everything
+ *
+ * Rows come in key order from all of these, so that ORDER BY key [DESC] needs
+ * no sorter. The column `tag` is a filter that no other part of SQLite can
+ * evaluate: a plan that does not take every `tag` term is no plan.
+ *
+ * What makes an answer wrong is a term that is taken but not evaluated as
+ * SQLite would. So only BINARY comparison is taken; in a UTF-16 database,
+ * where BINARY is another order, only equality. A bound that is not a literal
+ * may be a number from a column, and then SQLite compares as numbers: SQLite
+ * checks such bounds again, and xFilter drops them where it must.
+ *
+ * Equality with a number always means its text: key = 5 finds '5'. That
+ * differs from SQLite's tables where the number is a column of numeric type
+ * (docs/sql-notes.md): a lookup that had to ask for '05' too would be a scan.
+ */
+#include "ext.h"
+
+/* Assumed size of a store, and what things cost beside reading a row of an
+ * SQLite table. */
+#define ROWS 1000000.0
+#define COST_GET 4.0 /* one key */
+#define COST_SEEK 20.0
+
+typedef enum shape { SHAPE_SCAN, SHAPE_RANGE, SHAPE_IN, SHAPE_KEY } shape;
+
+typedef struct plan {
+    vtab *v;
+    sqlite3_index_info *info;
+    shape shape;
+    int n_args;
+    unsigned args; /* of idxNum, shifted */
+    bool tagged;
+    bool ordered;
+    bool limited;
+    double scanned; /* rows that the keys leave */
+    double rows;    /* rows that tags and limit leave of these */
+} plan;
+
+static bool is_limit(int op) {
+    return op == SQLITE_INDEX_CONSTRAINT_LIMIT ||
+           op == SQLITE_INDEX_CONSTRAINT_OFFSET;
+}
+
+static bool is_binary(const plan *p, int i) {
+    return sqlite3_stricmp(sqlite3_vtab_collation(p->info, i), "BINARY") == 0;
+}
+
+static bool is_key(const plan *p, int i) {
+    const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+
+    return c->iColumn == COL_KEY && c->usable && !is_limit(c->op);
+}
+
+/* Takes constraint i as the next argument. */
+static void take(plan *p, int i, enum plan_arg arg, bool omit) {
+    p->args |= (unsigned)arg << (PLAN_ARG_BITS * p->n_args);
+    p->info->aConstraintUsage[i].argvIndex = ++p->n_args;
+    p->info->aConstraintUsage[i].omit = omit;
+}
+
+static bool taken(const plan *p, int i) {
+    return p->info->aConstraintUsage[i].argvIndex > 0;
+}
+
+/* The right-hand side when it is a literal. */
+static sqlite3_value *literal(const plan *p, int i) {
+    sqlite3_value *v = NULL;
+
+    if (sqlite3_vtab_rhs_value(p->info, i, &v) != SQLITE_OK) return NULL;
+    return v;
+}
+
+/* --- tag = x, tag IN (..) --- */
+
+static int tag_misused(plan *p) {
+    nadb_err err;
+
+    (void)nadb_fail(&err, NADB_INVALID,
+                    "column tag is a filter: write tag = 'x' or tag IN "
+                    "('x', 'y'); for anything else use tags MATCH");
+    return value_vtab_error(&p->v->base, &err);
+}
+
+/* Takes every term on `tag`. SQLITE_CONSTRAINT: not in this order of tables. */
+static int take_tags(plan *p) {
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+        bool in;
+
+        if (c->iColumn != COL_TAG || is_limit(c->op)) continue;
+        if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) return tag_misused(p);
+        if (!c->usable) return SQLITE_CONSTRAINT;
+        if (!is_binary(p, i) || p->n_args == PLAN_ARGS_MAX) {
+            return tag_misused(p);
+        }
+        in = sqlite3_vtab_in(p->info, i, 1) != 0;
+        take(p, i, in ? ARG_TAG_IN : ARG_TAG_EQ, true);
+        p->tagged = true;
+        p->rows /= 10;
+    }
+    return SQLITE_OK;
+}
+
+/* --- key --- */
+
+/* key = x, else key IN (..). */
+static bool take_equal(plan *p) {
+    int in = -1;
+
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        int op = p->info->aConstraint[i].op;
+
+        if (!is_key(p, i) || !is_binary(p, i)) continue;
+        if (op != SQLITE_INDEX_CONSTRAINT_EQ &&
+            op != SQLITE_INDEX_CONSTRAINT_IS) {
+            continue;
+        }
+        if (op == SQLITE_INDEX_CONSTRAINT_EQ &&
+            sqlite3_vtab_in(p->info, i, -1)) {
+            in = i;
+            continue;
+        }
+        take(p, i, ARG_KEY_EQ, true);
+        p->shape = SHAPE_KEY;
+        p->scanned = 1;
+        return true;
+    }
+    if (in < 0) return false;
+    (void)sqlite3_vtab_in(p->info, in, 1);
+    take(p, in, ARG_KEY_IN, true);
+    p->shape = SHAPE_IN;
+    p->scanned = 25; /* as SQLite guesses for a subquery */
+    return true;
+}
+
+static enum plan_arg bound_kind(int op) {
+    switch (op) {
+    case SQLITE_INDEX_CONSTRAINT_GT:
+        return ARG_KEY_GT;
+    case SQLITE_INDEX_CONSTRAINT_GE:
+        return ARG_KEY_GE;
+    case SQLITE_INDEX_CONSTRAINT_LT:
+        return ARG_KEY_LT;
+    case SQLITE_INDEX_CONSTRAINT_LE:
+        return ARG_KEY_LE;
+    default:
+        return ARG_NONE;
+    }
+}
+
+/* Whether GLOB says no more than "begins with": 'prefix*'. */
+static bool is_plain_prefix(sqlite3_value *pattern) {
+    const char *text;
+
+    if (pattern == NULL || sqlite3_value_type(pattern) != SQLITE_TEXT) {
+        return false;
+    }
+    text = (const char *)sqlite3_value_text(pattern);
+    if (text == NULL) return false;
+    text += strcspn(text, "*?[");
+    return strcmp(text, "*") == 0;
+}
+
+/* < <= > >= and GLOB; as many as there is room for, but two, for LIMIT. */
+static void take_bounds(plan *p) {
+    bool low = false;
+    bool high = false;
+
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        int op = p->info->aConstraint[i].op;
+        enum plan_arg arg = bound_kind(op);
+        sqlite3_value *value;
+
+        if (!is_key(p, i) || p->n_args >= PLAN_ARGS_MAX - 2) continue;
+        value = literal(p, i);
+        if (op == SQLITE_INDEX_CONSTRAINT_GLOB) {
+            take(p, i, ARG_KEY_GLOB, is_plain_prefix(value));
+            low = high = true;
+        } else if (arg != ARG_NONE && is_binary(p, i)) {
+            take(p, i, arg,
+                 value != NULL && sqlite3_value_type(value) == SQLITE_TEXT);
+            if (arg == ARG_KEY_GT || arg == ARG_KEY_GE) {
+                low = true;
+            } else {
+                high = true;
+            }
+        } else {
+            continue;
+        }
+        p->shape = SHAPE_RANGE;
+    }
+    if (low && high) {
+        p->scanned /= 64;
+    } else if (low || high) {
+        p->scanned /= 4;
+    }
+}
+
+/* --- order, limit --- */
+
+/* ORDER BY, GROUP BY and DISTINCT. Keys are unique: behind the key, further
+ * columns order nothing, and where only neighbours are asked for (GROUP BY,
+ * DISTINCT) a key anywhere in the list makes every row a group of its own. */
+static void take_order(plan *p, int *flags) {
+    const sqlite3_index_info *info = p->info;
+    int distinct = sqlite3_vtab_distinct(p->info);
+
+    if (info->nOrderBy == 0) {
+        p->ordered = true;
+        return;
+    }
+    if (p->shape == SHAPE_KEY) {
+        p->ordered = true; /* a single row */
+    } else if (distinct == 1 || distinct == 2) {
+        for (int i = 0; i < info->nOrderBy; i++) {
+            if (info->aOrderBy[i].iColumn == COL_KEY) p->ordered = true;
+        }
+    } else if (info->aOrderBy[0].iColumn == COL_KEY && conn_is_utf8(p->v->c)) {
+        p->ordered = true;
+        if (info->aOrderBy[0].desc) *flags |= PLAN_REVERSE;
+    }
+    p->info->orderByConsumed = p->ordered;
+}
+
+/* LIMIT and OFFSET count rows that SQLite will not drop any more: only when
+ * each other term is ours alone. */
+static void take_limit(plan *p) {
+    int limit = -1;
+    int offset = -1;
+    bool exact = p->ordered;
+    sqlite3_value *value;
+
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+
+        if (c->op == SQLITE_INDEX_CONSTRAINT_LIMIT) {
+            if (c->usable) limit = i;
+        } else if (c->op == SQLITE_INDEX_CONSTRAINT_OFFSET) {
+            if (c->usable) offset = i;
+        } else if (!taken(p, i) || !p->info->aConstraintUsage[i].omit) {
+            exact = false;
+        }
+    }
+    if (!exact || p->n_args + 2 > PLAN_ARGS_MAX) return;
+    if (offset >= 0) take(p, offset, ARG_OFFSET, true);
+    if (limit < 0) return;
+    take(p, limit, ARG_LIMIT, true);
+    p->limited = true;
+    value = literal(p, limit);
+    if (value != NULL && sqlite3_value_int64(value) >= 0 &&
+        (double)sqlite3_value_int64(value) < p->rows) {
+        p->rows = (double)sqlite3_value_int64(value);
+    }
+}
+
+/* --- the result --- */
+
+/* Texts for EXPLAIN QUERY PLAN: [shape][tagged * 4 + reverse * 2 + limited]. */
+#define TEXTS(s)                                                               \
+    {                                                                          \
+        s, s " limit", s " desc", s " desc limit", s " tag", s " tag limit",   \
+            s " tag desc", s " tag desc limit"                                 \
+    }
+static const char texts[4][8][32] = {
+    TEXTS("scan"),
+    TEXTS("key range"),
+    TEXTS("key IN"),
+    TEXTS("key="),
+};
+
+static const char *text_of(const plan *p, bool reverse) {
+    return texts[p->shape][p->tagged * 4 + reverse * 2 + p->limited];
+}
+
+static double cost_of(const plan *p) {
+    if (p->shape == SHAPE_KEY) return COST_GET;
+    if (p->shape == SHAPE_IN) return COST_SEEK + COST_GET * p->scanned;
+    if (p->limited && !p->tagged) return COST_SEEK + p->rows;
+    return COST_SEEK + p->scanned;
+}
+
+int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+    plan p = {.v = (vtab *)base, .info = info, .scanned = ROWS};
+    sqlite3_uint64 used = info->colUsed;
+    int flags = 0;
+    int code;
+
+    p.v->c->planned = p.v;
+    p.rows = 1; /* a factor, until the keys are known */
+    code = take_tags(&p);
+    if (code != SQLITE_OK) return code;
+    if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p);
+    p.rows *= p.scanned;
+    take_order(&p, &flags);
+    if (p.shape != SHAPE_KEY) take_limit(&p);
+
+    if (p.shape == SHAPE_KEY) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    if ((used & ~((sqlite3_uint64)1 << COL_KEY)) == 0) flags |= PLAN_KEY_ONLY;
+    if ((used & (sqlite3_uint64)1 << COL_TAG) != 0) flags |= PLAN_TAG_USED;
+    info->idxNum = (int)(p.args << PLAN_ARG_SHIFT) | flags;
+    /* SQLite neither writes to it nor frees it. */
+    info->idxStr = (char *)(uintptr_t)text_of(&p, (flags & PLAN_REVERSE) != 0);
+    info->estimatedCost = cost_of(&p);
+    info->estimatedRows = (sqlite3_int64)(p.rows < 1 ? 1 : p.rows);
+    return SQLITE_OK;
+}

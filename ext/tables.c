@@ -1,0 +1,385 @@
+/* tables.c - the table-valued functions: nadb_stats, nadb_stores,
+ * nadb_backends.
+ *
+ * They are small, so each xFilter collects all rows at once, and the cursor
+ * walks over what was collected: a moment's picture. A new table is a `kind`:
+ * its declaration, and a function that fills rows. */
+#include "ext.h"
+
+/* --- collected rows --- */
+
+typedef struct cell {
+    int type; /* SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_NULL */
+    int64_t i;
+    double r;
+    size_t at, n; /* of a text, in rows.text */
+} cell;
+
+typedef struct rows {
+    nadb_buf cells; /* of cell, row by row */
+    nadb_buf text;
+    bool nomem;
+} rows;
+
+static void add_cell(rows *r, const cell *x) {
+    if (!nadb_buf_append(&r->cells, x, sizeof *x)) r->nomem = true;
+}
+
+static void add_text(rows *r, const char *text) {
+    cell x = {.type = text == NULL ? SQLITE_NULL : SQLITE_TEXT};
+
+    if (text != NULL) {
+        x.at = r->text.n;
+        x.n = strlen(text);
+        if (!nadb_buf_append(&r->text, text, x.n)) r->nomem = true;
+    }
+    add_cell(r, &x);
+}
+
+static void add_int(rows *r, int64_t i) {
+    cell x = {.type = SQLITE_INTEGER, .i = i};
+
+    add_cell(r, &x);
+}
+
+static void add_real(rows *r, double v) {
+    cell x = {.type = SQLITE_FLOAT, .r = v};
+
+    add_cell(r, &x);
+}
+
+/* NULL when `set` is false: "none". */
+static void add_real_if(rows *r, bool set, double v) {
+    if (set) {
+        add_real(r, v);
+    } else {
+        add_text(r, NULL);
+    }
+}
+
+/* --- nadb_stats(t): name, value --- */
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s);
+    size_t m = strlen(end);
+
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static void add_stat(void *ctx, const char *name, double value) {
+    rows *r = ctx;
+    bool counts = !ends_with(name, "_percent") && !ends_with(name, "_rate") &&
+                  !ends_with(name, "_at") && value > -9e15 && value < 9e15 &&
+                  value == (double)(int64_t)value;
+
+    add_text(r, name);
+    if (counts) {
+        add_int(r, (int64_t)value);
+    } else {
+        add_real(r, value);
+    }
+}
+
+static nadb_rc fill_stats(rows *r, vtab *v, nadb_err *err) {
+    nadb_rc rc = vtab_open(v, err);
+
+    return rc == NADB_OK ? nadb_store_stats(v->s->store, add_stat, r, err) : rc;
+}
+
+/* --- nadb_stores --- */
+
+static const char stores_declaration[] =
+    "CREATE TABLE x(path TEXT, db TEXT, namespace TEXT, backend TEXT,"
+    " is_running INTEGER, flush_interval REAL, last_flush_at REAL,"
+    " last_error TEXT, refs INTEGER, buffer_size_mb REAL, synchronous TEXT,"
+    " \"write\" TEXT, compression TEXT, cache_size_mb REAL, mmap TEXT,"
+    " default_ttl REAL, max_size_mb REAL, eviction TEXT, track_access TEXT,"
+    " busy_timeout INTEGER, mode TEXT, log TEXT, log_level TEXT,"
+    " log_slow_ms INTEGER)";
+
+static const char *on_off(bool on) { return on ? "on" : "off"; }
+
+static void add_compression(rows *r, int level) {
+    char text[2] = {(char)('0' + level % 10), 0};
+
+    add_text(r, level == 0 ? "off" : text);
+}
+
+static nadb_rc add_store(void *ctx, const nadb_store_info *info,
+                         nadb_err *err) {
+    static const char *const sync[] = {"off", "normal", "full"};
+    static const char *const writes[] = {"default", "buffered", "immediate"};
+    static const char *const eviction[] = {"none", "lru", "lfu", "fifo", "ttl"};
+    static const char *const level[] = {"debug", "info", "warning", "error"};
+    const nadb_options *o = info->options;
+    rows *r = ctx;
+
+    (void)err;
+    add_text(r, o->path);
+    add_text(r, o->db);
+    add_text(r, o->ns);
+    add_text(r, o->backend);
+    add_int(r, info->is_running);
+    add_real(r, (double)o->flush_interval_ms / 1000.0);
+    add_real_if(r, info->last_flush_at != 0, info->last_flush_at);
+    add_text(r, info->last_error[0] == 0 ? NULL : info->last_error);
+    add_int(r, info->refs);
+    add_real(r, (double)o->buffer_bytes / 1048576.0);
+    add_text(r, sync[o->synchronous]);
+    add_text(r, writes[o->write]);
+    add_compression(r, o->compression);
+    add_real(r, (double)o->cache_bytes / 1048576.0);
+    add_text(r, on_off(o->mmap));
+    add_real_if(r, o->default_ttl_ms > 0, (double)o->default_ttl_ms / 1000.0);
+    add_real_if(r, o->size_max > 0, (double)o->size_max / 1048576.0);
+    add_text(r, eviction[o->eviction]);
+    add_text(r, on_off(o->track_access));
+    add_int(r, o->busy_timeout_ms);
+    add_text(r, o->read_only ? "ro" : "rw");
+    add_text(r, o->log);
+    add_text(r, level[o->log_level & 3]);
+    add_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
+    return NADB_OK;
+}
+
+static nadb_rc fill_stores(rows *r, vtab *v, nadb_err *err) {
+    (void)v;
+    return nadb_stores_each(add_store, r, err);
+}
+
+/* --- nadb_backends --- */
+
+static const char backends_declaration[] =
+    "CREATE TABLE x(name TEXT, summary TEXT, snapshots INTEGER,"
+    " persistent INTEGER, shared INTEGER, own_index INTEGER,"
+    " native_ttl INTEGER, remote INTEGER, needs_path INTEGER)";
+
+static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
+    static const unsigned caps[] = {
+        NADB_CAP_SNAPSHOTS,  NADB_CAP_PERSISTENT, NADB_CAP_SHARED,
+        NADB_CAP_OWN_INDEX,  NADB_CAP_NATIVE_TTL, NADB_CAP_REMOTE,
+        NADB_CAP_NEEDS_PATH,
+    };
+    const nadb_backend *b;
+
+    (void)v;
+    (void)err;
+    for (size_t i = 0; (b = nadb_backend_at(i)) != NULL; i++) {
+        add_text(r, b->name);
+        add_text(r, b->summary);
+        for (size_t j = 0; j < sizeof caps / sizeof *caps; j++) {
+            add_int(r, (b->caps & caps[j]) != 0);
+        }
+    }
+    return NADB_OK;
+}
+
+/* --- the kinds --- */
+
+typedef struct kind {
+    const char *name;
+    const char *declaration;
+    int width;      /* columns that rows hold */
+    bool has_table; /* then a hidden column, the argument, follows */
+    nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
+} kind;
+
+static const kind kinds[] = {
+    {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
+     true, fill_stats},
+    {"nadb_stores", stores_declaration, 24, false, fill_stores},
+    {"nadb_backends", backends_declaration, 9, false, fill_backends},
+};
+
+/* --- the virtual table that they all are --- */
+
+typedef struct list_table {
+    sqlite3_vtab base;
+    const kind *k;
+    conn *c;
+} list_table;
+
+typedef struct list_cursor {
+    sqlite3_vtab_cursor base;
+    rows r;
+    size_t at; /* index of the row */
+} list_cursor;
+
+static int list_connect(sqlite3 *db, void *aux, int argc,
+                        const char *const *argv, sqlite3_vtab **out,
+                        char **msg) {
+    list_table *t;
+    int code;
+
+    (void)argc;
+    (void)msg;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return SQLITE_NOMEM;
+    t->c = aux;
+    t->k = kinds;
+    while (strcmp(t->k->name, argv[0]) != 0) t->k++; /* the module's name */
+    code = sqlite3_declare_vtab(db, t->k->declaration);
+    if (code != SQLITE_OK) {
+        nadb_free(t);
+        return code;
+    }
+    *out = &t->base;
+    return SQLITE_OK;
+}
+
+static int list_disconnect(sqlite3_vtab *base) {
+    nadb_free(base);
+    return SQLITE_OK;
+}
+
+/* The argument is the only term that is taken. */
+static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+    const kind *k = ((list_table *)base)->k;
+
+    info->estimatedCost = 50;
+    info->estimatedRows = 30;
+    for (int i = 0; k->has_table && i < info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+
+        if (c->iColumn != k->width || c->op != SQLITE_INDEX_CONSTRAINT_EQ) {
+            continue;
+        }
+        if (!c->usable) return SQLITE_CONSTRAINT;
+        info->aConstraintUsage[i].argvIndex = 1;
+        info->aConstraintUsage[i].omit = 1;
+        break;
+    }
+    return SQLITE_OK;
+}
+
+static int list_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
+    list_cursor *c = nadb_calloc(1, sizeof *c);
+
+    (void)base;
+    if (c == NULL) return SQLITE_NOMEM;
+    *out = &c->base;
+    return SQLITE_OK;
+}
+
+static int list_close(sqlite3_vtab_cursor *base) {
+    list_cursor *c = (list_cursor *)base;
+
+    nadb_buf_clear(&c->r.cells);
+    nadb_buf_clear(&c->r.text);
+    nadb_free(c);
+    return SQLITE_OK;
+}
+
+static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
+                       nadb_err *err) {
+    vtab *v = NULL;
+    nadb_rc rc;
+
+    nadb_buf_reset(&r->cells);
+    nadb_buf_reset(&r->text);
+    r->nomem = false;
+    if (t->k->has_table) {
+        if (argc == 0) {
+            return nadb_fail(err, NADB_INVALID,
+                             "%s needs a table: SELECT * FROM %s('kv')",
+                             t->k->name, t->k->name);
+        }
+        rc =
+            conn_find(t->c, (const char *)sqlite3_value_text(argv[0]), &v, err);
+        if (rc != NADB_OK) return rc;
+    }
+    rc = t->k->fill(r, v, err);
+    if (rc == NADB_OK && r->nomem) {
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    return rc;
+}
+
+static int list_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
+                       int argc, sqlite3_value **argv) {
+    list_cursor *c = (list_cursor *)base;
+    nadb_err err;
+
+    (void)plan;
+    (void)text;
+    c->at = 0;
+    if (collect((list_table *)base->pVtab, &c->r, argc, argv, &err) !=
+        NADB_OK) {
+        nadb_buf_reset(&c->r.cells);
+        return value_vtab_error(base->pVtab, &err);
+    }
+    return SQLITE_OK;
+}
+
+static int list_next(sqlite3_vtab_cursor *base) {
+    ((list_cursor *)base)->at++;
+    return SQLITE_OK;
+}
+
+static size_t row_bytes(const sqlite3_vtab_cursor *base) {
+    const kind *k = ((const list_table *)base->pVtab)->k;
+
+    return (size_t)k->width * sizeof(cell);
+}
+
+static int list_eof(sqlite3_vtab_cursor *base) {
+    const list_cursor *c = (const list_cursor *)base;
+
+    return c->at * row_bytes(base) >= c->r.cells.n;
+}
+
+static int list_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
+    const list_cursor *c = (const list_cursor *)base;
+    const kind *k = ((const list_table *)base->pVtab)->k;
+    const cell *row =
+        (const cell *)(const void *)(c->r.cells.p + c->at * row_bytes(base));
+
+    if (i >= k->width) return SQLITE_OK; /* the argument is not remembered */
+    switch (row[i].type) {
+    case SQLITE_INTEGER:
+        sqlite3_result_int64(ctx, row[i].i);
+        break;
+    case SQLITE_FLOAT:
+        sqlite3_result_double(ctx, row[i].r);
+        break;
+    case SQLITE_TEXT:
+        value_text_to_sql(ctx, nadb_slice_of(c->r.text.p + row[i].at, row[i].n),
+                          false);
+        break;
+    default:
+        break;
+    }
+    return SQLITE_OK;
+}
+
+static int list_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+    *rowid = (sqlite3_int64)((list_cursor *)base)->at;
+    return SQLITE_OK;
+}
+
+/* Without xCreate: they exist by themselves, and only so. */
+static const sqlite3_module list_module = {
+    .xConnect = list_connect,
+    .xBestIndex = list_best_index,
+    .xDisconnect = list_disconnect,
+    .xOpen = list_open,
+    .xClose = list_close,
+    .xFilter = list_filter,
+    .xNext = list_next,
+    .xEof = list_eof,
+    .xColumn = list_column,
+    .xRowid = list_rowid,
+};
+
+int tables_register(sqlite3 *db, conn *c) {
+    int code = SQLITE_OK;
+
+    for (size_t i = 0; code == SQLITE_OK && i < sizeof kinds / sizeof *kinds;
+         i++) {
+        (void)conn_ref(c->db);
+        /* On failure too, SQLite calls conn_unref(). */
+        code = sqlite3_create_module_v2(db, kinds[i].name, &list_module, c,
+                                        conn_unref);
+    }
+    return code;
+}

@@ -1,0 +1,153 @@
+/* txn.c - SQLite's transaction callbacks, for one virtual table object.
+ *
+ * They come for every object, and several objects may share a session, whose
+ * functions do nothing the second time. What bites (all seen on 3.40.1):
+ *
+ *   - After CREATE VIRTUAL TABLE the object takes part in the transaction
+ *     without xBegin; a later write does not call xBegin either. xUpdate
+ *     begins then.
+ *   - A savepoint may be rolled back to that was never announced.
+ *   - xSync may be followed by more xUpdate and another xSync, after a COMMIT
+ *     that ended in SQLITE_BUSY.
+ *   - The error of xCommit is discarded: nothing may fail there.
+ *   - ROLLBACK TO over a CREATE calls nothing: the object lives on until the
+ *     end, and gets xSync and xCommit of a table that is not there. */
+#include "ext.h"
+
+#include <assert.h>
+
+/* In debug builds, checks that a callback is one that may come now. */
+static void check_order(const vtab *v, bool allowed) {
+#ifdef NADB_DEBUG
+    assert(allowed);
+    assert(v->phase == PHASE_IDLE || v->s != NULL);
+    assert(v->phase == PHASE_IDLE || v->s->n_begun > 0);
+#else
+    (void)v;
+    (void)allowed;
+#endif
+}
+
+nadb_rc txn_join(vtab *v, nadb_err *err) {
+    nadb_rc rc = vtab_open(v, err);
+    sess *s = v->s;
+
+    if (rc != NADB_OK) return rc;
+    if (s->n_begun == 0) {
+        s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
+    }
+    rc = nadb_session_begin(s->core, err);
+    if (rc != NADB_OK) return rc;
+    v->phase = PHASE_BEGUN;
+    s->n_begun++;
+    return NADB_OK;
+}
+
+int txn_begin(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+
+    check_order(v, v->phase == PHASE_IDLE);
+    if (txn_join(v, &err) != NADB_OK) return value_vtab_error(base, &err);
+    return SQLITE_OK;
+}
+
+/* Whether the schema still has the table that this object stands for. */
+static bool table_exists(const vtab *v) {
+    return sqlite3_table_column_metadata(v->c->db, v->schema, v->name, NULL,
+                                         NULL, NULL, NULL, NULL,
+                                         NULL) == SQLITE_OK;
+}
+
+int txn_sync(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+    nadb_rc rc;
+
+    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    if (v->s == NULL) return SQLITE_OK;
+    if (v->creator && v->s->made && table_exists(v)) v->s->kept = true;
+    if (v->phase == PHASE_IDLE) return SQLITE_OK;
+    rc = nadb_session_prepare(v->s->core, v->s->autocommit, &err);
+    if (rc == NADB_CONSTRAINT) return value_unique_failed(v, true);
+    if (rc != NADB_OK) return value_vtab_error(base, &err);
+    v->phase = PHASE_SYNCED;
+    return SQLITE_OK;
+}
+
+/* The transaction is over for this object. */
+static void finish(vtab *v) {
+    if (v->phase != PHASE_IDLE) v->s->n_begun--;
+    v->phase = PHASE_IDLE;
+    v->creator = false;
+}
+
+int txn_commit(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+    sess *s = v->s;
+
+    check_order(v, v->phase != PHASE_BEGUN);
+    if (s == NULL) return SQLITE_OK;
+    if (nadb_session_dirty(s->core)) {
+        /* Somebody's data is in it now. */
+        s->kept = true;
+        s->remove = false;
+    }
+    if (s->made && !s->kept) s->remove = true;
+    s->made = s->kept = false;
+    if (v->phase != PHASE_IDLE) nadb_session_commit(s->core);
+    finish(v);
+    return SQLITE_OK;
+}
+
+int txn_rollback(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+    sess *s = v->s;
+    nadb_err err;
+    nadb_rc rc = NADB_OK;
+
+    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    if (s == NULL) return SQLITE_OK;
+    if (s->made) s->remove = true; /* when the last object lets go of it */
+    s->made = s->kept = false;
+    if (v->phase != PHASE_IDLE) rc = nadb_session_rollback(s->core, &err);
+    finish(v);
+    if (rc != NADB_OK) { /* SQLite would not listen */
+        sqlite3_log(value_code(rc), "nadb: rolling back %s: %s", v->name,
+                    err.msg);
+    }
+    return SQLITE_OK;
+}
+
+int txn_savepoint(sqlite3_vtab *base, int n) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+
+    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    if (v->phase == PHASE_IDLE)
+        return SQLITE_OK; /* begins at the first write */
+    if (nadb_session_savepoint(v->s->core, n, &err) != NADB_OK) {
+        return value_vtab_error(base, &err);
+    }
+    return SQLITE_OK;
+}
+
+int txn_release(sqlite3_vtab *base, int n) {
+    vtab *v = (vtab *)base;
+
+    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    if (v->phase != PHASE_IDLE) nadb_session_release(v->s->core, n);
+    return SQLITE_OK;
+}
+
+int txn_rollback_to(sqlite3_vtab *base, int n) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+
+    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    if (v->phase == PHASE_IDLE) return SQLITE_OK;
+    if (nadb_session_rollback_to(v->s->core, n, &err) != NADB_OK) {
+        return value_vtab_error(base, &err);
+    }
+    return SQLITE_OK;
+}

@@ -1,0 +1,401 @@
+/* update.c - xUpdate: INSERT, UPDATE, DELETE of one row; and commands.
+ *
+ * Everything is checked before anything is changed, so that a row that is
+ * refused needs no undoing. Conflicts are what SQLite's own tables make of
+ * them: xUpdate returns SQLITE_CONSTRAINT, and SQLite skips the row, stops or
+ * rolls back as the statement says; REPLACE is done here.
+ *
+ * INSERT OR REPLACE reads nothing. UPDATE reads the row, and changes what the
+ * statement names: SQLite marks the columns that it does not touch. The one
+ * exception is UPDATE .. FROM, which hands over every column; there, a column
+ * whose value is the row's own counts as untouched. */
+#include "ext.h"
+
+/* SQLite's arguments, by column. */
+typedef struct columns {
+    sqlite3_value **at; /* COL_COUNT of them */
+    bool from;          /* UPDATE .. FROM: no column is marked */
+} columns;
+
+static bool is_null(const columns *cols, int i) {
+    return sqlite3_value_type(cols->at[i]) == SQLITE_NULL;
+}
+
+static bool untouched(const columns *cols, int i) {
+    return sqlite3_value_nochange(cols->at[i]) != 0;
+}
+
+/* --- checks --- */
+
+/* Key as text, 1 byte to 64 KB. NULL is the caller's business. */
+static nadb_rc check_key(value_key_kind kind, nadb_slice key, nadb_err *err) {
+    if (kind == VALUE_KEY_NOMEM) {
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    if (kind == VALUE_KEY_BLOB) {
+        return nadb_fail(err, NADB_INVALID,
+                         "a key is text, not a BLOB: use hex(x) or "
+                         "CAST(x AS TEXT)");
+    }
+    if (key.n == 0) {
+        return nadb_fail(err, NADB_INVALID, "a key must not be empty");
+    }
+    if (key.n > NADB_KEY_MAX) {
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the key is %zu bytes long, and the limit is %u",
+                         key.n, NADB_KEY_MAX);
+    }
+    return NADB_OK;
+}
+
+static nadb_rc refuse_column(int i, nadb_err *err) {
+    static const char *const why[COL_COUNT] = {
+        [COL_TAG] = "column tag cannot be assigned, it is a filter: assign "
+                    "tags, a JSON array such as '[\"a\", \"b\"]', and search "
+                    "with tag = 'a' or tags MATCH",
+        [COL_STORED_SIZE] = "column stored_size cannot be assigned: it is what "
+                            "the stored value takes",
+        [COL_ACCESSED_AT] = "column accessed_at cannot be assigned: create "
+                            "the table with track_access=on"};
+
+    return nadb_fail(err, NADB_INVALID, "%s", why[i]);
+}
+
+/* created_at, updated_at. */
+static nadb_rc row_time(const columns *cols, int i, const char *name,
+                        int64_t *ms, nadb_err *err) {
+    bool given;
+    int64_t t = 0;
+    nadb_rc rc = value_time(cols->at[i], name, &t, &given, err);
+
+    if (rc != NADB_OK || !given) return rc;
+    if (t == NADB_NO_EXPIRY) {
+        return nadb_fail(err, NADB_INVALID, "%s must not be infinite", name);
+    }
+    *ms = t;
+    return NADB_OK;
+}
+
+static nadb_rc parse_tags(vtab *v, const columns *cols, nadb_slice *out,
+                          nadb_err *err) {
+    sqlite3_value *in = cols->at[COL_TAGS];
+    const unsigned char *text;
+    nadb_rc rc;
+
+    *out = nadb_slice_of(NULL, 0);
+    if (is_null(cols, COL_TAGS)) return NADB_OK;
+    if (sqlite3_value_type(in) != SQLITE_TEXT) {
+        return nadb_fail(err, NADB_INVALID,
+                         "tags must be a JSON array of strings, such as "
+                         "'[\"a\", \"b\"]', or NULL");
+    }
+    text = sqlite3_value_text(in);
+    if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    nadb_buf_reset(&v->tags);
+    rc = nadb_tags_parse(nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)),
+                         &v->tags, err);
+    if (rc == NADB_OK) *out = nadb_buf_slice(&v->tags);
+    return rc;
+}
+
+/* --- INSERT --- */
+
+/* expires_at wins over ttl; without both, the table's default. */
+static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
+                             nadb_err *err) {
+    bool given = false;
+    nadb_rc rc;
+
+    *ms = NADB_NO_EXPIRY;
+    rc = value_time(cols->at[COL_EXPIRES_AT], "expires_at", ms, &given, err);
+    if (rc != NADB_OK || given) return rc;
+    if (!is_null(cols, COL_TTL)) {
+        return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
+    }
+    if (v->options->default_ttl_ms > 0) {
+        *ms = nadb_now_ms() + v->options->default_ttl_ms;
+    }
+    return NADB_OK;
+}
+
+static nadb_rc insert_fields(vtab *v, const columns *cols, nadb_put_req *req,
+                             nadb_err *err) {
+    nadb_rc rc;
+
+    for (int i = COL_TAG; i < COL_COUNT; i++) {
+        if (!is_null(cols, i)) return refuse_column(i, err);
+    }
+    req->created_ms = req->updated_ms = INT64_MIN;
+    rc = parse_tags(v, cols, &req->tags, err);
+    if (rc == NADB_OK) rc = insert_expiry(v, cols, &req->expires_ms, err);
+    if (rc == NADB_OK) {
+        rc =
+            row_time(cols, COL_CREATED_AT, "created_at", &req->created_ms, err);
+    }
+    if (rc == NADB_OK) {
+        rc =
+            row_time(cols, COL_UPDATED_AT, "updated_at", &req->updated_ms, err);
+    }
+    return rc;
+}
+
+/* Decides the mode of a put under a key that the statement brings in. *taken:
+ * the key is there, and the statement does not replace rows. */
+static nadb_rc decide_mode(vtab *v, int conflict, nadb_put_req *req,
+                           bool *taken, nadb_err *err) {
+    *taken = false;
+    if (conflict == SQLITE_REPLACE) {
+        req->mode = NADB_PUT_BLIND;
+        return NADB_OK;
+    }
+    req->mode = NADB_PUT_INSERT;
+    return nadb_exists(v->s->core, req->key, taken, err);
+}
+
+static int insert_row(vtab *v, sqlite3_value **argv) {
+    columns cols = {argv + 2, false};
+    int conflict = sqlite3_vtab_on_conflict(v->c->db);
+    bool loud = conflict != SQLITE_IGNORE;
+    nadb_put_req req = {0};
+    nadb_value value;
+    value_key_kind kind = value_key(cols.at[COL_KEY], &req.key);
+    bool taken = false;
+    nadb_err err;
+    nadb_rc rc;
+
+    if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
+    rc = check_key(kind, req.key, &err);
+    if (rc == NADB_OK) rc = value_from_sql(cols.at[COL_VALUE], &value, &err);
+    if (rc == NADB_OK) rc = insert_fields(v, &cols, &req, &err);
+    if (rc == NADB_OK) rc = decide_mode(v, conflict, &req, &taken, &err);
+    if (rc == NADB_OK && !taken) {
+        if (!loud) req.mode = NADB_PUT_IGNORE;
+        req.value = &value;
+        rc = nadb_put(v->s->core, &req, &err);
+    }
+    if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
+    return taken ? value_unique_failed(v, loud) : SQLITE_OK;
+}
+
+/* --- UPDATE --- */
+
+/* In UPDATE .. FROM, whether a time is the row's own. */
+static bool same_time(sqlite3_value *in, int64_t ms) {
+    return sqlite3_value_double(in) == (double)ms / 1000.0;
+}
+
+static nadb_rc update_times(const columns *cols, const nadb_row *old,
+                            nadb_put_req *req, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    req->created_ms = old->created_ms;
+    if (!untouched(cols, COL_CREATED_AT)) {
+        rc =
+            row_time(cols, COL_CREATED_AT, "created_at", &req->created_ms, err);
+    }
+    req->updated_ms = INT64_MIN; /* now */
+    if (rc == NADB_OK && !untouched(cols, COL_UPDATED_AT) &&
+        !same_time(cols->at[COL_UPDATED_AT], old->updated_ms)) {
+        rc =
+            row_time(cols, COL_UPDATED_AT, "updated_at", &req->updated_ms, err);
+    }
+    return rc;
+}
+
+/* Whether the statement leaves the ttl, or expires_at, of the row alone. */
+static bool keeps_ttl(const vtab *v, const columns *cols, const nadb_row *old) {
+    if (!cols->from) return untouched(cols, COL_TTL);
+    if (old->expires_ms == NADB_NO_EXPIRY) return is_null(cols, COL_TTL);
+    return same_time(cols->at[COL_TTL], old->expires_ms - v->read_ms);
+}
+
+static bool keeps_expires_at(const columns *cols, const nadb_row *old) {
+    if (!cols->from) return untouched(cols, COL_EXPIRES_AT);
+    if (old->expires_ms == NADB_NO_EXPIRY) {
+        return is_null(cols, COL_EXPIRES_AT);
+    }
+    return same_time(cols->at[COL_EXPIRES_AT], old->expires_ms);
+}
+
+static nadb_rc update_expiry(const vtab *v, const columns *cols,
+                             const nadb_row *old, int64_t *ms, nadb_err *err) {
+    bool given;
+
+    *ms = old->expires_ms;
+    if (!keeps_expires_at(cols, old)) {
+        *ms = NADB_NO_EXPIRY;
+        return value_time(cols->at[COL_EXPIRES_AT], "expires_at", ms, &given,
+                          err);
+    }
+    if (keeps_ttl(v, cols, old)) return NADB_OK;
+    *ms = NADB_NO_EXPIRY;
+    if (is_null(cols, COL_TTL)) return NADB_OK;
+    return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
+}
+
+static nadb_rc update_hidden(const columns *cols, const nadb_row *old,
+                             nadb_err *err) {
+    for (int i = COL_TAG; i < COL_COUNT; i++) {
+        if (untouched(cols, i) || (cols->from && is_null(cols, i))) continue;
+        if (cols->from && i == COL_STORED_SIZE &&
+            sqlite3_value_int64(cols->at[i]) == (int64_t)old->stored.n) {
+            continue;
+        }
+        return refuse_column(i, err);
+    }
+    return NADB_OK;
+}
+
+/* What the row `old` becomes. `value` is where req->value may point. */
+static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
+                             nadb_put_req *req, nadb_value *value,
+                             nadb_err *err) {
+    nadb_rc rc = update_hidden(cols, old, err);
+
+    req->keep = old;
+    req->tags = old->tags;
+    if (rc == NADB_OK && !untouched(cols, COL_TAGS)) {
+        rc = parse_tags(v, cols, &req->tags, err);
+    }
+    if (rc == NADB_OK) rc = update_times(cols, old, req, err);
+    if (rc == NADB_OK) {
+        rc = update_expiry(v, cols, old, &req->expires_ms, err);
+    }
+    if (rc == NADB_OK && !untouched(cols, COL_VALUE)) {
+        rc = value_from_sql(cols->at[COL_VALUE], value, err);
+        req->value = value;
+    }
+    return rc;
+}
+
+static nadb_rc update_found(vtab *v, const columns *cols, nadb_slice old_key,
+                            nadb_put_req *req, nadb_err *err) {
+    bool renamed = !nadb_slice_eq(old_key, req->key);
+    nadb_value value;
+    nadb_row old;
+    bool found;
+    nadb_rc rc = nadb_get(v->s->core, old_key, &old, &found, err);
+
+    /* Gone: it expired, or an earlier row of this statement replaced it. */
+    if (rc != NADB_OK || !found) return rc;
+    if (!renamed) req->mode = NADB_PUT_UPDATE;
+    rc = update_fields(v, cols, &old, req, &value, err);
+    if (rc == NADB_OK) rc = nadb_put(v->s->core, req, err);
+    if (rc == NADB_OK && renamed) rc = nadb_delete(v->s->core, old_key, err);
+    return rc;
+}
+
+static int change_row(vtab *v, sqlite3_value **argv) {
+    columns cols = {argv + 2, true};
+    int conflict = sqlite3_vtab_on_conflict(v->c->db);
+    bool loud = conflict != SQLITE_IGNORE;
+    nadb_put_req req = {0};
+    nadb_slice old_key;
+    bool taken = false;
+    value_key_kind kind;
+    nadb_err err;
+    nadb_rc rc;
+
+    for (int i = 0; i < COL_COUNT; i++) {
+        if (untouched(&cols, i)) cols.from = false;
+    }
+    kind = value_key(argv[0], &old_key);
+    rc = check_key(kind, old_key, &err);
+    if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
+    kind = value_key(argv[1], &req.key);
+    if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
+    rc = check_key(kind, req.key, &err);
+    if (rc == NADB_OK && !nadb_slice_eq(old_key, req.key)) {
+        rc = decide_mode(v, conflict, &req, &taken, &err);
+    }
+    if (rc == NADB_OK && !taken) {
+        rc = update_found(v, &cols, old_key, &req, &err);
+    }
+    if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
+    return taken ? value_unique_failed(v, loud) : SQLITE_OK;
+}
+
+/* --- DELETE --- */
+
+static int delete_row(vtab *v, sqlite3_value *key_value) {
+    nadb_slice key;
+    nadb_err err;
+    value_key_kind kind = value_key(key_value, &key);
+    nadb_rc rc = check_key(kind, key, &err);
+
+    if (rc == NADB_OK) rc = nadb_delete(v->s->core, key, &err);
+    return rc == NADB_OK ? SQLITE_OK : value_vtab_error(&v->base, &err);
+}
+
+/* --- commands --- */
+
+/* A command travels as INSERT INTO t(tag) VALUES(?1) with a pointer bound: SQL
+ * cannot forge one, no column is spent on it, and SQLite does for it all that
+ * it does for a write (xBegin, statement journal, commit in autocommit). */
+typedef struct command {
+    update_command_fn *fn;
+    void *ctx;
+    nadb_err *err;
+    nadb_rc rc;
+} command;
+
+static const char command_type[] = "nadb-command";
+
+nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
+                       nadb_err *err) {
+    sqlite3 *db = v->c->db;
+    command cmd = {fn, ctx, err, NADB_OK};
+    sqlite3_stmt *stmt = NULL;
+    char *sql = sqlite3_mprintf("INSERT INTO \"%w\".\"%w\"(tag) VALUES(?1)",
+                                v->schema, v->name);
+    nadb_rc rc = NADB_OK;
+    int code;
+
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_bind_pointer(stmt, 1, &cmd, command_type, NULL);
+    }
+    if (code == SQLITE_OK) code = sqlite3_step(stmt);
+    if (cmd.rc != NADB_OK) {
+        rc = cmd.rc;
+    } else if (code != SQLITE_DONE) {
+        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    return rc;
+}
+
+static int run_command(vtab *v, command *cmd) {
+    cmd->rc = cmd->fn(v, cmd->ctx, cmd->err);
+    return cmd->rc == NADB_OK ? SQLITE_OK
+                              : value_vtab_error(&v->base, cmd->err);
+}
+
+/* --- xUpdate --- */
+
+int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
+               sqlite3_int64 *rowid) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+    command *cmd;
+
+    if (v->phase != PHASE_BEGUN) {
+        /* Behind a CREATE, or a COMMIT that ended in SQLITE_BUSY. */
+        if (v->phase == PHASE_SYNCED) {
+            v->phase = PHASE_BEGUN;
+        } else if (txn_join(v, &err) != NADB_OK) {
+            return value_vtab_error(base, &err);
+        }
+    }
+    if (argc == 1) return delete_row(v, argv[0]);
+    if (sqlite3_value_type(argv[0]) != SQLITE_NULL) return change_row(v, argv);
+    /* There are no rowids: last_insert_rowid() stays what it was. */
+    *rowid = sqlite3_last_insert_rowid(v->c->db);
+    if (sqlite3_value_type(argv[2 + COL_KEY]) == SQLITE_NULL) {
+        cmd = sqlite3_value_pointer(argv[2 + COL_TAG], command_type);
+        if (cmd != NULL) return run_command(v, cmd);
+    }
+    return insert_row(v, argv);
+}

@@ -1,0 +1,295 @@
+/* value.c - between SQLite's values and codes and the core's.
+ *
+ * Every SQLITE_* code that leaves the extension for a failure of the core is
+ * made here, with its message. Engine failures (as against bad input) are also
+ * written to sqlite3_log(), as SQLite does with its own.
+ *
+ * It does not promise that converted bytes outlive the sqlite3_value. */
+#include "ext.h"
+
+#include <math.h>
+
+/* --- errors --- */
+
+int value_code(nadb_rc rc) {
+    switch (rc) {
+    case NADB_OK:
+        return SQLITE_OK;
+    case NADB_NOMEM:
+        return SQLITE_NOMEM;
+    case NADB_IOERR:
+        return SQLITE_IOERR;
+    case NADB_FULL:
+        return SQLITE_FULL;
+    case NADB_CORRUPT:
+        return SQLITE_CORRUPT_VTAB;
+    /* Never plain SQLITE_BUSY, which leaves an explicit COMMIT half done. */
+    case NADB_BUSY:
+        return SQLITE_BUSY_TIMEOUT;
+    case NADB_CONFLICT:
+        return SQLITE_BUSY_SNAPSHOT;
+    case NADB_LOCKED:
+        return SQLITE_LOCKED_VTAB;
+    case NADB_CONSTRAINT:
+        return SQLITE_CONSTRAINT_PRIMARYKEY;
+    case NADB_INVALID:
+        return SQLITE_ERROR;
+    case NADB_TOOBIG:
+        return SQLITE_TOOBIG;
+    case NADB_READONLY:
+        return SQLITE_READONLY;
+    case NADB_CANTOPEN:
+        return SQLITE_CANTOPEN;
+    case NADB_INTERRUPT:
+        return SQLITE_INTERRUPT;
+    }
+    return SQLITE_ERROR;
+}
+
+static void log_engine_error(int code, const nadb_err *err) {
+    switch (err->rc) {
+    case NADB_NOMEM:
+    case NADB_IOERR:
+    case NADB_FULL:
+    case NADB_CORRUPT:
+    case NADB_CANTOPEN:
+        sqlite3_log(code, "nadb: %s", err->msg);
+        break;
+    default:
+        break;
+    }
+}
+
+int value_vtab_error(sqlite3_vtab *base, const nadb_err *err) {
+    int code = value_code(err->rc);
+
+    log_engine_error(code, err);
+    sqlite3_free(base->zErrMsg);
+    base->zErrMsg = sqlite3_mprintf("%s", err->msg);
+    return code;
+}
+
+static int constraint_failed(vtab *v, const char *kind, int code, bool loud) {
+    if (loud) {
+        sqlite3_free(v->base.zErrMsg);
+        v->base.zErrMsg =
+            sqlite3_mprintf("%s constraint failed: %s.key", kind, v->name);
+    }
+    return code;
+}
+
+int value_unique_failed(vtab *v, bool loud) {
+    return constraint_failed(v, "UNIQUE", SQLITE_CONSTRAINT_PRIMARYKEY, loud);
+}
+
+int value_not_null_failed(vtab *v, bool loud) {
+    return constraint_failed(v, "NOT NULL", SQLITE_CONSTRAINT_NOTNULL, loud);
+}
+
+void value_result_error(sqlite3_context *ctx, const char *name,
+                        const nadb_err *err) {
+    int code = value_code(err->rc);
+    char *msg = sqlite3_mprintf("%s: %s", name, err->msg);
+
+    log_engine_error(code, err);
+    if (msg == NULL) {
+        sqlite3_result_error_nomem(ctx);
+        return;
+    }
+    sqlite3_result_error(ctx, msg, -1);
+    sqlite3_result_error_code(ctx, code); /* after: error() sets a code too */
+    sqlite3_free(msg);
+}
+
+nadb_rc value_sqlite_error(sqlite3 *db, int code, nadb_err *err) {
+    nadb_rc rc = NADB_INVALID;
+
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        rc = NADB_NOMEM;
+        break;
+    case SQLITE_IOERR:
+        rc = NADB_IOERR;
+        break;
+    case SQLITE_FULL:
+        rc = NADB_FULL;
+        break;
+    case SQLITE_CORRUPT:
+        rc = NADB_CORRUPT;
+        break;
+    case SQLITE_BUSY:
+        rc = code == SQLITE_BUSY_SNAPSHOT ? NADB_CONFLICT : NADB_BUSY;
+        break;
+    case SQLITE_LOCKED:
+        rc = NADB_LOCKED;
+        break;
+    case SQLITE_CONSTRAINT:
+        rc = NADB_CONSTRAINT;
+        break;
+    case SQLITE_TOOBIG:
+        rc = NADB_TOOBIG;
+        break;
+    case SQLITE_READONLY:
+        rc = NADB_READONLY;
+        break;
+    case SQLITE_CANTOPEN:
+        rc = NADB_CANTOPEN;
+        break;
+    case SQLITE_INTERRUPT:
+        rc = NADB_INTERRUPT;
+        break;
+    default:
+        break;
+    }
+    return nadb_fail(err, rc, "%s", sqlite3_errmsg(db));
+}
+
+/* --- values --- */
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory");
+}
+
+nadb_rc value_from_sql(sqlite3_value *in, nadb_value *out, nadb_err *err) {
+    const void *p = NULL;
+    size_t n;
+
+    out->i = 0;
+    out->r = 0;
+    out->bytes = nadb_slice_of(NULL, 0);
+    switch (sqlite3_value_type(in)) {
+    case SQLITE_INTEGER:
+        out->type = NADB_INTEGER;
+        out->i = sqlite3_value_int64(in);
+        return NADB_OK;
+    case SQLITE_FLOAT:
+        out->type = NADB_REAL;
+        out->r = sqlite3_value_double(in);
+        return NADB_OK;
+    case SQLITE_TEXT:
+        out->type = NADB_TEXT;
+        p = sqlite3_value_text(in);
+        if (p == NULL) return no_memory(err);
+        break;
+    case SQLITE_BLOB:
+        out->type = NADB_BLOB;
+        p = sqlite3_value_blob(in); /* expands a zeroblob; NULL when empty */
+        break;
+    default:
+        out->type = NADB_NULL;
+        return NADB_OK;
+    }
+    n = (size_t)sqlite3_value_bytes(in);
+    if (p == NULL && n > 0) return no_memory(err);
+    out->bytes = nadb_slice_of(p, n);
+    return NADB_OK;
+}
+
+static sqlite3_destructor_type keep_or_copy(bool pinned) {
+    return pinned ? SQLITE_STATIC : SQLITE_TRANSIENT;
+}
+
+void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned) {
+    /* A null pointer would be NULL, not the empty text. */
+    sqlite3_result_text(ctx, text.p == NULL ? "" : (const char *)text.p,
+                        (int)text.n, keep_or_copy(pinned));
+}
+
+void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned) {
+    switch (v->type) {
+    case NADB_INTEGER:
+        sqlite3_result_int64(ctx, v->i);
+        break;
+    case NADB_REAL:
+        sqlite3_result_double(ctx, v->r);
+        break;
+    case NADB_TEXT:
+        value_text_to_sql(ctx, v->bytes, pinned);
+        break;
+    case NADB_BLOB:
+        sqlite3_result_blob(ctx,
+                            v->bytes.p == NULL ? (const void *)"" : v->bytes.p,
+                            (int)v->bytes.n, keep_or_copy(pinned));
+        break;
+    case NADB_NULL:
+        break; /* what a result is when nobody sets it */
+    }
+}
+
+void value_time_to_sql(sqlite3_context *ctx, int64_t ms) {
+    sqlite3_result_double(ctx, (double)ms / 1000.0);
+}
+
+value_key_kind value_key(sqlite3_value *in, nadb_slice *out) {
+    const unsigned char *p;
+
+    *out = nadb_slice_of(NULL, 0);
+    switch (sqlite3_value_type(in)) {
+    case SQLITE_NULL:
+        return VALUE_KEY_NULL;
+    case SQLITE_BLOB:
+        return VALUE_KEY_BLOB;
+    default:
+        break;
+    }
+    p = sqlite3_value_text(in);
+    if (p == NULL) return VALUE_KEY_NOMEM;
+    *out = nadb_slice_of(p, (size_t)sqlite3_value_bytes(in));
+    return VALUE_KEY_TEXT;
+}
+
+/* --- times --- */
+
+/* Beyond this the core cannot store a time: 48-bit ms, the year 6429. */
+#define SECONDS_MAX 140737488355.0
+
+nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
+                   bool *given, nadb_err *err) {
+    double seconds;
+
+    *given = false;
+    switch (sqlite3_value_numeric_type(in)) {
+    case SQLITE_NULL:
+        return NADB_OK;
+    case SQLITE_INTEGER:
+    case SQLITE_FLOAT:
+        break;
+    default:
+        return nadb_fail(err, NADB_INVALID,
+                         "%s must be a Unix time in seconds, as "
+                         "unixepoch('now') gives it",
+                         what);
+    }
+    seconds = sqlite3_value_double(in);
+    *given = true;
+    if (seconds > SECONDS_MAX && isinf(seconds)) {
+        *ms = NADB_NO_EXPIRY;
+        return NADB_OK;
+    }
+    if (!(seconds >= -SECONDS_MAX && seconds <= SECONDS_MAX)) {
+        return nadb_fail(err, NADB_INVALID,
+                         "%s is out of range: it is a Unix time in seconds",
+                         what);
+    }
+    *ms = (int64_t)llround(seconds * 1000.0);
+    return NADB_OK;
+}
+
+nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
+                  nadb_err *err) {
+    int type = sqlite3_value_numeric_type(in);
+    double seconds = sqlite3_value_double(in);
+
+    if ((type != SQLITE_INTEGER && type != SQLITE_FLOAT) || !(seconds > 0)) {
+        return nadb_fail(err, NADB_INVALID,
+                         "ttl must be a positive number of seconds; NULL "
+                         "means for ever");
+    }
+    if (seconds >= SECONDS_MAX - (double)now / 1000.0) {
+        *expires_ms = NADB_NO_EXPIRY;
+        return NADB_OK;
+    }
+    *expires_ms = now + (int64_t)llround(seconds * 1000.0);
+    if (*expires_ms == now) *expires_ms = now + 1; /* under half a ms */
+    return NADB_OK;
+}

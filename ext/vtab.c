@@ -1,0 +1,296 @@
+/* vtab.c - a virtual table object: made, connected, renamed, dropped.
+ *
+ * CREATE checks everything and makes or finds the store. Connecting, which
+ * SQLite does whenever it needs the table's columns, parses the options and
+ * opens nothing, and always succeeds: a table whose store is missing can be
+ * dropped, and other tables go on working. What is wrong is said at the first
+ * read or write, and looked at again at the next.
+ *
+ * DROP keeps the data. A store that was made by a transaction which is rolled
+ * back is removed (see txn.c, and conn_detach()). */
+#include "ext.h"
+
+#include <ctype.h>
+
+/* The key is declared TEXT, so that SQLite compares it as text. WITHOUT ROWID
+ * makes it the name of a row for UPDATE and DELETE. */
+static const char declaration[] =
+    "CREATE TABLE x(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT, ttl REAL,"
+    " expires_at REAL, created_at REAL, updated_at REAL, size INTEGER,"
+    " tag HIDDEN, stored_size HIDDEN, accessed_at HIDDEN) WITHOUT ROWID";
+
+/* --- making objects --- */
+
+/* The file of the schema's database, "" or NULL when it is in memory. Tables
+ * in temp stand beside main's file. */
+static const char *database_file(sqlite3 *db, const char *schema) {
+    sqlite3_vfs *vfs = NULL;
+
+    if (sqlite3_stricmp(schema, "temp") == 0) schema = "main";
+    /* memdb gives names to databases that have no file. */
+    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) ==
+            SQLITE_OK &&
+        vfs != NULL && strcmp(vfs->zName, "memdb") == 0) {
+        return NULL;
+    }
+    return sqlite3_db_filename(db, schema);
+}
+
+/* Whether one of the arguments is namespace=..: good enough for options that
+ * could not be parsed. */
+static bool names_namespace(const char *const *args, int n) {
+    static const char word[] = "namespace";
+
+    for (int i = 0; i < n; i++) {
+        const char *p = args[i];
+
+        while (isspace((unsigned char)*p)) p++;
+        if (sqlite3_strnicmp(p, word, (int)sizeof word - 1) == 0) return true;
+    }
+    return false;
+}
+
+static void vtab_free(vtab *v) {
+    if (v == NULL) return;
+    vcursor_free_spare(v);
+    if (v->s != NULL) conn_detach(v->c, v->s);
+    nadb_options_free(v->options);
+    nadb_free(v->fault);
+    nadb_free(v->schema);
+    nadb_free(v->name);
+    nadb_buf_clear(&v->tags);
+    nadb_free(v);
+}
+
+/* An object with its options parsed, or with `fault`. argv is SQLite's: the
+ * module, the schema, the table, the arguments. */
+static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, vtab **out,
+                        nadb_err *err) {
+    nadb_place place;
+    nadb_rc rc;
+    vtab *v = nadb_calloc(1, sizeof *v);
+
+    *out = NULL;
+    if (v == NULL) goto no_memory;
+    v->c = c;
+    v->schema = nadb_strdup(argv[1]);
+    v->name = nadb_strdup(argv[2]);
+    v->fault = nadb_calloc(1, sizeof *v->fault);
+    if (v->schema == NULL || v->name == NULL || v->fault == NULL) {
+        goto no_memory;
+    }
+    place.table = v->name;
+    place.db_file = database_file(c->db, v->schema);
+    rc = nadb_options_parse(argv + 3, argc - 3, &place, &v->options, v->fault);
+    if (rc == NADB_NOMEM) goto no_memory;
+    v->ns_given = rc == NADB_OK ? v->options->ns_given
+                                : names_namespace(argv + 3, argc - 3);
+    *out = v;
+    return NADB_OK;
+no_memory:
+    vtab_free(v);
+    return nadb_fail(err, NADB_NOMEM, "out of memory");
+}
+
+static int declare(sqlite3 *db) {
+    int code = sqlite3_declare_vtab(db, declaration);
+
+    if (code != SQLITE_OK) return code;
+    /* Conflicts are handled by xUpdate; without this OR IGNORE would raise. */
+    return sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+}
+
+/* The error of xCreate and xConnect, which have no object to put it into. */
+static int creation_error(const nadb_err *err, char **msg) {
+    sqlite3_vtab none = {0};
+    int code = value_vtab_error(&none, err);
+
+    *msg = none.zErrMsg;
+    return code;
+}
+
+static int vtab_connect(sqlite3 *db, void *aux, int argc,
+                        const char *const *argv, sqlite3_vtab **out,
+                        char **msg) {
+    nadb_err err;
+    vtab *v = NULL;
+    int code;
+
+    if (vtab_new(aux, argc, argv, &v, &err) != NADB_OK) {
+        return creation_error(&err, msg);
+    }
+    code = declare(db);
+    if (code != SQLITE_OK) {
+        vtab_free(v);
+        return code;
+    }
+    *out = &v->base;
+    return SQLITE_OK;
+}
+
+static int vtab_create(sqlite3 *db, void *aux, int argc,
+                       const char *const *argv, sqlite3_vtab **out,
+                       char **msg) {
+    nadb_err err;
+    nadb_rc rc;
+    bool created = false;
+    vtab *v = NULL;
+    int code;
+
+    rc = vtab_new(aux, argc, argv, &v, &err);
+    if (rc != NADB_OK) return creation_error(&err, msg);
+    if (v->options == NULL) {
+        code = creation_error(v->fault, msg);
+        goto done;
+    }
+    code = declare(db);
+    if (code != SQLITE_OK) goto done;
+    /* Last: when the store is made, nothing can fail any more. */
+    rc =
+        conn_attach(v->c, v->options, NADB_STORE_CREATE, &v->s, &created, &err);
+    if (rc != NADB_OK) {
+        code = creation_error(&err, msg);
+        goto done;
+    }
+    if (created) v->s->made = true;
+    v->creator = true;
+    *out = &v->base;
+    v = NULL;
+done:
+    vtab_free(v);
+    return code;
+}
+
+nadb_rc vtab_open(vtab *v, nadb_err *err) {
+    bool created;
+
+    if (v->s != NULL) return NADB_OK;
+    if (v->options == NULL)
+        return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
+    return conn_attach(v->c, v->options, 0, &v->s, &created, err);
+}
+
+/* --- the end of objects --- */
+
+void vtab_leave_transaction(vtab *v) {
+    if (v->phase == PHASE_IDLE) return;
+    v->phase = PHASE_IDLE;
+    /* Nobody is left to whom SQLite would announce the end. */
+    if (--v->s->n_begun == 0 && nadb_session_active(v->s->core)) {
+        (void)nadb_session_rollback(v->s->core, NULL);
+    }
+}
+
+static int vtab_disconnect(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+
+    vtab_leave_transaction(v);
+    vtab_free(v);
+    return SQLITE_OK;
+}
+
+/* DROP TABLE. The data stays where it is. */
+static int vtab_destroy(sqlite3_vtab *base) {
+    vtab *v = (vtab *)base;
+
+    if (v->s != NULL) {
+        if (nadb_session_dirty(v->s->core)) return value_code(NADB_LOCKED);
+        /* Made and dropped by one transaction: there never was a store. */
+        if (v->s->made) v->s->remove = true;
+    }
+    return vtab_disconnect(base);
+}
+
+static int vtab_rename(sqlite3_vtab *base, const char *name) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+
+    if (v->ns_given) return SQLITE_OK; /* SQLite connects it anew */
+    (void)nadb_fail(
+        &err, NADB_INVALID,
+        "cannot rename %s to %s: its store is found by the table's name. "
+        "DROP TABLE %s keeps the data; then CREATE VIRTUAL TABLE %s USING "
+        "nadb(namespace='%s', ..)",
+        v->name, name, v->name, name, v->name);
+    return value_vtab_error(base, &err);
+}
+
+/* --- MATCH --- */
+
+static void match_anywhere(sqlite3_context *ctx, int argc,
+                           sqlite3_value **argv) {
+    (void)argc;
+    (void)argv;
+    sqlite3_result_error(ctx,
+                         "tags MATCH is not supported by this version; use "
+                         "tag = 'x', once for every tag that must be there",
+                         -1);
+}
+
+static int vtab_find_function(sqlite3_vtab *base, int argc, const char *name,
+                              void (**out)(sqlite3_context *, int,
+                                           sqlite3_value **),
+                              void **arg) {
+    (void)base;
+    if (argc != 2 || sqlite3_stricmp(name, "match") != 0) return 0;
+    *out = match_anywhere;
+    *arg = NULL;
+    return 1;
+}
+
+#if SQLITE_VERSION_NUMBER >= 3044000
+/* --- PRAGMA integrity_check --- */
+
+static void first_problem(void *ctx, const char *what) {
+    char **msg = ctx;
+
+    if (*msg == NULL) *msg = sqlite3_mprintf("%s", what);
+}
+
+static int vtab_integrity(sqlite3_vtab *base, const char *schema,
+                          const char *table, int flags, char **msg) {
+    vtab *v = (vtab *)base;
+    nadb_err err;
+
+    (void)schema;
+    (void)table;
+    (void)flags;
+    if (vtab_open(v, &err) != NADB_OK ||
+        nadb_store_check(v->s->store, first_problem, msg, &err) != NADB_OK) {
+        if (err.rc == NADB_NOMEM) return SQLITE_NOMEM;
+        sqlite3_free(*msg);
+        *msg = sqlite3_mprintf("%s", err.msg);
+    }
+    return SQLITE_OK;
+}
+#endif
+
+const sqlite3_module vtab_module = {
+#if SQLITE_VERSION_NUMBER >= 3044000
+    .iVersion = 4,
+    .xIntegrity = vtab_integrity,
+#else
+    .iVersion = 2,
+#endif
+    .xCreate = vtab_create,
+    .xConnect = vtab_connect,
+    .xBestIndex = plan_best_index,
+    .xDisconnect = vtab_disconnect,
+    .xDestroy = vtab_destroy,
+    .xOpen = vcursor_open,
+    .xClose = vcursor_close,
+    .xFilter = vcursor_filter,
+    .xNext = vcursor_next,
+    .xEof = vcursor_eof,
+    .xColumn = vcursor_column,
+    .xUpdate = update_row,
+    .xBegin = txn_begin,
+    .xSync = txn_sync,
+    .xCommit = txn_commit,
+    .xRollback = txn_rollback,
+    .xFindFunction = vtab_find_function,
+    .xRename = vtab_rename,
+    .xSavepoint = txn_savepoint,
+    .xRelease = txn_release,
+    .xRollbackTo = txn_rollback_to,
+};
