@@ -36,8 +36,9 @@ _Static_assert(sizeof(nadb_durability) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_write_mode) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_eviction) == sizeof(int), "enum size");
 
-/* zlib's fastest level: on values of some KB it is two to three times as fast
- * as level 6, and makes them about a tenth larger. */
+/* zlib's fastest level: up to three times as fast as level 6 (seen on C
+ * sources: 4 KB values 112 and 79 MB/s, 1 MB values 174 and 57 MB/s), for
+ * results that are a tenth to a third larger. */
 #define COMPRESSION_ON 1
 
 static const option_word on_off[] = {

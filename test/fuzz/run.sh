@@ -1,0 +1,43 @@
+#!/bin/bash
+# run.sh [SECONDS [TARGET ..]] - fuzzes each target that long (default 60).
+#
+# Needs clang with libFuzzer. Inputs that are found go into build/fuzz, the
+# seeds in corpus/ stay as they are. Ends with "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+seconds=${1:-60}
+shift
+targets=${*:-$(cd test/fuzz && ls ./*_fuzz.c | sed 's|./||; s|_fuzz.c||')}
+sources=$(ls core/*.c core/base/*.c backends/*.c backends/memory/*.c \
+    backends/fs/*.c 2>/dev/null)
+flags="-std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined
+    -fno-sanitize-recover=undefined"
+mkdir -p build/fuzz/obj
+for source in $sources; do
+    object=build/fuzz/obj/$(echo "$source" | tr / _).o
+    [ "$object" -nt "$source" ] && continue
+    # shellcheck disable=SC2086
+    clang $flags -fsanitize=fuzzer-no-link -c "$source" -o "$object" || exit 1
+done
+passed=0
+failed=0
+for target in $targets; do
+    found=build/fuzz/$target
+    mkdir -p "$found"
+    # shellcheck disable=SC2086
+    clang $flags -fsanitize=fuzzer "test/fuzz/${target}_fuzz.c" \
+        build/fuzz/obj/*.o -o "build/fuzz/${target}_fuzz" -lz -pthread \
+        || exit 1
+    if "build/fuzz/${target}_fuzz" -max_total_time="$seconds" -max_len=4096 \
+        -artifact_prefix="$found-" "$found" "test/fuzz/corpus/$target" \
+        > "$found.log" 2>&1; then
+        passed=$((passed + 1))
+        echo "$target: $(grep -o 'Done.*' "$found.log")"
+    else
+        failed=$((failed + 1))
+        echo "$target failed:"
+        tail -n 30 "$found.log"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
