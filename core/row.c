@@ -38,8 +38,10 @@ static int64_t get_time(const uint8_t *p) {
 
 static int64_t read_time(nadb_reader *r) {
     nadb_slice s = nadb_read_bytes(r, TIME_BYTES);
+    int64_t ms = s.n == TIME_BYTES ? get_time(s.p) : 0;
 
-    return s.n == TIME_BYTES ? get_time(s.p) : 0;
+    if (ms < NADB_TIME_MIN) r->bad = true; /* never written */
+    return ms;
 }
 
 /* --- writing --- */
@@ -137,7 +139,7 @@ nadb_rc nadb_row_decode(nadb_slice bytes, nadb_row *row, nadb_err *err) {
     }
     row->stored = nadb_read_bytes(&r, nadb_reader_left(&r));
     if (r.bad)
-        return nadb_corrupt(err, "%sit ends within its head (%zu bytes)",
+        return nadb_corrupt(err, "%sits head is wrong or cut off (%zu bytes)",
                             damaged, bytes.n);
     if ((flags & ROW_TAGS) != 0 &&
         (row->tags.n == 0 || !nadb_tags_valid(row->tags)))
@@ -150,11 +152,13 @@ nadb_rc nadb_row_decode(nadb_slice bytes, nadb_row *row, nadb_err *err) {
 
 int64_t nadb_row_expires(nadb_slice bytes) {
     size_t at = 1 + TIME_BYTES;
+    int64_t ms;
 
     if (bytes.n == 0 || (bytes.p[0] & ROW_EXPIRES) == 0) return NADB_NO_EXPIRY;
     if ((bytes.p[0] & ROW_UPDATED) != 0) at += TIME_BYTES;
     if (bytes.n < at + TIME_BYTES) return NADB_NO_EXPIRY;
-    return get_time(bytes.p + at);
+    ms = get_time(bytes.p + at);
+    return ms < NADB_TIME_MIN ? NADB_NO_EXPIRY : ms;
 }
 
 nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded, nadb_value *out,

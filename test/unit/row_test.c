@@ -137,6 +137,14 @@ static void test_damage(void) {
     CHECK(nadb_row_expires(nadb_slice_of(NULL, 0)) == NADB_NO_EXPIRY);
 }
 
+/* -2^47 has no positive counterpart: it is never written. */
+static void test_impossible_time(void) {
+    static const char bytes[] = "\x10" T6 "\0\0\0\0\0\x80";
+
+    damaged(bytes, 13);
+    CHECK(nadb_row_expires(nadb_slice_of(bytes, 13)) == NADB_NO_EXPIRY);
+}
+
 static void test_bad_numbers(void) {
     nadb_row row = {.type = NADB_INTEGER};
     nadb_value v;
@@ -183,6 +191,7 @@ int main(void) {
     RUN(test_there_and_back);
     RUN(test_time_bounds);
     RUN(test_damage);
+    RUN(test_impossible_time);
     RUN(test_bad_numbers);
     RUN(test_noise);
     return unit_done();
