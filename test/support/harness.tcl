@@ -536,16 +536,9 @@ proc child_stop {name} {
     unset ::H_child($name)
 }
 
-# Runs a test program that prints "ok NAME" and "not ok NAME: what happened";
-# its tests are counted here, and so is a bad end.
-proc run_program {args} {
-    set program [file tail [lindex $args end]]
-    foreach arg $args {
-        if {[file exists $arg] && [file extension $arg] ne ".so"
-            && ![file isdirectory $arg]} {
-            set program [file tail $arg]
-        }
-    }
+# Runs a command that prints "ok NAME" and "not ok NAME: what happened"; its
+# tests are counted here, and so is a bad end.
+proc run_program {program args} {
     set rc [catch {exec {*}$args 2>@1} output options]
     set tests 0
     foreach line [split $output \n] {
