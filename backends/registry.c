@@ -4,20 +4,11 @@
  * messages and nadb_backends list them. */
 #include "../core/backend.h"
 
+#include "fs/fs.h"
 #include "memory/memory.h"
 
-/* Stands in for backends/fs until its tables exist: the name, what it can do,
- * and no base, so that a store is its logs and their indexes alone. */
-static const nadb_backend fs = {
-    .name = "fs",
-    .caps = NADB_CAP_BASE | NADB_CAP_SNAPSHOTS | NADB_CAP_PERSISTENT |
-            NADB_CAP_SHARED | NADB_CAP_NEEDS_PATH,
-    .summary = "directory on this machine, shared by its processes",
-    .base = NULL,
-};
-
 static const nadb_backend *const backends[] = {
-    &fs,
+    &nadb_backend_fs,
     &nadb_backend_memory,
 };
 
