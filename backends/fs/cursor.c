@@ -169,11 +169,16 @@ static nadb_rc seek_table(fs_cursor *c, nadb_slice key, nadb_err *err) {
     if (!fs_block_seek(&c->block, key, &i, &equal))
         return fs_sst_corrupt(c->s, "bad entry in the block", c->off, err);
     if (c->reverse && !equal) {
-        /* The one before; the block's first key is <= key, unless the whole
-         * table is above it. */
-        if (i == 0) {
+        /* The entry before; a key may lie between a separator and the first
+         * key of its block, then that is in the block before. */
+        if (i == 0 && no == 0) {
             c->s = NULL;
             return NADB_OK;
+        }
+        if (i == 0) {
+            rc = load_block(c, no - 1, err);
+            if (rc != NADB_OK) return rc;
+            i = c->block.count;
         }
         i--;
     } else if (i == c->block.count) {
