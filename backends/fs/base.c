@@ -42,9 +42,9 @@ static nadb_rc check_file(fs_base *b, uint64_t number, bool is_val,
                           "file was deleted, or MANIFEST is an old copy",
                           path);
     else if (rc == NADB_OK && st.size != size)
-        rc = nadb_corrupt(err, "%s has %llu bytes, but MANIFEST says %llu",
-                          path, (unsigned long long)st.size,
-                          (unsigned long long)size);
+        rc =
+            nadb_corrupt(err, "%s has %llu bytes, but MANIFEST says %llu", path,
+                         (unsigned long long)st.size, (unsigned long long)size);
     nadb_free(path);
     return rc;
 }
@@ -132,8 +132,8 @@ nadb_rc fs_handle_sst(fs_handle *h, fs_sst **out, nadb_err *err) {
 
     *out = atomic_load_explicit(&h->opened, memory_order_acquire);
     if (*out != NULL) return NADB_OK;
-    rc = fs_sst_open(env->os, env->dir, h->number, h->size, env->mmap, out,
-                     err);
+    rc =
+        fs_sst_open(env->os, env->dir, h->number, h->size, env->mmap, out, err);
     if (rc == NADB_OK) *out = publish(h, *out);
     return rc;
 }
@@ -144,8 +144,8 @@ nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err) {
 
     *out = atomic_load_explicit(&h->opened, memory_order_acquire);
     if (*out != NULL) return NADB_OK;
-    rc = fs_val_open(env->os, env->dir, h->number, h->size, env->mmap, out,
-                     err);
+    rc =
+        fs_val_open(env->os, env->dir, h->number, h->size, env->mmap, out, err);
     if (rc == NADB_OK) *out = publish(h, *out);
     return rc;
 }
@@ -231,6 +231,13 @@ void fs_version_unref(nadb_base_version *v) {
 
 /* --- the base --- */
 
+static const fs_limits default_limits = {
+    .table_bytes = 32 << 20,
+    .val_bytes = 64 << 20,
+    .step_bytes = 64 << 20,
+    .move_bytes = 1 << 20,
+};
+
 nadb_rc fs_base_open(const nadb_base_env *env, nadb_base **out, nadb_err *err) {
     fs_base *b = nadb_calloc(1, sizeof *b);
     nadb_rc rc;
@@ -244,6 +251,7 @@ nadb_rc fs_base_open(const nadb_base_env *env, nadb_base **out, nadb_err *err) {
     }
     b->base.ops = &fs_ops;
     b->env = *env;
+    b->limits = default_limits;
     *out = &b->base;
     return NADB_OK;
 }

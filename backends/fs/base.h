@@ -34,6 +34,16 @@ struct fs_handle {
 
 enum { FS_HANDLE_BUCKETS = 256 };
 
+/* Sizes that decide how data are cut into files and work into steps. None of
+ * them is part of a format; tests make them small. */
+typedef struct fs_limits {
+    uint64_t table_bytes; /* of blocks in a table */
+    uint64_t val_bytes;   /* of a .val file */
+    uint64_t step_bytes;  /* input of one step of compaction, about */
+    uint64_t move_bytes;  /* smaller tables are rewritten, not moved, so that
+                             they do not stay small */
+} fs_limits;
+
 /* A file that no MANIFEST from `generation` on names. */
 typedef struct fs_dropped {
     uint64_t number;
@@ -44,6 +54,7 @@ typedef struct fs_dropped {
 struct fs_base {
     nadb_base base;
     nadb_base_env env;
+    fs_limits limits;
     nadb_mutex lock;
     fs_handle *handles[FS_HANDLE_BUCKETS];
     nadb_buf dropped; /* fs_dropped each; used under the flusher lock only */

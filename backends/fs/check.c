@@ -80,8 +80,9 @@ static nadb_rc check_ref(check *c, const fs_entry *e, uint64_t at,
     }
     val = find_val(c, ref.file);
     if (val == NULL) {
-        tell(c, "%s: the value of key '%s' is in %06llu.val, which is "
-                "missing or damaged",
+        tell(c,
+             "%s: the value of key '%s' is in %06llu.val, which is "
+             "missing or damaged",
              c->s->path, printable(nadb_buf_slice(&c->key), name),
              (unsigned long long)ref.file);
         return NADB_OK;
@@ -229,8 +230,7 @@ static void check_meta(const check *c, const fs_meta *t) {
     if (p->count != t->count || p->tombstones != t->tombstones ||
         p->min_seq != t->min_seq || p->max_seq != t->max_seq ||
         !nadb_slice_eq(p->hi, t->hi) || nadb_slice_cmp(p->lo, t->lo) > 0)
-        tell(c, "%s: MANIFEST and the table contradict each other",
-             c->s->path);
+        tell(c, "%s: MANIFEST and the table contradict each other", c->s->path);
     if (c->stop) return;
     if (c->count != p->count || c->tombstones != p->tombstones ||
         c->max_seq > p->max_seq ||
@@ -241,8 +241,8 @@ static void check_meta(const check *c, const fs_meta *t) {
 
 static nadb_rc check_table(check *c, const fs_meta *t, nadb_err *err) {
     const nadb_base_env *env = &c->v->base->env;
-    nadb_rc rc = fs_sst_open(env->os, env->dir, t->number, t->size, false,
-                             &c->s, err);
+    nadb_rc rc =
+        fs_sst_open(env->os, env->dir, t->number, t->size, false, &c->s, err);
 
     if (rc != NADB_OK) {
         if (fatal(rc)) return rc;

@@ -14,9 +14,6 @@
 #include "output.h"
 #include "policy.h"
 
-/* Smaller tables are rewritten, so that they do not stay small. */
-#define MOVE_LEAST ((uint64_t)1 << 20)
-
 typedef struct step {
     fs_base *b;
     fs_version *v;
@@ -68,7 +65,8 @@ static const fs_meta *lowest_source(const step *s) {
 static bool can_move(const step *s, const fs_meta *t) {
     const fs_meta *tables = s->v->m.tables;
 
-    if (t->size < MOVE_LEAST || t->gone > 0 || (s->bottom && t->tombstones > 0))
+    if (t->size < s->b->limits.move_bytes || t->gone > 0 ||
+        (s->bottom && t->tombstones > 0))
         return false;
     for (size_t i = first_table(s); i < end_table(s); i++)
         if (&tables[i] != t && overlap(&tables[i], t)) return false;
@@ -105,7 +103,7 @@ static void choose_stretch(step *s) {
     if (!s->task.sweep) return;
     while (i < n) {
         bytes += fs_live_bytes(&t[i]);
-        if (i + 1 < n && (bytes > (double)FS_STEP_BYTES / 2 ||
+        if (i + 1 < n && (bytes > (double)s->b->limits.step_bytes / 2 ||
                           !meets_source(s, &t[i + 1]))) {
             s->to = t[i].hi;
             return;
@@ -132,7 +130,8 @@ static nadb_rc move_value(step *s, fs_entry *e, nadb_err *err) {
 
 static nadb_rc merge_entries(step *s, fs_merge *m, nadb_err *err) {
     uint64_t bytes = 0;
-    uint64_t most = s->task.sweep ? 3 * FS_STEP_BYTES / 2 : UINT64_MAX;
+    uint64_t most =
+        s->task.sweep ? s->b->limits.step_bytes * 3 / 2 : UINT64_MAX;
 
     for (;;) {
         fs_cursor *c;
@@ -214,8 +213,7 @@ static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     off = off * t->size / sst->props.offsets;
     if (off > t->gone) {
-        s->consumed_shadow +=
-            share * (double)(off - t->gone) / (double)t->size;
+        s->consumed_shadow += share * (double)(off - t->gone) / (double)t->size;
         t->gone = off;
     }
     /* The successor of `bound` lives in `bounds`, where `to` did. */
@@ -321,7 +319,7 @@ static nadb_rc compact(fs_base *b, bool all, nadb_base_version **out,
     s.b = b;
     rc = fs_version_open(b, &s.v, err);
     if (rc != NADB_OK) return rc;
-    if (!fs_pick(&s.v->m, all, &s.task)) goto done;
+    if (!fs_pick(&s.v->m, b->limits.step_bytes, all, &s.task)) goto done;
     s.bottom = s.task.first + s.task.n == s.v->m.n_runs;
     s.moved = nadb_calloc(s.v->m.n_tables + 1, sizeof *s.moved);
     if (s.moved == NULL) {

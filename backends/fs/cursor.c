@@ -148,8 +148,7 @@ static nadb_rc enter_table(fs_cursor *c, size_t i, bool *use, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     *use = true;
     if (c->reverse)
-        c->check_end =
-            nadb_slice_cmp(larger(t->lo, c->lo), c->s->props.lo) > 0;
+        c->check_end = nadb_slice_cmp(larger(t->lo, c->lo), c->s->props.lo) > 0;
     else
         c->check_end =
             (c->hi.p != NULL && nadb_slice_cmp(c->s->props.hi, c->hi) >= 0) ||

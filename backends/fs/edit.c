@@ -87,8 +87,8 @@ static nadb_rc list_vals(fs_manifest *m, const fs_manifest *old,
     size_t n_fresh = o->vals.n / sizeof *fresh;
     uint64_t size;
 
-    m->vals = nadb_arena_alloc(&m->arena, (old->n_vals + n_fresh + 1) *
-                                              sizeof *m->vals);
+    m->vals = nadb_arena_alloc(&m->arena,
+                               (old->n_vals + n_fresh + 1) * sizeof *m->vals);
     if (m->vals == NULL) return no_memory(err);
     for (size_t i = 0; i < m->n_tables; i++) {
         const fs_meta *t = &m->tables[i];
@@ -108,8 +108,7 @@ static nadb_rc list_vals(fs_manifest *m, const fs_manifest *old,
             m->vals[m->n_vals++].size = size;
         }
     }
-    if (m->n_vals > 1)
-        qsort(m->vals, m->n_vals, sizeof *m->vals, by_number);
+    if (m->n_vals > 1) qsort(m->vals, m->n_vals, sizeof *m->vals, by_number);
     return NADB_OK;
 }
 

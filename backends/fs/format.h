@@ -12,21 +12,19 @@
 #include "../../core/base/crc32c.h"
 
 enum {
-    FS_FORMAT = 1,            /* version of tables and MANIFEST */
-    FS_BLOCK_TARGET = 4096,   /* bytes of entries in a block */
-    FS_BLOCK_ENTRIES = 255,   /* most entries of a block: a slot is one byte */
-    FS_TABLE_BLOCKS = 65535,  /* most blocks: a block number is two bytes */
+    FS_FORMAT = 1,           /* version of tables and MANIFEST */
+    FS_BLOCK_TARGET = 4096,  /* bytes of entries in a block */
+    FS_BLOCK_ENTRIES = 255,  /* most entries of a block: a slot is one byte */
+    FS_TABLE_BLOCKS = 65535, /* most blocks: a block number is two bytes */
     FS_TABLE_ENTRIES = 1 << 19,
-    FS_TABLE_TARGET = 32 << 20, /* bytes of blocks in a table */
-    FS_KEY_MAX = 1 << 20,       /* longer ones are damage */
-    FS_BLOCK_HEAD = 4,          /* count u16, prefix length u16 */
-    FS_BLOCK_TAIL = 5,          /* codec u8, crc u32 */
-    FS_PAGE = 4096,             /* unit of checksums in the hash section */
-    FS_BUCKET = 64,             /* bytes of a bucket: one cache line */
+    FS_KEY_MAX = 1 << 20, /* longer ones are damage */
+    FS_BLOCK_HEAD = 4,    /* count u16, prefix length u16 */
+    FS_BLOCK_TAIL = 5,    /* codec u8, crc u32 */
+    FS_PAGE = 4096,       /* unit of checksums in the hash section */
+    FS_BUCKET = 64,       /* bytes of a bucket: one cache line */
     FS_BUCKET_SLOTS = 12,
     FS_FOOTER = 48,
     FS_VAL_THRESHOLD = 32 << 10, /* larger values go to a .val file */
-    FS_VAL_TARGET = 64 << 20,    /* bytes of a .val file */
     FS_VAL_HEAD = 32,
     FS_VAL_MIN = FS_PAGE /* no smaller value is in a .val file: its first page
                             boundary is then its own (fs_val) */

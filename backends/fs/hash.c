@@ -6,9 +6,7 @@
  * eighty looks at a second bucket. */
 #define KEYS_A_BUCKET 10
 
-uint64_t fs_hash_buckets(uint64_t n) {
-    return n / KEYS_A_BUCKET + 1;
-}
+uint64_t fs_hash_buckets(uint64_t n) { return n / KEYS_A_BUCKET + 1; }
 
 static bool bucket_add(uint8_t *bucket, uint64_t hash, uint32_t place) {
     for (unsigned i = 0; i < FS_BUCKET_SLOTS; i++) {

@@ -30,8 +30,8 @@ static nadb_rc show(iter *it, nadb_err *err) {
     out->id = fs_id(c->s->number, c->off + c->e.at);
     if (c->e.kind == FS_TOMBSTONE) out->flags |= NADB_ENTRY_TOMBSTONE;
     if (c->e.kind == FS_REF) {
-        nadb_rc rc = fs_resolve(v, c->e.value, &it->value, &out->value,
-                                &out->id, err);
+        nadb_rc rc =
+            fs_resolve(v, c->e.value, &it->value, &out->value, &out->id, err);
 
         if (rc != NADB_OK) return rc;
         out->flags = v->base->env.mmap ? NADB_ENTRY_VALUE_PINNED : 0;

@@ -17,9 +17,8 @@ void fs_manifest_clear(fs_manifest *m) {
 }
 
 static bool put_table(nadb_buf *b, const fs_meta *t) {
-    const uint64_t numbers[] = {t->number,     t->size,   t->count,
-                                t->tombstones, t->shadow, t->gone,
-                                t->min_seq,    t->max_seq};
+    const uint64_t numbers[] = {t->number, t->size, t->count,   t->tombstones,
+                                t->shadow, t->gone, t->min_seq, t->max_seq};
     bool ok = true;
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -98,9 +97,8 @@ bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t) {
 
 /* False when out of memory; damage shows in the reader. */
 static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
-    uint64_t *numbers[] = {&t->number,     &t->size,   &t->count,
-                           &t->tombstones, &t->shadow, &t->gone,
-                           &t->min_seq,    &t->max_seq};
+    uint64_t *numbers[] = {&t->number, &t->size, &t->count,   &t->tombstones,
+                           &t->shadow, &t->gone, &t->min_seq, &t->max_seq};
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         *numbers[i] = nadb_read_varint(r);
@@ -203,7 +201,8 @@ nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
     nadb_rc rc;
 
     memset(m, 0, sizeof *m);
-    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, dir);
+    if (path == NULL)
+        return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, dir);
     rc = os->stat(path, &st, err);
     if (rc != NADB_OK || st.kind == NADB_KIND_NONE) goto done;
     rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, err);

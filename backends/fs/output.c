@@ -39,7 +39,7 @@ static nadb_rc add_large(fs_output *o, nadb_slice value, fs_ref *ref,
 
     if (value.n > FS_VALUE_MAX)
         return nadb_fail(err, NADB_TOOBIG, "a value of %zu bytes", value.n);
-    if (o->val.file != NULL && o->val.size >= FS_VAL_TARGET)
+    if (o->val.file != NULL && o->val.size >= o->b->limits.val_bytes)
         rc = close_val(o, err);
     if (rc == NADB_OK && o->val.file == NULL) {
         uint64_t number;
@@ -81,7 +81,8 @@ nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
 
     if (key.n > FS_KEY_MAX)
         return nadb_fail(err, NADB_TOOBIG, "a key of %zu bytes", key.n);
-    if (o->w != NULL && fs_writer_full(o->w)) rc = close_table(o, err);
+    if (o->w != NULL && fs_writer_full(o->w, o->b->limits.table_bytes))
+        rc = close_table(o, err);
     if (rc == NADB_OK && o->w == NULL) {
         uint64_t number;
 
@@ -96,8 +97,8 @@ nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
         rc = add_large(o, copy.value, &ref, err);
         if (rc != NADB_OK) return rc;
         copy.kind = FS_REF;
-        copy.value = nadb_slice_of(bytes, (size_t)(fs_ref_put(bytes, &ref) -
-                                                   bytes));
+        copy.value =
+            nadb_slice_of(bytes, (size_t)(fs_ref_put(bytes, &ref) - bytes));
     }
     return fs_writer_add(o->w, key, &copy, e->seq, err);
 }

@@ -75,14 +75,17 @@ static double stored_bytes(const fs_manifest *m) {
     return sum;
 }
 
-static void take(fs_task *t, size_t first, size_t n, double bytes) {
+/* Runs to merge, in steps when they are more than `step` bytes. */
+static void take(fs_task *t, size_t first, size_t n, double bytes,
+                 double step) {
     t->first = first;
     t->n = n;
-    t->sweep = bytes > (double)FS_STEP_BYTES;
+    t->sweep = bytes > step;
 }
 
-/* Enough runs of a size among the newest `n`; no larger than `most` bytes. */
-static bool pick_tier(const fs_manifest *m, size_t n, double most,
+/* Enough runs of a size among the newest `n`; `whole`: only what one step can
+ * do. */
+static bool pick_tier(const fs_manifest *m, size_t n, double step, bool whole,
                       fs_task *out) {
     for (size_t first = 0; first + TIER_RUNS <= n; first++) {
         double sum = run_bytes(m, first);
@@ -94,8 +97,8 @@ static bool pick_tier(const fs_manifest *m, size_t n, double most,
             if (bytes > TIER_SPREAD * sum / (double)(k - first)) break;
             sum += bytes;
         }
-        if (k - first < TIER_RUNS || sum > most) continue;
-        take(out, first, k - first, sum);
+        if (k - first < TIER_RUNS || (whole && sum > step)) continue;
+        take(out, first, k - first, sum, step);
         return true;
     }
     return false;
@@ -116,16 +119,15 @@ static bool find_sweep(const fs_manifest *m, fs_task *out) {
     return true;
 }
 
-static bool pick_bottom(const fs_manifest *m, fs_task *out) {
+static bool pick_bottom(const fs_manifest *m, double step, fs_task *out) {
     double above = 0, bottom = run_bytes(m, m->n_runs - 1);
     double dead = fs_dead_bytes(m);
 
     for (size_t r = 0; r + 1 < m->n_runs; r++) above += run_bytes(m, r);
-    if (above < bottom &&
-        (dead <= DEAD_SHARE * stored_bytes(m) ||
-         (dead < DEAD_LEAST && m->n_runs < TIER_RUNS)))
+    if (above < bottom && (dead <= DEAD_SHARE * stored_bytes(m) ||
+                           (dead < DEAD_LEAST && m->n_runs < TIER_RUNS)))
         return false;
-    take(out, 0, m->n_runs, above + bottom);
+    take(out, 0, m->n_runs, above + bottom, step);
     return true;
 }
 
@@ -182,7 +184,9 @@ static bool pick_rest(const fs_manifest *m, bool all, fs_task *out) {
     return false;
 }
 
-bool fs_pick(const fs_manifest *m, bool all, fs_task *out) {
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all,
+             fs_task *out) {
+    double step = (double)step_bytes;
     fs_task sweep;
 
     memset(out, 0, sizeof *out);
@@ -190,7 +194,7 @@ bool fs_pick(const fs_manifest *m, bool all, fs_task *out) {
     if (m->n_runs == 0) return false;
     if (find_sweep(m, &sweep)) {
         /* New runs must not pile up over a long sweep. */
-        if (pick_tier(m, sweep.first, (double)FS_STEP_BYTES, out)) return true;
+        if (pick_tier(m, sweep.first, step, true, out)) return true;
         *out = sweep;
         return true;
     }
@@ -199,11 +203,11 @@ bool fs_pick(const fs_manifest *m, bool all, fs_task *out) {
             double sum = 0;
 
             for (size_t r = 0; r < m->n_runs; r++) sum += run_bytes(m, r);
-            take(out, 0, m->n_runs, sum);
+            take(out, 0, m->n_runs, sum, step);
             return true;
         }
-        if (pick_tier(m, m->n_runs - 1, 1e300, out)) return true;
-        if (pick_bottom(m, out)) return true;
+        if (pick_tier(m, m->n_runs - 1, step, false, out)) return true;
+        if (pick_bottom(m, step, out)) return true;
     }
     return pick_values(m, all, out) || pick_rest(m, all, out);
 }

@@ -13,9 +13,6 @@
 
 #include "manifest.h"
 
-/* Input of one step, about. */
-#define FS_STEP_BYTES ((uint64_t)64 << 20)
-
 typedef struct fs_task {
     size_t first; /* runs [first, first + n) are merged into the oldest one */
     size_t n;
@@ -25,8 +22,9 @@ typedef struct fs_task {
     uint64_t val; /* rewrite: values of this file move to a new one; 0: none */
 } fs_task;
 
-/* False when nothing is due. `all`: until no dead data is left. */
-bool fs_pick(const fs_manifest *m, bool all, fs_task *out);
+/* False when nothing is due. `all`: until no dead data is left. A step takes
+ * about `step_bytes` of input. */
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all, fs_task *out);
 /* Bytes in files that no reader would miss; an estimate. */
 double fs_dead_bytes(const fs_manifest *m);
 /* Bytes of a table that are still read here, large values included. */

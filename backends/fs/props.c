@@ -80,12 +80,23 @@ bool fs_props_decode(nadb_slice bytes, fs_props *out) {
             seen |= 1u << tag;
         }
         switch (tag) {
-        case FS_PROP_NUMBERS: ok = read_numbers(s, out); break;
-        case FS_PROP_LO: out->lo = s; break;
-        case FS_PROP_HI: out->hi = s; break;
-        case FS_PROP_LAYOUT: ok = read_layout(s, out); break;
-        case FS_PROP_PAGES: out->pages = s; break;
-        default: break;
+        case FS_PROP_NUMBERS:
+            ok = read_numbers(s, out);
+            break;
+        case FS_PROP_LO:
+            out->lo = s;
+            break;
+        case FS_PROP_HI:
+            out->hi = s;
+            break;
+        case FS_PROP_LAYOUT:
+            ok = read_layout(s, out);
+            break;
+        case FS_PROP_PAGES:
+            out->pages = s;
+            break;
+        default:
+            break;
         }
     }
     return ok && !r.bad && seen == 0x3e &&

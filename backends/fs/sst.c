@@ -181,12 +181,11 @@ void fs_sst_close(fs_sst *s) {
 nadb_rc fs_sst_extent(fs_sst *s, unsigned no, uint64_t *off, size_t *n,
                       nadb_err *err) {
     uint64_t end;
-    nadb_rc rc =
-        s->map == NULL
-            ? NADB_OK
-            : check_section(s, KNOWN_OFFSETS, s->offsets,
-                            (size_t)(s->index - s->offsets),
-                            s->props.offsets_crc, s->props.offsets, err);
+    nadb_rc rc = s->map == NULL ? NADB_OK
+                                : check_section(s, KNOWN_OFFSETS, s->offsets,
+                                                (size_t)(s->index - s->offsets),
+                                                s->props.offsets_crc,
+                                                s->props.offsets, err);
 
     if (rc != NADB_OK) return rc;
     if (no >= s->props.n_blocks)
@@ -245,8 +244,8 @@ static nadb_rc bucket(fs_sst *s, uint64_t no, uint8_t page[FS_PAGE],
     uint64_t at = no * FS_BUCKET;
     uint64_t p = at / FS_PAGE;
     uint64_t off = s->props.hash + p * FS_PAGE;
-    size_t n = s->props.end - off < FS_PAGE ? (size_t)(s->props.end - off)
-                                            : FS_PAGE;
+    size_t n =
+        s->props.end - off < FS_PAGE ? (size_t)(s->props.end - off) : FS_PAGE;
     const uint8_t *bytes = page;
     nadb_rc rc;
 

@@ -101,8 +101,7 @@ static nadb_rc no_memory(const fs_writer *w, nadb_err *err) {
 }
 
 static nadb_rc write_out(fs_writer *w, nadb_err *err) {
-    nadb_rc rc =
-        w->os->pwrite(w->file, w->out.p, w->out.n, w->written, err);
+    nadb_rc rc = w->os->pwrite(w->file, w->out.p, w->out.n, w->written, err);
 
     if (rc != NADB_OK) return rc;
     w->written += w->out.n;
@@ -165,8 +164,7 @@ static nadb_rc close_block(fs_writer *w, nadb_err *err) {
 static bool begin_block(fs_writer *w, nadb_slice key) {
     size_t n = 0;
 
-    if (w->props.count > 0)
-        n = fs_common(key, nadb_buf_slice(&w->last)) + 1;
+    if (w->props.count > 0) n = fs_common(key, nadb_buf_slice(&w->last)) + 1;
     return nadb_buf_blob(&w->separators, nadb_slice_of(key.p, n));
 }
 
@@ -223,8 +221,8 @@ nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
     return NADB_OK;
 }
 
-bool fs_writer_full(const fs_writer *w) {
-    return w->written + w->out.n >= FS_TABLE_TARGET ||
+bool fs_writer_full(const fs_writer *w, uint64_t bytes) {
+    return w->written + w->out.n >= bytes ||
            w->props.count >= FS_TABLE_ENTRIES ||
            w->props.n_blocks >= FS_TABLE_BLOCKS - 1;
 }

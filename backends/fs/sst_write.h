@@ -18,8 +18,8 @@ nadb_rc fs_writer_open(const nadb_os *os, const char *dir, uint64_t number,
  * is stored. For FS_REF, `value` is the encoded reference. */
 nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
                       uint64_t true_seq, nadb_err *err) NADB_MUST_USE;
-/* Time for the next table. */
-bool fs_writer_full(const fs_writer *w);
+/* Time for the next table, if one may have `bytes` of blocks. */
+bool fs_writer_full(const fs_writer *w, uint64_t bytes);
 /* *out borrows from the writer until it is freed; shadow and gone are 0. */
 nadb_rc fs_writer_finish(fs_writer *w, fs_meta *out,
                          nadb_err *err) NADB_MUST_USE;

@@ -84,8 +84,7 @@ static nadb_rc unlink_name(fs_base *b, const char *name, nadb_err *err) {
     char *path = nadb_path_join(b->env.dir, name);
     nadb_rc rc;
 
-    if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "removing %s", name);
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "removing %s", name);
     rc = b->env.os->unlink(path, err);
     nadb_free(path);
     return rc;

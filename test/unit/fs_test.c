@@ -24,8 +24,8 @@ static nadb_slice key_of(unsigned k, char buf[KEY_SIZE]) {
     if (k % 3 == 0)
         n = snprintf(buf, KEY_SIZE, "r%c/%06u", 'a' + k / 1000, k);
     else
-        n = snprintf(buf, KEY_SIZE, "r%c/%06u/a longer name/%u",
-                     'a' + k / 1000, k - k % 3, k % 3);
+        n = snprintf(buf, KEY_SIZE, "r%c/%06u/a longer name/%u", 'a' + k / 1000,
+                     k - k % 3, k % 3);
     return nadb_slice_of(buf, (size_t)n);
 }
 
@@ -135,7 +135,10 @@ static void check_range(fs_version *v, const model *m, unsigned lo, unsigned hi,
 
         CHECK_OK(nadb_iter_seek(it, key_of(k, c), &err), err);
         if (reverse)
-            check_walk(it, m, lo, k + 1 > hi ? hi : k + 1 < lo ? lo : k + 1,
+            check_walk(it, m, lo,
+                       k + 1 > hi   ? hi
+                       : k + 1 < lo ? lo
+                                    : k + 1,
                        true, 10);
         else
             check_walk(it, m, k < lo ? lo : k > hi ? hi : k, hi, false, 10);
@@ -205,7 +208,8 @@ static void free_batch(batch *b) {
     free(b->keys);
 }
 
-static void random_work(const char *name, bool mmap, int rounds) {
+static void random_work(const char *name, bool mmap, const fs_limits *limits,
+                        int rounds) {
     fs_store store = {0};
     model m = {{0}}, kept_model = {{0}};
     nadb_base_version *v = NULL, *kept = NULL;
@@ -213,6 +217,7 @@ static void random_work(const char *name, bool mmap, int rounds) {
     nadb_err err;
 
     REQUIRE_OK(store_open(&store, name, mmap, &err), err);
+    if (limits != NULL) ((fs_base *)store.base)->limits = *limits;
     for (int round = 0; round < rounds; round++) {
         nadb_base_version *next = NULL;
         unsigned what = (unsigned)(rnd(&s) % 10);
@@ -227,9 +232,9 @@ static void random_work(const char *name, bool mmap, int rounds) {
                 memset(&m, 0, sizeof m);
             }
             b = make_batch(&m, seq, (uint32_t)round + 1, &s);
-            CHECK_OK(store_flush(&store, b.entries, b.n, seq, clear, &next,
-                                 &err),
-                     err);
+            CHECK_OK(
+                store_flush(&store, b.entries, b.n, seq, clear, &next, &err),
+                err);
             free_batch(&b);
         } else if (what < 8) {
             CHECK_OK(fs_compact_step(store.base, &next, &err), err);
@@ -246,6 +251,7 @@ static void random_work(const char *name, bool mmap, int rounds) {
             v = kept = NULL;
             store_close(&store);
             REQUIRE_OK(store_open(&store, name, mmap, &err), err);
+            if (limits != NULL) ((fs_base *)store.base)->limits = *limits;
             next = (nadb_base_version *)store_version(&store, &err);
             REQUIRE(next != NULL);
             CHECK_U64(next->seq, seq == 1 ? 0 : seq);
@@ -263,10 +269,9 @@ static void random_work(const char *name, bool mmap, int rounds) {
             fs_version_ref(kept);
             kept_model = m;
         }
-        CHECK_OK(fs_remove_unused(store.base,
-                                  rnd(&s) % 2 ? v->generation
-                                              : kept->generation,
-                                  &err),
+        CHECK_OK(fs_remove_unused(
+                     store.base, rnd(&s) % 2 ? v->generation : kept->generation,
+                     &err),
                  err);
         if (unit.bad_checks > 0) {
             printf("round %d\n", round);
@@ -279,15 +284,20 @@ static void random_work(const char *name, bool mmap, int rounds) {
     store_close(&store);
 }
 
-static void test_random_mmap(void) { random_work("random", true, 400); }
-static void test_random_pread(void) { random_work("pread", false, 200); }
+/* Many tables, several .val files, and sweeps of many steps. */
+static const fs_limits tiny = {20000, 300000, 60000, 5000};
+
+static void test_random(void) { random_work("large", true, NULL, 200); }
+static void test_random_tiny(void) { random_work("tiny", true, &tiny, 600); }
+static void test_random_pread(void) { random_work("pread", false, &tiny, 200); }
 
 int main(int argc, char **argv) {
     seed = (uint64_t)getpid();
     if (argc > 1) seed = strtoul(argv[1], NULL, 10);
     printf("seed %llu\n", (unsigned long long)seed);
     init_noise();
-    RUN(test_random_mmap);
+    RUN(test_random);
+    RUN(test_random_tiny);
     RUN(test_random_pread);
     return unit_done();
 }
