@@ -25,7 +25,8 @@ struct vcursor {
     const nadb_row *row; /* NULL at the end */
     bool single;         /* at most the present row */
     int plan;
-    int64_t left; /* rows to return, with the present one */
+    int64_t left;    /* rows to return, with the present one */
+    int last_column; /* asked for before the present one */
 
     /* Of the present xFilter. */
     nadb_buf lo, hi; /* lo <= key < hi */
@@ -494,8 +495,12 @@ static int column_tags(vcursor *c, sqlite3_context *ctx) {
 static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
 
-    /* UPDATE .. FROM reads every column, without a statement's naming it. */
-    if ((c->plan & PLAN_TAG_USED) == 0) return SQLITE_OK;
+    /* UPDATE .. FROM reads every column in turn, though nobody named tag. */
+    if ((c->plan & PLAN_TAG_USED) == 0 ||
+        ((c->plan & PLAN_ALL_USED) != 0 && c->v->phase != PHASE_IDLE &&
+         c->last_column == COL_SIZE)) {
+        return SQLITE_OK;
+    }
     (void)nadb_fail(&err, NADB_INVALID,
                     "column tag is only a filter, as in tag = 'x' AND ..; "
                     "inside OR, NOT and other expressions use tags MATCH");
@@ -518,6 +523,7 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
         return SQLITE_OK;
     }
     if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
+    if (i != COL_TAG) c->last_column = i;
     switch (i) {
     case COL_VALUE:
         return column_value(c, ctx);

@@ -135,7 +135,8 @@ void vtab_leave_transaction(vtab *v);
 enum {
     PLAN_REVERSE = 1,  /* from the last key to the first */
     PLAN_KEY_ONLY = 2, /* no column but the key is used */
-    PLAN_TAG_USED = 4, /* the column `tag` is read as a value: an error */
+    PLAN_TAG_USED = 4, /* column `tag` may be read as a value: an error */
+    PLAN_ALL_USED = 8, /* every column is, as UPDATE .. FROM does */
     PLAN_ARG_SHIFT = 4,
     PLAN_ARG_BITS = 4,
     PLAN_ARGS_MAX = 6
