@@ -31,11 +31,11 @@ enum {
 };
 
 enum {
-    NADB_ENTRY_TOMBSTONE = 1, /* the key was deleted; value is empty */
-    NADB_ENTRY_PINNED = 2,    /* slices outlive the iterator's moves: they are
-                                 valid until the view is closed */
-    NADB_ENTRY_READ = 4,      /* in a change: the writer decided on what the
-                                 view showed under this key (check it) */
+    NADB_ENTRY_TOMBSTONE = 1,   /* the key was deleted; value is empty */
+    NADB_ENTRY_PINNED = 2,      /* slices outlive the iterator's moves: they are
+                                   valid until the view is closed */
+    NADB_ENTRY_READ = 4,        /* in a change: the writer decided on what the
+                                   view showed under this key (check it) */
     NADB_ENTRY_VALUE_PINNED = 8 /* as PINNED, for the value alone: the key
                                    goes with the iterator's next move */
 };
@@ -94,15 +94,15 @@ static inline void nadb_iter_free(nadb_iter *it) {
 /* --- capabilities --- */
 
 enum {
-    NADB_CAP_ENGINE = 1,       /* fills nadb_engine_ops */
-    NADB_CAP_BASE = 2,         /* fills nadb_base_ops */
-    NADB_CAP_SNAPSHOTS = 4,    /* a view does not change under its reader */
-    NADB_CAP_PERSISTENT = 8,   /* data outlives the process */
-    NADB_CAP_SHARED = 16,      /* several processes may use one store */
-    NADB_CAP_OWN_INDEX = 32,   /* keeps tag and expiry indexes itself */
-    NADB_CAP_NATIVE_TTL = 64,  /* removes expired rows itself */
-    NADB_CAP_REMOTE = 128,     /* over a network: count round trips */
-    NADB_CAP_NEEDS_PATH = 256  /* has a directory on this machine */
+    NADB_CAP_ENGINE = 1,      /* fills nadb_engine_ops */
+    NADB_CAP_BASE = 2,        /* fills nadb_base_ops */
+    NADB_CAP_SNAPSHOTS = 4,   /* a view does not change under its reader */
+    NADB_CAP_PERSISTENT = 8,  /* data outlives the process */
+    NADB_CAP_SHARED = 16,     /* several processes may use one store */
+    NADB_CAP_OWN_INDEX = 32,  /* keeps tag and expiry indexes itself */
+    NADB_CAP_NATIVE_TTL = 64, /* removes expired rows itself */
+    NADB_CAP_REMOTE = 128,    /* over a network: count round trips */
+    NADB_CAP_NEEDS_PATH = 256 /* has a directory on this machine */
 };
 
 /* --- options that a backend sees --- */

@@ -93,9 +93,7 @@ static bool any_locked(control *c) {
     return false;
 }
 
-bool control_others(control *c) {
-    return !c->private_map && any_locked(c);
-}
+bool control_others(control *c) { return !c->private_map && any_locked(c); }
 
 /* Takes a slot: one that is unused, so that a dead opener's doubts keep their
  * owner until they are repaired. */
@@ -364,8 +362,7 @@ void control_read(const control *c, control_now *out) {
         out->seq = atomic_load(&d->seq);
         /* The slot was not rewritten meanwhile, and is still the current. */
         if (atomic_load(&d->generation) == out->generation &&
-            control_index(atomic_load(&c->map->visible)) ==
-                control_index(word))
+            control_index(atomic_load(&c->map->visible)) == control_index(word))
             return;
     }
 }

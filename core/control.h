@@ -16,7 +16,8 @@
  *
  * Locking: fields marked (C) are written only under the commit lock, those
  * marked (F) only by the holder of the flusher word; all are read by anybody
- * at any time. Mapped bytes are foreign bytes: indexes are bounded when used. */
+ * at any time. Mapped bytes are foreign bytes: indexes are bounded when used.
+ */
 #ifndef NADB_CONTROL_H
 #define NADB_CONTROL_H
 
@@ -77,12 +78,11 @@ typedef struct control_map {
     _Atomic uint32_t flush_events; /* futex: a flush was published */
     _Atomic uint32_t n_doubts;     /* (C) */
     _Atomic uint64_t next_file;    /* next unused file number */
-    _Atomic uint64_t synced_log;   /* logs below it are synced, and .. */
-    _Atomic uint64_t synced_off;   /* .. this one up to here */
-    _Atomic uint64_t clear_seq;    /* (C) latest clear, 0 = never */
+    _Atomic uint64_t synced;       /* wal_place up to which all is synced */
     _Atomic uint64_t last_flush_ms;
-    _Atomic uint64_t counters[8]; /* CONTROL_N_* */
-    uint8_t pad2[48];
+    _Atomic uint64_t counters[8];   /* CONTROL_N_* */
+    _Atomic uint32_t doubt_waiters; /* sleeping on n_doubts; a hint */
+    uint8_t pad2[60];
 
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];

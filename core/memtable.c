@@ -93,10 +93,10 @@ _Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash) {
  * none. */
 static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
                          nadb_err *err) {
-    uint64_t left = atomic_load_explicit(&m->head->nodes,
-                                         memory_order_relaxed) + 2;
-    uint32_t at = atomic_load_explicit(memtable_bucket(m, k->hash),
-                                       memory_order_acquire);
+    uint64_t left =
+        atomic_load_explicit(&m->head->nodes, memory_order_relaxed) + 2;
+    uint32_t at =
+        atomic_load_explicit(memtable_bucket(m, k->hash), memory_order_acquire);
     bool ok = true;
 
     *out = NULL;
@@ -104,8 +104,8 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
         node *n = memtable_node(m, at);
 
         if (n == NULL || left-- == 0) return damaged(m, err);
-        if (n->hash == (uint32_t)(k->hash >> 32) &&
-            n->key_len == k->key.n && node_cmp(m, n, k, &ok) == 0) {
+        if (n->hash == (uint32_t)(k->hash >> 32) && n->key_len == k->key.n &&
+            node_cmp(m, n, k, &ok) == 0) {
             *out = n;
             return NADB_OK;
         }
@@ -150,7 +150,7 @@ nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,
     out->seq = v->seq;
     out->flags = NADB_ENTRY_PINNED;
     if (e.tombstone) out->flags |= NADB_ENTRY_TOMBSTONE;
-    out->id = m->log.number << 40 | v->off;
+    out->id = wal_place(m->log.number, v->off);
     return NADB_OK;
 }
 
@@ -188,14 +188,13 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
 }
 
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot) {
-    uint32_t n = atomic_load_explicit(&m->head->n_clears,
-                                      memory_order_acquire);
+    uint32_t n = atomic_load_explicit(&m->head->n_clears, memory_order_acquire);
 
     if (n > MEMTABLE_CLEARS) n = MEMTABLE_CLEARS;
     while (n > 0) {
         uint64_t seq = atomic_load(&m->head->clears[--n]);
 
-        if (seq <= snapshot) return seq;
+        if (seq <= snapshot) return seq - 1;
     }
     return 0;
 }
@@ -223,8 +222,8 @@ static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
     bool ok = true;
 
     for (;;) {
-        uint32_t next = atomic_load_explicit(next_of(m, *at, level),
-                                             memory_order_acquire);
+        uint32_t next =
+            atomic_load_explicit(next_of(m, *at, level), memory_order_acquire);
         node *n;
 
         if (next == 0) return NADB_OK;
@@ -316,10 +315,9 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
                           memory_order_relaxed);
     atomic_store_explicit(&n->prev, s->prev[0], memory_order_relaxed);
     for (uint32_t i = 0; i < height; i++) /* before anyone can arrive */
-        atomic_store_explicit(&n->next[i],
-                              i == 0 ? next
-                                     : atomic_load(next_of(m, s->prev[i], i)),
-                              memory_order_relaxed);
+        atomic_store_explicit(
+            &n->next[i], i == 0 ? next : atomic_load(next_of(m, s->prev[i], i)),
+            memory_order_relaxed);
     if (height > atomic_load(&m->head->height))
         atomic_store(&m->head->height, height);
     atomic_fetch_add(&m->head->nodes, 1);
@@ -328,11 +326,10 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
                               memory_order_release);
         s->prev[i] = at;
     }
-    atomic_store(next == 0
-                     ? &m->head->last
-                     : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))
-                            ->prev,
-                 at);
+    atomic_store(
+        next == 0 ? &m->head->last
+                  : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))->prev,
+        at);
     chain_in(m, n, at, k->hash);
 }
 
@@ -342,11 +339,10 @@ static void node_mend(memtable *m, node *n, uint32_t at,
     uint32_t next = atomic_load(&n->next[0]);
     node *found = NULL;
 
-    atomic_store(next == 0
-                     ? &m->head->last
-                     : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))
-                            ->prev,
-                 at);
+    atomic_store(
+        next == 0 ? &m->head->last
+                  : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))->prev,
+        at);
     if (node_find(m, k, &found, NULL) == NADB_OK && found == NULL)
         chain_in(m, n, at, k->hash);
 }
@@ -371,8 +367,8 @@ static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
     return NADB_OK;
 }
 
-nadb_rc memtable_link(memtable *m, memtable_splice *splice,
-                      const wal_entry *e, uint64_t seq, nadb_err *err) {
+nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
+                      uint64_t seq, nadb_err *err) {
     memtable_key k = memtable_key_of(e->key);
     node *n = NULL;
     nadb_rc rc = node_find(m, &k, &n, err);
@@ -381,6 +377,8 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice,
 
     if (rc != NADB_OK) return rc;
     atomic_fetch_add_explicit(&m->head->versions, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&m->head->max_seq, memory_order_relaxed) < seq)
+        atomic_store(&m->head->max_seq, seq);
     if (n != NULL) return version_add(m, n, e, seq, err);
     rc = memtable_seek_prev(m, &k, splice, err);
     if (rc != NADB_OK) return rc;

@@ -44,6 +44,7 @@ typedef struct memtable_head {
     _Atomic uint32_t height;
     _Atomic uint64_t nodes;
     _Atomic uint64_t versions;
+    _Atomic uint64_t max_seq;  /* of what is linked */
     _Atomic uint32_t n_clears; /* clears in this log, ascending .. */
     _Atomic uint32_t last;     /* greatest node, for reverse walks */
     _Atomic uint64_t clears[MEMTABLE_CLEARS]; /* .. sequence numbers */
@@ -87,6 +88,10 @@ nadb_rc memtable_rebuild(memtable **out, const nadb_os *os, const char *dir,
 memtable *memtable_ref(memtable *m);
 void memtable_unref(memtable *m); /* NULL is fine */
 
+/* Raises what is known to exist of both files, after another process has grown
+ * them; true if it changed anything. A system call. */
+bool memtable_look_again(memtable *m);
+
 /* The newest version of the key with floor < seq <= snapshot; tombstones are
  * found (flags say so). Entries are PINNED: they live as long as `m`. */
 nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,
@@ -99,7 +104,8 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
 nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
                       const nadb_range *range, nadb_iter **out,
                       nadb_err *err) NADB_MUST_USE;
-/* Highest clear in this memtable that `snapshot` sees; 0 = none. */
+/* Up to which sequence number everything is gone by a clear in this memtable
+ * that `snapshot` sees; 0 = none. */
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot);
 
 /* --- writing: under the commit lock --- */
@@ -120,10 +126,11 @@ typedef struct memtable_splice {
 
 /* Adds a version. The room was reserved: cannot fail for lack of space.
  * NADB_CORRUPT when the index is damaged. */
-nadb_rc memtable_link(memtable *m, memtable_splice *splice,
-                      const wal_entry *e, uint64_t seq,
-                      nadb_err *err) NADB_MUST_USE;
-void memtable_clear_at(memtable *m, uint64_t seq); /* room: n_clears */
+nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
+                      uint64_t seq, nadb_err *err) NADB_MUST_USE;
+/* Commit `seq` of this memtable clears what was before it. The caller has seen
+ * to it that n_clears has room. */
+void memtable_clear_at(memtable *m, uint64_t seq);
 
 static inline uint64_t memtable_tail(const memtable *m) {
     return atomic_load_explicit(&m->head->tail, memory_order_acquire);

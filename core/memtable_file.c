@@ -65,8 +65,7 @@ static bool head_valid(const memtable *m) {
 
 static nadb_rc index_map(memtable *m, nadb_err *err) {
     void *p = NULL;
-    nadb_rc rc =
-        m->log.os->map(m->idx_file, m->idx_capacity, true, &p, err);
+    nadb_rc rc = m->log.os->map(m->idx_file, m->idx_capacity, true, &p, err);
 
     if (rc == NADB_OK) m->head = p;
     return rc;
@@ -93,10 +92,9 @@ static nadb_rc index_make(memtable *m, const char *dir, bool private,
         if (path == NULL)
             rc = nadb_fail(err, NADB_NOMEM, "creating an index in %s", dir);
         if (rc == NADB_OK)
-            rc = os->open(path,
-                          NADB_OPEN_WRITE | NADB_OPEN_CREATE |
-                              NADB_OPEN_TRUNCATE,
-                          mode, &m->idx_file, err);
+            rc = os->open(
+                path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_TRUNCATE,
+                mode, &m->idx_file, err);
         if (rc == NADB_OK) rc = os->reserve(m->idx_file, 0, size, err);
         if (rc == NADB_OK) rc = index_map(m, err);
         if (rc != NADB_OK && path != NULL) os->unlink(path, NULL);
@@ -132,8 +130,10 @@ nadb_rc memtable_create(memtable **out, const nadb_os *os, const char *dir,
         rc = index_make(m, dir, false, birth->mode, err);
         if (rc != NADB_OK) os->unlink(os->path(m->log.file), NULL);
     }
-    if (rc == NADB_OK) *out = m;
-    else memtable_unref(m);
+    if (rc == NADB_OK)
+        *out = m;
+    else
+        memtable_unref(m);
     return rc;
 }
 
@@ -167,8 +167,10 @@ nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
     if (rc == NADB_OK && !head_valid(m)) rc = memtable_damaged(m, err);
 done:
     nadb_free(path);
-    if (rc == NADB_OK) *out = m;
-    else memtable_unref(m);
+    if (rc == NADB_OK)
+        *out = m;
+    else
+        memtable_unref(m);
     return rc;
 }
 

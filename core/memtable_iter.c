@@ -21,16 +21,14 @@ typedef struct mt_iter {
 } mt_iter;
 
 /* Whether the node lies past the end of the walk. */
-static nadb_rc past_end(mt_iter *it, const node *n, bool *past,
-                        nadb_err *err) {
+static nadb_rc past_end(mt_iter *it, const node *n, bool *past, nadb_err *err) {
     nadb_slice key;
     int c;
 
     *past = false;
     if (!it->reverse && !it->bounded) return NADB_OK;
     if (n->prefix != it->hi_word) {
-        *past = it->reverse ? n->prefix < it->hi_word
-                            : n->prefix > it->hi_word;
+        *past = it->reverse ? n->prefix < it->hi_word : n->prefix > it->hi_word;
         return NADB_OK;
     }
     if (!memtable_key_bytes(it->m, n, &key))
@@ -79,8 +77,7 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
 }
 
 /* Places the walk at the first node of `key` or beyond in its direction. */
-static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end,
-                     nadb_err *err) {
+static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
     memtable_key k = {key, nadb_slice_prefix8(key), 0};
     memtable_splice s = {false, {0}};
     uint32_t next;
@@ -88,8 +85,7 @@ static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end,
 
     it->started = true;
     if (at_end) {
-        it->at = atomic_load_explicit(&it->m->head->last,
-                                      memory_order_acquire);
+        it->at = atomic_load_explicit(&it->m->head->last, memory_order_acquire);
         return NADB_OK;
     }
     rc = memtable_seek_prev(it->m, &k, &s, err);
@@ -160,14 +156,12 @@ static void mt_free(nadb_iter *base) {
 static const nadb_iter_ops mt_ops = {mt_next, mt_seek, mt_free};
 
 nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
-                      const nadb_range *range, nadb_iter **out,
-                      nadb_err *err) {
+                      const nadb_range *range, nadb_iter **out, nadb_err *err) {
     size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
     mt_iter *it = nadb_calloc(1, sizeof *it + range->lo.n + hi_n);
 
     *out = NULL;
-    if (it == NULL)
-        return nadb_fail(err, NADB_NOMEM, "reading a memtable");
+    if (it == NULL) return nadb_fail(err, NADB_NOMEM, "reading a memtable");
     it->base.ops = &mt_ops;
     it->m = memtable_ref(m);
     it->snapshot = snapshot;

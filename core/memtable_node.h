@@ -26,7 +26,7 @@ typedef struct node {
 } node;
 
 nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
-bool memtable_look_again(memtable *m);
+
 node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
 _Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash);

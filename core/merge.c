@@ -56,8 +56,10 @@ static nadb_rc skip_older(merge_iter *m, nadb_err *err) {
             continue;
         rc = nadb_iter_next(s->it, err);
         if (rc != NADB_OK) return rc;
-        if (s->it->valid) word_set(m, s);
-        else ended = true;
+        if (s->it->valid)
+            word_set(m, s);
+        else
+            ended = true;
     }
     if (ended) {
         nadb_iter *keep = least->it;
@@ -93,8 +95,10 @@ static nadb_rc advance(merge_iter *m, nadb_err *err) {
     if (m->n == 0) return NADB_OK;
     rc = nadb_iter_next(s->it, err);
     if (rc != NADB_OK) return rc;
-    if (s->it->valid) word_set(m, s);
-    else drop_ended(m);
+    if (s->it->valid)
+        word_set(m, s);
+    else
+        drop_ended(m);
     return NADB_OK;
 }
 
@@ -154,8 +158,8 @@ static void merge_free(nadb_iter *base) {
 
 static const nadb_iter_ops merge_ops = {merge_next, merge_seek, merge_free};
 
-nadb_rc nadb_merge(nadb_iter **sources, size_t n, bool reverse,
-                   bool tombstones, nadb_iter **out, nadb_err *err) {
+nadb_rc nadb_merge(nadb_iter **sources, size_t n, bool reverse, bool tombstones,
+                   nadb_iter **out, nadb_err *err) {
     merge_iter *m = nadb_calloc(1, sizeof *m + n * sizeof m->owned[0]);
 
     *out = NULL;

@@ -38,10 +38,11 @@
 #define NADB_VERSION "0.1.0"
 
 /* Limits of a row. */
-#define NADB_KEY_MAX 65536u    /* bytes of a key */
-#define NADB_TAGS_MAX 1000u    /* tags of a row */
-#define NADB_TAG_MAX 1024u     /* bytes of a tag */
-#define NADB_VALUE_MAX 0x7fff0000u /* bytes of a value: below SQLite's limit */
+#define NADB_KEY_MAX 65536u        /* bytes of a key */
+#define NADB_TAGS_MAX 1000u        /* tags of a row */
+#define NADB_TAG_MAX 1024u         /* bytes of a tag */
+#define NADB_VALUE_MAX 0x7fff0000u /* bytes of a value: below SQLite's limit   \
+                                    */
 
 #define NADB_NO_EXPIRY INT64_MAX
 
@@ -191,10 +192,10 @@ typedef struct nadb_put_req {
     nadb_put_mode mode;
     const nadb_value *value; /* NULL: take `keep`'s, without decoding it */
     const nadb_row *keep;
-    nadb_slice tags;        /* tag list (core/tags.h) */
-    int64_t created_ms;     /* INT64_MIN: now */
-    int64_t updated_ms;     /* INT64_MIN: now */
-    int64_t expires_ms;     /* NADB_NO_EXPIRY: for ever */
+    nadb_slice tags;    /* tag list (core/tags.h) */
+    int64_t created_ms; /* INT64_MIN: now */
+    int64_t updated_ms; /* INT64_MIN: now */
+    int64_t expires_ms; /* NADB_NO_EXPIRY: for ever */
 } nadb_put_req;
 
 /* Writes the row, whatever was there. Copies all it needs. Errors:

@@ -44,7 +44,7 @@ int64_t nadb_row_expires(nadb_slice bytes);
 /* A number's bytes; at most 10. Returns how many. */
 size_t nadb_number_put(uint8_t *p, const nadb_value *v);
 /* The value of a row whose bytes are decoded (codec undone). */
-nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded,
-                       nadb_value *out, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded, nadb_value *out,
+                       nadb_err *err) NADB_MUST_USE;
 
 #endif

@@ -15,8 +15,15 @@
 #define WRITE_PIECE ((size_t)1 << 20)
 
 /* offsets in a record's header */
-enum { R_CRC = 0, R_STATE = 4, R_OFF = 8, R_SLOG = 16, R_SOFF = 24, R_LEN = 32,
-       R_COUNT = 40, R_FLAGS = 44 };
+enum {
+    R_CRC = 0,
+    R_STATE = 4,
+    R_OFF = 8,
+    R_SYNCED = 16,
+    R_LEN = 24,
+    R_COUNT = 32,
+    R_FLAGS = 36
+};
 
 char *wal_path(const char *dir, uint64_t number, const char *suffix) {
     char name[40];
@@ -36,6 +43,7 @@ static void header_put(uint8_t h[WAL_HEADER], const wal *w) {
     nadb_put_u64(h + 40, w->capacity);
     nadb_put_u64(h + 48, w->prev_log);
     nadb_put_u64(h + 56, w->prev_end);
+    nadb_put_u32(h + 64, w->cut);
     nadb_put_u32(h + 76, nadb_crc32c(0, h, 76));
 }
 
@@ -48,8 +56,16 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
     w->capacity = nadb_get_u64(h + 40);
     w->prev_log = nadb_get_u64(h + 48);
     w->prev_end = nadb_get_u64(h + 56);
+    w->cut = nadb_get_u32(h + 64) != 0;
     return nadb_get_u64(h + 24) == w->number && w->capacity >= WAL_HEADER &&
-           w->capacity < (uint64_t)1 << 40;
+           w->capacity < (uint64_t)1 << WAL_OFF_BITS;
+}
+
+/* A header that never reached the disk, as a power cut leaves it. */
+static bool is_blank(const uint8_t h[WAL_HEADER]) {
+    for (size_t i = 0; i < WAL_HEADER; i++)
+        if (h[i] != 0) return false;
+    return true;
 }
 
 static nadb_rc log_map(wal *w, nadb_err *err) {
@@ -73,13 +89,15 @@ nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
     w->base_seq = birth->base_seq;
     w->prev_log = birth->prev_log;
     w->prev_end = birth->prev_end;
+    w->cut = birth->cut;
     os->random(&w->salt, sizeof w->salt);
     if (path == NULL) {
         rc = nadb_fail(err, NADB_NOMEM, "creating a log in %s", dir);
         goto done;
     }
-    rc = os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                  birth->mode, &w->file, err);
+    rc =
+        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                 birth->mode, &w->file, err);
     if (rc != NADB_OK) goto done;
     header_put(h, w);
     rc = os->pwrite(w->file, h, sizeof h, 0, err);
@@ -111,7 +129,12 @@ nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
     if (rc == NADB_OK) rc = os->size(w->file, &size, err);
     if (rc != NADB_OK || size < sizeof h) goto done;
     rc = os->pread(w->file, h, sizeof h, 0, err);
-    if (rc != NADB_OK || !header_get(h, w)) goto done;
+    if (rc != NADB_OK || is_blank(h)) goto done;
+    if (!header_get(h, w)) {
+        rc = nadb_corrupt(err, "%s: the header is damaged: restore a backup",
+                          path);
+        goto done;
+    }
     rc = log_map(w, err);
     *valid = rc == NADB_OK;
 done:
@@ -148,8 +171,7 @@ static uint32_t salted(const wal *w) {
 }
 
 static nadb_rc out_of_memory(const wal *w, nadb_err *err) {
-    return nadb_fail(err, NADB_NOMEM, "appending to %s",
-                     w->os->path(w->file));
+    return nadb_fail(err, NADB_NOMEM, "appending to %s", w->os->path(w->file));
 }
 
 /* Writes out what the buffer holds behind the header. */
@@ -180,13 +202,12 @@ static nadb_rc entry_append(append_state *s, const nadb_entry *e,
     return NADB_OK;
 }
 
-static void record_header(uint8_t *h, uint64_t off, wal_position synced,
+static void record_header(uint8_t *h, uint64_t off, uint64_t synced,
                           uint64_t length, uint32_t count, uint32_t flags) {
     nadb_put_u32(h + R_CRC, 0);
     nadb_put_u32(h + R_STATE, 0);
     nadb_put_u64(h + R_OFF, off);
-    nadb_put_u64(h + R_SLOG, synced.log);
-    nadb_put_u64(h + R_SOFF, synced.off);
+    nadb_put_u64(h + R_SYNCED, synced);
     nadb_put_u64(h + R_LEN, length);
     nadb_put_u32(h + R_COUNT, count);
     nadb_put_u32(h + R_FLAGS, flags);
@@ -199,7 +220,7 @@ static uint32_t record_crc(const uint8_t *h, uint32_t entries) {
 }
 
 nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
-                   wal_position synced, nadb_buf *buf, uint64_t *length,
+                   uint64_t synced, nadb_buf *buf, uint64_t *length,
                    uint32_t *count, nadb_err *err) {
     append_state s = {w, buf, off, salted(w)};
     uint8_t h[WAL_RECORD] = {0};
@@ -259,8 +280,7 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
     if (out->off != off || out->length < WAL_RECORD ||
         out->length > end - off || out->length % 8 != 0)
         return;
-    out->synced_log = nadb_get_u64(h + R_SLOG);
-    out->synced_off = nadb_get_u64(h + R_SOFF);
+    out->synced = nadb_get_u64(h + R_SYNCED);
     out->count = nadb_get_u32(h + R_COUNT);
     out->flags = nadb_get_u32(h + R_FLAGS);
     out->entries =

@@ -2,7 +2,7 @@
  *
  *   header | record | record | ...
  *
- *   record  crc u32, state u32, offset u64, synced_log u64, synced_off u64,
+ *   record  crc u32, state u32, offset u64, synced u64,
  *           length u64, count u32, flags u32, then `count` entries
  *   entry   flags u8, varint key length, varint value length, key, value
  *
@@ -12,7 +12,7 @@
  * after the fact: WAL_TAKEN_BACK makes the record void.
  *
  * The first bad record ends the log: it is the torn end that a crash leaves,
- * unless a later record says (synced_log, synced_off) that the bad one had been
+ * unless a later record says (`synced`, a wal_place) that the bad one had been
  * synced. Then it is damage.
  *
  * Locking: none of its own. Appending is done under the commit lock; reading
@@ -22,8 +22,8 @@
 
 #include "backend.h"
 
-#define WAL_HEADER 80u /* bytes before the first record */
-#define WAL_RECORD 48u /* bytes before a record's first entry */
+#define WAL_HEADER 80u    /* bytes before the first record */
+#define WAL_RECORD 40u    /* bytes before a record's first entry */
 #define WAL_ENTRY_MAX 21u /* an entry's bytes besides key and value */
 #define WAL_TAKEN_BACK 0xb5a4c39du
 
@@ -37,14 +37,15 @@ typedef struct wal {
     uint64_t capacity; /* records never go past it */
     uint64_t salt;
     uint64_t base_seq; /* every record was committed after it */
-    uint64_t prev_log; /* the log before this one, and where it ends .. */
-    uint64_t prev_end; /* .. when its tail is void; 0 = at its first bad */
+    uint64_t prev_log; /* the log before this one, and where it ended when .. */
+    uint64_t prev_end; /* .. this one was made */
+    bool cut;          /* whatever the one before has behind that is void */
 } wal;
 
 typedef struct wal_record {
     uint64_t off;
     uint64_t length; /* header and padding included */
-    uint64_t synced_log, synced_off;
+    uint64_t synced; /* wal_place up to which all was synced by then */
     uint32_t count;
     uint32_t flags;
     bool taken_back;
@@ -61,7 +62,8 @@ typedef struct wal_entry {
 /* What a new log is born with. */
 typedef struct wal_birth {
     uint64_t number, capacity, base_seq, prev_log, prev_end;
-    uint32_t mode;
+    bool cut;
+    uint32_t mode; /* permission bits of the files */
 } wal_birth;
 
 /* Appends "NNNNNN.log" (or .idx) behind dir to fresh memory. */
@@ -70,22 +72,27 @@ char *wal_path(const char *dir, uint64_t number, const char *suffix);
 /* Makes a log. Its name is not durable before its directory is synced. */
 nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
                    const wal_birth *birth, nadb_err *err) NADB_MUST_USE;
-/* Opens one that is there. *valid is false when its header is not one. */
+/* Opens one that is there. *valid is false when its header never reached the
+ * disk; a damaged one is NADB_CORRUPT. */
 nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
                  bool read_only, bool *valid, nadb_err *err) NADB_MUST_USE;
 void wal_close(wal *w); /* a zeroed one is fine */
+
+/* A place in the sequence of all logs, as one word: later places are greater.
+ * Log numbers have 28 bits, offsets 36. */
+#define WAL_OFF_BITS 36
+static inline uint64_t wal_place(uint64_t number, uint64_t off) {
+    return number << WAL_OFF_BITS | off;
+}
 
 /* Bytes of the record for changes of `count` keys with `bytes` bytes. */
 uint64_t wal_record_bound(uint64_t count, uint64_t bytes);
 
 /* Writes the record at `off`, in one system call unless it is large. The space
  * below off + wal_record_bound() is reserved. *length is what it took. `synced`
- * is the position that is known to be synced. */
-typedef struct wal_position {
-    uint64_t log, off;
-} wal_position;
+ * is the wal_place up to which all is known to be synced. */
 nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
-                   wal_position synced, nadb_buf *scratch, uint64_t *length,
+                   uint64_t synced, nadb_buf *scratch, uint64_t *length,
                    uint32_t *count, nadb_err *err) NADB_MUST_USE;
 nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) NADB_MUST_USE;
 

@@ -1,0 +1,378 @@
+/* cursor.c - walking the rows of a session: one key, a list of keys, or a
+ * range; the contract is in nadb.h.
+ *
+ * A cursor reads one view and the batch as it was when the cursor was opened.
+ * A point read allocates nothing once its cursor has been used before. */
+#include "codec.h"
+#include "merge.h"
+#include "row.h"
+#include "session.h"
+
+#include <stdlib.h>
+
+typedef enum cursor_mode {
+    CURSOR_CLOSED,
+    CURSOR_KEYS, /* keys[next..] are still to come */
+    CURSOR_SCAN
+} cursor_mode;
+
+struct nadb_cursor {
+    nadb_session *ss;
+    cursor_mode mode;
+    session_view *view;
+    batch *b;       /* NULL: no changes to see */
+    uint64_t limit; /* changes from this number on are not seen */
+    int64_t now;    /* ms; 0: not read yet */
+
+    bool valid;
+    nadb_row row;
+
+    nadb_iter *it; /* CURSOR_SCAN */
+    session_read *read;
+    uint64_t read_epoch;
+    bool reverse;
+
+    nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
+                         `bounds` unless it is `one` */
+    size_t n_keys, next;
+    nadb_slice one;
+
+    nadb_buf bounds; /* keys or range, with keyspace byte */
+    nadb_buf list;   /* nadb_slice of each key */
+    nadb_buf copy;   /* a value that is not pinned */
+    nadb_buf plain;  /* decoded value, when it is not cached */
+    nadb_cached *cached;
+    bool decoded; /* `value` is that of this row */
+    nadb_value value;
+};
+
+nadb_rc nadb_cursor_new(nadb_session *ss, nadb_cursor **out, nadb_err *err) {
+    nadb_cursor *c = nadb_calloc(1, sizeof *c);
+
+    *out = NULL;
+    if (c == NULL) return nadb_fail(err, NADB_NOMEM, "opening a cursor");
+    c->ss = ss;
+    *out = c;
+    return NADB_OK;
+}
+
+void nadb_cursor_free(nadb_cursor *c) {
+    if (c == NULL) return;
+    nadb_cursor_close(c);
+    nadb_buf_clear(&c->bounds);
+    nadb_buf_clear(&c->list);
+    nadb_buf_clear(&c->copy);
+    nadb_buf_clear(&c->plain);
+    nadb_free(c);
+}
+
+/* The range counts as read only as far as the walk went. */
+static void narrow_read(nadb_cursor *c) {
+    nadb_slice key;
+
+    if (c->read == NULL || c->read_epoch != c->ss->epoch || !c->valid) return;
+    key = c->it->entry.key;
+    /* Bytes of the range live in the arena; the key does not. */
+    if (c->reverse) {
+        if (key.n <= c->read->lo.n) {
+            memcpy((uint8_t *)(uintptr_t)c->read->lo.p, key.p, key.n);
+            c->read->lo.n = key.n;
+        }
+    } else if (c->read->hi.p != NULL && key.n < c->read->hi.n) {
+        uint8_t *hi = (uint8_t *)(uintptr_t)c->read->hi.p;
+
+        memcpy(hi, key.p, key.n);
+        hi[key.n] = 0;
+        c->read->hi.n = key.n + 1;
+    }
+}
+
+void nadb_cursor_close(nadb_cursor *c) {
+    if (c->mode == CURSOR_CLOSED) return;
+    if (c->it != NULL) {
+        narrow_read(c);
+        nadb_iter_free(c->it);
+        c->it = NULL;
+    }
+    nadb_cached_release(c->cached);
+    c->cached = NULL;
+    batch_unref(c->b);
+    c->b = NULL;
+    session_view_drop(c->ss, c->view);
+    c->view = NULL;
+    c->read = NULL;
+    c->valid = c->decoded = false;
+    c->mode = CURSOR_CLOSED;
+}
+
+static nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
+                           nadb_err *err) {
+    nadb_rc rc;
+
+    nadb_cursor_close(c);
+    rc = session_view_take(c->ss, &c->view, err);
+    if (rc != NADB_OK) return rc;
+    c->mode = mode;
+    c->reverse = reverse;
+    c->now = 0;
+    if (!batch_empty(c->ss->b)) {
+        c->b = c->ss->b;
+        batch_ref(c->b);
+        c->limit = c->b->next_id;
+    }
+    return NADB_OK;
+}
+
+int64_t nadb_cursor_now(nadb_cursor *c) {
+    if (c->now == 0) c->now = nadb_now_ms();
+    return c->now;
+}
+
+/* Takes an entry as the present row; c->valid says whether it is alive. */
+static nadb_rc row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
+    nadb_rc rc;
+
+    c->decoded = false;
+    c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    c->row.pinned = (e->flags & NADB_ENTRY_PINNED) != 0;
+    c->row.id = e->id;
+    rc = nadb_row_decode(e->value, &c->row, err);
+    c->valid = rc == NADB_OK && (c->row.expires_ms == NADB_NO_EXPIRY ||
+                                 c->row.expires_ms > nadb_cursor_now(c));
+    return rc;
+}
+
+/* --- keys --- */
+
+static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
+    const batch_op *op = c->b == NULL ? NULL : batch_find(c->b, key, c->limit);
+    nadb_engine *e = c->ss->engine;
+    nadb_entry entry;
+    bool found = false;
+    nadb_rc rc = NADB_OK;
+
+    c->valid = false;
+    if (op != NULL) {
+        if (op->flags & NADB_ENTRY_TOMBSTONE) return NADB_OK;
+        entry.value = op->value;
+        entry.flags = NADB_ENTRY_PINNED;
+        entry.id = 0;
+    } else {
+        if (c->b != NULL && batch_cleared(c->b, c->limit)) return NADB_OK;
+        rc = e->ops->get(e, c->view->view, key, &entry, &found, err);
+        if (rc != NADB_OK || !found) return rc;
+        if (!(entry.flags & NADB_ENTRY_PINNED)) {
+            /* Another cursor on this view may read before this one moves. */
+            nadb_buf_reset(&c->copy);
+            if (!nadb_buf_append(&c->copy, entry.value.p, entry.value.n))
+                return nadb_fail(err, NADB_NOMEM, "reading a row");
+            entry.value = nadb_buf_slice(&c->copy);
+        }
+    }
+    entry.key = key;
+    return row_take(c, &entry, err);
+}
+
+static nadb_rc keys_next(nadb_cursor *c, nadb_err *err) {
+    c->valid = false;
+    while (c->next < c->n_keys && !c->valid) {
+        nadb_rc rc = key_get(c, c->keys[c->next++], err);
+
+        if (rc != NADB_OK) return rc;
+    }
+    return NADB_OK;
+}
+
+/* Appends the internal key and the byte that makes the first key after it. */
+static bool bounds_add(nadb_cursor *c, nadb_slice key) {
+    return nadb_buf_byte(&c->bounds, NADB_KS_ROW) &&
+           nadb_buf_append(&c->bounds, key.p, key.n) &&
+           nadb_buf_byte(&c->bounds, 0);
+}
+
+static nadb_rc no_memory(nadb_cursor *c, nadb_err *err) {
+    nadb_cursor_close(c);
+    return nadb_fail(err, NADB_NOMEM, "opening a cursor");
+}
+
+static nadb_rc done(nadb_cursor *c, nadb_rc rc) {
+    if (rc != NADB_OK) nadb_cursor_close(c);
+    return rc;
+}
+
+static nadb_rc note_key(nadb_cursor *c, nadb_slice key, bool key_only,
+                        nadb_err *err) {
+    nadb_slice after = nadb_slice_of(key.p, key.n + 1);
+
+    return session_note_read(c->ss, key, after, key_only, NULL, err);
+}
+
+nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
+                        nadb_err *err) {
+    nadb_rc rc = cursor_open(c, CURSOR_KEYS, false, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_buf_reset(&c->bounds);
+    if (!bounds_add(c, key)) return no_memory(c, err);
+    c->one = nadb_slice_of(c->bounds.p, c->bounds.n - 1);
+    c->keys = &c->one;
+    c->n_keys = 1;
+    c->next = 0;
+    rc = note_key(c, c->one, key_only, err);
+    if (rc == NADB_OK) rc = keys_next(c, err);
+    return done(c, rc);
+}
+
+static int ascending(const void *a, const void *b) {
+    return nadb_slice_cmp(*(const nadb_slice *)a, *(const nadb_slice *)b);
+}
+
+static int descending(const void *a, const void *b) { return -ascending(a, b); }
+
+/* Sorts the list and drops repeats. */
+static void keys_sort(nadb_cursor *c) {
+    size_t kept = 0;
+
+    qsort(c->keys, c->n_keys, sizeof c->keys[0],
+          c->reverse ? descending : ascending);
+    for (size_t i = 0; i < c->n_keys; i++)
+        if (kept == 0 || !nadb_slice_eq(c->keys[kept - 1], c->keys[i]))
+            c->keys[kept++] = c->keys[i];
+    c->n_keys = kept;
+}
+
+nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
+                         bool reverse, nadb_err *err) {
+    size_t at = 0;
+    nadb_rc rc = cursor_open(c, CURSOR_KEYS, reverse, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_buf_reset(&c->bounds);
+    nadb_buf_reset(&c->list);
+    for (size_t i = 0; i < n; i++)
+        if (!bounds_add(c, keys[i])) return no_memory(c, err);
+    /* The buffer stands still now: slices into it are good. */
+    for (size_t i = 0; i < n; i++) {
+        nadb_slice k = nadb_slice_of(c->bounds.p + at, keys[i].n + 1);
+
+        if (!nadb_buf_append(&c->list, &k, sizeof k)) return no_memory(c, err);
+        at += keys[i].n + 2;
+    }
+    c->keys = (nadb_slice *)(void *)c->list.p;
+    c->n_keys = n;
+    c->next = 0;
+    if (n > 1) keys_sort(c);
+    for (size_t i = 0; i < c->n_keys && rc == NADB_OK; i++)
+        rc = note_key(c, c->keys[i], false, err);
+    if (rc == NADB_OK) rc = keys_next(c, err);
+    return done(c, rc);
+}
+
+/* --- ranges --- */
+
+/* The view's rows with the batch's changes on top. */
+static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
+                            nadb_err *err) {
+    nadb_engine *e = c->ss->engine;
+    nadb_iter *sources[2];
+    size_t n = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (c->b == NULL) return e->ops->iter(e, c->view->view, range, &c->it, err);
+    rc = batch_iter(c->b, range, c->limit, &sources[n], err);
+    if (rc != NADB_OK) return rc;
+    n++;
+    if (!batch_cleared(c->b, c->limit)) {
+        rc = e->ops->iter(e, c->view->view, range, &sources[n], err);
+        if (rc != NADB_OK) {
+            nadb_iter_free(sources[0]);
+            return rc;
+        }
+        n++;
+    }
+    return nadb_merge(sources, n, range->reverse, false, &c->it, err);
+}
+
+static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
+    c->valid = false;
+    do {
+        nadb_rc rc = nadb_iter_next(c->it, err);
+
+        if (rc == NADB_OK && !c->it->valid) return NADB_OK;
+        if (rc == NADB_OK) rc = row_take(c, &c->it->entry, err);
+        if (rc != NADB_OK) return rc;
+    } while (!c->valid);
+    return NADB_OK;
+}
+
+nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
+    static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
+    nadb_range range;
+    size_t lo_n;
+    nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_buf_reset(&c->bounds);
+    if (!bounds_add(c, scan->lo)) return no_memory(c, err);
+    lo_n = c->bounds.n - 1;
+    if (scan->hi.p != NULL && !bounds_add(c, scan->hi))
+        return no_memory(c, err);
+    range.lo = nadb_slice_of(c->bounds.p, lo_n);
+    range.hi = nadb_slice_of(after_rows, sizeof after_rows);
+    if (scan->hi.p != NULL)
+        range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
+    range.reverse = scan->reverse;
+    rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
+    c->read_epoch = c->ss->epoch;
+    if (rc == NADB_OK) rc = open_sources(c, &range, err);
+    if (rc == NADB_OK) rc = scan_next(c, err);
+    return done(c, rc);
+}
+
+/* --- the present row --- */
+
+const nadb_row *nadb_cursor_row(const nadb_cursor *c) {
+    return c->valid ? &c->row : NULL;
+}
+
+nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
+    if (!c->valid) return NADB_OK;
+    nadb_cached_release(c->cached);
+    c->cached = NULL;
+    return c->mode == CURSOR_SCAN ? scan_next(c, err) : keys_next(c, err);
+}
+
+/* Undoes the codec, through the cache where the bytes have a name. */
+static nadb_rc decode(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
+    nadb_cache *cache = c->row.id == 0 ? NULL : c->ss->cache;
+    nadb_rc rc;
+
+    if (cache != NULL) c->cached = nadb_cache_get(cache, c->row.id);
+    if (c->cached == NULL) {
+        rc = nadb_codec_decode(c->row.stored, c->row.codec, c->row.size,
+                               &c->plain, err);
+        if (rc != NADB_OK) return rc;
+        if (cache != NULL)
+            c->cached = nadb_cache_put(cache, c->row.id, &c->plain);
+    }
+    *out = c->cached != NULL ? nadb_cached_bytes(c->cached)
+                             : nadb_buf_slice(&c->plain);
+    return NADB_OK;
+}
+
+nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
+                          nadb_err *err) {
+    nadb_slice bytes = c->row.stored;
+    nadb_rc rc = NADB_OK;
+
+    if (!c->decoded) {
+        if (c->row.codec != NADB_CODEC_RAW) rc = decode(c, &bytes, err);
+        if (rc == NADB_OK) rc = nadb_row_value(&c->row, bytes, &c->value, err);
+        if (rc != NADB_OK) return rc;
+        c->decoded = true;
+    }
+    *out = c->value;
+    if (pinned != NULL)
+        *pinned = c->row.pinned && c->row.codec == NADB_CODEC_RAW;
+    return NADB_OK;
+}

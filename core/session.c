@@ -1,0 +1,322 @@
+/* session.c - what one connection does with one store: snapshots, the private
+ * batch, reading and changing single rows. Commit and savepoints are in
+ * session_commit.c, walking rows in cursor.c; the contract is in nadb.h. */
+#include "session.h"
+
+#include "codec.h"
+#include "row.h"
+
+nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
+    nadb_session *ss = nadb_calloc(1, sizeof *ss);
+
+    *out = NULL;
+    if (ss != NULL) ss->b = batch_new();
+    if (ss == NULL || ss->b == NULL) {
+        nadb_free(ss);
+        return nadb_fail(err, NADB_NOMEM, "opening a session");
+    }
+    ss->store = s;
+    ss->engine = nadb_store_engine(s);
+    ss->options = nadb_store_options(s);
+    ss->cache = nadb_store_cache(s);
+    *out = ss;
+    return NADB_OK;
+}
+
+void nadb_session_free(nadb_session *ss) {
+    if (ss == NULL) return;
+    (void)nadb_session_rollback(ss, NULL);
+    while (ss->views != NULL) {
+        session_view *v = ss->views;
+
+        ss->views = v->next;
+        ss->engine->ops->view_close(ss->engine, v->view);
+        nadb_free(v);
+    }
+    batch_unref(ss->b);
+    nadb_arena_clear(&ss->memory);
+    nadb_buf_clear(&ss->marks);
+    nadb_buf_clear(&ss->reads);
+    nadb_buf_clear(&ss->key);
+    nadb_buf_clear(&ss->head);
+    nadb_buf_clear(&ss->coded);
+    nadb_buf_clear(&ss->got);
+    nadb_free(ss);
+}
+
+nadb_store *nadb_session_store(nadb_session *ss) { return ss->store; }
+
+nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
+                    nadb_err *err) {
+    nadb_buf_reset(&ss->key);
+    if (!nadb_buf_byte(&ss->key, NADB_KS_ROW) ||
+        !nadb_buf_append(&ss->key, key.p, key.n))
+        return nadb_fail(err, NADB_NOMEM, "reading a row");
+    *out = nadb_buf_slice(&ss->key);
+    return NADB_OK;
+}
+
+/* --- views --- */
+
+/* A view that nobody reads, as a snapshot of now. */
+static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
+    session_view *v = ss->views;
+    nadb_rc rc = nadb_store_usable(ss->store, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    while (v != NULL && v->refs > 0) v = v->next;
+    if (v != NULL) {
+        rc = ss->engine->ops->view_refresh(ss->engine, v->view, err);
+        if (rc != NADB_OK) {
+            ss->engine->ops->view_rest(ss->engine, v->view);
+            return rc;
+        }
+        v->refs = 1;
+        *out = v;
+        return NADB_OK;
+    }
+    v = nadb_calloc(1, sizeof *v);
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "reading");
+    rc = ss->engine->ops->view_open(ss->engine, &v->view, err);
+    if (rc != NADB_OK) {
+        nadb_free(v);
+        return rc;
+    }
+    v->refs = 1;
+    v->next = ss->views;
+    ss->views = v;
+    *out = v;
+    return NADB_OK;
+}
+
+nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
+    session_view *share = ss->txn != NULL ? ss->txn : ss->reading;
+    nadb_rc rc;
+
+    if (share != NULL && share->refs > 0) {
+        share->refs++;
+        *out = share;
+        return NADB_OK;
+    }
+    rc = view_fresh(ss, out, err);
+    if (rc == NADB_OK) ss->reading = *out;
+    return rc;
+}
+
+void session_view_drop(nadb_session *ss, session_view *v) {
+    if (v == NULL || --v->refs > 0) return;
+    ss->engine->ops->view_rest(ss->engine, v->view);
+}
+
+/* --- transactions --- */
+
+bool nadb_session_active(const nadb_session *ss) { return ss->txn != NULL; }
+
+bool nadb_session_dirty(const nadb_session *ss) {
+    return ss->txn != NULL && !batch_empty(ss->b);
+}
+
+nadb_rc nadb_session_begin(nadb_session *ss, nadb_err *err) {
+    if (ss->txn != NULL) return NADB_OK;
+    ss->epoch++;
+    return view_fresh(ss, &ss->txn, err);
+}
+
+nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
+                          bool key_only, session_read **out, nadb_err *err) {
+    size_t hi_n = hi.p == NULL ? 0 : hi.n;
+    session_read *r;
+    uint8_t *p;
+
+    if (out != NULL) *out = NULL;
+    if (ss->txn == NULL || ss->reads_all) return NADB_OK;
+    if (ss->reads.n / sizeof r >= SESSION_READS_MAX) {
+        ss->reads_all = true;
+        return NADB_OK;
+    }
+    r = nadb_arena_alloc(&ss->memory, sizeof *r + lo.n + hi_n);
+    if (r == NULL || !nadb_buf_append(&ss->reads, &r, sizeof r))
+        return nadb_fail(err, NADB_NOMEM, "reading in a transaction");
+    p = (uint8_t *)(r + 1);
+    if (lo.n > 0) memcpy(p, lo.p, lo.n);
+    if (hi_n > 0) memcpy(p + lo.n, hi.p, hi_n);
+    r->lo = nadb_slice_of(p, lo.n);
+    r->hi = nadb_slice_of(hi.p == NULL ? NULL : p + lo.n, hi_n);
+    r->key_only = key_only;
+    if (out != NULL) *out = r;
+    return NADB_OK;
+}
+
+/* --- single rows, inside a transaction --- */
+
+static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
+    if (ss->txn != NULL) return NADB_OK;
+    return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
+}
+
+/* The live row under the key in ss->key, with the transaction's changes. */
+static nadb_rc row_get(nadb_session *ss, nadb_slice key, nadb_row *row,
+                       bool *found, nadb_err *err) {
+    const batch_op *op = batch_find(ss->b, key, UINT64_MAX);
+    nadb_entry e;
+    nadb_rc rc = NADB_OK;
+
+    *found = false;
+    memset(&e, 0, sizeof e);
+    if (op != NULL) {
+        *found = !(op->flags & NADB_ENTRY_TOMBSTONE);
+        e.value = op->value;
+        e.flags = NADB_ENTRY_PINNED;
+    } else if (!batch_cleared(ss->b, UINT64_MAX)) {
+        rc = ss->engine->ops->get(ss->engine, ss->txn->view, key, &e, found,
+                                  err);
+    }
+    if (rc != NADB_OK || !*found) return rc;
+    row->key = nadb_slice_of(key.p + 1, key.n - 1);
+    row->pinned = (e.flags & NADB_ENTRY_PINNED) != 0;
+    row->id = e.id;
+    rc = nadb_row_decode(e.value, row, err);
+    *found = rc == NADB_OK && row->expires_ms > nadb_now_ms();
+    return rc;
+}
+
+nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
+                 nadb_err *err) {
+    nadb_slice k, after;
+    nadb_rc rc = need_txn(ss, err);
+
+    *found = false;
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc == NADB_OK) rc = row_get(ss, k, row, found, err);
+    if (rc != NADB_OK || batch_find(ss->b, k, UINT64_MAX) != NULL) return rc;
+    /* key + "\0" is the first key after it */
+    if (!nadb_buf_byte(&ss->key, 0))
+        return nadb_fail(err, NADB_NOMEM, "reading a row");
+    after = nadb_buf_slice(&ss->key);
+    k = nadb_slice_of(after.p, after.n - 1);
+    if (*found) row->key = nadb_slice_of(k.p + 1, k.n - 1);
+    return session_note_read(ss, k, after, false, NULL, err);
+}
+
+nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
+                    nadb_err *err) {
+    nadb_row row;
+
+    return nadb_get(ss, key, &row, found, err);
+}
+
+/* --- changes --- */
+
+static nadb_rc check_key(nadb_slice key, nadb_err *err) {
+    if (key.n == 0)
+        return nadb_fail(err, NADB_INVALID,
+                         "the key is empty: give 1 byte "
+                         "to 64 KB");
+    if (key.n > NADB_KEY_MAX)
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the key has %zu bytes: at most 65536 are possible",
+                         key.n);
+    return NADB_OK;
+}
+
+static nadb_rc begin_change(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc = need_txn(ss, err);
+
+    if (rc == NADB_OK && ss->options->read_only)
+        rc = nadb_fail(err, NADB_READONLY,
+                       "the store is open read-only (mode='ro')");
+    return rc == NADB_OK ? session_unprepare(ss, err) : rc;
+}
+
+static int64_t clamp_time(int64_t ms) {
+    if (ms > NADB_TIME_MAX) return NADB_TIME_MAX;
+    return ms < NADB_TIME_MIN ? NADB_TIME_MIN : ms;
+}
+
+/* The value's bytes as they are stored, and what the head says of them. */
+static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
+                            nadb_row_head *h, nadb_slice *stored,
+                            uint8_t number[10], nadb_err *err) {
+    const nadb_value *v = req->value;
+    nadb_rc rc = NADB_OK;
+
+    if (v == NULL) {
+        h->type = req->keep->type;
+        h->codec = req->keep->codec;
+        h->size = req->keep->size;
+        *stored = req->keep->stored;
+        return NADB_OK;
+    }
+    h->type = v->type;
+    h->codec = NADB_CODEC_RAW;
+    h->size = v->bytes.n;
+    *stored = v->bytes;
+    if (v->type == NADB_NULL || v->type == NADB_INTEGER ||
+        v->type == NADB_REAL) {
+        h->size = v->type == NADB_NULL ? 0 : 8;
+        *stored = nadb_slice_of(number, nadb_number_put(number, v));
+    } else if (v->bytes.n > NADB_VALUE_MAX) {
+        rc = nadb_fail(err, NADB_TOOBIG,
+                       "the value has %zu bytes: at most "
+                       "%u are possible",
+                       v->bytes.n, NADB_VALUE_MAX);
+    } else if (ss->options->compression > 0 && v->bytes.n >= NADB_CODEC_MIN) {
+        nadb_buf_reset(&ss->coded);
+        rc = nadb_codec_encode(v->bytes, ss->options->compression, &ss->coded,
+                               &h->codec, err);
+        if (h->codec != NADB_CODEC_RAW) *stored = nadb_buf_slice(&ss->coded);
+    }
+    return rc;
+}
+
+nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
+    int64_t now = nadb_now_ms();
+    nadb_row_head h;
+    nadb_slice stored = {NULL, 0}, key;
+    uint8_t number[10];
+    uint8_t *p = NULL;
+    size_t n;
+    nadb_rc rc = begin_change(ss, err);
+
+    memset(&h, 0, sizeof h);
+    if (rc == NADB_OK) rc = check_key(req->key, err);
+    if (rc == NADB_OK) rc = value_encode(ss, req, &h, &stored, number, err);
+    if (rc != NADB_OK) return rc;
+    h.tags = req->tags;
+    h.created_ms =
+        clamp_time(req->created_ms == INT64_MIN ? now : req->created_ms);
+    h.updated_ms =
+        clamp_time(req->updated_ms == INT64_MIN ? now : req->updated_ms);
+    h.expires_ms = req->expires_ms == NADB_NO_EXPIRY
+                       ? NADB_NO_EXPIRY
+                       : clamp_time(req->expires_ms);
+    nadb_buf_reset(&ss->head);
+    if (!nadb_buf_reserve(&ss->head, nadb_row_head_max(&h)))
+        return nadb_fail(err, NADB_NOMEM, "writing a row");
+    n = (size_t)(nadb_row_head_put(ss->head.p, &h) - ss->head.p);
+    rc = session_key(ss, req->key, &key, err);
+    if (rc == NADB_OK)
+        rc = batch_put(ss->b, key, n + stored.n, req->mode, &p, err);
+    if (rc != NADB_OK) return rc;
+    memcpy(p, ss->head.p, n);
+    if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
+    return NADB_OK;
+}
+
+nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_slice k;
+    nadb_rc rc = begin_change(ss, err);
+
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc == NADB_OK) rc = batch_delete(ss->b, k, 0, err);
+    return rc;
+}
+
+nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc = begin_change(ss, err);
+
+    return rc == NADB_OK ? batch_clear_all(ss->b, err) : rc;
+}
+
+int64_t nadb_now_ms(void) { return nadb_os_get()->now_ms(); }

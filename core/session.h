@@ -1,0 +1,83 @@
+/* session.h - inside of a session, for session*.c and cursor.c only. What it
+ * promises stands in nadb.h. */
+#ifndef NADB_SESSION_H
+#define NADB_SESSION_H
+
+#include "batch.h"
+#include "cache.h"
+#include "nadb.h"
+
+/* Reads that a transaction remembers one by one; past it, any commit since
+ * its snapshot is a conflict. */
+#define SESSION_READS_MAX 100000u
+
+/* A snapshot that cursors of this session share. */
+typedef struct session_view {
+    nadb_view *view;
+    unsigned refs; /* 0: at rest */
+    struct session_view *next;
+} session_view;
+
+/* A range that the transaction has read. Its bytes live in session.memory. */
+typedef struct session_read {
+    nadb_slice lo, hi; /* with keyspace byte; hi.p == NULL: no bound */
+    bool key_only;     /* one key, of which only its existence was used */
+} session_read;
+
+typedef struct session_mark {
+    int n;       /* SQLite's number of the savepoint */
+    uint64_t id; /* first operation after it */
+} session_mark;
+
+struct nadb_session {
+    nadb_store *store;
+    nadb_engine *engine;
+    const nadb_options *options;
+    nadb_cache *cache; /* NULL: none */
+
+    session_view *views;   /* all of them */
+    session_view *reading; /* what cursors outside a transaction share */
+    session_view *txn;     /* snapshot of the transaction; NULL outside */
+
+    batch *b;
+    uint64_t epoch; /* rises with every transaction */
+    nadb_ticket *ticket;
+    uint64_t ticket_id; /* b->next_id when it was prepared */
+    nadb_buf marks;     /* session_mark, ascending */
+
+    nadb_arena memory; /* of reads */
+    nadb_buf reads;    /* session_read * */
+    bool reads_all;
+
+    nadb_buf key, head, coded, got; /* scratch */
+};
+
+/* A row's key with its keyspace byte, in ss->key. */
+nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
+                    nadb_err *err) NADB_MUST_USE;
+
+/* The view that a cursor opened now reads; to be dropped. */
+nadb_rc session_view_take(nadb_session *ss, session_view **out,
+                          nadb_err *err) NADB_MUST_USE;
+void session_view_drop(nadb_session *ss, session_view *v); /* NULL is fine */
+
+/* Remembers that [lo, hi) was read; *out (may be NULL) is good for as long as
+ * ss->epoch stays, and NULL outside a transaction. */
+nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
+                          bool key_only, session_read **out,
+                          nadb_err *err) NADB_MUST_USE;
+
+/* --- session_commit.c --- */
+
+/* Takes back what is prepared, so that the batch may change. */
+nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+
+/* --- store.c --- */
+
+nadb_engine *nadb_store_engine(nadb_store *s);
+nadb_cache *nadb_store_cache(nadb_store *s);
+nadb_durability nadb_store_sync(nadb_store *s); /* in force */
+/* NADB_CANTOPEN for a store that was inherited through fork(). */
+nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+
+#endif

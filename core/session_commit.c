@@ -1,0 +1,230 @@
+/* session_commit.c - how a session's transaction ends, and its savepoints. */
+#include "row.h"
+#include "session.h"
+
+nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) {
+    nadb_ticket *t = ss->ticket;
+
+    if (t == NULL) return NADB_OK;
+    ss->ticket = NULL;
+    return ss->engine->ops->rollback(ss->engine, t, err);
+}
+
+/* Forgets the transaction. Cursors may still hold its view and its batch. */
+static void txn_end(nadb_session *ss) {
+    session_view_drop(ss, ss->txn);
+    ss->txn = NULL;
+    ss->reading = NULL; /* the next cursor sees the present */
+    ss->epoch++;
+    if (ss->b->refs == 1) {
+        batch_reset(ss->b);
+    } else {
+        batch *fresh = batch_new();
+
+        /* Without memory the old one is emptied: its cursors end early. */
+        if (fresh == NULL)
+            batch_undo(ss->b, 0);
+        else {
+            fresh->next_id = ss->b->next_id;
+            batch_unref(ss->b);
+            ss->b = fresh;
+        }
+    }
+    nadb_arena_reset(&ss->memory);
+    nadb_buf_reset(&ss->reads);
+    nadb_buf_reset(&ss->marks);
+    ss->reads_all = false;
+}
+
+/* --- prepare --- */
+
+/* The one change of a transaction that has just one; else NULL. */
+static const batch_op *only_change(const nadb_session *ss, size_t count) {
+    const batch_op *op = ss->b->last;
+
+    return count == 1 && op != NULL && op->prev == NULL ? op : NULL;
+}
+
+/* Reads as the engine wants them. `skip`: a key whose existence alone was read
+ * and whose deletion means the same whatever happened to it. */
+static nadb_rc reads_list(nadb_session *ss, const batch_op *skip,
+                          nadb_range **out, size_t *n, nadb_err *err) {
+    size_t all = ss->reads.n / sizeof(session_read *);
+    nadb_range *list = nadb_calloc(all + 1, sizeof *list);
+
+    *out = NULL;
+    *n = 0;
+    if (list == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    for (size_t i = 0; i < all; i++) {
+        session_read *r;
+
+        memcpy(&r, ss->reads.p + i * sizeof r, sizeof r);
+        if (skip != NULL && r->key_only && nadb_slice_eq(r->lo, skip->key))
+            continue;
+        list[*n].lo = r->lo;
+        list[*n].hi = r->hi;
+        (*n)++;
+    }
+    *out = list;
+    return NADB_OK;
+}
+
+static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
+                            size_t count, size_t bytes, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    bool deletes = only != NULL && (only->flags & NADB_ENTRY_TOMBSTONE);
+    nadb_commit_req req;
+    nadb_range *reads = NULL;
+    nadb_rc rc;
+
+    memset(&req, 0, sizeof req);
+    req.view = ss->txn->view;
+    req.count = count;
+    req.bytes = bytes;
+    req.clear = batch_cleared(ss->b, UINT64_MAX);
+    req.reads_all = ss->reads_all;
+    req.sync = nadb_store_sync(ss->store);
+    req.timeout_ms = ss->options->busy_timeout_ms;
+    rc = reads_list(ss, deletes ? only : NULL, &reads, &req.n_reads, err);
+    req.reads = reads;
+    if (rc == NADB_OK)
+        rc = batch_iter(ss->b, &all, UINT64_MAX, &req.changes, err);
+    if (rc == NADB_OK)
+        rc = ss->engine->ops->prepare(ss->engine, &req, &ss->ticket, err);
+    nadb_iter_free(req.changes);
+    nadb_free(reads);
+    return rc;
+}
+
+/* Whether the transaction has read nothing but this key. */
+static bool read_only_key(const nadb_session *ss, nadb_slice key) {
+    size_t all = ss->reads.n / sizeof(session_read *);
+
+    for (size_t i = 0; i < all; i++) {
+        session_read *r;
+
+        memcpy(&r, ss->reads.p + i * sizeof r, sizeof r);
+        if (!nadb_slice_eq(r->lo, key) || r->hi.n != key.n + 1) return false;
+    }
+    return !ss->reads_all;
+}
+
+/* An autocommit INSERT met another writer of its key: looks again, in the
+ * present. *again: the key is still free, so try once more. */
+static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
+                            nadb_err *err) {
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = ss->engine->ops->view_refresh(ss->engine, ss->txn->view, err);
+
+    *again = false;
+    if (rc == NADB_OK)
+        rc = ss->engine->ops->get(ss->engine, ss->txn->view, op->key, &e,
+                                  &found, err);
+    if (rc != NADB_OK) return rc;
+    found = found && nadb_row_expires(e.value) > nadb_now_ms();
+    if (!found) {
+        *again = true;
+        return NADB_OK;
+    }
+    if (op->mode == NADB_PUT_IGNORE) {
+        batch_undo(ss->b, op->id);
+        return NADB_OK;
+    }
+    return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
+}
+
+nadb_rc nadb_session_prepare(nadb_session *ss, bool autocommit, nadb_err *err) {
+    size_t count = 0, bytes = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (ss->txn == NULL) return NADB_OK;
+    if (ss->ticket != NULL && ss->ticket_id == ss->b->next_id) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    if (rc != NADB_OK || batch_empty(ss->b)) return rc;
+    batch_measure(ss->b, &count, &bytes);
+    for (;;) {
+        const batch_op *only = autocommit ? only_change(ss, count) : NULL;
+        bool again = false;
+
+        rc = prepare_once(ss, only, count, bytes, err);
+        if (rc != NADB_CONFLICT || only == NULL ||
+            (only->mode != NADB_PUT_INSERT && only->mode != NADB_PUT_IGNORE) ||
+            ss->txn->refs > 1 || !read_only_key(ss, only->key))
+            break;
+        nadb_err_clear(err);
+        rc = insert_again(ss, only, &again, err);
+        if (!again) break;
+    }
+    if (rc == NADB_OK) ss->ticket_id = ss->b->next_id;
+    return rc;
+}
+
+void nadb_session_commit(nadb_session *ss) {
+    if (ss->txn == NULL) return;
+    if (ss->ticket != NULL) {
+        ss->engine->ops->commit(ss->engine, ss->ticket);
+        ss->ticket = NULL;
+    }
+    txn_end(ss);
+}
+
+nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc;
+
+    if (ss->txn == NULL) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    batch_undo(ss->b, 0);
+    txn_end(ss);
+    return rc;
+}
+
+/* --- savepoints --- */
+
+static size_t mark_count(const nadb_session *ss) {
+    return ss->marks.n / sizeof(session_mark);
+}
+
+static session_mark mark_at(const nadb_session *ss, size_t i) {
+    session_mark m;
+
+    memcpy(&m, ss->marks.p + i * sizeof m, sizeof m);
+    return m;
+}
+
+/* Drops the marks of savepoints with a number >= n. */
+static void marks_cut(nadb_session *ss, int n) {
+    size_t count = mark_count(ss);
+
+    while (count > 0 && mark_at(ss, count - 1).n >= n) count--;
+    ss->marks.n = count * sizeof(session_mark);
+}
+
+nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
+    session_mark m = {n, ss->b->next_id};
+    size_t count = mark_count(ss);
+
+    if (ss->txn == NULL) return NADB_OK;
+    /* The second object of a table calls again for the same savepoint. */
+    if (count > 0 && mark_at(ss, count - 1).n == n &&
+        mark_at(ss, count - 1).id == m.id)
+        return NADB_OK;
+    marks_cut(ss, n);
+    if (!nadb_buf_append(&ss->marks, &m, sizeof m))
+        return nadb_fail(err, NADB_NOMEM, "opening a savepoint");
+    return NADB_OK;
+}
+
+void nadb_session_release(nadb_session *ss, int n) { marks_cut(ss, n); }
+
+nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
+    size_t count;
+    nadb_rc rc;
+
+    if (ss->txn == NULL) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    marks_cut(ss, n + 1);
+    count = mark_count(ss);
+    batch_undo(ss->b, count == 0 ? 0 : mark_at(ss, count - 1).id);
+    return rc;
+}

@@ -1,0 +1,195 @@
+/* shared.h - the engine made of a shared log and memtable over a base: for
+ * all backends that are written buffered. Private to core/shared*.c and
+ * core/workers.c; the rest of the core sees a nadb_engine.
+ *
+ *   shared_open.c     opening, recovery, closing, fork
+ *   shared_version.c  which memtables and base state are current; views
+ *   shared_read.c     get and iterate
+ *   shared_commit.c   prepare, commit, rollback: the life of a record
+ *   shared_check.c    what a commit may conflict with
+ *   shared_repair.c   finishing what a dead process began
+ *   shared_stats.c    numbers, and reading every byte
+ *   shared_flush.c    sync, rotation, flush, compaction: background work
+ *
+ * Locking. The commit lock (control.h) guards appending, linking and
+ * publishing; nobody holds it over a sync or a foreign call. version_lock
+ * guards this process's list of versions and views. sync_lock lets one thread
+ * sync the log for all that wait. flush_lock is held by whoever does the
+ * flusher's work in this process, before the flusher word. */
+#ifndef NADB_SHARED_H
+#define NADB_SHARED_H
+
+#include "backend.h"
+#include "control.h"
+#include "memtable.h"
+#include "options.h"
+
+/* Live memtables at which writers wait for the flush. */
+#define SHARED_LOGS_MAX 6u
+
+/* One state of the store, as this process has it open. Immutable. */
+typedef struct shared_version {
+    _Atomic uint32_t refs;
+    uint64_t generation; /* of the control descriptor */
+    uint32_t index;      /* of the descriptor */
+    uint64_t seq;        /* visible when it was published */
+    uint64_t first_log, last_log;
+    nadb_base_version *base;
+    struct shared_version *next; /* in shared.versions */
+    size_t n_logs;
+    memtable *logs[]; /* newest first; [0] is the active one */
+} shared_version;
+
+enum { VIEW_RESTING = 0, VIEW_USED = 1, VIEW_STOLEN = 2 };
+
+typedef struct shared_view {
+    nadb_view base;
+    _Atomic uint32_t state;  /* VIEW_*: whether the version may be taken away */
+    shared_version *version; /* NULL when it was */
+    uint64_t floor;          /* cleared up to this; the base too if nonzero */
+    nadb_buf scratch;        /* an entry that is not mapped */
+    struct shared_view *next, **link; /* in shared.views */
+} shared_view;
+
+typedef struct shared {
+    nadb_engine engine;
+    const nadb_os *os;
+    const nadb_options *options;
+    char *dir;
+    uint32_t file_mode;
+    /* Options that a later opener may change. */
+    _Atomic uint64_t buffer_bytes;
+    _Atomic int64_t flush_interval_ms;
+    _Atomic int synchronous; /* nadb_durability */
+
+    bool private_memory; /* a reader that may not write */
+    bool forked;         /* inherited by a child: of no use */
+
+    control ctl;
+    const nadb_base_ops *base_ops;
+    nadb_base *base;
+
+    nadb_mutex version_lock;
+    shared_version *versions; /* live ones, newest first; the first is the
+                                 current one and has a reference of its own */
+    shared_view *views;
+
+    nadb_mutex sync_lock;
+    nadb_mutex flush_lock;
+    nadb_buf scratch;     /* a record being built; under the commit lock */
+    nadb_err flush_error; /* the last flush's; under version_lock */
+} shared;
+
+struct nadb_ticket {
+    memtable *m;
+    uint64_t off, length;
+    uint32_t doubt; /* index */
+};
+
+static inline shared *shared_of(nadb_engine *e) { return (shared *)e; }
+
+/* --- shared_version.c --- */
+
+/* The current version, with a reference. Not under the commit lock: it may
+ * have to wait for a flusher to publish. */
+nadb_rc shared_version_get(shared *s, shared_version **out,
+                           nadb_err *err) NADB_MUST_USE;
+void shared_version_unref(shared *s, shared_version *v); /* NULL is fine */
+nadb_rc shared_view_open(nadb_engine *e, nadb_view **out, nadb_err *err);
+void shared_view_close(nadb_engine *e, nadb_view *v);
+nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
+void shared_view_rest(nadb_engine *e, nadb_view *v);
+/* Takes old versions away from views that rest. */
+void shared_views_trim(shared *s);
+/* Publishes, under the commit lock, what `from` (the current version) becomes
+ * with `m` as its active memtable. Takes the reference to m on success. */
+nadb_rc shared_version_adopt(shared *s, const shared_version *from, memtable *m,
+                             shared_version **out, nadb_err *err) NADB_MUST_USE;
+/* A log of the current version by its number; NULL when it is not live. */
+memtable *shared_log(const shared_version *v, uint64_t number);
+
+/* --- shared_read.c --- */
+
+nadb_rc shared_get(nadb_engine *e, nadb_view *v, nadb_slice key,
+                   nadb_entry *out, bool *found, nadb_err *err);
+nadb_rc shared_iter(nadb_engine *e, nadb_view *v, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err);
+
+/* --- shared_commit.c --- */
+
+nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err);
+void shared_commit(nadb_engine *e, nadb_ticket *t);
+nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err);
+/* Links the record of a doubt and makes it visible. Under the commit lock. */
+void shared_apply(shared *s, memtable *m, uint32_t doubt);
+/* Links the record at `off` as commit `seq`, and whatever is there already
+ * stays. Under the commit lock. */
+nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) NADB_MUST_USE;
+nadb_rc shared_check_usable(shared *s, nadb_err *err) NADB_MUST_USE;
+
+/* --- shared_check.c --- */
+
+/* NADB_CONFLICT when something that the request decided on has changed since
+ * its view. Under the commit lock. */
+nadb_rc shared_check(shared *s, const shared_version *v,
+                     const nadb_commit_req *req, nadb_err *err) NADB_MUST_USE;
+/* *clash: a record in doubt, of a living owner, has a key of the request. */
+nadb_rc shared_clash(shared *s, const shared_version *v,
+                     const nadb_commit_req *req, bool *clash,
+                     nadb_err *err) NADB_MUST_USE;
+
+/* --- shared_repair.c --- */
+
+/* Takes the commit lock, repairing first what a dead holder left. */
+nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
+void shared_unlock(shared *s);
+/* The memtable of a log, open or opened for this; a reference. Usable under
+ * the commit lock. */
+nadb_rc shared_log_ref(shared *s, uint64_t number, memtable **out,
+                       nadb_err *err) NADB_MUST_USE;
+/* Commits what dead openers left in doubt and frees their slots. Under the
+ * commit lock. */
+nadb_rc shared_repair(shared *s, nadb_err *err) NADB_MUST_USE;
+/* The same with the lock taken for it. */
+nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err);
+/* Whether a slot of a dead opener is there to repair. */
+bool shared_has_dead(shared *s);
+
+/* --- shared_flush.c --- */
+
+/* Begins a new log with room for a record of `need` bytes and publishes it:
+ * `from`, the current version, becomes *out, with a reference (on error *out is
+ * left alone). Under the commit lock. */
+nadb_rc shared_rotate(shared *s, const shared_version *from, uint64_t need,
+                      shared_version **out, nadb_err *err) NADB_MUST_USE;
+/* Everything before this wal_place is synced. */
+nadb_rc shared_sync_to(shared *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
+/* All of it, unless synchronous=off; an error is kept in flush_error. */
+void shared_sync_in_background(shared *s);
+/* One round of the flusher: everything frozen goes to the base, and one step
+ * of compaction. *more: there is work left. */
+nadb_rc shared_work(shared *s, bool *more, nadb_err *err) NADB_MUST_USE;
+nadb_rc shared_flush(nadb_engine *e, nadb_err *err);
+nadb_rc shared_compact(nadb_engine *e, nadb_err *err);
+
+/* --- shared_stats.c --- */
+
+void shared_stats(nadb_engine *e, nadb_stat_fn *stat, void *ctx);
+nadb_rc shared_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
+                           nadb_err *err);
+
+/* --- shared_open.c --- */
+
+nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
+                         bool create, bool *created, nadb_engine **out,
+                         nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) NADB_MUST_USE;
+/* Takes on the options that are in force now. */
+void nadb_shared_tune(nadb_engine *e, const nadb_options *o);
+void nadb_shared_forked(nadb_engine *e); /* in a forked child */
+/* The last error of background work, empty if the last round went well. */
+void nadb_shared_last_error(nadb_engine *e, nadb_err *out);
+
+#endif

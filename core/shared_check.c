@@ -1,0 +1,199 @@
+/* shared_check.c - what a commit may conflict with: commits since its
+ * snapshot, and records in doubt.
+ *
+ * A transaction is checked against everything committed after the snapshot it
+ * read: the keys it decided on, and the ranges. Walks are bounded: past
+ * WALK_MAX entries, any commit since counts as a conflict. Records in doubt
+ * that touch what it wrote or read are waited for before, so of two prepared
+ * transactions neither has read what the other writes. */
+#include "shared.h"
+
+#define WALK_MAX 20000u
+
+static nadb_rc conflict(nadb_slice key, nadb_err *err) {
+    int n = key.n > 1 ? (int)(key.n - 1 < 80 ? key.n - 1 : 80) : 0;
+
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed \"%.*s\" since this one "
+                     "began: roll back and retry",
+                     n, n > 0 ? (const char *)key.p + 1 : "");
+}
+
+static nadb_rc conflict_any(nadb_err *err) {
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed rows since this one began: "
+                     "roll back and retry");
+}
+
+/* Sequence number of the key's last change, 0 if long ago. */
+static nadb_rc key_newest(shared *s, const shared_version *v, uint64_t since,
+                          nadb_slice key, uint64_t *seq, nadb_err *err) {
+    memtable_key k = memtable_key_of(key);
+    nadb_buf scratch = NADB_BUF_INIT;
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = NADB_OK;
+
+    *seq = 0;
+    for (size_t i = 0; i < v->n_logs && *seq == 0; i++) {
+        rc = memtable_newest(v->logs[i], &k, seq, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (*seq != 0 || v->base->seq <= since) return NADB_OK;
+    rc = s->base_ops->get(v->base, key, &scratch, &e, &found, err);
+    if (rc == NADB_OK && found) *seq = e.seq;
+    nadb_buf_clear(&scratch);
+    return rc;
+}
+
+static nadb_rc check_keys(shared *s, const shared_version *v,
+                          const nadb_commit_req *req, nadb_err *err) {
+    nadb_iter *it = req->changes;
+    nadb_rc rc;
+
+    if (it == NULL) return NADB_OK;
+    rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+    while (rc == NADB_OK && it->valid) {
+        uint64_t seq = 0;
+
+        if (it->entry.flags & NADB_ENTRY_READ) {
+            rc = key_newest(s, v, req->view->seq, it->entry.key, &seq, err);
+            if (rc == NADB_OK && seq > req->view->seq)
+                rc = conflict(it->entry.key, err);
+        }
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    return rc;
+}
+
+/* Walks one source's part of a range; takes `it`. */
+static nadb_rc check_source(nadb_iter *it, uint64_t since, uint32_t *left,
+                            nadb_err *err) {
+    nadb_rc rc = nadb_iter_next(it, err);
+
+    while (rc == NADB_OK && it->valid) {
+        if (it->entry.seq > since)
+            rc = conflict(it->entry.key, err);
+        else if ((*left)-- == 0)
+            rc = conflict_any(err);
+        else
+            rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    return rc;
+}
+
+static nadb_rc check_range(shared *s, const shared_version *v, uint64_t since,
+                           const nadb_range *range, uint32_t *left,
+                           nadb_err *err) {
+    nadb_range forward = {range->lo, range->hi, false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < v->n_logs; i++) {
+        if (atomic_load(&v->logs[i]->head->max_seq) <= since) continue;
+        rc = memtable_iter(v->logs[i], UINT64_MAX, 0, &forward, &it, err);
+        if (rc == NADB_OK) rc = check_source(it, since, left, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (v->base->seq <= since) return NADB_OK;
+    rc = s->base_ops->iter(v->base, &forward, &it, err);
+    return rc == NADB_OK ? check_source(it, since, left, err) : rc;
+}
+
+/* Everything was cleared since the snapshot: commit n clears up to n - 1. */
+static bool cleared_since(const shared_version *v, uint64_t since) {
+    if (v->base->clear_seq > 0 && v->base->clear_seq >= since) return true;
+    for (size_t i = 0; i < v->n_logs; i++)
+        if (memtable_floor(v->logs[i], UINT64_MAX) >= since &&
+            atomic_load(&v->logs[i]->head->n_clears) > 0)
+            return true;
+    return false;
+}
+
+nadb_rc shared_check(shared *s, const shared_version *v,
+                     const nadb_commit_req *req, nadb_err *err) {
+    uint64_t now = control_seq(atomic_load(&s->ctl.map->visible));
+    uint32_t left = WALK_MAX;
+    nadb_rc rc = NADB_OK;
+
+    if (req->view == NULL || req->view->seq == now) return NADB_OK;
+    if (req->reads_all) return conflict_any(err);
+    if (cleared_since(v, req->view->seq)) {
+        nadb_iter *it = req->changes;
+
+        if (req->n_reads > 0) return conflict_any(err);
+        if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+        while (rc == NADB_OK && it != NULL && it->valid) {
+            if (it->entry.flags & NADB_ENTRY_READ) return conflict_any(err);
+            rc = nadb_iter_next(it, err);
+        }
+        return rc;
+    }
+    rc = check_keys(s, v, req, err);
+    for (size_t i = 0; i < req->n_reads && rc == NADB_OK; i++)
+        rc = check_range(s, v, req->view->seq, &req->reads[i], &left, err);
+    return rc;
+}
+
+/* --- records in doubt --- */
+
+static bool in_ranges(const nadb_commit_req *req, nadb_slice key) {
+    for (size_t i = 0; i < req->n_reads; i++) {
+        const nadb_range *r = &req->reads[i];
+
+        if (nadb_slice_cmp(key, r->lo) >= 0 &&
+            (r->hi.p == NULL || nadb_slice_cmp(key, r->hi) < 0))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the record has a key that the request writes or has read. */
+static nadb_rc record_clash(memtable *m, uint64_t off,
+                            const nadb_commit_req *req, bool *clash,
+                            nadb_err *err) {
+    wal_record r;
+    wal_entry e;
+    bool valid = false;
+    nadb_rc rc = NADB_OK;
+
+    *clash = true;
+    wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
+    if (!valid || (r.flags & WAL_CLEAR) || req->clear || req->reads_all)
+        return NADB_OK;
+    while (wal_entry_next(&m->log, &r, &e)) {
+        if (req->changes != NULL) {
+            rc = nadb_iter_seek(req->changes, e.key, err);
+            if (rc != NADB_OK) return rc;
+            if (req->changes->valid &&
+                nadb_slice_eq(req->changes->entry.key, e.key))
+                return NADB_OK;
+        }
+        if (in_ranges(req, e.key)) return NADB_OK;
+    }
+    *clash = false;
+    return NADB_OK;
+}
+
+nadb_rc shared_clash(shared *s, const shared_version *v,
+                     const nadb_commit_req *req, bool *clash, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    *clash = false;
+    if (shared_has_dead(s)) rc = shared_repair(s, err);
+    for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+        memtable *m;
+
+        if (atomic_load(&d->state) == DOUBT_FREE) continue;
+        m = shared_log(v, atomic_load(&d->log));
+        if (m == NULL) {
+            *clash = true; /* a log that we do not have open: be careful */
+            return NADB_OK;
+        }
+        rc = record_clash(m, atomic_load(&d->off), req, clash, err);
+        if (*clash) return rc;
+    }
+    return rc;
+}

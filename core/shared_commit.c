@@ -1,0 +1,383 @@
+/* shared_commit.c - the life of a record: prepared, then committed or taken
+ * back.
+ *
+ *   prepare   under the commit lock: check, reserve, append the record to the
+ *             log, note it as a doubt. Outside it: sync, if that is asked.
+ *   commit    under the commit lock: link the entries, raise the visible
+ *             sequence number, strike the doubt out.
+ *   rollback  mark the record as taken back, strike the doubt out.
+ *
+ * Whoever dies in between is found by its free slot byte, and the next to need
+ * the lock, the keys or the log finishes for it (shared_repair.c): a record
+ * in doubt of a dead owner is committed. The order of the steps in append()
+ * and shared_apply() is what makes that possible at every instant. */
+#include "shared.h"
+#include "workers.h"
+
+/* How long a writer waits for a doubt to end before it looks again. */
+#define DOUBT_MS 20
+
+nadb_rc shared_check_usable(shared *s, nadb_err *err) {
+    if (s->forked)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "the store in %s was opened before fork(): open a "
+                         "new connection in this process",
+                         s->dir);
+    return NADB_OK;
+}
+
+static nadb_rc check_writable(shared *s, nadb_err *err) {
+    nadb_rc rc = shared_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->private_memory || s->options->read_only)
+        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                         s->dir);
+    if (atomic_load(&s->ctl.map->failed))
+        return nadb_fail(err, NADB_IOERR,
+                         "a write or sync of the log in %s failed, so no more "
+                         "writes are taken: close all connections to this "
+                         "store and open it again (reads go on)",
+                         s->dir);
+    return NADB_OK;
+}
+
+/* --- prepare --- */
+
+typedef struct attempt {
+    shared *s;
+    const nadb_commit_req *req;
+    shared_version *v; /* current while the lock is held */
+    int64_t deadline;  /* monotonic ns */
+} attempt;
+
+static int64_t ms_left(const attempt *a) {
+    int64_t ns = a->deadline - a->s->os->mono_ns();
+
+    return ns < 0 ? 0 : ns / 1000000;
+}
+
+static nadb_rc cannot_keep_up(shared *s, nadb_err *err) {
+    nadb_err why;
+
+    nadb_lock(&s->version_lock);
+    why = s->flush_error;
+    nadb_unlock(&s->version_lock);
+    if (why.rc != NADB_OK)
+        return nadb_fail(err, why.rc,
+                         "the buffer is full, and flushing it "
+                         "fails: %s",
+                         why.msg);
+    return nadb_fail(err, NADB_BUSY,
+                     "the buffer of %s is full, and the flush did not catch "
+                     "up within busy_timeout",
+                     s->dir);
+}
+
+/* Takes the commit lock with a->v current, when there is room to write. */
+static nadb_rc enter(attempt *a, nadb_err *err) {
+    shared *s = a->s;
+    _Atomic uint32_t *events = &s->ctl.map->flush_events;
+
+    for (;;) {
+        uint32_t seen = atomic_load(events);
+        control_now now;
+        nadb_rc rc;
+
+        shared_version_unref(s, a->v);
+        a->v = NULL;
+        rc = shared_version_get(s, &a->v, err);
+        if (rc != NADB_OK) return rc;
+        if (a->v->n_logs >= SHARED_LOGS_MAX) {
+            if (ms_left(a) == 0) return cannot_keep_up(s, err);
+            nadb_workers_kick();
+            s->os->futex_wait((uint32_t *)events, seen, DOUBT_MS);
+            continue;
+        }
+        rc = shared_lock(s, ms_left(a), err);
+        if (rc != NADB_OK) return rc;
+        control_read(&s->ctl, &now);
+        if (now.generation == a->v->generation) return NADB_OK;
+        shared_unlock(s);
+    }
+}
+
+/* Waits, without the lock, until some doubt has ended. */
+static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
+    control_map *map = a->s->ctl.map;
+    uint32_t seen = atomic_load(&map->n_doubts);
+
+    atomic_fetch_add(&map->doubt_waiters, 1);
+    shared_unlock(a->s);
+    if (ms_left(a) > 0)
+        a->s->os->futex_wait((uint32_t *)&map->n_doubts, seen, DOUBT_MS);
+    atomic_fetch_sub(&map->doubt_waiters, 1);
+    if (ms_left(a) > 0) return NADB_OK;
+    return nadb_fail(err, NADB_BUSY,
+                     "another transaction on the same keys is prepared and "
+                     "has not ended within busy_timeout");
+}
+
+static bool doubt_free(shared *s, uint32_t *out) {
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+/* Index space promised to records in doubt of this log. */
+static uint64_t promised(shared *s, uint64_t log) {
+    uint64_t room = 0;
+
+    if (atomic_load(&s->ctl.map->n_doubts) == 0) return 0;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+
+        if (atomic_load(&d->state) != DOUBT_FREE && atomic_load(&d->log) == log)
+            room += atomic_load(&d->room);
+    }
+    return room;
+}
+
+/* Whether the active memtable is too full to take this record. */
+static bool is_full(const attempt *a, uint64_t bytes, uint64_t room) {
+    const memtable_head *h = a->v->logs[0]->head;
+    uint64_t tail = atomic_load(&h->tail);
+    uint64_t max = atomic_load(&a->s->buffer_bytes);
+
+    if (atomic_load(&h->closed)) return true;
+    if (a->req->clear && atomic_load(&h->n_clears) >= MEMTABLE_CLEARS)
+        return true;
+    return tail > WAL_HEADER &&
+           (tail + bytes > max || atomic_load(&h->alloc) + room > max * 2);
+}
+
+/* Makes room for the record in the active log, or in a new one. */
+static nadb_rc make_room(attempt *a, nadb_err *err) {
+    shared *s = a->s;
+    uint64_t bytes = wal_record_bound(a->req->count, a->req->bytes);
+    uint64_t room = memtable_room(a->req->count);
+    bool fits = false;
+    nadb_rc rc = NADB_OK;
+
+    for (int i = 0; i < 2; i++) {
+        memtable *m = a->v->logs[0];
+        shared_version *old = a->v;
+
+        if (i > 0 || !is_full(a, bytes, room)) {
+            rc = memtable_reserve(m, bytes, room + promised(s, m->log.number),
+                                  &fits, err);
+            if (rc != NADB_OK || fits) return rc;
+        }
+        if (i > 0) break;
+        rc = shared_rotate(s, old, bytes, &a->v, err);
+        if (rc != NADB_OK) return rc;
+        shared_version_unref(s, old);
+    }
+    return nadb_fail(err, NADB_TOOBIG,
+                     "a transaction of %llu bytes is more than a log can hold",
+                     (unsigned long long)a->req->bytes);
+}
+
+/* Writes the record. When that fails, whatever bytes are there must never
+ * count: the log is closed, and the next begins by saying where it ended. */
+static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
+                      nadb_err *err) {
+    shared *s = a->s;
+    memtable *m = a->v->logs[0];
+    memtable_head *h = m->head;
+    control_doubt *d = &s->ctl.map->doubts[doubt];
+    uint64_t synced = atomic_load(&s->ctl.map->synced);
+    uint64_t off = atomic_load(&h->tail);
+    uint32_t count = 0;
+    nadb_rc rc;
+
+    atomic_store(&h->appending, 1);
+    rc =
+        wal_append(&m->log, off, a->req->changes, a->req->clear ? WAL_CLEAR : 0,
+                   synced, &s->scratch, &t->length, &count, err);
+    if (rc != NADB_OK) {
+        atomic_store(&h->closed, 1);
+        atomic_store(&h->appending, 0);
+        if (wal_take_back(&m->log, off, NULL) != NADB_OK)
+            atomic_store(&s->ctl.map->failed, 1);
+        return rc;
+    }
+    atomic_store(&d->slot, s->ctl.slot);
+    atomic_store(&d->log, m->log.number);
+    atomic_store(&d->off, off);
+    atomic_store(&d->room, memtable_room(count));
+    atomic_store(&d->seq, 0);
+    atomic_store(&d->state, DOUBT_PREPARED);
+    atomic_fetch_add(&s->ctl.map->n_doubts, 1);
+    atomic_store_explicit(&h->tail, off + t->length, memory_order_release);
+    atomic_store(&h->appending, 0);
+    t->m = memtable_ref(m);
+    t->off = off;
+    t->doubt = doubt;
+    return NADB_OK;
+}
+
+/* The part of prepare that needs the lock; returns without it. *again: a
+ * doubt was in the way and has been waited for. */
+static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
+                              nadb_err *err) {
+    shared *s = a->s;
+    uint32_t doubt = 0;
+    bool clash = false;
+    nadb_rc rc = check_writable(s, err);
+
+    *again = false;
+    if (rc == NADB_OK && atomic_load(&s->ctl.map->n_doubts) > 0)
+        rc = shared_clash(s, a->v, a->req, &clash, err);
+    if (rc == NADB_OK && (clash || !doubt_free(s, &doubt))) {
+        *again = true;
+        return wait_doubt(a, err);
+    }
+    if (rc == NADB_OK) rc = shared_check(s, a->v, a->req, err);
+    if (rc == NADB_OK) rc = make_room(a, err);
+    if (rc == NADB_OK && a->req->changes != NULL)
+        rc = nadb_iter_seek(a->req->changes, nadb_slice_of("", 0), err);
+    if (rc == NADB_OK) rc = append(a, doubt, t, err);
+    shared_unlock(s);
+    return rc;
+}
+
+nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err) {
+    shared *s = shared_of(e);
+    attempt a = {s, req, NULL, 0};
+    nadb_ticket *t = NULL;
+    bool again = true;
+    nadb_rc rc = check_writable(s, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    a.deadline = s->os->mono_ns() + req->timeout_ms * 1000000;
+    while (again && rc == NADB_OK) {
+        rc = enter(&a, err);
+        if (rc == NADB_OK) rc = prepare_locked(&a, t, &again, err);
+    }
+    shared_version_unref(s, a.v);
+    if (rc != NADB_OK) {
+        nadb_free(t);
+        return rc;
+    }
+    if (req->sync == NADB_SYNC_FULL) {
+        rc = shared_sync_to(s, wal_place(t->m->log.number, t->off + t->length),
+                            err);
+        if (rc != NADB_OK) {
+            (void)shared_rollback(e, t, NULL);
+            return rc;
+        }
+    }
+    *out = t;
+    return NADB_OK;
+}
+
+/* --- commit --- */
+
+nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) {
+    memtable_splice splice = {false, {0}};
+    wal_record r;
+    wal_entry e;
+    bool valid = false;
+    nadb_rc rc = NADB_OK;
+
+    wal_record_at(&m->log, off, end, check, &r, &valid);
+    if (!valid)
+        return nadb_corrupt(err, "%s: no record at offset %llu",
+                            m->log.os->path(m->log.file),
+                            (unsigned long long)off);
+    if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
+    while (rc == NADB_OK && r.count > 0) {
+        if (!wal_entry_next(&m->log, &r, &e))
+            return nadb_corrupt(err, "%s: bad entry in the record at %llu",
+                                m->log.os->path(m->log.file),
+                                (unsigned long long)off);
+        rc = memtable_link(m, &splice, &e, seq, err);
+    }
+    return rc;
+}
+
+static void doubt_end(shared *s, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+
+    atomic_store(&map->doubts[doubt].state, DOUBT_FREE);
+    atomic_fetch_sub(&map->n_doubts, 1);
+    if (atomic_load(&map->doubt_waiters) > 0)
+        s->os->futex_wake((uint32_t *)&map->n_doubts, 1 << 20);
+}
+
+void shared_apply(shared *s, memtable *m, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+    control_doubt *d = &map->doubts[doubt];
+    uint64_t word = atomic_load(&map->visible);
+    uint64_t seq = control_seq(word) + 1;
+
+    /* Once COMMITTING names its seq, repeating the rest gives the same. */
+    if (atomic_load(&d->state) == DOUBT_COMMITTING) {
+        seq = atomic_load(&d->seq);
+    } else {
+        atomic_store(&d->seq, seq);
+        atomic_store(&d->state, DOUBT_COMMITTING);
+    }
+    if (shared_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
+                    NULL) != NADB_OK) {
+        /* The log has the record; only the index is damaged. Opening the
+         * store afresh builds it anew. */
+        atomic_store(&map->distrust, 1);
+        atomic_store(&map->failed, 1);
+    }
+    if (control_seq(word) < seq)
+        atomic_store_explicit(&map->visible, seq << 8 | control_index(word),
+                              memory_order_release);
+    atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
+                              memory_order_relaxed);
+    doubt_end(s, doubt);
+}
+
+static void ticket_free(nadb_ticket *t) {
+    memtable_unref(t->m);
+    nadb_free(t);
+}
+
+void shared_commit(nadb_engine *e, nadb_ticket *t) {
+    shared *s = shared_of(e);
+
+    /* Waits as long as the lock's holder lives: SQLite takes no error here,
+     * and the record is in the log already. */
+    if (!s->forked) {
+        while (shared_lock(s, -1, NULL) != NADB_OK) continue;
+        shared_apply(s, t->m, t->doubt);
+        shared_unlock(s);
+    }
+    ticket_free(t);
+}
+
+nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
+    shared *s = shared_of(e);
+    control_map *map = s->ctl.map;
+    nadb_rc rc = shared_check_usable(s, err);
+
+    if (rc == NADB_OK) rc = shared_lock(s, -1, err);
+    if (rc == NADB_OK) {
+        rc = wal_take_back(&t->m->log, t->off, err);
+        if (rc != NADB_OK) atomic_store(&map->failed, 1);
+        doubt_end(s, t->doubt);
+        shared_unlock(s);
+    }
+    /* The record may be on the disk already, and must not come back. */
+    if (rc == NADB_OK && atomic_load(&s->synchronous) != NADB_SYNC_OFF &&
+        atomic_load(&map->synced) > wal_place(t->m->log.number, t->off)) {
+        rc = s->os->sync(t->m->log.file, err);
+        if (rc != NADB_OK) atomic_store(&map->failed, 1);
+    }
+    ticket_free(t);
+    return rc;
+}

@@ -1,0 +1,383 @@
+/* shared_flush.c - what happens behind the writers: sync, rotation, flush,
+ * compaction.
+ *
+ * Order of a flush: the frozen memtables go to the base, which syncs its files
+ * and renames MANIFEST; then the new state is published in control; then the
+ * logs are unlinked. A crash after any step leaves a store that recovers: the
+ * logs below MANIFEST's first log are in the base. Unlinking needs no care for
+ * readers, who have the logs of their version mapped. */
+#include "merge.h"
+#include "shared.h"
+#include "workers.h"
+
+/* How long nadb_flush() waits for another process's flusher. */
+#define FLUSH_WAIT_MS 60000
+
+/* --- the log --- */
+
+nadb_rc shared_rotate(shared *s, const shared_version *from, uint64_t need,
+                      shared_version **out, nadb_err *err) {
+    control_map *map = s->ctl.map;
+    memtable *last = from->n_logs > 0 ? from->logs[0] : NULL;
+    memtable *m = NULL;
+    wal_birth birth;
+    nadb_rc rc;
+
+    memset(&birth, 0, sizeof birth);
+    birth.number = atomic_fetch_add(&map->next_file, 1);
+    birth.capacity = atomic_load(&s->buffer_bytes);
+    if (birth.capacity < need + WAL_HEADER) birth.capacity = need + WAL_HEADER;
+    if (birth.capacity >= (uint64_t)UINT32_MAX * 8)
+        return nadb_fail(err, NADB_TOOBIG,
+                         "a transaction of %llu bytes is more than a log can "
+                         "hold",
+                         (unsigned long long)need);
+    birth.base_seq = control_seq(atomic_load(&map->visible));
+    birth.mode = s->file_mode;
+    if (last != NULL) {
+        birth.prev_log = last->log.number;
+        birth.prev_end = memtable_tail(last);
+        birth.cut = atomic_load(&last->head->closed) != 0;
+    }
+    rc = memtable_create(&m, s->os, s->dir, &birth, err);
+    if (rc != NADB_OK) return rc;
+    rc = shared_version_adopt(s, from, m, out, err);
+    if (rc != NADB_OK) {
+        (void)s->os->unlink(s->os->path(m->log.file), NULL);
+        (void)s->os->unlink(s->os->path(m->idx_file), NULL);
+        memtable_unref(m);
+        return rc;
+    }
+    nadb_workers_kick();
+    return NADB_OK;
+}
+
+static void synced_raise(control_map *map, uint64_t place) {
+    uint64_t seen = atomic_load(&map->synced);
+
+    while (seen < place &&
+           !atomic_compare_exchange_weak(&map->synced, &seen, place))
+        continue;
+}
+
+static nadb_rc log_sync(shared *s, memtable *m, nadb_err *err) {
+    uint64_t end = memtable_tail(m);
+    uint64_t number = m->log.number;
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
+        return NADB_OK;
+    if (atomic_load(&m->head->dir_synced) == 0) {
+        rc = s->os->sync_dir(s->dir, err);
+        if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
+    }
+    if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
+    if (rc == NADB_OK) synced_raise(s->ctl.map, wal_place(number, end));
+    /* Nobody knows what a failed sync has left: no more promises. */
+    else
+        atomic_store(&s->ctl.map->failed, 1);
+    return rc;
+}
+
+nadb_rc shared_sync_to(shared *s, uint64_t place, nadb_err *err) {
+    shared_version *v = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= place) return NADB_OK;
+    nadb_lock(&s->sync_lock);
+    if (atomic_load(&s->ctl.map->synced) < place) {
+        rc = shared_version_get(s, &v, err);
+        for (size_t i = v == NULL ? 0 : v->n_logs; i > 0 && rc == NADB_OK;)
+            rc = log_sync(s, v->logs[--i], err);
+        shared_version_unref(s, v);
+    }
+    nadb_unlock(&s->sync_lock);
+    return rc;
+}
+
+static void note_error(shared *s, const nadb_err *e) {
+    nadb_lock(&s->version_lock);
+    s->flush_error = *e;
+    nadb_unlock(&s->version_lock);
+}
+
+void shared_sync_in_background(shared *s) {
+    nadb_err mine;
+
+    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF) return;
+    nadb_err_clear(&mine);
+    if (shared_sync_to(s, UINT64_MAX, &mine) != NADB_OK) note_error(s, &mine);
+}
+
+/* --- the flusher --- */
+
+/* How many of the version's logs, from the oldest, can go to the base: frozen,
+ * and with nothing in doubt. */
+static size_t flushable(shared *s, const shared_version *v) {
+    size_t n = 0;
+
+    for (size_t i = v->n_logs; i > 1; i--, n++) {
+        uint64_t number = v->logs[i - 1]->log.number;
+
+        if (atomic_load(&s->ctl.map->n_doubts) == 0) continue;
+        for (uint32_t d = 0; d < CONTROL_DOUBTS; d++)
+            if (atomic_load(&s->ctl.map->doubts[d].state) != DOUBT_FREE &&
+                atomic_load(&s->ctl.map->doubts[d].log) == number)
+                return n;
+    }
+    return n;
+}
+
+/* The oldest `n` logs of v as one source for the base. */
+static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
+                             nadb_flush_req *req, nadb_err *err) {
+    nadb_iter **sources = nadb_calloc(n, sizeof *sources);
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    uint64_t floor = 0;
+    size_t made = 0;
+    nadb_rc rc = NADB_OK;
+
+    memset(req, 0, sizeof *req);
+    if (sources == NULL)
+        return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
+    req->seq = v->base->seq;
+    req->first_log = v->logs[v->n_logs - n - 1]->log.number;
+    for (size_t i = v->n_logs - n; i < v->n_logs; i++) {
+        memtable *m = v->logs[i];
+        uint64_t cleared = memtable_floor(m, UINT64_MAX);
+        uint64_t max_seq = atomic_load(&m->head->max_seq);
+
+        if (cleared > floor) floor = cleared;
+        if (max_seq > req->seq) req->seq = max_seq;
+        if (cleared + 1 > req->seq && cleared > 0) req->seq = cleared + 1;
+        req->bytes += memtable_tail(m);
+        req->count += atomic_load(&m->head->nodes);
+    }
+    req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
+    for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
+        rc = memtable_iter(v->logs[i], UINT64_MAX, floor, &all, &sources[made],
+                           err);
+        if (rc == NADB_OK) made++;
+    }
+    if (rc == NADB_OK) {
+        rc = nadb_merge(sources, made, false, true, &req->entries, err);
+    } else {
+        while (made > 0) nadb_iter_free(sources[--made]);
+    }
+    nadb_free(sources);
+    return rc;
+}
+
+/* Makes a new state of the base the current one. */
+static nadb_rc publish(shared *s, const nadb_base_version *base,
+                       nadb_err *err) {
+    control_map *map = s->ctl.map;
+    control_now now;
+    nadb_rc rc = shared_lock(s, -1, err);
+
+    if (rc != NADB_OK) return rc;
+    control_read(&s->ctl, &now);
+    if (base->generation > now.base_generation)
+        control_publish(&s->ctl, base->first_log, now.last_log,
+                        base->generation);
+    shared_unlock(s);
+    synced_raise(map, wal_place(base->first_log, 0));
+    atomic_store(&map->last_flush_ms, (uint64_t)s->os->now_ms());
+    atomic_fetch_add(&map->flush_events, 1);
+    s->os->futex_wake((uint32_t *)&map->flush_events, 1 << 20);
+    return NADB_OK;
+}
+
+static void unlink_logs(shared *s, const shared_version *v, size_t n) {
+    for (size_t i = v->n_logs - n; i < v->n_logs; i++) {
+        /* What stays behind is below MANIFEST's first log: the next to open
+         * the store removes it. */
+        (void)s->os->unlink(s->os->path(v->logs[i]->log.file), NULL);
+        (void)s->os->unlink(s->os->path(v->logs[i]->idx_file), NULL);
+    }
+}
+
+/* A process died between MANIFEST and control: finishes for it. */
+static nadb_rc catch_up(shared *s, const shared_version *v, nadb_err *err) {
+    nadb_base_version *base = NULL;
+    nadb_rc rc = s->base_ops->version_open(s->base, &base, err);
+
+    if (rc != NADB_OK) return rc;
+    if (base->generation > v->base->generation) rc = publish(s, base, err);
+    s->base_ops->version_unref(base);
+    return rc;
+}
+
+static nadb_rc flush_logs(shared *s, const shared_version *v, size_t n,
+                          nadb_err *err) {
+    nadb_flush_req req;
+    nadb_base_version *base = NULL;
+    nadb_rc rc = flush_request(s, v, n, &req, err);
+
+    if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
+    nadb_iter_free(req.entries);
+    if (rc != NADB_OK) return rc;
+    rc = publish(s, base, err);
+    s->base_ops->version_unref(base);
+    if (rc != NADB_OK) return rc;
+    atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
+    unlink_logs(s, v, n);
+    return NADB_OK;
+}
+
+static nadb_rc compact_once(shared *s, bool all, bool *did, nadb_err *err) {
+    nadb_base_version *base = NULL;
+    nadb_rc rc = all ? s->base_ops->compact_all(s->base, &base, err)
+                     : s->base_ops->compact_step(s->base, &base, err);
+
+    *did = false;
+    if (rc != NADB_OK || base == NULL) return rc;
+    *did = true;
+    rc = publish(s, base, err);
+    s->base_ops->version_unref(base);
+    atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_COMPACTIONS], 1);
+    return rc;
+}
+
+/* The flusher word is ours. */
+static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
+    shared_version *v = NULL;
+    size_t n = 0;
+    nadb_rc rc = shared_version_get(s, &v, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = catch_up(s, v, err);
+    shared_version_unref(s, v);
+    v = NULL;
+    if (rc == NADB_OK) rc = shared_version_get(s, &v, err);
+    if (rc != NADB_OK) return rc;
+    n = flushable(s, v);
+    if (n > 0) rc = flush_logs(s, v, n, err);
+    shared_version_unref(s, v);
+    if (rc == NADB_OK) rc = compact_once(s, all, more, err);
+    /* Our own handles on what is gone must not keep it on the disk. */
+    if (rc == NADB_OK && (n > 0 || *more)) {
+        v = NULL;
+        rc = shared_version_get(s, &v, err);
+        shared_version_unref(s, v);
+        shared_views_trim(s);
+        if (rc == NADB_OK)
+            rc = s->base_ops->remove_unused(s->base,
+                                            control_oldest_gen(&s->ctl), err);
+    }
+    return rc;
+}
+
+static nadb_rc work(shared *s, bool all, bool *more, bool *busy,
+                    nadb_err *err) {
+    nadb_rc rc;
+
+    *more = *busy = false;
+    nadb_lock(&s->flush_lock);
+    if (control_flusher_try(&s->ctl)) {
+        rc = work_owned(s, all, more, err);
+        control_flusher_drop(&s->ctl);
+    } else {
+        *busy = true;
+        rc = NADB_OK;
+    }
+    nadb_unlock(&s->flush_lock);
+    return rc;
+}
+
+nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
+    bool busy = false;
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = work(s, false, more, &busy, &mine);
+    note_error(s, &mine);
+    if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
+    return rc;
+}
+
+/* Freezes what is in the active log; *until is the log that comes after. */
+static nadb_rc freeze(shared *s, uint64_t *until, nadb_err *err) {
+    for (;;) {
+        shared_version *v = NULL, *next = NULL;
+        control_now now;
+        nadb_rc rc = shared_version_get(s, &v, err);
+
+        if (rc != NADB_OK) return rc;
+        rc = shared_lock(s, s->options->busy_timeout_ms, err);
+        if (rc == NADB_OK) {
+            control_read(&s->ctl, &now);
+            *until = now.last_log;
+            if (now.generation != v->generation)
+                *until = 0;
+            else if (memtable_tail(v->logs[0]) > WAL_HEADER)
+                rc = shared_rotate(s, v, 0, &next, err);
+            shared_unlock(s);
+        }
+        if (next != NULL) *until = next->last_log;
+        shared_version_unref(s, next);
+        shared_version_unref(s, v);
+        if (rc != NADB_OK || *until != 0) return rc;
+    }
+}
+
+/* Runs rounds until the base contains every log below `until`. */
+static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
+    int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+    _Atomic uint32_t *events = &s->ctl.map->flush_events;
+
+    for (;;) {
+        uint32_t seen = atomic_load(events);
+        bool more = false, busy = false;
+        control_now now;
+        nadb_rc rc;
+
+        control_read(&s->ctl, &now);
+        if (now.first_log >= until) return NADB_OK;
+        rc = work(s, false, &more, &busy, err);
+        if (rc != NADB_OK) return rc;
+        control_read(&s->ctl, &now);
+        if (now.first_log >= until) return NADB_OK;
+        if (s->os->mono_ns() > deadline)
+            return nadb_fail(err, NADB_BUSY,
+                             "flushing %s: a prepared transaction or another "
+                             "process's flush is in the way",
+                             s->dir);
+        s->os->futex_wait((uint32_t *)events, seen, 10);
+    }
+}
+
+nadb_rc shared_flush(nadb_engine *e, nadb_err *err) {
+    shared *s = shared_of(e);
+    uint64_t until = 0;
+    nadb_rc rc = shared_check_usable(s, err);
+
+    if (rc != NADB_OK || s->private_memory || s->options->read_only) return rc;
+    rc = freeze(s, &until, err);
+    if (rc == NADB_OK) rc = flush_until(s, until, err);
+    return rc;
+}
+
+nadb_rc shared_compact(nadb_engine *e, nadb_err *err) {
+    shared *s = shared_of(e);
+    int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+    bool more = false, busy = true;
+    nadb_rc rc = shared_flush(e, err);
+
+    if (s->private_memory || s->options->read_only)
+        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                         s->dir);
+    while (rc == NADB_OK && busy) {
+        rc = work(s, true, &more, &busy, err);
+        if (busy && s->os->mono_ns() > deadline)
+            return nadb_fail(err, NADB_BUSY,
+                             "compacting %s: another "
+                             "process's flusher is busy",
+                             s->dir);
+        if (busy)
+            s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events,
+                              atomic_load(&s->ctl.map->flush_events), 10);
+    }
+    return rc;
+}

@@ -1,0 +1,384 @@
+/* shared_open.c - opening, closing and removing a store's directory.
+ *
+ *   <path>/<db>/<namespace>/   each component as core/names.h makes it
+ *
+ * New directories take permissions and owner from the nearest directory that
+ * was there, new files from the store's directory. */
+#include "names.h"
+#include "shared.h"
+#include "shared_recover.h"
+#include "workers.h"
+
+static uint64_t env_next_file(void *ctx) {
+    shared *s = ctx;
+
+    return atomic_fetch_add(&s->ctl.map->next_file, 1);
+}
+
+static uint64_t env_oldest_seq(void *ctx) {
+    return control_oldest_seq(&((shared *)ctx)->ctl);
+}
+
+static const nadb_engine_ops shared_ops;
+
+/* --- the directory --- */
+
+static nadb_rc dir_name(const nadb_options *o, char **out, nadb_err *err) {
+    nadb_buf b = NADB_BUF_INIT;
+    bool ok =
+        nadb_buf_append(&b, o->path, strlen(o->path)) &&
+        nadb_buf_byte(&b, '/') && nadb_name_to_dir(nadb_slice_str(o->db), &b) &&
+        nadb_buf_byte(&b, '/') && nadb_name_to_dir(nadb_slice_str(o->ns), &b) &&
+        nadb_buf_byte(&b, 0);
+
+    *out = ok ? nadb_strdup((const char *)b.p) : NULL;
+    nadb_buf_clear(&b);
+    if (*out == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", o->path);
+    return NADB_OK;
+}
+
+/* Makes `path` and what is missing above it. */
+static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
+                         nadb_err *err) {
+    nadb_stat st;
+    char *slash = strrchr(path, '/');
+    nadb_rc rc = os->stat(path, &st, err);
+
+    if (rc != NADB_OK) return rc;
+    if (st.kind == NADB_KIND_DIR) {
+        *like = st;
+        return NADB_OK;
+    }
+    if (st.kind != NADB_KIND_NONE)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is there and not a directory: choose another "
+                         "path",
+                         path);
+    if (slash != NULL && slash != path) {
+        *slash = 0;
+        rc = make_dirs(os, path, like, err);
+        *slash = '/';
+        if (rc != NADB_OK) return rc;
+    }
+    rc = os->mkdir(path, like->mode, err);
+    if (rc == NADB_OK) rc = os->chown(path, like->uid, like->gid, err);
+    if (rc == NADB_OK && slash != NULL && slash != path) {
+        *slash = 0;
+        rc = os->sync_dir(path, err);
+        *slash = '/';
+    }
+    return rc;
+}
+
+typedef struct contents {
+    bool any, ours;
+} contents;
+
+static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
+    contents *c = ctx;
+    size_t n = strlen(name);
+
+    (void)err;
+    c->any = true;
+    if (strcmp(name, "control") == 0 || strcmp(name, "MANIFEST") == 0 ||
+        (n > 4 && strcmp(name + n - 4, ".log") == 0))
+        c->ours = true;
+    return NADB_OK;
+}
+
+/* Sees what is at s->dir: *there says whether a store is. */
+static nadb_rc dir_check(shared *s, bool *there, nadb_err *err) {
+    nadb_stat st;
+    contents c = {false, false};
+    const char *network = NULL;
+    nadb_rc rc = s->os->stat(s->dir, &st, err);
+
+    *there = false;
+    if (rc != NADB_OK || st.kind == NADB_KIND_NONE) return rc;
+    if (st.kind != NADB_KIND_DIR)
+        return nadb_fail(err, NADB_CANTOPEN, "%s is not a directory", s->dir);
+    rc = s->os->network_fs(s->dir, &network, err);
+    if (rc != NADB_OK) return rc;
+    if (network != NULL)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is on a network file system (%s), where "
+                         "processes cannot share memory: use a local path, or "
+                         "backend='redis'",
+                         s->dir, network);
+    rc = s->os->list(s->dir, look, &c, err);
+    if (rc != NADB_OK) return rc;
+    *there = c.ours;
+    if (c.any && !c.ours)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s holds files and is not a nadb store: choose "
+                         "another path, db or namespace",
+                         s->dir);
+    s->file_mode = st.mode & 0666;
+    return NADB_OK;
+}
+
+static nadb_rc dir_prepare(shared *s, bool create, bool *created,
+                           nadb_err *err) {
+    nadb_stat like = {0};
+    bool there = false;
+    nadb_rc rc = dir_check(s, &there, err);
+
+    *created = false;
+    if (rc != NADB_OK) return rc;
+    if (!there && (!create || s->options->read_only))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "there is no store in %s: was it moved or removed? "
+                         "(DROP TABLE works without it)",
+                         s->dir);
+    if (!there) {
+        rc = make_dirs(s->os, s->dir, &like, err);
+        if (rc != NADB_OK) return rc;
+        s->file_mode = like.mode & 0666;
+        *created = true;
+    }
+    if (!s->options->read_only && !s->os->writable(s->dir))
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is not writable: change its permissions, or "
+                         "declare the table with mode='ro'",
+                         s->dir);
+    return NADB_OK;
+}
+
+/* --- opening --- */
+
+static nadb_rc locks_init(shared *s, nadb_err *err) {
+    nadb_rc rc = nadb_mutex_init(&s->version_lock, NADB_RANK_VERSION, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = nadb_mutex_init(&s->sync_lock, NADB_RANK_FLUSH, err);
+    if (rc == NADB_OK) {
+        rc = nadb_mutex_init(&s->flush_lock, NADB_RANK_FLUSH, err);
+        if (rc == NADB_OK) return NADB_OK;
+        nadb_mutex_clear(&s->sync_lock);
+    }
+    nadb_mutex_clear(&s->version_lock);
+    return rc;
+}
+
+/* No view is open: the list's own references are the last. */
+static void versions_drop(shared *s) {
+    while (s->versions != NULL) shared_version_unref(s, s->versions);
+}
+
+static void shared_free(shared *s) {
+    versions_drop(s);
+    if (s->base != NULL) s->base_ops->close(s->base);
+    control_close(&s->ctl);
+    nadb_buf_clear(&s->scratch);
+    nadb_mutex_clear(&s->flush_lock);
+    nadb_mutex_clear(&s->sync_lock);
+    nadb_mutex_clear(&s->version_lock);
+    nadb_free(s->dir);
+    nadb_free(s);
+}
+
+static nadb_rc base_open(shared *s, nadb_err *err) {
+    nadb_base_env env;
+
+    memset(&env, 0, sizeof env);
+    env.os = s->os;
+    env.options = s->options;
+    env.dir = s->dir;
+    env.file_mode = s->file_mode;
+    env.read_only = s->options->read_only;
+    env.mmap = s->options->mmap;
+    env.ctx = s;
+    env.next_file = env_next_file;
+    env.oldest_seq = env_oldest_seq;
+    return s->base_ops->open(&env, &s->base, err);
+}
+
+/* A reader takes part in the sharing where it may write control and nothing
+ * needs repair; else it reads on its own. */
+static nadb_rc control_choose(shared *s, control_state *state, nadb_err *err) {
+    bool ro = s->options->read_only;
+    nadb_rc rc = control_open(&s->ctl, s->os, s->dir, !ro, s->file_mode,
+                              s->options->busy_timeout_ms, state, err);
+
+    if (!ro || (rc == NADB_OK && *state == CONTROL_TRUSTED)) return rc;
+    if (rc == NADB_OK)
+        control_close(&s->ctl);
+    else if (rc == NADB_CORRUPT || rc == NADB_NOMEM || rc == NADB_BUSY)
+        return rc;
+    s->private_memory = true;
+    *state = CONTROL_REBUILD;
+    return control_open_private(&s->ctl, s->os, err);
+}
+
+/* With the open byte held: gets the shared state into order. */
+static nadb_rc attach(shared *s, control_state state, nadb_err *err) {
+    shared_version *v = NULL;
+    nadb_rc rc = base_open(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (state == CONTROL_REBUILD) return shared_recover(s, err);
+    rc = shared_version_get(s, &v, err);
+    shared_version_unref(s, v);
+    if (rc == NADB_OK && shared_has_dead(s))
+        rc = shared_repair_now(s, s->options->busy_timeout_ms, err);
+    return rc;
+}
+
+/* A damaged index is no loss where nobody else uses it: builds a new one. */
+static nadb_rc attach_or_rebuild(shared *s, control_state state,
+                                 nadb_err *err) {
+    nadb_rc rc = attach(s, state, err);
+
+    if (rc != NADB_CORRUPT || state == CONTROL_REBUILD ||
+        s->options->read_only || control_others(&s->ctl))
+        return rc;
+    versions_drop(s);
+    nadb_err_clear(err);
+    return shared_recover(s, err);
+}
+
+void nadb_shared_tune(nadb_engine *e, const nadb_options *o) {
+    shared *s = shared_of(e);
+
+    atomic_store(&s->buffer_bytes, o->buffer_bytes);
+    atomic_store(&s->flush_interval_ms, o->flush_interval_ms);
+    atomic_store(&s->synchronous, o->synchronous);
+}
+
+nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
+                         bool create, bool *created, nadb_engine **out,
+                         nadb_err *err) {
+    shared *s = nadb_calloc(1, sizeof *s);
+    control_state state = CONTROL_REBUILD;
+    nadb_rc rc;
+
+    *out = NULL;
+    *created = false;
+    if (s == NULL)
+        return nadb_fail(err, NADB_NOMEM, "opening %s", options->path);
+    s->engine.ops = &shared_ops;
+    s->os = nadb_os_get();
+    s->options = options;
+    s->base_ops = base;
+    nadb_shared_tune(&s->engine, options);
+    rc = locks_init(s, err);
+    if (rc != NADB_OK) {
+        nadb_free(s);
+        return rc;
+    }
+    rc = dir_name(options, &s->dir, err);
+    if (rc == NADB_OK) rc = dir_prepare(s, create, created, err);
+    if (rc == NADB_OK) rc = control_choose(s, &state, err);
+    if (rc == NADB_OK) {
+        rc = attach_or_rebuild(s, state, err);
+        control_opened(&s->ctl);
+    }
+    if (rc == NADB_OK && !s->options->read_only) rc = nadb_workers_add(s, err);
+    if (rc != NADB_OK) {
+        shared_free(s);
+        return rc;
+    }
+    *out = &s->engine;
+    return NADB_OK;
+}
+
+/* --- closing --- */
+
+static void shared_close(nadb_engine *e) {
+    shared *s = shared_of(e);
+
+    if (s->forked) return; /* the parent's: nothing here is ours to touch */
+    nadb_workers_remove(s);
+    if (!s->options->read_only) shared_sync_in_background(s);
+    shared_free(s);
+}
+
+void nadb_shared_forked(nadb_engine *e) {
+    shared *s = shared_of(e);
+
+    s->forked = true;
+    control_forked(&s->ctl);
+}
+
+/* --- removing --- */
+
+static bool is_ours(const char *name) {
+    static const char *const names[] = {"MANIFEST", "MANIFEST.tmp"};
+    static const char *const suffixes[] = {".log", ".idx", ".sst", ".val",
+                                           ".tmp"};
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+        if (n > 4 && name[0] >= '0' && name[0] <= '9' &&
+            strcmp(name + n - 4, suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
+    shared *s = ctx;
+    char *path;
+    nadb_rc rc;
+
+    if (!is_ours(name)) return NADB_OK;
+    path = nadb_path_join(s->dir, name);
+    if (path == NULL)
+        return nadb_fail(err, NADB_NOMEM, "removing %s/%s", s->dir, name);
+    rc = s->os->unlink(path, err);
+    nadb_free(path);
+    return rc;
+}
+
+/* The control file goes last: a removal that is interrupted can be begun
+ * again. Directories go only when nothing else is in them. */
+static nadb_rc remove_all(shared *s, nadb_err *err) {
+    nadb_rc rc = s->os->list(s->dir, remove_one, s, err);
+    char *path = nadb_path_join(s->dir, "control");
+    char *slash;
+
+    if (path == NULL) rc = nadb_fail(err, NADB_NOMEM, "removing %s", s->dir);
+    if (rc == NADB_OK) rc = s->os->unlink(path, err);
+    nadb_free(path);
+    if (rc != NADB_OK) return rc;
+    for (int up = 0; up < 3; up++) { /* namespace, db, path */
+        if (s->os->rmdir(s->dir, NULL) != NADB_OK) break;
+        slash = strrchr(s->dir, '/');
+        if (slash == NULL || slash == s->dir) break;
+        *slash = 0;
+        if (up == 1 && (strlen(s->dir) < 5 ||
+                        strcmp(s->dir + strlen(s->dir) - 5, "-nadb") != 0))
+            break; /* a directory that the user chose stays */
+    }
+    return NADB_OK;
+}
+
+nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
+    shared *s = shared_of(e);
+    nadb_rc rc = shared_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->options->read_only || s->private_memory) {
+        rc = nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                       s->dir);
+    } else if (control_others(&s->ctl)) {
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "the store in %s is open in another process: close it "
+                       "there first",
+                       s->dir);
+    }
+    nadb_workers_remove(s);
+    if (rc == NADB_OK) rc = remove_all(s, err);
+    shared_free(s);
+    return rc;
+}
+
+/* --- the engine --- */
+
+static const nadb_engine_ops shared_ops = {
+    shared_close,        shared_view_open, shared_view_close,
+    shared_view_refresh, shared_view_rest, shared_get,
+    shared_iter,         shared_prepare,   shared_commit,
+    shared_rollback,     shared_flush,     shared_compact,
+    shared_check_bytes,  shared_stats};

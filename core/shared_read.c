@@ -1,0 +1,56 @@
+/* shared_read.c - reading through a view: memtables newest first, then the
+ * base. No lock, and after the first touch of a page no system call. */
+#include "merge.h"
+#include "shared.h"
+
+nadb_rc shared_get(nadb_engine *e, nadb_view *view, nadb_slice key,
+                   nadb_entry *out, bool *found, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+    shared_version *ver = v->version;
+    memtable_key k = memtable_key_of(key);
+    nadb_rc rc = NADB_OK;
+
+    *found = false;
+    for (size_t i = 0; i < ver->n_logs; i++) {
+        rc = memtable_get(ver->logs[i], &k, v->base.seq, v->floor, out, found,
+                          err);
+        if (rc != NADB_OK || *found) goto done;
+    }
+    /* A clear in a live log hides the base, which is older than every log. */
+    if (v->floor == 0)
+        rc = s->base_ops->get(ver->base, key, &v->scratch, out, found, err);
+done:
+    if (*found && (out->flags & NADB_ENTRY_TOMBSTONE)) *found = false;
+    return rc;
+}
+
+nadb_rc shared_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+    shared_version *ver = v->version;
+    size_t n = 0;
+    nadb_iter **sources = nadb_calloc(ver->n_logs + 1, sizeof *sources);
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (sources == NULL)
+        return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
+    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK; i++) {
+        rc = memtable_iter(ver->logs[i], v->base.seq, v->floor, range,
+                           &sources[n], err);
+        if (rc == NADB_OK) n++;
+    }
+    if (rc == NADB_OK && v->floor == 0) {
+        rc = s->base_ops->iter(ver->base, range, &sources[n], err);
+        if (rc == NADB_OK) n++;
+    }
+    if (rc == NADB_OK) {
+        rc = nadb_merge(sources, n, range->reverse, false, out, err);
+    } else {
+        while (n > 0) nadb_iter_free(sources[--n]);
+    }
+    nadb_free(sources);
+    return rc;
+}

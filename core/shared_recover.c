@@ -1,0 +1,315 @@
+/* shared_recover.c - see shared_recover.h.
+ *
+ * Each log is replayed up to its first bad record. A crash leaves such an end
+ * in the last log only. After a power cut any unsynced part of any log may be
+ * missing, so what comes after the first gap is dropped: the store is then as
+ * it was at some moment before the cut. Two kinds of witness tell a torn end
+ * from damage:
+ *
+ *   - the header of the next log says where this one ended when it was made;
+ *     if it holds records, this log must reach that place;
+ *   - every record says up to which place the logs had been synced; if a later
+ *     one covers the bad place, synced bytes are gone: NADB_CORRUPT. */
+#include "shared_recover.h"
+
+#include <stdlib.h>
+
+typedef struct found_log {
+    uint64_t number;
+    memtable *m;    /* NULL: no valid header */
+    uint64_t limit; /* bytes of the file that can be records */
+    uint64_t end;   /* where replay stopped */
+    uint64_t records;
+} found_log;
+
+typedef struct recovery {
+    shared *s;
+    found_log *logs; /* ascending */
+    size_t n;
+    nadb_buf numbers; /* uint64_t of every .log */
+    uint64_t max_number;
+    uint64_t seq;
+    nadb_base_version *base;
+} recovery;
+
+/* "000123.log" and the like; false for other names. */
+static bool parse_name(const char *name, uint64_t *number,
+                       const char **suffix) {
+    uint64_t v = 0;
+    const char *p = name;
+
+    for (; *p >= '0' && *p <= '9' && p - name < 12; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    if (p == name || *p != '.') return false;
+    *number = v;
+    *suffix = p + 1;
+    return true;
+}
+
+static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
+    recovery *r = ctx;
+    uint64_t number = 0;
+    const char *suffix = "";
+
+    if (!parse_name(name, &number, &suffix)) return NADB_OK;
+    if (number > r->max_number) r->max_number = number;
+    if (strcmp(suffix, "log") != 0) return NADB_OK;
+    if (!nadb_buf_append(&r->numbers, &number, sizeof number))
+        return nadb_fail(err, NADB_NOMEM, "listing %s", r->s->dir);
+    return NADB_OK;
+}
+
+static int by_number(const void *a, const void *b) {
+    const found_log *x = a, *y = b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void remove_log(shared *s, uint64_t number) {
+    static const char *const suffixes[] = {"log", "idx"};
+
+    if (s->private_memory) return;
+    for (int i = 0; i < 2; i++) {
+        char *path = wal_path(s->dir, number, suffixes[i]);
+
+        if (path != NULL) (void)s->os->unlink(path, NULL);
+        nadb_free(path);
+    }
+}
+
+/* Finds the logs that the base does not contain; removes the others. */
+static nadb_rc find_logs(recovery *r, nadb_err *err) {
+    shared *s = r->s;
+    nadb_rc rc = s->os->list(s->dir, each_name, r, err);
+    size_t all = r->numbers.n / sizeof(uint64_t);
+
+    if (rc != NADB_OK) return rc;
+    r->logs = nadb_calloc(all + 1, sizeof *r->logs);
+    if (r->logs == NULL)
+        return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    for (size_t i = 0; i < all; i++) {
+        uint64_t number;
+
+        memcpy(&number, r->numbers.p + i * sizeof number, sizeof number);
+        if (number < r->base->first_log)
+            remove_log(s, number);
+        else
+            r->logs[r->n++].number = number;
+    }
+    qsort(r->logs, r->n, sizeof *r->logs, by_number);
+    return NADB_OK;
+}
+
+static nadb_rc open_logs(recovery *r, nadb_err *err) {
+    shared *s = r->s;
+
+    for (size_t i = 0; i < r->n; i++) {
+        found_log *f = &r->logs[i];
+        nadb_rc rc = memtable_rebuild(&f->m, s->os, s->dir, f->number,
+                                      s->private_memory, s->file_mode, err);
+
+        if (rc != NADB_OK) return rc;
+        if (f->m == NULL) continue;
+        f->limit = atomic_load(&f->m->log_safe);
+        if (f->limit > f->m->log.capacity) f->limit = f->m->log.capacity;
+        f->end = WAL_HEADER;
+    }
+    return NADB_OK;
+}
+
+static bool has_record(const found_log *f) {
+    wal_record rec;
+    bool valid = false;
+
+    if (f->m != NULL)
+        wal_record_at(&f->m->log, WAL_HEADER, f->limit, true, &rec, &valid);
+    return valid;
+}
+
+/* The log that was begun after logs[i]: the last that names it. Others that
+ * name it are empty: their makers died before anybody used them. */
+static const found_log *successor(const recovery *r, size_t i) {
+    for (size_t j = r->n; j > i + 1;) {
+        const found_log *f = &r->logs[--j];
+
+        if (f->m != NULL && f->m->log.prev_log == r->logs[i].number &&
+            (f->m->log.cut || has_record(f)))
+            return f;
+    }
+    return NULL;
+}
+
+static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
+                             nadb_err *err) {
+    bool fits = false;
+    nadb_rc rc;
+
+    if (rec->taken_back) return NADB_OK;
+    rc = memtable_reserve(f->m, 0, memtable_room(rec->count), &fits, err);
+    if (rc == NADB_OK && !fits)
+        rc = nadb_corrupt(err, "%s: too many entries",
+                          r->s->os->path(f->m->log.file));
+    if (rc == NADB_OK && (rec->flags & WAL_CLEAR) &&
+        atomic_load(&f->m->head->n_clears) >= MEMTABLE_CLEARS)
+        rc = nadb_corrupt(err, "%s: too many clears",
+                          r->s->os->path(f->m->log.file));
+    if (rc == NADB_OK)
+        rc = shared_link(f->m, rec->off, f->limit, r->seq + 1, false, err);
+    if (rc == NADB_OK) r->seq++;
+    return rc;
+}
+
+/* Links every record up to the first bad one, or to where the next log says
+ * that this one's void tail begins. */
+static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
+                      nadb_err *err) {
+    uint64_t off = WAL_HEADER;
+
+    if (f->m->log.base_seq > r->seq) r->seq = f->m->log.base_seq;
+    if (next != NULL && next->m->log.cut && next->m->log.prev_end < f->limit)
+        f->limit = next->m->log.prev_end;
+    for (;;) {
+        wal_record rec;
+        bool valid = false;
+        nadb_rc rc;
+
+        wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
+        if (!valid) break;
+        rc = replay_record(r, f, &rec, err);
+        if (rc != NADB_OK) return rc;
+        off += rec.length;
+        f->records++;
+    }
+    f->end = off;
+    atomic_store_explicit(&f->m->head->tail, off, memory_order_release);
+    return NADB_OK;
+}
+
+/* Whether some record of logs[i..] from `off` on says that `bad` was synced.
+ * Records can begin at any multiple of 8 behind a bad one. */
+static bool was_synced(const recovery *r, size_t i, uint64_t off,
+                       uint64_t bad) {
+    for (; i < r->n; i++, off = WAL_HEADER) {
+        const found_log *f = &r->logs[i];
+
+        if (f->m == NULL) continue;
+        while (off + WAL_RECORD <= f->limit) {
+            wal_record rec;
+            bool valid = false;
+
+            wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
+            if (valid && rec.synced > bad) return true;
+            off += valid ? rec.length : 8;
+        }
+    }
+    return false;
+}
+
+/* Drops logs[i..]: they come after a gap. */
+static void drop_from(recovery *r, size_t i) {
+    for (size_t j = i; j < r->n; j++) {
+        memtable_unref(r->logs[j].m);
+        r->logs[j].m = NULL;
+        remove_log(r->s, r->logs[j].number);
+    }
+    if (i < r->n) r->n = i;
+}
+
+static nadb_rc replay_all(recovery *r, nadb_err *err) {
+    for (size_t i = 0; i < r->n; i++) {
+        found_log *f = &r->logs[i];
+        const found_log *next = successor(r, i);
+        bool gap = f->m == NULL;
+        nadb_rc rc = NADB_OK;
+
+        if (f->m != NULL) rc = replay(r, f, next, err);
+        if (rc != NADB_OK) return rc;
+        if (next != NULL && f->m != NULL && f->end < next->m->log.prev_end)
+            gap = true;
+        if (was_synced(r, i, f->m == NULL ? WAL_HEADER : f->end,
+                       wal_place(f->number, f->m == NULL ? 0 : f->end)))
+            return nadb_corrupt(
+                err,
+                "%s/%06llu.log is damaged at offset %llu, in bytes that "
+                "had been synced: restore a backup",
+                r->s->dir, (unsigned long long)f->number,
+                (unsigned long long)f->end);
+        if (gap) drop_from(r, f->m == NULL ? i : i + 1);
+    }
+    return NADB_OK;
+}
+
+/* The recovered logs, newest first, as a version that nothing replaces. */
+static nadb_rc version_first(recovery *r, shared_version **out, nadb_err *err) {
+    shared *s = r->s;
+    shared_version *v =
+        nadb_calloc(1, sizeof *v + (r->n + 1) * sizeof(memtable *));
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    atomic_store(&v->refs, 1);
+    v->base = r->base;
+    s->base_ops->version_ref(v->base);
+    for (size_t i = r->n; i > 0;) {
+        memtable *m = r->logs[--i].m;
+
+        if (m != NULL) v->logs[v->n_logs++] = memtable_ref(m);
+    }
+    v->first_log = v->n_logs > 0 ? v->logs[v->n_logs - 1]->log.number : 0;
+    *out = v;
+    return NADB_OK;
+}
+
+/* Publishes the recovered state, with a new log to append to. */
+static nadb_rc install(recovery *r, nadb_err *err) {
+    shared *s = r->s;
+    control_map *map = s->ctl.map;
+    shared_version *v = NULL, *next = NULL;
+    control_now now;
+    nadb_rc rc = version_first(r, &v, err);
+
+    if (rc != NADB_OK) return rc;
+    atomic_store(&map->next_file, r->max_number + 1);
+    if (v->first_log == 0) v->first_log = r->max_number + 1;
+    atomic_store(&map->visible, r->seq << 8);
+    control_publish(&s->ctl, v->first_log,
+                    v->n_logs > 0 ? v->logs[0]->log.number : 0,
+                    v->base->generation);
+    control_read(&s->ctl, &now);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    s->versions = v;
+    if (s->private_memory) return NADB_OK;
+    rc = shared_lock(s, -1, err);
+    if (rc != NADB_OK) return rc;
+    rc = shared_rotate(s, v, 0, &next, err);
+    shared_unlock(s);
+    shared_version_unref(s, next);
+    if (rc != NADB_OK) return rc;
+    atomic_store(&map->synced, wal_place(v->first_log, 0));
+    atomic_store(&map->distrust, 0);
+    return NADB_OK;
+}
+
+nadb_rc shared_recover(shared *s, nadb_err *err) {
+    recovery r;
+    nadb_rc rc;
+
+    memset(&r, 0, sizeof r);
+    r.s = s;
+    rc = control_format(&s->ctl, err);
+    if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
+    if (rc == NADB_OK) rc = find_logs(&r, err);
+    if (rc == NADB_OK) rc = open_logs(&r, err);
+    if (rc == NADB_OK) {
+        r.seq = r.base->seq;
+        rc = replay_all(&r, err);
+    }
+    if (rc == NADB_OK) rc = install(&r, err);
+    for (size_t i = 0; i < r.n; i++) memtable_unref(r.logs[i].m);
+    if (r.base != NULL) s->base_ops->version_unref(r.base);
+    nadb_free(r.logs);
+    nadb_buf_clear(&r.numbers);
+    return rc;
+}

@@ -1,0 +1,177 @@
+/* shared_repair.c - finishing what a dead process began.
+ *
+ * A process can be killed between any two instructions. What it may leave
+ * behind, and who puts it right:
+ *
+ *   the commit lock held     the next to want it sees the free slot byte,
+ *                            takes it over and comes here
+ *   a record half written    `appending` is set: a whole record counts, for
+ *                            its transaction may have been told so; anything
+ *                            else closes the log, and the next log's header
+ *                            says where this one ends
+ *   a record in doubt        is committed: linking may be repeated
+ *   a node half linked       the doubt is COMMITTING: likewise
+ *   a new log not published  nobody knows it; its number is not used again
+ *   the flusher word held    the next flusher takes it (control.c)
+ *   a slot, with its pins    is freed here once its doubts are gone
+ *
+ * Everything here is done under the commit lock, by a living process. If that
+ * one dies too, the next begins again. */
+#include "shared.h"
+
+bool shared_has_dead(shared *s) {
+    if (s->private_memory) return false;
+    for (uint32_t i = 0; i < CONTROL_SLOTS; i++)
+        if (atomic_load(&s->ctl.map->slots[i].used) != 0 &&
+            !control_alive(&s->ctl, i))
+            return true;
+    return false;
+}
+
+nadb_rc shared_log_ref(shared *s, uint64_t number, memtable **out,
+                       nadb_err *err) {
+    *out = NULL;
+    nadb_lock(&s->version_lock);
+    for (shared_version *v = s->versions; v != NULL && *out == NULL;
+         v = v->next) {
+        memtable *m = shared_log(v, number);
+
+        if (m != NULL) *out = memtable_ref(m);
+    }
+    nadb_unlock(&s->version_lock);
+    if (*out != NULL) return NADB_OK;
+    return memtable_attach(out, s->os, s->dir, number, err);
+}
+
+/* A record that is whole though its writer had not noted it as a doubt: notes
+ * it. Its index space was reserved before it was written. */
+static void adopt_record(shared *s, memtable *m, uint32_t dead) {
+    control_map *map = s->ctl.map;
+    uint64_t tail = memtable_tail(m);
+    uint64_t end = atomic_load(&m->head->log_reserved);
+    uint32_t free_one = CONTROL_DOUBTS;
+    wal_record r;
+    bool valid = false;
+
+    memtable_look_again(m);
+    if (end > atomic_load(&m->log_safe)) end = atomic_load(&m->log_safe);
+    wal_record_at(&m->log, tail, end, true, &r, &valid);
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &map->doubts[i];
+
+        if (atomic_load(&d->state) == DOUBT_FREE)
+            free_one = i;
+        else if (atomic_load(&d->log) == m->log.number &&
+                 atomic_load(&d->off) == tail) {
+            atomic_store_explicit(&m->head->tail, tail + r.length,
+                                  memory_order_release);
+            return; /* it had noted it, and died before moving the tail */
+        }
+    }
+    if (!valid || r.taken_back || free_one == CONTROL_DOUBTS) {
+        atomic_store(&m->head->closed, 1);
+        return;
+    }
+    atomic_store(&map->doubts[free_one].slot, dead);
+    atomic_store(&map->doubts[free_one].log, m->log.number);
+    atomic_store(&map->doubts[free_one].off, tail);
+    atomic_store(&map->doubts[free_one].room, memtable_room(r.count));
+    atomic_store(&map->doubts[free_one].seq, 0);
+    atomic_store(&map->doubts[free_one].state, DOUBT_PREPARED);
+    atomic_store_explicit(&m->head->tail, tail + r.length,
+                          memory_order_release);
+}
+
+static void count_doubts(shared *s) {
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        n += atomic_load(&s->ctl.map->doubts[i].state) != DOUBT_FREE;
+    atomic_store(&s->ctl.map->n_doubts, n);
+}
+
+/* Commits the doubts of one dead slot, those that had a number first and then
+ * in the order of the log. */
+static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
+    control_map *map = s->ctl.map;
+
+    for (;;) {
+        control_doubt *best = NULL;
+        memtable *m = NULL;
+        uint32_t at = 0;
+        nadb_rc rc;
+
+        for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+            control_doubt *d = &map->doubts[i];
+
+            if (atomic_load(&d->state) == DOUBT_FREE ||
+                atomic_load(&d->slot) != slot)
+                continue;
+            if (best == NULL || atomic_load(&d->state) == DOUBT_COMMITTING ||
+                (atomic_load(&best->state) != DOUBT_COMMITTING &&
+                 (atomic_load(&d->log) < atomic_load(&best->log) ||
+                  (atomic_load(&d->log) == atomic_load(&best->log) &&
+                   atomic_load(&d->off) < atomic_load(&best->off))))) {
+                best = d;
+                at = i;
+            }
+        }
+        if (best == NULL) return NADB_OK;
+        rc = shared_log_ref(s, atomic_load(&best->log), &m, err);
+        if (rc != NADB_OK) return rc;
+        shared_apply(s, m, at);
+        memtable_unref(m);
+    }
+}
+
+nadb_rc shared_repair(shared *s, nadb_err *err) {
+    control_map *map = s->ctl.map;
+    control_now now;
+    memtable *active = NULL;
+    nadb_rc rc;
+
+    control_read(&s->ctl, &now);
+    rc = shared_log_ref(s, now.last_log, &active, err);
+    if (rc != NADB_OK) return rc;
+    for (uint32_t i = 0; i < CONTROL_SLOTS && rc == NADB_OK; i++) {
+        if (atomic_load(&map->slots[i].used) == 0 || control_alive(&s->ctl, i))
+            continue;
+        if (atomic_load(&active->head->appending)) {
+            adopt_record(s, active, i);
+            atomic_store(&active->head->appending, 0);
+        }
+        count_doubts(s);
+        rc = commit_doubts(s, i, err);
+        if (rc != NADB_OK) break;
+        atomic_store(&map->slots[i].pin_gen, 0);
+        atomic_store(&map->slots[i].used, 0);
+    }
+    memtable_unref(active);
+    return rc;
+}
+
+nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err) {
+    nadb_rc rc = shared_lock(s, timeout_ms, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = shared_repair(s, err);
+    shared_unlock(s);
+    return rc;
+}
+
+nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) {
+    bool stolen = false;
+    nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
+
+    if (rc != NADB_OK || !stolen) return rc;
+    rc = shared_repair(s, err);
+    if (rc != NADB_OK) {
+        /* What could not be repaired must not be built upon. */
+        atomic_store(&s->ctl.map->distrust, 1);
+        atomic_store(&s->ctl.map->failed, 1);
+        rc = NADB_OK;
+    }
+    return rc;
+}
+
+void shared_unlock(shared *s) { control_unlock(&s->ctl); }

@@ -1,0 +1,352 @@
+/* shared_version.c - which memtables and which base are current, and views.
+ *
+ * A version is a process's open handle on one descriptor of control: the
+ * memtables attached, the base's tables open. Versions are made when somebody
+ * first needs them, share what they can with the one before, and go when the
+ * last view lets go. A view is a version and a sequence number; both come from
+ * one word of control, so they belong together.
+ *
+ * A session keeps its view between statements, so that the next one only
+ * compares words. A view that rests can be robbed of its version by the
+ * background thread: an idle connection holds nothing back. */
+#include "shared.h"
+
+/* How often a state that is being replaced is looked at again; each time waits
+ * up to a millisecond for the flusher. */
+#define TRIES 5000
+
+static void version_free(shared *s, shared_version *v) {
+    for (size_t i = 0; i < v->n_logs; i++) memtable_unref(v->logs[i]);
+    if (v->base != NULL) s->base_ops->version_unref(v->base);
+    nadb_free(v);
+}
+
+/* Tells other processes what we still need. Under version_lock. */
+static void pin(shared *s) {
+    uint64_t gen = UINT64_MAX;
+    uint64_t seq = UINT64_MAX;
+
+    for (shared_version *v = s->versions; v != NULL; v = v->next) {
+        if (v->base->generation < gen) gen = v->base->generation;
+        if (v->seq < seq) seq = v->seq;
+    }
+    if (gen == UINT64_MAX)
+        control_unpin(&s->ctl);
+    else
+        control_pin(&s->ctl, gen, seq);
+}
+
+static void unref_locked(shared *s, shared_version *v) {
+    shared_version **p = &s->versions;
+
+    if (atomic_fetch_sub(&v->refs, 1) != 1) return;
+    while (*p != v) p = &(*p)->next;
+    *p = v->next;
+    version_free(s, v);
+    pin(s);
+}
+
+void shared_version_unref(shared *s, shared_version *v) {
+    if (v == NULL) return;
+    nadb_lock(&s->version_lock);
+    unref_locked(s, v);
+    nadb_unlock(&s->version_lock);
+}
+
+memtable *shared_log(const shared_version *v, uint64_t number) {
+    for (size_t i = 0; i < v->n_logs; i++)
+        if (v->logs[i]->log.number == number) return v->logs[i];
+    return NULL;
+}
+
+/* A log that the version before has open already, or a fresh handle. */
+static nadb_rc log_take(shared *s, uint64_t number, memtable **out,
+                        nadb_err *err) {
+    memtable *m = s->versions == NULL ? NULL : shared_log(s->versions, number);
+
+    if (m != NULL) {
+        *out = memtable_ref(m);
+        return NADB_OK;
+    }
+    return memtable_attach(out, s->os, s->dir, number, err);
+}
+
+/* Each log names the one before it: follows them from last to first. */
+static nadb_rc logs_take(shared *s, const control_now *now, shared_version **v,
+                         nadb_err *err) {
+    uint64_t number = now->last_log;
+
+    while (number >= now->first_log && number != 0) {
+        shared_version *old = *v;
+        memtable *m = NULL;
+        nadb_rc rc = log_take(s, number, &m, err);
+
+        if (rc != NADB_OK) return rc;
+        if (old->n_logs % 8 == 0) {
+            shared_version *wider = nadb_calloc(
+                1, sizeof *wider + (old->n_logs + 8) * sizeof(memtable *));
+
+            if (wider == NULL) {
+                memtable_unref(m);
+                return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+            }
+            memcpy(wider, old, sizeof *old + old->n_logs * sizeof(memtable *));
+            nadb_free(old);
+            *v = old = wider;
+        }
+        old->logs[old->n_logs++] = m;
+        if (m->log.prev_log >= number) break;
+        number = m->log.prev_log;
+    }
+    return NADB_OK;
+}
+
+static nadb_rc base_take(shared *s, const control_now *now,
+                         nadb_base_version **out, nadb_err *err) {
+    shared_version *cur = s->versions;
+
+    if (cur != NULL && cur->base->generation == now->base_generation) {
+        s->base_ops->version_ref(cur->base);
+        *out = cur->base;
+        return NADB_OK;
+    }
+    return s->base_ops->version_open(s->base, out, err);
+}
+
+/* MANIFEST is ahead of control: its flusher is about to publish it, or died.
+ * In the second case we publish. */
+static void wait_for_publisher(shared *s) {
+    _Atomic uint32_t *word = &s->ctl.map->flush_events;
+    uint32_t seen = atomic_load(word);
+    nadb_base_version *base = NULL;
+    control_now now;
+
+    if (s->private_memory) return;
+    s->os->futex_wait((uint32_t *)word, seen, 1);
+    if (!control_flusher_try(&s->ctl)) return;
+    if (s->base_ops->version_open(s->base, &base, NULL) == NADB_OK) {
+        if (shared_lock(s, 1000, NULL) == NADB_OK) {
+            control_read(&s->ctl, &now);
+            if (base->generation > now.base_generation)
+                control_publish(&s->ctl, base->first_log, now.last_log,
+                                base->generation);
+            shared_unlock(s);
+        }
+        s->base_ops->version_unref(base);
+    }
+    control_flusher_drop(&s->ctl);
+}
+
+static bool is_current(const shared *s, const control_now *now) {
+    control_now again;
+
+    control_read(&s->ctl, &again);
+    return again.generation == now->generation;
+}
+
+/* Makes the version of what control names now; *out is NULL when control moved
+ * on meanwhile, or is about to. Under version_lock. */
+static nadb_rc version_make(shared *s, shared_version **out, nadb_err *err) {
+    shared_version *v = nadb_calloc(1, sizeof *v);
+    control_now now;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    control_read(&s->ctl, &now);
+    /* What we are about to open must not be unlinked meanwhile. */
+    if (s->versions == NULL) control_pin(&s->ctl, now.base_generation, now.seq);
+    atomic_store(&v->refs, 1);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    v->first_log = now.first_log;
+    v->last_log = now.last_log;
+    rc = base_take(s, &now, &v->base, err);
+    if (rc == NADB_OK) rc = logs_take(s, &now, &v, err);
+    if (rc == NADB_OK && v->base->generation == now.base_generation) {
+        *out = v;
+        return NADB_OK;
+    }
+    version_free(s, v);
+    return is_current(s, &now) ? rc : NADB_OK;
+}
+
+/* Puts a new version in front. Under version_lock. */
+static void version_enter(shared *s, shared_version *v) {
+    shared_version *old = s->versions;
+
+    v->next = old;
+    s->versions = v;
+    if (old != NULL) unref_locked(s, old);
+    pin(s);
+}
+
+static bool version_fresh(const shared *s) {
+    const shared_version *v = s->versions;
+    uint64_t word = atomic_load(&s->ctl.map->visible);
+
+    return v != NULL && control_index(word) == v->index &&
+           atomic_load(&s->ctl.map->descs[v->index].generation) ==
+               v->generation;
+}
+
+nadb_rc shared_version_get(shared *s, shared_version **out, nadb_err *err) {
+    *out = NULL;
+    for (int i = 0; i < TRIES; i++) {
+        shared_version *v = NULL;
+        nadb_rc rc = NADB_OK;
+
+        nadb_lock(&s->version_lock);
+        if (!version_fresh(s)) {
+            rc = version_make(s, &v, err);
+            if (v != NULL) version_enter(s, v);
+        }
+        if (rc == NADB_OK && version_fresh(s)) {
+            *out = s->versions;
+            atomic_fetch_add(&s->versions->refs, 1);
+        }
+        nadb_unlock(&s->version_lock);
+        if (rc != NADB_OK || *out != NULL) return rc;
+        if (v == NULL) wait_for_publisher(s);
+    }
+    return nadb_corrupt(err,
+                        "MANIFEST in %s does not belong to this state of the "
+                        "store: was it replaced while the store was open?",
+                        s->dir);
+}
+
+nadb_rc shared_version_adopt(shared *s, const shared_version *from, memtable *m,
+                             shared_version **out, nadb_err *err) {
+    size_t n = (from->n_logs + 8) / 8 * 8;
+    shared_version *v = nadb_calloc(1, sizeof *v + n * sizeof(memtable *));
+    control_now now;
+
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    atomic_store(&v->refs, 2); /* the list's and the caller's */
+    v->base = from->base;
+    s->base_ops->version_ref(v->base);
+    v->logs[v->n_logs++] = m;
+    for (size_t i = 0; i < from->n_logs; i++)
+        v->logs[v->n_logs++] = memtable_ref(from->logs[i]);
+    v->first_log = from->first_log;
+    v->last_log = m->log.number;
+    control_publish(&s->ctl, v->first_log, v->last_log, v->base->generation);
+    control_read(&s->ctl, &now);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    nadb_lock(&s->version_lock);
+    version_enter(s, v);
+    nadb_unlock(&s->version_lock);
+    *out = v;
+    return NADB_OK;
+}
+
+/* --- views --- */
+
+nadb_rc shared_view_open(nadb_engine *e, nadb_view **out, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = nadb_calloc(1, sizeof *v);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
+    nadb_lock(&s->version_lock);
+    v->next = s->views;
+    v->link = &s->views;
+    if (v->next != NULL) v->next->link = &v->next;
+    s->views = v;
+    nadb_unlock(&s->version_lock);
+    rc = shared_view_refresh(e, &v->base, err);
+    if (rc == NADB_OK)
+        *out = &v->base;
+    else
+        shared_view_close(e, &v->base);
+    return rc;
+}
+
+/* Takes the view into use, whatever the background thread is doing. */
+static void view_take(shared_view *v) {
+    for (;;) {
+        uint32_t seen = VIEW_RESTING;
+
+        if (atomic_load_explicit(&v->state, memory_order_relaxed) == VIEW_USED)
+            return;
+        if (atomic_compare_exchange_weak(&v->state, &seen, VIEW_USED)) return;
+    }
+}
+
+void shared_view_close(nadb_engine *e, nadb_view *view) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+
+    if (v == NULL) return;
+    view_take(v);
+    nadb_lock(&s->version_lock);
+    *v->link = v->next;
+    if (v->next != NULL) v->next->link = v->link;
+    if (v->version != NULL) unref_locked(s, v->version);
+    nadb_unlock(&s->version_lock);
+    nadb_buf_clear(&v->scratch);
+    nadb_free(v);
+}
+
+void shared_view_rest(nadb_engine *e, nadb_view *view) {
+    (void)e;
+    atomic_store_explicit(&((shared_view *)view)->state, VIEW_RESTING,
+                          memory_order_release);
+}
+
+static void floor_set(shared_view *v) {
+    uint64_t floor = 0;
+
+    for (size_t i = 0; i < v->version->n_logs && floor == 0; i++)
+        floor = memtable_floor(v->version->logs[i], v->base.seq);
+    v->floor = floor;
+}
+
+nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+    control_map *map = s->ctl.map;
+
+    view_take(v);
+    for (;;) {
+        uint64_t word =
+            atomic_load_explicit(&map->visible, memory_order_acquire);
+        nadb_rc rc;
+
+        if (v->version != NULL && control_index(word) == v->version->index &&
+            atomic_load_explicit(&map->descs[v->version->index].generation,
+                                 memory_order_acquire) ==
+                v->version->generation) {
+            v->base.seq = control_seq(word);
+            floor_set(v);
+            return NADB_OK;
+        }
+        shared_version_unref(s, v->version);
+        v->version = NULL;
+        rc = shared_version_get(s, &v->version, err);
+        if (rc != NADB_OK) return rc;
+    }
+}
+
+void shared_views_trim(shared *s) {
+    nadb_lock(&s->version_lock);
+    for (shared_view *v = s->views; v != NULL; v = v->next) {
+        uint32_t seen = VIEW_RESTING;
+        shared_version *old;
+
+        /* Without the state we may not even look at v->version. */
+        if (!atomic_compare_exchange_strong(&v->state, &seen, VIEW_STOLEN))
+            continue;
+        old = v->version;
+        if (old != NULL && old != s->versions) {
+            v->version = NULL;
+            unref_locked(s, old);
+        }
+        atomic_store(&v->state, VIEW_RESTING);
+    }
+    nadb_unlock(&s->version_lock);
+}

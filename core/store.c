@@ -1,0 +1,402 @@
+/* store.c - the stores that are open in this process, each once.
+ *
+ * A store is known by backend, path, db and namespace; whoever opens it again
+ * gets the same object and a reference. Options that several openers give are
+ * joined: the largest buffer and cache, the shortest interval. The list's lock
+ * is held while a store is opened or closed, so that the two never overlap for
+ * one store.
+ *
+ * fork(): the child's inherited stores are marked and left alone; it begins
+ * with an empty list and threads of its own. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/sync.h"
+#include "cache.h"
+#include "nadb.h"
+#include "row.h"
+#include "session.h"
+#include "shared.h"
+#include "workers.h"
+
+struct nadb_store {
+    nadb_options *options;
+    nadb_buf name; /* what it is known by: store_name() */
+    const nadb_backend *backend;
+    nadb_engine *engine;
+    nadb_cache *cache;
+    _Atomic int synchronous; /* the strictest that an opener asked for */
+    unsigned refs;           /* under the list's lock */
+    bool forked;
+    nadb_store *next;
+};
+
+static struct {
+    pthread_once_t once;
+    nadb_rc init_rc;
+    nadb_mutex lock;
+    nadb_store *stores;
+} registry = {.once = PTHREAD_ONCE_INIT};
+
+static void before_fork(void) {
+    nadb_lock(&registry.lock);
+    nadb_workers_before_fork();
+}
+
+static void after_fork_in_parent(void) {
+    nadb_workers_after_fork(false);
+    nadb_unlock(&registry.lock);
+}
+
+static void after_fork_in_child(void) {
+    nadb_workers_after_fork(true);
+    for (nadb_store *s = registry.stores; s != NULL; s = s->next) {
+        s->forked = true;
+        if (s->backend->caps & NADB_CAP_BASE) nadb_shared_forked(s->engine);
+    }
+    registry.stores = NULL;
+    nadb_unlock(&registry.lock);
+}
+
+static void init(void) {
+    registry.init_rc =
+        nadb_mutex_init(&registry.lock, NADB_RANK_REGISTRY, NULL);
+    if (registry.init_rc == NADB_OK &&
+        pthread_atfork(before_fork, after_fork_in_parent,
+                       after_fork_in_child) != 0)
+        registry.init_rc = NADB_NOMEM;
+}
+
+static nadb_rc registry_lock(nadb_err *err) {
+    pthread_once(&registry.once, init);
+    if (registry.init_rc != NADB_OK)
+        return nadb_fail(err, registry.init_rc, "setting up nadb");
+    nadb_lock(&registry.lock);
+    return NADB_OK;
+}
+
+/* --- names and options --- */
+
+/* backend NUL path NUL db NUL namespace: what tells stores apart. */
+static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
+    nadb_buf real = NADB_BUF_INIT;
+    const char *path = o->path == NULL ? "" : o->path;
+    nadb_rc rc = NADB_OK;
+    bool ok;
+
+    if (o->path != NULL) rc = nadb_os_get()->realpath(o->path, &real, err);
+    if (rc != NADB_OK) return rc;
+    if (real.n > 0) path = (const char *)real.p;
+    ok = nadb_buf_append(out, o->backend, strlen(o->backend) + 1) &&
+         nadb_buf_append(out, path, strlen(path) + 1) &&
+         nadb_buf_append(out, o->db, strlen(o->db) + 1) &&
+         nadb_buf_append(out, o->ns, strlen(o->ns) + 1);
+    nadb_buf_clear(&real);
+    return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening a store");
+}
+
+static bool name_is(const nadb_store *s, const nadb_buf *name) {
+    return nadb_slice_eq(nadb_buf_slice(&s->name), nadb_buf_slice(name));
+}
+
+static char *copy_string(const char *s) {
+    return s == NULL ? NULL : nadb_strdup(s);
+}
+
+/* A copy of the options that the store keeps. */
+static nadb_options *options_copy(const nadb_options *o) {
+    nadb_options *c = nadb_calloc(1, sizeof *c);
+    char **to[] = {&c->backend, &c->path,         &c->db,       &c->ns,
+                   &c->log,     &c->url,          &c->host,     &c->socket,
+                   &c->user,    &c->password_env, &c->sentinel, &c->dir,
+                   &c->id};
+    char *from[] = {o->backend,  o->path, o->db,     o->ns,   o->log,
+                    o->url,      o->host, o->socket, o->user, o->password_env,
+                    o->sentinel, o->dir,  o->id};
+
+    if (c == NULL) return NULL;
+    *c = *o;
+    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) *to[i] = NULL;
+    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
+        *to[i] = copy_string(from[i]);
+        if (from[i] != NULL && *to[i] == NULL) {
+            nadb_options_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+/* The store is opened once more, perhaps with other options. */
+static void options_join(nadb_store *s, const nadb_options *o) {
+    nadb_options *have = s->options;
+
+    if (o->buffer_bytes > have->buffer_bytes)
+        have->buffer_bytes = o->buffer_bytes;
+    if (o->flush_interval_ms < have->flush_interval_ms)
+        have->flush_interval_ms = o->flush_interval_ms;
+    if (o->synchronous > have->synchronous) {
+        have->synchronous = o->synchronous;
+        atomic_store(&s->synchronous, o->synchronous);
+    }
+    if (s->backend->caps & NADB_CAP_BASE) nadb_shared_tune(s->engine, have);
+    if (o->cache_bytes > have->cache_bytes) {
+        have->cache_bytes = o->cache_bytes;
+        if (s->cache != NULL) nadb_cache_resize(s->cache, o->cache_bytes);
+    }
+}
+
+/* --- opening and closing --- */
+
+static void store_free(nadb_store *s) {
+    if (s == NULL) return;
+    nadb_cache_free(s->cache);
+    nadb_options_free(s->options);
+    nadb_buf_clear(&s->name);
+    nadb_free(s);
+}
+
+static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
+                           nadb_err *err) {
+    if (s->backend->caps & NADB_CAP_BASE)
+        return nadb_shared_open(s->options, s->backend->base,
+                                (flags & NADB_STORE_CREATE) != 0, created,
+                                &s->engine, err);
+    *created = (flags & NADB_STORE_CREATE) != 0;
+    return s->backend->engine_open(s->options, &s->engine, err);
+}
+
+static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
+                         unsigned flags, bool *created, nadb_store **out,
+                         nadb_err *err) {
+    nadb_store *s = nadb_calloc(1, sizeof *s);
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (s != NULL) s->options = options_copy(options);
+    if (s == NULL || s->options == NULL ||
+        !nadb_buf_append(&s->name, name->p, name->n)) {
+        rc = nadb_fail(err, NADB_NOMEM, "opening a store");
+        goto done;
+    }
+    atomic_store(&s->synchronous, s->options->synchronous);
+    s->backend = nadb_backend_find(s->options->backend);
+    if (s->backend == NULL) {
+        rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
+                       s->options->backend);
+        goto done;
+    }
+    if (s->options->cache_bytes > 0)
+        rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
+    if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
+done:
+    if (rc == NADB_OK)
+        *out = s;
+    else
+        store_free(s);
+    return rc;
+}
+
+nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
+                        nadb_store **out, bool *created, nadb_err *err) {
+    nadb_buf name = NADB_BUF_INIT;
+    nadb_store *s = NULL;
+    bool made = false;
+    nadb_rc rc = store_name(options, &name, err);
+
+    *out = NULL;
+    if (created != NULL) *created = false;
+    if (rc == NADB_OK) rc = registry_lock(err);
+    if (rc != NADB_OK) {
+        nadb_buf_clear(&name);
+        return rc;
+    }
+    for (s = registry.stores; s != NULL && !name_is(s, &name);) s = s->next;
+    if (s != NULL) {
+        options_join(s, options);
+    } else {
+        rc = store_new(options, &name, flags, &made, &s, err);
+        if (rc == NADB_OK) {
+            s->next = registry.stores;
+            registry.stores = s;
+        }
+    }
+    if (rc == NADB_OK) {
+        s->refs++;
+        *out = s;
+        if (created != NULL) *created = made;
+    }
+    nadb_unlock(&registry.lock);
+    nadb_buf_clear(&name);
+    return rc;
+}
+
+static void unlist(nadb_store *s) {
+    nadb_store **p = &registry.stores;
+
+    while (*p != NULL && *p != s) p = &(*p)->next;
+    if (*p == s) *p = s->next;
+}
+
+void nadb_store_close(nadb_store *s) {
+    if (s == NULL || s->forked) return; /* the parent's: left alone */
+    if (registry_lock(NULL) != NADB_OK) return;
+    if (--s->refs == 0) {
+        unlist(s);
+        s->engine->ops->close(s->engine);
+        store_free(s);
+    }
+    nadb_unlock(&registry.lock);
+}
+
+nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    if (rc == NADB_OK) rc = registry_lock(err);
+    if (rc != NADB_OK) return rc;
+    if (--s->refs > 0) {
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "another connection or table of this process has the "
+                       "store open: close it first");
+    } else {
+        unlist(s);
+        if (s->backend->caps & NADB_CAP_BASE)
+            rc = nadb_shared_destroy(s->engine, err);
+        else
+            s->engine->ops->close(s->engine);
+        store_free(s);
+    }
+    nadb_unlock(&registry.lock);
+    return rc;
+}
+
+const nadb_options *nadb_store_options(const nadb_store *s) {
+    return s->options;
+}
+
+nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
+
+nadb_cache *nadb_store_cache(nadb_store *s) { return s->cache; }
+
+nadb_durability nadb_store_sync(nadb_store *s) {
+    return (nadb_durability)atomic_load(&s->synchronous);
+}
+
+nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
+    if (!s->forked) return NADB_OK;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "this connection was opened before fork(): open a new "
+                     "one in this process");
+}
+
+/* --- the whole store --- */
+
+nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    return rc == NADB_OK ? s->engine->ops->flush(s->engine, err) : rc;
+}
+
+nadb_rc nadb_store_compact(nadb_store *s, nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
+    return s->engine->ops->compact(s->engine, err);
+}
+
+nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
+                         nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    return rc == NADB_OK ? s->engine->ops->check(s->engine, report, ctx, err)
+                         : rc;
+}
+
+nadb_rc nadb_flush_all(nadb_err *err) {
+    nadb_rc rc = registry_lock(err);
+
+    if (rc != NADB_OK) return rc;
+    for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
+         s = s->next)
+        rc = s->engine->ops->flush(s->engine, err);
+    nadb_unlock(&registry.lock);
+    return rc;
+}
+
+/* --- statistics --- */
+
+/* Rows and bytes as a reader finds them now. */
+static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+                          nadb_err *err) {
+    double rows = 0, size = 0, stored = 0;
+    nadb_session *ss = NULL;
+    nadb_cursor *c = NULL;
+    nadb_scan all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_rc rc = nadb_session_new(s, &ss, err);
+
+    if (rc == NADB_OK) rc = nadb_cursor_new(ss, &c, err);
+    if (rc == NADB_OK) rc = nadb_cursor_scan(c, &all, err);
+    while (rc == NADB_OK && nadb_cursor_row(c) != NULL) {
+        const nadb_row *row = nadb_cursor_row(c);
+
+        rows += 1;
+        size += (double)row->size;
+        stored += (double)row->stored.n;
+        rc = nadb_cursor_next(c, err);
+    }
+    nadb_cursor_free(c);
+    nadb_session_free(ss);
+    if (rc != NADB_OK) return rc;
+    stat(ctx, "count", rows);
+    stat(ctx, "size_bytes", size);
+    stat(ctx, "value_stored_bytes", stored);
+    return NADB_OK;
+}
+
+nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+                         nadb_err *err) {
+    nadb_cache_stats cs = {0};
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    if (rc == NADB_OK) rc = count_rows(s, stat, ctx, err);
+    if (rc != NADB_OK) return rc;
+    s->engine->ops->stats(s->engine, stat, ctx);
+    if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
+    stat(ctx, "cache_hits", (double)cs.hits);
+    stat(ctx, "cache_misses", (double)cs.misses);
+    stat(ctx, "cache_hit_rate",
+         cs.hits + cs.misses == 0
+             ? 0.0
+             : (double)cs.hits / (double)(cs.hits + cs.misses));
+    stat(ctx, "cache_bytes", (double)cs.bytes);
+    return NADB_OK;
+}
+
+static void last_flush(void *ctx, const char *name, double value) {
+    if (strcmp(name, "last_flush_at") == 0) *(double *)ctx = value;
+}
+
+nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
+    nadb_rc rc = registry_lock(err);
+
+    if (rc != NADB_OK) return rc;
+    for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
+         s = s->next) {
+        nadb_store_info info;
+        nadb_err last;
+
+        memset(&info, 0, sizeof info);
+        nadb_err_clear(&last);
+        info.options = s->options;
+        info.refs = s->refs;
+        if (s->backend->caps & NADB_CAP_BASE) {
+            info.is_running = nadb_workers_running();
+            nadb_shared_last_error(s->engine, &last);
+        }
+        info.last_error = last.msg;
+        s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);
+        rc = each(ctx, &info, err);
+    }
+    nadb_unlock(&registry.lock);
+    return rc;
+}
