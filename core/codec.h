@@ -1,8 +1,10 @@
 /* codec.h - how a value's bytes are compressed.
  *
  * The codec is a field of the row, never a prefix in the value. Values of
- * NADB_CODEC_MIN bytes and more are deflated when that makes them smaller;
- * data that a sample shows to be incompressible is left alone. */
+ * NADB_CODEC_MIN bytes and more are deflated when that makes them at least a
+ * sixteenth smaller; data that a sample shows to be incompressible is left
+ * alone. Thread-safe: every thread has compression states of its own, made at
+ * its first need and freed when it ends. */
 #ifndef NADB_CODEC_H
 #define NADB_CODEC_H
 

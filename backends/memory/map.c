@@ -75,6 +75,12 @@ void node_trim(node *n, uint64_t seq, uint64_t clear_seq) {
     *link = NULL;
 }
 
+bool node_has_garbage(const node *n) {
+    return n->newest != NULL &&
+           (n->newest->older != NULL ||
+            (n->newest->flags & NADB_ENTRY_TOMBSTONE) != 0);
+}
+
 /* --- the list --- */
 
 nadb_rc map_init(map *m, nadb_err *err) {

@@ -66,6 +66,9 @@ const version *node_visible(const node *n, uint64_t seq, uint64_t clear_seq);
  * clear at `clear_seq`. A tombstone that nothing lies under goes too. */
 void node_trim(node *n, uint64_t seq, uint64_t clear_seq);
 
+/* Whether there is something that node_trim() will free one day. */
+bool node_has_garbage(const node *n);
+
 /* NULL where there is none. */
 node *map_find(const map *m, nadb_slice key);
 node *map_first_at(const map *m, nadb_slice key); /* key >= */

@@ -1,0 +1,329 @@
+/* commit.c - how changes get into the memory engine, and old ones out.
+ *
+ * A commit. prepare() first makes, without the lock, a version of every change
+ * and a node for every key. Then, under the lock, it waits until no change in
+ * doubt touches the same keys or what this transaction has read, checks for
+ * conflicts, and links the versions as `pending`. From there on nothing is
+ * allocated: commit() gives them the next sequence number and moves them to
+ * the front of their chains; rollback() unlinks them.
+ *
+ * A clear is a number: nobody who opens a view after it sees older versions.
+ *
+ * Reclaiming. A version is freed when no open view can see it. Views are in a
+ * list, oldest first. Nodes with something to free wait in a queue, in about
+ * the order in which they can be; commit and view_close look at its front.
+ * What an open view sees is never freed, which is why entries are PINNED. */
+#include "engine.h"
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a store in memory");
+}
+
+/* --- reclaiming --- */
+
+/* What is committed up to here, all open views see. */
+static uint64_t seen_by_all(const memory_engine *e) {
+    return e->oldest != NULL ? e->oldest->base.seq : e->seq;
+}
+
+static void queue_stale(memory_engine *e, node *n) {
+    if (n->stale) return;
+    n->stale = true;
+    n->stale_seq = n->newest->seq;
+    n->stale_next = NULL;
+    if (e->stale_first == NULL)
+        e->stale_first = n;
+    else
+        e->stale_last->stale_next = n;
+    e->stale_last = n;
+}
+
+static node *take_stale(memory_engine *e) {
+    node *n = e->stale_first;
+
+    e->stale_first = n->stale_next;
+    n->stale = false;
+    return n;
+}
+
+static void drop_if_empty(memory_engine *e, node *n) {
+    if (n->newest != NULL || n->pending != NULL || n->stale) return;
+    map_remove(&e->map, n);
+    node_free(n);
+}
+
+static void sweep_after_clear(memory_engine *e, uint64_t seq) {
+    node *n = map_next(e->map.head);
+
+    while (n != NULL) {
+        node *next = map_next(n);
+
+        node_trim(n, seq, e->clear_seq);
+        drop_if_empty(e, n);
+        n = next;
+    }
+    e->swept_seq = e->clear_seq;
+}
+
+void memory_reclaim(memory_engine *e) {
+    uint64_t seq = seen_by_all(e);
+    /* Some view may still see what was cleared. */
+    uint64_t clear_seq = seq >= e->clear_seq ? e->clear_seq : 0;
+
+    while (e->stale_first != NULL && e->stale_first->stale_seq <= seq) {
+        node *n = take_stale(e);
+
+        node_trim(n, seq, clear_seq);
+        if (node_has_garbage(n))
+            queue_stale(e, n); /* a later commit's, above seq */
+        else
+            drop_if_empty(e, n);
+    }
+    if (e->swept_seq < clear_seq) sweep_after_clear(e, seq);
+}
+
+/* --- the first half of a commit --- */
+
+/* Frees a ticket whose versions were never linked: each has a node that is
+ * not in the map. */
+static void ticket_free(nadb_ticket *t) {
+    if (t == NULL) return;
+    for (version *v = t->changes; v != NULL;) {
+        version *next = v->next;
+
+        node_free(v->node);
+        nadb_free(v);
+        v = next;
+    }
+    nadb_free(t);
+}
+
+/* Makes version and node of every change, in the order of the keys. The lock
+ * is not held: reading the changes may take I/O. */
+static nadb_rc collect(nadb_iter *changes, nadb_ticket *t, nadb_err *err) {
+    version **link = &t->changes;
+    nadb_rc rc = nadb_iter_seek(changes, nadb_slice_of("", 0), err);
+
+    for (; rc == NADB_OK && changes->valid; rc = nadb_iter_next(changes, err)) {
+        version *v = version_new(&changes->entry);
+        nadb_slice key = changes->entry.key;
+
+        if (v == NULL) return no_memory(err);
+        *link = v;
+        link = &v->next;
+        v->node = node_new(key, nadb_hash64(key));
+        if (v->node == NULL) return no_memory(err);
+    }
+    return rc;
+}
+
+/* What to do with each node of a range; true ends the walk. */
+typedef bool node_test(const memory_engine *e, const nadb_commit_req *req,
+                       const node *n);
+
+static const node *find_in_reads(const memory_engine *e,
+                                 const nadb_commit_req *req, node_test *test) {
+    for (size_t i = 0; i < req->n_reads; i++) {
+        const nadb_range *r = &req->reads[i];
+
+        for (const node *n = map_first_at(&e->map, r->lo); n != NULL;
+             n = map_next(n)) {
+            if (r->hi.p != NULL && nadb_slice_cmp(node_key(n), r->hi) >= 0)
+                break;
+            if (test(e, req, n)) return n;
+        }
+    }
+    return NULL;
+}
+
+static bool is_pending(const memory_engine *e, const nadb_commit_req *req,
+                       const node *n) {
+    (void)e;
+    (void)req;
+    return n->pending != NULL;
+}
+
+static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
+                        const node *n) {
+    return memory_seen((const memory_view *)req->view, n) !=
+           node_visible(n, e->seq, e->clear_seq);
+}
+
+/* Whether something in doubt touches what this transaction writes, or may make
+ * what it read untrue. */
+static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
+                      const nadb_ticket *t) {
+    if (e->tickets == 0) return false;
+    if (e->clearing || t->clear || req->reads_all) return true;
+    for (const version *v = t->changes; v != NULL; v = v->next) {
+        const node *n = map_find(&e->map, node_key(v->node));
+
+        if (n != NULL && n->pending != NULL) return true;
+    }
+    return find_in_reads(e, req, is_pending) != NULL;
+}
+
+static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
+                         const nadb_ticket *t, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    int64_t begun = os->mono_ns();
+    int64_t left = req->timeout_ms;
+
+    while (must_wait(e, req, t)) {
+        if (left <= 0)
+            return nadb_fail(err, NADB_BUSY,
+                             "another transaction that changes the same keys "
+                             "did not end within %lld ms",
+                             (long long)req->timeout_ms);
+        /* Nobody rings when nothing happens: a timeout ends it all. */
+        if (!nadb_cond_wait_timed(&e->resolved, &e->lock, left))
+            left = 0;
+        else
+            left = req->timeout_ms - (os->mono_ns() - begun) / 1000000;
+    }
+    return NADB_OK;
+}
+
+static nadb_rc conflict(const node *n, nadb_err *err) {
+    nadb_slice key = node_key(n);
+
+    /* Without the keyspace byte. */
+    if (key.n > 0) key = nadb_slice_of(key.p + 1, key.n - 1);
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed key '%.*s'",
+                     key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
+}
+
+/* Whether what the transaction decided on is still what there is. */
+static nadb_rc check_conflicts(const memory_engine *e,
+                               const nadb_commit_req *req, const nadb_ticket *t,
+                               nadb_err *err) {
+    const node *n;
+
+    if (req->view == NULL || req->view->seq == e->seq) return NADB_OK;
+    if (req->reads_all)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "another transaction has committed, and this one read "
+                         "too much to tell whether that matters");
+    for (const version *v = t->changes; v != NULL; v = v->next) {
+        if ((v->flags & NADB_ENTRY_READ) == 0) continue;
+        n = map_find(&e->map, node_key(v->node));
+        if (n != NULL && has_changed(e, req, n)) return conflict(n, err);
+    }
+    n = find_in_reads(e, req, has_changed);
+    return n == NULL ? NADB_OK : conflict(n, err);
+}
+
+/* Links every change as pending. */
+static void link_ticket(memory_engine *e, nadb_ticket *t) {
+    for (version *v = t->changes; v != NULL; v = v->next) {
+        node *n = map_find(&e->map, node_key(v->node));
+
+        if (n == NULL)
+            map_insert(&e->map, v->node);
+        else {
+            node_free(v->node);
+            v->node = n;
+        }
+        v->node->pending = v;
+        v->id = ++e->last_id;
+    }
+    e->tickets++;
+    if (t->clear) e->clearing = true;
+}
+
+nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err) {
+    memory_engine *e = (memory_engine *)engine;
+    nadb_ticket *t = NULL;
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return no_memory(err);
+    t->clear = req->clear;
+    rc = collect(req->changes, t, err);
+    if (rc != NADB_OK) goto done;
+
+    nadb_lock(&e->lock);
+    rc = wait_turn(e, req, t, err);
+    if (rc == NADB_OK) rc = check_conflicts(e, req, t, err);
+    if (rc == NADB_OK) link_ticket(e, t);
+    nadb_unlock(&e->lock);
+    if (rc != NADB_OK) goto done;
+
+    *out = t;
+    t = NULL;
+done:
+    ticket_free(t);
+    return rc;
+}
+
+/* --- the second half --- */
+
+/* Counts a live version in or out. */
+static void count(memory_engine *e, const version *v, bool in) {
+    nadb_slice key;
+    uint64_t bytes;
+
+    if (v == NULL || (v->flags & NADB_ENTRY_TOMBSTONE) != 0) return;
+    key = node_key(v->node);
+    bytes = key.n + v->value_n;
+    e->bytes = in ? e->bytes + bytes : e->bytes - bytes;
+    if (key.n > 0 && key.p[0] == NADB_KS_ROW)
+        e->rows = in ? e->rows + 1 : e->rows - 1;
+}
+
+/* Lets those go on who wait for this ticket. */
+static void end_ticket(memory_engine *e, nadb_ticket *t) {
+    e->tickets--;
+    if (t->clear) e->clearing = false;
+    nadb_cond_broadcast(&e->resolved);
+}
+
+void memory_commit(nadb_engine *engine, nadb_ticket *t) {
+    memory_engine *e = (memory_engine *)engine;
+
+    nadb_lock(&e->lock);
+    if (t->clear) {
+        e->clear_seq = e->seq + 1;
+        e->rows = 0;
+        e->bytes = 0;
+    }
+    for (version *v = t->changes; v != NULL; v = v->next) {
+        node *n = v->node;
+
+        count(e, node_visible(n, e->seq, e->clear_seq), false);
+        v->seq = e->seq + 1;
+        v->older = n->newest;
+        n->newest = v;
+        n->pending = NULL;
+        count(e, v, true);
+        if (node_has_garbage(n)) queue_stale(e, n);
+    }
+    e->seq++;
+    end_ticket(e, t);
+    memory_reclaim(e);
+    nadb_unlock(&e->lock);
+    nadb_free(t);
+}
+
+nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
+    memory_engine *e = (memory_engine *)engine;
+
+    (void)err;
+    nadb_lock(&e->lock);
+    for (version *v = t->changes; v != NULL;) {
+        version *next = v->next;
+        node *n = v->node;
+
+        n->pending = NULL;
+        drop_if_empty(e, n);
+        nadb_free(v);
+        v = next;
+    }
+    end_ticket(e, t);
+    nadb_unlock(&e->lock);
+    nadb_free(t);
+    return NADB_OK;
+}

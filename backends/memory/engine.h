@@ -1,0 +1,51 @@
+/* engine.h - what memory.c and commit.c share. */
+#ifndef NADB_MEMORY_ENGINE_H
+#define NADB_MEMORY_ENGINE_H
+
+#include "../../core/backend.h"
+#include "../../core/base/sync.h"
+#include "map.h"
+
+typedef struct memory_view {
+    nadb_view base;
+    uint64_t clear_seq; /* versions before it are cleared */
+    struct memory_view *older, *newer;
+} memory_view;
+
+typedef struct memory_engine {
+    nadb_engine base;
+    nadb_mutex lock;    /* guards everything below */
+    nadb_cond resolved; /* a ticket came to its end */
+    map map;
+    uint64_t seq; /* of the last commit */
+    uint64_t clear_seq;
+    uint64_t swept_seq; /* the clear whose remains are reclaimed */
+    uint64_t last_id;
+    memory_view *oldest, *newest;
+    node *stale_first, *stale_last;
+    unsigned tickets; /* in doubt */
+    bool clearing;    /* one of them is a clear */
+    uint64_t rows;    /* live, keyspace NADB_KS_ROW */
+    uint64_t bytes;   /* live keys and values, all keyspaces */
+} memory_engine;
+
+struct nadb_ticket {
+    version *changes; /* linked by `next` */
+    bool clear;
+};
+
+/* What a view sees of a node; NULL for nothing, also of no node. */
+static inline const version *memory_seen(const memory_view *v, const node *n) {
+    return n == NULL ? NULL : node_visible(n, v->base.seq, v->clear_seq);
+}
+
+/* Frees what no open view can see (commit.c). The lock is held. */
+void memory_reclaim(memory_engine *e);
+
+/* Operations of nadb_engine_ops (commit.c). */
+nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err);
+void memory_commit(nadb_engine *engine, nadb_ticket *t);
+nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
+
+#endif
