@@ -1,0 +1,21 @@
+#!/bin/bash
+# run.sh [--quick] [--rows N] [--runs N] [--only TEXT] - make bench.
+#
+# Builds the library and test/bench, runs every line on nadb and on plain
+# SQLite, prints the table, and leaves the numbers in build/bench/result.json.
+# The data goes to $TMPDIR (default /tmp): a real disk tells more than tmpfs.
+set -eu
+cd "$(dirname "$0")/../.."
+
+bash test/support/need.sh gcc make pkg-config libc6-dev libsqlite3-dev \
+    zlib1g-dev
+make -s build/nadb.so
+mkdir -p build/bench
+# shellcheck disable=SC2046 # words are wanted
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -o build/bench/sql_bench \
+    test/bench/sql_*.c $(pkg-config --cflags --libs sqlite3)
+
+data=$(mktemp -d "${TMPDIR:-/tmp}/nadb-bench.XXXXXX")
+trap 'rm -rf "$data"' EXIT
+build/bench/sql_bench --dir "$data/run" --json build/bench/result.json "$@" \
+    "$PWD/build/nadb.so"
