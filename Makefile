@@ -21,7 +21,7 @@ LINKED := zlib $(if $(filter 1,$(REDIS)),hiredis)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) -fPIC -pthread \
     -fvisibility=hidden -Wall -Wextra -Wconversion -Wshadow \
     $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LIBS := $(shell $(PKG_CONFIG) --libs $(LINKED)) -pthread
+LIBS := $(shell $(PKG_CONFIG) --libs $(LINKED)) -lm -pthread
 
 CORE := $(wildcard core/*.c core/base/*.c backends/*.c) \
     $(filter-out $(if $(filter 1,$(REDIS)),,backends/redis/%), \

@@ -96,10 +96,9 @@ void nadb_cursor_close(nadb_cursor *c) {
     }
     nadb_cached_release(c->cached);
     c->cached = NULL;
-    batch_unref(c->b);
-    c->b = NULL;
-    session_view_drop(c->ss, c->view);
+    session_let_go(c->ss, c->view, c->b);
     c->view = NULL;
+    c->b = NULL;
     c->read = NULL;
     c->valid = c->decoded = false;
     c->mode = CURSOR_CLOSED;

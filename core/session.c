@@ -35,6 +35,8 @@ void nadb_session_free(nadb_session *ss) {
     }
     batch_unref(ss->b);
     nadb_arena_clear(&ss->memory);
+    nadb_buf_clear(&ss->held_views);
+    nadb_buf_clear(&ss->held_batches);
     nadb_buf_clear(&ss->marks);
     nadb_buf_clear(&ss->reads);
     nadb_buf_clear(&ss->key);
@@ -107,6 +109,39 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
 void session_view_drop(nadb_session *ss, session_view *v) {
     if (v == NULL || --v->refs > 0) return;
     ss->engine->ops->view_rest(ss->engine, v->view);
+}
+
+/* Moves a reference into the list; false when the list has it already (or
+ * memory is short), and the reference stays the caller's. */
+static bool hold(nadb_buf *list, const void *p) {
+    for (size_t i = 0; i < list->n; i += sizeof p)
+        if (memcmp(list->p + i, &p, sizeof p) == 0) return false;
+    return nadb_buf_append(list, &p, sizeof p);
+}
+
+void session_let_go(nadb_session *ss, session_view *v, batch *b) {
+    if (v != NULL && (ss->depth == 0 || !hold(&ss->held_views, v)))
+        session_view_drop(ss, v);
+    if (b != NULL && (ss->depth == 0 || !hold(&ss->held_batches, b)))
+        batch_unref(b);
+}
+
+void nadb_session_enter(nadb_session *ss) { ss->depth++; }
+
+void nadb_session_leave(nadb_session *ss) {
+    void *p;
+
+    if (--ss->depth > 0) return;
+    for (size_t i = 0; i < ss->held_views.n; i += sizeof p) {
+        memcpy(&p, ss->held_views.p + i, sizeof p);
+        session_view_drop(ss, p);
+    }
+    for (size_t i = 0; i < ss->held_batches.n; i += sizeof p) {
+        memcpy(&p, ss->held_batches.p + i, sizeof p);
+        batch_unref(p);
+    }
+    nadb_buf_reset(&ss->held_views);
+    nadb_buf_reset(&ss->held_batches);
 }
 
 /* --- transactions --- */
@@ -252,9 +287,11 @@ static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
     h->codec = NADB_CODEC_RAW;
     h->size = v->bytes.n;
     *stored = v->bytes;
-    if (v->type == NADB_NULL || v->type == NADB_INTEGER ||
-        v->type == NADB_REAL) {
-        h->size = v->type == NADB_NULL ? 0 : 8;
+    if (v->type == NADB_NULL) {
+        h->size = 0;
+        *stored = nadb_slice_of(NULL, 0);
+    } else if (v->type == NADB_INTEGER || v->type == NADB_REAL) {
+        h->size = 8;
         *stored = nadb_slice_of(number, nadb_number_put(number, v));
     } else if (v->bytes.n > NADB_VALUE_MAX) {
         rc = nadb_fail(err, NADB_TOOBIG,

@@ -38,6 +38,9 @@ struct nadb_session {
     session_view *views;   /* all of them */
     session_view *reading; /* what cursors outside a transaction share */
     session_view *txn;     /* snapshot of the transaction; NULL outside */
+    unsigned depth;        /* statements that read: enter without leave */
+    nadb_buf held_views;   /* session_view *: kept until depth is 0 */
+    nadb_buf held_batches; /* batch *: likewise */
 
     batch *b;
     uint64_t epoch; /* rises with every transaction */
@@ -60,6 +63,9 @@ nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 nadb_rc session_view_take(nadb_session *ss, session_view **out,
                           nadb_err *err) NADB_MUST_USE;
 void session_view_drop(nadb_session *ss, session_view *v); /* NULL is fine */
+/* A cursor is done with its view and batch (either may be NULL); inside a
+ * statement they are held until it ends, for slices that SQLite has kept. */
+void session_let_go(nadb_session *ss, session_view *v, batch *b);
 
 /* Remembers that [lo, hi) was read; *out (may be NULL) is good for as long as
  * ss->epoch stays, and NULL outside a transaction. */
