@@ -88,7 +88,6 @@ echo "nadb_check('copy') says: $(sql "SELECT nadb_check('copy')")"
 
 title "9. What the store knows about itself"
 sqlite3 -batch -box demo.db '.load ./nadb' \
-    "SELECT nadb_flush('headers') IS NULL AND NULL LIMIT 0" \
     "SELECT name, value FROM nadb_stats('headers')" \
     "SELECT namespace, backend, path FROM nadb_stores"
 echo

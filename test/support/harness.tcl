@@ -307,7 +307,9 @@ proc do_catchsql_test {args} {
     lassign [test_args $args] db name sql expected code
     set rc [catch {uplevel 1 [list $db eval $sql]} got]
     set got_code [errcode $db]
-    lassign $expected want_rc want
+    # {1 {message}}, or {1 /a pattern with spaces/}
+    regexp {^\s*(\d+)\s*(.*?)\s*$} $expected - want_rc want
+    if {![regexp {^/} $want]} { set want [lindex $want 0] }
     if {$rc == $want_rc && [matches $want $got]
         && ($code eq "" || [same_code $code $got_code])} {
         passed
