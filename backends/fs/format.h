@@ -103,7 +103,14 @@ static inline size_t fs_common(nadb_slice a, nadb_slice b) {
 }
 
 static inline nadb_slice fs_skip(nadb_slice s, size_t n) {
-    return nadb_slice_of(s.p + n, s.n - n);
+    return n == 0 ? s : nadb_slice_of(s.p + n, s.n - n);
+}
+
+/* Copies to a place with room; returns the place after. An empty slice may
+ * have no address. */
+static inline uint8_t *fs_copy(uint8_t *to, nadb_slice s) {
+    if (s.n > 0) memcpy(to, s.p, s.n);
+    return to + s.n;
 }
 
 #endif

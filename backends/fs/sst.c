@@ -262,8 +262,8 @@ static nadb_rc bucket(fs_sst *s, uint64_t no, uint8_t page[FS_PAGE],
 
 static bool key_is(const fs_block *b, const fs_entry *e, nadb_slice key) {
     return key.n == b->prefix.n + e->suffix.n &&
-           memcmp(key.p + b->prefix.n, e->suffix.p, e->suffix.n) == 0 &&
-           memcmp(key.p, b->prefix.p, b->prefix.n) == 0;
+           nadb_slice_eq(fs_skip(key, b->prefix.n), e->suffix) &&
+           nadb_slice_starts(key, b->prefix);
 }
 
 static nadb_rc try_place(fs_sst *s, uint32_t place, nadb_slice key,

@@ -123,10 +123,8 @@ static uint8_t *put_entries(fs_writer *w, uint8_t *block, uint8_t *b,
         b = nadb_put_varint(b, e->key_n - prefix);
         b = nadb_put_varint(b, e->tag);
         b = nadb_put_varint(b, e->value_n);
-        memcpy(b, w->raw.p + e->key + prefix, e->key_n - prefix);
-        b += e->key_n - prefix;
-        if (e->value_n > 0) memcpy(b, w->raw.p + e->value, e->value_n);
-        b += e->value_n;
+        b = fs_copy(b, fs_skip(raw_key(w, i), prefix));
+        b = fs_copy(b, nadb_slice_of(w->raw.p + e->value, e->value_n));
     }
     return b;
 }
@@ -148,8 +146,8 @@ static nadb_rc close_block(fs_writer *w, nadb_err *err) {
     nadb_put_u16(block, (uint16_t)n);
     nadb_put_u16(block + 2, (uint16_t)prefix);
     b = block + FS_BLOCK_HEAD + 2 * (size_t)n;
-    memcpy(b, w->raw.p + w->entries[0].key, prefix);
-    b = put_entries(w, block, b + prefix, prefix);
+    b = fs_copy(b, nadb_slice_of(raw_key(w, 0).p, prefix));
+    b = put_entries(w, block, b, prefix);
     *b++ = 0; /* codec: none */
     nadb_put_u32(b, fs_block_crc(w->number, at, block, (size_t)(b - block)));
     w->out.n += (size_t)(b + 4 - block);
@@ -207,7 +205,8 @@ nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
     p->value_n = e->value.n;
     p->tag = e->seq << 2 | e->kind;
     nadb_buf_reset(&w->last);
-    if (!nadb_buf_append(&w->raw, key.p, key.n) ||
+    if (!nadb_buf_reserve(&w->raw, cost) || /* has an address even if empty */
+        !nadb_buf_append(&w->raw, key.p, key.n) ||
         !nadb_buf_append(&w->raw, e->value.p, e->value.n) ||
         !nadb_buf_append(&w->places, &place, sizeof place) ||
         !nadb_buf_append(&w->last, key.p, key.n) ||
