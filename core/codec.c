@@ -81,6 +81,13 @@ static void z_free(voidpf opaque, voidpf p) {
     nadb_free(p);
 }
 
+/* Forgets what the last call did not read, which zlib's resets do not. */
+static z_stream *fresh(z_stream *z) {
+    z->next_in = NULL;
+    z->avail_in = 0;
+    return z;
+}
+
 /* A deflate state of this level, as new; NULL when out of memory. */
 static z_stream *begin_deflate(int level) {
     codec_state *s = thread_state();
@@ -88,7 +95,7 @@ static z_stream *begin_deflate(int level) {
     if (s == NULL) return NULL;
     if (s->can_deflate && s->level == level &&
         deflateReset(&s->deflate) == Z_OK)
-        return &s->deflate;
+        return fresh(&s->deflate);
     /* deflateParams() would be cheaper, but may want to write first. */
     if (s->can_deflate) deflateEnd(&s->deflate);
     memset(&s->deflate, 0, sizeof s->deflate);
@@ -103,7 +110,8 @@ static z_stream *begin_inflate(void) {
     codec_state *s = thread_state();
 
     if (s == NULL) return NULL;
-    if (s->can_inflate && inflateReset(&s->inflate) == Z_OK) return &s->inflate;
+    if (s->can_inflate && inflateReset(&s->inflate) == Z_OK)
+        return fresh(&s->inflate);
     if (s->can_inflate) inflateEnd(&s->inflate);
     memset(&s->inflate, 0, sizeof s->inflate);
     s->inflate.zalloc = z_alloc;

@@ -68,6 +68,24 @@ static void test_sizes(void) {
     nadb_buf_clear(&b);
 }
 
+/* The sample shrinks, the whole does not: given up in the middle, with input
+ * left over that must not get into the next value. */
+static void test_given_up(void) {
+    nadb_buf b = NADB_BUF_INIT, good = NADB_BUF_INIT;
+    size_t n = 1000000;
+
+    for (int level = 1; level <= 9; level += 4) {
+        fill(&b, n, 256);
+        for (size_t i = 0; i < 4; i++)
+            memset(b.p + i * ((n - 1024) / 3), 'x', 1024);
+        there_and_back(nadb_buf_slice(&b), level, NADB_CODEC_RAW);
+        there_and_back(fill(&good, 3000, 16), level, NADB_CODEC_ZLIB);
+        there_and_back(fill(&good, 100000, 16), level, NADB_CODEC_ZLIB);
+    }
+    nadb_buf_clear(&b);
+    nadb_buf_clear(&good);
+}
+
 static void refused(nadb_slice in, uint8_t codec, uint64_t size) {
     nadb_buf out = NADB_BUF_INIT;
 
@@ -98,6 +116,10 @@ static void test_damage(void) {
     CHECK(nadb_buf_byte(&coded, 0));
     refused(nadb_buf_slice(&coded), codec, 4000); /* something behind */
     coded.n--;
+    /* What a failed call left behind does not get into the next. */
+    CHECK_OK(nadb_codec_decode(nadb_buf_slice(&coded), codec, 4000, &out, &err),
+             err);
+    CHECK(nadb_slice_eq(nadb_buf_slice(&out), in));
     for (size_t i = 0; i < coded.n; i++) { /* Adler-32 finds one bit */
         coded.p[i] ^= (uint8_t)(1u << rnd(8));
         if (nadb_codec_decode(nadb_buf_slice(&coded), codec, 4000, &out,
@@ -214,6 +236,7 @@ int main(void) {
     if (seed != NULL) rng_state = strtoull(seed, NULL, 10);
     printf("NADB_SEED=%llu\n", (unsigned long long)rng_state);
     RUN(test_sizes);
+    RUN(test_given_up);
     RUN(test_damage);
     RUN(test_threads);
     RUN(test_without_memory);
