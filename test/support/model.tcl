@@ -46,26 +46,24 @@ proc model_start {config} {
     set ns "namespace='model'"
     if {$M(options) ne ""} { append ns ", $M(options)" }
     set M(create) [store_options $ns]
-    set M(now) [n1 onecolumn {SELECT CAST(strftime('%s') AS INTEGER)}]
-    set M(zero) [expr {$M(now) / 3600 * 3600}]
-    # stand at half past
-    set turn [expr {$M(zero) + 1800 - $M(now)}]
-    if {$turn < 0} { incr turn 3600; incr M(zero) 3600 }
-    set M(turned) $turn
-    advance_clock $turn n1
+    # The clock begins at the same time in every run, half past an hour.
+    set M(zero) [expr {555600 * 3600}]
+    set M(turned) [expr {$M(zero) + 1800 - [clock seconds]}]
+    advance_clock $M(turned) n1
     n1 eval "CREATE VIRTUAL TABLE kv USING nadb($M(create))"
     if {$M(twin)} {
         n1 eval "CREATE VIRTUAL TABLE kvb USING nadb($M(create))"
     }
     n1 eval {CREATE TABLE o(a PRIMARY KEY, b)}
-    r1 eval {
-        CREATE TABLE o(a PRIMARY KEY, b);
+    # Bytes of the value; texts are ASCII in a UTF-16 database (model_gen.tcl).
+    set length [expr {$M(encoding) eq "UTF-8"
+                      ? "length(CAST(value AS BLOB))" : "length(value)"}]
+    r1 eval "CREATE TABLE o(a PRIMARY KEY, b);
         CREATE TABLE kv(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT,
             expires_at REAL, created_at REAL,
             size AS (CASE typeof(value) WHEN 'null' THEN 0
                      WHEN 'integer' THEN 8 WHEN 'real' THEN 8
-                     ELSE length(CAST(value AS BLOB)) END)) WITHOUT ROWID;
-    }
+                     ELSE $length END)) WITHOUT ROWID"
 }
 
 proc model_ref_file {} {

@@ -7,7 +7,8 @@
 # that moment on an ordinary table: each must give what it gave on the store.
 # When one is refused (SQLITE_BUSY_SNAPSHOT), somebody else must have
 # committed since its first write. Reads before the first write see what is
-# committed at the time.
+# committed at the time. A transaction that ends with nothing changed is as if
+# it had run at its first write, and is not run again.
 #
 # An operation is {c SQL}.
 
@@ -23,7 +24,8 @@ proc serial_start {config} {
     foreach c {1 2 3} {
         open_db n$c
         open_store kv "namespace='serial', $config" n$c
-        array set S [list record,$c {} wrote,$c 0 seen,$c 0]
+        array set S [list record,$c {} wrote,$c 0 seen,$c 0 \
+            changed,$c 0 marks,$c {}]
     }
     close_db db
     sqlite3 rf :memory:
@@ -36,7 +38,7 @@ proc serial_start {config} {
         CREATE TABLE kv(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT,
             size AS (CASE typeof(value) WHEN 'null' THEN 0
                      WHEN 'integer' THEN 8 WHEN 'real' THEN 8
-                     ELSE length(CAST(value AS BLOB)) END)) WITHOUT ROWID;
+                     ELSE length(hex(value)) / 2 END)) WITHOUT ROWID;
     }
 }
 
@@ -59,7 +61,9 @@ proc serial_step {op} {
     lassign $op c sql
     set word [serial_word $sql]
     set before [autocommit n$c]
-    if {$before} { array set S [list record,$c {} wrote,$c 0] }
+    if {$before} {
+        array set S [list record,$c {} wrote,$c 0 changed,$c 0 marks,$c {}]
+    }
     set got [serial_run n$c $sql]
     set after [autocommit n$c]
     lassign $got rc message code
@@ -69,6 +73,7 @@ proc serial_step {op} {
         return [model_diff $got [serial_run rf $sql]]
     }
     lappend S(record,$c) $sql $got
+    serial_count $c $word $sql $got
     if {$word in {INSERT REPLACE UPDATE DELETE} && !$S(wrote,$c)} {
         array set S [list wrote,$c 1 seen,$c $S(commits)]
     }
@@ -78,10 +83,37 @@ proc serial_step {op} {
     return [serial_committed $c $before]
 }
 
+# Keeps count of the changes of a transaction that no savepoint took back.
+proc serial_count {c word sql got} {
+    global S
+    lassign $got rc - - changes
+    if {$rc} return
+    set name [lindex $sql end]
+    set at -1
+    for {set i 0} {$i < [llength $S(marks,$c)]} {incr i 2} {
+        if {[lindex $S(marks,$c) $i] eq $name} { set at $i }
+    }
+    switch $word {
+        SAVEPOINT { lappend S(marks,$c) $name $S(changed,$c) }
+        RELEASE { set S(marks,$c) [lrange $S(marks,$c) 0 $at-1] }
+        ROLLBACK {
+            if {$at >= 0} {
+                set S(changed,$c) [lindex $S(marks,$c) $at+1]
+                set S(marks,$c) [lrange $S(marks,$c) 0 $at+1]
+            }
+        }
+        INSERT - REPLACE - UPDATE - DELETE { incr S(changed,$c) $changes }
+    }
+}
+
 # Connection c has committed (or, by a constraint, rolled back).
 proc serial_committed {c single} {
     global S
     set n 0
+    if {!$single && $S(changed,$c) == 0} {
+        set S(wrote,$c) 0
+        return [serial_compare $c]
+    }
     foreach {sql got} $S(record,$c) {
         set want [serial_run rf $sql]
         if {$got ne $want} {
