@@ -137,24 +137,24 @@ enum {
     PLAN_KEY_ONLY = 2, /* no column but the key is used */
     PLAN_TAG_USED = 4, /* column `tag` may be read as a value: an error */
     PLAN_ALL_USED = 8, /* every column is, as UPDATE .. FROM does */
-    PLAN_ARG_SHIFT = 4,
+    PLAN_UNIQUE = 16,  /* SQLite was told: at most one row */
+    PLAN_ARG_SHIFT = 5,
     PLAN_ARG_BITS = 4,
     PLAN_ARGS_MAX = 6
 };
 
 enum plan_arg {
     ARG_NONE,
-    ARG_KEY_EQ,
-    ARG_KEY_IN, /* a list: sqlite3_vtab_in_first() */
+    ARG_KEY_TEXT, /* key = a literal: compared as text */
+    ARG_KEY_EQ,   /* key = anything else */
+    ARG_KEY_IN,   /* a list: sqlite3_vtab_in_first() */
     ARG_KEY_GT,
     ARG_KEY_GE,
     ARG_KEY_LT,
     ARG_KEY_LE,
     ARG_KEY_GLOB,
     ARG_TAG_EQ,
-    ARG_TAG_IN,
-    ARG_LIMIT,
-    ARG_OFFSET
+    ARG_TAG_IN
 };
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);

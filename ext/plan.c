@@ -12,16 +12,16 @@
  * no sorter. The column `tag` is a filter that no other part of SQLite can
  * evaluate: a plan that does not take every `tag` term is no plan.
  *
+ * LIMIT and OFFSET are left to SQLite, which stops asking for rows in time.
+ * Taking them would be wrong: SQLite 3.40.1 offers them also beside terms that
+ * it does not show here (key = value), and drops rows after us.
+ *
  * What makes an answer wrong is a term that is taken but not evaluated as
  * SQLite would. So only BINARY comparison is taken; in a UTF-16 database,
- * where BINARY is another order, only equality. A bound that is not a literal
- * may be a number from a column, and then SQLite compares as numbers: SQLite
- * checks such bounds again, and xFilter drops them where it must.
- *
- * Equality with a number always means its text: key = 5 finds '5'. That
- * differs from SQLite's tables where the number is a column of numeric type
- * (docs/sql-notes.md): a lookup that had to ask for '05' too would be a scan.
- */
+ * where BINARY is another order, only equality. And a term whose other side is
+ * no literal may be a number from a column of numeric type: then SQLite would
+ * compare numbers ('05' = 5), and we cannot see the type. SQLite checks such
+ * terms again, and xFilter asks for more where it meets such a number. */
 #include "ext.h"
 
 /* Assumed size of a store, and what things cost beside reading a row of an
@@ -38,11 +38,11 @@ typedef struct plan {
     shape shape;
     int n_args;
     unsigned args; /* of idxNum, shifted */
+    bool literal;  /* key = 'x' */
     bool tagged;
     bool ordered;
-    bool limited;
     double scanned; /* rows that the keys leave */
-    double rows;    /* rows that tags and limit leave of these */
+    double rows;    /* rows that tags leave of these */
 } plan;
 
 static bool is_limit(int op) {
@@ -65,10 +65,6 @@ static void take(plan *p, int i, enum plan_arg arg, bool omit) {
     p->args |= (unsigned)arg << (PLAN_ARG_BITS * p->n_args);
     p->info->aConstraintUsage[i].argvIndex = ++p->n_args;
     p->info->aConstraintUsage[i].omit = omit;
-}
-
-static bool taken(const plan *p, int i) {
-    return p->info->aConstraintUsage[i].argvIndex > 0;
 }
 
 /* The right-hand side when it is a literal. */
@@ -129,14 +125,15 @@ static bool take_equal(plan *p) {
             in = i;
             continue;
         }
-        take(p, i, ARG_KEY_EQ, true);
+        p->literal = literal(p, i) != NULL;
+        take(p, i, p->literal ? ARG_KEY_TEXT : ARG_KEY_EQ, p->literal);
         p->shape = SHAPE_KEY;
         p->scanned = 1;
         return true;
     }
     if (in < 0) return false;
     (void)sqlite3_vtab_in(p->info, in, 1);
-    take(p, in, ARG_KEY_IN, true);
+    take(p, in, ARG_KEY_IN, false);
     p->shape = SHAPE_IN;
     p->scanned = 25; /* as SQLite guesses for a subquery */
     return true;
@@ -170,7 +167,7 @@ static bool is_plain_prefix(sqlite3_value *pattern) {
     return strcmp(text, "*") == 0;
 }
 
-/* < <= > >= and GLOB; as many as there is room for, but two, for LIMIT. */
+/* < <= > >= and GLOB; as many as there is room for. */
 static void take_bounds(plan *p) {
     bool low = false;
     bool high = false;
@@ -180,7 +177,7 @@ static void take_bounds(plan *p) {
         enum plan_arg arg = bound_kind(op);
         sqlite3_value *value;
 
-        if (!is_key(p, i) || p->n_args >= PLAN_ARGS_MAX - 2) continue;
+        if (!is_key(p, i) || p->n_args == PLAN_ARGS_MAX) continue;
         value = literal(p, i);
         if (op == SQLITE_INDEX_CONSTRAINT_GLOB) {
             take(p, i, ARG_KEY_GLOB, is_plain_prefix(value));
@@ -205,7 +202,7 @@ static void take_bounds(plan *p) {
     }
 }
 
-/* --- order, limit --- */
+/* --- order --- */
 
 /* ORDER BY, GROUP BY and DISTINCT. Keys are unique: behind the key, further
  * columns order nothing, and where only neighbours are asked for (DISTINCT) a
@@ -220,7 +217,7 @@ static void take_order(plan *p, int *flags) {
         p->ordered = true;
         return;
     }
-    if (p->shape == SHAPE_KEY) {
+    if (p->literal) {
         p->ordered = true; /* a single row */
     } else if (distinct == 2) {
         for (int i = 0; i < info->nOrderBy; i++) {
@@ -233,60 +230,21 @@ static void take_order(plan *p, int *flags) {
     p->info->orderByConsumed = p->ordered;
 }
 
-/* LIMIT and OFFSET count rows that SQLite will not drop any more: only when
- * each other term is ours alone. */
-static void take_limit(plan *p) {
-    int limit = -1;
-    int offset = -1;
-    bool exact = p->ordered;
-    sqlite3_value *value;
-
-    for (int i = 0; i < p->info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
-
-        if (c->op == SQLITE_INDEX_CONSTRAINT_LIMIT) {
-            if (c->usable) limit = i;
-        } else if (c->op == SQLITE_INDEX_CONSTRAINT_OFFSET) {
-            if (c->usable) offset = i;
-        } else if (!taken(p, i) || !p->info->aConstraintUsage[i].omit) {
-            exact = false;
-        }
-    }
-    if (!exact || p->n_args + 2 > PLAN_ARGS_MAX) return;
-    if (offset >= 0) take(p, offset, ARG_OFFSET, true);
-    if (limit < 0) return;
-    take(p, limit, ARG_LIMIT, true);
-    p->limited = true;
-    value = literal(p, limit);
-    if (value != NULL && sqlite3_value_int64(value) >= 0 &&
-        (double)sqlite3_value_int64(value) < p->rows) {
-        p->rows = (double)sqlite3_value_int64(value);
-    }
-}
-
 /* --- the result --- */
 
-/* Texts for EXPLAIN QUERY PLAN: [shape][tagged * 4 + reverse * 2 + limited]. */
+/* Texts for EXPLAIN QUERY PLAN: [shape][tagged * 2 + reverse]. */
 #define TEXTS(s)                                                               \
-    {                                                                          \
-        s, s " limit", s " desc", s " desc limit", s " tag", s " tag limit",   \
-            s " tag desc", s " tag desc limit"                                 \
-    }
-static const char texts[4][8][32] = {
+    { s, s " desc", s " tag", s " tag desc" }
+static const char texts[4][4][24] = {
     TEXTS("scan"),
     TEXTS("key range"),
     TEXTS("key IN"),
     TEXTS("key="),
 };
 
-static const char *text_of(const plan *p, bool reverse) {
-    return texts[p->shape][p->tagged * 4 + reverse * 2 + p->limited];
-}
-
 static double cost_of(const plan *p) {
     if (p->shape == SHAPE_KEY) return COST_GET;
     if (p->shape == SHAPE_IN) return COST_SEEK + COST_GET * p->scanned;
-    if (p->limited && !p->tagged) return COST_SEEK + p->rows;
     return COST_SEEK + p->scanned;
 }
 
@@ -302,6 +260,17 @@ static int column_flags(sqlite3_uint64 used) {
     return flags;
 }
 
+/* Whether to promise that there is one row at most. It makes UPDATE and DELETE
+ * much cheaper, and SELECT hardly. A number from a column can break the promise
+ * ('5' and '05' are both 5), so it is given where the columns in use look like
+ * UPDATE or DELETE; xFilter sees to it that it holds there. */
+static bool is_unique(const plan *p, int flags) {
+    if (p->shape != SHAPE_KEY) return false;
+    if (p->literal) return true;
+    return (flags & (PLAN_KEY_ONLY | PLAN_ALL_USED)) != 0 &&
+           p->info->nOrderBy == 0;
+}
+
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     plan p = {.v = (vtab *)base, .info = info, .scanned = ROWS};
     int flags = column_flags(info->colUsed);
@@ -314,12 +283,15 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p);
     p.rows *= p.scanned;
     take_order(&p, &flags);
-    if (p.shape != SHAPE_KEY) take_limit(&p);
 
-    if (p.shape == SHAPE_KEY) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    if (is_unique(&p, flags)) {
+        flags |= PLAN_UNIQUE;
+        info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    }
     info->idxNum = (int)(p.args << PLAN_ARG_SHIFT) | flags;
     /* SQLite neither writes to it nor frees it. */
-    info->idxStr = (char *)(uintptr_t)text_of(&p, (flags & PLAN_REVERSE) != 0);
+    info->idxStr = (char *)(uintptr_t)
+        texts[p.shape][p.tagged * 2 + ((flags & PLAN_REVERSE) != 0)];
     info->estimatedCost = cost_of(&p);
     info->estimatedRows = (sqlite3_int64)(p.rows < 1 ? 1 : p.rows);
     return SQLITE_OK;

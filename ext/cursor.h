@@ -1,0 +1,43 @@
+/* cursor.h - an SQL cursor, as cursor.c and filter.c know it. */
+#ifndef NADB_EXT_CURSOR_H
+#define NADB_EXT_CURSOR_H
+
+#include "ext.h"
+
+struct vcursor {
+    sqlite3_vtab_cursor base; /* SQLite's part: first */
+    vtab *v;
+    nadb_cursor *core;
+    const nadb_row *row; /* NULL at the end */
+    bool single;         /* at most the present row */
+    int plan;
+    int last_column; /* asked for before the present one */
+
+    /* What the present xFilter asks for: filter.c. */
+    bool nothing;    /* no row can match */
+    bool lookup;     /* `keys` are all that is asked for; else lo and hi */
+    nadb_buf lo, hi; /* lo <= key < hi */
+    bool has_hi;
+    nadb_buf keys; /* of nadb_slice */
+    nadb_buf key_text;
+    nadb_buf tags; /* of wanted_tag: filter.c */
+    nadb_buf tag_text;
+    size_t groups; /* conditions on tags */
+
+    nadb_buf scratch; /* JSON, bounds */
+    vcursor *next;    /* in the list of closed ones */
+};
+
+/* Ends the walk, and puts the error into the table. */
+int vcursor_failed(vcursor *c, const nadb_err *err);
+
+/* Plans other than the lookup of one key. */
+int filter_any(vcursor *c, int argc, sqlite3_value **argv);
+/* From where the core's cursor is, on to a row that belongs to the answer. */
+nadb_rc filter_settle(vcursor *c, nadb_err *err) NADB_MUST_USE;
+/* A number that was not bound may come from a column of numeric type. Then
+ * SQLite compares numbers, not texts; we cannot see which. */
+bool filter_is_column_number(sqlite3_value *value);
+void filter_clear(vcursor *c); /* frees */
+
+#endif

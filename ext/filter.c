@@ -1,0 +1,427 @@
+/* filter.c - xFilter: from the arguments of a plan to rows.
+ *
+ * All arguments are collected first: bounds that the keys must keep, or a list
+ * of keys, and conditions on tags, which are checked row by row. Then the
+ * core's cursor is opened once.
+ *
+ * A term that SQLite checks again may be given too many rows, never too few.
+ * That is the way out where a number may mean more keys than its text. */
+#include "cursor.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* One tag of a condition on column `tag`. Tags of equal `group` are one IN
+ * list: one of them must be there. */
+typedef struct wanted_tag {
+    size_t group;
+    size_t at, n; /* in vcursor.tag_text */
+} wanted_tag;
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory");
+}
+
+bool filter_is_column_number(sqlite3_value *value) {
+    int type = sqlite3_value_type(value);
+
+    return (type == SQLITE_INTEGER || type == SQLITE_FLOAT) &&
+           !sqlite3_value_frombind(value);
+}
+
+void filter_clear(vcursor *c) {
+    nadb_buf_clear(&c->lo);
+    nadb_buf_clear(&c->hi);
+    nadb_buf_clear(&c->keys);
+    nadb_buf_clear(&c->key_text);
+    nadb_buf_clear(&c->tags);
+    nadb_buf_clear(&c->tag_text);
+    nadb_buf_clear(&c->scratch);
+}
+
+static void reset(vcursor *c) {
+    c->single = c->nothing = c->lookup = c->has_hi = false;
+    c->groups = 0;
+    nadb_buf_reset(&c->lo);
+    nadb_buf_reset(&c->hi);
+    nadb_buf_reset(&c->keys);
+    nadb_buf_reset(&c->key_text);
+    nadb_buf_reset(&c->tags);
+    nadb_buf_reset(&c->tag_text);
+}
+
+/* --- bounds --- */
+
+/* Into scratch: the bytes, and a zero byte when `after`, which makes it the
+ * first key behind them. */
+static nadb_rc bound_text(vcursor *c, nadb_slice bytes, bool after,
+                          nadb_err *err) {
+    nadb_buf_reset(&c->scratch);
+    if (!nadb_buf_append(&c->scratch, bytes.p, bytes.n) ||
+        (after && !nadb_buf_byte(&c->scratch, 0))) {
+        return no_memory(err);
+    }
+    return NADB_OK;
+}
+
+static void keep_scratch(vcursor *c, nadb_buf *into) {
+    nadb_buf old = *into;
+
+    *into = c->scratch;
+    c->scratch = old;
+}
+
+/* The tightest bounds win. */
+static nadb_rc raise_lo(vcursor *c, nadb_slice key, bool after, nadb_err *err) {
+    nadb_rc rc = bound_text(c, key, after, err);
+
+    if (rc == NADB_OK && nadb_slice_cmp(nadb_buf_slice(&c->scratch),
+                                        nadb_buf_slice(&c->lo)) > 0) {
+        keep_scratch(c, &c->lo);
+    }
+    return rc;
+}
+
+static void lower_hi_to_scratch(vcursor *c) {
+    if (!c->has_hi || nadb_slice_cmp(nadb_buf_slice(&c->scratch),
+                                     nadb_buf_slice(&c->hi)) < 0) {
+        keep_scratch(c, &c->hi);
+        c->has_hi = true;
+    }
+}
+
+static nadb_rc lower_hi(vcursor *c, nadb_slice key, bool after, nadb_err *err) {
+    nadb_rc rc = bound_text(c, key, after, err);
+
+    if (rc == NADB_OK) lower_hi_to_scratch(c);
+    return rc;
+}
+
+static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
+                            nadb_err *err) {
+    bool low = arg == ARG_KEY_GT || arg == ARG_KEY_GE;
+    nadb_slice key;
+
+    if (filter_is_column_number(value)) return NADB_OK; /* no bound */
+    switch (value_key(value, &key)) {
+    case VALUE_KEY_NOMEM:
+        return no_memory(err);
+    case VALUE_KEY_NULL:
+        c->nothing = true;
+        return NADB_OK;
+    case VALUE_KEY_BLOB: /* every BLOB is above every text */
+        if (low) c->nothing = true;
+        return NADB_OK;
+    case VALUE_KEY_TEXT:
+        break;
+    }
+    if (low) return raise_lo(c, key, arg == ARG_KEY_GT, err);
+    return lower_hi(c, key, arg == ARG_KEY_LE, err);
+}
+
+/* Length of the pattern before its first wildcard, as far as characters that
+ * are equal to SQLite are equal bytes: it takes U+FFFE, U+FFFF, surrogates and
+ * what is not UTF-8 for U+FFFD. Stops at bytes that can begin one of these. */
+static size_t plain_prefix(const char *pattern) {
+    const unsigned char *p = (const unsigned char *)pattern;
+    size_t n = 0;
+
+    while (p[n] != 0 && strchr("*?[", p[n]) == NULL) {
+        size_t more = p[n] < 0x80 ? 0 : p[n] < 0xe0 ? 1 : p[n] < 0xf0 ? 2 : 3;
+
+        if (p[n] >= 0x80 && (p[n] < 0xc2 || p[n] > 0xf3)) break;
+        if (p[n] == 0xe0 || p[n] == 0xed || p[n] == 0xef || p[n] == 0xf0) break;
+        for (size_t i = 1; i <= more; i++) {
+            if ((p[n + i] & 0xc0) != 0x80) return n;
+        }
+        n += more + 1;
+    }
+    return n;
+}
+
+/* The part of the pattern before the first wildcard bounds the keys. */
+static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    const char *pattern;
+    nadb_slice prefix;
+    nadb_rc rc;
+
+    if (sqlite3_value_type(value) == SQLITE_NULL) {
+        c->nothing = true;
+        return NADB_OK;
+    }
+    pattern = (const char *)sqlite3_value_text(value);
+    if (pattern == NULL) return no_memory(err);
+    prefix = nadb_slice_of(pattern, plain_prefix(pattern));
+    rc = raise_lo(c, prefix, false, err);
+    /* The first text that does not begin with it: the last byte raised. */
+    while (prefix.n > 0 && prefix.p[prefix.n - 1] == 0xff) prefix.n--;
+    if (rc != NADB_OK || prefix.n == 0) return rc;
+    rc = bound_text(c, prefix, false, err);
+    if (rc != NADB_OK) return rc;
+    c->scratch.p[c->scratch.n - 1]++;
+    lower_hi_to_scratch(c);
+    return NADB_OK;
+}
+
+/* --- lists --- */
+
+static nadb_rc add_tag(vcursor *c, nadb_slice tag, nadb_err *err) {
+    wanted_tag w = {c->groups, c->tag_text.n, tag.n};
+
+    if (!nadb_buf_append(&c->tag_text, tag.p, tag.n) ||
+        !nadb_buf_append(&c->tags, &w, sizeof w)) {
+        return no_memory(err);
+    }
+    return NADB_OK;
+}
+
+/* The texts lie one behind the other; open_core() sets the pointers, when
+ * they do not move any more. */
+static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
+    nadb_slice place = {NULL, key.n};
+
+    if (!nadb_buf_append(&c->key_text, key.p, key.n) ||
+        !nadb_buf_append(&c->keys, &place, sizeof place)) {
+        return no_memory(err);
+    }
+    return NADB_OK;
+}
+
+static nadb_rc add_value(vcursor *c, bool tag, sqlite3_value *value,
+                         nadb_err *err) {
+    nadb_slice text;
+
+    switch (value_key(value, &text)) {
+    case VALUE_KEY_NOMEM:
+        return no_memory(err);
+    case VALUE_KEY_TEXT:
+        break;
+    default:
+        return NADB_OK; /* equals no text */
+    }
+    if (text.n == 0 || text.n > NADB_KEY_MAX) return NADB_OK;
+    return tag ? add_tag(c, text, err) : add_key(c, text, err);
+}
+
+/* Numbers in a list of keys mean that its affinity is numeric. SQLite looks
+ * for each key in the list again, so all keys will do. */
+static nadb_rc filter_list(vcursor *c, bool tag, sqlite3_value *value,
+                           nadb_err *err) {
+    sqlite3_value *each = NULL;
+    nadb_rc rc = NADB_OK;
+    bool numbers = false;
+    int code;
+
+    for (code = sqlite3_vtab_in_first(value, &each);
+         rc == NADB_OK && code == SQLITE_OK && each != NULL;
+         code = sqlite3_vtab_in_next(value, &each)) {
+        numbers = numbers || filter_is_column_number(each);
+        rc = add_value(c, tag, each, err);
+    }
+    if (rc == NADB_OK && code != SQLITE_OK && code != SQLITE_DONE) {
+        rc = value_sqlite_error(c->v->c->db, code, err);
+    }
+    if (!tag) c->lookup = !numbers;
+    return rc;
+}
+
+/* Bounds for all keys that SQLite could take for a number. */
+static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    nadb_rc rc;
+
+    if (isinf(sqlite3_value_double(value))) return NADB_OK; /* 'Inf' */
+    rc = raise_lo(c, nadb_slice_str("\t"), false, err); /* first white space */
+    if (rc != NADB_OK) return rc;
+    return lower_hi(c, nadb_slice_str(":"), false, err); /* behind '9' */
+}
+
+/* --- arguments --- */
+
+static nadb_rc filter_equal(vcursor *c, enum plan_arg arg, sqlite3_value *value,
+                            nadb_err *err) {
+    nadb_rc rc;
+
+    if (arg == ARG_TAG_EQ || arg == ARG_TAG_IN) {
+        rc = arg == ARG_TAG_EQ ? add_value(c, true, value, err)
+                               : filter_list(c, true, value, err);
+        c->groups++;
+        return rc;
+    }
+    if (arg == ARG_KEY_IN) return filter_list(c, false, value, err);
+    if (arg == ARG_KEY_EQ && filter_is_column_number(value)) {
+        return filter_numeric(c, value, err);
+    }
+    c->lookup = true;
+    return add_value(c, false, value, err);
+}
+
+static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
+                          nadb_err *err) {
+    switch (arg) {
+    case ARG_KEY_TEXT:
+    case ARG_KEY_EQ:
+    case ARG_KEY_IN:
+    case ARG_TAG_EQ:
+    case ARG_TAG_IN:
+        return filter_equal(c, arg, value, err);
+    case ARG_KEY_GT:
+    case ARG_KEY_GE:
+    case ARG_KEY_LT:
+    case ARG_KEY_LE:
+        return filter_bound(c, arg, value, err);
+    case ARG_KEY_GLOB:
+        return filter_glob(c, value, err);
+    case ARG_NONE:
+        break;
+    }
+    return NADB_OK;
+}
+
+/* --- rows --- */
+
+/* Whether the present row has the tags that are asked for. */
+static bool has_tags(const vcursor *c) {
+    const wanted_tag *w = (const wanted_tag *)(const void *)c->tags.p;
+    size_t n = c->tags.n / sizeof *w;
+    size_t i = 0;
+
+    for (size_t group = 0; group < c->groups; group++) {
+        bool found = false;
+
+        for (; i < n && w[i].group == group; i++) {
+            nadb_slice tag = nadb_slice_of(c->tag_text.p + w[i].at, w[i].n);
+
+            found = found || nadb_tags_has(c->row->tags, tag);
+        }
+        if (!found) return false;
+    }
+    return true;
+}
+
+nadb_rc filter_settle(vcursor *c, nadb_err *err) {
+    nadb_rc rc;
+
+    for (;;) {
+        c->row = nadb_cursor_row(c->core);
+        if (c->row == NULL || c->groups == 0 || has_tags(c)) return NADB_OK;
+        rc = nadb_cursor_next(c->core, err);
+        if (rc != NADB_OK) return rc;
+    }
+}
+
+static nadb_rc step(vcursor *c, nadb_err *err) {
+    nadb_rc rc = nadb_cursor_next(c->core, err);
+
+    return rc == NADB_OK ? filter_settle(c, err) : rc;
+}
+
+/* Opens the core's cursor, unless no row can match. */
+static nadb_rc open_core(vcursor *c, nadb_err *err) {
+    bool reverse = (c->plan & PLAN_REVERSE) != 0;
+    nadb_slice *keys = (nadb_slice *)(void *)c->keys.p;
+    size_t n = c->keys.n / sizeof *keys;
+    const uint8_t *text = c->key_text.p;
+    nadb_scan scan = {.lo = nadb_buf_slice(&c->lo), .reverse = reverse};
+
+    if (!c->lookup) {
+        if (c->has_hi) {
+            scan.hi = nadb_buf_slice(&c->hi);
+            if (nadb_slice_cmp(scan.lo, scan.hi) >= 0) return NADB_OK;
+        }
+        return nadb_cursor_scan(c->core, &scan, err);
+    }
+    if (n == 0) return NADB_OK;
+    for (size_t i = 0; i < n; i++) {
+        keys[i].p = text;
+        text += keys[i].n;
+    }
+    return nadb_cursor_keys(c->core, keys, n, reverse, err);
+}
+
+/* --- one row, where a number may mean several --- */
+
+/* Whether a statement that writes is running: it may be the one that changes
+ * a row through this cursor, and closes the cursor after the first. */
+static bool is_writing(sqlite3 *db) {
+    sqlite3_stmt *stmt = NULL;
+
+    while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
+        if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nearly, for safety: SQLite decides about the row that it gets. */
+static nadb_rc looks_equal(vcursor *c, double number, bool *equal,
+                           nadb_err *err) {
+    nadb_rc rc = bound_text(c, c->row->key, true, err);
+    const char *text = (const char *)c->scratch.p;
+    char *end;
+    double seen;
+
+    *equal = false;
+    if (rc != NADB_OK) return rc;
+    seen = strtod(text, &end);
+    *equal = end != text && fabs(seen - number) <= fabs(number) * 1e-14;
+    return NADB_OK;
+}
+
+/* Goes to the one key that equals the number. Two are an error, because only
+ * the first would be changed. */
+static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+    bool found = false;
+
+    while (rc == NADB_OK && c->row != NULL) {
+        bool equal;
+
+        rc = looks_equal(c, sqlite3_value_double(value), &equal, err);
+        if (rc == NADB_OK && equal && found) {
+            return nadb_fail(err, NADB_INVALID,
+                             "several keys equal the number %s: compare with "
+                             "text, as in key = CAST(x AS TEXT)",
+                             (const char *)sqlite3_value_text(value));
+        }
+        if (rc == NADB_OK && equal) {
+            c->scratch.n--; /* the terminator */
+            keep_scratch(c, &c->lo);
+            found = true;
+        }
+        if (rc == NADB_OK) rc = step(c, err);
+    }
+    if (rc != NADB_OK || !found) return rc;
+    rc = nadb_cursor_key(c->core, nadb_buf_slice(&c->lo), false, err);
+    c->single = true;
+    return rc == NADB_OK ? filter_settle(c, err) : rc;
+}
+
+/* --- xFilter --- */
+
+int filter_any(vcursor *c, int argc, sqlite3_value **argv) {
+    unsigned args = (unsigned)c->plan >> PLAN_ARG_SHIFT;
+    sqlite3_value *key = NULL;
+    nadb_err err;
+    nadb_rc rc = NADB_OK;
+
+    reset(c);
+    for (int i = 0; i < argc && rc == NADB_OK; i++) {
+        enum plan_arg arg = (enum plan_arg)(args & ((1u << PLAN_ARG_BITS) - 1));
+
+        if (arg == ARG_KEY_EQ) key = argv[i];
+        rc = filter_arg(c, arg, argv[i], &err);
+        args >>= PLAN_ARG_BITS;
+    }
+    if (rc != NADB_OK) return vcursor_failed(c, &err);
+    nadb_cursor_close(c->core);
+    c->row = NULL;
+    if (c->nothing) return SQLITE_OK;
+    rc = open_core(c, &err);
+    if (rc == NADB_OK) rc = filter_settle(c, &err);
+    if (rc == NADB_OK && (c->plan & PLAN_UNIQUE) != 0 && !c->lookup &&
+        c->v->phase != PHASE_IDLE && is_writing(c->v->c->db)) {
+        rc = only_equal(c, key, &err);
+    }
+    return rc == NADB_OK ? SQLITE_OK : vcursor_failed(c, &err);
+}
