@@ -6,6 +6,7 @@
 #   {c sql TEXT}        the same SQL on both sides; c is connection 1 or 2
 #   {c both TEXT REF}   SQL of ours, and what it means for the ordinary table
 #   {c reopen}          closes and opens the connection
+#   {c recreate}        DROP and CREATE of our table: the data stay
 #   {0 clock N}         turns the clock by N hours
 #
 # On our side connection c is n1 or n2, on the other r1 or r2. Both databases
@@ -48,8 +49,7 @@ proc model_start {config} {
     set M(create) [store_options $ns]
     # The clock begins at the same time in every run, half past an hour.
     set M(zero) [expr {555600 * 3600}]
-    set M(turned) [expr {$M(zero) + 1800 - [clock seconds]}]
-    advance_clock $M(turned) n1
+    model_turn [expr {$M(zero) + 1800 - [clock seconds] - $::model_turned}]
     n1 eval "CREATE VIRTUAL TABLE kv USING nadb($M(create))"
     if {$M(twin)} {
         n1 eval "CREATE VIRTUAL TABLE kvb USING nadb($M(create))"
@@ -87,12 +87,14 @@ proc model_open {c} {
 # The time at which something expires: the k-th hour from now.
 proc model_hour {k} { return [expr {$::M(zero) + 3600 * ($::M(clock) + $k)}] }
 
-# Puts the clock back where the next episode expects it.
-proc model_stop {} {
-    global M
-    catch {advance_clock [expr {-$M(turned) - 3600 * $M(clock)}] n1}
-    close_all
+# Turns the clock, which outlives episodes.
+set model_turned 0
+proc model_turn {seconds} {
+    advance_clock $seconds n1
+    incr ::model_turned $seconds
 }
+
+proc model_stop {} { close_all }
 
 # --- one step ---
 
@@ -104,6 +106,10 @@ proc model_step {op} {
         sql { set diff [model_sql $c $text [string map {kvb kv} $text]] }
         both { set diff [model_both $c $text $ref] }
         reopen { set diff [model_reopen $c] }
+        recreate {
+            set diff [model_both $c "DROP TABLE kv;
+                CREATE VIRTUAL TABLE kv USING nadb($M(create))" "SELECT 1"]
+        }
         clock { set diff [model_clock $text] }
     }
     if {$diff ne ""} { return $diff }
@@ -195,7 +201,7 @@ proc model_purge {db} {
 proc model_clock {hours} {
     global M
     incr M(clock) $hours
-    advance_clock [expr {$hours * 3600}] n1
+    model_turn [expr {$hours * 3600}]
     model_purge [expr {$M(conns) == 1 ? "r1" : "rx"}]
     if {$M(conns) == 1 && $M(main) eq "wal" && ![model_autocommit 1]} {
         # The purge was a write in the transaction of the other side.

@@ -359,8 +359,7 @@ proc gen_quiet {c} {
             if {$M(twin) || $M(conns) > 1} {
                 return [list $c both "SELECT nadb_flush('kv')" "SELECT 1"]
             }
-            return [list $c both "DROP TABLE kv;\
-                CREATE VIRTUAL TABLE kv USING nadb($M(create))" "SELECT 1"]
+            return [list $c recreate]
         }
     }
 }
