@@ -126,9 +126,12 @@ static bool read_runs(nadb_reader *r, fs_manifest *m) {
     for (size_t i = 0; i < m->n_runs && !r->bad; i++) {
         fs_run *run = &m->runs[i];
 
-        run->flags = (unsigned)nadb_read_varint(r);
+        uint64_t flags = nadb_read_varint(r);
+
+        run->flags = (unsigned)flags;
         run->count = read_count(r, 11);
         run->first = m->n_tables;
+        if (flags > FS_RUN_SWEEP || run->count == 0) r->bad = true;
         for (size_t k = 0; k < run->count && !r->bad; k++) {
             if (m->n_tables == cap) {
                 fs_meta *old = m->tables;
