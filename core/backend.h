@@ -136,6 +136,7 @@ typedef struct nadb_commit_req {
     const nadb_range *reads; /* ranges it decided on, in `view` */
     size_t n_reads;
     bool reads_all; /* too many ranges to list: any commit conflicts */
+    uint32_t claim; /* the caller's own; 0 = none */
     nadb_durability sync;
     int64_t timeout_ms; /* how long to wait for locks */
 } nadb_commit_req;
@@ -165,6 +166,14 @@ typedef struct nadb_engine_ops {
     /* No tombstones. `v` outlives the iterator; the range is copied. */
     nadb_rc (*iter)(nadb_engine *e, nadb_view *v, const nadb_range *range,
                     nadb_iter **out, nadb_err *err);
+
+    /* Optional (NULL). Makes prepares of others that change this key wait
+     * until unclaim, so that who reads the key now can change it without a
+     * conflict. Waits for those that are under way; when that takes longer
+     * than timeout_ms, *claim is 0 and nothing is claimed: not an error. */
+    nadb_rc (*claim)(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
+                     uint32_t *claim, nadb_err *err);
+    void (*unclaim)(nadb_engine *e, uint32_t claim);
 
     /* First half of a commit: checks conflicts (NADB_CONFLICT names the key),
      * makes the changes survive what req->sync promises, but shows them to

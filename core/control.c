@@ -250,6 +250,9 @@ void control_close(control *c) {
         if (c->slot < CONTROL_SLOTS && !c->private_map) {
             atomic_store(&c->map->slots[c->slot].pin_gen, 0);
             atomic_store(&c->map->slots[c->slot].used, 0);
+            /* Closing is not enough while a child that was just forked still
+             * has its copy of the descriptor. */
+            c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
         }
         c->os->unmap(c->map, sizeof(control_map));
         c->map = NULL;

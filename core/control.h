@@ -48,15 +48,17 @@ typedef struct control_desc {
     _Atomic uint64_t seq;             /* visible when it was published */
 } control_desc;
 
-enum { DOUBT_FREE = 0, DOUBT_PREPARED = 1, DOUBT_COMMITTING = 2 };
+enum { DOUBT_FREE, DOUBT_PREPARED, DOUBT_COMMITTING, DOUBT_CLAIM };
 
-/* A record that is in the log, and whose transaction has not ended. */
+/* A record that is in the log, and whose transaction has not ended; or a claim
+ * on one key, before there is a record. */
 typedef struct control_doubt {
-    _Atomic uint32_t state; /* (C) DOUBT_* */
+    _Atomic uint32_t state; /* DOUBT_*; taken (C), freed by its owner */
     _Atomic uint32_t slot;  /* whose */
-    _Atomic uint64_t log;   /* number of the log, .. */
+    _Atomic uint64_t log;   /* number of the log, ..; 0 in a claim */
     _Atomic uint64_t off;   /* .. where the record begins */
-    _Atomic uint64_t seq;   /* when COMMITTING: what it is committed as */
+    _Atomic uint64_t seq;   /* COMMITTING: what it is committed as; CLAIM:
+                               hash of the key */
     _Atomic uint64_t room;  /* bytes of the index promised to it */
 } control_doubt;
 
@@ -76,13 +78,15 @@ typedef struct control_map {
     _Atomic uint32_t failed;       /* a sync failed: no more writes */
     _Atomic uint32_t distrust;     /* found damaged: rebuild when free */
     _Atomic uint32_t flush_events; /* futex: a flush was published */
-    _Atomic uint32_t n_doubts;     /* (C) */
+    _Atomic uint32_t doubt_events; /* futex: a doubt has ended */
     _Atomic uint64_t next_file;    /* next unused file number */
     _Atomic uint64_t synced;       /* wal_place up to which all is synced */
     _Atomic uint64_t last_flush_ms;
     _Atomic uint64_t counters[8];   /* CONTROL_N_* */
-    _Atomic uint32_t doubt_waiters; /* sleeping on n_doubts; a hint */
-    uint8_t pad2[60];
+    _Atomic uint32_t doubt_waiters; /* sleeping on doubt_events; a hint */
+    uint32_t pad2;
+    _Atomic uint64_t doubt_bits[2]; /* places that may be in use */
+    uint8_t pad3[40];
 
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];
@@ -109,6 +113,23 @@ static inline uint64_t control_seq(uint64_t visible) { return visible >> 8; }
 
 static inline uint32_t control_index(uint64_t visible) {
     return (uint32_t)(visible & (CONTROL_DESCS - 1));
+}
+
+/* False: surely no doubt is in use. */
+static inline bool control_has_doubts(const control_map *m) {
+    return (atomic_load(&m->doubt_bits[0]) | atomic_load(&m->doubt_bits[1])) !=
+           0;
+}
+
+/* The place's state is set before its bit, and freed before it: a bit that a
+ * dead opener left wrong is put right by shared_repair(). */
+static inline void control_doubt_mark(control_map *m, uint32_t i, bool used) {
+    uint64_t bit = (uint64_t)1 << (i % 64);
+
+    if (used)
+        atomic_fetch_or(&m->doubt_bits[i / 64], bit);
+    else
+        atomic_fetch_and(&m->doubt_bits[i / 64], ~bit);
 }
 
 /* What control_open() found. */

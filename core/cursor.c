@@ -208,12 +208,15 @@ static nadb_rc note_key(nadb_cursor *c, nadb_slice key, bool key_only,
 
 nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
                         nadb_err *err) {
-    nadb_rc rc = cursor_open(c, CURSOR_KEYS, false, err);
+    nadb_rc rc;
 
-    if (rc != NADB_OK) return rc;
+    nadb_cursor_close(c);
     nadb_buf_reset(&c->bounds);
     if (!bounds_add(c, key)) return no_memory(c, err);
     c->one = nadb_slice_of(c->bounds.p, c->bounds.n - 1);
+    rc = session_claim(c->ss, c->one, err);
+    if (rc == NADB_OK) rc = cursor_open(c, CURSOR_KEYS, false, err);
+    if (rc != NADB_OK) return rc;
     c->keys = &c->one;
     c->n_keys = 1;
     c->next = 0;

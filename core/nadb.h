@@ -38,11 +38,12 @@
 #define NADB_VERSION "0.1.0"
 
 /* Limits of a row. */
-#define NADB_KEY_MAX 65536u        /* bytes of a key */
-#define NADB_TAGS_MAX 1000u        /* tags of a row */
-#define NADB_TAG_MAX 1024u         /* bytes of a tag */
-#define NADB_VALUE_MAX 0x7fff0000u /* bytes of a value: below SQLite's limit   \
-                                    */
+#define NADB_KEY_MAX 65536u /* bytes of a key */
+#define NADB_TAGS_MAX 1000u /* tags of a row */
+#define NADB_TAG_MAX 1024u  /* bytes of a tag */
+#define NADB_VALUE_MAX                                                         \
+    0x7fff0000u /* bytes of a value: below SQLite's limit                      \
+                 */
 
 #define NADB_NO_EXPIRY INT64_MAX
 
@@ -138,11 +139,11 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out,
 void nadb_session_free(nadb_session *ss);
 nadb_store *nadb_session_store(nadb_session *ss);
 
-nadb_rc nadb_session_begin(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 /* `autocommit`: this transaction is one statement; then changes of a single
  * key wait for other writers instead of conflicting with them. */
-nadb_rc nadb_session_prepare(nadb_session *ss, bool autocommit,
-                             nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit,
+                           nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 void nadb_session_commit(nadb_session *ss);
 nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err);
 bool nadb_session_active(const nadb_session *ss); /* begun, not ended */

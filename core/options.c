@@ -314,6 +314,8 @@ static nadb_rc finish(parser *p) {
     if (rc == NADB_OK) rc = default_path(p, b);
     if (rc == NADB_OK) rc = make_absolute(p, &o->path);
     if (rc == NADB_OK) rc = make_absolute(p, &o->dir);
+    if (rc == NADB_OK && !in_memory(p->place))
+        rc = default_text(&o->db_file, p->place->db_file, p->err);
     return rc;
 }
 
@@ -362,5 +364,6 @@ done:
 void nadb_options_free(nadb_options *o) {
     if (o == NULL) return;
     option_free_texts(o);
+    nadb_free(o->db_file);
     nadb_free(o);
 }

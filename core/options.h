@@ -25,6 +25,8 @@ typedef enum nadb_eviction {
 struct nadb_options {
     char *backend; /* never NULL */
     char *path;    /* absolute; NULL for backends without a directory */
+    char *db_file; /* the database file, whose mode and owner the store's
+                      folder takes; NULL when it is in memory */
     char *db;      /* never NULL */
     char *ns;      /* namespace; never NULL */
     bool ns_given; /* not the default, which is the table's name */

@@ -152,10 +152,23 @@ bool nadb_session_dirty(const nadb_session *ss) {
     return ss->txn != NULL && !batch_empty(ss->b);
 }
 
-nadb_rc nadb_session_begin(nadb_session *ss, nadb_err *err) {
+nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     if (ss->txn != NULL) return NADB_OK;
     ss->epoch++;
+    ss->autocommit = autocommit;
     return view_fresh(ss, &ss->txn, err);
+}
+
+nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_engine *e = ss->engine;
+    nadb_rc rc;
+
+    if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
+        ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
+        return NADB_OK;
+    rc = e->ops->claim(e, key, ss->options->busy_timeout_ms, &ss->claim, err);
+    if (rc != NADB_OK || ss->claim == 0) return rc;
+    return e->ops->view_refresh(e, ss->txn->view, err);
 }
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,

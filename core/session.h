@@ -42,6 +42,9 @@ struct nadb_session {
     nadb_buf held_views;   /* session_view *: kept until depth is 0 */
     nadb_buf held_batches; /* batch *: likewise */
 
+    bool autocommit; /* the transaction is one statement */
+    uint32_t claim;  /* on the one key that it has read; 0 = none */
+
     batch *b;
     uint64_t epoch; /* rises with every transaction */
     nadb_ticket *ticket;
@@ -72,6 +75,11 @@ void session_let_go(nadb_session *ss, session_view *v, batch *b);
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out,
                           nadb_err *err) NADB_MUST_USE;
+
+/* The first key that a writing autocommit statement reads: makes other writers
+ * of it wait until this one has ended, and the snapshot a present one. */
+nadb_rc session_claim(nadb_session *ss, nadb_slice key,
+                      nadb_err *err) NADB_MUST_USE;
 
 /* --- session_commit.c --- */
 

@@ -12,6 +12,8 @@ nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) {
 
 /* Forgets the transaction. Cursors may still hold its view and its batch. */
 static void txn_end(nadb_session *ss) {
+    if (ss->claim != 0) ss->engine->ops->unclaim(ss->engine, ss->claim);
+    ss->claim = 0;
     session_view_drop(ss, ss->txn);
     ss->txn = NULL;
     ss->reading = NULL; /* the next cursor sees the present */
@@ -83,6 +85,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     req.bytes = bytes;
     req.clear = batch_cleared(ss->b, UINT64_MAX);
     req.reads_all = ss->reads_all;
+    req.claim = ss->claim;
     req.sync = nadb_store_sync(ss->store);
     req.timeout_ms = ss->options->busy_timeout_ms;
     rc = reads_list(ss, deletes ? only : NULL, &reads, &req.n_reads, err);
@@ -134,7 +137,7 @@ static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
     return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
 }
 
-nadb_rc nadb_session_prepare(nadb_session *ss, bool autocommit, nadb_err *err) {
+nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     size_t count = 0, bytes = 0;
     nadb_rc rc = NADB_OK;
 
@@ -144,7 +147,7 @@ nadb_rc nadb_session_prepare(nadb_session *ss, bool autocommit, nadb_err *err) {
     if (rc != NADB_OK || batch_empty(ss->b)) return rc;
     batch_measure(ss->b, &count, &bytes);
     for (;;) {
-        const batch_op *only = autocommit ? only_change(ss, count) : NULL;
+        const batch_op *only = ss->autocommit ? only_change(ss, count) : NULL;
         bool again = false;
 
         rc = prepare_once(ss, only, count, bytes, err);
@@ -205,10 +208,10 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
     size_t count = mark_count(ss);
 
     if (ss->txn == NULL) return NADB_OK;
-    /* The second object of a table calls again for the same savepoint. */
-    if (count > 0 && mark_at(ss, count - 1).n == n &&
-        mark_at(ss, count - 1).id == m.id)
-        return NADB_OK;
+    /* A table or object that joins later calls again for the savepoint that is
+     * open: its mark stays where it was. */
+    for (size_t i = 0; i < count; i++)
+        if (mark_at(ss, i).n == n) return NADB_OK;
     marks_cut(ss, n);
     if (!nadb_buf_append(&ss->marks, &m, sizeof m))
         return nadb_fail(err, NADB_NOMEM, "opening a savepoint");

@@ -129,13 +129,23 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
                     bool check, nadb_err *err) NADB_MUST_USE;
 nadb_rc shared_check_usable(shared *s, nadb_err *err) NADB_MUST_USE;
 
+/* Some doubt has ended: frees its place and wakes who waits. */
+void shared_doubt_end(shared *s, uint32_t doubt);
+/* Waits up to timeout_ms, without the lock, for some doubt to end; repairs
+ * what dead openers left. */
+void shared_doubt_wait(shared *s, int64_t timeout_ms);
+bool shared_doubt_free(shared *s, uint32_t *out); /* an unused place */
+
 /* --- shared_check.c --- */
 
+nadb_rc shared_claim(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
+                     uint32_t *claim, nadb_err *err);
+void shared_unclaim(nadb_engine *e, uint32_t claim);
 /* NADB_CONFLICT when something that the request decided on has changed since
  * its view. Under the commit lock. */
 nadb_rc shared_check(shared *s, const shared_version *v,
                      const nadb_commit_req *req, nadb_err *err) NADB_MUST_USE;
-/* *clash: a record in doubt, of a living owner, has a key of the request. */
+/* *clash: a record in doubt, or somebody's claim, has a key of the request. */
 nadb_rc shared_clash(shared *s, const shared_version *v,
                      const nadb_commit_req *req, bool *clash,
                      nadb_err *err) NADB_MUST_USE;

@@ -176,24 +176,96 @@ static nadb_rc record_clash(memtable *m, uint64_t off,
     return NADB_OK;
 }
 
+/* Whether the request changes a key with this hash. */
+static nadb_rc claim_clash(uint64_t hash, const nadb_commit_req *req,
+                           bool *clash, nadb_err *err) {
+    nadb_iter *it = req->changes;
+    nadb_rc rc = NADB_OK;
+
+    if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+    while (rc == NADB_OK && it != NULL && it->valid && !*clash) {
+        *clash = nadb_hash64(it->entry.key) == hash;
+        rc = nadb_iter_next(it, err);
+    }
+    return rc;
+}
+
 nadb_rc shared_clash(shared *s, const shared_version *v,
                      const nadb_commit_req *req, bool *clash, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     *clash = false;
-    if (shared_has_dead(s)) rc = shared_repair(s, err);
     for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
+        uint32_t state = atomic_load(&d->state);
         memtable *m;
 
-        if (atomic_load(&d->state) == DOUBT_FREE) continue;
-        m = shared_log(v, atomic_load(&d->log));
-        if (m == NULL) {
-            *clash = true; /* a log that we do not have open: be careful */
-            return NADB_OK;
+        if (state == DOUBT_FREE || i + 1 == req->claim) continue;
+        if (state == DOUBT_CLAIM) {
+            rc = claim_clash(atomic_load(&d->seq), req, clash, err);
+        } else {
+            m = shared_log(v, atomic_load(&d->log));
+            *clash = m == NULL; /* not open here: be careful */
+            if (m != NULL)
+                rc = record_clash(m, atomic_load(&d->off), req, clash, err);
         }
-        rc = record_clash(m, atomic_load(&d->off), req, clash, err);
         if (*clash) return rc;
     }
     return rc;
+}
+
+/* --- claims --- */
+
+/* Whether a doubt or a claim of somebody else is on the key. */
+static bool key_taken(shared *s, nadb_slice key) {
+    uint64_t hash = nadb_hash64(key);
+
+    if (!control_has_doubts(s->ctl.map)) return false;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+        uint32_t state = atomic_load(&d->state);
+
+        if (state == DOUBT_CLAIM && atomic_load(&d->seq) == hash) return true;
+        /* A record may or may not have the key: it ends soon. */
+        if (state == DOUBT_PREPARED || state == DOUBT_COMMITTING) return true;
+    }
+    return false;
+}
+
+nadb_rc shared_claim(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
+                     uint32_t *claim, nadb_err *err) {
+    shared *s = shared_of(e);
+    int64_t deadline = s->os->mono_ns() + timeout_ms * 1000000;
+    uint32_t doubt = 0;
+
+    *claim = 0;
+    if (s->private_memory) return NADB_OK;
+    for (;;) {
+        int64_t left = (deadline - s->os->mono_ns()) / 1000000;
+        nadb_rc rc;
+
+        if (left <= 0) return NADB_OK;
+        rc = shared_lock(s, left, err);
+        if (rc != NADB_OK) return rc;
+        if (!key_taken(s, key) && shared_doubt_free(s, &doubt)) break;
+        shared_unlock(s);
+        shared_doubt_wait(s, left);
+    }
+    atomic_store(&s->ctl.map->doubts[doubt].slot, s->ctl.slot);
+    atomic_store(&s->ctl.map->doubts[doubt].log, 0);
+    atomic_store(&s->ctl.map->doubts[doubt].off, 0);
+    atomic_store(&s->ctl.map->doubts[doubt].room, 0);
+    atomic_store(&s->ctl.map->doubts[doubt].seq, nadb_hash64(key));
+    atomic_store(&s->ctl.map->doubts[doubt].state, DOUBT_CLAIM);
+    control_doubt_mark(s->ctl.map, doubt, true);
+    shared_unlock(s);
+    *claim = doubt + 1;
+    return NADB_OK;
+}
+
+void shared_unclaim(nadb_engine *e, uint32_t claim) {
+    shared *s = shared_of(e);
+
+    if (claim > 0 && claim <= CONTROL_DOUBTS && !s->forked)
+        shared_doubt_end(s, claim - 1);
 }

@@ -102,23 +102,29 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
     }
 }
 
-/* Waits, without the lock, until some doubt has ended. */
-static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
-    control_map *map = a->s->ctl.map;
-    uint32_t seen = atomic_load(&map->n_doubts);
+void shared_doubt_wait(shared *s, int64_t timeout_ms) {
+    control_map *map = s->ctl.map;
+    uint32_t seen = atomic_load(&map->doubt_events);
 
     atomic_fetch_add(&map->doubt_waiters, 1);
-    shared_unlock(a->s);
-    if (ms_left(a) > 0)
-        a->s->os->futex_wait((uint32_t *)&map->n_doubts, seen, DOUBT_MS);
+    s->os->futex_wait((uint32_t *)&map->doubt_events, seen,
+                      timeout_ms < DOUBT_MS ? timeout_ms : DOUBT_MS);
     atomic_fetch_sub(&map->doubt_waiters, 1);
+    if (atomic_load(&map->doubt_events) == seen && shared_has_dead(s))
+        (void)shared_repair_now(s, timeout_ms, NULL);
+}
+
+/* A doubt is in the way: lets the lock go and waits until some has ended. */
+static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
+    shared_unlock(a->s);
+    if (ms_left(a) > 0) shared_doubt_wait(a->s, ms_left(a));
     if (ms_left(a) > 0) return NADB_OK;
     return nadb_fail(err, NADB_BUSY,
                      "another transaction on the same keys is prepared and "
                      "has not ended within busy_timeout");
 }
 
-static bool doubt_free(shared *s, uint32_t *out) {
+bool shared_doubt_free(shared *s, uint32_t *out) {
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
         if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
             *out = i;
@@ -131,7 +137,7 @@ static bool doubt_free(shared *s, uint32_t *out) {
 static uint64_t promised(shared *s, uint64_t log) {
     uint64_t room = 0;
 
-    if (atomic_load(&s->ctl.map->n_doubts) == 0) return 0;
+    if (!control_has_doubts(s->ctl.map)) return 0;
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
 
@@ -211,7 +217,7 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     atomic_store(&d->room, memtable_room(count));
     atomic_store(&d->seq, 0);
     atomic_store(&d->state, DOUBT_PREPARED);
-    atomic_fetch_add(&s->ctl.map->n_doubts, 1);
+    control_doubt_mark(s->ctl.map, doubt, true);
     atomic_store_explicit(&h->tail, off + t->length, memory_order_release);
     atomic_store(&h->appending, 0);
     t->m = memtable_ref(m);
@@ -230,9 +236,9 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
     nadb_rc rc = check_writable(s, err);
 
     *again = false;
-    if (rc == NADB_OK && atomic_load(&s->ctl.map->n_doubts) > 0)
+    if (rc == NADB_OK && control_has_doubts(s->ctl.map))
         rc = shared_clash(s, a->v, a->req, &clash, err);
-    if (rc == NADB_OK && (clash || !doubt_free(s, &doubt))) {
+    if (rc == NADB_OK && (clash || !shared_doubt_free(s, &doubt))) {
         *again = true;
         return wait_doubt(a, err);
     }
@@ -305,13 +311,14 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
     return rc;
 }
 
-static void doubt_end(shared *s, uint32_t doubt) {
+void shared_doubt_end(shared *s, uint32_t doubt) {
     control_map *map = s->ctl.map;
 
     atomic_store(&map->doubts[doubt].state, DOUBT_FREE);
-    atomic_fetch_sub(&map->n_doubts, 1);
+    control_doubt_mark(map, doubt, false);
+    atomic_fetch_add(&map->doubt_events, 1);
     if (atomic_load(&map->doubt_waiters) > 0)
-        s->os->futex_wake((uint32_t *)&map->n_doubts, 1 << 20);
+        s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
 }
 
 void shared_apply(shared *s, memtable *m, uint32_t doubt) {
@@ -339,7 +346,7 @@ void shared_apply(shared *s, memtable *m, uint32_t doubt) {
                               memory_order_release);
     atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
                               memory_order_relaxed);
-    doubt_end(s, doubt);
+    shared_doubt_end(s, doubt);
 }
 
 static void ticket_free(nadb_ticket *t) {
@@ -369,7 +376,7 @@ nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
     if (rc == NADB_OK) {
         rc = wal_take_back(&t->m->log, t->off, err);
         if (rc != NADB_OK) atomic_store(&map->failed, 1);
-        doubt_end(s, t->doubt);
+        shared_doubt_end(s, t->doubt);
         shared_unlock(s);
     }
     /* The record may be on the disk already, and must not come back. */

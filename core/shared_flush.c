@@ -119,7 +119,7 @@ static size_t flushable(shared *s, const shared_version *v) {
     for (size_t i = v->n_logs; i > 1; i--, n++) {
         uint64_t number = v->logs[i - 1]->log.number;
 
-        if (atomic_load(&s->ctl.map->n_doubts) == 0) continue;
+        if (!control_has_doubts(s->ctl.map)) continue;
         for (uint32_t d = 0; d < CONTROL_DOUBTS; d++)
             if (atomic_load(&s->ctl.map->doubts[d].state) != DOUBT_FREE &&
                 atomic_load(&s->ctl.map->doubts[d].log) == number)

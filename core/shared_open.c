@@ -2,8 +2,9 @@
  *
  *   <path>/<db>/<namespace>/   each component as core/names.h makes it
  *
- * New directories take permissions and owner from the nearest directory that
- * was there, new files from the store's directory. */
+ * New directories take permissions and owner from the database file, or where
+ * that is in memory from the nearest directory that was there; new files take
+ * them from the store's directory. */
 #include "names.h"
 #include "shared.h"
 #include "shared_recover.h"
@@ -37,7 +38,24 @@ static nadb_rc dir_name(const nadb_options *o, char **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Makes `path` and what is missing above it. */
+/* Permissions and owner of the database file, with search where it has read. */
+static nadb_rc like_db_file(shared *s, nadb_stat *like, nadb_err *err) {
+    const char *file = s->options->db_file;
+    nadb_stat st;
+    nadb_rc rc;
+
+    if (file == NULL) return NADB_OK;
+    rc = s->os->stat(file, &st, err);
+    if (rc != NADB_OK || st.kind != NADB_KIND_FILE) return rc;
+    like->mode = st.mode | (st.mode & 0444) >> 2;
+    like->uid = st.uid;
+    like->gid = st.gid;
+    like->kind = NADB_KIND_FILE;
+    return NADB_OK;
+}
+
+/* Makes `path` and what is missing above it, with the permissions and owner
+ * of *like, or (kind NONE) of the nearest directory that is there. */
 static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
                          nadb_err *err) {
     nadb_stat st;
@@ -46,7 +64,7 @@ static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
 
     if (rc != NADB_OK) return rc;
     if (st.kind == NADB_KIND_DIR) {
-        *like = st;
+        if (like->kind == NADB_KIND_NONE) *like = st;
         return NADB_OK;
     }
     if (st.kind != NADB_KIND_NONE)
@@ -119,7 +137,7 @@ static nadb_rc dir_check(shared *s, bool *there, nadb_err *err) {
 
 static nadb_rc dir_prepare(shared *s, bool create, bool *created,
                            nadb_err *err) {
-    nadb_stat like = {0};
+    nadb_stat like = {.kind = NADB_KIND_NONE};
     bool there = false;
     nadb_rc rc = dir_check(s, &there, err);
 
@@ -131,7 +149,8 @@ static nadb_rc dir_prepare(shared *s, bool create, bool *created,
                          "(DROP TABLE works without it)",
                          s->dir);
     if (!there) {
-        rc = make_dirs(s->os, s->dir, &like, err);
+        rc = like_db_file(s, &like, err);
+        if (rc == NADB_OK) rc = make_dirs(s->os, s->dir, &like, err);
         if (rc != NADB_OK) return rc;
         s->file_mode = like.mode & 0666;
         *created = true;
@@ -377,8 +396,20 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
 /* --- the engine --- */
 
 static const nadb_engine_ops shared_ops = {
-    shared_close,        shared_view_open, shared_view_close,
-    shared_view_refresh, shared_view_rest, shared_get,
-    shared_iter,         shared_prepare,   shared_commit,
-    shared_rollback,     shared_flush,     shared_compact,
-    shared_check_bytes,  shared_stats};
+    .close = shared_close,
+    .view_open = shared_view_open,
+    .view_close = shared_view_close,
+    .view_refresh = shared_view_refresh,
+    .view_rest = shared_view_rest,
+    .get = shared_get,
+    .iter = shared_iter,
+    .claim = shared_claim,
+    .unclaim = shared_unclaim,
+    .prepare = shared_prepare,
+    .commit = shared_commit,
+    .rollback = shared_rollback,
+    .flush = shared_flush,
+    .compact = shared_compact,
+    .check = shared_check_bytes,
+    .stats = shared_stats,
+};

@@ -82,12 +82,12 @@ static void adopt_record(shared *s, memtable *m, uint32_t dead) {
                           memory_order_release);
 }
 
-static void count_doubts(shared *s) {
-    uint32_t n = 0;
-
+/* New places are taken under the lock only, so what is free now stays so. */
+static void mend_bits(shared *s) {
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
-        n += atomic_load(&s->ctl.map->doubts[i].state) != DOUBT_FREE;
-    atomic_store(&s->ctl.map->n_doubts, n);
+        control_doubt_mark(s->ctl.map, i,
+                           atomic_load(&s->ctl.map->doubts[i].state) !=
+                               DOUBT_FREE);
 }
 
 /* Commits the doubts of one dead slot, those that had a number first and then
@@ -107,6 +107,10 @@ static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
             if (atomic_load(&d->state) == DOUBT_FREE ||
                 atomic_load(&d->slot) != slot)
                 continue;
+            if (atomic_load(&d->state) == DOUBT_CLAIM) {
+                shared_doubt_end(s, i);
+                continue;
+            }
             if (best == NULL || atomic_load(&d->state) == DOUBT_COMMITTING ||
                 (atomic_load(&best->state) != DOUBT_COMMITTING &&
                  (atomic_load(&d->log) < atomic_load(&best->log) ||
@@ -140,7 +144,7 @@ nadb_rc shared_repair(shared *s, nadb_err *err) {
             adopt_record(s, active, i);
             atomic_store(&active->head->appending, 0);
         }
-        count_doubts(s);
+        mend_bits(s);
         rc = commit_doubts(s, i, err);
         if (rc != NADB_OK) break;
         atomic_store(&map->slots[i].pin_gen, 0);

@@ -31,6 +31,8 @@ void shared_stats(nadb_engine *e, nadb_stat_fn *stat, void *ctx) {
          (double)atomic_load(&map->counters[CONTROL_N_COMPACTIONS]));
     stat(ctx, "commit_count",
          (double)atomic_load(&map->counters[CONTROL_N_COMMITS]));
+    stat(ctx, "expired_count",
+         (double)atomic_load(&map->counters[CONTROL_N_EXPIRED]));
     stat(ctx, "last_flush_at",
          (double)atomic_load(&map->last_flush_ms) / 1000.0);
     stat(ctx, "sequence", (double)control_seq(atomic_load(&map->visible)));

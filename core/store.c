@@ -17,6 +17,7 @@
 #include "row.h"
 #include "session.h"
 #include "shared.h"
+#include "tags.h"
 #include "workers.h"
 
 struct nadb_store {
@@ -106,13 +107,14 @@ static char *copy_string(const char *s) {
 /* A copy of the options that the store keeps. */
 static nadb_options *options_copy(const nadb_options *o) {
     nadb_options *c = nadb_calloc(1, sizeof *c);
-    char **to[] = {&c->backend, &c->path,         &c->db,       &c->ns,
-                   &c->log,     &c->url,          &c->host,     &c->socket,
-                   &c->user,    &c->password_env, &c->sentinel, &c->dir,
-                   &c->id};
-    char *from[] = {o->backend,  o->path, o->db,     o->ns,   o->log,
-                    o->url,      o->host, o->socket, o->user, o->password_env,
-                    o->sentinel, o->dir,  o->id};
+    char **to[] = {&c->backend, &c->path, &c->db_file,      &c->db,
+                   &c->ns,      &c->log,  &c->url,          &c->host,
+                   &c->socket,  &c->user, &c->password_env, &c->sentinel,
+                   &c->dir,     &c->id};
+    char *from[] = {o->backend, o->path, o->db_file,      o->db,
+                    o->ns,      o->log,  o->url,          o->host,
+                    o->socket,  o->user, o->password_env, o->sentinel,
+                    o->dir,     o->id};
 
     if (c == NULL) return NULL;
     *c = *o;
@@ -325,14 +327,26 @@ nadb_rc nadb_flush_all(nadb_err *err) {
 
 /* --- statistics --- */
 
-/* Rows and bytes as a reader finds them now. */
+static nadb_rc count_tags(batch *set, nadb_slice tags, nadb_err *err) {
+    nadb_slice tag;
+    nadb_rc rc = NADB_OK;
+
+    while (rc == NADB_OK && nadb_tags_next(&tags, &tag))
+        if (batch_find(set, tag, UINT64_MAX) == NULL)
+            rc = batch_delete(set, tag, 0, err);
+    return rc;
+}
+
+/* Rows, bytes and tags as a reader finds them now: reads every row. */
 static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *stat, void *ctx,
                           nadb_err *err) {
     double rows = 0, size = 0, stored = 0;
+    batch *tags = batch_new(); /* as a sorted set */
     nadb_session *ss = NULL;
     nadb_cursor *c = NULL;
     nadb_scan all = {{NULL, 0}, {NULL, 0}, false};
-    nadb_rc rc = nadb_session_new(s, &ss, err);
+    nadb_rc rc = tags == NULL ? nadb_fail(err, NADB_NOMEM, "counting rows")
+                              : nadb_session_new(s, &ss, err);
 
     if (rc == NADB_OK) rc = nadb_cursor_new(ss, &c, err);
     if (rc == NADB_OK) rc = nadb_cursor_scan(c, &all, err);
@@ -342,8 +356,11 @@ static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *stat, void *ctx,
         rows += 1;
         size += (double)row->size;
         stored += (double)row->stored.n;
-        rc = nadb_cursor_next(c, err);
+        rc = count_tags(tags, row->tags, err);
+        if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
+    if (rc == NADB_OK) stat(ctx, "tag_count", (double)tags->nodes);
+    batch_unref(tags);
     nadb_cursor_free(c);
     nadb_session_free(ss);
     if (rc != NADB_OK) return rc;
