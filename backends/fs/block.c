@@ -24,8 +24,8 @@ bool fs_block_init(fs_block *b, const uint8_t *p, size_t n) {
     return true;
 }
 
-const uint8_t *fs_varint_slow(const uint8_t *p, const uint8_t *end,
-                              uint64_t *out) {
+static const uint8_t *varint_slow(const uint8_t *p, const uint8_t *end,
+                                  uint64_t *out) {
     uint64_t v = 0;
 
     for (unsigned shift = 0; shift < 64 && p < end; shift += 7) {
@@ -41,6 +41,17 @@ const uint8_t *fs_varint_slow(const uint8_t *p, const uint8_t *end,
     return NULL;
 }
 
+/* A varint between p and end; NULL when it does not fit. Nearly all of them
+ * are one byte. */
+static inline const uint8_t *varint(const uint8_t *p, const uint8_t *end,
+                                    uint64_t *out) {
+    if (p < end && *p < 0x80) {
+        *out = *p;
+        return p + 1;
+    }
+    return varint_slow(p, end, out);
+}
+
 bool fs_block_entry(const fs_block *b, unsigned i, fs_entry *e) {
     uint32_t at = nadb_get_u16(b->p + FS_BLOCK_HEAD + 2 * i);
     const uint8_t *end = b->p + b->n;
@@ -48,11 +59,11 @@ bool fs_block_entry(const fs_block *b, unsigned i, fs_entry *e) {
     uint64_t suffix, tag, value;
 
     if (at >= b->n) return false;
-    p = fs_varint(b->p + at, end, &suffix);
+    p = varint(b->p + at, end, &suffix);
     if (p == NULL) return false;
-    p = fs_varint(p, end, &tag);
+    p = varint(p, end, &tag);
     if (p == NULL) return false;
-    p = fs_varint(p, end, &value);
+    p = varint(p, end, &value);
     if (p == NULL || suffix > (uint64_t)(end - p) ||
         value > (uint64_t)(end - p) - suffix)
         return false;

@@ -81,19 +81,6 @@ bool fs_ref_decode(nadb_slice s, fs_ref *out);
 /* At most 4 * NADB_VARINT_MAX bytes; returns the place after them. */
 uint8_t *fs_ref_put(uint8_t *p, const fs_ref *r);
 
-/* A varint of at most 64 bits between p and end; NULL when it does not fit.
- * Inline for the one-byte case, which is nearly all of them. */
-const uint8_t *fs_varint_slow(const uint8_t *p, const uint8_t *end,
-                              uint64_t *out);
-static inline const uint8_t *fs_varint(const uint8_t *p, const uint8_t *end,
-                                       uint64_t *out) {
-    if (p < end && *p < 0x80) {
-        *out = *p;
-        return p + 1;
-    }
-    return fs_varint_slow(p, end, out);
-}
-
 static inline size_t fs_common(nadb_slice a, nadb_slice b) {
     size_t n = a.n < b.n ? a.n : b.n;
     size_t i = 0;

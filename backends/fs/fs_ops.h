@@ -22,6 +22,6 @@ nadb_rc fs_remove_unused(nadb_base *b, uint64_t oldest_generation,
 nadb_rc fs_check(nadb_base_version *v, nadb_report_fn *report, void *ctx,
                  nadb_err *err);
 /* stats.c */
-void fs_stats(nadb_base_version *v, nadb_stat_fn *stat, void *ctx);
+void fs_stats(nadb_base_version *v, nadb_stat_fn *tell, void *ctx);
 
 #endif

@@ -1,4 +1,4 @@
-/* manifest.c - encoding, decoding, replacing MANIFEST (see manifest.h).
+/* manifest.c - encoding and decoding MANIFEST (see manifest.h).
  *
  *     magic 8 | format u32 | crc u32 | body
  *
@@ -7,9 +7,6 @@
 #include "manifest.h"
 
 #define HEAD 16
-#define NAME "MANIFEST"
-/* Keys are bounded, and files hold tens of MB: this is petabytes. */
-#define SIZE_LIMIT ((size_t)1 << 30)
 
 void fs_manifest_clear(fs_manifest *m) {
     nadb_arena_clear(&m->arena);
@@ -60,7 +57,7 @@ nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out, nadb_err *err) {
     if (!nadb_buf_append(out, FS_MANIFEST_MAGIC, 8) ||
         !nadb_buf_u32(out, FS_FORMAT) || !nadb_buf_u32(out, 0) ||
         !put_body(out, m))
-        return nadb_fail(err, NADB_NOMEM, "writing " NAME);
+        return nadb_fail(err, NADB_NOMEM, "writing MANIFEST");
     nadb_put_u32(out->p + at + 12, body_crc(out->p + at, out->n - at));
     return NADB_OK;
 }
@@ -73,7 +70,8 @@ static size_t read_count(nadb_reader *r, size_t least) {
     return r->bad ? 0 : (size_t)n;
 }
 
-nadb_slice fs_manifest_key(fs_manifest *m, nadb_slice key) {
+/* A copy in the manifest's arena; p is NULL when out of memory. */
+static nadb_slice copy_key(fs_manifest *m, nadb_slice key) {
     uint8_t *p = nadb_arena_alloc(&m->arena, key.n + 1);
 
     if (p != NULL && key.n > 0) memcpy(p, key.p, key.n);
@@ -83,8 +81,8 @@ nadb_slice fs_manifest_key(fs_manifest *m, nadb_slice key) {
 bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t) {
     fs_meta copy = *t;
 
-    copy.lo = fs_manifest_key(m, t->lo);
-    copy.hi = fs_manifest_key(m, t->hi);
+    copy.lo = copy_key(m, t->lo);
+    copy.hi = copy_key(m, t->hi);
     copy.uses =
         nadb_arena_alloc(&m->arena, (t->n_uses + 1) * sizeof *copy.uses);
     if (copy.lo.p == NULL || copy.hi.p == NULL || copy.uses == NULL)
@@ -102,8 +100,8 @@ static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         *numbers[i] = nadb_read_varint(r);
-    t->lo = fs_manifest_key(m, nadb_read_blob(r));
-    t->hi = fs_manifest_key(m, nadb_read_blob(r));
+    t->lo = copy_key(m, nadb_read_blob(r));
+    t->hi = copy_key(m, nadb_read_blob(r));
     t->n_uses = read_count(r, 2);
     t->uses = nadb_arena_alloc(&m->arena, (t->n_uses + 1) * sizeof *t->uses);
     if (t->lo.p == NULL || t->hi.p == NULL || t->uses == NULL) return false;
@@ -193,37 +191,5 @@ nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
     else if (r.bad)
         rc = nadb_corrupt(err, "%s: its contents contradict each other", name);
     if (rc != NADB_OK) fs_manifest_clear(m);
-    return rc;
-}
-
-nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
-                         nadb_err *err) {
-    char *path = nadb_path_join(dir, NAME);
-    nadb_buf bytes = NADB_BUF_INIT;
-    nadb_stat st;
-    nadb_rc rc;
-
-    memset(m, 0, sizeof *m);
-    if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, dir);
-    rc = os->stat(path, &st, err);
-    if (rc != NADB_OK || st.kind == NADB_KIND_NONE) goto done;
-    rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, err);
-    if (rc != NADB_OK) goto done;
-    rc = fs_manifest_decode(nadb_buf_slice(&bytes), path, m, err);
-done:
-    nadb_buf_clear(&bytes);
-    nadb_free(path);
-    return rc;
-}
-
-nadb_rc fs_manifest_write(const char *dir, uint32_t mode, const fs_manifest *m,
-                          nadb_err *err) {
-    nadb_buf bytes = NADB_BUF_INIT;
-    nadb_rc rc = fs_manifest_encode(m, &bytes, err);
-
-    if (rc == NADB_OK)
-        rc = nadb_os_replace_file(dir, NAME, nadb_buf_slice(&bytes), mode, err);
-    nadb_buf_clear(&bytes);
     return rc;
 }

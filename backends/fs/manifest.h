@@ -82,8 +82,6 @@ nadb_rc fs_manifest_write(const char *dir, uint32_t mode, const fs_manifest *m,
 
 /* --- for those who make one --- */
 
-/* A copy in the manifest's arena; p is NULL when out of memory. */
-nadb_slice fs_manifest_key(fs_manifest *m, nadb_slice key);
 /* Copies `t` with its keys and uses; false when out of memory. */
 bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t);
 

@@ -8,7 +8,7 @@
 
 #include "sst_write.h"
 
-void fs_val_head(uint8_t p[FS_VAL_HEAD], uint64_t number) {
+static void make_head(uint8_t p[FS_VAL_HEAD], uint64_t number) {
     memset(p, 0, FS_VAL_HEAD);
     memcpy(p, FS_VAL_MAGIC, 8);
     nadb_put_u32(p + 8, FS_FORMAT);
@@ -28,7 +28,7 @@ static nadb_rc check_head(const fs_val *v, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         got = copy;
     }
-    fs_val_head(want, v->number);
+    make_head(want, v->number);
     if (memcmp(got, want, FS_VAL_HEAD) == 0) return NADB_OK;
     if (memcmp(got, want, 8) == 0 &&
         nadb_get_u32(got + 28) == nadb_crc32c(0, got, 28) &&
@@ -155,7 +155,7 @@ nadb_rc fs_val_create(fs_val_writer *w, const nadb_os *os, const char *dir,
                  mode, &w->file, err);
     nadb_free(path);
     if (rc != NADB_OK) return rc;
-    fs_val_head(head, number);
+    make_head(head, number);
     w->size = FS_VAL_HEAD;
     return os->pwrite(w->file, head, FS_VAL_HEAD, 0, err);
 }

@@ -27,8 +27,6 @@ void fs_val_close(fs_val *v);
 /* *out points into the mapping or into *scratch, which is overwritten. */
 nadb_rc fs_val_read(const fs_val *v, const fs_ref *ref, nadb_buf *scratch,
                     nadb_slice *out, nadb_err *err) NADB_MUST_USE;
-/* Head (magic, format, number) of a file; also what check compares. */
-void fs_val_head(uint8_t p[FS_VAL_HEAD], uint64_t number);
 
 /* --- writing --- */
 

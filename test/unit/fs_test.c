@@ -208,80 +208,102 @@ static void free_batch(batch *b) {
     free(b->keys);
 }
 
-static void random_work(const char *name, bool mmap, const fs_limits *limits,
-                        int rounds) {
-    fs_store store = {0};
-    model m = {{0}}, kept_model = {{0}};
-    nadb_base_version *v = NULL, *kept = NULL;
-    uint64_t s = seed, seq = 1, clear = 0;
+typedef struct worker {
+    const char *name;
+    bool mmap;
+    const fs_limits *limits;
+    fs_store store;
+    model m;
+    uint64_t s, seq, clear;
+} worker;
+
+static void open_worker(worker *w) {
     nadb_err err;
 
-    REQUIRE_OK(store_open(&store, name, mmap, &err), err);
-    if (limits != NULL) ((fs_base *)store.base)->limits = *limits;
-    for (int round = 0; round < rounds; round++) {
-        nadb_base_version *next = NULL;
-        unsigned what = (unsigned)(rnd(&s) % 10);
+    if (!CHECK_OK(store_open(&w->store, w->name, w->mmap, &err), err)) return;
+    if (w->limits != NULL) ((fs_base *)w->store.base)->limits = *w->limits;
+}
 
-        store.oldest = seq;
-        if (what < 5) {
-            batch b;
+static void flush_some(worker *w, uint32_t ver, nadb_base_version **next) {
+    nadb_err err;
+    batch b;
 
-            seq++;
-            if (rnd(&s) % 20 == 0) {
-                clear = seq++;
-                memset(&m, 0, sizeof m);
-            }
-            b = make_batch(&m, seq, (uint32_t)round + 1, &s);
-            CHECK_OK(
-                store_flush(&store, b.entries, b.n, seq, clear, &next, &err),
-                err);
-            free_batch(&b);
-        } else if (what < 8) {
-            CHECK_OK(fs_compact_step(store.base, &next, &err), err);
-        } else if (what == 8 && rnd(&s) % 4 == 0) {
-            CHECK_OK(fs_compact_all(store.base, &next, &err), err);
-            if (next != NULL) {
-                const fs_manifest *n = &((fs_version *)next)->m;
+    w->seq++;
+    if (rnd(&w->s) % 20 == 0) {
+        w->clear = w->seq++;
+        memset(&w->m, 0, sizeof w->m);
+    }
+    b = make_batch(&w->m, w->seq, ver, &w->s);
+    CHECK_OK(
+        store_flush(&w->store, b.entries, b.n, w->seq, w->clear, next, &err),
+        err);
+    free_batch(&b);
+}
 
-                CHECK(n->n_runs <= 1);
-            }
-        } else if (rnd(&s) % 3 == 0) { /* reopen */
-            fs_version_unref(v);
-            fs_version_unref(kept);
-            v = kept = NULL;
-            store_close(&store);
-            REQUIRE_OK(store_open(&store, name, mmap, &err), err);
-            if (limits != NULL) ((fs_base *)store.base)->limits = *limits;
-            next = (nadb_base_version *)store_version(&store, &err);
-            REQUIRE(next != NULL);
-            CHECK_U64(next->seq, seq == 1 ? 0 : seq);
-        }
+/* One random step; *next is the new state, if there is one. Versions do not
+ * outlive their base: reopening drops them. */
+static void one_step(worker *w, uint32_t ver, nadb_base_version **v,
+                     nadb_base_version **kept, nadb_base_version **next) {
+    unsigned what = (unsigned)(rnd(&w->s) % 10);
+    nadb_err err;
+
+    *next = NULL;
+    w->store.oldest = w->seq;
+    if (what < 5) {
+        flush_some(w, ver, next);
+    } else if (what < 8) {
+        CHECK_OK(fs_compact_step(w->store.base, next, &err), err);
+    } else if (what == 8 && rnd(&w->s) % 4 == 0) {
+        CHECK_OK(fs_compact_all(w->store.base, next, &err), err);
+        if (*next != NULL) CHECK(((fs_version *)*next)->m.n_runs <= 1);
+    } else if (rnd(&w->s) % 3 == 0) { /* reopen */
+        fs_version_unref(*v);
+        fs_version_unref(*kept);
+        *v = *kept = NULL;
+        store_close(&w->store);
+        open_worker(w);
+        *next = (nadb_base_version *)store_version(&w->store, &err);
+        if (CHECK(*next != NULL))
+            CHECK_U64((*next)->seq, w->seq == 1 ? 0 : w->seq);
+    }
+}
+
+static void random_work(const char *name, bool mmap, const fs_limits *limits,
+                        int rounds) {
+    worker w = {.name = name, .mmap = mmap, .limits = limits};
+    model kept_model = {{0}};
+    nadb_base_version *v = NULL, *kept = NULL;
+    nadb_err err;
+
+    w.s = seed;
+    w.seq = 1;
+    open_worker(&w);
+    for (int round = 0; round < rounds && unit.bad_checks == 0; round++) {
+        nadb_base_version *next;
+
+        one_step(&w, (uint32_t)round + 1, &v, &kept, &next);
         if (next != NULL) {
             fs_version_unref(v);
             v = next;
         }
         if (v == NULL) continue;
-        check_version((fs_version *)v, &m, &s);
-        if (kept != NULL) check_version((fs_version *)kept, &kept_model, &s);
-        if (kept == NULL || rnd(&s) % 5 == 0) {
+        check_version((fs_version *)v, &w.m, &w.s);
+        if (kept != NULL) check_version((fs_version *)kept, &kept_model, &w.s);
+        if (kept == NULL || rnd(&w.s) % 5 == 0) {
             fs_version_unref(kept);
             kept = v;
             fs_version_ref(kept);
-            kept_model = m;
+            kept_model = w.m;
         }
-        CHECK_OK(fs_remove_unused(
-                     store.base, rnd(&s) % 2 ? v->generation : kept->generation,
-                     &err),
+        CHECK_OK(fs_remove_unused(w.store.base,
+                                  (rnd(&w.s) % 2 ? v : kept)->generation, &err),
                  err);
-        if (unit.bad_checks > 0) {
-            printf("round %d\n", round);
-            break;
-        }
+        if (unit.bad_checks > 0) printf("round %d\n", round);
     }
     if (v != NULL) CHECK_U64(problems((fs_version *)v), 0);
     fs_version_unref(v);
     fs_version_unref(kept);
-    store_close(&store);
+    store_close(&w.store);
 }
 
 /* Many tables, several .val files, and sweeps of many steps. */
@@ -291,6 +313,116 @@ static void test_random(void) { random_work("large", true, NULL, 200); }
 static void test_random_tiny(void) { random_work("tiny", true, &tiny, 600); }
 static void test_random_pread(void) { random_work("pread", false, &tiny, 200); }
 
+/* --- threads: readers of shared versions beside a writer --- */
+
+enum { THREAD_KEYS = 200, TURNS = 60 };
+
+typedef struct shared {
+    fs_store store;
+    nadb_mutex lock; /* guards v */
+    nadb_base_version *v;
+    _Atomic bool done;
+    _Atomic unsigned wrong;
+    _Atomic unsigned reads;
+} shared;
+
+/* In each version every key has the version's number as its value. */
+static void read_once(shared *sh, bool reverse) {
+    nadb_range range = {{NULL, 0}, {NULL, 0}, reverse};
+    nadb_buf scratch = NADB_BUF_INIT;
+    nadb_base_version *v;
+    nadb_iter *it = NULL;
+    unsigned n = 0;
+
+    nadb_lock(&sh->lock);
+    v = sh->v;
+    fs_version_ref(v);
+    nadb_unlock(&sh->lock);
+    for (unsigned k = 0; k < THREAD_KEYS; k++) {
+        char buf[KEY_SIZE];
+        nadb_entry e;
+        bool found;
+
+        if (fs_get(v, key_of(k, buf), &scratch, &e, &found, NULL) != NADB_OK ||
+            !found || nadb_get_u64(e.value.p) != v->seq)
+            sh->wrong++;
+    }
+    if (fs_iter(v, &range, &it, NULL) != NADB_OK) sh->wrong++;
+    while (it != NULL && nadb_iter_next(it, NULL) == NADB_OK && it->valid) {
+        if (nadb_get_u64(it->entry.value.p) != v->seq) sh->wrong++;
+        n++;
+    }
+    if (n != THREAD_KEYS) sh->wrong++;
+    sh->reads++;
+    nadb_iter_free(it);
+    nadb_buf_clear(&scratch);
+    fs_version_unref(v);
+}
+
+static void *reader(void *arg) {
+    shared *sh = arg;
+
+    for (bool reverse = false; !sh->done; reverse = !reverse)
+        read_once(sh, reverse);
+    return NULL;
+}
+
+static void swap_version(shared *sh, nadb_base_version *next) {
+    nadb_base_version *old;
+
+    if (next == NULL) return;
+    nadb_lock(&sh->lock);
+    old = sh->v;
+    sh->v = next;
+    nadb_unlock(&sh->lock);
+    fs_version_unref(old);
+}
+
+static void write_turn(shared *sh, uint64_t turn) {
+    static nadb_entry entries[THREAD_KEYS];
+    static char keys[THREAD_KEYS][KEY_SIZE];
+    static uint8_t value[64];
+    nadb_base_version *next = NULL;
+    nadb_err err;
+
+    nadb_put_u64(value, turn);
+    for (unsigned k = 0; k < THREAD_KEYS; k++) {
+        entries[k].key = key_of(k, keys[k]);
+        entries[k].value = nadb_slice_of(value, sizeof value);
+        entries[k].seq = turn;
+    }
+    sh->store.oldest = turn;
+    CHECK_OK(
+        store_flush(&sh->store, entries, THREAD_KEYS, turn, 0, &next, &err),
+        err);
+    swap_version(sh, next);
+    CHECK_OK(fs_compact_step(sh->store.base, &next, &err), err);
+    swap_version(sh, next);
+    CHECK_OK(fs_remove_unused(sh->store.base, sh->v->generation, &err), err);
+}
+
+static void test_threads(void) {
+    static shared sh;
+    pthread_t threads[3];
+    nadb_err err;
+
+    REQUIRE_OK(store_open(&sh.store, "threads", true, &err), err);
+    ((fs_base *)sh.store.base)->limits = tiny;
+    REQUIRE_OK(nadb_mutex_init(&sh.lock, NADB_RANK_VERSION, &err), err);
+    write_turn(&sh, 1);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(nadb_thread_start(&threads[i], "reader", reader, &sh, &err),
+                 err);
+    for (uint64_t turn = 2; turn <= TURNS; turn++) write_turn(&sh, turn);
+    sh.done = true;
+    for (int i = 0; i < 3; i++) nadb_thread_join(threads[i]);
+    CHECK_U64(sh.wrong, 0);
+    CHECK(sh.reads > 0);
+    fs_version_unref(sh.v);
+    nadb_mutex_clear(&sh.lock);
+    store_close(&sh.store);
+}
+
 int main(int argc, char **argv) {
     seed = (uint64_t)getpid();
     if (argc > 1) seed = strtoul(argv[1], NULL, 10);
@@ -299,5 +431,6 @@ int main(int argc, char **argv) {
     RUN(test_random);
     RUN(test_random_tiny);
     RUN(test_random_pread);
+    RUN(test_threads);
     return unit_done();
 }
