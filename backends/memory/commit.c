@@ -149,14 +149,76 @@ static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
            node_visible(n, e->seq, e->clear_seq);
 }
 
+/* --- claims --- */
+
+static uint64_t claim_hash(nadb_slice key) { return nadb_hash64(key) | 1; }
+
+/* Whether somebody else has claimed the key; `mine` is 0 or a claim. */
+static bool is_claimed(const memory_engine *e, nadb_slice key, uint32_t mine) {
+    uint64_t hash = claim_hash(key);
+
+    if (e->n_claims == 0) return false;
+    for (uint32_t i = 0; i < MEMORY_CLAIMS; i++)
+        if (e->claims[i] == hash && i + 1 != mine) return true;
+    return false;
+}
+
+static bool key_is_busy(const memory_engine *e, nadb_slice key) {
+    const node *n = map_find(&e->map, key);
+
+    return e->clearing || (n != NULL && n->pending != NULL) ||
+           is_claimed(e, key, 0);
+}
+
+nadb_rc memory_claim(nadb_engine *engine, nadb_slice key, int64_t timeout_ms,
+                     uint32_t *claim, nadb_err *err) {
+    memory_engine *e = (memory_engine *)engine;
+    const nadb_os *os = nadb_os_get();
+    int64_t deadline = os->mono_ns() + timeout_ms * 1000000;
+
+    (void)err;
+    *claim = 0;
+    nadb_lock(&e->lock);
+    while (key_is_busy(e, key)) {
+        int64_t left = (deadline - os->mono_ns()) / 1000000;
+
+        if (left <= 0) break;
+        (void)nadb_cond_wait_timed(&e->resolved, &e->lock, left);
+    }
+    for (uint32_t i = 0; i < MEMORY_CLAIMS && *claim == 0; i++)
+        if (e->claims[i] == 0 && !key_is_busy(e, key)) {
+            e->claims[i] = claim_hash(key);
+            e->n_claims++;
+            *claim = i + 1;
+        }
+    nadb_unlock(&e->lock);
+    return NADB_OK;
+}
+
+void memory_unclaim(nadb_engine *engine, uint32_t claim) {
+    memory_engine *e = (memory_engine *)engine;
+
+    if (claim == 0 || claim > MEMORY_CLAIMS) return;
+    nadb_lock(&e->lock);
+    e->claims[claim - 1] = 0;
+    e->n_claims--;
+    nadb_cond_broadcast(&e->resolved);
+    nadb_unlock(&e->lock);
+}
+
+/* --- the first half --- */
+
 /* Whether something in doubt touches what this transaction writes, or may make
  * what it read untrue. */
 static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
                       const nadb_ticket *t) {
-    if (e->tickets == 0) return false;
-    if (e->clearing || t->clear || req->reads_all) return true;
+    if (e->tickets == 0 && e->n_claims == 0) return false;
+    if (e->tickets > 0 && (e->clearing || t->clear || req->reads_all))
+        return true;
     for (const version *v = t->changes; v != NULL; v = v->next) {
         const node *n = map_find(&e->map, node_key(v->node));
+
+        if (is_claimed(e, node_key(v->node), req->claim)) return true;
 
         if (n != NULL && n->pending != NULL) return true;
     }

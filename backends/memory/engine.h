@@ -9,8 +9,12 @@
 typedef struct memory_view {
     nadb_view base;
     uint64_t clear_seq; /* versions before it are cleared */
+    bool resting;       /* in no list: keeps nothing */
     struct memory_view *older, *newer;
 } memory_view;
+
+/* Keys that can be claimed at a time; more wait for nobody. */
+#define MEMORY_CLAIMS 32u
 
 typedef struct memory_engine {
     nadb_engine base;
@@ -23,10 +27,12 @@ typedef struct memory_engine {
     uint64_t last_id;
     memory_view *oldest, *newest;
     node *stale_first, *stale_last;
-    unsigned tickets; /* in doubt */
-    bool clearing;    /* one of them is a clear */
-    uint64_t rows;    /* live, keyspace NADB_KS_ROW */
-    uint64_t bytes;   /* live keys and values, all keyspaces */
+    unsigned tickets;               /* in doubt */
+    bool clearing;                  /* one of them is a clear */
+    uint64_t claims[MEMORY_CLAIMS]; /* hashes of claimed keys; 0 = free */
+    unsigned n_claims;
+    uint64_t rows;  /* live, keyspace NADB_KS_ROW */
+    uint64_t bytes; /* live keys and values, all keyspaces */
 } memory_engine;
 
 struct nadb_ticket {
@@ -43,6 +49,9 @@ static inline const version *memory_seen(const memory_view *v, const node *n) {
 void memory_reclaim(memory_engine *e);
 
 /* Operations of nadb_engine_ops (commit.c). */
+nadb_rc memory_claim(nadb_engine *engine, nadb_slice key, int64_t timeout_ms,
+                     uint32_t *claim, nadb_err *err);
+void memory_unclaim(nadb_engine *engine, uint32_t claim);
 nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err);
 void memory_commit(nadb_engine *engine, nadb_ticket *t);

@@ -61,10 +61,23 @@ static void memory_view_close(nadb_engine *engine, nadb_view *view) {
 
     if (v == NULL) return;
     nadb_lock(&e->lock);
-    view_unlink(e, v);
+    if (!v->resting) view_unlink(e, v);
     memory_reclaim(e);
     nadb_unlock(&e->lock);
     nadb_free(v);
+}
+
+static void memory_view_rest(nadb_engine *engine, nadb_view *view) {
+    memory_engine *e = (memory_engine *)engine;
+    memory_view *v = (memory_view *)view;
+
+    nadb_lock(&e->lock);
+    if (!v->resting) {
+        view_unlink(e, v);
+        v->resting = true;
+        memory_reclaim(e);
+    }
+    nadb_unlock(&e->lock);
 }
 
 static nadb_rc memory_view_refresh(nadb_engine *engine, nadb_view *view,
@@ -74,8 +87,9 @@ static nadb_rc memory_view_refresh(nadb_engine *engine, nadb_view *view,
 
     (void)err;
     nadb_lock(&e->lock);
-    if (v->base.seq != e->seq) {
-        view_unlink(e, v);
+    if (v->resting || v->base.seq != e->seq) {
+        if (!v->resting) view_unlink(e, v);
+        v->resting = false;
         view_link(e, v);
         memory_reclaim(e);
     }
@@ -285,8 +299,11 @@ static const nadb_engine_ops memory_ops = {
     .view_open = memory_view_open,
     .view_close = memory_view_close,
     .view_refresh = memory_view_refresh,
+    .view_rest = memory_view_rest,
     .get = memory_get,
     .iter = memory_iter_new,
+    .claim = memory_claim,
+    .unclaim = memory_unclaim,
     .prepare = memory_prepare,
     .commit = memory_commit,
     .rollback = memory_rollback,
