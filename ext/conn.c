@@ -87,16 +87,17 @@ static void sess_free(sess *s) {
     nadb_free(s);
 }
 
-nadb_rc conn_attach(conn *c, const nadb_options *options, unsigned flags,
-                    sess **out, bool *created, nadb_err *err) {
+/* An unused session over the store, or the one that has it already. */
+static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
+                       sess **out, nadb_err *err) {
     sess *s = nadb_calloc(1, sizeof *s);
     sess *old = c->sessions;
+    bool created = false;
     nadb_rc rc;
 
     *out = NULL;
-    *created = false;
     if (s == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = nadb_store_open(options, flags, &s->store, created, err);
+    rc = nadb_store_open(options, flags, &s->store, &created, err);
     if (rc != NADB_OK) {
         nadb_free(s);
         return rc;
@@ -104,28 +105,43 @@ nadb_rc conn_attach(conn *c, const nadb_options *options, unsigned flags,
     while (old != NULL && old->store != s->store) old = old->next;
     if (old != NULL) {
         sess_free(s); /* with the second reference to the store */
-        old->refs++;
         *out = old;
         return NADB_OK;
     }
     rc = nadb_session_new(s->store, &s->core, err);
     if (rc != NADB_OK) {
-        s->remove = *created;
+        s->remove = created;
         sess_free(s);
         return rc;
     }
-    s->refs = 1;
+    s->made = created;
     s->next = c->sessions;
     c->sessions = s;
     *out = s;
     return NADB_OK;
 }
 
-void conn_detach(conn *c, sess *s) {
+nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
+    nadb_rc rc = sess_of(v->c, v->options, flags, &v->s, err);
+
+    if (rc != NADB_OK) return rc;
+    v->next = v->s->objects;
+    v->s->objects = v;
+    return NADB_OK;
+}
+
+void conn_detach(vtab *v) {
+    sess *s = v->s;
+    vtab **object;
     sess **at;
 
-    if (s == NULL || --s->refs > 0) return;
-    for (at = &c->sessions; *at != s;) at = &(*at)->next;
+    if (s == NULL) return;
+    v->s = NULL;
+    for (object = &s->objects; *object != v;) object = &(*object)->next;
+    *object = v->next;
+    if (v->creator) s->n_creators--;
+    if (s->objects != NULL) return;
+    for (at = &v->c->sessions; *at != s;) at = &(*at)->next;
     *at = s->next;
     sess_free(s);
 }

@@ -58,7 +58,9 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
                vcursor_new(v, &c, &err) != NADB_OK) {
         return value_vtab_error(base, &err);
     }
+    if (v->s->n_creators > 0) txn_drop_undone(v->s);
     c->row = NULL;
+    v->n_open++;
     nadb_session_enter(v->s->core);
     *out = &c->base;
     return SQLITE_OK;
@@ -70,13 +72,15 @@ int vcursor_close(sqlite3_vtab_cursor *base) {
 
     nadb_cursor_close(c->core);
     nadb_session_leave(v->s->core);
-    if (v->n_spare >= SPARE_MAX) {
+    v->n_open--;
+    if (v->n_spare < SPARE_MAX) {
+        c->next = v->spare;
+        v->spare = c;
+        v->n_spare++;
+    } else {
         vcursor_free(c);
-        return SQLITE_OK;
     }
-    c->next = v->spare;
-    v->spare = c;
-    v->n_spare++;
+    if (v->gone) vtab_let_go(v);
     return SQLITE_OK;
 }
 

@@ -31,19 +31,19 @@ SQLITE_EXTENSION_INIT3
 
 /* --- conn.c --- */
 
+typedef struct vtab vtab;
+
 typedef struct sess {
     nadb_store *store;
     nadb_session *core;
-    unsigned refs;    /* vtab objects */
-    unsigned n_begun; /* of these, inside a transaction */
-    bool autocommit;  /* the transaction is one statement */
-    bool made;        /* the store was made by the present transaction */
-    bool kept;        /* and a table that asked for it is still there */
-    bool remove;      /* nobody wants the store: remove it when refs is 0 */
+    vtab *objects;       /* the last to leave ends the session */
+    unsigned n_begun;    /* of these, inside a transaction */
+    unsigned n_creators; /* of these, made by the present transaction */
+    bool made;           /* the store was made by the present transaction */
+    bool kept;           /* and a table that asked for it is still there */
+    bool remove;         /* nobody wants the store: remove it at the end */
     struct sess *next;
 } sess;
-
-typedef struct vtab vtab;
 
 typedef enum text_encoding {
     ENCODING_UNKNOWN,
@@ -68,10 +68,10 @@ void conn_unref(void *c);
 /* BINARY order of this connection's texts is the order of UTF-8 bytes. */
 bool conn_is_utf8(conn *c);
 
-/* The session of `options`' store, opened or shared. One reference. */
-nadb_rc conn_attach(conn *c, const nadb_options *options, unsigned flags,
-                    sess **out, bool *created, nadb_err *err) NADB_MUST_USE;
-void conn_detach(conn *c, sess *s); /* NULL is fine */
+/* Gives the object the session of its store, opened or shared. `flags` as for
+ * nadb_store_open(). */
+nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) NADB_MUST_USE;
+void conn_detach(vtab *v); /* nothing when it is not attached */
 
 /* Finds the table object for a function's first argument: "table" or
  * "schema.table". Connects the table if it has not been used yet. The object
@@ -115,19 +115,24 @@ struct vtab {
     bool ns_given;         /* a namespace is named: the table may be renamed */
     sess *s;               /* NULL until the first use */
     vtab_phase phase;
-    bool creator;   /* of this transaction, and may have made the store */
-    vcursor *spare; /* closed cursors, to be used again */
+    bool creator;    /* made by xCreate in the present transaction */
+    bool replaced;   /* which was undone: there is a new table of that name */
+    bool gone;       /* its CREATE was rolled back */
+    unsigned n_open; /* cursors */
+    vcursor *spare;  /* closed cursors, to be used again */
     unsigned n_spare;
     int64_t read_ms; /* the clock of the last cursor that was opened */
     nadb_buf tags;   /* scratch of xUpdate: a tag list */
+    vtab *next;      /* in sess.objects */
 };
 
 extern const sqlite3_module vtab_module;
 
 /* Opens the store unless it is open. */
 nadb_rc vtab_open(vtab *v, nadb_err *err) NADB_MUST_USE;
-/* Ends the object's part in a transaction. */
-void vtab_leave_transaction(vtab *v);
+/* The table is gone, though SQLite keeps the object for as long as prepared
+ * statements name it: gives up the store, when no cursor is open. */
+void vtab_let_go(vtab *v);
 
 /* --- plan.c --- */
 
@@ -184,6 +189,12 @@ nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
 
 /* --- txn.c --- */
 
+/* Makes the object part of a transaction that may have made it, and whose
+ * other objects of that name are then undone. */
+void txn_created(vtab *v);
+/* Drops the changes of objects whose CREATE was rolled back: call it before a
+ * session with n_creators is read or written. */
+void txn_drop_undone(sess *s);
 /* Begins, for a write that came without xBegin. */
 nadb_rc txn_join(vtab *v, nadb_err *err) NADB_MUST_USE;
 int txn_begin(sqlite3_vtab *base);

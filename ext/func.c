@@ -197,6 +197,11 @@ static nadb_rc destroy(call *k, nadb_err *err) {
                          "a removed store cannot be rolled back: COMMIT or "
                          "ROLLBACK the transaction first");
     }
+    if (k->v->options->read_only) {
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is read-only: it was created with mode=ro",
+                         k->v->name);
+    }
     drop =
         sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
     if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");

@@ -10,8 +10,12 @@
  *   - xSync may be followed by more xUpdate and another xSync, after a COMMIT
  *     that ended in SQLITE_BUSY.
  *   - The error of xCommit is discarded: nothing may fail there.
- *   - ROLLBACK TO over a CREATE calls nothing: the object lives on until the
- *     end, and gets xSync and xCommit of a table that is not there. */
+ *   - ROLLBACK TO over a CREATE calls nothing, not even xRollbackTo: the
+ *     object lives on until the end, and gets xSync and xCommit of a table that
+ *     is not there. Its changes are dropped when we notice. Objects that were
+ *     in the transaction before the savepoint do get xRollbackTo, and that goes
+ *     for the whole session; so what must be noticed is only a session all of
+ *     whose writers were undone. */
 #include "ext.h"
 
 #include <assert.h>
@@ -28,15 +32,57 @@ static void check_order(const vtab *v, bool allowed) {
 #endif
 }
 
+/* --- CREATE that is undone --- */
+
+/* Whether the schema still has the table that this object stands for. */
+static bool is_undone(const vtab *v) {
+    if (!v->creator) return false;
+    return v->replaced || sqlite3_table_column_metadata(
+                              v->c->db, v->schema, v->name, NULL, NULL, NULL,
+                              NULL, NULL, NULL) != SQLITE_OK;
+}
+
+void txn_drop_undone(sess *s) {
+    if (s->n_begun == 0) return;
+    for (const vtab *v = s->objects; v != NULL; v = v->next) {
+        if (v->phase != PHASE_IDLE && !is_undone(v)) return;
+    }
+    for (vtab *v = s->objects; v != NULL; v = v->next) v->phase = PHASE_IDLE;
+    s->n_begun = 0;
+    (void)nadb_session_rollback(s->core, NULL);
+}
+
+void txn_created(vtab *v) {
+    for (sess *s = v->c->sessions; s != NULL; s = s->next) {
+        for (vtab *old = s->objects; old != NULL; old = old->next) {
+            if (sqlite3_stricmp(old->name, v->name) == 0 &&
+                sqlite3_stricmp(old->schema, v->schema) == 0) {
+                old->replaced = true;
+            }
+        }
+        if (s->n_creators > 0) txn_drop_undone(s);
+    }
+    v->replaced = false;
+    v->creator = true;
+    v->s->n_creators++;
+}
+
+/* --- the callbacks --- */
+
 nadb_rc txn_join(vtab *v, nadb_err *err) {
     nadb_rc rc = vtab_open(v, err);
     sess *s = v->s;
 
     if (rc != NADB_OK) return rc;
-    if (s->n_begun == 0) {
-        s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
+    /* The store itself may be open for writing, by another table. */
+    if (v->options->read_only) {
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is read-only: it was created with mode=ro",
+                         v->name);
     }
-    rc = nadb_session_begin(s->core, err);
+    if (s->n_creators > 0) txn_drop_undone(s);
+    rc =
+        nadb_session_begin(s->core, sqlite3_get_autocommit(v->c->db) != 0, err);
     if (rc != NADB_OK) return rc;
     v->phase = PHASE_BEGUN;
     s->n_begun++;
@@ -52,13 +98,6 @@ int txn_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* Whether the schema still has the table that this object stands for. */
-static bool table_exists(const vtab *v) {
-    return sqlite3_table_column_metadata(v->c->db, v->schema, v->name, NULL,
-                                         NULL, NULL, NULL, NULL,
-                                         NULL) == SQLITE_OK;
-}
-
 int txn_sync(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
     nadb_err err;
@@ -66,20 +105,25 @@ int txn_sync(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->s == NULL) return SQLITE_OK;
-    if (v->creator && v->s->made && table_exists(v)) v->s->kept = true;
+    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    if (v->creator && !is_undone(v)) v->s->kept = true;
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
-    rc = nadb_session_prepare(v->s->core, v->s->autocommit, &err);
+    rc = nadb_session_prepare(v->s->core, &err);
     if (rc == NADB_CONSTRAINT) return value_unique_failed(v, true);
     if (rc != NADB_OK) return value_vtab_error(base, &err);
     v->phase = PHASE_SYNCED;
     return SQLITE_OK;
 }
 
-/* The transaction is over for this object. */
+/* The transaction is over for this object; `made` and `kept` of the session
+ * have been settled by the first object. */
 static void finish(vtab *v) {
     if (v->phase != PHASE_IDLE) v->s->n_begun--;
     v->phase = PHASE_IDLE;
+    if (!v->creator) return;
     v->creator = false;
+    v->s->n_creators--;
+    if (v->s->remove) vtab_let_go(v);
 }
 
 int txn_commit(sqlite3_vtab *base) {
@@ -108,14 +152,14 @@ int txn_rollback(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (s == NULL) return SQLITE_OK;
-    if (s->made) s->remove = true; /* when the last object lets go of it */
-    s->made = s->kept = false;
     if (v->phase != PHASE_IDLE) rc = nadb_session_rollback(s->core, &err);
-    finish(v);
     if (rc != NADB_OK) { /* SQLite would not listen */
         sqlite3_log(value_code(rc), "nadb: rolling back %s: %s", v->name,
                     err.msg);
     }
+    if (s->made) s->remove = true;
+    s->made = s->kept = false;
+    finish(v);
     return SQLITE_OK;
 }
 

@@ -53,7 +53,7 @@ static bool names_namespace(const char *const *args, int n) {
 static void vtab_free(vtab *v) {
     if (v == NULL) return;
     vcursor_free_spare(v);
-    if (v->s != NULL) conn_detach(v->c, v->s);
+    conn_detach(v);
     nadb_options_free(v->options);
     nadb_free(v->fault);
     nadb_free(v->schema);
@@ -133,7 +133,6 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
                        char **msg) {
     nadb_err err;
     nadb_rc rc;
-    bool created = false;
     vtab *v = NULL;
     int code;
 
@@ -146,14 +145,12 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     code = declare(db);
     if (code != SQLITE_OK) goto done;
     /* Last: when the store is made, nothing can fail any more. */
-    rc =
-        conn_attach(v->c, v->options, NADB_STORE_CREATE, &v->s, &created, &err);
+    rc = conn_attach(v, NADB_STORE_CREATE, &err);
     if (rc != NADB_OK) {
         code = creation_error(&err, msg);
         goto done;
     }
-    if (created) v->s->made = true;
-    v->creator = true;
+    txn_created(v);
     *out = &v->base;
     v = NULL;
 done:
@@ -162,29 +159,32 @@ done:
 }
 
 nadb_rc vtab_open(vtab *v, nadb_err *err) {
-    bool created;
-
     if (v->s != NULL) return NADB_OK;
-    if (v->options == NULL)
+    if (v->options == NULL) {
         return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
-    return conn_attach(v->c, v->options, 0, &v->s, &created, err);
+    }
+    return conn_attach(v, 0, err);
 }
 
 /* --- the end of objects --- */
 
-void vtab_leave_transaction(vtab *v) {
-    if (v->phase == PHASE_IDLE) return;
-    v->phase = PHASE_IDLE;
-    /* Nobody is left to whom SQLite would announce the end. */
-    if (--v->s->n_begun == 0 && nadb_session_active(v->s->core)) {
-        (void)nadb_session_rollback(v->s->core, NULL);
-    }
+void vtab_let_go(vtab *v) {
+    v->gone = true;
+    if (v->n_open > 0) return; /* the last one comes here again */
+    vcursor_free_spare(v);
+    conn_detach(v);
 }
 
 static int vtab_disconnect(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
 
-    vtab_leave_transaction(v);
+    if (v->phase != PHASE_IDLE) {
+        /* DROP in a transaction; nobody is told of the end of it. */
+        v->phase = PHASE_IDLE;
+        if (--v->s->n_begun == 0) {
+            (void)nadb_session_rollback(v->s->core, NULL);
+        }
+    }
     vtab_free(v);
     return SQLITE_OK;
 }
