@@ -45,6 +45,13 @@ array set ::H_file {}    ;# connection -> its database file
 
 proc testprefix {name} {
     set ::H(prefix) $name
+    # a run that crashed could not clean up
+    foreach dir [glob -nocomplain -directory $::H(tmp) nadb-$name-*] {
+        if {[regexp {^\d+$} [lindex [split $dir -] end] pid]
+            && ![file exists /proc/$pid]} {
+            file delete -force $dir
+        }
+    }
     set ::H(dir) [file join $::H(tmp) nadb-$name-[pid]]
     file mkdir $::H(dir)
     file attributes $::H(dir) -permissions 0755

@@ -3,7 +3,8 @@
 # usage: writer.tcl library main-file store-options writer first
 #
 # Transaction n of a writer puts n under four keys of slot n % 50, adds a row
-# log/n, and deletes row log/n-200. After each COMMIT, n goes to stdout.
+# log/n, and deletes row log/n-200. The process id goes to stdout first ("pid
+# N"), and n after each COMMIT.
 package require sqlite3
 
 lassign $argv lib main options w n
@@ -15,6 +16,7 @@ catch {db eval "CREATE VIRTUAL TABLE temp.kv USING nadb($options)"}
 set ordinary [db exists {SELECT 1 FROM main.sqlite_schema WHERE name = 'o'}]
 expr {srand([pid] + 7919 * $n)}
 fconfigure stdout -buffering line
+puts "pid [pid]"
 
 while 1 {
     set slot [expr {$n % 50}]
