@@ -4,7 +4,7 @@
 # Runs demo.sql in a temporary folder, then kills a writer in the middle of a
 # load and looks at what is left. Needs Debian, and root or sudo if something
 # has to be installed. Ends with exit code 1 if anything is not as it should.
-set -eu
+set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 
@@ -35,7 +35,9 @@ fail() {
 
 echo "nadb $(sql 'SELECT nadb_version()'): a key-value store inside SQLite" \
     "$(sqlite3 --version | cut -d ' ' -f 1)"
-sqlite3 -batch demo.db <"$root/sql/demo.sql" || fail "demo.sql failed"
+# .echo shows the SQL, and would show how it is turned off
+sqlite3 -batch demo.db <"$root/sql/demo.sql" | grep -v '^\.echo off$' ||
+    fail "demo.sql failed"
 
 [ "$(sql "SELECT count(*) FROM fsdir('/usr/include') AS f
     LEFT JOIN headers AS h ON h.key = substr(f.name, 14)
@@ -60,11 +62,12 @@ echo
 } >load.sql
 stdbuf -oL sqlite3 -batch demo.db <load.sql >acknowledged &
 writer=$!
+disown # and no message when it is killed
 while [ "$(wc -l <acknowledged)" -lt $((parts / 5)) ]; do
     kill -0 "$writer" 2>/dev/null || break
 done
 kill -9 "$writer" 2>/dev/null || true
-{ wait "$writer"; } 2>/dev/null || true
+while kill -0 "$writer" 2>/dev/null; do sleep 0.01; done
 writer=
 last=$(wc -l <acknowledged)
 echo "    \$ kill -9    (the last words of the writer: \"$(tail -n 1 \

@@ -158,14 +158,7 @@ proc open_store {name {options ""} {db db}} {
 proc reopen {name {db db}} {
     set file $::H_file($db)
     set created $::H_created($db)
-    if {$::H(backend) eq "memory"} {
-        set held [array names ::H_file]
-        open_db holder [expr {$file eq ":memory:" ? ":memory:" : $file}]
-        if {$file eq ":memory:"} {
-            foreach sql $created { holder eval $sql }
-        }
-        holder eval "SELECT count(*) FROM $name"
-    }
+    hold_store $name $file $created
     close_db $db
     open_db $db $file
     foreach sql $created {
@@ -175,8 +168,21 @@ proc reopen {name {db db}} {
         }
     }
     $db eval "SELECT count(*) FROM $name"
-    if {$::H(backend) eq "memory"} { close_db holder }
+    release_store
 }
+
+# A memory store dies with its last connection: this makes one that keeps it.
+# `created` declares the table where `file` is a database in memory.
+proc hold_store {name file created} {
+    if {$::H(backend) ne "memory"} return
+    open_db holder $file
+    if {$file eq ":memory:"} {
+        foreach sql $created { holder eval $sql }
+    }
+    catch {holder eval "SELECT count(*) FROM $name"}
+}
+
+proc release_store {} { close_db holder }
 
 # Runs `body` once a backend, each time from a `fresh` start. Backends that
 # this build does not have are left out with a note.

@@ -107,8 +107,10 @@ proc model_step {op} {
         both { set diff [model_both $c $text $ref] }
         reopen { set diff [model_reopen $c] }
         recreate {
-            set diff [model_both $c "DROP TABLE kv;
-                CREATE VIRTUAL TABLE kv USING nadb($M(create))" "SELECT 1"]
+            set create "CREATE VIRTUAL TABLE kv USING nadb($M(create))"
+            hold_store kv $::H_file(n$c) [list $create]
+            set diff [model_both $c "DROP TABLE kv; $create" "SELECT 1"]
+            release_store
         }
         clock { set diff [model_clock $text] }
     }
@@ -212,17 +214,13 @@ proc model_clock {hours} {
 
 proc model_reopen {c} {
     global M
-    # A memory store dies with its last connection.
-    if {$::H(backend) eq "memory"} {
-        open_db holder
-        catch {holder eval {SELECT count(*) FROM kv}}
-    }
+    hold_store kv $::H_file(n$c) {}
     close_db n$c
     close_db r$c
     set M(wrote,$c) 0
     model_open $c
     catch {n$c eval {SELECT count(*) FROM kv}}
-    close_db holder
+    release_store
     if {$M(conns) == 1} { model_purge r1 }
     return ""
 }
