@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Linux moves at most about 2 GiB a call; stay below on every system. */
@@ -19,7 +20,34 @@ static int open_retry(const char *path, int how, mode_t mode) {
 
     do fd = open(path, how | O_CLOEXEC | O_NOCTTY, mode);
     while (fd < 0 && errno == EINTR);
+    /* A program that closed its standard files would write into ours. */
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        int e = errno;
+
+        close(fd);
+        errno = e;
+        return high;
+    }
     return fd;
+}
+
+/* A file that root makes belongs to the owner of its folder, or a program
+ * that runs as that owner could not open the store afterwards. */
+static void owner_like_folder(int fd, const char *path) {
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    char *dir;
+
+    if (geteuid() != 0 || slash == NULL || slash == path) return;
+    dir = nadb_strdup(path);
+    if (dir == NULL) return;
+    dir[slash - path] = '\0';
+    /* Without the right to give it away it stays ours. */
+    if (stat(dir, &st) == 0 && st.st_uid != 0 &&
+        fchown(fd, st.st_uid, st.st_gid) != 0)
+        errno = 0;
+    nadb_free(dir);
 }
 
 /* Opens, and tells whether it made the file: only then may its permission
@@ -70,6 +98,7 @@ nadb_rc posix_open(const char *path, unsigned flags, uint32_t mode,
         posix_close(f);
         return nadb_fail_errno(err, e, "cannot set permissions of %s", path);
     }
+    if (made) owner_like_folder(f->fd, path);
     *out = f;
     return NADB_OK;
 }

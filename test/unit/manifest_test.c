@@ -259,9 +259,9 @@ static void test_dead_data(void) {
 
     of_sizes(&m, sizes);
     CHECK(!fs_pick(&m, 64 * MB, false, &t));
-    m.tables[0].shadow = 1000; /* all of it replaces what is below */
+    m.tables[0].shadow = 30 * MB; /* all of it replaces what is below */
     CHECK(!fs_pick(&m, 64 * MB, false, &t));
-    m.tables[0].size = 40 * MB;
+    m.tables[0].size = m.tables[0].shadow = 40 * MB;
     CHECK(fs_pick(&m, 64 * MB, false, &t));
     CHECK_U64(t.n, 2);
     CHECK(t.sweep); /* more than a step */
