@@ -91,9 +91,11 @@ nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err);
 
 nadb_rc fs_get(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
                nadb_entry *out, bool *found, nadb_err *err);
-/* Whether some table of the runs from `first` on may have the key. */
-nadb_rc fs_maybe(fs_version *v, size_t first, nadb_slice key, bool *maybe,
-                 nadb_err *err);
+/* Whether some table may have the key; false is certain. */
+nadb_rc fs_maybe(fs_version *v, nadb_slice key, bool *maybe, nadb_err *err);
+/* Bytes of the newest entry of the key, large value included; 0: none. */
+nadb_rc fs_old_bytes(fs_version *v, nadb_slice key, nadb_buf *scratch,
+                     double *bytes, nadb_err *err);
 /* The first table of the run whose last key is >= key; run->count if none. */
 size_t fs_run_find(const fs_version *v, const fs_run *run, nadb_slice key);
 /* Follows a reference; *id names the bytes. */

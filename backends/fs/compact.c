@@ -27,7 +27,7 @@ typedef struct step {
     nadb_buf last; /* key that was consumed last */
     bool cut;      /* stopped at `last`, before `to` */
     nadb_buf value;
-    double consumed_shadow;
+    double consumed_shadow; /* fs_meta.shadow of what was merged */
     fs_output o;
 } step;
 
@@ -182,7 +182,7 @@ static nadb_rc merge_stretch(step *s, nadb_err *err) {
     rc = fs_merge_init(&m, s->v, s->task.first, s->task.n, &range, true, err);
     if (rc != NADB_OK) return rc;
     rc = merge_entries(s, &m, err);
-    s->consumed_shadow = -(double)m.older;
+    s->consumed_shadow = -m.older;
     fs_merge_clear(&m);
     return rc == NADB_OK ? fs_output_finish(&s->o, err) : rc;
 }
@@ -192,7 +192,6 @@ static nadb_rc merge_stretch(step *s, nadb_err *err) {
 /* What is left of input table `i`; false when nothing is. */
 static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
     nadb_slice bound = s->cut ? nadb_buf_slice(&s->last) : s->to;
-    double share = t->count == 0 ? 0 : (double)t->shadow;
     fs_sst *sst;
     unsigned block;
     uint64_t off;
@@ -203,7 +202,8 @@ static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
             (bound.p != NULL && nadb_slice_cmp(t->lo, bound) > 0);
     if (*keep) return NADB_OK;
     if (bound.p == NULL || nadb_slice_cmp(t->hi, bound) <= 0) {
-        s->consumed_shadow += share * (1 - (double)t->gone / (double)t->size);
+        s->consumed_shadow +=
+            (double)t->shadow * (1 - (double)t->gone / (double)t->size);
         return NADB_OK;
     }
     *keep = true;
@@ -213,7 +213,8 @@ static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     off = off * t->size / sst->props.offsets;
     if (off > t->gone) {
-        s->consumed_shadow += share * (double)(off - t->gone) / (double)t->size;
+        s->consumed_shadow +=
+            (double)t->shadow * (double)(off - t->gone) / (double)t->size;
         t->gone = off;
     }
     /* The successor of `bound` lives in `bounds`, where `to` did. */
@@ -259,7 +260,6 @@ static nadb_rc add_outputs(step *s, fs_manifest *m, nadb_err *err) {
 
         t.shadow = (uint64_t)(s->consumed_shadow * (double)t.count / count);
         if (s->task.rewrite) t.shadow = s->v->m.tables[s->task.table].shadow;
-        if (t.shadow > t.count) t.shadow = t.count;
         rc = fs_edit_table(m, &t, err);
     }
     for (size_t i = first_table(s); rc == NADB_OK && i < target(s)->first; i++)

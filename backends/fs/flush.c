@@ -1,36 +1,48 @@
 /* flush.c - a frozen memtable becomes the newest run.
  *
- * For each entry the hashes of the tables below are asked whether they have
- * the key: a tombstone for a key that is nowhere is not written, and the count
- * of entries that replace older ones tells compaction how much is dead. */
+ * A tombstone is written only if some table below may have its key. How many
+ * bytes below the new entries make dead is estimated from a sample of keys, so
+ * that compaction knows when it is worth the work: overwritten and deleted
+ * data are found at once, and data that are only added are left alone. */
 #include "fs_ops.h"
 #include "output.h"
+
+/* Entries at the beginning of a flush that are all looked up, and one in how
+ * many after that, with a mapping (some cache lines each) and without (some
+ * reads each). */
+enum { SAMPLE_ALL = 512, SAMPLE = 16, SAMPLE_PREAD = 64 };
 
 typedef struct flush {
     fs_base *b;
     fs_version *v;
     const nadb_flush_req *req;
     bool below; /* something is left below that the entries may replace */
-    unsigned sample, turn;
+    uint64_t turn;
+    nadb_buf scratch;
 } flush;
 
-/* The question costs a cache line a run, more without a mapping: every 4th or
- * 64th value answers for the others. Tombstones are always asked about, unless
- * that means reading. What cannot be asked counts as there: a damaged table
- * does not stop a flush. */
-static bool replaces(flush *f, const nadb_entry *e, double *weight) {
-    bool tombstone = (e->flags & NADB_ENTRY_TOMBSTONE) != 0;
+/* Large values are few, and decide how much is dead: each is looked up. What
+ * cannot be read counts as nothing: a damaged table does not stop a flush. */
+static double replaced_bytes(flush *f, const nadb_entry *e) {
+    uint64_t one_in = f->b->env.mmap ? SAMPLE : SAMPLE_PREAD;
+    double bytes;
+
+    if (!f->below) return 0;
+    if (f->turn++ < SAMPLE_ALL || e->value.n > FS_VAL_THRESHOLD)
+        one_in = 1;
+    else if (f->turn % one_in != 0)
+        return 0;
+    if (fs_old_bytes(f->v, e->key, &f->scratch, &bytes, NULL) != NADB_OK)
+        return 0;
+    return bytes * (double)one_in;
+}
+
+/* Without a mapping the question would mean reading: then all are kept. */
+static bool kills(flush *f, const nadb_entry *e) {
     bool maybe;
 
-    *weight = 1;
-    if (!f->below) return false;
-    if (!tombstone) {
-        *weight = f->sample;
-        if (++f->turn % f->sample != 0) return false;
-    } else if (!f->b->env.mmap) {
-        return true;
-    }
-    return fs_maybe(f->v, 0, e->key, &maybe, NULL) != NADB_OK || maybe;
+    if (!f->below || !f->b->env.mmap) return f->below;
+    return fs_maybe(f->v, e->key, &maybe, NULL) != NADB_OK || maybe;
 }
 
 static nadb_rc write_entries(flush *f, fs_output *o, nadb_err *err) {
@@ -40,23 +52,22 @@ static nadb_rc write_entries(flush *f, fs_output *o, nadb_err *err) {
     for (;;) {
         nadb_rc rc = nadb_iter_next(it, err);
         fs_entry e;
-        double weight;
-        bool old;
+        double dead;
 
         if (rc != NADB_OK || !it->valid) return rc;
         if (clear > 0 && it->entry.seq <= clear) continue;
-        old = replaces(f, &it->entry, &weight);
         memset(&e, 0, sizeof e);
         e.seq = it->entry.seq;
         if (it->entry.flags & NADB_ENTRY_TOMBSTONE) {
-            if (!old) continue;
+            if (!kills(f, &it->entry)) continue;
             e.kind = FS_TOMBSTONE;
         } else {
             e.value = it->entry.value;
         }
+        dead = replaced_bytes(f, &it->entry);
         rc = fs_output_add(o, it->entry.key, &e, err);
         if (rc != NADB_OK) return rc;
-        if (old) o->shadow += weight;
+        o->shadow += dead;
     }
 }
 
@@ -84,7 +95,7 @@ static nadb_rc next_manifest(const flush *f, const fs_output *o, fs_manifest *m,
 
 nadb_rc fs_flush(nadb_base *base, const nadb_flush_req *req,
                  nadb_base_version **out, nadb_err *err) {
-    flush f = {(fs_base *)base, NULL, req, false, 4, 0};
+    flush f = {.b = (fs_base *)base, .req = req};
     fs_output o;
     fs_manifest m;
     nadb_rc rc;
@@ -92,7 +103,6 @@ nadb_rc fs_flush(nadb_base *base, const nadb_flush_req *req,
     *out = NULL;
     rc = fs_version_open(f.b, &f.v, err);
     if (rc != NADB_OK) return rc;
-    if (!f.b->env.mmap) f.sample = 64;
     for (size_t i = 0; i < f.v->m.n_tables; i++)
         if (req->clear_seq == 0 || f.v->m.tables[i].max_seq > req->clear_seq)
             f.below = true;
@@ -102,6 +112,7 @@ nadb_rc fs_flush(nadb_base *base, const nadb_flush_req *req,
     if (rc == NADB_OK) rc = next_manifest(&f, &o, &m, err);
     if (rc == NADB_OK) rc = fs_install(&o, f.v, &m, out, err);
     fs_output_clear(&o);
+    nadb_buf_clear(&f.scratch);
     fs_version_unref(&f.v->pub);
     return rc;
 }

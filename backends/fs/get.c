@@ -122,17 +122,40 @@ nadb_rc fs_get(nadb_base_version *base, nadb_slice key, nadb_buf *scratch,
     return NADB_OK;
 }
 
-nadb_rc fs_maybe(fs_version *v, size_t first, nadb_slice key, bool *maybe,
-                 nadb_err *err) {
+nadb_rc fs_maybe(fs_version *v, nadb_slice key, bool *maybe, nadb_err *err) {
     uint64_t hash = nadb_hash64(key);
 
     *maybe = false;
-    for (size_t r = first; r < v->m.n_runs && !*maybe; r++) {
+    for (size_t r = 0; r < v->m.n_runs && !*maybe; r++) {
         fs_sst *s;
         nadb_rc rc = run_table(v, r, key, &s, err);
 
         if (rc == NADB_OK && s != NULL) rc = fs_sst_maybe(s, hash, maybe, err);
         if (rc != NADB_OK) return rc;
+    }
+    return NADB_OK;
+}
+
+nadb_rc fs_old_bytes(fs_version *v, nadb_slice key, nadb_buf *scratch,
+                     double *bytes, nadb_err *err) {
+    uint64_t hash = nadb_hash64(key);
+    bool found = false;
+
+    *bytes = 0;
+    for (size_t r = 0; r < v->m.n_runs && !found; r++) {
+        fs_sst *s;
+        fs_entry e;
+        fs_ref ref;
+        uint64_t at;
+        nadb_rc rc = run_table(v, r, key, &s, err);
+
+        if (rc == NADB_OK && s != NULL)
+            rc = fs_sst_get(s, key, hash, scratch, &e, &at, &found, err);
+        if (rc != NADB_OK) return rc;
+        if (!found) continue;
+        *bytes = (double)(key.n + e.value.n);
+        if (e.kind == FS_REF && fs_ref_decode(e.value, &ref))
+            *bytes += (double)ref.n;
     }
     return NADB_OK;
 }

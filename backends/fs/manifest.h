@@ -26,7 +26,8 @@ typedef struct fs_meta {
     uint64_t size; /* of the file */
     uint64_t count;
     uint64_t tombstones;
-    uint64_t shadow; /* entries that replaced an older one below: estimate */
+    uint64_t shadow; /* bytes in older runs that its entries replace, large
+                        values included: estimate */
     uint64_t gone;   /* bytes that compaction has consumed: estimate */
     uint64_t min_seq;
     uint64_t max_seq;

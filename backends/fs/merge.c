@@ -123,6 +123,15 @@ static nadb_rc rebuild(fs_merge *m, const nadb_slice *key, nadb_err *err) {
     return NADB_OK;
 }
 
+static double entry_bytes(const fs_cursor *c) {
+    double bytes = (double)c->key.n + (double)c->e.value.n;
+    fs_ref ref;
+
+    if (c->e.kind == FS_REF && fs_ref_decode(c->e.value, &ref))
+        bytes += (double)ref.n;
+    return bytes;
+}
+
 /* Moves the sources past the present key that have an older entry of it. In a
  * heap they are found below the root first. */
 static nadb_rc skip_older(fs_merge *m, nadb_err *err) {
@@ -135,7 +144,7 @@ static nadb_rc skip_older(fs_merge *m, nadb_err *err) {
             child++;
             continue;
         }
-        m->older++;
+        m->older += entry_bytes(&m->cursors[m->heap[child].i]);
         rc = fs_cursor_next(&m->cursors[m->heap[child].i], err);
         if (rc != NADB_OK) return rc;
         settle(m, child);

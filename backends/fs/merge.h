@@ -17,7 +17,7 @@ typedef struct fs_source {
 typedef struct fs_merge {
     fs_version *v;
     fs_cursor *top; /* the present entry; NULL at the end */
-    uint64_t older; /* entries that a newer one of the same key hid */
+    double older;   /* bytes of entries that a newer one hid */
     fs_cursor *cursors;
     fs_source *heap;
     size_t n_cursors;

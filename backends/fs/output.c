@@ -60,8 +60,7 @@ static nadb_rc close_table(fs_output *o, nadb_err *err) {
     if (o->max_seq > 0) fs_writer_seqs(o->w, o->min_seq, o->max_seq);
     rc = fs_writer_finish(o->w, &meta, err);
     if (rc != NADB_OK) return rc;
-    if (o->shadow > 0) meta.shadow = (uint64_t)o->shadow;
-    if (meta.shadow > meta.count) meta.shadow = meta.count;
+    meta.shadow = (uint64_t)o->shadow;
     o->shadow = 0;
     if (!fs_manifest_meta(&o->own, &copy, &meta) ||
         !nadb_buf_append(&o->metas, &copy, sizeof copy))

@@ -17,7 +17,7 @@ typedef struct fs_output {
     fs_base *b;
     uint64_t clear_seq;  /* of the state that will name the tables */
     uint64_t oldest_seq; /* what is below it is written as 0 */
-    double shadow;       /* of the open table: fs_meta.shadow */
+    double shadow;       /* of the open table: see fs_meta */
     uint64_t min_seq;    /* of inputs that have forgotten theirs: */
     uint64_t max_seq;    /* they hold for every table */
     fs_writer *w;        /* the open table */

@@ -60,7 +60,7 @@ double fs_dead_bytes(const fs_manifest *m) {
         double n = t->count == 0 ? 1 : (double)t->count;
 
         sum += (double)t->gone;
-        sum += (double)t->shadow / n * fs_live_bytes(t);
+        sum += (double)t->shadow * left(t);
         sum += (double)t->tombstones / n * left(t) * (double)t->size;
     }
     for (size_t i = 0; i < m->n_vals; i++) sum += val_dead(m, &m->vals[i]);
