@@ -112,7 +112,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
 
     c->single = true;
     c->row = NULL;
-    switch (value_key(argv[0], &key)) {
+    switch (value_key(c->v->c, argv[0], &key)) {
     case VALUE_KEY_TEXT:
         break;
     case VALUE_KEY_NOMEM:

@@ -227,7 +227,7 @@ void value_result_error(sqlite3_context *ctx, const char *name,
 nadb_rc value_sqlite_error(sqlite3 *db, int code, nadb_err *err);
 
 /* The value, borrowed from `in`. */
-nadb_rc value_from_sql(sqlite3_value *in, nadb_value *out,
+nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
                        nadb_err *err) NADB_MUST_USE;
 void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
@@ -241,7 +241,7 @@ typedef enum value_key_kind {
     VALUE_KEY_BLOB,
     VALUE_KEY_NOMEM
 } value_key_kind;
-value_key_kind value_key(sqlite3_value *in, nadb_slice *out);
+value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out);
 
 /* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */
 nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,

@@ -103,7 +103,7 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     nadb_slice key;
 
     if (filter_is_column_number(value)) return NADB_OK; /* no bound */
-    switch (value_key(value, &key)) {
+    switch (value_key(c->v->c, value, &key)) {
     case VALUE_KEY_NOMEM:
         return no_memory(err);
     case VALUE_KEY_NULL:
@@ -191,7 +191,7 @@ static nadb_rc add_value(vcursor *c, bool tag, sqlite3_value *value,
                          nadb_err *err) {
     nadb_slice text;
 
-    switch (value_key(value, &text)) {
+    switch (value_key(c->v->c, value, &text)) {
     case VALUE_KEY_NOMEM:
         return no_memory(err);
     case VALUE_KEY_TEXT:

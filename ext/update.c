@@ -158,14 +158,15 @@ static int insert_row(vtab *v, sqlite3_value **argv) {
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
     nadb_value value;
-    value_key_kind kind = value_key(cols.at[COL_KEY], &req.key);
+    value_key_kind kind = value_key(v->c, cols.at[COL_KEY], &req.key);
     bool taken = false;
     nadb_err err;
     nadb_rc rc;
 
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
     rc = check_key(kind, req.key, &err);
-    if (rc == NADB_OK) rc = value_from_sql(cols.at[COL_VALUE], &value, &err);
+    if (rc == NADB_OK)
+        rc = value_from_sql(v->c, cols.at[COL_VALUE], &value, &err);
     if (rc == NADB_OK) rc = insert_fields(v, &cols, &req, &err);
     if (rc == NADB_OK) rc = decide_mode(v, conflict, &req, &taken, &err);
     if (rc == NADB_OK && !taken) {
@@ -262,7 +263,7 @@ static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
         rc = update_expiry(v, cols, old, &req->expires_ms, err);
     }
     if (rc == NADB_OK && !untouched(cols, COL_VALUE)) {
-        rc = value_from_sql(cols->at[COL_VALUE], value, err);
+        rc = value_from_sql(v->c, cols->at[COL_VALUE], value, err);
         req->value = value;
     }
     return rc;
@@ -299,10 +300,10 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     for (int i = 0; i < COL_COUNT; i++) {
         if (untouched(&cols, i)) cols.from = false;
     }
-    kind = value_key(argv[0], &old_key);
+    kind = value_key(v->c, argv[0], &old_key);
     rc = check_key(kind, old_key, &err);
     if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
-    kind = value_key(argv[1], &req.key);
+    kind = value_key(v->c, argv[1], &req.key);
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
     rc = check_key(kind, req.key, &err);
     if (rc == NADB_OK && !nadb_slice_eq(old_key, req.key)) {
@@ -320,7 +321,7 @@ static int change_row(vtab *v, sqlite3_value **argv) {
 static int delete_row(vtab *v, sqlite3_value *key_value) {
     nadb_slice key;
     nadb_err err;
-    value_key_kind kind = value_key(key_value, &key);
+    value_key_kind kind = value_key(v->c, key_value, &key);
     nadb_rc rc = check_key(kind, key, &err);
 
     if (rc == NADB_OK) rc = nadb_delete(v->s->core, key, &err);

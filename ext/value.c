@@ -150,7 +150,23 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-nadb_rc value_from_sql(sqlite3_value *in, nadb_value *out, nadb_err *err) {
+/* The bytes of a text, in UTF-8; NULL when out of memory. sqlite3_value_text()
+ * would copy a bound text to put a zero behind it. */
+static const void *text_bytes(const conn *c, sqlite3_value *in, size_t *n) {
+    const void *p;
+
+    if (c->encoding == ENCODING_UTF8 && sqlite3_value_type(in) == SQLITE_TEXT) {
+        p = sqlite3_value_blob(in);
+        *n = (size_t)sqlite3_value_bytes(in);
+        return *n == 0 ? "" : p;
+    }
+    p = sqlite3_value_text(in);
+    *n = p == NULL ? 0 : (size_t)sqlite3_value_bytes(in);
+    return p;
+}
+
+nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
+                       nadb_err *err) {
     const void *p = NULL;
     size_t n;
 
@@ -168,19 +184,19 @@ nadb_rc value_from_sql(sqlite3_value *in, nadb_value *out, nadb_err *err) {
         return NADB_OK;
     case SQLITE_TEXT:
         out->type = NADB_TEXT;
-        p = sqlite3_value_text(in);
+        p = text_bytes(c, in, &n);
         if (p == NULL) return no_memory(err);
         break;
     case SQLITE_BLOB:
         out->type = NADB_BLOB;
         p = sqlite3_value_blob(in); /* expands a zeroblob; NULL when empty */
+        n = (size_t)sqlite3_value_bytes(in);
+        if (p == NULL && n > 0) return no_memory(err);
         break;
     default:
         out->type = NADB_NULL;
         return NADB_OK;
     }
-    n = (size_t)sqlite3_value_bytes(in);
-    if (p == NULL && n > 0) return no_memory(err);
     out->bytes = nadb_slice_of(p, n);
     return NADB_OK;
 }
@@ -220,8 +236,9 @@ void value_time_to_sql(sqlite3_context *ctx, int64_t ms) {
     sqlite3_result_double(ctx, (double)ms / 1000.0);
 }
 
-value_key_kind value_key(sqlite3_value *in, nadb_slice *out) {
-    const unsigned char *p;
+value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out) {
+    const void *p;
+    size_t n;
 
     *out = nadb_slice_of(NULL, 0);
     switch (sqlite3_value_type(in)) {
@@ -232,9 +249,9 @@ value_key_kind value_key(sqlite3_value *in, nadb_slice *out) {
     default:
         break;
     }
-    p = sqlite3_value_text(in);
+    p = text_bytes(c, in, &n);
     if (p == NULL) return VALUE_KEY_NOMEM;
-    *out = nadb_slice_of(p, (size_t)sqlite3_value_bytes(in));
+    *out = nadb_slice_of(p, n);
     return VALUE_KEY_TEXT;
 }
 

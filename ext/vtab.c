@@ -144,6 +144,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     }
     code = declare(db);
     if (code != SQLITE_OK) goto done;
+    (void)conn_is_utf8(v->c);
     /* Last: when the store is made, nothing can fail any more. */
     rc = conn_attach(v, NADB_STORE_CREATE, &err);
     if (rc != NADB_OK) {
@@ -163,6 +164,7 @@ nadb_rc vtab_open(vtab *v, nadb_err *err) {
     if (v->options == NULL) {
         return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
     }
+    (void)conn_is_utf8(v->c); /* found out once, for value.c */
     return conn_attach(v, 0, err);
 }
 
