@@ -162,6 +162,7 @@ enum plan_arg {
     ARG_TAG_IN
 };
 
+extern const char plan_no_match[]; /* what MATCH says */
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 
 /* --- cursor.c --- */

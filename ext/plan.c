@@ -77,6 +77,10 @@ static sqlite3_value *literal(const plan *p, int i) {
 
 /* --- tag = x, tag IN (..) --- */
 
+const char plan_no_match[] =
+    "tags MATCH is not supported by this version; use tag = 'x', once for "
+    "each tag that must be there";
+
 static int tag_misused(plan *p) {
     nadb_err err;
 
@@ -86,13 +90,22 @@ static int tag_misused(plan *p) {
     return value_vtab_error(&p->v->base, &err);
 }
 
+static int no_match(plan *p) {
+    nadb_err err;
+
+    (void)nadb_fail(&err, NADB_INVALID, "%s", plan_no_match);
+    return value_vtab_error(&p->v->base, &err);
+}
+
 /* Takes every term on `tag`. SQLITE_CONSTRAINT: not in this order of tables. */
 static int take_tags(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
         bool in;
 
-        if (c->iColumn != COL_TAG || is_limit(c->op)) continue;
+        if (is_limit(c->op)) continue;
+        if (c->op == SQLITE_INDEX_CONSTRAINT_MATCH) return no_match(p);
+        if (c->iColumn != COL_TAG) continue;
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) return tag_misused(p);
         if (!c->usable) return SQLITE_CONSTRAINT;
         if (!is_binary(p, i) || p->n_args == PLAN_ARGS_MAX) {

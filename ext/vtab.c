@@ -223,10 +223,7 @@ static void match_anywhere(sqlite3_context *ctx, int argc,
                            sqlite3_value **argv) {
     (void)argc;
     (void)argv;
-    sqlite3_result_error(ctx,
-                         "tags MATCH is not supported by this version; use "
-                         "tag = 'x', once for every tag that must be there",
-                         -1);
+    sqlite3_result_error(ctx, plan_no_match, -1);
 }
 
 static int vtab_find_function(sqlite3_vtab *base, int argc, const char *name,
