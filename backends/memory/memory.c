@@ -274,14 +274,19 @@ static nadb_rc memory_check(nadb_engine *engine, nadb_report_fn *report,
 
 static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     memory_engine *e = (memory_engine *)engine;
-    uint64_t rows, bytes;
+    /* Nothing is buffered on the way to anywhere. */
+    static const char *const none[] = {
+        "buffer_entries", "buffer_bytes",     "buffer_utilization_percent",
+        "flush_count",    "compaction_count", "expired_count",
+    };
+    uint64_t bytes;
 
     nadb_lock(&e->lock);
-    rows = e->rows;
     bytes = e->bytes;
     nadb_unlock(&e->lock);
-    emit(ctx, "count", (double)rows);
     emit(ctx, "stored_bytes", (double)bytes);
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        emit(ctx, none[i], 0);
 }
 
 static void memory_close(nadb_engine *engine) {
