@@ -109,13 +109,16 @@ proc fresh {args} {
     }
 }
 
+# The main database of the test's connections.
+proc main_file {} {
+    if {$::H(main) eq "memory"} { return ":memory:" }
+    return [file join $::dir test.db]
+}
+
 # Opens a connection with the library loaded: to the file of the test, to the
 # file given, or to a database in memory.
 proc open_db {name {file ""}} {
-    if {$file eq ""} {
-        set file [expr {$::H(main) eq "memory" ? ":memory:"
-                        : [file join $::dir test.db]}]
-    }
+    if {$file eq ""} { set file [main_file] }
     sqlite3 $name $file -uri 1
     $name enable_load_extension 1
     $name eval {SELECT load_extension($::H(lib))}
@@ -399,7 +402,7 @@ proc do_same_test {name sql ref_db ref_sql {db db}} {
 # Runs prep, makes the n-th call of the class fail (see test_fault() in
 # test_functions.c), runs body, whose {rc message} must be in the list (a
 # message may be a /regular expression/), then `then`; n = 1, 2, .. until a run
-# meets no fault. Returns n.
+# meets no fault. `then` finds n, met, rc and message in ::fault. Returns n.
 proc do_fault_test {name args} {
     array set o {-errno EIO -path "" -prep {} -then {} -max 1000}
     array set o $args
@@ -421,6 +424,7 @@ proc do_fault_test {name args} {
         } else {
             failed $name-$o(-fault)-$n $o(-body) $o(-ok) [list $rc $message]
         }
+        array set ::fault [list n $n met $met rc $rc message $message]
         uplevel 1 $o(-then)
         if {!$met} break
     }
@@ -466,7 +470,7 @@ proc wait_for_condition {script {ms 10000}} {
 array set ::H_child {} ;# name -> channel
 
 proc child_start {name {file ""}} {
-    if {$file eq ""} { set file $::H_file(db) }
+    if {$file eq ""} { set file [main_file] }
     set chan [open "|[list [info nameofexecutable] \
                            [file join $::H(support) child.tcl] \
                            $::H(lib) $file 2>@stderr]" r+]
@@ -529,6 +533,26 @@ proc child_eval {name script} {
 proc child_sql {name sql} {
     child_send $name [list db eval $sql]
     return [child_recv $name]
+}
+
+# A connection in a process of its own that is used like one of this process:
+# `name eval SQL`, `name changes`, `name errorcode`, .. and close_db.
+proc open_remote {name {file ""}} {
+    child_start $name-process $file
+    set ::H_file($name) [expr {$file eq "" ? [main_file] : $file}]
+    set ::H_created($name) {}
+    interp alias {} $name {} remote_call $name
+}
+
+proc remote_call {name method args} {
+    if {$method eq "close"} {
+        interp alias {} $name {}
+        child_stop $name-process
+        return
+    }
+    child_send $name-process [list db $method {*}$args]
+    lassign [child_recv $name-process] rc result
+    return -code [expr {$rc ? 1 : 0}] $result
 }
 
 proc child_kill {name {signal KILL}} {

@@ -9,9 +9,10 @@
 #   {c recreate}        DROP and CREATE of our table: the data stay
 #   {0 clock N}         turns the clock by N hours
 #
-# On our side connection c is n1 or n2, on the other r1 or r2. Both databases
-# have a table kv (with the same columns) and an ordinary table o; `kvb` is a
-# second table on the store of kv, and simply kv on the other side.
+# On our side connection c is n1 or n2, on the other r1 or r2; n2 may be in
+# another process. Both databases have a table kv (with the same columns) and
+# an ordinary table o; `kvb` is a second table on the store of kv, and simply kv
+# on the other side.
 #
 # Where isolation differs, the harness follows our contract: outside of a
 # transaction's first write every statement sees what is committed. With a
@@ -32,7 +33,8 @@ array set M {}
 proc model_start {config} {
     global M
     array unset M
-    array set M [list main wal conns 1 options "" encoding UTF-8 twin 0 like 0]
+    array set M [list main wal conns 1 options "" encoding UTF-8 twin 0 like 0 \
+        remote 0]
     array set M $config
     array set M {wrote,1 0 wrote,2 0 clock 0}
     fresh -main $M(main) -encoding $M(encoding)
@@ -74,7 +76,12 @@ proc model_ref_file {} {
 
 proc model_open {c} {
     global M
-    open_db n$c
+    if {$M(remote) && $c == 2} {
+        open_remote n2
+        n2 eval "SELECT test_advance_clock($::model_turned)"
+    } else {
+        open_db n$c
+    }
     open_db r$c [model_ref_file]
     foreach db [list n$c r$c] {
         $db eval "PRAGMA encoding='$M(encoding)'"
@@ -90,7 +97,9 @@ proc model_hour {k} { return [expr {$::M(zero) + 3600 * ($::M(clock) + $k)}] }
 # Turns the clock, which outlives episodes.
 set model_turned 0
 proc model_turn {seconds} {
+    global M
     advance_clock $seconds n1
+    if {$M(remote)} { advance_clock $seconds n2 }
     incr ::model_turned $seconds
 }
 

@@ -344,6 +344,13 @@ proc gen_transaction {c open} {
         "ROLLBACK TO $name" "ROLLBACK TO $name"]]
 }
 
+# What changes nothing that SQL can see.
+proc gen_upkeep {} {
+    return [random_of {"SELECT nadb_flush('kv')" "SELECT nadb_flush('kv')"
+        "SELECT nadb_flush()" "SELECT nadb_compact('kv')"
+        "SELECT nadb_check('kv')" "SELECT * FROM nadb_stats('kv')"}]
+}
+
 # Operations that only make sense with no transaction open on any connection.
 proc gen_quiet {c} {
     global M
@@ -357,7 +364,7 @@ proc gen_quiet {c} {
         }
         4 {
             if {$M(twin) || $M(conns) > 1} {
-                return [list $c both "SELECT nadb_flush('kv')" "SELECT 1"]
+                return [list $c both [gen_upkeep] "SELECT 1"]
             }
             return [list $c recreate]
         }
@@ -371,7 +378,7 @@ proc gen_alone {c} {
         0 - 1 - 2 { return [list $c sql [gen_ddl]] }
         3 - 4 - 5 { return [list $c sql [gen_ordinary]] }
         6 { return [list 0 clock 1] }
-        7 { return [list $c both "SELECT nadb_flush('kv')" "SELECT 1"] }
+        7 { return [list $c both [gen_upkeep] "SELECT 1"] }
         8 {
             if {[random_int 3] == 0} {
                 return [list $c both "SELECT nadb_clear('kv')" "DELETE FROM kv"]

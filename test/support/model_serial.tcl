@@ -22,7 +22,12 @@ proc serial_start {config} {
     set M(zero) [expr {[clock seconds] + 86400}]
     fresh -main memory
     foreach c {1 2 3} {
-        open_db n$c
+        # on files, the third one is another process
+        if {$c == 3 && $::H(backend) eq "fs"} {
+            open_remote n3
+        } else {
+            open_db n$c
+        }
         open_store kv "namespace='serial', $config" n$c
         array set S [list record,$c {} wrote,$c 0 seen,$c 0 \
             changed,$c 0 marks,$c {}]
