@@ -36,7 +36,7 @@ C_FILES := $(wildcard core/*.[ch] core/base/*.[ch] ext/*.[ch] \
 TEST := -DNADB_TEST -DNADB_DEBUG
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
-TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-omit-frame-pointer
+TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-frame-pointer
 COVER := -O0 --coverage
 
 all: build/nadb.so nadb.so

@@ -11,7 +11,7 @@
 #include "base/coding.h"
 #include "base/crc32c.h"
 
-#define MAGIC "NADBctl1"
+#define MAGIC nadb_get_u64((const uint8_t *)"NADBctl1")
 #define FORMAT 1u
 #define OPEN_BYTE ((uint64_t)1 << 40)
 #define SLOT_BYTE (OPEN_BYTE + 16)
@@ -40,7 +40,7 @@ static uint64_t head_crc(const control_map *m) {
 
 static void head_fill(control_map *m, const uint8_t boot[16],
                       const nadb_stat *st) {
-    memcpy(m->magic, MAGIC, sizeof m->magic);
+    atomic_store(&m->magic, MAGIC);
     m->version = FORMAT;
     m->layout = layout_word();
     memcpy(m->boot_id, boot, 16);
@@ -54,11 +54,9 @@ static void head_fill(control_map *m, const uint8_t boot[16],
 static nadb_rc head_check(const control_map *m, const char *path,
                           const uint8_t boot[16], const nadb_stat *st,
                           bool *ours, nadb_err *err) {
-    static const uint8_t zeros[8] = {0};
-
     *ours = false;
-    if (memcmp(m->magic, zeros, 8) == 0) return NADB_OK; /* torn creation */
-    if (memcmp(m->magic, MAGIC, 8) != 0)
+    if (atomic_load(&m->magic) == 0) return NADB_OK; /* torn creation */
+    if (atomic_load(&m->magic) != MAGIC)
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s is not a control file of a nadb store", path);
     if (m->version > FORMAT && m->head_crc == head_crc(m))
@@ -227,8 +225,7 @@ nadb_rc control_format(control *c, nadb_err *err) {
 
     /* The head goes first and comes back last: a death in between leaves a
      * file that nobody trusts. */
-    memset(m->magic, 0, sizeof m->magic);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&m->magic, 0);
     memset((uint8_t *)m + sizeof m->magic, 0, sizeof *m - sizeof m->magic);
     atomic_store(&m->next_file, 1);
     slot_enter(c);

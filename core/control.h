@@ -63,7 +63,7 @@ typedef struct control_doubt {
 } control_doubt;
 
 typedef struct control_map {
-    uint8_t magic[8];
+    _Atomic uint64_t magic; /* "NADBctl1"; 0 while it is being made */
     uint32_t version;
     uint32_t layout; /* word size, byte order, libc, size of this struct */
     uint8_t boot_id[16];

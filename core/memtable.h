@@ -25,7 +25,7 @@
 #define MEMTABLE_CLEARS 16u
 
 typedef struct memtable_head {
-    uint8_t magic[8];
+    _Atomic uint64_t magic; /* "NADBidx1"; 0 while it is being made */
     uint32_t version;
     uint32_t buckets; /* a power of two */
     uint64_t salt;    /* the log's: they belong together */
@@ -45,6 +45,7 @@ typedef struct memtable_head {
     _Atomic uint64_t nodes;
     _Atomic uint64_t versions;
     _Atomic uint64_t max_seq;  /* of what is linked */
+    _Atomic uint64_t witness;  /* log: end of the last record without entries */
     _Atomic uint32_t n_clears; /* clears in this log, ascending .. */
     _Atomic uint32_t last;     /* greatest node, for reverse walks */
     _Atomic uint64_t clears[MEMTABLE_CLEARS]; /* .. sequence numbers */

@@ -6,9 +6,10 @@
  * and no mapping ever moves. */
 #include "memtable.h"
 
+#include "base/coding.h"
 #include "memtable_node.h"
 
-#define MAGIC "NADBidx1"
+#define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
 #define FORMAT 1u
 #define GROW ((uint64_t)256 << 10)
 #define SLACK 256u /* a node may be read as if it had full height */
@@ -50,16 +51,15 @@ static void head_format(memtable *m) {
     atomic_store(&h->log_reserved, WAL_HEADER);
     atomic_store(&h->idx_reserved, atomic_load(&m->idx_safe));
     atomic_store(&h->alloc, first_free(h));
-    atomic_thread_fence(memory_order_seq_cst);
-    memcpy(h->magic, MAGIC, sizeof h->magic);
+    atomic_store(&h->magic, MAGIC);
 }
 
 static bool head_valid(const memtable *m) {
     const memtable_head *h = m->head;
 
-    return memcmp(h->magic, MAGIC, sizeof h->magic) == 0 &&
-           h->version == FORMAT && h->salt == m->log.salt &&
-           h->number == m->log.number && h->capacity == m->idx_capacity &&
+    return atomic_load(&h->magic) == MAGIC && h->version == FORMAT &&
+           h->salt == m->log.salt && h->number == m->log.number &&
+           h->capacity == m->idx_capacity &&
            h->buckets == bucket_count(m->log.capacity);
 }
 

@@ -129,6 +129,10 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
                     bool check, nadb_err *err) NADB_MUST_USE;
 nadb_rc shared_check_usable(shared *s, nadb_err *err) NADB_MUST_USE;
 
+/* Everything has been synced: writes an empty record that says so, so that
+ * later damage to what is before it is not taken for a torn end. No harm if it
+ * cannot be written. */
+void shared_witness(shared *s);
 /* Some doubt has ended: frees its place and wakes who waits. */
 void shared_doubt_end(shared *s, uint32_t doubt);
 /* Waits up to timeout_ms, without the lock, for some doubt to end; repairs

@@ -187,30 +187,46 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
                      (unsigned long long)a->req->bytes);
 }
 
-/* Writes the record. When that fails, whatever bytes are there must never
- * count: the log is closed, and the next begins by saying where it ended. */
+/* Writes a record at the tail, which stays where it is, with `appending` set.
+ * When that fails, whatever bytes are there must never count: the log is
+ * closed, and the next begins by saying where it ended. */
+static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
+                            uint32_t flags, uint64_t *length, uint32_t *count,
+                            nadb_err *err) {
+    memtable_head *h = m->head;
+    uint64_t off = atomic_load(&h->tail);
+    nadb_rc rc;
+
+    atomic_store(&h->appending, 1);
+    rc = wal_append(&m->log, off, changes, flags,
+                    atomic_load(&s->ctl.map->synced), &s->scratch, length,
+                    count, err);
+    if (rc == NADB_OK) return NADB_OK;
+    atomic_store(&h->closed, 1);
+    atomic_store(&h->appending, 0);
+    if (wal_take_back(&m->log, off, NULL) != NADB_OK)
+        atomic_store(&s->ctl.map->failed, 1);
+    return rc;
+}
+
+static void record_finish(memtable *m, uint64_t length) {
+    atomic_fetch_add(&m->head->tail, length);
+    atomic_store(&m->head->appending, 0);
+}
+
+/* The transaction's record, noted as a doubt. */
 static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
                       nadb_err *err) {
     shared *s = a->s;
     memtable *m = a->v->logs[0];
-    memtable_head *h = m->head;
     control_doubt *d = &s->ctl.map->doubts[doubt];
-    uint64_t synced = atomic_load(&s->ctl.map->synced);
-    uint64_t off = atomic_load(&h->tail);
+    uint64_t off = memtable_tail(m);
     uint32_t count = 0;
-    nadb_rc rc;
+    nadb_rc rc =
+        record_write(s, m, a->req->changes, a->req->clear ? WAL_CLEAR : 0,
+                     &t->length, &count, err);
 
-    atomic_store(&h->appending, 1);
-    rc =
-        wal_append(&m->log, off, a->req->changes, a->req->clear ? WAL_CLEAR : 0,
-                   synced, &s->scratch, &t->length, &count, err);
-    if (rc != NADB_OK) {
-        atomic_store(&h->closed, 1);
-        atomic_store(&h->appending, 0);
-        if (wal_take_back(&m->log, off, NULL) != NADB_OK)
-            atomic_store(&s->ctl.map->failed, 1);
-        return rc;
-    }
+    if (rc != NADB_OK) return rc;
     atomic_store(&d->slot, s->ctl.slot);
     atomic_store(&d->log, m->log.number);
     atomic_store(&d->off, off);
@@ -218,12 +234,38 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     atomic_store(&d->seq, 0);
     atomic_store(&d->state, DOUBT_PREPARED);
     control_doubt_mark(s->ctl.map, doubt, true);
-    atomic_store_explicit(&h->tail, off + t->length, memory_order_release);
-    atomic_store(&h->appending, 0);
+    record_finish(m, t->length);
     t->m = memtable_ref(m);
     t->off = off;
     t->doubt = doubt;
     return NADB_OK;
+}
+
+void shared_witness(shared *s) {
+    attempt a = {s, NULL, NULL, 0};
+    memtable_head *h;
+    uint64_t length = 0;
+    uint32_t count = 0;
+    bool fits = false;
+
+    if (check_writable(s, NULL) != NADB_OK) return;
+    a.deadline = s->os->mono_ns() + (int64_t)DOUBT_MS * 1000000;
+    if (enter(&a, NULL) == NADB_OK) {
+        h = a.v->logs[0]->head;
+        if (atomic_load(&h->closed) == 0 &&
+            atomic_load(&h->tail) != atomic_load(&h->witness) &&
+            atomic_load(&h->tail) > WAL_HEADER &&
+            memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
+                NADB_OK &&
+            fits &&
+            record_write(s, a.v->logs[0], NULL, 0, &length, &count, NULL) ==
+                NADB_OK) {
+            record_finish(a.v->logs[0], length);
+            atomic_store(&h->witness, atomic_load(&h->tail));
+        }
+        shared_unlock(s);
+    }
+    shared_version_unref(s, a.v);
 }
 
 /* The part of prepare that needs the lock; returns without it. *again: a

@@ -308,7 +308,10 @@ static void shared_close(nadb_engine *e) {
 
     if (s->forked) return; /* the parent's: nothing here is ours to touch */
     nadb_workers_remove(s);
-    if (!s->options->read_only) shared_sync_in_background(s);
+    if (!s->options->read_only) {
+        shared_sync_in_background(s);
+        if (atomic_load(&s->synchronous) != NADB_SYNC_OFF) shared_witness(s);
+    }
     shared_free(s);
 }
 

@@ -266,11 +266,13 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     control_map *map = s->ctl.map;
     shared_version *v = NULL, *next = NULL;
     control_now now;
+    uint64_t first;
     nadb_rc rc = version_first(r, &v, err);
 
     if (rc != NADB_OK) return rc;
     atomic_store(&map->next_file, r->max_number + 1);
     if (v->first_log == 0) v->first_log = r->max_number + 1;
+    first = v->first_log;
     atomic_store(&map->visible, r->seq << 8);
     control_publish(&s->ctl, v->first_log,
                     v->n_logs > 0 ? v->logs[0]->log.number : 0,
@@ -287,7 +289,7 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     shared_unlock(s);
     shared_version_unref(s, next);
     if (rc != NADB_OK) return rc;
-    atomic_store(&map->synced, wal_place(v->first_log, 0));
+    atomic_store(&map->synced, wal_place(first, 0));
     atomic_store(&map->distrust, 0);
     return NADB_OK;
 }
