@@ -119,22 +119,35 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     return lower_hi(c, key, arg == ARG_KEY_LE, err);
 }
 
-/* Length of the pattern before its first wildcard, as far as characters that
- * are equal to SQLite are equal bytes: it takes U+FFFE, U+FFFF, surrogates and
- * what is not UTF-8 for U+FFFD. Stops at bytes that can begin one of these. */
+/* Bytes of the character at p, or 0 when SQLite may take other bytes for the
+ * same: it reads U+FFFE, U+FFFF, surrogates and what is not UTF-8 as U+FFFD. */
+static size_t plain_char(const unsigned char *p) {
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    unsigned c = p[0];
+
+    if (n == 1) return 1;
+    if (p[0] < 0xc2 || p[0] > 0xf4) return 0;
+    c &= 0xffu >> (n + 1);
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3fu);
+    }
+    if (c < least[n] || c > 0x10ffff) return 0;
+    if ((c >= 0xd800 && c < 0xe000) || (c >= 0xfffd && c <= 0xffff)) return 0;
+    return n;
+}
+
+/* Length of the pattern before its first wildcard. */
 static size_t plain_prefix(const char *pattern) {
     const unsigned char *p = (const unsigned char *)pattern;
     size_t n = 0;
 
     while (p[n] != 0 && strchr("*?[", p[n]) == NULL) {
-        size_t more = p[n] < 0x80 ? 0 : p[n] < 0xe0 ? 1 : p[n] < 0xf0 ? 2 : 3;
+        size_t more = plain_char(p + n);
 
-        if (p[n] >= 0x80 && (p[n] < 0xc2 || p[n] > 0xf3)) break;
-        if (p[n] == 0xe0 || p[n] == 0xed || p[n] == 0xef || p[n] == 0xf0) break;
-        for (size_t i = 1; i <= more; i++) {
-            if ((p[n + i] & 0xc0) != 0x80) return n;
-        }
-        n += more + 1;
+        if (more == 0) break;
+        n += more;
     }
     return n;
 }
