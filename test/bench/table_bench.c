@@ -218,6 +218,25 @@ static void reads(bench *b, const char *what) {
     ranges(b, what);
 }
 
+static void open_and_get(bench *b) {
+    nadb_buf scratch = NADB_BUF_INIT;
+    double t = now();
+    uint8_t key[KEY];
+    nadb_entry e;
+    nadb_err err;
+    bool found;
+
+    must(store_open(&b->store, "bench", b->store.env.mmap, &err), &err);
+    b->v = (nadb_base_version *)store_version(&b->store, &err);
+    make_key(b->rows / 2, key);
+    must(fs_get(b->v, nadb_slice_of(key, KEY), &scratch, &e, &found, &err),
+         &err);
+    printf("open and get %.0f us\n", (now() - t) * 1e6);
+    nadb_buf_clear(&scratch);
+    fs_version_unref(b->v);
+    store_close(&b->store);
+}
+
 int main(int argc, char **argv) {
     bench b = {.rows = 1000000};
     nadb_base_version *v;
@@ -243,5 +262,6 @@ int main(int argc, char **argv) {
     reads(&b, "compacted");
     fs_version_unref(b.v);
     store_close(&b.store);
+    open_and_get(&b);
     return unit_done();
 }
