@@ -190,8 +190,8 @@ nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
 
 /* --- txn.c --- */
 
-/* Makes the object part of a transaction that may have made it, and whose
- * other objects of that name are then undone. */
+/* Notes that xCreate has just made the object. An older one of that name can
+ * only be one whose CREATE was undone. */
 void txn_created(vtab *v);
 /* Drops the changes of objects whose CREATE was rolled back: call it before a
  * session with n_creators is read or written. */

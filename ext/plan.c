@@ -3,7 +3,7 @@
  * A plan is a list of arguments for xFilter, each with its kind in 4 bits of
  * idxNum, and a text for EXPLAIN QUERY PLAN. In order of preference:
  *
- *   key=        one row. `omit`: SQLite does not check it again.
+ *   key=        one row
  *   key IN      a list, fetched as one batch, in key order
  *   key range   bounds from < <= > >= BETWEEN and GLOB 'prefix*'
  *   scan        everything
