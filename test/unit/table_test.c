@@ -257,6 +257,27 @@ static void test_size_differs(void) {
     free_rows(rows, 1);
 }
 
+/* An entry that begins in the prefix could make a key longer than its block,
+ * and so longer than what a cursor has room for (found by table_fuzz). */
+static void test_entry_in_prefix(void) {
+    uint8_t block[64] = {0};
+    fs_block b;
+    fs_entry e;
+
+    nadb_put_u16(block, 1);
+    nadb_put_u16(block + 2, 20); /* prefix: bytes 6 to 25 */
+    nadb_put_u16(block + FS_BLOCK_HEAD, 26);
+    block[26] = 3; /* suffix of 3 bytes, sequence number 0, no value */
+    REQUIRE(fs_block_init(&b, block, 30));
+    CHECK(!fs_block_entry(&b, 0, &e)); /* 26 + 3 + 3 is past the end */
+    block[26] = 1;
+    CHECK(fs_block_entry(&b, 0, &e));
+    for (unsigned at = 0; at < 26; at++) {
+        nadb_put_u16(block + FS_BLOCK_HEAD, (uint16_t)at);
+        CHECK(!fs_block_entry(&b, 0, &e));
+    }
+}
+
 /* --- properties --- */
 
 static fs_props some_props(void) {
@@ -443,6 +464,7 @@ int main(void) {
     RUN(test_long_keys);
     RUN(test_random_rows);
     RUN(test_flipped_bits);
+    RUN(test_entry_in_prefix);
     RUN(test_size_differs);
     RUN(test_unknown_property);
     RUN(test_bad_properties);
