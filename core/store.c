@@ -100,33 +100,26 @@ static bool name_is(const nadb_store *s, const nadb_buf *name) {
     return nadb_slice_eq(nadb_buf_slice(&s->name), nadb_buf_slice(name));
 }
 
-static char *copy_string(const char *s) {
-    return s == NULL ? NULL : nadb_strdup(s);
-}
-
 /* A copy of the options that the store keeps. */
 static nadb_options *options_copy(const nadb_options *o) {
-    nadb_options *c = nadb_calloc(1, sizeof *c);
-    char **to[] = {&c->backend, &c->path, &c->db_file,      &c->db,
-                   &c->ns,      &c->log,  &c->url,          &c->host,
-                   &c->socket,  &c->user, &c->password_env, &c->sentinel,
-                   &c->dir,     &c->id};
-    char *from[] = {o->backend, o->path, o->db_file,      o->db,
-                    o->ns,      o->log,  o->url,          o->host,
-                    o->socket,  o->user, o->password_env, o->sentinel,
-                    o->dir,     o->id};
+    nadb_options *c = nadb_malloc(sizeof *c);
+    bool ok = true;
 
     if (c == NULL) return NULL;
     *c = *o;
-    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) *to[i] = NULL;
-    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
-        *to[i] = copy_string(from[i]);
-        if (from[i] != NULL && *to[i] == NULL) {
-            nadb_options_free(c);
-            return NULL;
-        }
+    char **texts[] = {&c->backend, &c->path, &c->db_file,      &c->db,
+                      &c->ns,      &c->log,  &c->url,          &c->host,
+                      &c->socket,  &c->user, &c->password_env, &c->sentinel,
+                      &c->dir,     &c->id};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *text = *texts[i];
+
+        *texts[i] = ok && text != NULL ? nadb_strdup(text) : NULL;
+        ok = ok && (text == NULL || *texts[i] != NULL);
     }
-    return c;
+    if (ok) return c;
+    nadb_options_free(c);
+    return NULL;
 }
 
 /* The store is opened once more, perhaps with other options. */

@@ -32,6 +32,24 @@ conn *conn_ref(sqlite3 *db) {
     return c;
 }
 
+/* Ends the session, and gives up or removes the store. */
+static void sess_free(sess *s) {
+    nadb_err err;
+
+    nadb_session_free(s->core);
+    if (!s->remove) {
+        nadb_store_close(s->store);
+    } else if (nadb_store_destroy(s->store, &err) != NADB_OK &&
+               err.rc != NADB_LOCKED) {
+        /* Locked: somebody else found the store useful, and keeps it. */
+        sqlite3_log(value_code(err.rc),
+                    "nadb: removing the store of a CREATE that failed or was "
+                    "rolled back: %s",
+                    err.msg);
+    }
+    nadb_free(s);
+}
+
 void conn_unref(void *arg) {
     conn *c = arg;
     conn **at;
@@ -44,7 +62,14 @@ void conn_unref(void *arg) {
         *at = c->next;
     }
     pthread_mutex_unlock(&list_lock);
-    if (last) nadb_free(c); /* tables hold the module, so no session is left */
+    if (!last) return;
+    while (c->sessions != NULL) { /* parked ones: tables hold the module */
+        sess *s = c->sessions;
+
+        c->sessions = s->next;
+        sess_free(s);
+    }
+    nadb_free(c);
 }
 
 bool conn_is_utf8(conn *c) {
@@ -68,24 +93,6 @@ bool conn_is_utf8(conn *c) {
 }
 
 /* --- sessions --- */
-
-/* Ends the session, and gives up or removes the store. */
-static void sess_free(sess *s) {
-    nadb_err err;
-
-    nadb_session_free(s->core);
-    if (!s->remove) {
-        nadb_store_close(s->store);
-    } else if (nadb_store_destroy(s->store, &err) != NADB_OK &&
-               err.rc != NADB_LOCKED) {
-        /* Locked: somebody else found the store useful, and keeps it. */
-        sqlite3_log(value_code(err.rc),
-                    "nadb: removing the store of a CREATE that failed or was "
-                    "rolled back: %s",
-                    err.msg);
-    }
-    nadb_free(s);
-}
 
 /* An unused session over the store, or the one that has it already. */
 static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
@@ -127,7 +134,19 @@ nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     v->next = v->s->objects;
     v->s->objects = v;
+    v->s->dropped = false;
     return NADB_OK;
+}
+
+/* Whether a session without objects stays for the next one. SQLite disconnects
+ * every object when the schema is reloaded, as by ALTER of another table; a
+ * store that lives in memory must outlive that. */
+static bool parked(const sess *s) {
+    const nadb_backend *b =
+        nadb_backend_find(nadb_store_options(s->store)->backend);
+
+    return !s->remove && !s->dropped && b != NULL &&
+           (b->caps & NADB_CAP_PERSISTENT) == 0;
 }
 
 void conn_detach(vtab *v) {
@@ -140,7 +159,7 @@ void conn_detach(vtab *v) {
     for (object = &s->objects; *object != v;) object = &(*object)->next;
     *object = v->next;
     if (v->creator) s->n_creators--;
-    if (s->objects != NULL) return;
+    if (s->objects != NULL || parked(s)) return;
     for (at = &v->c->sessions; *at != s;) at = &(*at)->next;
     *at = s->next;
     sess_free(s);

@@ -36,12 +36,13 @@ typedef struct vtab vtab;
 typedef struct sess {
     nadb_store *store;
     nadb_session *core;
-    vtab *objects;       /* the last to leave ends the session */
+    vtab *objects;       /* the last to leave ends the session, see parked() */
     unsigned n_begun;    /* of these, inside a transaction */
     unsigned n_creators; /* of these, made by the present transaction */
     bool made;           /* the store was made by the present transaction */
     bool kept;           /* and a table that asked for it is still there */
     bool remove;         /* nobody wants the store: remove it at the end */
+    bool dropped;        /* by DROP TABLE: not kept for a later object */
     struct sess *next;
 } sess;
 
@@ -115,7 +116,8 @@ struct vtab {
     bool ns_given;         /* a namespace is named: the table may be renamed */
     sess *s;               /* NULL until the first use */
     vtab_phase phase;
-    bool creator;    /* made by xCreate in the present transaction */
+    bool leads;   /* its savepoints are those of the session: txn_savepoint() */
+    bool creator; /* made by xCreate in the present transaction */
     bool replaced;   /* which was undone: there is a new table of that name */
     bool gone;       /* its CREATE was rolled back */
     unsigned n_open; /* cursors */

@@ -85,6 +85,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
         nadb_session_begin(s->core, sqlite3_get_autocommit(v->c->db) != 0, err);
     if (rc != NADB_OK) return rc;
     v->phase = PHASE_BEGUN;
+    v->leads = s->n_begun == 0;
     s->n_begun++;
     return NADB_OK;
 }
@@ -120,6 +121,7 @@ int txn_sync(sqlite3_vtab *base) {
 static void finish(vtab *v) {
     if (v->phase != PHASE_IDLE) v->s->n_begun--;
     v->phase = PHASE_IDLE;
+    v->leads = false;
     if (!v->creator) return;
     v->creator = false;
     v->s->n_creators--;
@@ -163,6 +165,11 @@ int txn_rollback(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
+/* An object that joins a session's transaction late is told of a savepoint that
+ * was opened before, when others had written already: a mark made then would
+ * come too late. A savepoint that is opened now is told to all objects, so the
+ * first of the session is enough; what was open when it began is before all
+ * that the session did. */
 int txn_savepoint(sqlite3_vtab *base, int n) {
     vtab *v = (vtab *)base;
     nadb_err err;
@@ -170,6 +177,7 @@ int txn_savepoint(sqlite3_vtab *base, int n) {
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->phase == PHASE_IDLE)
         return SQLITE_OK; /* begins at the first write */
+    if (!v->leads) return SQLITE_OK;
     if (nadb_session_savepoint(v->s->core, n, &err) != NADB_OK) {
         return value_vtab_error(base, &err);
     }

@@ -185,7 +185,13 @@ static int vtab_disconnect(sqlite3_vtab *base) {
         v->phase = PHASE_IDLE;
         if (--v->s->n_begun == 0) {
             (void)nadb_session_rollback(v->s->core, NULL);
+        } else if (v->leads) {
+            vtab *next = v->s->objects;
+
+            while (next == v || next->phase == PHASE_IDLE) next = next->next;
+            next->leads = true;
         }
+        v->leads = false;
     }
     vtab_free(v);
     return SQLITE_OK;
@@ -199,6 +205,7 @@ static int vtab_destroy(sqlite3_vtab *base) {
         if (nadb_session_dirty(v->s->core)) return value_code(NADB_LOCKED);
         /* Made and dropped by one transaction: there never was a store. */
         if (v->s->made) v->s->remove = true;
+        v->s->dropped = true;
     }
     return vtab_disconnect(base);
 }

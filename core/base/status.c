@@ -36,6 +36,19 @@ static size_t format(nadb_err *err, const char *fmt, va_list args) {
     return (size_t)n;
 }
 
+/* Callers name what they were doing; what was missing is always the same. */
+static void say_memory(nadb_err *err) {
+    static const char what[] = "out of memory: ";
+    size_t n = sizeof what - 1;
+    size_t len = strlen(err->msg);
+
+    if (strncmp(err->msg, what, n - 2) == 0) return;
+    if (len > sizeof err->msg - 1 - n) len = sizeof err->msg - 1 - n;
+    memmove(err->msg + n, err->msg, len);
+    memcpy(err->msg, what, n);
+    err->msg[n + len] = '\0';
+}
+
 nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {
     va_list args;
 
@@ -45,6 +58,7 @@ nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {
     err->sys_errno = 0;
     format(err, fmt, args);
     va_end(args);
+    if (rc == NADB_NOMEM) say_memory(err);
     return rc;
 }
 
