@@ -190,6 +190,14 @@ nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
     pending *p;
     nadb_rc rc;
 
+    /* What is written comes from a table or from a memtable's index, which may
+     * be damaged; blocks and separators are cut by the order of keys. */
+    if (w->props.count > 0 &&
+        nadb_slice_cmp(nadb_buf_slice(&w->last), key) >= 0)
+        return nadb_corrupt(err,
+                            "writing %s: the keys that it is made of are out "
+                            "of order",
+                            w->os->path(w->file));
     if (w->n_entries == FS_BLOCK_ENTRIES ||
         (w->n_entries > 0 &&
          w->raw.n + 6 * (size_t)w->n_entries + cost > FS_BLOCK_TARGET)) {

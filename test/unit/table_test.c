@@ -257,6 +257,32 @@ static void test_size_differs(void) {
     free_rows(rows, 1);
 }
 
+/* Compaction of a damaged table must not trust its order: separators and
+ * prefixes are cut by it. */
+static void test_unordered_keys(void) {
+    static const char *const keys[][3] = {
+        {"rabc", "rab", NULL},  /* a prefix of the one before */
+        {"rabc", "rabc", NULL}, /* twice */
+        {"raaa", "q", "raab"},  /* shorter than what the ends share */
+    };
+
+    for (size_t i = 0; i < 3; i++) {
+        row *rows = calloc(3, sizeof *rows);
+        fs_writer *w = NULL;
+        fs_meta meta;
+        nadb_err err;
+        size_t n = 0;
+
+        for (; n < 3 && keys[i][n] != NULL; n++)
+            REQUIRE(add_row(&rows[n], keys[i][n], strlen(keys[i][n]), "v", 1, 1,
+                            FS_VALUE));
+        CHECK(write_rows(rows, n, &meta, &w, &err) == NADB_CORRUPT);
+        CHECK(strstr(err.msg, "out of order") != NULL);
+        fs_writer_free(w);
+        free_rows(rows, 3);
+    }
+}
+
 /* An entry that begins in the prefix could make a key longer than its block,
  * and so longer than what a cursor has room for (found by table_fuzz). */
 static void test_entry_in_prefix(void) {
@@ -464,6 +490,7 @@ int main(void) {
     RUN(test_long_keys);
     RUN(test_random_rows);
     RUN(test_flipped_bits);
+    RUN(test_unordered_keys);
     RUN(test_entry_in_prefix);
     RUN(test_size_differs);
     RUN(test_unknown_property);
