@@ -17,5 +17,7 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -o build/bench/sql_bench \
 
 data=$(mktemp -d "${TMPDIR:-/tmp}/nadb-bench.XXXXXX")
 trap 'rm -rf "$data"' EXIT
+# what is measured stays the same, whatever is built meanwhile
+cp build/nadb.so "$data/nadb.so"
 build/bench/sql_bench --dir "$data/run" --json build/bench/result.json "$@" \
-    "$PWD/build/nadb.so"
+    "$data/nadb.so"

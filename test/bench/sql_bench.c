@@ -341,7 +341,7 @@ static void parse(settings *s, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     settings s = {
-        .program = argv[0], .rows = 1000000, .runs = 3, .seconds = 60};
+        .program = argv[0], .rows = 1000000, .runs = 3, .seconds = 30};
 
     if (argc == 10 && strcmp(argv[1], "--case") == 0) return case_main(argv);
     parse(&s, argc, argv);

@@ -25,7 +25,7 @@ typedef struct bench_case {
     const char *dir;         /* of this side and data set */
     const char *library;
     int64_t rows;   /* in the loaded data set */
-    double seconds; /* stop a work that takes longer */
+    double seconds; /* stop one-by-one work that takes longer */
 } bench_case;
 
 typedef struct bench_result {
