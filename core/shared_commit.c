@@ -421,9 +421,9 @@ nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
         shared_doubt_end(s, t->doubt);
         shared_unlock(s);
     }
-    /* The record may be on the disk already, and must not come back. */
-    if (rc == NADB_OK && atomic_load(&s->synchronous) != NADB_SYNC_OFF &&
-        atomic_load(&map->synced) > wal_place(t->m->log.number, t->off)) {
+    /* The record may be on the disk already, also without a sync of ours, and
+     * must not come back. */
+    if (rc == NADB_OK && atomic_load(&s->synchronous) != NADB_SYNC_OFF) {
         rc = s->os->sync(t->m->log.file, err);
         if (rc != NADB_OK) atomic_store(&map->failed, 1);
     }

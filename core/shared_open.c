@@ -5,6 +5,8 @@
  * New directories take permissions and owner from the database file, or where
  * that is in memory from the nearest directory that was there; new files take
  * them from the store's directory. */
+#include <errno.h>
+
 #include "names.h"
 #include "shared.h"
 #include "shared_recover.h"
@@ -85,6 +87,31 @@ static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
         rc = os->sync_dir(path, err);
         *slash = '/';
     }
+    return rc;
+}
+
+/* Makes the names of a new store durable: whoever was told that it is there
+ * finds it after a power cut. The directories above may be there because an
+ * opener made them who failed or died before this; what we may not read (and
+ * so have not made) is left alone. */
+static nadb_rc sync_names(shared *s, nadb_err *err) {
+    char *path = nadb_strdup(s->dir);
+    nadb_rc rc = NADB_OK;
+
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    for (int up = 0; up < 4 && rc == NADB_OK; up++) {
+        char *slash = strrchr(path, '/');
+        nadb_err mine;
+
+        nadb_err_clear(&mine);
+        rc = s->os->sync_dir(path, &mine);
+        if (rc != NADB_OK && up > 0 && mine.sys_errno == EACCES) rc = NADB_OK;
+        if (rc != NADB_OK) (void)nadb_fail(err, rc, "%s", mine.msg);
+        if (slash == NULL || slash == path) break;
+        *slash = 0;
+    }
+    nadb_free(path);
+    if (rc != NADB_OK) atomic_store(&s->ctl.map->distrust, 1); /* try again */
     return rc;
 }
 
@@ -290,6 +317,8 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
     if (rc == NADB_OK) rc = control_choose(s, &state, err);
     if (rc == NADB_OK) {
         rc = attach_or_rebuild(s, state, err);
+        if (rc == NADB_OK && state == CONTROL_REBUILD && !s->private_memory)
+            rc = sync_names(s, err);
         control_opened(&s->ctl);
     }
     if (rc == NADB_OK && !s->options->read_only) rc = nadb_workers_add(s, err);

@@ -7,7 +7,9 @@
  * from damage:
  *
  *   - the header of the next log says where this one ended when it was made;
- *     if it holds records, this log must reach that place;
+ *     if it holds records, this log must reach that place (each log names the
+ *     one before it: what is not in that chain was never used, or had been
+ *     dropped);
  *   - every record says up to which place the logs had been synced; if a later
  *     one covers the bad place, synced bytes are gone: NADB_CORRUPT. */
 #include "shared_recover.h"
@@ -19,7 +21,7 @@ typedef struct found_log {
     memtable *m;    /* NULL: no valid header */
     uint64_t limit; /* bytes of the file that can be records */
     uint64_t end;   /* where replay stopped */
-    uint64_t records;
+    bool kept;      /* it is part of what is recovered */
 } found_log;
 
 typedef struct recovery {
@@ -84,6 +86,8 @@ static nadb_rc find_logs(recovery *r, nadb_err *err) {
     size_t all = r->numbers.n / sizeof(uint64_t);
 
     if (rc != NADB_OK) return rc;
+    /* New logs come after it, also when every file of that age is gone. */
+    if (r->base->first_log > r->max_number) r->max_number = r->base->first_log;
     r->logs = nadb_calloc(all + 1, sizeof *r->logs);
     if (r->logs == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
@@ -126,17 +130,36 @@ static bool has_record(const found_log *f) {
     return valid;
 }
 
-/* The log that was begun after logs[i]: the last that names it. Others that
- * name it are empty: their makers died before anybody used them. */
-static const found_log *successor(const recovery *r, size_t i) {
+/* The log that was begun after logs[i]: the last that names it; r->n if there
+ * is none. Others that name it hold nothing: their makers died before anybody
+ * used them, or an earlier recovery dropped them and a power cut brought their
+ * names back. */
+static size_t successor(const recovery *r, size_t i) {
     for (size_t j = r->n; j > i + 1;) {
         const found_log *f = &r->logs[--j];
 
         if (f->m != NULL && f->m->log.prev_log == r->logs[i].number &&
             (f->m->log.cut || has_record(f)))
-            return f;
+            return j;
     }
-    return NULL;
+    return r->n;
+}
+
+/* The log with which the chain begins: the one before it is in the base, or
+ * nothing was left of those before it. The last such, if it holds anything. */
+static size_t chain_first(const recovery *r) {
+    size_t first = r->n;
+
+    for (size_t j = r->n; j-- > 0;) {
+        const found_log *f = &r->logs[j];
+
+        if (f->m == NULL || (f->m->log.prev_log != 0 &&
+                             f->m->log.prev_log >= r->base->first_log))
+            continue;
+        if (has_record(f)) return j;
+        first = j;
+    }
+    return first;
 }
 
 static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
@@ -178,7 +201,6 @@ static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
         rc = replay_record(r, f, &rec, err);
         if (rc != NADB_OK) return rc;
         off += rec.length;
-        f->records++;
     }
     f->end = off;
     atomic_store_explicit(&f->m->head->tail, off, memory_order_release);
@@ -205,38 +227,60 @@ static bool was_synced(const recovery *r, size_t i, uint64_t off,
     return false;
 }
 
-/* Drops logs[i..]: they come after a gap. */
-static void drop_from(recovery *r, size_t i) {
-    for (size_t j = i; j < r->n; j++) {
-        memtable_unref(r->logs[j].m);
-        r->logs[j].m = NULL;
-        remove_log(r->s, r->logs[j].number);
+/* Removes the logs that are not in the chain, or come after a gap. */
+static void drop_others(recovery *r) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        found_log *f = &r->logs[i];
+
+        if (f->kept) {
+            r->logs[kept++] = *f;
+            continue;
+        }
+        memtable_unref(f->m);
+        remove_log(r->s, f->number);
     }
-    if (i < r->n) r->n = i;
+    r->n = kept;
+}
+
+/* The chain ends in logs[i] at `end`: nothing behind that may have been
+ * synced. */
+static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
+                         nadb_err *err) {
+    uint64_t number = i < r->n ? r->logs[i].number : r->base->first_log;
+
+    if (!was_synced(r, i < r->n ? i : 0, end, wal_place(number, end)))
+        return NADB_OK;
+    return nadb_corrupt(err,
+                        "%s/%06llu.log is damaged at offset %llu, or a log "
+                        "after it is missing, though this had been synced: "
+                        "restore a backup",
+                        r->s->dir, (unsigned long long)number,
+                        (unsigned long long)end);
 }
 
 static nadb_rc replay_all(recovery *r, nadb_err *err) {
-    for (size_t i = 0; i < r->n; i++) {
-        found_log *f = &r->logs[i];
-        const found_log *next = successor(r, i);
-        bool gap = f->m == NULL;
-        nadb_rc rc = NADB_OK;
+    size_t i = chain_first(r);
+    nadb_rc rc = NADB_OK;
 
-        if (f->m != NULL) rc = replay(r, f, next, err);
+    if (i == r->n) rc = check_end(r, i, WAL_HEADER, err);
+    while (rc == NADB_OK && i < r->n) {
+        found_log *f = &r->logs[i];
+        size_t next = successor(r, i);
+        const found_log *n = next < r->n ? &r->logs[next] : NULL;
+
+        rc = replay(r, f, n, err);
         if (rc != NADB_OK) return rc;
-        if (next != NULL && f->m != NULL && f->end < next->m->log.prev_end)
-            gap = true;
-        if (was_synced(r, i, f->m == NULL ? WAL_HEADER : f->end,
-                       wal_place(f->number, f->m == NULL ? 0 : f->end)))
-            return nadb_corrupt(
-                err,
-                "%s/%06llu.log is damaged at offset %llu, in bytes that "
-                "had been synced: restore a backup",
-                r->s->dir, (unsigned long long)f->number,
-                (unsigned long long)f->end);
-        if (gap) drop_from(r, f->m == NULL ? i : i + 1);
+        f->kept = true;
+        if (n == NULL || f->end < n->m->log.prev_end) {
+            rc = check_end(r, i, f->end, err);
+            break;
+        }
+        i = next;
     }
-    return NADB_OK;
+    if (rc == NADB_OK) drop_others(r);
+    return rc;
 }
 
 /* The recovered logs, newest first, as a version that nothing replaces. */
@@ -266,13 +310,11 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     control_map *map = s->ctl.map;
     shared_version *v = NULL, *next = NULL;
     control_now now;
-    uint64_t first;
     nadb_rc rc = version_first(r, &v, err);
 
     if (rc != NADB_OK) return rc;
     atomic_store(&map->next_file, r->max_number + 1);
     if (v->first_log == 0) v->first_log = r->max_number + 1;
-    first = v->first_log;
     atomic_store(&map->visible, r->seq << 8);
     control_publish(&s->ctl, v->first_log,
                     v->n_logs > 0 ? v->logs[0]->log.number : 0,
@@ -289,7 +331,7 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     shared_unlock(s);
     shared_version_unref(s, next);
     if (rc != NADB_OK) return rc;
-    atomic_store(&map->synced, wal_place(first, 0));
+    atomic_store(&map->synced, wal_place(r->base->first_log, 0));
     atomic_store(&map->distrust, 0);
     return NADB_OK;
 }
