@@ -193,8 +193,8 @@ typedef struct nadb_engine_ops {
     /* Reads every byte; calls `report` once a problem. */
     nadb_rc (*check)(nadb_engine *e, nadb_report_fn *report, void *ctx,
                      nadb_err *err);
-    /* Calls `stat` with each of its numbers (names of nadb_stats). */
-    void (*stats)(nadb_engine *e, nadb_stat_fn *stat, void *ctx);
+    /* Calls `emit` with each of its numbers (names of nadb_stats). */
+    void (*stats)(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
 } nadb_engine_ops;
 
 struct nadb_engine {
@@ -282,7 +282,7 @@ typedef struct nadb_base_ops {
 
     nadb_rc (*check)(nadb_base_version *v, nadb_report_fn *report, void *ctx,
                      nadb_err *err);
-    void (*stats)(nadb_base_version *v, nadb_stat_fn *stat, void *ctx);
+    void (*stats)(nadb_base_version *v, nadb_stat_fn *emit, void *ctx);
 } nadb_base_ops;
 
 struct nadb_base {

@@ -82,7 +82,7 @@ static int node_cmp(memtable *m, const node *n, const memtable_key *k,
     return nadb_slice_cmp(key, k->key);
 }
 
-_Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash) {
+static _Atomic uint32_t *bucket(memtable *m, uint64_t hash) {
     _Atomic uint32_t *b =
         (_Atomic uint32_t *)((uint8_t *)m->head + sizeof(memtable_head));
 
@@ -96,7 +96,7 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
     uint64_t left =
         atomic_load_explicit(&m->head->nodes, memory_order_relaxed) + 2;
     uint32_t at =
-        atomic_load_explicit(memtable_bucket(m, k->hash), memory_order_acquire);
+        atomic_load_explicit(bucket(m, k->hash), memory_order_acquire);
     bool ok = true;
 
     *out = NULL;
@@ -284,7 +284,7 @@ static uint64_t take(memtable *m, uint64_t n) {
 }
 
 static void chain_in(memtable *m, node *n, uint32_t at, uint64_t hash) {
-    _Atomic uint32_t *b = memtable_bucket(m, hash);
+    _Atomic uint32_t *b = bucket(m, hash);
 
     atomic_store_explicit(&n->chain, atomic_load(b), memory_order_relaxed);
     atomic_store_explicit(b, at, memory_order_release);

@@ -29,7 +29,6 @@ nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
 
 node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
-_Atomic uint32_t *memtable_bucket(memtable *m, uint64_t hash);
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err);
 nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,

@@ -113,7 +113,7 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
 /* The names and numbers of nadb_stats. */
-nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
 
 /* A row of nadb_stores. Strings are valid for the call only. */
@@ -137,7 +137,6 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out,
                          nadb_err *err) NADB_MUST_USE;
 /* Rolls back what is open. No cursor is open. NULL is fine. */
 void nadb_session_free(nadb_session *ss);
-nadb_store *nadb_session_store(nadb_session *ss);
 
 /* `autocommit`: this transaction is one statement; then changes of a single
  * key wait for other writers instead of conflicting with them. */
@@ -146,8 +145,7 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit,
 nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 void nadb_session_commit(nadb_session *ss);
 nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err);
-bool nadb_session_active(const nadb_session *ss); /* begun, not ended */
-bool nadb_session_dirty(const nadb_session *ss);  /* has changes */
+bool nadb_session_dirty(const nadb_session *ss); /* has changes */
 
 /* Savepoint numbers are SQLite's. A rollback to a number that was never set
  * goes to the nearest state before it, at last to that of begin. */

@@ -46,10 +46,9 @@ void nadb_session_free(nadb_session *ss) {
     nadb_free(ss);
 }
 
-nadb_store *nadb_session_store(nadb_session *ss) { return ss->store; }
-
-nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
-                    nadb_err *err) {
+/* A row's key with its keyspace byte, in ss->key. */
+static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
+                           nadb_err *err) {
     nadb_buf_reset(&ss->key);
     if (!nadb_buf_byte(&ss->key, NADB_KS_ROW) ||
         !nadb_buf_append(&ss->key, key.p, key.n))
@@ -145,8 +144,6 @@ void nadb_session_leave(nadb_session *ss) {
 }
 
 /* --- transactions --- */
-
-bool nadb_session_active(const nadb_session *ss) { return ss->txn != NULL; }
 
 bool nadb_session_dirty(const nadb_session *ss) {
     return ss->txn != NULL && !batch_empty(ss->b);

@@ -58,10 +58,6 @@ struct nadb_session {
     nadb_buf key, head, coded, got; /* scratch */
 };
 
-/* A row's key with its keyspace byte, in ss->key. */
-nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
-                    nadb_err *err) NADB_MUST_USE;
-
 /* The view that a cursor opened now reads; to be dropped. */
 nadb_rc session_view_take(nadb_session *ss, session_view **out,
                           nadb_err *err) NADB_MUST_USE;

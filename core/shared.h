@@ -159,14 +159,7 @@ nadb_rc shared_clash(shared *s, const shared_version *v,
 /* Takes the commit lock, repairing first what a dead holder left. */
 nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
 void shared_unlock(shared *s);
-/* The memtable of a log, open or opened for this; a reference. Usable under
- * the commit lock. */
-nadb_rc shared_log_ref(shared *s, uint64_t number, memtable **out,
-                       nadb_err *err) NADB_MUST_USE;
-/* Commits what dead openers left in doubt and frees their slots. Under the
- * commit lock. */
-nadb_rc shared_repair(shared *s, nadb_err *err) NADB_MUST_USE;
-/* The same with the lock taken for it. */
+/* Commits what dead openers left in doubt and frees their slots. */
 nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err);
 /* Whether a slot of a dead opener is there to repair. */
 bool shared_has_dead(shared *s);
@@ -190,7 +183,7 @@ nadb_rc shared_compact(nadb_engine *e, nadb_err *err);
 
 /* --- shared_stats.c --- */
 
-void shared_stats(nadb_engine *e, nadb_stat_fn *stat, void *ctx);
+void shared_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
 nadb_rc shared_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
                            nadb_err *err);
 

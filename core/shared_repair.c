@@ -28,7 +28,9 @@ bool shared_has_dead(shared *s) {
     return false;
 }
 
-nadb_rc shared_log_ref(shared *s, uint64_t number, memtable **out,
+/* The memtable of a log, open or opened for this; a reference. Usable under the
+ * commit lock. */
+static nadb_rc log_ref(shared *s, uint64_t number, memtable **out,
                        nadb_err *err) {
     *out = NULL;
     nadb_lock(&s->version_lock);
@@ -121,21 +123,22 @@ static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
             }
         }
         if (best == NULL) return NADB_OK;
-        rc = shared_log_ref(s, atomic_load(&best->log), &m, err);
+        rc = log_ref(s, atomic_load(&best->log), &m, err);
         if (rc != NADB_OK) return rc;
         shared_apply(s, m, at);
         memtable_unref(m);
     }
 }
 
-nadb_rc shared_repair(shared *s, nadb_err *err) {
+/* Under the commit lock. */
+static nadb_rc repair(shared *s, nadb_err *err) {
     control_map *map = s->ctl.map;
     control_now now;
     memtable *active = NULL;
     nadb_rc rc;
 
     control_read(&s->ctl, &now);
-    rc = shared_log_ref(s, now.last_log, &active, err);
+    rc = log_ref(s, now.last_log, &active, err);
     if (rc != NADB_OK) return rc;
     for (uint32_t i = 0; i < CONTROL_SLOTS && rc == NADB_OK; i++) {
         if (atomic_load(&map->slots[i].used) == 0 || control_alive(&s->ctl, i))
@@ -158,7 +161,7 @@ nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err) {
     nadb_rc rc = shared_lock(s, timeout_ms, err);
 
     if (rc != NADB_OK) return rc;
-    rc = shared_repair(s, err);
+    rc = repair(s, err);
     shared_unlock(s);
     return rc;
 }
@@ -168,7 +171,7 @@ nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) {
     nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
 
     if (rc != NADB_OK || !stolen) return rc;
-    rc = shared_repair(s, err);
+    rc = repair(s, err);
     if (rc != NADB_OK) {
         /* What could not be repaired must not be built upon. */
         atomic_store(&s->ctl.map->distrust, 1);

@@ -4,7 +4,7 @@
 
 #include "shared.h"
 
-void shared_stats(nadb_engine *e, nadb_stat_fn *stat, void *ctx) {
+void shared_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx) {
     shared *s = shared_of(e);
     control_map *map = s->ctl.map;
     shared_version *v = NULL;
@@ -19,24 +19,24 @@ void shared_stats(nadb_engine *e, nadb_stat_fn *stat, void *ctx) {
         bytes += (double)atomic_load(&h->alloc);
     }
     bytes += log_bytes;
-    stat(ctx, "buffer_entries", entries);
-    stat(ctx, "buffer_bytes", log_bytes);
-    stat(ctx, "buffer_memory_bytes", bytes);
-    stat(ctx, "buffer_utilization_percent",
+    emit(ctx, "buffer_entries", entries);
+    emit(ctx, "buffer_bytes", log_bytes);
+    emit(ctx, "buffer_memory_bytes", bytes);
+    emit(ctx, "buffer_utilization_percent",
          100.0 * log_bytes / (double)atomic_load(&s->buffer_bytes));
-    stat(ctx, "log_count", (double)v->n_logs);
-    stat(ctx, "flush_count",
+    emit(ctx, "log_count", (double)v->n_logs);
+    emit(ctx, "flush_count",
          (double)atomic_load(&map->counters[CONTROL_N_FLUSHES]));
-    stat(ctx, "compaction_count",
+    emit(ctx, "compaction_count",
          (double)atomic_load(&map->counters[CONTROL_N_COMPACTIONS]));
-    stat(ctx, "commit_count",
+    emit(ctx, "commit_count",
          (double)atomic_load(&map->counters[CONTROL_N_COMMITS]));
-    stat(ctx, "expired_count",
+    emit(ctx, "expired_count",
          (double)atomic_load(&map->counters[CONTROL_N_EXPIRED]));
-    stat(ctx, "last_flush_at",
+    emit(ctx, "last_flush_at",
          (double)atomic_load(&map->last_flush_ms) / 1000.0);
-    stat(ctx, "sequence", (double)control_seq(atomic_load(&map->visible)));
-    s->base_ops->stats(v->base, stat, ctx);
+    emit(ctx, "sequence", (double)control_seq(atomic_load(&map->visible)));
+    s->base_ops->stats(v->base, emit, ctx);
     shared_version_unref(s, v);
 }
 

@@ -331,7 +331,7 @@ static nadb_rc count_tags(batch *set, nadb_slice tags, nadb_err *err) {
 }
 
 /* Rows, bytes and tags as a reader finds them now: reads every row. */
-static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                           nadb_err *err) {
     double rows = 0, size = 0, stored = 0;
     batch *tags = batch_new(); /* as a sorted set */
@@ -352,33 +352,33 @@ static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *stat, void *ctx,
         rc = count_tags(tags, row->tags, err);
         if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
-    if (rc == NADB_OK) stat(ctx, "tag_count", (double)tags->nodes);
+    if (rc == NADB_OK) emit(ctx, "tag_count", (double)tags->nodes);
     batch_unref(tags);
     nadb_cursor_free(c);
     nadb_session_free(ss);
     if (rc != NADB_OK) return rc;
-    stat(ctx, "count", rows);
-    stat(ctx, "size_bytes", size);
-    stat(ctx, "value_stored_bytes", stored);
+    emit(ctx, "count", rows);
+    emit(ctx, "size_bytes", size);
+    emit(ctx, "value_stored_bytes", stored);
     return NADB_OK;
 }
 
-nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *stat, void *ctx,
+nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) {
     nadb_cache_stats cs = {0};
     nadb_rc rc = nadb_store_usable(s, err);
 
-    if (rc == NADB_OK) rc = count_rows(s, stat, ctx, err);
+    if (rc == NADB_OK) rc = count_rows(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
-    s->engine->ops->stats(s->engine, stat, ctx);
+    s->engine->ops->stats(s->engine, emit, ctx);
     if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
-    stat(ctx, "cache_hits", (double)cs.hits);
-    stat(ctx, "cache_misses", (double)cs.misses);
-    stat(ctx, "cache_hit_rate",
+    emit(ctx, "cache_hits", (double)cs.hits);
+    emit(ctx, "cache_misses", (double)cs.misses);
+    emit(ctx, "cache_hit_rate",
          cs.hits + cs.misses == 0
              ? 0.0
              : (double)cs.hits / (double)(cs.hits + cs.misses));
-    stat(ctx, "cache_bytes", (double)cs.bytes);
+    emit(ctx, "cache_bytes", (double)cs.bytes);
     return NADB_OK;
 }
 

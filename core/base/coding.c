@@ -10,24 +10,10 @@ uint8_t *nadb_put_varint(uint8_t *p, uint64_t v) {
     return p;
 }
 
-size_t nadb_varint_len(uint64_t v) {
-    size_t n = 1;
-
-    for (; v >= 0x80; v >>= 7) n++;
-    return n;
-}
-
 bool nadb_buf_u32(nadb_buf *b, uint32_t v) {
     if (!nadb_buf_reserve(b, 4)) return false;
     nadb_put_u32(b->p + b->n, v);
     b->n += 4;
-    return true;
-}
-
-bool nadb_buf_u64(nadb_buf *b, uint64_t v) {
-    if (!nadb_buf_reserve(b, 8)) return false;
-    nadb_put_u64(b->p + b->n, v);
-    b->n += 8;
     return true;
 }
 
@@ -61,12 +47,6 @@ uint8_t nadb_read_u8(nadb_reader *r) {
     const uint8_t *p = take_bytes(r, 1);
 
     return p == NULL ? 0 : *p;
-}
-
-uint16_t nadb_read_u16(nadb_reader *r) {
-    const uint8_t *p = take_bytes(r, 2);
-
-    return p == NULL ? 0 : nadb_get_u16(p);
 }
 
 uint32_t nadb_read_u32(nadb_reader *r) {

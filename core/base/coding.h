@@ -58,7 +58,6 @@ static inline uint64_t nadb_get_u64(const uint8_t *p) {
 
 /* Writes at most NADB_VARINT_MAX bytes; returns the place after them. */
 uint8_t *nadb_put_varint(uint8_t *p, uint64_t v);
-size_t nadb_varint_len(uint64_t v);
 
 static inline uint64_t nadb_zigzag(int64_t v) {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
@@ -69,7 +68,6 @@ static inline int64_t nadb_unzigzag(uint64_t v) {
 }
 
 bool nadb_buf_u32(nadb_buf *b, uint32_t v) NADB_MUST_USE;
-bool nadb_buf_u64(nadb_buf *b, uint64_t v) NADB_MUST_USE;
 bool nadb_buf_varint(nadb_buf *b, uint64_t v) NADB_MUST_USE;
 /* varint length, then the bytes */
 bool nadb_buf_blob(nadb_buf *b, nadb_slice s) NADB_MUST_USE;
@@ -92,7 +90,6 @@ static inline size_t nadb_reader_left(const nadb_reader *r) {
 }
 
 uint8_t nadb_read_u8(nadb_reader *r);
-uint16_t nadb_read_u16(nadb_reader *r);
 uint32_t nadb_read_u32(nadb_reader *r);
 uint64_t nadb_read_u64(nadb_reader *r);
 uint64_t nadb_read_varint(nadb_reader *r); /* overlong or > 64 bits: bad */

@@ -129,8 +129,6 @@ bool nadb_cond_wait_timed(nadb_cond *c, nadb_mutex *m, int64_t timeout_ms) {
     return e == 0;
 }
 
-void nadb_cond_signal(nadb_cond *c) { pthread_cond_signal(&c->c); }
-
 void nadb_cond_broadcast(nadb_cond *c) { pthread_cond_broadcast(&c->c); }
 
 nadb_rc nadb_thread_start(pthread_t *out, const char *name,

@@ -47,7 +47,6 @@ void nadb_cond_clear(nadb_cond *c);
 void nadb_cond_wait(nadb_cond *c, nadb_mutex *m);
 /* False when `timeout_ms` passed first. Spurious returns are possible. */
 bool nadb_cond_wait_timed(nadb_cond *c, nadb_mutex *m, int64_t timeout_ms);
-void nadb_cond_signal(nadb_cond *c);
 void nadb_cond_broadcast(nadb_cond *c);
 
 /* Starts a thread with every signal blocked, named `name` (15 bytes). */

@@ -186,7 +186,6 @@ static void test_varints(void) {
             size_t n = (size_t)(nadb_put_varint(p, v) - p);
             nadb_reader r = nadb_reader_of(nadb_slice_of(p, n));
 
-            CHECK_U64(n, nadb_varint_len(v));
             CHECK_U64(nadb_read_varint(&r), v);
             CHECK(!r.bad && nadb_reader_left(&r) == 0);
             r = nadb_reader_of(nadb_slice_of(p, n - 1));
@@ -221,11 +220,13 @@ static void test_reader(void) {
     nadb_slice s;
     nadb_reader r;
 
-    CHECK(nadb_buf_u32(&b, 0x01020304) && nadb_buf_u64(&b, UINT64_MAX - 1));
+    CHECK(nadb_buf_u32(&b, 0x01020304) && nadb_buf_reserve(&b, 8));
+    nadb_put_u64(b.p + b.n, UINT64_MAX - 1);
+    b.n += 8;
     CHECK(b.p[0] == 4 && b.p[3] == 1);
     CHECK(nadb_buf_varint(&b, 300) && nadb_buf_blob(&b, nadb_slice_str("hi")));
     CHECK(nadb_buf_blob(&b, nadb_slice_of(NULL, 0)));
-    CHECK(nadb_buf_append(&b, "\x01\x02\x03", 3));
+    CHECK(nadb_buf_byte(&b, 3));
     for (size_t n = 0; n <= b.n; n++) {
         r = nadb_reader_of(nadb_slice_of(b.p, n));
         CHECK_U64(nadb_read_u32(&r), n >= 4 ? 0x01020304 : 0);
@@ -234,8 +235,7 @@ static void test_reader(void) {
         s = nadb_read_blob(&r);
         CHECK(nadb_slice_eq(s, nadb_slice_str(n >= 17 ? "hi" : "")));
         CHECK_U64(nadb_read_blob(&r).n, 0);
-        CHECK_U64(nadb_read_u16(&r), n >= 20 ? 0x0201 : 0);
-        CHECK_U64(nadb_read_u8(&r), n >= 21 ? 3 : 0);
+        CHECK_U64(nadb_read_u8(&r), n >= 19 ? 3 : 0);
         CHECK(r.bad == (n < b.n));
     }
     r = nadb_reader_of(nadb_slice_of(NULL, 0));
