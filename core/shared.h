@@ -105,6 +105,9 @@ void shared_views_trim(shared *s);
  * with `m` as its active memtable. Takes the reference to m on success. */
 nadb_rc shared_version_adopt(shared *s, const shared_version *from, memtable *m,
                              shared_version **out, nadb_err *err) NADB_MUST_USE;
+/* Publishes a state of the base, if it is newer than the current one. Under
+ * the commit lock. */
+void shared_base_publish(shared *s, const nadb_base_version *base);
 /* A log of the current version by its number; NULL when it is not live. */
 memtable *shared_log(const shared_version *v, uint64_t number);
 

@@ -172,14 +172,10 @@ static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
 static nadb_rc publish(shared *s, const nadb_base_version *base,
                        nadb_err *err) {
     control_map *map = s->ctl.map;
-    control_now now;
     nadb_rc rc = shared_lock(s, -1, err);
 
     if (rc != NADB_OK) return rc;
-    control_read(&s->ctl, &now);
-    if (base->generation > now.base_generation)
-        control_publish(&s->ctl, base->first_log, now.last_log,
-                        base->generation);
+    shared_base_publish(s, base);
     shared_unlock(s);
     synced_raise(map, wal_place(base->first_log, 0));
     atomic_store(&map->last_flush_ms, (uint64_t)s->os->now_ms());
@@ -188,22 +184,30 @@ static nadb_rc publish(shared *s, const nadb_base_version *base,
     return NADB_OK;
 }
 
-static void unlink_logs(shared *s, const shared_version *v, size_t n) {
-    for (size_t i = v->n_logs - n; i < v->n_logs; i++) {
-        /* What stays behind is below MANIFEST's first log: the next to open
-         * the store removes it. */
+/* The logs of v that the base contains. */
+static void unlink_logs(shared *s, const shared_version *v,
+                        uint64_t first_log) {
+    for (size_t i = 0; i < v->n_logs; i++) {
+        if (v->logs[i]->log.number >= first_log) continue;
+        /* What stays behind is below MANIFEST's first log: recovery removes
+         * it. */
         (void)s->os->unlink(s->os->path(v->logs[i]->log.file), NULL);
         (void)s->os->unlink(s->os->path(v->logs[i]->idx_file), NULL);
     }
 }
 
-/* A process died between MANIFEST and control: finishes for it. */
+/* A process died, or failed, between MANIFEST and control: finishes for it.
+ * It may not have come to make the name MANIFEST durable. */
 static nadb_rc catch_up(shared *s, const shared_version *v, nadb_err *err) {
     nadb_base_version *base = NULL;
     nadb_rc rc = s->base_ops->version_open(s->base, &base, err);
 
     if (rc != NADB_OK) return rc;
-    if (base->generation > v->base->generation) rc = publish(s, base, err);
+    if (base->generation > v->base->generation) {
+        rc = s->os->sync_dir(s->dir, err);
+        if (rc == NADB_OK) rc = publish(s, base, err);
+        if (rc == NADB_OK) unlink_logs(s, v, base->first_log);
+    }
     s->base_ops->version_unref(base);
     return rc;
 }
@@ -218,11 +222,12 @@ static nadb_rc flush_logs(shared *s, const shared_version *v, size_t n,
     nadb_iter_free(req.entries);
     if (rc != NADB_OK) return rc;
     rc = publish(s, base, err);
+    if (rc == NADB_OK) {
+        atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
+        unlink_logs(s, v, base->first_log);
+    }
     s->base_ops->version_unref(base);
-    if (rc != NADB_OK) return rc;
-    atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
-    unlink_logs(s, v, n);
-    return NADB_OK;
+    return rc;
 }
 
 static nadb_rc compact_once(shared *s, bool all, bool *did, nadb_err *err) {

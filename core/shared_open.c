@@ -125,8 +125,10 @@ static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
 
     (void)err;
     c->any = true;
+    /* A power cut while the store was made can leave any of its names. */
     if (strcmp(name, "control") == 0 || strcmp(name, "MANIFEST") == 0 ||
-        (n > 4 && strcmp(name + n - 4, ".log") == 0))
+        (n > 4 && (strcmp(name + n - 4, ".log") == 0 ||
+                   strcmp(name + n - 4, ".idx") == 0)))
         c->ours = true;
     return NADB_OK;
 }

@@ -113,23 +113,32 @@ static nadb_rc base_take(shared *s, const control_now *now,
     return s->base_ops->version_open(s->base, out, err);
 }
 
+void shared_base_publish(shared *s, const nadb_base_version *base) {
+    uint64_t first = base->first_log;
+    control_now now;
+
+    control_read(&s->ctl, &now);
+    if (base->generation <= now.base_generation) return;
+    /* After a recovery that found no logs, MANIFEST still names one of them. */
+    if (first < now.first_log) first = now.first_log;
+    control_publish(&s->ctl, first, now.last_log, base->generation);
+}
+
 /* MANIFEST is ahead of control: its flusher is about to publish it, or died.
  * In the second case we publish. */
 static void wait_for_publisher(shared *s) {
     _Atomic uint32_t *word = &s->ctl.map->flush_events;
     uint32_t seen = atomic_load(word);
     nadb_base_version *base = NULL;
-    control_now now;
 
     if (s->private_memory) return;
     s->os->futex_wait((uint32_t *)word, seen, 1);
     if (!control_flusher_try(&s->ctl)) return;
+    /* It may not have come to make the name MANIFEST durable. */
     if (s->base_ops->version_open(s->base, &base, NULL) == NADB_OK) {
-        if (shared_lock(s, 1000, NULL) == NADB_OK) {
-            control_read(&s->ctl, &now);
-            if (base->generation > now.base_generation)
-                control_publish(&s->ctl, base->first_log, now.last_log,
-                                base->generation);
+        if (s->os->sync_dir(s->dir, NULL) == NADB_OK &&
+            shared_lock(s, 1000, NULL) == NADB_OK) {
+            shared_base_publish(s, base);
             shared_unlock(s);
         }
         s->base_ops->version_unref(base);
