@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #define IDLE_MS 1000
+#define START_MS 50 /* who only opens, reads and ends has it to himself */
 
 typedef struct job {
     shared *s;
@@ -104,6 +105,7 @@ static void *work_thread(void *arg) {
     const nadb_os *os = nadb_os_get();
 
     (void)arg;
+    os->futex_wait((uint32_t *)&workers.kicks, 0, START_MS);
     for (;;) {
         uint32_t seen = atomic_load(&workers.kicks);
         bool again = false;
@@ -160,7 +162,6 @@ nadb_rc nadb_workers_add(shared *s, nadb_err *err) {
     }
     atomic_fetch_add(&workers.ticks, 1);
     s->os->futex_wake((uint32_t *)&workers.ticks, 1);
-    nadb_workers_kick();
     return NADB_OK;
 }
 
