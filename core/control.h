@@ -122,7 +122,7 @@ static inline bool control_has_doubts(const control_map *m) {
 }
 
 /* The place's state is set before its bit, and freed before it: a bit that a
- * dead opener left wrong is put right by shared_repair(). */
+ * dead opener left wrong is put right by repair (shared_repair.c). */
 static inline void control_doubt_mark(control_map *m, uint32_t i, bool used) {
     uint64_t bit = (uint64_t)1 << (i % 64);
 

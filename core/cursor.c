@@ -133,7 +133,11 @@ static nadb_rc row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
 
     c->decoded = false;
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
-    c->row.pinned = (e->flags & NADB_ENTRY_PINNED) != 0;
+    c->row.pinned =
+        (e->flags & (NADB_ENTRY_PINNED | NADB_ENTRY_VALUE_PINNED)) != 0;
+    /* A key that was asked for stands in `bounds`, until the next open. */
+    c->row.key_pinned =
+        c->mode == CURSOR_SCAN && (e->flags & NADB_ENTRY_PINNED) != 0;
     c->row.id = e->id;
     rc = nadb_row_decode(e->value, &c->row, err);
     c->valid = rc == NADB_OK && (c->row.expires_ms == NADB_NO_EXPIRY ||

@@ -208,7 +208,7 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     bool mortal = row->expires_ms != NADB_NO_EXPIRY;
 
     if (i == COL_KEY) { /* also under nochange: it names the row */
-        value_text_to_sql(ctx, row->key, row->pinned);
+        value_text_to_sql(ctx, row->key, row->key_pinned);
         return SQLITE_OK;
     }
     if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
