@@ -45,7 +45,9 @@ typedef struct nadb_entry {
     nadb_slice value;
     uint64_t seq; /* sequence number of the commit; 0 = very old */
     unsigned flags;
-    uint64_t id; /* names the stored bytes in the value cache; 0 = none */
+    uint64_t id; /* names the stored bytes in the value cache: file number << 36
+                    ^ offset, as logs and tables never share a number; 0 =
+                    none */
 } nadb_entry;
 
 /* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */

@@ -111,7 +111,7 @@ static inline bool fs_hidden(const fs_version *v, const fs_sst *s,
 }
 
 static inline uint64_t fs_id(uint64_t file, uint64_t at) {
-    return file << 40 ^ at;
+    return file << 36 ^ at;
 }
 
 #endif
