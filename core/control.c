@@ -74,7 +74,8 @@ static bool slot_locked(control *c, uint32_t i) {
     bool locked = true;
 
     /* A failing probe counts as alive: the careful answer. */
-    if (c->os->byte_locked(c->file, SLOT_BYTE + i, &locked, NULL) != NADB_OK)
+    if (c->os->bytes_locked(c->file, SLOT_BYTE + i, 1, &locked, NULL) !=
+        NADB_OK)
         return true;
     return locked;
 }
@@ -86,12 +87,41 @@ bool control_alive(control *c, uint32_t slot) {
 }
 
 static bool any_locked(control *c) {
-    for (uint32_t i = 0; i < CONTROL_SLOTS; i++)
-        if (i != c->slot && slot_locked(c, i)) return true;
-    return false;
+    bool locked = true;
+
+    if (c->os->bytes_locked(c->file, SLOT_BYTE, CONTROL_SLOTS, &locked, NULL) !=
+        NADB_OK)
+        return true;
+    return locked;
 }
 
 bool control_others(control *c) { return !c->private_map && any_locked(c); }
+
+/* --- the seal --- */
+
+static uint32_t seal_of(const control_map *m) {
+    size_t from = offsetof(control_map, visible);
+    size_t mid = offsetof(control_map, seal);
+    size_t behind = offsetof(control_map, seal_index);
+    const uint8_t *p = (const uint8_t *)m;
+    uint32_t crc = nadb_crc32c(0, p + from, mid - from);
+
+    crc = nadb_crc32c(crc, p + behind, offsetof(control_map, slots) - behind);
+    return crc == 0 ? 1 : crc;
+}
+
+bool control_last(control *c) {
+    bool got = false;
+
+    return !c->private_map &&
+           c->os->lock_byte(c->file, OPEN_BYTE, &got, NULL) == NADB_OK && got &&
+           !any_locked(c);
+}
+
+void control_seal(control *c, uint32_t index_crc) {
+    atomic_store(&c->map->seal_index, index_crc);
+    atomic_store(&c->map->seal, seal_of(c->map));
+}
 
 /* Takes a slot: one that is unused, so that a dead opener's doubts keep their
  * owner until they are repaired. */
@@ -141,6 +171,7 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
     uint8_t boot[16];
     nadb_stat st;
     bool ours = false;
+    bool alone = !any_locked(c);
     nadb_rc rc = c->os->boot_id(boot, err);
 
     if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
@@ -149,10 +180,11 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
     if (rc != NADB_OK) return rc;
 
     *state = CONTROL_TRUSTED;
-    if (ours && atomic_load(&c->map->distrust) == 0 &&
-        atomic_load(&c->map->failed) == 0)
-        return NADB_OK;
-    if (!any_locked(c)) {
+    c->was_sealed = alone && ours && atomic_load(&c->map->distrust) == 0 &&
+                    atomic_load(&c->map->failed) == 0 &&
+                    atomic_load(&c->map->seal) == seal_of(c->map);
+    if (c->was_sealed) return NADB_OK;
+    if (alone) {
         *state = CONTROL_REBUILD;
         return NADB_OK;
     }
@@ -250,6 +282,7 @@ void control_close(control *c) {
             /* Closing is not enough while a child that was just forked still
              * has its copy of the descriptor. */
             c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
+            c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() */
         }
         c->os->unmap(c->map, sizeof(control_map));
         c->map = NULL;
@@ -285,8 +318,10 @@ static bool word_try(control *c, bool waited, bool *stolen) {
 
     seen |= LOCK_WAITERS;
     c->os->futex_wait((uint32_t *)word, seen, PROBE_MS);
+    /* Under `queue` no thread of ours can be the holder. */
     if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
-        !control_alive(c, LOCK_OWNER(seen) - 1) &&
+        (LOCK_OWNER(seen) - 1 == c->slot ||
+         !control_alive(c, LOCK_OWNER(seen) - 1)) &&
         atomic_compare_exchange_strong(word, &seen, mine)) {
         *stolen = true;
         return true;
@@ -315,6 +350,7 @@ nadb_rc control_lock(control *c, int64_t timeout_ms, bool *stolen,
             goto busy;
         }
     }
+    if (control_sealed(c)) atomic_store(&c->map->seal, 0);
     return NADB_OK;
 busy:
     return nadb_fail(err, NADB_BUSY,
@@ -336,16 +372,23 @@ void control_unlock(control *c) {
 /* --- the flusher word --- */
 
 bool control_flusher_try(control *c) {
+    _Atomic uint32_t *word = &c->map->flusher;
+    uint32_t mine = c->slot + 1;
     uint32_t seen = 0;
 
-    if (c->private_map) return false;
-    if (atomic_compare_exchange_strong(&c->map->flusher, &seen, c->slot + 1))
+    if (c->private_map || atomic_exchange(&c->flushing, true)) return false;
+    if (atomic_compare_exchange_strong(word, &seen, mine)) return true;
+    if ((seen == mine || !control_alive(c, seen - 1)) &&
+        atomic_compare_exchange_strong(word, &seen, mine))
         return true;
-    return seen - 1 != c->slot && !control_alive(c, seen - 1) &&
-           atomic_compare_exchange_strong(&c->map->flusher, &seen, c->slot + 1);
+    atomic_store(&c->flushing, false);
+    return false;
 }
 
-void control_flusher_drop(control *c) { atomic_store(&c->map->flusher, 0); }
+void control_flusher_drop(control *c) {
+    atomic_store(&c->map->flusher, 0);
+    atomic_store(&c->flushing, false);
+}
 
 /* --- descriptors --- */
 

@@ -33,7 +33,7 @@
 /* One opener: a store object of a process. */
 typedef struct control_slot {
     _Atomic uint32_t used;
-    _Atomic uint32_t pid;     /* for people; liveness is the byte lock */
+    uint32_t spare0;
     _Atomic uint64_t pin_gen; /* oldest base generation in use + 1; 0 = none */
     _Atomic uint64_t pin_seq; /* no older snapshot is in use */
     uint64_t spare;
@@ -86,7 +86,10 @@ typedef struct control_map {
     _Atomic uint32_t doubt_waiters; /* sleeping on doubt_events; a hint */
     uint32_t pad2;
     _Atomic uint64_t doubt_bits[2]; /* places that may be in use */
-    uint8_t pad3[40];
+    _Atomic uint32_t seal;       /* CRC32C from `visible` to the slots without
+                                    itself; 0: the store is or was in use */
+    _Atomic uint32_t seal_index; /* of the live indexes */
+    uint8_t pad3[32];
 
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];
@@ -106,7 +109,9 @@ typedef struct control {
     control_map *map;
     uint32_t slot; /* ours */
     bool private_map;
-    nadb_mutex queue; /* threads of this process, before the commit lock */
+    bool was_sealed;      /* nobody was there, and the seal was right */
+    atomic_bool flushing; /* a thread of ours has the flusher word */
+    nadb_mutex queue;     /* threads of this process, before the commit lock */
 } control;
 
 static inline uint64_t control_seq(uint64_t visible) { return visible >> 8; }
@@ -152,7 +157,16 @@ nadb_rc control_open_private(control *c, const nadb_os *os,
                              nadb_err *err) NADB_MUST_USE;
 /* Makes the map that of a store without logs. Rebuild only. */
 nadb_rc control_format(control *c, nadb_err *err) NADB_MUST_USE;
-/* Gives up the slot and unmaps. *last (may be NULL): nobody else is there. */
+/* Sealing: the last to close says what it leaves behind, so that damage to
+ * these files, which nothing else covers, is found when the store is opened.
+ * The first to take the commit lock breaks the seal. */
+static inline bool control_sealed(const control *c) {
+    return atomic_load(&c->map->seal) != 0;
+}
+/* Whether nobody else is there, and can come before control_close(). */
+bool control_last(control *c);
+void control_seal(control *c, uint32_t index_crc);
+/* Gives up the slot and unmaps. */
 void control_close(control *c);
 /* In a forked child: lets go of the descriptor and nothing else. */
 void control_forked(control *c);

@@ -2,6 +2,8 @@
  * memtable_file.c, iteration in memtable_iter.c; see memtable.h. */
 #include "memtable.h"
 
+#include "base/coding.h"
+#include "base/crc32c.h"
 #include "memtable_node.h"
 
 static nadb_rc damaged(const memtable *m, nadb_err *err) {
@@ -59,12 +61,17 @@ static version *version_at(memtable *m, uint32_t at) {
     return (version *)((uint8_t *)m->head + off);
 }
 
+bool memtable_log_exists(memtable *m, uint64_t end) {
+    if (end > m->log.capacity) return false;
+    while (end > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return false;
+    return true;
+}
+
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out) {
     uint64_t end = n->key_off + n->key_len;
 
-    if (end < n->key_off || end > m->log.capacity) return false;
-    while (end > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
-        if (!memtable_look_again(m)) return false;
+    if (end < n->key_off || !memtable_log_exists(m, end)) return false;
     *out = nadb_slice_of(m->log.map + n->key_off, n->key_len);
     return true;
 }
@@ -86,15 +93,20 @@ static _Atomic uint32_t *bucket(memtable *m, uint64_t hash) {
     _Atomic uint32_t *b =
         (_Atomic uint32_t *)((uint8_t *)m->head + sizeof(memtable_head));
 
-    return &b[hash & (m->head->buckets - 1)];
+    return &b[hash & (m->buckets - 1)];
+}
+
+/* No walk is longer: ends one in a circle. */
+static uint64_t nodes_max(const memtable *m) {
+    return atomic_load_explicit(&m->idx_safe, memory_order_relaxed) /
+           sizeof(node);
 }
 
 /* The node of a key through the hash table; *out is NULL when there is
  * none. */
 static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
                          nadb_err *err) {
-    uint64_t left =
-        atomic_load_explicit(&m->head->nodes, memory_order_relaxed) + 2;
+    uint64_t left = nodes_max(m);
     uint32_t at =
         atomic_load_explicit(bucket(m, k->hash), memory_order_acquire);
     bool ok = true;
@@ -137,14 +149,40 @@ nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
     return NADB_OK;
 }
 
-nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,
-                       nadb_err *err) {
+static uint32_t version_sum(const memtable *m, const version *v,
+                            const wal_entry *e) {
+    const uint8_t *p = m->log.map + e->off;
+    uint8_t h[20];
+
+    nadb_put_u64(h, v->seq);
+    nadb_put_u64(h + 8, v->off);
+    nadb_put_u32(h + 16, v->older);
+    return nadb_crc32c(nadb_crc32c(0, h, sizeof h), p,
+                       (size_t)(e->value.p + e->value.n - p));
+}
+
+static bool is_key_of(memtable *m, const node *n, nadb_slice key) {
+    nadb_slice own;
+
+    return memtable_key_bytes(m, n, &own) &&
+           (own.p == key.p ? own.n == key.n : nadb_slice_eq(own, key));
+}
+
+/* The log's bytes are checked at each use: they may have been damaged since
+ * they were written, or have come from the disk again. */
+nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
+                       nadb_entry *out, nadb_err *err) {
     wal_entry e;
     uint64_t tail = memtable_tail(m);
 
-    while (tail > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
-        if (!memtable_look_again(m)) return damaged(m, err);
-    if (!wal_entry_at(&m->log, v->off, tail, &e)) return damaged(m, err);
+    if (!memtable_log_exists(m, tail) ||
+        !wal_entry_at(&m->log, v->off, tail, &e) || !is_key_of(m, n, e.key) ||
+        v->sum != version_sum(m, v, &e))
+        return nadb_corrupt(err,
+                            "%s: the entry at offset %llu is damaged, or the "
+                            "index that leads to it",
+                            m->log.os->path(m->log.file),
+                            (unsigned long long)v->off);
     out->key = e.key;
     out->value = e.value;
     out->seq = v->seq;
@@ -165,7 +203,7 @@ nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,
     if (rc != NADB_OK || n == NULL) return rc;
     rc = memtable_visible(m, n, snapshot, floor, &v, err);
     if (rc != NADB_OK || v == NULL) return rc;
-    rc = memtable_entry(m, v, out, err);
+    rc = memtable_entry(m, n, v, out, err);
     *found = rc == NADB_OK;
     return rc;
 }
@@ -218,7 +256,7 @@ static _Atomic uint32_t *next_of(memtable *m, uint32_t at, uint32_t level) {
 /* Moves along `level` from `at` as far as keys are below k. */
 static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
                     uint32_t *at, nadb_err *err) {
-    uint64_t left = atomic_load(&m->head->nodes) + 2;
+    uint64_t left = nodes_max(m);
     bool ok = true;
 
     for (;;) {
@@ -304,7 +342,7 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
     v->seq = seq;
     v->off = e->off;
     v->older = 0;
-    v->spare = 0;
+    v->sum = version_sum(m, v, e);
     n->prefix = k->prefix;
     n->key_off = (uint64_t)(e->key.p - m->log.map);
     n->key_len = (uint32_t)e->key.n;
@@ -334,17 +372,18 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
 }
 
 /* The node is there on level 0: completes what its maker may have left. */
-static void node_mend(memtable *m, node *n, uint32_t at,
-                      const memtable_key *k) {
+static nadb_rc node_mend(memtable *m, node *n, uint32_t at,
+                         const memtable_key *k, nadb_err *err) {
     uint32_t next = atomic_load(&n->next[0]);
+    node *after = next == 0 ? NULL : memtable_node(m, next);
     node *found = NULL;
+    nadb_rc rc;
 
-    atomic_store(
-        next == 0 ? &m->head->last
-                  : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))->prev,
-        at);
-    if (node_find(m, k, &found, NULL) == NADB_OK && found == NULL)
-        chain_in(m, n, at, k->hash);
+    if (next != 0 && after == NULL) return damaged(m, err);
+    atomic_store(after == NULL ? &m->head->last : &after->prev, at);
+    rc = node_find(m, k, &found, err);
+    if (rc == NADB_OK && found == NULL) chain_in(m, n, at, k->hash);
+    return rc;
 }
 
 static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
@@ -361,7 +400,7 @@ static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
     v->seq = seq;
     v->off = e->off;
     v->older = newest;
-    v->spare = 0;
+    v->sum = version_sum(m, v, e);
     atomic_store_explicit(&n->newest, (uint32_t)(off / 8),
                           memory_order_release);
     return NADB_OK;
@@ -372,10 +411,13 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
     memtable_key k = memtable_key_of(e->key);
     node *n = NULL;
     nadb_rc rc = node_find(m, &k, &n, err);
+    uint64_t alloc = atomic_load(&m->head->alloc);
     uint32_t next;
     bool ok = true;
 
     if (rc != NADB_OK) return rc;
+    if (!memtable_index_fits(m, alloc, memtable_room(1)))
+        return damaged(m, err);
     atomic_fetch_add_explicit(&m->head->versions, 1, memory_order_relaxed);
     if (atomic_load_explicit(&m->head->max_seq, memory_order_relaxed) < seq)
         atomic_store(&m->head->max_seq, seq);
@@ -386,8 +428,8 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
     n = next == 0 ? NULL : memtable_node(m, next);
     if (next != 0 && n == NULL) return damaged(m, err);
     if (n != NULL && node_cmp(m, n, &k, &ok) == 0 && ok) {
-        node_mend(m, n, next, &k);
-        return version_add(m, n, e, seq, err);
+        rc = node_mend(m, n, next, &k, err);
+        return rc == NADB_OK ? version_add(m, n, e, seq, err) : rc;
     }
     node_add(m, splice, &k, e, seq);
     return NADB_OK;

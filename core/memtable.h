@@ -58,6 +58,7 @@ typedef struct memtable {
     nadb_file *idx_file; /* NULL when private */
     memtable_head *head; /* the mapping */
     uint64_t idx_capacity;
+    uint32_t buckets;          /* what head->buckets must be */
     _Atomic uint64_t idx_safe; /* bytes of the index known to exist */
     _Atomic uint64_t log_safe; /* bytes of the log known to exist */
 } memtable;
@@ -132,6 +133,12 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
 /* Commit `seq` of this memtable clears what was before it. The caller has seen
  * to it that n_clears has room. */
 void memtable_clear_at(memtable *m, uint64_t seq);
+
+/* CRC32C of the whole index; *ok is cleared when it is not all there. */
+uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok);
+
+/* Whether the log exists up to `end`. */
+bool memtable_log_exists(memtable *m, uint64_t end);
 
 static inline uint64_t memtable_tail(const memtable *m) {
     return atomic_load_explicit(&m->head->tail, memory_order_acquire);

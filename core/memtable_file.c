@@ -7,6 +7,7 @@
 #include "memtable.h"
 
 #include "base/coding.h"
+#include "base/crc32c.h"
 #include "memtable_node.h"
 
 #define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
@@ -33,8 +34,29 @@ static uint64_t index_capacity(uint64_t log_capacity) {
     return n < max ? n : max;
 }
 
-static uint64_t first_free(const memtable_head *h) {
-    return (sizeof(memtable_head) + (uint64_t)h->buckets * 4 + 7) / 8 * 8;
+static uint64_t first_free(const memtable *m) {
+    return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
+}
+
+bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
+    uint64_t end = alloc + room + SLACK;
+
+    if (alloc < first_free(m) || alloc % 8 != 0 || end < alloc ||
+        end > m->idx_capacity)
+        return false;
+    while (end > atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return false;
+    return true;
+}
+
+uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
+    uint64_t end = atomic_load(&m->head->alloc);
+
+    if (!memtable_index_fits(m, end, 0)) {
+        *ok = false;
+        return crc;
+    }
+    return nadb_crc32c(crc, m->head, (size_t)end);
 }
 
 /* The mapping is there and zero: makes it an empty index. The magic comes
@@ -43,14 +65,14 @@ static void head_format(memtable *m) {
     memtable_head *h = m->head;
 
     h->version = FORMAT;
-    h->buckets = bucket_count(m->log.capacity);
+    h->buckets = m->buckets;
     h->salt = m->log.salt;
     h->number = m->log.number;
     h->capacity = m->idx_capacity;
     atomic_store(&h->tail, WAL_HEADER);
     atomic_store(&h->log_reserved, WAL_HEADER);
     atomic_store(&h->idx_reserved, atomic_load(&m->idx_safe));
-    atomic_store(&h->alloc, first_free(h));
+    atomic_store(&h->alloc, first_free(m));
     atomic_store(&h->magic, MAGIC);
 }
 
@@ -59,8 +81,7 @@ static bool head_valid(const memtable *m) {
 
     return atomic_load(&h->magic) == MAGIC && h->version == FORMAT &&
            h->salt == m->log.salt && h->number == m->log.number &&
-           h->capacity == m->idx_capacity &&
-           h->buckets == bucket_count(m->log.capacity);
+           h->capacity == m->idx_capacity && h->buckets == m->buckets;
 }
 
 static nadb_rc index_map(memtable *m, nadb_err *err) {
@@ -80,6 +101,7 @@ static nadb_rc index_make(memtable *m, const char *dir, bool private,
     nadb_rc rc = NADB_OK;
 
     m->idx_capacity = index_capacity(m->log.capacity);
+    m->buckets = bucket_count(m->log.capacity);
     if (size > m->idx_capacity) size = m->idx_capacity;
     if (private) {
         void *p = NULL;
@@ -157,9 +179,9 @@ nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
         rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, err);
     if (rc != NADB_OK) goto done;
     m->idx_capacity = index_capacity(m->log.capacity);
+    m->buckets = bucket_count(m->log.capacity);
     memtable_look_again(m);
-    if (atomic_load(&m->idx_safe) <
-        sizeof(memtable_head) + (uint64_t)bucket_count(m->log.capacity) * 4) {
+    if (atomic_load(&m->idx_safe) < first_free(m)) {
         rc = memtable_damaged(m, err);
         goto done;
     }
@@ -214,18 +236,20 @@ void memtable_unref(memtable *m) {
     nadb_free(m);
 }
 
-/* Makes `file` exist up to `need`, in steps. */
-static nadb_rc grow(const nadb_os *os, nadb_file *file, uint64_t need,
+/* Makes `file` exist up to `need`, in steps. `reserved` is only told: how far
+ * the file exists is asked of the system. */
+static nadb_rc grow(memtable *m, nadb_file *file, uint64_t need,
                     uint64_t capacity, _Atomic uint64_t *reserved,
                     _Atomic uint64_t *safe, nadb_err *err) {
-    uint64_t have = atomic_load(reserved);
+    const nadb_os *os = m->log.os;
     uint64_t want = (need + GROW - 1) / GROW * GROW;
+    uint64_t have;
     nadb_rc rc;
 
-    if (need <= have) {
-        if (atomic_load(safe) < have) atomic_store(safe, have);
-        return NADB_OK;
-    }
+    if (need <= atomic_load(safe)) return NADB_OK;
+    (void)memtable_look_again(m);
+    have = atomic_load(safe);
+    if (need <= have) return NADB_OK;
     if (want > capacity) want = capacity;
     rc = os->reserve(file, have, want, err);
     if (rc != NADB_OK) return rc;
@@ -237,19 +261,24 @@ static nadb_rc grow(const nadb_os *os, nadb_file *file, uint64_t need,
 nadb_rc memtable_reserve(memtable *m, uint64_t log_bytes, uint64_t room,
                          bool *fits, nadb_err *err) {
     memtable_head *h = m->head;
-    uint64_t log_end = atomic_load(&h->tail) + log_bytes;
-    uint64_t idx_end = atomic_load(&h->alloc) + room + SLACK;
+    uint64_t tail = atomic_load(&h->tail);
+    uint64_t alloc = atomic_load(&h->alloc);
+    uint64_t log_end = tail + log_bytes;
+    uint64_t idx_end = alloc + room + SLACK;
     nadb_rc rc;
 
     *fits = false;
+    if (tail < WAL_HEADER || tail % 8 != 0 || alloc < first_free(m) ||
+        alloc % 8 != 0 || tail > m->log.capacity || alloc > m->idx_capacity)
+        return memtable_damaged(m, err);
     if (log_bytes > m->log.capacity || log_end > m->log.capacity ||
         room > m->idx_capacity || idx_end > m->idx_capacity)
         return NADB_OK;
-    rc = grow(m->log.os, m->log.file, log_end, m->log.capacity,
-              &h->log_reserved, &m->log_safe, err);
+    rc = grow(m, m->log.file, log_end, m->log.capacity, &h->log_reserved,
+              &m->log_safe, err);
     if (rc == NADB_OK)
-        rc = grow(m->log.os, m->idx_file, idx_end, m->idx_capacity,
-                  &h->idx_reserved, &m->idx_safe, err);
+        rc = grow(m, m->idx_file, idx_end, m->idx_capacity, &h->idx_reserved,
+                  &m->idx_safe, err);
     *fits = rc == NADB_OK;
     return rc;
 }

@@ -11,7 +11,8 @@ typedef struct mt_iter {
     nadb_iter base;
     memtable *m;
     uint64_t snapshot, floor;
-    uint32_t at; /* place of the present node */
+    uint32_t at;      /* place of the present node */
+    const node *last; /* the one before it in the walk; NULL: none */
     bool started;
     bool reverse;
     bool bounded;     /* hi is a bound */
@@ -38,15 +39,31 @@ static nadb_rc past_end(mt_iter *it, const node *n, bool *past, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Each node of the walk must come after the one before: whatever the links
+ * are, the walk has an end. */
+static bool in_order(mt_iter *it, const node *n) {
+    const node *last = it->last;
+    nadb_slice a, b;
+    int c;
+
+    if (last == NULL) return true;
+    if (n->prefix != last->prefix)
+        return (n->prefix < last->prefix) == it->reverse;
+    if (!memtable_key_bytes(it->m, last, &a) ||
+        !memtable_key_bytes(it->m, n, &b))
+        return false;
+    c = nadb_slice_cmp(a, b);
+    return it->reverse ? c > 0 : c < 0;
+}
+
 static uint32_t step(mt_iter *it, const node *n) {
+    it->last = n;
     return atomic_load_explicit(it->reverse ? &n->prev : &n->next[0],
                                 memory_order_acquire);
 }
 
 /* Goes on from it->at (included) to the first node with a visible version. */
 static nadb_rc settle(mt_iter *it, nadb_err *err) {
-    uint64_t left = UINT64_MAX;
-    uint64_t word = it->reverse ? UINT64_MAX : 0;
     nadb_rc rc = NADB_OK;
 
     it->base.valid = false;
@@ -55,18 +72,14 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
         version *v = NULL;
         bool past = false;
 
-        if (left == UINT64_MAX) left = atomic_load(&it->m->head->nodes) + 2;
-        if (n == NULL || left-- == 0 ||
-            (it->reverse ? n->prefix > word : n->prefix < word))
-            return memtable_damaged(it->m, err);
-        word = n->prefix;
+        if (n == NULL || !in_order(it, n)) return memtable_damaged(it->m, err);
         rc = past_end(it, n, &past, err);
         if (rc != NADB_OK) return rc;
         if (past) break;
         rc = memtable_visible(it->m, n, it->snapshot, it->floor, &v, err);
         if (rc != NADB_OK) return rc;
         if (v != NULL) {
-            rc = memtable_entry(it->m, v, &it->base.entry, err);
+            rc = memtable_entry(it->m, n, v, &it->base.entry, err);
             it->base.valid = rc == NADB_OK;
             return rc;
         }
@@ -80,23 +93,26 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
 static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
     memtable_key k = {key, nadb_slice_prefix8(key), 0};
     memtable_splice s = {false, {0}};
-    uint32_t next;
+    node *before = NULL;
     nadb_rc rc;
 
     it->started = true;
+    it->last = NULL;
     if (at_end) {
         it->at = atomic_load_explicit(&it->m->head->last, memory_order_acquire);
         return NADB_OK;
     }
     rc = memtable_seek_prev(it->m, &k, &s, err);
     if (rc != NADB_OK) return rc;
-    if (s.prev[0] == 0)
-        next = atomic_load_explicit(&it->m->head->head_next[0],
-                                    memory_order_acquire);
-    else
-        next = atomic_load_explicit(&memtable_node(it->m, s.prev[0])->next[0],
-                                    memory_order_acquire);
-    it->at = it->reverse ? s.prev[0] : next;
+    if (it->reverse) {
+        it->at = s.prev[0];
+        return NADB_OK;
+    }
+    if (s.prev[0] != 0) before = memtable_node(it->m, s.prev[0]);
+    if (s.prev[0] != 0 && before == NULL) return memtable_damaged(it->m, err);
+    it->at = atomic_load_explicit(before == NULL ? &it->m->head->head_next[0]
+                                                 : &before->next[0],
+                                  memory_order_acquire);
     return NADB_OK;
 }
 

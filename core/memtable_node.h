@@ -10,7 +10,7 @@ typedef struct version {
     uint64_t seq;
     uint64_t off;   /* of the entry in the log */
     uint32_t older; /* the next older version */
-    uint32_t spare;
+    uint32_t sum;   /* CRC32C of the above and the entry's bytes */
 } version;
 
 typedef struct node {
@@ -28,11 +28,14 @@ typedef struct node {
 nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
 
 node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
+/* Whether `alloc` can be the index's, and `room` behind it exists. */
+bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err);
-nadb_rc memtable_entry(memtable *m, const version *v, nadb_entry *out,
-                       nadb_err *err);
+/* The entry of a version of n. */
+nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
+                       nadb_entry *out, nadb_err *err);
 nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
                            memtable_splice *s, nadb_err *err);
 

@@ -159,7 +159,8 @@ static nadb_rc record_clash(memtable *m, uint64_t off,
     nadb_rc rc = NADB_OK;
 
     *clash = true;
-    wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
+    if (memtable_log_exists(m, memtable_tail(m)))
+        wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
     if (!valid || (r.flags & WAL_CLEAR) || req->clear || req->reads_all)
         return NADB_OK;
     while (wal_entry_next(&m->log, &r, &e)) {

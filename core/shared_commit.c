@@ -254,7 +254,8 @@ void shared_witness(shared *s) {
         h = a.v->logs[0]->head;
         if (atomic_load(&h->closed) == 0 &&
             atomic_load(&h->tail) != atomic_load(&h->witness) &&
-            atomic_load(&h->tail) > WAL_HEADER &&
+            (atomic_load(&h->tail) > WAL_HEADER ||
+             a.v->logs[0]->log.prev_log != 0) &&
             memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
                 NADB_OK &&
             fits &&
@@ -337,7 +338,8 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
     bool valid = false;
     nadb_rc rc = NADB_OK;
 
-    wal_record_at(&m->log, off, end, check, &r, &valid);
+    if (memtable_log_exists(m, end))
+        wal_record_at(&m->log, off, end, check, &r, &valid);
     if (!valid)
         return nadb_corrupt(err, "%s: no record at offset %llu",
                             m->log.os->path(m->log.file),

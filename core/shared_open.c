@@ -258,6 +258,39 @@ static nadb_rc control_choose(shared *s, control_state *state, nadb_err *err) {
     return control_open_private(&s->ctl, s->os, err);
 }
 
+/* --- the seal of the indexes (control.h) --- */
+
+static uint32_t index_crc(const shared_version *v, bool *ok) {
+    uint32_t crc = 0;
+
+    *ok = true;
+    for (size_t i = 0; i < v->n_logs; i++)
+        crc = memtable_index_crc(v->logs[i], crc, ok);
+    return crc;
+}
+
+static nadb_rc check_seal(shared *s, const shared_version *v, nadb_err *err) {
+    bool ok = true;
+
+    if (!s->ctl.was_sealed) return NADB_OK;
+    if (index_crc(v, &ok) == atomic_load(&s->ctl.map->seal_index) && ok)
+        return NADB_OK;
+    return nadb_corrupt(err, "an index in %s is not as it was left", s->dir);
+}
+
+/* The last to close leaves a seal. */
+static void seal(shared *s) {
+    shared_version *v = NULL;
+    bool ok = false;
+    uint32_t crc;
+
+    if (!control_last(&s->ctl) || shared_version_get(s, &v, NULL) != NADB_OK)
+        return;
+    crc = index_crc(v, &ok);
+    if (ok) control_seal(&s->ctl, crc);
+    shared_version_unref(s, v);
+}
+
 /* With the open byte held: gets the shared state into order. */
 static nadb_rc attach(shared *s, control_state state, nadb_err *err) {
     shared_version *v = NULL;
@@ -266,22 +299,30 @@ static nadb_rc attach(shared *s, control_state state, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     if (state == CONTROL_REBUILD) return shared_recover(s, err);
     rc = shared_version_get(s, &v, err);
+    if (rc == NADB_OK) rc = check_seal(s, v, err);
     shared_version_unref(s, v);
     if (rc == NADB_OK && shared_has_dead(s))
         rc = shared_repair_now(s, s->options->busy_timeout_ms, err);
     return rc;
 }
 
-/* A damaged index is no loss where nobody else uses it: builds a new one. */
+/* A damaged or missing index is no loss where nobody else uses it: builds a
+ * new one. */
 static nadb_rc attach_or_rebuild(shared *s, control_state state,
                                  nadb_err *err) {
-    nadb_rc rc = attach(s, state, err);
+    nadb_err mine;
+    nadb_rc rc;
 
-    if (rc != NADB_CORRUPT || state == CONTROL_REBUILD ||
-        s->options->read_only || control_others(&s->ctl))
+    nadb_err_clear(&mine);
+    rc = attach(s, state, &mine);
+    if (rc == NADB_OK) return NADB_OK;
+    if ((rc != NADB_CORRUPT && mine.sys_errno != ENOENT) ||
+        state == CONTROL_REBUILD || s->options->read_only ||
+        control_others(&s->ctl)) {
+        if (err != NULL) *err = mine;
         return rc;
+    }
     versions_drop(s);
-    nadb_err_clear(err);
     return shared_recover(s, err);
 }
 
@@ -339,9 +380,13 @@ static void shared_close(nadb_engine *e) {
 
     if (s->forked) return; /* the parent's: nothing here is ours to touch */
     nadb_workers_remove(s);
-    if (!s->options->read_only) {
-        shared_sync_in_background(s);
-        if (atomic_load(&s->synchronous) != NADB_SYNC_OFF) shared_witness(s);
+    if (!s->private_memory && !control_sealed(&s->ctl)) {
+        if (!s->options->read_only) {
+            shared_sync_in_background(s);
+            if (atomic_load(&s->synchronous) != NADB_SYNC_OFF)
+                shared_witness(s);
+        }
+        seal(s);
     }
     shared_free(s);
 }

@@ -63,7 +63,7 @@ static void adopt_record(shared *s, memtable *m, uint32_t dead) {
 
         if (atomic_load(&d->state) == DOUBT_FREE)
             free_one = i;
-        else if (atomic_load(&d->log) == m->log.number &&
+        else if (valid && atomic_load(&d->log) == m->log.number &&
                  atomic_load(&d->off) == tail) {
             atomic_store_explicit(&m->head->tail, tail + r.length,
                                   memory_order_release);

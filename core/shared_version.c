@@ -153,6 +153,15 @@ static bool is_current(const shared *s, const control_now *now) {
     return again.generation == now->generation;
 }
 
+/* MANIFEST is renamed before control speaks of it, so it never is older. */
+static nadb_rc manifest_is_old(const shared *s, nadb_err *err) {
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s/MANIFEST is missing or older than the state that the "
+                     "store was left in: put the right one back, or restore a "
+                     "whole backup",
+                     s->dir);
+}
+
 /* Makes the version of what control names now; *out is NULL when control moved
  * on meanwhile, or is about to. Under version_lock. */
 static nadb_rc version_make(shared *s, shared_version **out, nadb_err *err) {
@@ -172,6 +181,8 @@ static nadb_rc version_make(shared *s, shared_version **out, nadb_err *err) {
     v->first_log = now.first_log;
     v->last_log = now.last_log;
     rc = base_take(s, &now, &v->base, err);
+    if (rc == NADB_OK && v->base->generation < now.base_generation)
+        rc = manifest_is_old(s, err);
     if (rc == NADB_OK) rc = logs_take(s, &now, &v, err);
     if (rc == NADB_OK && v->base->generation == now.base_generation) {
         *out = v;

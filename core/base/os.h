@@ -81,9 +81,9 @@ struct nadb_os {
     nadb_rc (*lock_byte_wait)(nadb_file *f, uint64_t byte, int64_t timeout_ms,
                               bool *got, nadb_err *err);
     void (*unlock_byte)(nadb_file *f, uint64_t byte);
-    /* Whether another open file holds the byte. */
-    nadb_rc (*byte_locked)(nadb_file *f, uint64_t byte, bool *locked,
-                           nadb_err *err);
+    /* Whether another open file holds one of `n` bytes from `byte` on. */
+    nadb_rc (*bytes_locked)(nadb_file *f, uint64_t byte, uint64_t n,
+                            bool *locked, nadb_err *err);
 
     /* --- names --- */
     nadb_rc (*stat)(const char *path, nadb_stat *out, nadb_err *err);

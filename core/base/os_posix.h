@@ -38,8 +38,8 @@ nadb_rc posix_lock_byte(nadb_file *f, uint64_t byte, bool *got, nadb_err *err);
 nadb_rc posix_lock_byte_wait(nadb_file *f, uint64_t byte, int64_t timeout_ms,
                              bool *got, nadb_err *err);
 void posix_unlock_byte(nadb_file *f, uint64_t byte);
-nadb_rc posix_byte_locked(nadb_file *f, uint64_t byte, bool *locked,
-                          nadb_err *err);
+nadb_rc posix_bytes_locked(nadb_file *f, uint64_t byte, uint64_t n,
+                           bool *locked, nadb_err *err);
 void posix_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms);
 void posix_futex_wake(uint32_t *word, int n);
 

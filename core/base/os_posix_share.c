@@ -43,15 +43,15 @@ nadb_rc posix_map_private(uint64_t n, void **out, nadb_err *err) {
     return NADB_OK;
 }
 
-static int set_lock(nadb_file *f, int cmd, uint64_t byte, struct flock *lock,
-                    short type) {
+static int set_lock(nadb_file *f, int cmd, uint64_t byte, uint64_t n,
+                    struct flock *lock, short type) {
     int rc;
 
     memset(lock, 0, sizeof *lock); /* OFD locks want l_pid == 0 */
     lock->l_type = type;
     lock->l_whence = SEEK_SET;
     lock->l_start = (off_t)byte;
-    lock->l_len = 1;
+    lock->l_len = (off_t)n;
     do rc = fcntl(f->fd, cmd, lock);
     while (rc != 0 && errno == EINTR);
     return rc;
@@ -60,7 +60,7 @@ static int set_lock(nadb_file *f, int cmd, uint64_t byte, struct flock *lock,
 nadb_rc posix_lock_byte(nadb_file *f, uint64_t byte, bool *got, nadb_err *err) {
     struct flock lock;
 
-    *got = set_lock(f, F_OFD_SETLK, byte, &lock, F_WRLCK) == 0;
+    *got = set_lock(f, F_OFD_SETLK, byte, 1, &lock, F_WRLCK) == 0;
     if (*got || errno == EAGAIN || errno == EACCES) return NADB_OK;
     return nadb_fail_errno(err, errno, "locking byte %llu of %s",
                            (unsigned long long)byte, f->path);
@@ -97,15 +97,15 @@ nadb_rc posix_lock_byte_wait(nadb_file *f, uint64_t byte, int64_t timeout_ms,
 void posix_unlock_byte(nadb_file *f, uint64_t byte) {
     struct flock lock;
 
-    set_lock(f, F_OFD_SETLK, byte, &lock, F_UNLCK);
+    set_lock(f, F_OFD_SETLK, byte, 1, &lock, F_UNLCK);
 }
 
-nadb_rc posix_byte_locked(nadb_file *f, uint64_t byte, bool *locked,
-                          nadb_err *err) {
+nadb_rc posix_bytes_locked(nadb_file *f, uint64_t byte, uint64_t n,
+                           bool *locked, nadb_err *err) {
     struct flock lock;
 
     *locked = false;
-    if (set_lock(f, F_OFD_GETLK, byte, &lock, F_WRLCK) != 0)
+    if (set_lock(f, F_OFD_GETLK, byte, n, &lock, F_WRLCK) != 0)
         return nadb_fail_errno(err, errno, "probing byte %llu of %s",
                                (unsigned long long)byte, f->path);
     *locked = lock.l_type != F_UNLCK;

@@ -143,9 +143,9 @@ static void test_byte_locks(void) {
     CHECK(!got);
     CHECK_OK(os->lock_byte(g, 6, &got, &err), err);
     CHECK(got);
-    CHECK_OK(os->byte_locked(g, 5, &held, &err), err);
+    CHECK_OK(os->bytes_locked(g, 5, 1, &held, &err), err);
     CHECK(held);
-    CHECK_OK(os->byte_locked(f, 5, &held, &err), err); /* not by another */
+    CHECK_OK(os->bytes_locked(f, 5, 1, &held, &err), err); /* not by another */
     CHECK(!held);
     before = os->mono_ns();
     CHECK_OK(os->lock_byte_wait(g, 5, 30, &got, &err), err);
@@ -154,7 +154,7 @@ static void test_byte_locks(void) {
     CHECK_OK(os->lock_byte_wait(g, 5, INT64_MAX, &got, &err), err);
     CHECK(got);
     os->close(g); /* frees both */
-    CHECK_OK(os->byte_locked(f, 6, &held, &err), err);
+    CHECK_OK(os->bytes_locked(f, 6, 1, &held, &err), err);
     CHECK(!held);
     os->close(f);
 }
@@ -179,11 +179,11 @@ static void test_lock_of_the_dead(void) {
         _exit(1);
     }
     CHECK(read(ready[0], &c, 1) == 1);
-    CHECK_OK(os->byte_locked(f, 9, &held, &err), err);
+    CHECK_OK(os->bytes_locked(f, 9, 1, &held, &err), err);
     CHECK(held);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    CHECK_OK(os->byte_locked(f, 9, &held, &err), err);
+    CHECK_OK(os->bytes_locked(f, 9, 1, &held, &err), err);
     CHECK(!held);
     close(ready[0]);
     close(ready[1]);
