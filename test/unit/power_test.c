@@ -128,7 +128,7 @@ static void step(void) {
 static unsigned draw_buffer(void) { return 16384u << rig_rnd(3); }
 
 static bool begin_run(const char *dir, nadb_durability sync, bool no_create) {
-    rig_how how = {sync, draw_buffer(), rig_rnd(4) == 0, no_create};
+    rig_how how = {sync, draw_buffer(), rig_rnd(4) == 0, no_create, 0};
     nadb_err err;
 
     r.sync = sync;
@@ -253,7 +253,7 @@ static bool goes_on(const char *dir, rig_how *how, nadb_store **store,
 
 static bool check_cut(const char *target, uint64_t event, uint64_t seed) {
     rig_how how = {NADB_SYNC_NORMAL, draw_buffer(), rig_rnd(4) == 0,
-                   event >= r.created};
+                   event >= r.created, 0};
     nadb_store *store = NULL;
     rig_state got;
     uint32_t prefix;
@@ -358,7 +358,7 @@ static bool generation(const char *dir, const char *next, nadb_durability sync,
     /* Looks at a copy, so that the next generation's recovery is recorded. */
     if (!CHECK_OK(test_power_cut(event, seed, unit_path("look"), &err), err))
         return false;
-    how = (rig_how){sync, 65536, false, false};
+    how = (rig_how){sync, 65536, false, false, 0};
     test_os_new_boot();
     if (!CHECK_OK(rig_open(unit_path("look"), &how, &r.store, NULL, &err), err))
         return false;

@@ -166,6 +166,7 @@ typedef struct rig_how {
     unsigned buffer_bytes;
     bool no_mmap;
     bool no_create;
+    int64_t busy_ms; /* 0: two seconds */
 } rig_how;
 
 static inline nadb_rc rig_open(const char *dir, const rig_how *how,
@@ -184,6 +185,7 @@ static inline nadb_rc rig_open(const char *dir, const rig_how *how,
     o->synchronous = how->sync;
     o->buffer_bytes = how->buffer_bytes;
     o->mmap = !how->no_mmap;
+    if (how->busy_ms > 0) o->busy_timeout_ms = how->busy_ms;
     rc = nadb_store_open(o, how->no_create ? 0 : NADB_STORE_CREATE, out,
                          created, err);
     nadb_options_free(o);
