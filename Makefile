@@ -105,10 +105,10 @@ $(foreach cc,gcc clang,$(eval $(call compile,build/strict/$(cc),)) \
     $(call objects,build/strict/$(cc)-test,$(STRICT_TEST))))
 -include $(wildcard build/strict/*/obj/*/*.d build/strict/*/obj/*/*/*.d)
 
-demo: all
+demo:
 	bash sql/demo.sh
 
-bench: all
+bench:
 	bash test/bench/run.sh
 
 test:

@@ -75,8 +75,8 @@ typedef struct nadb_row {
     nadb_slice tags;   /* tag list: core/tags.h; empty when there are none */
     int64_t created_ms, updated_ms; /* Unix time */
     int64_t expires_ms;             /* NADB_NO_EXPIRY: for ever */
-    bool pinned;     /* slices but the key's */
-    bool key_pinned; /* the key's bytes */
+    bool pinned;                    /* slices but the key's */
+    bool key_pinned;                /* the key's bytes */
     uint64_t id; /* names the stored bytes in the value cache; 0 = none */
 } nadb_row;
 

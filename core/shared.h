@@ -78,6 +78,7 @@ typedef struct shared {
     nadb_mutex flush_lock;
     nadb_buf scratch;     /* a record being built; under the commit lock */
     nadb_err flush_error; /* the last flush's; under version_lock */
+    nadb_err sync_error;  /* of the log, in the background; likewise */
 } shared;
 
 struct nadb_ticket {

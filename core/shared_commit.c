@@ -344,6 +344,7 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
         return nadb_corrupt(err, "%s: no record at offset %llu",
                             m->log.os->path(m->log.file),
                             (unsigned long long)off);
+    if (r.taken_back) return NADB_OK; /* by an owner who died right after */
     if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
     while (rc == NADB_OK && r.count > 0) {
         if (!wal_entry_next(&m->log, &r, &e))

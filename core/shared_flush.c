@@ -95,9 +95,9 @@ nadb_rc shared_sync_to(shared *s, uint64_t place, nadb_err *err) {
     return rc;
 }
 
-static void note_error(shared *s, const nadb_err *e) {
+static void note_error(shared *s, nadb_err *where, const nadb_err *e) {
     nadb_lock(&s->version_lock);
-    s->flush_error = *e;
+    *where = *e;
     nadb_unlock(&s->version_lock);
 }
 
@@ -106,7 +106,8 @@ void shared_sync_in_background(shared *s) {
 
     if (atomic_load(&s->synchronous) == NADB_SYNC_OFF) return;
     nadb_err_clear(&mine);
-    if (shared_sync_to(s, UINT64_MAX, &mine) != NADB_OK) note_error(s, &mine);
+    if (shared_sync_to(s, UINT64_MAX, &mine) != NADB_OK)
+        note_error(s, &s->sync_error, &mine);
 }
 
 /* --- the flusher --- */
@@ -297,7 +298,7 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
 
     nadb_err_clear(&mine);
     rc = work(s, false, more, &busy, &mine);
-    note_error(s, &mine);
+    note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     return rc;
 }

@@ -66,7 +66,10 @@ static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
 
     if (rc != NADB_OK) return rc;
     if (st.kind == NADB_KIND_DIR) {
-        if (like->kind == NADB_KIND_NONE) *like = st;
+        if (like->kind == NADB_KIND_NONE) {
+            *like = st;
+            like->mode &= 0755; /* one like /tmp is open to all; we are not */
+        }
         return NADB_OK;
     }
     if (st.kind != NADB_KIND_NONE)
@@ -401,7 +404,7 @@ void nadb_shared_forked(nadb_engine *e) {
 /* --- removing --- */
 
 static bool is_ours(const char *name) {
-    static const char *const names[] = {"MANIFEST", "MANIFEST.tmp"};
+    static const char *const names[] = {"control", "MANIFEST", "MANIFEST.tmp"};
     static const char *const suffixes[] = {".log", ".idx", ".sst", ".val",
                                            ".tmp"};
     size_t n = strlen(name);
@@ -415,41 +418,88 @@ static bool is_ours(const char *name) {
     return false;
 }
 
+typedef struct removal {
+    const nadb_os *os;
+    const char *dir;
+} removal;
+
 static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
-    shared *s = ctx;
+    removal *r = ctx;
     char *path;
     nadb_rc rc;
 
     if (!is_ours(name)) return NADB_OK;
-    path = nadb_path_join(s->dir, name);
+    path = nadb_path_join(r->dir, name);
     if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "removing %s/%s", s->dir, name);
-    rc = s->os->unlink(path, err);
+        return nadb_fail(err, NADB_NOMEM, "removing %s/%s", r->dir, name);
+    rc = r->os->unlink(path, err);
     nadb_free(path);
     return rc;
 }
 
-/* The control file goes last: a removal that is interrupted can be begun
- * again. Directories go only when nothing else is in them. */
-static nadb_rc remove_all(shared *s, nadb_err *err) {
-    nadb_rc rc = s->os->list(s->dir, remove_one, s, err);
-    char *path = nadb_path_join(s->dir, "control");
-    char *slash;
-
-    if (path == NULL) rc = nadb_fail(err, NADB_NOMEM, "removing %s", s->dir);
-    if (rc == NADB_OK) rc = s->os->unlink(path, err);
-    nadb_free(path);
-    if (rc != NADB_OK) return rc;
-    for (int up = 0; up < 3; up++) { /* namespace, db, path */
-        if (s->os->rmdir(s->dir, NULL) != NADB_OK) break;
-        slash = strrchr(s->dir, '/');
-        if (slash == NULL || slash == s->dir) break;
-        *slash = 0;
-        if (up == 1 && (strlen(s->dir) < 5 ||
-                        strcmp(s->dir + strlen(s->dir) - 5, "-nadb") != 0))
-            break; /* a directory that the user chose stays */
-    }
+static nadb_rc find_foreign(void *ctx, const char *name, nadb_err *err) {
+    (void)err;
+    if (!is_ours(name)) *(bool *)ctx = true;
     return NADB_OK;
+}
+
+/* Unlinks what is ours in `dir`, and the directory if nothing else is there. */
+static nadb_rc remove_files(const nadb_os *os, char *dir, nadb_err *err) {
+    removal r = {os, dir};
+    nadb_stat st;
+    nadb_rc rc = os->stat(dir, &st, err);
+
+    if (rc != NADB_OK || st.kind != NADB_KIND_DIR) return rc;
+    rc = os->list(dir, remove_one, &r, err);
+    if (rc == NADB_OK) (void)os->rmdir(dir, NULL);
+    return rc;
+}
+
+/* What a removed store is called until its files are gone: no namespace has
+ * that name. Appended to fresh memory. */
+static char *removed_name(const char *dir) {
+    static const char suffix[] = "%removed";
+    nadb_buf b = NADB_BUF_INIT;
+    char *name = NULL;
+
+    if (nadb_buf_append(&b, dir, strlen(dir)) &&
+        nadb_buf_append(&b, suffix, sizeof suffix))
+        name = nadb_strdup((const char *)b.p);
+    nadb_buf_clear(&b);
+    return name;
+}
+
+/* Makes the store vanish at once, by its directory's name, and then removes the
+ * files. What a crash leaves in between goes with the next removal. */
+static nadb_rc remove_all(shared *s, nadb_err *err) {
+    char *gone = removed_name(s->dir);
+    char *slash = strrchr(s->dir, '/');
+    bool foreign = false;
+    nadb_rc rc = NADB_OK;
+
+    if (gone == NULL) rc = nadb_fail(err, NADB_NOMEM, "removing %s", s->dir);
+    if (rc == NADB_OK) rc = s->os->list(s->dir, find_foreign, &foreign, err);
+    if (rc == NADB_OK && foreign) {
+        /* Somebody keeps other files here: they stay where they are. */
+        atomic_store(&s->ctl.map->distrust, 1);
+        rc = remove_files(s->os, s->dir, err);
+        goto done;
+    }
+    if (rc == NADB_OK) rc = remove_files(s->os, gone, err);
+    if (rc == NADB_OK) rc = s->os->rename(s->dir, gone, err);
+    if (rc != NADB_OK || slash == NULL) goto done;
+    *slash = 0; /* s->dir is the db now */
+    rc = s->os->sync_dir(s->dir, err);
+    if (rc == NADB_OK) rc = remove_files(s->os, gone, err);
+    if (rc != NADB_OK || s->os->rmdir(s->dir, NULL) != NADB_OK) goto done;
+    slash = strrchr(s->dir, '/');
+    if (slash == NULL || slash == s->dir) goto done;
+    *slash = 0; /* the path: one that the user chose stays */
+    if (strlen(s->dir) > 5 && strcmp(s->dir + strlen(s->dir) - 5, "-nadb") == 0)
+        (void)s->os->rmdir(s->dir, NULL);
+done:
+    nadb_free(gone);
+    return rc;
 }
 
 nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {

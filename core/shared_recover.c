@@ -34,26 +34,12 @@ typedef struct recovery {
     nadb_base_version *base;
 } recovery;
 
-/* "000123.log" and the like; false for other names. */
-static bool parse_name(const char *name, uint64_t *number,
-                       const char **suffix) {
-    uint64_t v = 0;
-    const char *p = name;
-
-    for (; *p >= '0' && *p <= '9' && p - name < 12; p++)
-        v = v * 10 + (uint64_t)(*p - '0');
-    if (p == name || *p != '.') return false;
-    *number = v;
-    *suffix = p + 1;
-    return true;
-}
-
 static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
     recovery *r = ctx;
     uint64_t number = 0;
     const char *suffix = "";
 
-    if (!parse_name(name, &number, &suffix)) return NADB_OK;
+    if (!wal_parse_name(name, &number, &suffix)) return NADB_OK;
     if (number > r->max_number) r->max_number = number;
     if (strcmp(suffix, "log") != 0) return NADB_OK;
     if (!nadb_buf_append(&r->numbers, &number, sizeof number))
@@ -121,6 +107,8 @@ static nadb_rc open_logs(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
+static bool was_used(const recovery *r, size_t i);
+
 static bool has_record(const found_log *f) {
     wal_record rec;
     bool valid = false;
@@ -130,19 +118,25 @@ static bool has_record(const found_log *f) {
     return valid;
 }
 
-/* The log that was begun after logs[i]: the last that names it; r->n if there
- * is none. Others that name it hold nothing: their makers died before anybody
- * used them, or an earlier recovery dropped them and a power cut brought their
- * names back. */
+/* The log that was begun after logs[i]: the last that names it and was used;
+ * r->n if there is none. Others that name it hold nothing: their makers died
+ * before anybody used them, or an earlier recovery dropped them and a power
+ * cut brought their names back. */
 static size_t successor(const recovery *r, size_t i) {
     for (size_t j = r->n; j > i + 1;) {
         const found_log *f = &r->logs[--j];
 
         if (f->m != NULL && f->m->log.prev_log == r->logs[i].number &&
-            (f->m->log.cut || has_record(f)))
+            (f->m->log.cut || was_used(r, j)))
             return j;
     }
     return r->n;
+}
+
+/* It holds something, or a log that does came after it: one that was too small
+ * for the first record stays empty. */
+static bool was_used(const recovery *r, size_t i) {
+    return has_record(&r->logs[i]) || successor(r, i) < r->n;
 }
 
 /* The log with which the chain begins: the one before it is in the base, or
@@ -156,7 +150,7 @@ static size_t chain_first(const recovery *r) {
         if (f->m == NULL || (f->m->log.prev_log != 0 &&
                              f->m->log.prev_log >= r->base->first_log))
             continue;
-        if (has_record(f)) return j;
+        if (was_used(r, j)) return j;
         first = j;
     }
     return first;

@@ -44,7 +44,7 @@ void nadb_shared_last_error(nadb_engine *e, nadb_err *out) {
     shared *s = shared_of(e);
 
     nadb_lock(&s->version_lock);
-    *out = s->flush_error;
+    *out = s->sync_error.rc != NADB_OK ? s->sync_error : s->flush_error;
     nadb_unlock(&s->version_lock);
 }
 

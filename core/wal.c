@@ -33,6 +33,18 @@ char *wal_path(const char *dir, uint64_t number, const char *suffix) {
     return nadb_path_join(dir, name);
 }
 
+bool wal_parse_name(const char *name, uint64_t *number, const char **suffix) {
+    uint64_t v = 0;
+    const char *p = name;
+
+    for (; *p >= '0' && *p <= '9' && p - name < 12; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    if (p == name || *p != '.') return false;
+    *number = v;
+    *suffix = p + 1;
+    return true;
+}
+
 static void header_put(uint8_t h[WAL_HEADER], const wal *w) {
     memset(h, 0, WAL_HEADER);
     memcpy(h, MAGIC, 8);

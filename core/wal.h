@@ -69,6 +69,9 @@ typedef struct wal_birth {
 /* Appends "NNNNNN.log" (or .idx) behind dir to fresh memory. */
 char *wal_path(const char *dir, uint64_t number, const char *suffix);
 
+/* Takes such a name apart; false for other names. */
+bool wal_parse_name(const char *name, uint64_t *number, const char **suffix);
+
 /* Makes a log. Its name is not durable before its directory is synced. */
 nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
                    const wal_birth *birth, nadb_err *err) NADB_MUST_USE;

@@ -126,6 +126,10 @@ static nadb_rc compact(call *k, nadb_err *err) {
     char *json;
 
     if (rc != NADB_OK) return rc;
+    if (k->v->options->read_only)
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is read-only: it was created with mode=ro",
+                         k->v->name);
     store = k->v->s->store;
     rc = nadb_store_stats(store, pick_size, &before, err);
     if (rc == NADB_OK) rc = nadb_store_compact(store, err);

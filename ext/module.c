@@ -3,6 +3,8 @@
  * Loading twice into one connection is fine. The library stays in the process
  * once it is loaded, because its threads do. */
 #include "ext.h"
+
+#include <pthread.h>
 SQLITE_EXTENSION_INIT1
 
 #ifdef NADB_TEST
@@ -17,6 +19,15 @@ int nadb_test_register(sqlite3 *db);
 
 EXPORT int sqlite3_nadb_init(sqlite3 *db, char **msg,
                              const sqlite3_api_routines *api);
+
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Collation nadbin: the order of BINARY under another name; see vtab.c. */
+static int bytewise(void *ctx, int n1, const void *p1, int n2, const void *p2) {
+    (void)ctx;
+    return nadb_slice_cmp(nadb_slice_of(p1, (size_t)n1),
+                          nadb_slice_of(p2, (size_t)n2));
+}
 
 /* The module is gone from the connection, with the last of its tables. */
 static void module_gone(void *arg) {
@@ -33,6 +44,9 @@ static int register_all(sqlite3 *db, conn *c) {
     (void)conn_ref(db); /* for the module, which gives it back in any case */
     c->module_live = true;
     code = sqlite3_create_module_v2(db, "nadb", &vtab_module, c, module_gone);
+    if (code == SQLITE_OK)
+        code =
+            sqlite3_create_collation(db, "nadbin", SQLITE_UTF8, NULL, bytewise);
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);
 #ifdef NADB_TEST
@@ -46,7 +60,10 @@ int sqlite3_nadb_init(sqlite3 *db, char **msg,
     conn *c;
     int code;
 
-    SQLITE_EXTENSION_INIT2(api);
+    /* Set once: other threads may be using it. */
+    pthread_mutex_lock(&load_lock);
+    if (sqlite3_api == NULL) SQLITE_EXTENSION_INIT2(api);
+    pthread_mutex_unlock(&load_lock);
     if (sqlite3_libversion_number() < EXT_SQLITE_MIN) {
         *msg = sqlite3_mprintf("nadb needs SQLite 3.38.0 or newer, and this "
                                "is %s",

@@ -108,9 +108,7 @@ static int take_tags(plan *p) {
         if (c->iColumn != COL_TAG) continue;
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) return tag_misused(p);
         if (!c->usable) return SQLITE_CONSTRAINT;
-        if (!is_binary(p, i) || p->n_args == PLAN_ARGS_MAX) {
-            return tag_misused(p);
-        }
+        if (p->n_args == PLAN_ARGS_MAX) return tag_misused(p);
         in = sqlite3_vtab_in(p->info, i, 1) != 0;
         take(p, i, in ? ARG_TAG_IN : ARG_TAG_EQ, true);
         p->tagged = true;

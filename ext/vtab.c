@@ -13,11 +13,19 @@
 #include <ctype.h>
 
 /* The key is declared TEXT, so that SQLite compares it as text. WITHOUT ROWID
- * makes it the name of a row for UPDATE and DELETE. */
+ * makes it the name of a row for UPDATE and DELETE.
+ *
+ * SQLite concludes from tag = 'a' AND tag = 'b' that 'a' = 'b', which no row
+ * can satisfy, unless the column has a collation other than BINARY. So tag has
+ * one of ours, with the same order. Its name stands in the type as well:
+ * 3.40.1 takes HIDDEN out of a type by moving the rest over it, and then reads
+ * as the name of the collation what is left behind, which are the last six
+ * characters of the type. */
 static const char declaration[] =
     "CREATE TABLE x(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT, ttl REAL,"
     " expires_at REAL, created_at REAL, updated_at REAL, size INTEGER,"
-    " tag HIDDEN, stored_size HIDDEN, accessed_at HIDDEN) WITHOUT ROWID";
+    " tag HIDDEN TEXT nadbin COLLATE nadbin, stored_size HIDDEN,"
+    " accessed_at HIDDEN) WITHOUT ROWID";
 
 /* --- making objects --- */
 

@@ -176,7 +176,7 @@ static bool pick_rest(const fs_manifest *m, bool all, fs_task *out) {
         const fs_meta *t = &m->tables[i];
 
         if (all ? t->gone == 0 && t->tombstones == 0
-                : t->gone < t->size / 2 && t->tombstones < t->count / 2)
+                : t->gone * 2 <= t->size && t->tombstones * 2 <= t->count)
             continue;
         rewrite(m, i, 0, out);
         return true;
