@@ -179,6 +179,7 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
         rc = head_check(c->map, c->os->path(c->file), boot, &st, &ours, err);
     if (rc != NADB_OK) return rc;
 
+    c->ours = ours;
     *state = CONTROL_TRUSTED;
     c->was_sealed = alone && ours && atomic_load(&c->map->distrust) == 0 &&
                     atomic_load(&c->map->failed) == 0 &&

@@ -48,7 +48,13 @@ typedef struct control_desc {
     _Atomic uint64_t seq;             /* visible when it was published */
 } control_desc;
 
-enum { DOUBT_FREE, DOUBT_PREPARED, DOUBT_COMMITTING, DOUBT_CLAIM };
+enum {
+    DOUBT_FREE,
+    DOUBT_PREPARED,
+    DOUBT_COMMITTING,
+    DOUBT_CLAIM,
+    DOUBT_VOID /* taken back, but writing that into the log has failed */
+};
 
 /* A record that is in the log, and whose transaction has not ended; or a claim
  * on one key, before there is a record. */
@@ -109,7 +115,8 @@ typedef struct control {
     control_map *map;
     uint32_t slot; /* ours */
     bool private_map;
-    bool was_sealed;      /* nobody was there, and the seal was right */
+    bool ours;       /* what was found was made by this boot, in this place */
+    bool was_sealed; /* nobody was there, and the seal was right */
     atomic_bool flushing; /* a thread of ours has the flusher word */
     nadb_mutex queue;     /* threads of this process, before the commit lock */
 } control;
@@ -126,8 +133,10 @@ static inline bool control_has_doubts(const control_map *m) {
            0;
 }
 
-/* The place's state is set before its bit, and freed before it: a bit that a
- * dead opener left wrong is put right by repair (shared_repair.c). */
+/* The place's state is set before its bit, and the bit is cleared before the
+ * state is DOUBT_FREE, so that it cannot be the bit of who takes the place
+ * next. What a dead opener left wrong is put right by repair
+ * (shared_repair.c). */
 static inline void control_doubt_mark(control_map *m, uint32_t i, bool used) {
     uint64_t bit = (uint64_t)1 << (i % 64);
 
@@ -135,6 +144,13 @@ static inline void control_doubt_mark(control_map *m, uint32_t i, bool used) {
         atomic_fetch_or(&m->doubt_bits[i / 64], bit);
     else
         atomic_fetch_and(&m->doubt_bits[i / 64], ~bit);
+}
+
+/* A record that may still be committed, or a claim. */
+static inline bool control_in_doubt(const control_doubt *d) {
+    uint32_t state = atomic_load(&d->state);
+
+    return state != DOUBT_FREE && state != DOUBT_VOID;
 }
 
 /* What control_open() found. */

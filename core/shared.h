@@ -165,6 +165,9 @@ nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
 void shared_unlock(shared *s);
 /* Commits what dead openers left in doubt and frees their slots. */
 nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err);
+/* Tells logs which of their records are void (DOUBT_VOID), where that could
+ * not be written before. */
+void shared_void_retry(shared *s);
 /* Whether a slot of a dead opener is there to repair. */
 bool shared_has_dead(shared *s);
 

@@ -201,7 +201,7 @@ nadb_rc shared_clash(shared *s, const shared_version *v,
         uint32_t state = atomic_load(&d->state);
         memtable *m;
 
-        if (state == DOUBT_FREE || i + 1 == req->claim) continue;
+        if (!control_in_doubt(d) || i + 1 == req->claim) continue;
         if (state == DOUBT_CLAIM) {
             rc = claim_clash(atomic_load(&d->seq), req, clash, err);
         } else {

@@ -141,7 +141,7 @@ static uint64_t promised(shared *s, uint64_t log) {
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
 
-        if (atomic_load(&d->state) != DOUBT_FREE && atomic_load(&d->log) == log)
+        if (control_in_doubt(d) && atomic_load(&d->log) == log)
             room += atomic_load(&d->room);
     }
     return room;
@@ -204,8 +204,7 @@ static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
     if (rc == NADB_OK) return NADB_OK;
     atomic_store(&h->closed, 1);
     atomic_store(&h->appending, 0);
-    if (wal_take_back(&m->log, off, NULL) != NADB_OK)
-        atomic_store(&s->ctl.map->failed, 1);
+    (void)!wal_take_back(&m->log, off, NULL); /* closed is enough for now */
     return rc;
 }
 
@@ -251,16 +250,21 @@ void shared_witness(shared *s) {
     if (check_writable(s, NULL) != NADB_OK) return;
     a.deadline = s->os->mono_ns() + (int64_t)DOUBT_MS * 1000000;
     if (enter(&a, NULL) == NADB_OK) {
+        shared_version *old = a.v;
+
         h = a.v->logs[0]->head;
-        if (atomic_load(&h->closed) == 0 &&
-            atomic_load(&h->tail) != atomic_load(&h->witness) &&
-            (atomic_load(&h->tail) > WAL_HEADER ||
-             a.v->logs[0]->log.prev_log != 0) &&
-            memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
-                NADB_OK &&
-            fits &&
-            record_write(s, a.v->logs[0], NULL, 0, &length, &count, NULL) ==
-                NADB_OK) {
+        if (atomic_load(&h->closed)) {
+            /* The next log's header says where this one ends. */
+            if (shared_rotate(s, old, 0, &a.v, NULL) == NADB_OK)
+                shared_version_unref(s, old);
+        } else if (atomic_load(&h->tail) != atomic_load(&h->witness) &&
+                   (atomic_load(&h->tail) > WAL_HEADER ||
+                    a.v->logs[0]->log.prev_log != 0) &&
+                   memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
+                       NADB_OK &&
+                   fits &&
+                   record_write(s, a.v->logs[0], NULL, 0, &length, &count,
+                                NULL) == NADB_OK) {
             record_finish(a.v->logs[0], length);
             atomic_store(&h->witness, atomic_load(&h->tail));
         }
@@ -359,8 +363,8 @@ nadb_rc shared_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
 void shared_doubt_end(shared *s, uint32_t doubt) {
     control_map *map = s->ctl.map;
 
-    atomic_store(&map->doubts[doubt].state, DOUBT_FREE);
     control_doubt_mark(map, doubt, false);
+    atomic_store(&map->doubts[doubt].state, DOUBT_FREE);
     atomic_fetch_add(&map->doubt_events, 1);
     if (atomic_load(&map->doubt_waiters) > 0)
         s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
@@ -420,8 +424,12 @@ nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
     if (rc == NADB_OK) rc = shared_lock(s, -1, err);
     if (rc == NADB_OK) {
         rc = wal_take_back(&t->m->log, t->off, err);
-        if (rc != NADB_OK) atomic_store(&map->failed, 1);
         shared_doubt_end(s, t->doubt);
+        /* Nobody links it any more; the log is told later. */
+        if (rc != NADB_OK) {
+            atomic_store(&map->doubts[t->doubt].state, DOUBT_VOID);
+            control_doubt_mark(map, t->doubt, true);
+        }
         shared_unlock(s);
     }
     /* The record may be on the disk already, also without a sync of ours, and

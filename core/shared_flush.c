@@ -122,7 +122,7 @@ static size_t flushable(shared *s, const shared_version *v) {
 
         if (!control_has_doubts(s->ctl.map)) continue;
         for (uint32_t d = 0; d < CONTROL_DOUBTS; d++)
-            if (atomic_load(&s->ctl.map->doubts[d].state) != DOUBT_FREE &&
+            if (control_in_doubt(&s->ctl.map->doubts[d]) &&
                 atomic_load(&s->ctl.map->doubts[d].log) == number)
                 return n;
     }
@@ -297,6 +297,7 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
     nadb_rc rc;
 
     nadb_err_clear(&mine);
+    if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
     rc = work(s, false, more, &busy, &mine);
     note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);

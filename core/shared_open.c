@@ -385,6 +385,7 @@ static void shared_close(nadb_engine *e) {
     nadb_workers_remove(s);
     if (!s->private_memory && !control_sealed(&s->ctl)) {
         if (!s->options->read_only) {
+            if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
             shared_sync_in_background(s);
             if (atomic_load(&s->synchronous) != NADB_SYNC_OFF)
                 shared_witness(s);

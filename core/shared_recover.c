@@ -14,6 +14,7 @@
  *     one covers the bad place, synced bytes are gone: NADB_CORRUPT. */
 #include "shared_recover.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 typedef struct found_log {
@@ -330,13 +331,45 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Control of this boot may know of records that are void, which their logs do
+ * not: its last chance to tell them. */
+static nadb_rc void_records(shared *s, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (s->private_memory || !s->ctl.ours) return NADB_OK;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+        uint64_t off = atomic_load(&d->off), size = 0;
+        bool valid = false;
+        nadb_err mine;
+        wal_record rec;
+        wal w;
+
+        if (atomic_load(&d->state) != DOUBT_VOID) continue;
+        nadb_err_clear(&mine);
+        rc = wal_open(&w, s->os, s->dir, atomic_load(&d->log), false, &valid,
+                      &mine);
+        if (valid) {
+            rc = s->os->size(w.file, &size, &mine);
+            if (size > w.capacity) size = w.capacity;
+            wal_record_at(&w, off, size, true, &rec, &valid);
+            if (rc == NADB_OK && valid) rc = wal_take_back(&w, off, &mine);
+            wal_close(&w);
+        }
+        if (mine.sys_errno == ENOENT) rc = NADB_OK; /* it is in the base */
+        if (rc != NADB_OK) (void)nadb_fail(err, rc, "%s", mine.msg);
+    }
+    return rc;
+}
+
 nadb_rc shared_recover(shared *s, nadb_err *err) {
     recovery r;
     nadb_rc rc;
 
     memset(&r, 0, sizeof r);
     r.s = s;
-    rc = control_format(&s->ctl, err);
+    rc = void_records(s, err);
+    if (rc == NADB_OK) rc = control_format(&s->ctl, err);
     if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
     if (rc == NADB_OK) rc = find_logs(&r, err);
     if (rc == NADB_OK) rc = open_logs(&r, err);

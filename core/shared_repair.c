@@ -106,9 +106,7 @@ static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
         for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
             control_doubt *d = &map->doubts[i];
 
-            if (atomic_load(&d->state) == DOUBT_FREE ||
-                atomic_load(&d->slot) != slot)
-                continue;
+            if (!control_in_doubt(d) || atomic_load(&d->slot) != slot) continue;
             if (atomic_load(&d->state) == DOUBT_CLAIM) {
                 shared_doubt_end(s, i);
                 continue;
@@ -155,6 +153,38 @@ static nadb_rc repair(shared *s, nadb_err *err) {
     }
     memtable_unref(active);
     return rc;
+}
+
+/* The log of a record that is void; NULL when it is not live any more. */
+static nadb_rc void_log(shared *s, uint64_t number, memtable **out,
+                        nadb_err *err) {
+    control_now now;
+
+    *out = NULL;
+    control_read(&s->ctl, &now);
+    return number < now.first_log ? NADB_OK : log_ref(s, number, out, err);
+}
+
+void shared_void_retry(shared *s) {
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+        uint64_t log = atomic_load(&d->log), off = atomic_load(&d->off);
+        memtable *m = NULL;
+        nadb_rc rc;
+
+        if (atomic_load(&d->state) != DOUBT_VOID) continue;
+        rc = void_log(s, log, &m, NULL);
+        if (rc == NADB_OK && m != NULL) rc = wal_take_back(&m->log, off, NULL);
+        if (rc == NADB_OK && m != NULL &&
+            atomic_load(&s->synchronous) != NADB_SYNC_OFF)
+            rc = s->os->sync(m->log.file, NULL);
+        memtable_unref(m);
+        if (rc != NADB_OK || shared_lock(s, 0, NULL) != NADB_OK) continue;
+        if (atomic_load(&d->state) == DOUBT_VOID &&
+            atomic_load(&d->log) == log && atomic_load(&d->off) == off)
+            shared_doubt_end(s, i);
+        shared_unlock(s);
+    }
 }
 
 nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err) {
