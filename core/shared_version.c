@@ -98,6 +98,8 @@ static nadb_rc logs_take(shared *s, const control_now *now, shared_version **v,
         if (m->log.prev_log >= number) break;
         number = m->log.prev_log;
     }
+    if ((*v)->n_logs == 0)
+        return nadb_corrupt(err, "%s/control names no log", s->dir);
     return NADB_OK;
 }
 

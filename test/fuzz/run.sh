@@ -13,6 +13,12 @@ sources=$(ls core/*.c core/base/*.c backends/*.c backends/memory/*.c \
 flags="-std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined
     -fno-sanitize-recover=undefined"
 mkdir -p build/fuzz/obj
+stamp=build/fuzz/obj/stamp # objects are as old as the headers, or newer
+if [ ! -e $stamp ] || [ -n "$(find core backends -name '*.h' -newer $stamp)" ]
+then
+    rm -f build/fuzz/obj/*.o
+    touch $stamp
+fi
 for source in $sources; do
     object=build/fuzz/obj/$(echo "$source" | tr / _).o
     [ "$object" -nt "$source" ] && continue

@@ -62,10 +62,13 @@ static nadb_rc fuzz_put(nadb_session *ss, int i, size_t size, nadb_err *err) {
     nadb_put_req req;
     nadb_value v;
     char buf[32];
+    uint32_t seed = (uint32_t)i;
     nadb_rc rc = NADB_OK;
 
-    for (size_t at = 0; at < size; at++)
-        bytes[at] = (uint8_t)((at * 2654435761u) >> 11);
+    for (size_t at = 0; at < size; at++) { /* not to be compressed */
+        seed = seed * 1664525 + 1013904223;
+        bytes[at] = (uint8_t)(seed >> 24);
+    }
     memset(&v, 0, sizeof v);
     v.type = size == 0 ? NADB_INTEGER : i % 2 ? NADB_TEXT : NADB_BLOB;
     v.i = i * 1000;
