@@ -186,6 +186,11 @@ void shared_sync_in_background(shared *s);
  * of compaction. *more: there is work left. */
 nadb_rc shared_work(shared *s, bool *more, nadb_err *err) NADB_MUST_USE;
 nadb_rc shared_flush(nadb_engine *e, nadb_err *err);
+/* Begins a new log if the active one is full, as one large transaction can
+ * leave it, so that it is flushed without waiting for the next writer. */
+void shared_freeze_full(shared *s);
+/* Nobody else has the store open: flushes when it is more than a little. */
+void shared_flush_at_close(shared *s);
 nadb_rc shared_compact(nadb_engine *e, nadb_err *err);
 
 /* --- shared_stats.c --- */

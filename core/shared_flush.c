@@ -10,6 +10,10 @@
 #include "shared.h"
 #include "workers.h"
 
+/* What the last to close leaves in the log for the next to open, who has to
+ * look through it: more is flushed. */
+#define CLOSE_BYTES ((uint64_t)256 << 10)
+
 /* How long nadb_flush() waits for another process's flusher. */
 #define FLUSH_WAIT_MS 60000
 
@@ -364,6 +368,30 @@ nadb_rc shared_flush(nadb_engine *e, nadb_err *err) {
     rc = freeze(s, &until, err);
     if (rc == NADB_OK) rc = flush_until(s, until, err);
     return rc;
+}
+
+void shared_freeze_full(shared *s) {
+    shared_version *v = NULL;
+    uint64_t until = 0;
+
+    if (shared_version_get(s, &v, NULL) != NADB_OK) return;
+    if (memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) &&
+        v->n_logs < SHARED_LOGS_MAX)
+        (void)freeze(s, &until, NULL);
+    shared_version_unref(s, v);
+}
+
+void shared_flush_at_close(shared *s) {
+    shared_version *v = NULL;
+    bool much;
+
+    if (control_has_doubts(s->ctl.map) ||
+        shared_version_get(s, &v, NULL) != NADB_OK)
+        return;
+    much = v->n_logs > 1 || memtable_tail(v->logs[0]) > CLOSE_BYTES;
+    shared_version_unref(s, v);
+    /* On error everything stays in the log, where it is as safe. */
+    if (much) (void)shared_flush(&s->engine, NULL);
 }
 
 nadb_rc shared_compact(nadb_engine *e, nadb_err *err) {

@@ -386,6 +386,7 @@ static void shared_close(nadb_engine *e) {
     if (!s->private_memory && !control_sealed(&s->ctl)) {
         if (!s->options->read_only) {
             if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
+            if (!control_others(&s->ctl)) shared_flush_at_close(s);
             shared_sync_in_background(s);
             if (atomic_load(&s->synchronous) != NADB_SYNC_OFF)
                 shared_witness(s);

@@ -65,6 +65,7 @@ static void tend(job *j, void *ctx) {
 
     if (now >= j->sync_due_ns) {
         shared_sync_in_background(j->s);
+        shared_freeze_full(j->s);
         shared_views_trim(j->s);
         if (shared_has_dead(j->s)) (void)shared_repair_now(j->s, 100, NULL);
         nadb_workers_kick();
