@@ -149,6 +149,7 @@ static void slot_enter(control *c) {
     atomic_store(&s->pin_gen, 0);
     atomic_store(&s->pin_seq, 0);
     atomic_store(&s->used, 1);
+    c->entered = true;
 }
 
 /* The mapped part exists on disk before it is touched. */
@@ -277,9 +278,11 @@ nadb_rc control_format(control *c, nadb_err *err) {
 
 void control_close(control *c) {
     if (c->map != NULL) {
-        if (c->slot < CONTROL_SLOTS && !c->private_map) {
+        if (c->entered && !c->private_map) {
             atomic_store(&c->map->slots[c->slot].pin_gen, 0);
             atomic_store(&c->map->slots[c->slot].used, 0);
+        }
+        if (c->slot < CONTROL_SLOTS && !c->private_map) {
             /* Closing is not enough while a child that was just forked still
              * has its copy of the descriptor. */
             c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);

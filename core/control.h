@@ -114,6 +114,7 @@ typedef struct control {
     nadb_file *file; /* NULL for a private one */
     control_map *map;
     uint32_t slot; /* ours */
+    bool entered;  /* it says so */
     bool private_map;
     bool ours;       /* what was found was made by this boot, in this place */
     bool was_sealed; /* nobody was there, and the seal was right */
