@@ -279,11 +279,13 @@ static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
         "buffer_entries", "buffer_bytes",     "buffer_utilization_percent",
         "flush_count",    "compaction_count", "expired_count",
     };
-    uint64_t bytes;
+    uint64_t rows, bytes;
 
     nadb_lock(&e->lock);
+    rows = e->rows;
     bytes = e->bytes;
     nadb_unlock(&e->lock);
+    emit(ctx, "table_entries", (double)rows);
     emit(ctx, "stored_bytes", (double)bytes);
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         emit(ctx, none[i], 0);

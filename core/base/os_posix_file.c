@@ -36,18 +36,18 @@ static int open_retry(const char *path, int how, mode_t mode) {
  * that runs as that owner could not open the store afterwards. */
 static void owner_like_folder(int fd, const char *path) {
     const char *slash = strrchr(path, '/');
+    char dir[4096]; /* PATH_MAX of Linux: longer paths do not open */
     struct stat st;
-    char *dir;
 
-    if (geteuid() != 0 || slash == NULL || slash == path) return;
-    dir = nadb_strdup(path);
-    if (dir == NULL) return;
+    if (geteuid() != 0 || slash == NULL || slash == path ||
+        (size_t)(slash - path) >= sizeof dir)
+        return;
+    memcpy(dir, path, (size_t)(slash - path));
     dir[slash - path] = '\0';
     /* Without the right to give it away it stays ours. */
     if (stat(dir, &st) == 0 && st.st_uid != 0 &&
         fchown(fd, st.st_uid, st.st_gid) != 0)
         errno = 0;
-    nadb_free(dir);
 }
 
 /* Opens, and tells whether it made the file: only then may its permission

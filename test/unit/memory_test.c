@@ -359,7 +359,7 @@ typedef struct stats {
 static void take_stat(void *ctx, const char *name, double value) {
     stats *s = ctx;
 
-    if (strcmp(name, "count") == 0) s->count = value;
+    if (strcmp(name, "table_entries") == 0) s->count = value;
     if (strcmp(name, "stored_bytes") == 0) s->stored_bytes = value;
 }
 
