@@ -116,12 +116,17 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
         node *n = memtable_node(m, at);
 
         if (n == NULL || left-- == 0) return damaged(m, err);
-        if (n->hash == (uint32_t)(k->hash >> 32) && n->key_len == k->key.n &&
-            node_cmp(m, n, k, &ok) == 0) {
-            *out = n;
-            return NADB_OK;
+        if (n->hash == (uint32_t)(k->hash >> 32) && n->key_len == k->key.n) {
+            nadb_rc rc;
+
+            if (node_cmp(m, n, k, &ok) == 0) {
+                *out = n;
+                return NADB_OK;
+            }
+            /* Another key of this hash is rarer than a damaged log. */
+            rc = ok ? memtable_node_check(m, n, err) : damaged(m, err);
+            if (rc != NADB_OK) return rc;
         }
-        if (!ok) return damaged(m, err);
         at = atomic_load_explicit(&n->chain, memory_order_acquire);
     }
     return NADB_OK;
@@ -190,6 +195,13 @@ nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
     if (e.tombstone) out->flags |= NADB_ENTRY_TOMBSTONE;
     out->id = wal_place(m->log.number, v->off);
     return NADB_OK;
+}
+
+nadb_rc memtable_node_check(memtable *m, const node *n, nadb_err *err) {
+    version *v = version_at(m, atomic_load(&n->newest));
+    nadb_entry e;
+
+    return v == NULL ? damaged(m, err) : memtable_entry(m, n, v, &e, err);
 }
 
 nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,

@@ -104,12 +104,17 @@ static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
     }
     rc = memtable_seek_prev(it->m, &k, &s, err);
     if (rc != NADB_OK) return rc;
+    if (s.prev[0] != 0) {
+        before = memtable_node(it->m, s.prev[0]);
+        if (before == NULL) return memtable_damaged(it->m, err);
+        /* If its key is not what it was, it may have led us too far. */
+        rc = memtable_node_check(it->m, before, err);
+        if (rc != NADB_OK) return rc;
+    }
     if (it->reverse) {
         it->at = s.prev[0];
         return NADB_OK;
     }
-    if (s.prev[0] != 0) before = memtable_node(it->m, s.prev[0]);
-    if (s.prev[0] != 0 && before == NULL) return memtable_damaged(it->m, err);
     it->at = atomic_load_explicit(before == NULL ? &it->m->head->head_next[0]
                                                  : &before->next[0],
                                   memory_order_acquire);

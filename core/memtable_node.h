@@ -33,6 +33,8 @@ bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err);
+/* Whether the log still has the key of n. */
+nadb_rc memtable_node_check(memtable *m, const node *n, nadb_err *err);
 /* The entry of a version of n. */
 nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
                        nadb_entry *out, nadb_err *err);
