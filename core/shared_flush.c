@@ -203,15 +203,23 @@ static void unlink_logs(shared *s, const shared_version *v,
 
 /* A process died, or failed, between MANIFEST and control: finishes for it.
  * It may not have come to make the name MANIFEST durable. */
-static nadb_rc catch_up(shared *s, const shared_version *v, nadb_err *err) {
+static nadb_rc catch_up(shared *s, nadb_err *err) {
     nadb_base_version *base = NULL;
+    shared_version *v;
+    control_now now;
     nadb_rc rc = s->base_ops->version_open(s->base, &base, err);
 
     if (rc != NADB_OK) return rc;
-    if (base->generation > v->base->generation) {
+    control_read(&s->ctl, &now);
+    if (base->generation > now.base_generation) {
+        nadb_lock(&s->version_lock);
+        v = s->versions;
+        if (v != NULL) atomic_fetch_add(&v->refs, 1);
+        nadb_unlock(&s->version_lock);
         rc = s->os->sync_dir(s->dir, err);
         if (rc == NADB_OK) rc = publish(s, base, err);
-        if (rc == NADB_OK) unlink_logs(s, v, base->first_log);
+        if (rc == NADB_OK && v != NULL) unlink_logs(s, v, base->first_log);
+        shared_version_unref(s, v);
     }
     s->base_ops->version_unref(base);
     return rc;
@@ -253,16 +261,16 @@ static nadb_rc compact_once(shared *s, bool all, bool *did, nadb_err *err) {
 static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
     shared_version *v = NULL;
     size_t n = 0;
-    nadb_rc rc = shared_version_get(s, &v, err);
+    nadb_rc rc = catch_up(s, err);
 
-    if (rc != NADB_OK) return rc;
-    rc = catch_up(s, v, err);
-    shared_version_unref(s, v);
-    v = NULL;
     if (rc == NADB_OK) rc = shared_version_get(s, &v, err);
     if (rc != NADB_OK) return rc;
     n = flushable(s, v);
     if (n > 0) rc = flush_logs(s, v, n, err);
+    shared_version_unref(s, v);
+    v = NULL;
+    /* Opened now: a compaction that fails half way leaves a newer MANIFEST. */
+    if (rc == NADB_OK && n > 0) rc = shared_version_get(s, &v, err);
     shared_version_unref(s, v);
     if (rc == NADB_OK) rc = compact_once(s, all, more, err);
     /* Our own handles on what is gone must not keep it on the disk. */

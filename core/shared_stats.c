@@ -133,6 +133,7 @@ nadb_rc shared_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
     uint64_t seq;
     nadb_rc rc = shared_check_usable(s, err);
 
+    if (rc == NADB_OK && !s->options->read_only) shared_void_retry(s);
     if (rc == NADB_OK) rc = shared_version_get(s, &v, err);
     if (rc != NADB_OK) return rc;
     seq = control_seq(atomic_load(&s->ctl.map->visible));

@@ -128,24 +128,25 @@ void shared_base_publish(shared *s, const nadb_base_version *base) {
 
 /* MANIFEST is ahead of control: its flusher is about to publish it, or died.
  * In the second case we publish. */
-static void wait_for_publisher(shared *s) {
+static nadb_rc wait_for_publisher(shared *s, nadb_err *err) {
     _Atomic uint32_t *word = &s->ctl.map->flush_events;
     uint32_t seen = atomic_load(word);
     nadb_base_version *base = NULL;
+    nadb_rc rc;
 
-    if (s->private_memory) return;
+    if (s->private_memory) return NADB_OK;
     s->os->futex_wait((uint32_t *)word, seen, 1);
-    if (!control_flusher_try(&s->ctl)) return;
+    if (!control_flusher_try(&s->ctl)) return NADB_OK;
+    rc = s->base_ops->version_open(s->base, &base, err);
     /* It may not have come to make the name MANIFEST durable. */
-    if (s->base_ops->version_open(s->base, &base, NULL) == NADB_OK) {
-        if (s->os->sync_dir(s->dir, NULL) == NADB_OK &&
-            shared_lock(s, 1000, NULL) == NADB_OK) {
-            shared_base_publish(s, base);
-            shared_unlock(s);
-        }
-        s->base_ops->version_unref(base);
+    if (rc == NADB_OK) rc = s->os->sync_dir(s->dir, err);
+    if (rc == NADB_OK && shared_lock(s, 1000, NULL) == NADB_OK) {
+        shared_base_publish(s, base);
+        shared_unlock(s);
     }
+    if (base != NULL) s->base_ops->version_unref(base);
     control_flusher_drop(&s->ctl);
+    return rc;
 }
 
 static bool is_current(const shared *s, const control_now *now) {
@@ -229,8 +230,9 @@ nadb_rc shared_version_get(shared *s, shared_version **out, nadb_err *err) {
             atomic_fetch_add(&s->versions->refs, 1);
         }
         nadb_unlock(&s->version_lock);
+        if (rc == NADB_OK && *out == NULL && v == NULL)
+            rc = wait_for_publisher(s, err);
         if (rc != NADB_OK || *out != NULL) return rc;
-        if (v == NULL) wait_for_publisher(s);
     }
     return nadb_corrupt(err,
                         "MANIFEST in %s does not belong to this state of the "
