@@ -263,6 +263,25 @@ bool nadb_tags_has(nadb_slice tags, nadb_slice tag);
 /* Appends the JSON array; false when out of memory. */
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
 
+/* Adds tags to a list, or takes them away, and appends the result to *out.
+ * *changed: how many were not there, or were. Checks the tags as
+ * nadb_tags_parse() does; sorts `tags`. */
+nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
+                         nadb_buf *out, size_t *changed,
+                         nadb_err *err) NADB_MUST_USE;
+
+/* --- tags MATCH: core/match.h --- */
+
+typedef struct nadb_match nadb_match;
+
+/* Parses an expression; the caller owns *out. NADB_INVALID says what is wrong
+ * and where. */
+nadb_rc nadb_match_parse(nadb_slice text, nadb_match **out,
+                         nadb_err *err) NADB_MUST_USE;
+void nadb_match_free(nadb_match *m); /* NULL is fine */
+/* Whether a tag list is what the expression asks for. */
+bool nadb_match_tags(const nadb_match *m, nadb_slice tags);
+
 /* --- the library --- */
 
 /* Appends a description of how the library was built. */

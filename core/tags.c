@@ -88,9 +88,8 @@ static bool at(const parser *ps, char c) {
 
 /* Bytes of the UTF-8 sequence at the present place; 0 if it is none (cut off,
  * overlong, a surrogate, above U+10FFFF). */
-static size_t utf8_len(const parser *ps) {
-    const uint8_t *p = ps->p;
-    size_t left = (size_t)(ps->end - p);
+static size_t utf8_len(const uint8_t *p, const uint8_t *end) {
+    size_t left = (size_t)(end - p);
     size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
     uint8_t least = 0x80, most = 0xBF; /* of the second byte */
 
@@ -197,7 +196,7 @@ static nadb_rc take_escape(parser *ps) {
 /* Moves over bytes that stand for themselves, to a quote or backslash. */
 static nadb_rc skip_plain(parser *ps) {
     while (ps->p < ps->end && *ps->p != '"' && *ps->p != '\\') {
-        size_t n = utf8_len(ps);
+        size_t n = utf8_len(ps->p, ps->end);
 
         if (*ps->p < 0x20)
             return bad(ps, *ps->p == 0 ? "a tag cannot contain U+0000"
@@ -329,6 +328,60 @@ nadb_rc nadb_tags_parse(nadb_slice json, nadb_buf *out, nadb_err *err) {
     nadb_buf_clear(&ps.text);
     nadb_buf_clear(&ps.found);
     return rc;
+}
+
+/* --- changing a list --- */
+
+static nadb_rc check_tag(nadb_slice tag, nadb_err *err) {
+    const uint8_t *p = tag.p;
+    size_t n = 1;
+
+    if (tag.n == 0) return nadb_fail(err, NADB_INVALID, "a tag is empty");
+    if (tag.n > NADB_TAG_MAX)
+        return nadb_fail(err, NADB_TOOBIG,
+                         "a tag of %zu bytes: at most %u are allowed", tag.n,
+                         NADB_TAG_MAX);
+    for (; n > 0 && p < tag.p + tag.n; p += n)
+        n = *p == 0 ? 0 : utf8_len(p, tag.p + tag.n);
+    if (n > 0) return NADB_OK;
+    return nadb_fail(err, NADB_INVALID, "a tag %s",
+                     *p == 0 ? "cannot contain U+0000" : "is not valid UTF-8");
+}
+
+/* Merges two sorted lists; `tags` may repeat. */
+static nadb_rc merge(nadb_slice list, const nadb_slice *tags, size_t n,
+                     bool add, nadb_buf *out, size_t *changed, nadb_err *err) {
+    nadb_slice old;
+    bool more = nadb_tags_next(&list, &old);
+    size_t count = 0;
+
+    for (size_t i = 0; more || i < n;) {
+        int c = !more ? 1 : i == n ? -1 : nadb_slice_cmp(old, tags[i]);
+        nadb_slice one = c <= 0 ? old : tags[i];
+        bool keep = c < 0 || add; /* c > 0: only in `tags` */
+
+        if ((c > 0 && add) || (c == 0 && !add)) (*changed)++;
+        while (i < n && nadb_slice_eq(tags[i], one)) i++;
+        if (keep && ++count > NADB_TAGS_MAX)
+            return nadb_fail(err, NADB_TOOBIG,
+                             "a row cannot have more than %u tags",
+                             NADB_TAGS_MAX);
+        if (keep && !nadb_buf_blob(out, one)) return no_memory(err);
+        if (c <= 0) more = nadb_tags_next(&list, &old);
+    }
+    return NADB_OK;
+}
+
+nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
+                         nadb_buf *out, size_t *changed, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    *changed = 0;
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        rc = check_tag(tags[i], err);
+    if (rc != NADB_OK) return rc;
+    if (n > 1) qsort(tags, n, sizeof *tags, compare);
+    return merge(list, tags, n, add, out, changed, err);
 }
 
 /* --- writing --- */
