@@ -31,6 +31,7 @@ struct nadb_cursor {
     session_read *read;
     uint64_t read_epoch;
     bool reverse;
+    bool expired; /* as in nadb_scan */
 
     nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
                          `bounds` unless it is `one` */
@@ -113,6 +114,7 @@ static nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
     if (rc != NADB_OK) return rc;
     c->mode = mode;
     c->reverse = reverse;
+    c->expired = false;
     c->now = 0;
     if (!batch_empty(c->ss->b)) {
         c->b = c->ss->b;
@@ -140,8 +142,9 @@ static nadb_rc row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
         c->mode == CURSOR_SCAN && (e->flags & NADB_ENTRY_PINNED) != 0;
     c->row.id = e->id;
     rc = nadb_row_decode(e->value, &c->row, err);
-    c->valid = rc == NADB_OK && (c->row.expires_ms == NADB_NO_EXPIRY ||
-                                 c->row.expires_ms > nadb_cursor_now(c));
+    c->valid =
+        rc == NADB_OK && (c->row.expires_ms == NADB_NO_EXPIRY || c->expired ||
+                          c->row.expires_ms > nadb_cursor_now(c));
     return rc;
 }
 
@@ -328,7 +331,9 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     if (scan->hi.p != NULL)
         range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
     range.reverse = scan->reverse;
-    rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
+    c->expired = scan->expired;
+    if (!scan->expired)
+        rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
     c->read_epoch = c->ss->epoch;
     if (rc == NADB_OK) rc = open_sources(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);

@@ -206,6 +206,13 @@ nadb_rc nadb_delete(nadb_session *ss, nadb_slice key,
                     nadb_err *err) NADB_MUST_USE;
 /* Empties the store, within the transaction. */
 nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+/* Deletes rows that have expired, looking at no more than `rows_max` rows with
+ * key >= from. *next becomes the key to go on from, empty at the end; *removed
+ * rises by the number deleted. At prepare it is NADB_CONFLICT when somebody
+ * has written such a row meanwhile. */
+nadb_rc nadb_purge_expired(nadb_session *ss, nadb_slice from, size_t rows_max,
+                           nadb_buf *next, int64_t *removed,
+                           nadb_err *err) NADB_MUST_USE;
 
 int64_t nadb_now_ms(void); /* the store's clock: Unix time in ms */
 
@@ -215,6 +222,8 @@ typedef struct nadb_scan {
     nadb_slice lo; /* keys lo <= key < hi; hi.p == NULL: no bound */
     nadb_slice hi;
     bool reverse;
+    bool expired; /* rows that have expired too; and what is read does not
+                     count as a decision of the transaction */
 } nadb_scan;
 
 /* Makes a cursor that can be opened again and again; keep it with the SQL
@@ -263,6 +272,12 @@ bool nadb_tags_has(nadb_slice tags, nadb_slice tag);
 /* Appends the JSON array; false when out of memory. */
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
 
+/* Calls `each` with every tag that rows have, as the session sees them now, in
+ * bytewise order. */
+typedef nadb_rc nadb_tag_count_fn(void *ctx, nadb_slice tag, int64_t rows,
+                                  nadb_err *err);
+nadb_rc nadb_tags_count(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
+                        nadb_err *err) NADB_MUST_USE;
 /* Adds tags to a list, or takes them away, and appends the result to *out.
  * *changed: how many were not there, or were. Checks the tags as
  * nadb_tags_parse() does; sorts `tags`. */

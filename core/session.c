@@ -351,13 +351,18 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
+nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
+                       nadb_err *err) {
     nadb_slice k;
     nadb_rc rc = begin_change(ss, err);
 
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc == NADB_OK) rc = batch_delete(ss->b, k, 0, err);
+    if (rc == NADB_OK) rc = batch_delete(ss->b, k, flags, err);
     return rc;
+}
+
+nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    return session_delete(ss, key, 0, err);
 }
 
 nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) {

@@ -72,6 +72,10 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out,
                           nadb_err *err) NADB_MUST_USE;
 
+/* nadb_delete(); `flags` as batch_delete() takes them. */
+nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
+                       nadb_err *err) NADB_MUST_USE;
+
 /* The first key that a writing autocommit statement reads: makes other writers
  * of it wait until this one has ended, and the snapshot a present one. */
 nadb_rc session_claim(nadb_session *ss, nadb_slice key,

@@ -140,7 +140,7 @@ int vcursor_next(sqlite3_vtab_cursor *base) {
     }
     if (nadb_cursor_next(c->core, &err) != NADB_OK)
         return vcursor_failed(c, &err);
-    if (c->groups == 0) {
+    if (!c->filtered) {
         c->row = nadb_cursor_row(c->core);
     } else if (filter_settle(c, &err) != NADB_OK) {
         return vcursor_failed(c, &err);

@@ -22,7 +22,10 @@ struct vcursor {
     nadb_buf key_text;
     nadb_buf tags; /* of wanted_tag: filter.c */
     nadb_buf tag_text;
-    size_t groups; /* conditions on tags */
+    size_t groups;                      /* conditions on tags */
+    nadb_match *matches[PLAN_ARGS_MAX]; /* likewise */
+    int n_matches;
+    bool filtered; /* there are such conditions */
 
     nadb_buf scratch; /* JSON, bounds */
     vcursor *next;    /* in the list of closed ones */

@@ -161,10 +161,10 @@ enum plan_arg {
     ARG_KEY_LE,
     ARG_KEY_GLOB,
     ARG_TAG_EQ,
-    ARG_TAG_IN
+    ARG_TAG_IN,
+    ARG_TAGS_MATCH
 };
 
-extern const char plan_no_match[]; /* what MATCH says */
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 
 /* --- cursor.c --- */
@@ -178,7 +178,31 @@ int vcursor_eof(sqlite3_vtab_cursor *base);
 int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
 void vcursor_free_spare(vtab *v);
 
+/* --- value.c: keys --- */
+
+/* What a key is compared with: TEXT and numbers become text, as the affinity
+ * of the column does. Anything else has no text: NULL, BLOB. */
+typedef enum value_key_kind {
+    VALUE_KEY_TEXT,
+    VALUE_KEY_NULL,
+    VALUE_KEY_BLOB,
+    VALUE_KEY_NOMEM
+} value_key_kind;
+
+/* --- match.c --- */
+
+/* The function behind MATCH, for wherever it is not given to xFilter. */
+void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv);
+/* The expression in a value that is not NULL; the caller owns *out. */
+nadb_rc match_parse(sqlite3_value *in, nadb_match **out,
+                    nadb_err *err) NADB_MUST_USE;
+
 /* --- update.c --- */
+
+/* A key that a row may have: text, 1 byte to 64 KB. NULL is the caller's
+ * business. */
+nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
+                         nadb_err *err) NADB_MUST_USE;
 
 int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                sqlite3_int64 *rowid);
@@ -236,14 +260,7 @@ void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
 void value_time_to_sql(sqlite3_context *ctx, int64_t ms); /* Unix time */
 
-/* What a key is compared with: TEXT and numbers become text, as the affinity
- * of the column does. Anything else has no text: NULL, BLOB. */
-typedef enum value_key_kind {
-    VALUE_KEY_TEXT,
-    VALUE_KEY_NULL,
-    VALUE_KEY_BLOB,
-    VALUE_KEY_NOMEM
-} value_key_kind;
+/* The text that the column key compares with, borrowed from `in`. */
 value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out);
 
 /* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */

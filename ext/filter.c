@@ -29,7 +29,12 @@ bool filter_is_column_number(sqlite3_value *value) {
            !sqlite3_value_frombind(value);
 }
 
+static void drop_matches(vcursor *c) {
+    while (c->n_matches > 0) nadb_match_free(c->matches[--c->n_matches]);
+}
+
 void filter_clear(vcursor *c) {
+    drop_matches(c);
     nadb_buf_clear(&c->lo);
     nadb_buf_clear(&c->hi);
     nadb_buf_clear(&c->keys);
@@ -40,8 +45,9 @@ void filter_clear(vcursor *c) {
 }
 
 static void reset(vcursor *c) {
-    c->single = c->nothing = c->lookup = c->has_hi = false;
+    c->single = c->nothing = c->lookup = c->has_hi = c->filtered = false;
     c->groups = 0;
+    drop_matches(c);
     nadb_buf_reset(&c->lo);
     nadb_buf_reset(&c->hi);
     nadb_buf_reset(&c->keys);
@@ -258,6 +264,7 @@ static nadb_rc filter_equal(vcursor *c, enum plan_arg arg, sqlite3_value *value,
         rc = arg == ARG_TAG_EQ ? add_value(c, true, value, err)
                                : filter_list(c, true, value, err);
         c->groups++;
+        c->filtered = true;
         return rc;
     }
     if (arg == ARG_KEY_IN) return filter_list(c, false, value, err);
@@ -266,6 +273,21 @@ static nadb_rc filter_equal(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     }
     c->lookup = true;
     return add_value(c, false, value, err);
+}
+
+static nadb_rc filter_match(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    nadb_match *m;
+    nadb_rc rc;
+
+    if (sqlite3_value_type(value) == SQLITE_NULL) {
+        c->nothing = true;
+        return NADB_OK;
+    }
+    rc = match_parse(value, &m, err);
+    if (rc != NADB_OK) return rc;
+    c->matches[c->n_matches++] = m;
+    c->filtered = true;
+    return NADB_OK;
 }
 
 static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
@@ -284,6 +306,8 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
         return filter_bound(c, arg, value, err);
     case ARG_KEY_GLOB:
         return filter_glob(c, value, err);
+    case ARG_TAGS_MATCH:
+        return filter_match(c, value, err);
     case ARG_NONE:
         break;
     }
@@ -308,6 +332,9 @@ static bool has_tags(const vcursor *c) {
         }
         if (!found) return false;
     }
+    for (int m = 0; m < c->n_matches; m++) {
+        if (!nadb_match_tags(c->matches[m], c->row->tags)) return false;
+    }
     return true;
 }
 
@@ -316,7 +343,7 @@ nadb_rc filter_settle(vcursor *c, nadb_err *err) {
 
     for (;;) {
         c->row = nadb_cursor_row(c->core);
-        if (c->row == NULL || c->groups == 0 || has_tags(c)) return NADB_OK;
+        if (c->row == NULL || !c->filtered || has_tags(c)) return NADB_OK;
         rc = nadb_cursor_next(c->core, err);
         if (rc != NADB_OK) return rc;
     }

@@ -1,4 +1,4 @@
-/* func.c - the SQL functions.
+/* func.c - the SQL functions; those on single rows are in func_rows.c.
  *
  * Most take a table's name first. A function that changes rows runs as a
  * command through the table (update.c), inside the caller's transaction; one
@@ -6,17 +6,7 @@
  * touches files, and so may not be called from a schema (SQLITE_DIRECTONLY).
  *
  * An error names the function, and says what to do. */
-#include "ext.h"
-
-/* What a function works on. */
-typedef struct call {
-    sqlite3_context *ctx;
-    conn *c;
-    int argc;
-    sqlite3_value **argv;
-    vtab *v; /* of the first argument, when there is one */
-    sqlite3 *db;
-} call;
+#include "func.h"
 
 typedef struct function {
     const char *name;
@@ -25,8 +15,7 @@ typedef struct function {
     nadb_rc (*run)(call *k, nadb_err *err); /* sets the result */
 } function;
 
-/* Opens the table that the first argument names. */
-static nadb_rc open_table(call *k, nadb_err *err) {
+nadb_rc func_open_table(call *k, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
     nadb_rc rc = conn_find(k->c, name, &k->v, err);
 
@@ -68,7 +57,7 @@ static nadb_rc flush(call *k, nadb_err *err) {
     if (k->argc == 0) {
         rc = nadb_flush_all(err);
     } else {
-        rc = open_table(k, err);
+        rc = func_open_table(k, err);
         if (rc == NADB_OK) rc = nadb_store_flush(k->v->s->store, err);
     }
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
@@ -89,7 +78,7 @@ static void add_problem(void *ctx, const char *what) {
 
 static nadb_rc check(call *k, nadb_err *err) {
     problems found = {NADB_BUF_INIT, false};
-    nadb_rc rc = open_table(k, err);
+    nadb_rc rc = func_open_table(k, err);
 
     if (rc == NADB_OK) {
         rc = nadb_store_check(k->v->s->store, add_problem, &found, err);
@@ -121,7 +110,7 @@ static nadb_rc compact(call *k, nadb_err *err) {
     sizes before = {0, 0};
     sizes after = {0, 0};
     int64_t start = mono_ms();
-    nadb_rc rc = open_table(k, err);
+    nadb_rc rc = func_open_table(k, err);
     nadb_store *store;
     char *json;
 
@@ -153,7 +142,7 @@ static nadb_rc clear_command(vtab *v, void *ctx, nadb_err *err) {
 }
 
 static nadb_rc clear(call *k, nadb_err *err) {
-    nadb_rc rc = open_table(k, err);
+    nadb_rc rc = func_open_table(k, err);
 
     if (rc == NADB_OK) rc = update_command(k->v, clear_command, NULL, err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
@@ -192,7 +181,7 @@ static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
 
 static nadb_rc destroy(call *k, nadb_err *err) {
     nadb_store *store = NULL;
-    nadb_rc rc = open_table(k, err);
+    nadb_rc rc = func_open_table(k, err);
     char *drop;
 
     if (rc != NADB_OK) return rc;
@@ -231,6 +220,15 @@ static const function functions[] = {
     {"nadb_destroy", 1, FILES, destroy},
     {"nadb_check", 1, FILES, check},
     {"nadb_compact", 1, FILES, compact},
+    {"nadb_set_ttl", 3, SQLITE_UTF8, func_set_ttl},
+    {"nadb_ttl", 2, SQLITE_UTF8, func_ttl},
+    {"nadb_tags", 2, SQLITE_UTF8, func_tags},
+    {"nadb_tag", -1, SQLITE_UTF8, func_tag},
+    {"nadb_untag", -1, SQLITE_UTF8, func_untag},
+    {"nadb_incr", 2, SQLITE_UTF8, func_incr},
+    {"nadb_incr", 3, SQLITE_UTF8, func_incr},
+    {"nadb_pop", 2, SQLITE_UTF8, func_pop},
+    {"nadb_purge_expired", 1, SQLITE_UTF8, func_purge_expired},
 };
 
 /* A function's user data: what it is, and for which connection. */

@@ -8,6 +8,9 @@
  *   key range   bounds from < <= > >= BETWEEN and GLOB 'prefix*'
  *   scan        everything
  *
+ * Then tags MATCH, as a filter on what these leave. SQLite calls the function
+ * of match.c for the terms that find no room.
+ *
  * Rows come in key order from all of these, so that ORDER BY key [DESC] needs
  * no sorter. The column `tag` is a filter that no other part of SQLite can
  * evaluate: a plan that does not take every `tag` term is no plan.
@@ -40,6 +43,7 @@ typedef struct plan {
     unsigned args; /* of idxNum, shifted */
     bool literal;  /* key = 'x' */
     bool tagged;
+    bool matched;
     bool ordered;
     double scanned; /* rows that the keys leave */
     double rows;    /* rows that tags leave of these */
@@ -77,10 +81,6 @@ static sqlite3_value *literal(const plan *p, int i) {
 
 /* --- tag = x, tag IN (..) --- */
 
-const char plan_no_match[] =
-    "tags MATCH is not supported by this version; use tag = 'x', once for "
-    "each tag that must be there";
-
 static int tag_misused(plan *p) {
     nadb_err err;
 
@@ -90,10 +90,11 @@ static int tag_misused(plan *p) {
     return value_vtab_error(&p->v->base, &err);
 }
 
-static int no_match(plan *p) {
+static int match_misused(plan *p) {
     nadb_err err;
 
-    (void)nadb_fail(&err, NADB_INVALID, "%s", plan_no_match);
+    (void)nadb_fail(&err, NADB_INVALID,
+                    "MATCH is for the column tags: tags MATCH 'a AND b'");
     return value_vtab_error(&p->v->base, &err);
 }
 
@@ -104,7 +105,9 @@ static int take_tags(plan *p) {
         bool in;
 
         if (is_limit(c->op)) continue;
-        if (c->op == SQLITE_INDEX_CONSTRAINT_MATCH) return no_match(p);
+        if (c->op == SQLITE_INDEX_CONSTRAINT_MATCH && c->iColumn != COL_TAGS) {
+            return match_misused(p);
+        }
         if (c->iColumn != COL_TAG) continue;
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) return tag_misused(p);
         if (!c->usable) return SQLITE_CONSTRAINT;
@@ -115,6 +118,21 @@ static int take_tags(plan *p) {
         p->rows /= 10;
     }
     return SQLITE_OK;
+}
+
+/* tags MATCH. Last: what finds no room here is still right. */
+static void take_matches(plan *p) {
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+
+        if (c->op != SQLITE_INDEX_CONSTRAINT_MATCH || !c->usable ||
+            p->n_args >= PLAN_ARGS_MAX) {
+            continue;
+        }
+        take(p, i, ARG_TAGS_MATCH, true);
+        p->matched = true;
+        p->rows /= 10;
+    }
 }
 
 /* --- key --- */
@@ -243,10 +261,14 @@ static void take_order(plan *p, int *flags) {
 
 /* --- the result --- */
 
-/* Texts for EXPLAIN QUERY PLAN: [shape][tagged * 2 + reverse]. */
+/* Texts for EXPLAIN QUERY PLAN: [shape][matched * 4 + tagged * 2 + reverse]. */
+#define MATCHED ", tags MATCH"
 #define TEXTS(s)                                                               \
-    { s, s " desc", s " tag", s " tag desc" }
-static const char texts[4][4][24] = {
+    {                                                                          \
+        s, s " desc", s " tag", s " tag desc", s MATCHED, s " desc" MATCHED,   \
+            s " tag" MATCHED, s " tag desc" MATCHED                            \
+    }
+static const char texts[4][8][36] = {
     TEXTS("scan"),
     TEXTS("key range"),
     TEXTS("key IN"),
@@ -292,6 +314,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     code = take_tags(&p);
     if (code != SQLITE_OK) return code;
     if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p);
+    take_matches(&p);
     p.rows *= p.scanned;
     take_order(&p, &flags);
 
@@ -301,8 +324,9 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     info->idxNum = (int)(p.args << PLAN_ARG_SHIFT) | flags;
     /* SQLite neither writes to it nor frees it. */
-    info->idxStr = (char *)(uintptr_t)
-        texts[p.shape][p.tagged * 2 + ((flags & PLAN_REVERSE) != 0)];
+    info->idxStr =
+        (char *)(uintptr_t)texts[p.shape][p.matched * 4 + p.tagged * 2 +
+                                          ((flags & PLAN_REVERSE) != 0)];
     info->estimatedCost = cost_of(&p);
     info->estimatedRows = (sqlite3_int64)(p.rows < 1 ? 1 : p.rows);
     return SQLITE_OK;

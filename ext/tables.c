@@ -1,4 +1,4 @@
-/* tables.c - the table-valued functions: nadb_stats, nadb_stores,
+/* tables.c - the table-valued functions: nadb_stats, nadb_tags, nadb_stores,
  * nadb_backends.
  *
  * They are small, so each xFilter collects all rows at once, and the cursor
@@ -84,6 +84,31 @@ static nadb_rc fill_stats(rows *r, vtab *v, nadb_err *err) {
     nadb_rc rc = vtab_open(v, err);
 
     return rc == NADB_OK ? nadb_store_stats(v->s->store, add_stat, r, err) : rc;
+}
+
+/* --- nadb_tags(t): tag, count --- */
+
+static nadb_rc add_tag(void *ctx, nadb_slice tag, int64_t count,
+                       nadb_err *err) {
+    rows *r = ctx;
+    cell x = {.type = SQLITE_TEXT, .at = r->text.n, .n = tag.n};
+
+    (void)err;
+    if (!nadb_buf_append(&r->text, tag.p, tag.n)) r->nomem = true;
+    add_cell(r, &x);
+    add_int(r, count);
+    return NADB_OK;
+}
+
+static nadb_rc fill_tags(rows *r, vtab *v, nadb_err *err) {
+    nadb_rc rc = vtab_open(v, err);
+
+    if (rc != NADB_OK) return rc;
+    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    nadb_session_enter(v->s->core);
+    rc = nadb_tags_count(v->s->core, add_tag, r, err);
+    nadb_session_leave(v->s->core);
+    return rc;
 }
 
 /* --- nadb_stores --- */
@@ -187,6 +212,8 @@ typedef struct kind {
 static const kind kinds[] = {
     {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
      true, fill_stats},
+    {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
+     2, true, fill_tags},
     {"nadb_stores", stores_declaration, 24, false, fill_stores},
     {"nadb_backends", backends_declaration, 9, false, fill_backends},
 };

@@ -27,8 +27,7 @@ static bool untouched(const columns *cols, int i) {
 
 /* --- checks --- */
 
-/* Key as text, 1 byte to 64 KB. NULL is the caller's business. */
-static nadb_rc check_key(value_key_kind kind, nadb_slice key, nadb_err *err) {
+nadb_rc update_check_key(value_key_kind kind, nadb_slice key, nadb_err *err) {
     if (kind == VALUE_KEY_NOMEM) {
         return nadb_fail(err, NADB_NOMEM, "out of memory");
     }
@@ -164,7 +163,7 @@ static int insert_row(vtab *v, sqlite3_value **argv) {
     nadb_rc rc;
 
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
-    rc = check_key(kind, req.key, &err);
+    rc = update_check_key(kind, req.key, &err);
     if (rc == NADB_OK)
         rc = value_from_sql(v->c, cols.at[COL_VALUE], &value, &err);
     if (rc == NADB_OK) rc = insert_fields(v, &cols, &req, &err);
@@ -301,11 +300,11 @@ static int change_row(vtab *v, sqlite3_value **argv) {
         if (untouched(&cols, i)) cols.from = false;
     }
     kind = value_key(v->c, argv[0], &old_key);
-    rc = check_key(kind, old_key, &err);
+    rc = update_check_key(kind, old_key, &err);
     if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
     kind = value_key(v->c, argv[1], &req.key);
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
-    rc = check_key(kind, req.key, &err);
+    rc = update_check_key(kind, req.key, &err);
     if (rc == NADB_OK && !nadb_slice_eq(old_key, req.key)) {
         rc = decide_mode(v, conflict, &req, &taken, &err);
     }
@@ -322,7 +321,7 @@ static int delete_row(vtab *v, sqlite3_value *key_value) {
     nadb_slice key;
     nadb_err err;
     value_key_kind kind = value_key(v->c, key_value, &key);
-    nadb_rc rc = check_key(kind, key, &err);
+    nadb_rc rc = update_check_key(kind, key, &err);
 
     if (rc == NADB_OK) rc = nadb_delete(v->s->core, key, &err);
     return rc == NADB_OK ? SQLITE_OK : value_vtab_error(&v->base, &err);

@@ -259,20 +259,13 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
 
 /* --- MATCH --- */
 
-static void match_anywhere(sqlite3_context *ctx, int argc,
-                           sqlite3_value **argv) {
-    (void)argc;
-    (void)argv;
-    sqlite3_result_error(ctx, plan_no_match, -1);
-}
-
 static int vtab_find_function(sqlite3_vtab *base, int argc, const char *name,
                               void (**out)(sqlite3_context *, int,
                                            sqlite3_value **),
                               void **arg) {
     (void)base;
     if (argc != 2 || sqlite3_stricmp(name, "match") != 0) return 0;
-    *out = match_anywhere;
+    *out = match_function;
     *arg = NULL;
     return 1;
 }

@@ -1,0 +1,387 @@
+/* func_rows.c - the SQL functions that read or change single rows.
+ *
+ * Those that change a row run as a command through the table (update.c): in
+ * autocommit each call is a transaction of its own, else it is part of the
+ * caller's. The command reads the row with a cursor, as its first act; in
+ * autocommit that claims the key, so that other writers of it wait, and the
+ * call neither loses a change of theirs nor fails because of them.
+ *
+ * A key that no row can have (NULL, a BLOB, the empty text) is a missing key.
+ */
+#include "func.h"
+
+/* Rows that one transaction of nadb_purge_expired() looks at, and how often it
+ * tries again when rows change under it. */
+#define PURGE_ROWS 5000u
+#define PURGE_TRIES 10
+
+/* --- arguments --- */
+
+/* *key is empty when no row can have the key. */
+static nadb_rc key_arg(const call *k, nadb_slice *key, nadb_err *err) {
+    switch (value_key(k->c, k->argv[1], key)) {
+    case VALUE_KEY_NOMEM:
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    case VALUE_KEY_TEXT:
+        if (key->n > NADB_KEY_MAX) *key = nadb_slice_of(NULL, 0);
+        return NADB_OK;
+    case VALUE_KEY_NULL:
+    case VALUE_KEY_BLOB:
+        break;
+    }
+    *key = nadb_slice_of(NULL, 0);
+    return NADB_OK;
+}
+
+/* Opens the table and takes the key. */
+static nadb_rc begin(call *k, nadb_slice *key, nadb_err *err) {
+    nadb_rc rc = func_open_table(k, err);
+
+    return rc == NADB_OK ? key_arg(k, key, err) : rc;
+}
+
+/* --- one row --- */
+
+/* A row as the session sees it now; NULL when there is none. Its bytes are
+ * good until lookup_end(), also while the row is changed. */
+typedef struct lookup {
+    nadb_session *ss;
+    nadb_cursor *c;
+    const nadb_row *row;
+} lookup;
+
+static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
+    nadb_rc rc;
+
+    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    l->ss = v->s->core;
+    l->c = NULL;
+    l->row = NULL;
+    nadb_session_enter(l->ss);
+    if (key.n == 0) return NADB_OK;
+    rc = nadb_cursor_new(l->ss, &l->c, err);
+    if (rc == NADB_OK) rc = nadb_cursor_key(l->c, key, false, err);
+    if (rc == NADB_OK) l->row = nadb_cursor_row(l->c);
+    return rc;
+}
+
+/* Also after lookup_begin() has failed. */
+static void lookup_end(lookup *l) {
+    nadb_cursor_free(l->c);
+    nadb_session_leave(l->ss);
+}
+
+/* A put that changes nothing of the row but updated_at. */
+static nadb_put_req same_row(const nadb_row *row) {
+    nadb_put_req req = {.key = row->key,
+                        .mode = NADB_PUT_UPDATE,
+                        .keep = row,
+                        .tags = row->tags,
+                        .created_ms = row->created_ms,
+                        .updated_ms = INT64_MIN,
+                        .expires_ms = row->expires_ms};
+
+    return req;
+}
+
+/* --- nadb_ttl, nadb_tags: they only read --- */
+
+nadb_rc func_ttl(call *k, nadb_err *err) {
+    lookup l;
+    nadb_slice key;
+    nadb_rc rc = begin(k, &key, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = lookup_begin(k->v, key, &l, err);
+    if (l.row != NULL && l.row->expires_ms != NADB_NO_EXPIRY) {
+        value_time_to_sql(k->ctx, l.row->expires_ms - nadb_cursor_now(l.c));
+    }
+    lookup_end(&l);
+    return rc;
+}
+
+nadb_rc func_tags(call *k, nadb_err *err) {
+    nadb_buf json = NADB_BUF_INIT;
+    lookup l;
+    nadb_slice key;
+    nadb_rc rc = begin(k, &key, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = lookup_begin(k->v, key, &l, err);
+    if (l.row != NULL && l.row->tags.n > 0) {
+        if (nadb_tags_json(l.row->tags, &json)) {
+            value_text_to_sql(k->ctx, nadb_buf_slice(&json), false);
+        } else {
+            rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+        }
+    }
+    nadb_buf_clear(&json);
+    lookup_end(&l);
+    return rc;
+}
+
+/* --- nadb_set_ttl --- */
+
+typedef struct set_ttl {
+    nadb_slice key;
+    int64_t expires_ms;
+    bool found;
+} set_ttl;
+
+static nadb_rc set_ttl_command(vtab *v, void *ctx, nadb_err *err) {
+    set_ttl *s = ctx;
+    lookup l;
+    nadb_rc rc = lookup_begin(v, s->key, &l, err);
+
+    s->found = l.row != NULL;
+    if (rc == NADB_OK && s->found) {
+        nadb_put_req req = same_row(l.row);
+
+        req.expires_ms = s->expires_ms;
+        rc = nadb_put(v->s->core, &req, err);
+    }
+    lookup_end(&l);
+    return rc;
+}
+
+nadb_rc func_set_ttl(call *k, nadb_err *err) {
+    set_ttl s = {.expires_ms = NADB_NO_EXPIRY};
+    nadb_rc rc = begin(k, &s.key, err);
+
+    if (rc == NADB_OK && sqlite3_value_type(k->argv[2]) != SQLITE_NULL) {
+        rc = value_ttl(k->argv[2], nadb_now_ms(), &s.expires_ms, err);
+    }
+    if (rc == NADB_OK) rc = update_command(k->v, set_ttl_command, &s, err);
+    if (rc == NADB_OK) sqlite3_result_int(k->ctx, s.found);
+    return rc;
+}
+
+/* --- nadb_tag, nadb_untag --- */
+
+typedef struct retag {
+    nadb_slice key;
+    nadb_slice *tags; /* the arguments */
+    size_t n;
+    bool add;
+    size_t changed;
+} retag;
+
+static nadb_rc retag_command(vtab *v, void *ctx, nadb_err *err) {
+    retag *r = ctx;
+    lookup l;
+    nadb_rc rc = lookup_begin(v, r->key, &l, err);
+
+    r->changed = 0;
+    nadb_buf_reset(&v->tags);
+    /* Without a row the tags are checked all the same. */
+    if (rc == NADB_OK) {
+        rc = nadb_tags_change(
+            l.row == NULL ? nadb_slice_of(NULL, 0) : l.row->tags, r->tags, r->n,
+            r->add, &v->tags, &r->changed, err);
+    }
+    if (l.row == NULL) r->changed = 0;
+    if (rc == NADB_OK && r->changed > 0) {
+        nadb_put_req req = same_row(l.row);
+
+        req.tags = nadb_buf_slice(&v->tags);
+        rc = nadb_put(v->s->core, &req, err);
+    }
+    lookup_end(&l);
+    return rc;
+}
+
+static nadb_rc tag_arg(const call *k, sqlite3_value *in, nadb_slice *tag,
+                       nadb_err *err) {
+    switch (value_key(k->c, in, tag)) {
+    case VALUE_KEY_TEXT:
+        return NADB_OK;
+    case VALUE_KEY_NOMEM:
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    case VALUE_KEY_NULL:
+    case VALUE_KEY_BLOB:
+        break;
+    }
+    return nadb_fail(err, NADB_INVALID, "a tag is a text, not NULL or a BLOB");
+}
+
+static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
+    retag r = {.add = add};
+    nadb_rc rc;
+
+    if (k->argc < 3) {
+        return nadb_fail(err, NADB_INVALID,
+                         "it takes a table, a key, and the tags, one or more");
+    }
+    r.tags = nadb_calloc((size_t)k->argc, sizeof *r.tags);
+    if (r.tags == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = begin(k, &r.key, err);
+    for (int i = 2; i < k->argc && rc == NADB_OK; i++) {
+        rc = tag_arg(k, k->argv[i], &r.tags[r.n++], err);
+    }
+    if (rc == NADB_OK) rc = update_command(k->v, retag_command, &r, err);
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)r.changed);
+    nadb_free(r.tags);
+    return rc;
+}
+
+nadb_rc func_tag(call *k, nadb_err *err) { return change_tags(k, true, err); }
+
+nadb_rc func_untag(call *k, nadb_err *err) {
+    return change_tags(k, false, err);
+}
+
+/* --- nadb_incr --- */
+
+typedef struct incr {
+    nadb_slice key;
+    int64_t by;
+    int64_t result;
+} incr;
+
+static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
+    nadb_value value = {.type = NADB_INTEGER}; /* 0, when there is no row */
+    nadb_rc rc = NADB_OK;
+
+    if (l->row != NULL) rc = nadb_cursor_value(l->c, &value, NULL, err);
+    if (rc != NADB_OK) return rc;
+    if (value.type != NADB_INTEGER) {
+        return nadb_fail(
+            err, NADB_INVALID, "the value of key '%.*s' is not an integer",
+            (int)(i->key.n < 100 ? i->key.n : 100), (const char *)i->key.p);
+    }
+    if (__builtin_add_overflow(value.i, i->by, &i->result)) {
+        return nadb_fail(err, NADB_INVALID,
+                         "integer overflow: %lld + %lld is beyond 64 bits",
+                         (long long)value.i, (long long)i->by);
+    }
+    return NADB_OK;
+}
+
+static nadb_rc incr_command(vtab *v, void *ctx, nadb_err *err) {
+    incr *i = ctx;
+    nadb_value value = {.type = NADB_INTEGER};
+    lookup l;
+    nadb_rc rc = lookup_begin(v, i->key, &l, err);
+
+    if (rc == NADB_OK) rc = add_to(&l, i, err);
+    if (rc == NADB_OK) {
+        /* UPDATE also for a new row: were another's insert to come before it,
+         * that would be a conflict, not a duplicate key. */
+        nadb_put_req req = {.key = i->key,
+                            .mode = NADB_PUT_UPDATE,
+                            .created_ms = INT64_MIN,
+                            .updated_ms = INT64_MIN,
+                            .expires_ms = NADB_NO_EXPIRY};
+
+        if (l.row != NULL) {
+            req = same_row(l.row);
+        } else if (v->options->default_ttl_ms > 0) {
+            req.expires_ms = nadb_now_ms() + v->options->default_ttl_ms;
+        }
+        value.i = i->result;
+        req.value = &value;
+        rc = nadb_put(v->s->core, &req, err);
+    }
+    lookup_end(&l);
+    return rc;
+}
+
+nadb_rc func_incr(call *k, nadb_err *err) {
+    incr i = {.by = 1};
+    nadb_rc rc = func_open_table(k, err);
+
+    if (rc != NADB_OK) return rc;
+    if (sqlite3_value_type(k->argv[1]) == SQLITE_NULL) {
+        return nadb_fail(err, NADB_INVALID, "the key is NULL");
+    }
+    rc = update_check_key(value_key(k->c, k->argv[1], &i.key), i.key, err);
+    if (rc == NADB_OK && k->argc == 3) {
+        if (sqlite3_value_numeric_type(k->argv[2]) != SQLITE_INTEGER) {
+            return nadb_fail(err, NADB_INVALID,
+                             "what to add must be an integer");
+        }
+        i.by = sqlite3_value_int64(k->argv[2]);
+    }
+    if (rc == NADB_OK) rc = update_command(k->v, incr_command, &i, err);
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, i.result);
+    return rc;
+}
+
+/* --- nadb_pop --- */
+
+typedef struct pop {
+    nadb_slice key;
+    sqlite3_context *out;
+} pop;
+
+static nadb_rc pop_command(vtab *v, void *ctx, nadb_err *err) {
+    pop *p = ctx;
+    nadb_value value;
+    lookup l;
+    nadb_rc rc = lookup_begin(v, p->key, &l, err);
+
+    if (rc == NADB_OK && l.row != NULL) {
+        rc = nadb_cursor_value(l.c, &value, NULL, err);
+        if (rc == NADB_OK) {
+            value_to_sql(p->out, &value, false);
+            rc = nadb_delete(v->s->core, p->key, err);
+        }
+    }
+    lookup_end(&l);
+    return rc;
+}
+
+nadb_rc func_pop(call *k, nadb_err *err) {
+    pop p = {.out = k->ctx};
+    nadb_rc rc = begin(k, &p.key, err);
+
+    return rc == NADB_OK ? update_command(k->v, pop_command, &p, err) : rc;
+}
+
+/* --- nadb_purge_expired --- */
+
+typedef struct purge {
+    nadb_buf from, next; /* keys */
+    int64_t removed;     /* by this round */
+} purge;
+
+static nadb_rc purge_command(vtab *v, void *ctx, nadb_err *err) {
+    purge *p = ctx;
+
+    p->removed = 0;
+    return nadb_purge_expired(v->s->core, nadb_buf_slice(&p->from), PURGE_ROWS,
+                              &p->next, &p->removed, err);
+}
+
+/* One round, through an object that SQLite may have made anew meanwhile. One
+ * that met a writer of the same rows is done again: it may find them alive. */
+static nadb_rc purge_round(call *k, purge *p, nadb_err *err) {
+    nadb_rc rc = NADB_CONFLICT;
+
+    for (int i = 0; i < PURGE_TRIES && rc == NADB_CONFLICT; i++) {
+        rc = func_open_table(k, err);
+        if (rc == NADB_OK) rc = update_command(k->v, purge_command, p, err);
+        if (sqlite3_get_autocommit(k->db) == 0) break;
+    }
+    return rc;
+}
+
+/* In autocommit every round commits by itself. */
+nadb_rc func_purge_expired(call *k, nadb_err *err) {
+    purge p = {.removed = 0};
+    int64_t removed = 0;
+    nadb_rc rc;
+
+    do {
+        nadb_buf old = p.from;
+
+        rc = purge_round(k, &p, err);
+        removed += p.removed;
+        p.from = p.next;
+        p.next = old;
+    } while (rc == NADB_OK && p.from.n > 0);
+    nadb_buf_clear(&p.from);
+    nadb_buf_clear(&p.next);
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, removed);
+    return rc;
+}

@@ -1,0 +1,66 @@
+/* match.c - the MATCH operator as a function: match(expression, tags).
+ *
+ * xBestIndex takes tags MATCH where it stands alone in WHERE; everywhere else
+ * (in OR, NOT, CASE, a result column) SQLite calls this. The answer is the
+ * same: 1 or 0, and NULL for a NULL expression. A row without tags has the
+ * empty list, so NOT matches it.
+ *
+ * The function sees the tags as the column shows them, as JSON: it cannot know
+ * of which column they are, and says so when they are no list. */
+#include "ext.h"
+
+nadb_rc match_parse(sqlite3_value *in, nadb_match **out, nadb_err *err) {
+    const unsigned char *text = NULL;
+
+    *out = NULL;
+    if (sqlite3_value_type(in) == SQLITE_BLOB) {
+        return nadb_fail(err, NADB_INVALID,
+                         "a MATCH expression is text, not a BLOB");
+    }
+    text = sqlite3_value_text(in);
+    if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    return nadb_match_parse(
+        nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)), out, err);
+}
+
+static nadb_rc list_of(sqlite3_value *in, nadb_buf *list, nadb_err *err) {
+    const unsigned char *text;
+
+    if (sqlite3_value_type(in) == SQLITE_NULL) return NADB_OK;
+    text = sqlite3_value_text(in);
+    if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    if (nadb_tags_parse(nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)),
+                        list, err) != NADB_OK &&
+        err->rc != NADB_NOMEM) {
+        return nadb_fail(err, NADB_INVALID,
+                         "MATCH is for the column tags: tags MATCH 'a AND b'");
+    }
+    return err->rc;
+}
+
+static void free_match(void *m) { nadb_match_free(m); }
+
+void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    nadb_match *m = sqlite3_get_auxdata(ctx, 0);
+    nadb_match *mine = NULL;
+    nadb_buf list = NADB_BUF_INIT;
+    nadb_err err;
+    nadb_rc rc = NADB_OK;
+
+    (void)argc;
+    if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
+    nadb_err_clear(&err);
+    if (m == NULL) rc = match_parse(argv[0], &mine, &err);
+    if (mine != NULL) m = mine;
+    if (rc == NADB_OK) rc = list_of(argv[1], &list, &err);
+    if (rc == NADB_OK) {
+        sqlite3_result_int(ctx, nadb_match_tags(m, nadb_buf_slice(&list)));
+        /* Kept for the next row when the expression is constant. */
+        if (mine != NULL) sqlite3_set_auxdata(ctx, 0, mine, free_match);
+    } else {
+        nadb_match_free(mine);
+        sqlite3_result_error(ctx, err.msg, -1);
+        sqlite3_result_error_code(ctx, value_code(err.rc));
+    }
+    nadb_buf_clear(&list);
+}
