@@ -31,7 +31,7 @@ struct nadb_cursor {
     session_read *read;
     uint64_t read_epoch;
     bool reverse;
-    bool expired; /* as in nadb_scan */
+    bool expired; /* such rows too: session_scan_expired() */
 
     nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
                          `bounds` unless it is `one` */
@@ -314,7 +314,8 @@ static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
+static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
+                         nadb_err *err) {
     static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
     nadb_range range;
     size_t lo_n;
@@ -331,13 +332,22 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     if (scan->hi.p != NULL)
         range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
     range.reverse = scan->reverse;
-    c->expired = scan->expired;
-    if (!scan->expired)
+    c->expired = expired;
+    if (!expired)
         rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
     c->read_epoch = c->ss->epoch;
     if (rc == NADB_OK) rc = open_sources(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return done(c, rc);
+}
+
+nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
+    return open_scan(c, scan, false, err);
+}
+
+nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
+                             nadb_err *err) {
+    return open_scan(c, scan, true, err);
 }
 
 /* --- the present row --- */

@@ -10,14 +10,14 @@
 
 nadb_rc nadb_purge_expired(nadb_session *ss, nadb_slice from, size_t rows_max,
                            nadb_buf *next, int64_t *removed, nadb_err *err) {
-    nadb_scan scan = {.lo = from, .expired = true};
+    nadb_scan scan = {.lo = from};
     nadb_cursor *c = NULL;
     const nadb_row *row;
     size_t looked = 0;
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
 
     nadb_buf_reset(next);
-    if (rc == NADB_OK) rc = nadb_cursor_scan(c, &scan, err);
+    if (rc == NADB_OK) rc = session_scan_expired(c, &scan, err);
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
         if (looked++ == rows_max) {
             if (!nadb_buf_append(next, row->key.p, row->key.n))

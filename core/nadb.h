@@ -222,8 +222,6 @@ typedef struct nadb_scan {
     nadb_slice lo; /* keys lo <= key < hi; hi.p == NULL: no bound */
     nadb_slice hi;
     bool reverse;
-    bool expired; /* rows that have expired too; and what is read does not
-                     count as a decision of the transaction */
 } nadb_scan;
 
 /* Makes a cursor that can be opened again and again; keep it with the SQL

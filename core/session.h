@@ -72,6 +72,11 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out,
                           nadb_err *err) NADB_MUST_USE;
 
+/* nadb_cursor_scan(), with the rows that have expired; and what is read does
+ * not count as a decision of the transaction. */
+nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
+                             nadb_err *err) NADB_MUST_USE;
+
 /* nadb_delete(); `flags` as batch_delete() takes them. */
 nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
                        nadb_err *err) NADB_MUST_USE;

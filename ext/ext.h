@@ -54,8 +54,9 @@ typedef enum text_encoding {
 
 typedef struct conn {
     sqlite3 *db;
-    unsigned refs;    /* module and functions */
-    bool module_live; /* the module is registered */
+    unsigned refs;      /* module and functions */
+    bool module_live;   /* the module is registered */
+    bool match_settled; /* match() is ours, or an application's */
     text_encoding encoding;
     sess *sessions;
     vtab *planned; /* the table that xBestIndex saw last; see conn_find() */
@@ -191,6 +192,8 @@ typedef enum value_key_kind {
 
 /* --- match.c --- */
 
+/* Makes it the connection's match() too, unless c->match_settled already. */
+void match_register(conn *c);
 /* The function behind MATCH, for wherever it is not given to xFilter. */
 void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv);
 /* The expression in a value that is not NULL; the caller owns *out. */

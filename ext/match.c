@@ -5,6 +5,10 @@
  * same: 1 or 0, and NULL for a NULL expression. A row without tags has the
  * empty list, so NOT matches it.
  *
+ * SQLite asks the table for the function (xFindFunction) where it sees the
+ * column itself. Inside an aggregate, or behind a subquery, it does not: there
+ * the connection's function match() counts, which is ours too.
+ *
  * The function sees the tags as the column shows them, as JSON: it cannot know
  * of which column they are, and says so when they are no list. */
 #include "ext.h"
@@ -33,12 +37,39 @@ static nadb_rc list_of(sqlite3_value *in, nadb_buf *list, nadb_err *err) {
                         list, err) != NADB_OK &&
         err->rc != NADB_NOMEM) {
         return nadb_fail(err, NADB_INVALID,
-                         "MATCH is for the column tags: tags MATCH 'a AND b'");
+                         "unable to use MATCH here: for nadb tables it is tags "
+                         "MATCH 'a AND b'");
     }
     return err->rc;
 }
 
 static void free_match(void *m) { nadb_match_free(m); }
+
+/* Whether match() is the one that SQLite makes for every connection, which only
+ * fails. An application's own stays. */
+static bool is_default(sqlite3 *db) {
+    sqlite3_stmt *stmt = NULL;
+    bool answer = false;
+
+    if (sqlite3_prepare_v2(db, "SELECT 1 MATCH 1", -1, &stmt, NULL) ==
+        SQLITE_OK) {
+        answer = sqlite3_step(stmt) == SQLITE_ERROR &&
+                 strstr(sqlite3_errmsg(db), "unable to use function") != NULL;
+    }
+    sqlite3_finalize(stmt);
+    return answer;
+}
+
+/* Tried again until it works: SQLite replaces no function while a statement
+ * runs, and SELECT load_extension() is one. */
+void match_register(conn *c) {
+    c->match_settled =
+        !is_default(c->db) ||
+        sqlite3_create_function_v2(
+            c->db, "match", 2,
+            SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
+            match_function, NULL, NULL, NULL) == SQLITE_OK;
+}
 
 void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     nadb_match *m = sqlite3_get_auxdata(ctx, 0);

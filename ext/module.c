@@ -47,6 +47,7 @@ static int register_all(sqlite3 *db, conn *c) {
     if (code == SQLITE_OK)
         code =
             sqlite3_create_collation(db, "nadbin", SQLITE_UTF8, NULL, bytewise);
+    if (code == SQLITE_OK) match_register(c);
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);
 #ifdef NADB_TEST

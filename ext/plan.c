@@ -94,7 +94,8 @@ static int match_misused(plan *p) {
     nadb_err err;
 
     (void)nadb_fail(&err, NADB_INVALID,
-                    "MATCH is for the column tags: tags MATCH 'a AND b'");
+                    "unable to use MATCH here: for nadb tables it is tags "
+                    "MATCH 'a AND b'");
     return value_vtab_error(&p->v->base, &err);
 }
 
@@ -310,6 +311,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     int code;
 
     p.v->c->planned = p.v;
+    if (!p.v->c->match_settled) match_register(p.v->c);
     p.rows = 1; /* a factor, until the keys are known */
     code = take_tags(&p);
     if (code != SQLITE_OK) return code;
