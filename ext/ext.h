@@ -179,17 +179,6 @@ int vcursor_eof(sqlite3_vtab_cursor *base);
 int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
 void vcursor_free_spare(vtab *v);
 
-/* --- value.c: keys --- */
-
-/* What a key is compared with: TEXT and numbers become text, as the affinity
- * of the column does. Anything else has no text: NULL, BLOB. */
-typedef enum value_key_kind {
-    VALUE_KEY_TEXT,
-    VALUE_KEY_NULL,
-    VALUE_KEY_BLOB,
-    VALUE_KEY_NOMEM
-} value_key_kind;
-
 /* --- match.c --- */
 
 /* Makes it the connection's match() too, unless c->match_settled already. */
@@ -201,11 +190,6 @@ nadb_rc match_parse(sqlite3_value *in, nadb_match **out,
                     nadb_err *err) NADB_MUST_USE;
 
 /* --- update.c --- */
-
-/* A key that a row may have: text, 1 byte to 64 KB. NULL is the caller's
- * business. */
-nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
-                         nadb_err *err) NADB_MUST_USE;
 
 int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                sqlite3_int64 *rowid);
@@ -263,8 +247,19 @@ void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
 void value_time_to_sql(sqlite3_context *ctx, int64_t ms); /* Unix time */
 
-/* The text that the column key compares with, borrowed from `in`. */
+/* What a key is compared with: TEXT and numbers become text, as the affinity
+ * of the column does. Anything else has no text: NULL, BLOB. */
+typedef enum value_key_kind {
+    VALUE_KEY_TEXT,
+    VALUE_KEY_NULL,
+    VALUE_KEY_BLOB,
+    VALUE_KEY_NOMEM
+} value_key_kind;
 value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out);
+/* In update.c: whether a row may have the key: text, 1 byte to 64 KB. NULL is
+ * the caller's business. */
+nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
+                         nadb_err *err) NADB_MUST_USE;
 
 /* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */
 nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
