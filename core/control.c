@@ -182,9 +182,16 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
 
     c->ours = ours;
     *state = CONTROL_TRUSTED;
-    c->was_sealed = alone && ours && atomic_load(&c->map->distrust) == 0 &&
-                    atomic_load(&c->map->failed) == 0 &&
-                    atomic_load(&c->map->seal) == seal_of(c->map);
+    if (alone && atomic_load(&c->map->seal) == seal_of(c->map)) {
+        control_now now;
+
+        control_read(c, &now);
+        c->left.base_generation = now.base_generation;
+        c->left.last_log = now.last_log;
+        c->left.synced = atomic_load(&c->map->synced);
+        c->was_sealed = ours && atomic_load(&c->map->distrust) == 0 &&
+                        atomic_load(&c->map->failed) == 0;
+    }
     if (c->was_sealed) return NADB_OK;
     if (alone) {
         *state = CONTROL_REBUILD;

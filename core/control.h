@@ -109,6 +109,12 @@ enum {
     CONTROL_N_EXPIRED
 };
 
+/* What the last to close left, also on an earlier boot or in another place.
+ * Zeros when that is not known. */
+typedef struct control_left {
+    uint64_t base_generation, last_log, synced;
+} control_left;
+
 typedef struct control {
     const nadb_os *os;
     nadb_file *file; /* NULL for a private one */
@@ -116,8 +122,9 @@ typedef struct control {
     uint32_t slot; /* ours */
     bool entered;  /* it says so */
     bool private_map;
-    bool ours;       /* what was found was made by this boot, in this place */
-    bool was_sealed; /* nobody was there, and the seal was right */
+    bool ours; /* what was found was made by this boot, in this place */
+    control_left left;
+    bool was_sealed;      /* nobody was there, and the seal was right */
     atomic_bool flushing; /* a thread of ours has the flusher word */
     nadb_mutex queue;     /* threads of this process, before the commit lock */
 } control;

@@ -6,6 +6,8 @@
  * and no mapping ever moves. */
 #include "memtable.h"
 
+#include <errno.h>
+
 #include "base/coding.h"
 #include "base/crc32c.h"
 #include "memtable_node.h"
@@ -164,6 +166,7 @@ nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
     memtable *m = blank();
     char *path = wal_path(dir, number, "idx");
     bool valid = false;
+    nadb_err mine;
     nadb_rc rc;
 
     *out = NULL;
@@ -175,8 +178,13 @@ nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
     if (rc == NADB_OK && !valid)
         rc = nadb_corrupt(err, "log %llu in %s has a damaged header",
                           (unsigned long long)number, dir);
-    if (rc == NADB_OK)
-        rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, err);
+    if (rc != NADB_OK) goto done;
+    nadb_err_clear(&mine);
+    rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, &mine);
+    if (rc != NADB_OK && mine.sys_errno == ENOENT) /* no loss: built again */
+        rc = memtable_damaged(m, err);
+    else if (rc != NADB_OK)
+        rc = nadb_fail_errno(err, mine.sys_errno, "cannot open %s", path);
     if (rc != NADB_OK) goto done;
     m->idx_capacity = index_capacity(m->log.capacity);
     m->buckets = bucket_count(m->log.capacity);

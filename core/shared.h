@@ -91,6 +91,11 @@ static inline shared *shared_of(nadb_engine *e) { return (shared *)e; }
 
 /* --- shared_version.c --- */
 
+/* With the store's folder. */
+#define SHARED_MANIFEST_OLD                                                    \
+    "%s/MANIFEST is missing or older than the state that the store was left "  \
+    "in: put the right one back, or restore a whole backup"
+
 /* The current version, with a reference. Not under the commit lock: it may
  * have to wait for a flusher to publish. */
 nadb_rc shared_version_get(shared *s, shared_version **out,

@@ -248,17 +248,21 @@ static nadb_rc base_open(shared *s, nadb_err *err) {
  * needs repair; else it reads on its own. */
 static nadb_rc control_choose(shared *s, control_state *state, nadb_err *err) {
     bool ro = s->options->read_only;
+    control_left left;
     nadb_rc rc = control_open(&s->ctl, s->os, s->dir, !ro, s->file_mode,
                               s->options->busy_timeout_ms, state, err);
 
     if (!ro || (rc == NADB_OK && *state == CONTROL_TRUSTED)) return rc;
+    left = s->ctl.left;
     if (rc == NADB_OK)
         control_close(&s->ctl);
     else if (rc == NADB_CORRUPT || rc == NADB_NOMEM || rc == NADB_BUSY)
         return rc;
     s->private_memory = true;
     *state = CONTROL_REBUILD;
-    return control_open_private(&s->ctl, s->os, err);
+    rc = control_open_private(&s->ctl, s->os, err);
+    s->ctl.left = left;
+    return rc;
 }
 
 /* --- the seal of the indexes (control.h) --- */
@@ -319,9 +323,8 @@ static nadb_rc attach_or_rebuild(shared *s, control_state state,
     nadb_err_clear(&mine);
     rc = attach(s, state, &mine);
     if (rc == NADB_OK) return NADB_OK;
-    if ((rc != NADB_CORRUPT && mine.sys_errno != ENOENT) ||
-        state == CONTROL_REBUILD || s->options->read_only ||
-        control_others(&s->ctl)) {
+    if (rc != NADB_CORRUPT || state == CONTROL_REBUILD ||
+        s->options->read_only || control_others(&s->ctl)) {
         if (err != NULL) *err = mine;
         return rc;
     }

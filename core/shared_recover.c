@@ -91,6 +91,26 @@ static nadb_rc find_logs(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Whether what the last to close left is there still. An earlier close may
+ * have reached the disk last, so it is: this or something later. */
+static nadb_rc check_left(const recovery *r, nadb_err *err) {
+    const control_left *left = &r->s->ctl.left;
+    bool there = false;
+
+    if (r->base->generation < left->base_generation)
+        return nadb_fail(err, NADB_CANTOPEN, SHARED_MANIFEST_OLD, r->s->dir);
+    if (r->base->generation > left->base_generation ||
+        left->synced <= wal_place(left->last_log, WAL_HEADER))
+        return NADB_OK;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->logs[i].number == left->last_log) there = true;
+    if (there) return NADB_OK;
+    return nadb_corrupt(err,
+                        "%s/%06llu.log is missing, which was there when the "
+                        "store was closed: restore it, or a backup",
+                        r->s->dir, (unsigned long long)left->last_log);
+}
+
 static nadb_rc open_logs(recovery *r, nadb_err *err) {
     shared *s = r->s;
 
@@ -372,6 +392,7 @@ nadb_rc shared_recover(shared *s, nadb_err *err) {
     if (rc == NADB_OK) rc = control_format(&s->ctl, err);
     if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
     if (rc == NADB_OK) rc = find_logs(&r, err);
+    if (rc == NADB_OK) rc = check_left(&r, err);
     if (rc == NADB_OK) rc = open_logs(&r, err);
     if (rc == NADB_OK) {
         r.seq = r.base->seq;

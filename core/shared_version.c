@@ -156,15 +156,6 @@ static bool is_current(const shared *s, const control_now *now) {
     return again.generation == now->generation;
 }
 
-/* MANIFEST is renamed before control speaks of it, so it never is older. */
-static nadb_rc manifest_is_old(const shared *s, nadb_err *err) {
-    return nadb_fail(err, NADB_CANTOPEN,
-                     "%s/MANIFEST is missing or older than the state that the "
-                     "store was left in: put the right one back, or restore a "
-                     "whole backup",
-                     s->dir);
-}
-
 /* Makes the version of what control names now; *out is NULL when control moved
  * on meanwhile, or is about to. Under version_lock. */
 static nadb_rc version_make(shared *s, shared_version **out, nadb_err *err) {
@@ -184,8 +175,9 @@ static nadb_rc version_make(shared *s, shared_version **out, nadb_err *err) {
     v->first_log = now.first_log;
     v->last_log = now.last_log;
     rc = base_take(s, &now, &v->base, err);
+    /* MANIFEST is renamed before control speaks of it, so it never is older. */
     if (rc == NADB_OK && v->base->generation < now.base_generation)
-        rc = manifest_is_old(s, err);
+        rc = nadb_fail(err, NADB_CANTOPEN, SHARED_MANIFEST_OLD, s->dir);
     if (rc == NADB_OK) rc = logs_take(s, &now, &v, err);
     if (rc == NADB_OK && v->base->generation == now.base_generation) {
         *out = v;

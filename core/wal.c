@@ -73,6 +73,19 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
            w->capacity < (uint64_t)1 << WAL_OFF_BITS;
 }
 
+/* The place of the checksum is the same in every later format. */
+static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
+                          nadb_err *err) {
+    if (memcmp(h, MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
+        nadb_get_u32(h + 76) == nadb_crc32c(0, h, 76))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s has format %u, this version of nadb reads %u: "
+                         "use a newer nadb",
+                         path, nadb_get_u32(h + 8), FORMAT);
+    return nadb_corrupt(err, "%s: the header is damaged: restore a backup",
+                        path);
+}
+
 /* A header that never reached the disk, as a power cut leaves it. */
 static bool is_blank(const uint8_t h[WAL_HEADER]) {
     for (size_t i = 0; i < WAL_HEADER; i++)
@@ -143,8 +156,7 @@ nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
     rc = os->pread(w->file, h, sizeof h, 0, err);
     if (rc != NADB_OK || is_blank(h)) goto done;
     if (!header_get(h, w)) {
-        rc = nadb_corrupt(err, "%s: the header is damaged: restore a backup",
-                          path);
+        rc = bad_header(h, path, err);
         goto done;
     }
     rc = log_map(w, err);

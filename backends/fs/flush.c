@@ -93,6 +93,25 @@ static nadb_rc next_manifest(const flush *f, const fs_output *o, fs_manifest *m,
     return rc;
 }
 
+/* Opens every file, which is done once: nothing is written over what a newer
+ * version has made. */
+static nadb_rc open_all(fs_version *v, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_tables; i++) {
+        fs_sst *s;
+
+        rc = fs_handle_sst(v->tables[i], &s, err);
+    }
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_vals; i++) {
+        fs_val *s;
+
+        rc = fs_handle_val(v->vals[i], &s, err);
+    }
+    /* Damage is the readers' to report: what comes new must not wait. */
+    return rc == NADB_CORRUPT ? NADB_OK : rc;
+}
+
 nadb_rc fs_flush(nadb_base *base, const nadb_flush_req *req,
                  nadb_base_version **out, nadb_err *err) {
     flush f = {.b = (fs_base *)base, .req = req};
@@ -103,6 +122,11 @@ nadb_rc fs_flush(nadb_base *base, const nadb_flush_req *req,
     *out = NULL;
     rc = fs_version_open(f.b, &f.v, err);
     if (rc != NADB_OK) return rc;
+    rc = open_all(f.v, err);
+    if (rc != NADB_OK) {
+        fs_version_unref(&f.v->pub);
+        return rc;
+    }
     for (size_t i = 0; i < f.v->m.n_tables; i++)
         if (req->clear_seq == 0 || f.v->m.tables[i].max_seq > req->clear_seq)
             f.below = true;
