@@ -18,6 +18,7 @@
 #   NADB_SEED      seed of random tests
 #   NADB_SOAK      1: the long form of tests that have one
 #   NADB_KEEP      1: keep the temporary folder of a run that failed
+#   NADB_BUFFER_MB buffer_size_mb of stores that do not say theirs
 #   TMPDIR         where the temporary folder goes
 
 package require sqlite3
@@ -144,6 +145,10 @@ proc store_options {{options ""}} {
     if {$::H(backend) eq "fs" && $::H(main) eq "memory"
         && ![regexp {(^|[,\s])path\s*=} $options]} {
         lappend list "path='[file join $::dir store]'"
+    }
+    if {[info exists ::env(NADB_BUFFER_MB)] && $::H(backend) eq "fs"
+        && ![regexp {(^|[,\s])buffer_size_mb\s*=} $options]} {
+        lappend list "buffer_size_mb=$::env(NADB_BUFFER_MB)"
     }
     if {$options ne ""} { lappend list $options }
     return [join $list ", "]
