@@ -363,13 +363,6 @@ static bool nothing_mapped(const char *dir) {
     return none;
 }
 
-static void clean_up(void) {
-    char command[200];
-
-    snprintf(command, sizeof command, "rm -rf '%s'", w.dir);
-    if (system(command) != 0) printf("cannot remove %s\n", w.dir);
-}
-
 /* How many calls were counted, and whether one failed. False when something
  * was wrong. */
 static bool run(const phase *p, const fault *f, uint64_t nth, bool persistent,
@@ -394,7 +387,7 @@ static bool run(const phase *p, const fault *f, uint64_t nth, bool persistent,
                persistent ? ", and all later ones" : "", w.errors);
         return false;
     }
-    clean_up();
+    rig_remove(w.dir);
     return true;
 }
 
@@ -482,6 +475,7 @@ MATRIX(test_close, 10)
 MATRIX(test_destroy, 11)
 
 int main(void) {
+    rig_use_memory();
     rig_seed_init();
     if (getenv("NADB_RUN") != NULL) {
         RUN(test_one_cell);

@@ -128,7 +128,7 @@ static void step(void) {
 static unsigned draw_buffer(void) { return 16384u << rig_rnd(3); }
 
 static bool begin_run(const char *dir, nadb_durability sync, bool no_create) {
-    rig_how how = {sync, draw_buffer(), rig_rnd(4) == 0, no_create, 0};
+    rig_how how = {sync, draw_buffer(), rig_rnd(4) == 0, no_create, 0, false};
     nadb_err err;
 
     r.sync = sync;
@@ -251,23 +251,40 @@ static bool goes_on(const char *dir, rig_how *how, nadb_store **store,
            rig_read(*store, &got) && CHECK(rig_same(&got, &want));
 }
 
-static bool check_cut(const char *target, uint64_t event, uint64_t seed) {
-    rig_how how = {NADB_SYNC_NORMAL, draw_buffer(), rig_rnd(4) == 0,
-                   event >= r.created, 0};
+/* What a reader sees that may not write. */
+static bool look_only(const char *target, rig_how how, rig_state *got) {
     nadb_store *store = NULL;
-    rig_state got;
+    nadb_err err;
+    bool ok;
+
+    how.read_only = true;
+    if (!CHECK_OK(rig_open(target, &how, &store, NULL, &err), err))
+        return false;
+    ok = rig_read(store, got);
+    nadb_store_close(store);
+    return ok;
+}
+
+static bool check_cut(const char *target, uint64_t event, uint64_t seed) {
+    bool created = event >= r.created, looked = created && rig_rnd(4) == 0;
+    rig_how how = {
+        NADB_SYNC_NORMAL, draw_buffer(), rig_rnd(4) == 0, created, 0, false};
+    nadb_store *store = NULL;
+    rig_state got, seen;
     uint32_t prefix;
     nadb_err err;
     bool ok;
 
     if (!CHECK_OK(test_power_cut(event, seed, target, &err), err)) return false;
     test_os_new_boot();
-    ok = CHECK_OK(rig_open(target, &how, &store, NULL, &err), err) &&
+    ok = (!looked || look_only(target, how, &seen)) &&
+         CHECK_OK(rig_open(target, &how, &store, NULL, &err), err) &&
          rig_read(store, &got);
     if (ok && !CHECK(allowed(&got, event, &prefix))) {
         explain(&got, event);
         ok = false;
     }
+    ok = ok && (!looked || CHECK(rig_same(&seen, &got)));
     ok = ok && goes_on(target, &how, &store, &got);
     nadb_store_close(store);
     if (!ok)
@@ -358,7 +375,7 @@ static bool generation(const char *dir, const char *next, nadb_durability sync,
     /* Looks at a copy, so that the next generation's recovery is recorded. */
     if (!CHECK_OK(test_power_cut(event, seed, unit_path("look"), &err), err))
         return false;
-    how = (rig_how){sync, 65536, false, false, 0};
+    how = (rig_how){sync, 65536, false, false, 0, false};
     test_os_new_boot();
     if (!CHECK_OK(rig_open(unit_path("look"), &how, &r.store, NULL, &err), err))
         return false;
@@ -389,12 +406,14 @@ static void test_cut_upon_cut(void) {
                 printf("  chain %u, generation %d, sync %d\n", n, g, (int)sync);
                 return;
             }
+        for (int i = 0; i < 2; i++) rig_remove(dirs[i]);
         n++;
     }
     printf("%u chains of cuts\n", n);
 }
 
 int main(void) {
+    rig_use_memory();
     rig_seed_init();
     RUN(test_cut_full);
     RUN(test_cut_normal);
