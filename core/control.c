@@ -313,6 +313,24 @@ void control_forked(control *c) {
 
 /* --- the commit lock --- */
 
+/* Takes a word from its owner if that one is dead. Whoever holds the byte of a
+ * slot keeps new openers out of it: else one could come, get the word, and
+ * lose it to us, who had seen the slot free before. */
+static bool word_steal(control *c, _Atomic uint32_t *word, uint32_t seen,
+                       uint32_t mine) {
+    uint32_t owner = LOCK_OWNER(seen) - 1;
+    bool foreign = owner != c->slot && owner < CONTROL_SLOTS;
+    bool got = false;
+
+    if (foreign &&
+        (c->os->lock_byte(c->file, SLOT_BYTE + owner, &got, NULL) != NADB_OK ||
+         !got))
+        return false;
+    got = atomic_compare_exchange_strong(word, &seen, mine);
+    if (foreign) c->os->unlock_byte(c->file, SLOT_BYTE + owner);
+    return got;
+}
+
 /* One attempt on the word; sleeps when it is held. */
 static bool word_try(control *c, bool waited, bool *stolen) {
     _Atomic uint32_t *word = &c->map->commit_lock;
@@ -331,9 +349,7 @@ static bool word_try(control *c, bool waited, bool *stolen) {
     c->os->futex_wait((uint32_t *)word, seen, PROBE_MS);
     /* Under `queue` no thread of ours can be the holder. */
     if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
-        (LOCK_OWNER(seen) - 1 == c->slot ||
-         !control_alive(c, LOCK_OWNER(seen) - 1)) &&
-        atomic_compare_exchange_strong(word, &seen, mine)) {
+        word_steal(c, word, seen, mine)) {
         *stolen = true;
         return true;
     }
@@ -389,9 +405,7 @@ bool control_flusher_try(control *c) {
 
     if (c->private_map || atomic_exchange(&c->flushing, true)) return false;
     if (atomic_compare_exchange_strong(word, &seen, mine)) return true;
-    if ((seen == mine || !control_alive(c, seen - 1)) &&
-        atomic_compare_exchange_strong(word, &seen, mine))
-        return true;
+    if (word_steal(c, word, seen, mine)) return true;
     atomic_store(&c->flushing, false);
     return false;
 }
