@@ -332,6 +332,14 @@ static nadb_rc attach_or_rebuild(shared *s, control_state state,
     return shared_recover(s, err);
 }
 
+/* A sync has failed in this boot: what the logs hold may be in the machine's
+ * memory only, and the next sync of the same bytes says nothing about them. So
+ * they go into new files before anybody builds on them. */
+static void write_anew(shared *s) {
+    if (!s->private_memory && shared_flush(&s->engine, NULL) != NADB_OK)
+        atomic_store(&s->ctl.map->failed, 1);
+}
+
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o) {
     shared *s = shared_of(e);
 
@@ -345,6 +353,7 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
                          nadb_err *err) {
     shared *s = nadb_calloc(1, sizeof *s);
     control_state state = CONTROL_REBUILD;
+    bool failed = false;
     nadb_rc rc;
 
     *out = NULL;
@@ -365,9 +374,11 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
     if (rc == NADB_OK) rc = dir_prepare(s, create, created, err);
     if (rc == NADB_OK) rc = control_choose(s, &state, err);
     if (rc == NADB_OK) {
+        failed = s->ctl.ours && atomic_load(&s->ctl.map->failed);
         rc = attach_or_rebuild(s, state, err);
         if (rc == NADB_OK && state == CONTROL_REBUILD && !s->private_memory)
             rc = sync_names(s, err);
+        if (rc == NADB_OK && state == CONTROL_REBUILD && failed) write_anew(s);
         control_opened(&s->ctl);
     }
     if (rc == NADB_OK && !s->options->read_only) rc = nadb_workers_add(s, err);
