@@ -100,7 +100,7 @@ bool control_others(control *c) { return !c->private_map && any_locked(c); }
 /* --- the seal --- */
 
 static uint32_t seal_of(const control_map *m) {
-    size_t from = offsetof(control_map, visible);
+    size_t from = offsetof(control_map, pad0);
     size_t mid = offsetof(control_map, seal);
     size_t behind = offsetof(control_map, seal_index);
     const uint8_t *p = (const uint8_t *)m;

@@ -92,9 +92,9 @@ typedef struct control_map {
     _Atomic uint32_t doubt_waiters; /* sleeping on doubt_events; a hint */
     uint32_t pad2;
     _Atomic uint64_t doubt_bits[2]; /* places that may be in use */
-    _Atomic uint32_t seal;       /* CRC32C from `visible` to the slots without
-                                    itself; 0: the store is or was in use */
-    _Atomic uint32_t seal_index; /* of the live indexes */
+    _Atomic uint32_t seal;          /* CRC32C from pad0 to the slots without
+                                       itself; 0: the store is or was in use */
+    _Atomic uint32_t seal_index;    /* of the live indexes */
     uint8_t pad3[32];
 
     control_desc descs[CONTROL_DESCS];

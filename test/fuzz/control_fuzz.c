@@ -4,7 +4,7 @@
 
 static void seal(uint8_t *bytes) {
     control_map *m = (control_map *)(void *)bytes;
-    size_t from = offsetof(control_map, visible);
+    size_t from = offsetof(control_map, pad0);
     size_t mid = offsetof(control_map, seal);
     size_t behind = offsetof(control_map, seal_index);
     uint32_t crc = nadb_crc32c(0, bytes + from, mid - from);

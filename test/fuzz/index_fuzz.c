@@ -18,12 +18,11 @@ static void reseal(const store_file *index, const uint8_t *bytes) {
     MUST(m != MAP_FAILED);
     m->seal_index = nadb_crc32c(0, bytes, alloc);
     m->seal = 0;
-    m->seal = nadb_crc32c(nadb_crc32c(0, &m->visible,
-                                      offsetof(control_map, seal) -
-                                          offsetof(control_map, visible)),
-                          &m->seal_index,
-                          offsetof(control_map, slots) -
-                              offsetof(control_map, seal_index));
+    m->seal = nadb_crc32c(
+        nadb_crc32c(0, m->pad0,
+                    offsetof(control_map, seal) - offsetof(control_map, pad0)),
+        &m->seal_index,
+        offsetof(control_map, slots) - offsetof(control_map, seal_index));
     munmap(m, sizeof *m);
     close(fd);
 }
