@@ -421,12 +421,13 @@ static void every_call(const phase *p) {
         }
 }
 
+/* For about budget_ms, and on a slow machine until a few faults were met. */
 static void some_calls(const phase *p, int64_t budget_ms) {
     const nadb_os *os = nadb_os_get();
     int64_t end = os->mono_ns() / 1000000 + budget_ms;
     uint64_t most[FAULTS] = {0}; /* calls that the phase makes, about */
 
-    while (os->mono_ns() / 1000000 < end) {
+    while (os->mono_ns() / 1000000 < end || runs_hit < 5) {
         unsigned i = (unsigned)rig_rnd(FAULTS);
         uint64_t calls, nth = most[i] == 0 ? 0 : 1 + rig_rnd(most[i]);
 
