@@ -10,10 +10,14 @@ nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) {
     return ss->engine->ops->rollback(ss->engine, t, err);
 }
 
-/* Forgets the transaction. Cursors may still hold its view and its batch. */
-static void txn_end(nadb_session *ss) {
+static void unclaim(nadb_session *ss) {
     if (ss->claim != 0) ss->engine->ops->unclaim(ss->engine, ss->claim);
     ss->claim = 0;
+}
+
+/* Forgets the transaction. Cursors may still hold its view and its batch. */
+static void txn_end(nadb_session *ss) {
+    unclaim(ss);
     session_view_drop(ss, ss->txn);
     ss->txn = NULL;
     ss->reading = NULL; /* the next cursor sees the present */
@@ -146,6 +150,9 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     rc = session_unprepare(ss, err);
     if (rc != NADB_OK || batch_empty(ss->b)) return rc;
     batch_measure(ss->b, &count, &bytes);
+    /* Of several changes, the claim covers one; two transactions that each hold
+     * what the other needs would wait for each other. */
+    if (count > 1) unclaim(ss);
     for (;;) {
         const batch_op *only = ss->autocommit ? only_change(ss, count) : NULL;
         bool again = false;
