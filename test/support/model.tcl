@@ -112,7 +112,7 @@ proc model_step {op} {
     global M
     lassign $op c kind text ref
     switch $kind {
-        sql { set diff [model_sql $c $text [string map {kvb kv} $text]] }
+        sql { set diff [model_sql $c $text [model_meaning $text]] }
         both { set diff [model_both $c $text $ref] }
         reopen { set diff [model_reopen $c] }
         recreate {
@@ -131,6 +131,17 @@ proc model_step {op} {
         if {$diff ne ""} { return $diff }
     }
     return ""
+}
+
+# What SQL of ours means for the ordinary table: it has one name, and its tags
+# are asked for with json_each() (gen_matches in model_gen.tcl).
+proc model_meaning {text} {
+    set text [string map {kvb kv} $text]
+    while {[regexp {\((\w+\.)?tags MATCH '([^']*)'\)} $text term p expr]} {
+        set meaning [string map [list %p $p] [dict get $::gen_matches $expr]]
+        set text [string map [list $term $meaning] $text]
+    }
+    return $text
 }
 
 proc model_run {db sql} {

@@ -21,6 +21,17 @@ set gen_keys {
 }
 set gen_odd_keys [list \u00e4 z\u00fcrich \u65e5\u672c \u00c4 \U1F600 \uffff]
 
+# MATCH expressions, and what they mean; %p is the table's name and a dot.
+set gen_has {EXISTS (SELECT 1 FROM json_each(%ptags) WHERE value}
+set gen_matches [dict create \
+    {a} "$gen_has = 'a')" \
+    {NOT x} "NOT $gen_has = 'x')" \
+    {a "c d"} "($gen_has = 'a') AND $gen_has = 'c d'))" \
+    {x OR b} "$gen_has IN ('x', 'b'))" \
+    {NOT (a OR x)} "NOT $gen_has IN ('a', 'x'))" \
+    {c*} "$gen_has GLOB 'c*')" \
+    {a NOT "c d"} "($gen_has = 'a') AND NOT $gen_has = 'c d'))"]
+
 # --- small things ---
 
 proc quoted {text} { return '[string map {' ''} $text]' }
@@ -135,7 +146,11 @@ proc gen_key_term {p} {
 }
 
 proc gen_other_term {p} {
-    switch [random_int 9] {
+    switch [random_int 11] {
+        9 - 10 {
+            return "(${p}tags MATCH\
+                    '[random_of [dict keys $::gen_matches]]')"
+        }
         0 { return "typeof(${p}value) = [random_of {'text' 'blob' 'null'
                 'integer' 'real'}]" }
         1 { return "${p}value [gen_compare] [gen_value]" }
@@ -348,7 +363,8 @@ proc gen_transaction {c open} {
 proc gen_upkeep {} {
     return [random_of {"SELECT nadb_flush('kv')" "SELECT nadb_flush('kv')"
         "SELECT nadb_flush()" "SELECT nadb_compact('kv')"
-        "SELECT nadb_check('kv')" "SELECT * FROM nadb_stats('kv')"}]
+        "SELECT nadb_check('kv')" "SELECT * FROM nadb_stats('kv')"
+        "SELECT nadb_purge_expired('kv')" "SELECT * FROM nadb_tags('kv')"}]
 }
 
 # Operations that only make sense with no transaction open on any connection.
@@ -393,7 +409,28 @@ proc gen_alone {c} {
                 ALTER TABLE o RENAME TO oo; INSERT INTO kv(key, value)\
                 VALUES([gen_key], 1); ALTER TABLE oo RENAME TO o"] }
     }
+    if {[random_int 2]} { return [list $c both {*}[gen_function [gen_key]]] }
     return [list $c sql [gen_ordinary]]
+}
+
+# A function on a row, and what it means.
+proc gen_function {key} {
+    switch [random_int 3] {
+        0 {
+            return [list "SELECT nadb_set_ttl('kv', $key, NULL)" \
+                "UPDATE kv SET expires_at = NULL WHERE key = $key"]
+        }
+        1 {
+            return [list "SELECT nadb_tag('kv', $key, 'c d', 'a')" \
+                "UPDATE kv SET tags = (SELECT json_group_array(value) FROM
+                    (SELECT value FROM json_each(tags) UNION
+                     SELECT 'a' UNION SELECT 'c d')) WHERE key = $key"]
+        }
+        2 {
+            return [list "SELECT nadb_pop('kv', $key)" \
+                "DELETE FROM kv WHERE key = $key"]
+        }
+    }
 }
 
 # The next operation, given which connections have a transaction open.
