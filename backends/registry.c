@@ -6,10 +6,16 @@
 
 #include "fs/fs.h"
 #include "memory/memory.h"
+#if NADB_REDIS
+#include "redis/redis.h"
+#endif
 
 static const nadb_backend *const backends[] = {
     &nadb_backend_fs,
     &nadb_backend_memory,
+#if NADB_REDIS
+    &nadb_backend_redis,
+#endif
 };
 
 const nadb_backend *nadb_backend_at(size_t i) {

@@ -3,7 +3,8 @@
  * A backend stores ordered byte strings. Keys carry a keyspace byte first
  * (NADB_KS_*), so rows and their indexes live in one ordered space; a backend
  * that has indexes of its own (capability NADB_CAP_OWN_INDEX) may ignore all
- * but rows. Values are opaque here, but documented in docs/format.md.
+ * but rows. Values are opaque here, but documented in docs/format.md; a backend
+ * that keeps the parts of a row apart takes it to pieces with core/row.h.
  *
  * There are two kinds, told apart by which table of operations they fill:
  *
@@ -115,7 +116,20 @@ typedef enum nadb_durability {
     NADB_SYNC_FULL
 } nadb_durability;
 
-typedef struct nadb_options nadb_options; /* core/options.h: read only */
+typedef enum nadb_write_mode {
+    NADB_WRITE_DEFAULT, /* the backend's choice */
+    NADB_WRITE_BUFFERED,
+    NADB_WRITE_IMMEDIATE
+} nadb_write_mode;
+
+/* What was parsed, read by the names that users give them (core/options.c). */
+typedef struct nadb_options nadb_options;
+
+/* The text of an option; NULL when it was not given or is not a text. */
+const char *nadb_option_text(const nadb_options *o, const char *name);
+/* The number of an option as it is stored: times in ms, sizes in bytes, words
+ * as their enum, on/off as 1/0; 0 when there is none of that name. */
+int64_t nadb_option_number(const nadb_options *o, const char *name);
 
 /* --- engines --- */
 
@@ -197,6 +211,9 @@ typedef struct nadb_engine_ops {
                      nadb_err *err);
     /* Calls `emit` with each of its numbers (names of nadb_stats). */
     void (*stats)(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
+    /* Optional (NULL: close() leaves nothing). Removes all that there is of
+     * the store, and closes, also on error. */
+    nadb_rc (*destroy)(nadb_engine *e, nadb_err *err);
 } nadb_engine_ops;
 
 struct nadb_engine {

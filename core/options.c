@@ -311,6 +311,9 @@ static nadb_rc finish(parser *p) {
     if (b == NULL) return unknown_backend(p);
     rc = check_backend_options(p, b);
     if (rc == NADB_OK) rc = check_combinations(p);
+    /* Other programs read what is on a server: no codec unless asked for. */
+    if ((b->caps & NADB_CAP_REMOTE) != 0 && !was_given(p, "compression"))
+        p->o->compression = 0;
     if (rc == NADB_OK) rc = default_path(p, b);
     if (rc == NADB_OK) rc = make_absolute(p, &o->path);
     if (rc == NADB_OK) rc = make_absolute(p, &o->dir);
@@ -359,6 +362,18 @@ done:
     nadb_buf_clear(&p.value);
     nadb_options_free(p.o);
     return rc;
+}
+
+const char *nadb_option_text(const nadb_options *o, const char *name) {
+    const option *opt = option_find(nadb_slice_str(name));
+
+    return opt == NULL ? NULL : option_get_text(opt, o);
+}
+
+int64_t nadb_option_number(const nadb_options *o, const char *name) {
+    const option *opt = option_find(nadb_slice_str(name));
+
+    return opt == NULL ? 0 : option_get_number(opt, o);
 }
 
 void nadb_options_free(nadb_options *o) {

@@ -7,12 +7,6 @@
 
 #include "backend.h"
 
-typedef enum nadb_write_mode {
-    NADB_WRITE_DEFAULT, /* the backend's choice */
-    NADB_WRITE_BUFFERED,
-    NADB_WRITE_IMMEDIATE
-} nadb_write_mode;
-
 typedef enum nadb_eviction {
     NADB_EVICT_NONE,
     NADB_EVICT_LRU,

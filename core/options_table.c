@@ -434,6 +434,37 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
     return NADB_OK;
 }
 
+const char *option_get_text(const option *opt, const nadb_options *o) {
+    const char *text = NULL;
+
+    if (opt->kind == KIND_TEXT)
+        memcpy(&text, (const char *)o + opt->field, sizeof text);
+    return text;
+}
+
+int64_t option_get_number(const option *opt, const nadb_options *o) {
+    const char *field = (const char *)o + opt->field;
+    int64_t wide = 0;
+    bool truth = false;
+    int number = 0;
+
+    switch (opt->kind) {
+    case KIND_BOOL:
+        memcpy(&truth, field, sizeof truth);
+        return truth;
+    case KIND_INT:
+        memcpy(&number, field, sizeof number);
+        return number;
+    case KIND_INT64:
+    case KIND_UINT64:
+        memcpy(&wide, field, sizeof wide);
+        return wide;
+    case KIND_TEXT:
+        break;
+    }
+    return 0;
+}
+
 void option_free_texts(nadb_options *o) {
     for (size_t i = 0; i < COUNT; i++)
         if (table[i].kind == KIND_TEXT) {

@@ -33,6 +33,11 @@ bool option_of_files(const option *opt);
 nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
                    nadb_err *err) NADB_MUST_USE;
 
+/* The option's field; NULL for texts that were not given, and for options of
+ * the other kind. */
+const char *option_get_text(const option *opt, const nadb_options *o);
+int64_t option_get_number(const option *opt, const nadb_options *o);
+
 /* Frees all text fields. */
 void option_free_texts(nadb_options *o);
 

@@ -1,4 +1,5 @@
-/* row.h - a row as the value of an entry in keyspace NADB_KS_ROW.
+/* row.h - a row as the value of an entry in keyspace NADB_KS_ROW. Backends may
+ * include it, to store the parts of a row apart.
  *
  * Bytes (docs/format.md, "Row"):
  *

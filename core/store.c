@@ -78,10 +78,13 @@ static nadb_rc registry_lock(nadb_err *err) {
 
 /* --- names and options --- */
 
-/* backend NUL path NUL db NUL namespace: what tells stores apart. */
+/* Each text with a NUL: backend, path, db, namespace, server: what tells
+ * stores apart. */
 static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     nadb_buf real = NADB_BUF_INIT;
     const char *path = o->path == NULL ? "" : o->path;
+    const char *server[] = {o->url, o->host, o->socket, o->sentinel};
+    int numbers[] = {o->port, o->redis_db};
     nadb_rc rc = NADB_OK;
     bool ok;
 
@@ -90,8 +93,14 @@ static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     if (real.n > 0) path = (const char *)real.p;
     ok = nadb_buf_append(out, o->backend, strlen(o->backend) + 1) &&
          nadb_buf_append(out, path, strlen(path) + 1) &&
+         nadb_buf_append(out, numbers, sizeof numbers) &&
          nadb_buf_append(out, o->db, strlen(o->db) + 1) &&
          nadb_buf_append(out, o->ns, strlen(o->ns) + 1);
+    for (size_t i = 0; i < sizeof server / sizeof server[0] && ok; i++) {
+        const char *text = server[i] == NULL ? "" : server[i];
+
+        ok = nadb_buf_append(out, text, strlen(text) + 1);
+    }
     nadb_buf_clear(&real);
     return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening a store");
 }
@@ -257,6 +266,8 @@ nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
         unlist(s);
         if (s->backend->caps & NADB_CAP_BASE)
             rc = nadb_shared_destroy(s->engine, err);
+        else if (s->engine->ops->destroy != NULL)
+            rc = s->engine->ops->destroy(s->engine, err);
         else
             s->engine->ops->close(s->engine);
         store_free(s);

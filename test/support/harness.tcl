@@ -14,7 +14,8 @@
 #
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
-#   NADB_BACKENDS  run only these backends
+#   NADB_BACKENDS  run only these backends; redis also where a suite names just
+#                  memory and fs
 #   NADB_SEED      seed of random tests
 #   NADB_SOAK      1: the long form of tests that have one
 #   NADB_KEEP      1: keep the temporary folder of a run that failed
@@ -60,6 +61,7 @@ proc testprefix {name} {
 
 proc finish_test {} {
     close_all
+    redis_stop_all
     if {!$::H(keep) || $::H(failed) == 0} {
         file delete -force $::H(dir)
     } else {
@@ -103,6 +105,7 @@ proc fresh {args} {
     file mkdir $::dir
     file attributes $::dir -permissions 0755
     set ::H(main) $o(-main)
+    if {$::H(backend) eq "redis"} redis_for_backend
     open_db db
     db eval "PRAGMA encoding='$o(-encoding)'"
     if {$o(-main) ne "memory"} {
@@ -149,6 +152,9 @@ proc store_options {{options ""}} {
     if {[info exists ::env(NADB_BUFFER_MB)] && $::H(backend) eq "fs"
         && ![regexp {(^|[,\s])buffer_size_mb\s*=} $options]} {
         lappend list "buffer_size_mb=$::env(NADB_BUFFER_MB)"
+    }
+    if {$::H(backend) eq "redis"} {
+        lappend list "socket='$::R(backend,socket)'"
     }
     if {$options ne ""} { lappend list $options }
     return [join $list ", "]
@@ -197,6 +203,10 @@ proc release_store {} { close_db holder }
 proc foreach_backend {list body} {
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]
+        # What memory and fs can do, redis should be able to do.
+        if {"memory" in $list && "fs" in $list && "redis" ni $list} {
+            lappend list redis
+        }
         set list [lmap b $list {
             if {$b ni $only} continue
             set b
@@ -598,6 +608,8 @@ proc run_program {program args} {
         failed $program $args "tests, and a good end" $output
     }
 }
+
+source [file join $::H(support) redis.tcl]
 
 # --- run the suite ---
 

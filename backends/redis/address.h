@@ -1,0 +1,29 @@
+/* address.h - where the server is and how to enter it, from the options.
+ *
+ * Reads options, never the network. The password is looked up in the
+ * environment when a connection is made, and kept nowhere. */
+#ifndef NADB_REDIS_ADDRESS_H
+#define NADB_REDIS_ADDRESS_H
+
+#include "../../core/backend.h"
+
+typedef struct address {
+    char *host;         /* NULL: a unix socket */
+    char *socket;       /* NULL: TCP */
+    char *user;         /* NULL: the default user */
+    char *password_env; /* NULL: no password */
+    int port;
+    int db;
+    int64_t connect_timeout_ms;
+    int64_t timeout_ms; /* of one exchange with the server */
+    char name[160];     /* for messages: host:port, or the socket's path */
+} address;
+
+/* Fills *out, which the caller address_clear()s, also on failure.
+ * NADB_INVALID names what is wrong in the URL, or an option that this version
+ * cannot serve. */
+nadb_rc address_init(address *out, const nadb_options *options,
+                     nadb_err *err) NADB_MUST_USE;
+void address_clear(address *a);
+
+#endif

@@ -1,0 +1,120 @@
+/* change.c - scripts that change rows, and what becomes of them.
+ *
+ * A connection that is lost after a script was sent leaves open whether it was
+ * done. It is not sent again blindly: the fence (script.h) asks, and makes
+ * sure that it will not be done later. Three things can come of it:
+ *
+ *   done            the answer is lost, but the changes are there
+ *   not done        nothing has happened; sent once more if the connection
+ *                   broke, an error if the server was too slow
+ *   cannot be asked an error that says so. After its deadline the script does
+ *                   nothing any more, so it is done by now, or never. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+
+/* Places behind those of script_begin(). */
+enum { ARG_NUMBER = 6, ARG_DEADLINE };
+
+void redis_change_begin(redis_engine *e, conn *c, args *a) {
+    script_begin(a, redis_prefix(e));
+    args_text(a, c->writer);
+    args_text(a, ""); /* number, deadline: redis_change() */
+    args_text(a, "");
+}
+
+void redis_pause(void) {
+    uint32_t word = 0, chance = 0;
+
+    nadb_os_get()->random(&chance, sizeof chance);
+    nadb_os_get()->futex_wait(&word, 0, 2 + (int64_t)(chance % 6));
+}
+
+/* *done: the script with the connection's present number was done. */
+static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
+                     nadb_err *err) {
+    redisReply *r = NULL;
+    args a;
+    nadb_rc rc = pool_reopen(&e->pool, c, err);
+
+    *done = false;
+    memset(&a, 0, sizeof a);
+    if (rc != NADB_OK) return rc;
+    script_begin(&a, redis_prefix(e));
+    args_text(&a, c->writer);
+    args_number(&a, (int64_t)c->commits);
+    rc = script_call(&e->scripts, c, SCRIPT_FENCE, &a, &r, err);
+    if (rc == NADB_OK && script_says(r, "applied") && r->elements == 2 &&
+        r->element[1]->type == REDIS_REPLY_STRING) {
+        *done = true;
+        *version = strtoull(r->element[1]->str, NULL, 10);
+    } else if (rc == NADB_OK && !script_says(r, "void")) {
+        rc = conn_confused(c, err);
+    }
+    freeReplyObject(r);
+    args_clear(&a);
+    return rc;
+}
+
+static nadb_rc unknown(const conn *c, const nadb_err *first, nadb_err *err) {
+    char why[300];
+
+    snprintf(why, sizeof why, "%.299s", first->msg);
+    return nadb_fail(err, NADB_IOERR,
+                     "%s; whether the transaction was done could not be found "
+                     "out: look before you repeat it (server %s)",
+                     why, c->at->name);
+}
+
+/* Whether the server refused to do it. *late: its clock has passed the
+ * deadline, so either it was frozen or the clock has been set. */
+static nadb_rc refused(const conn *c, const redisReply *r, bool *late,
+                       nadb_err *err) {
+    *late = script_says(r, "late");
+    if (*late)
+        return nadb_fail(err, NADB_IOERR,
+                         "redis server %s: the transaction reached it too late "
+                         "(or its clock was turned), and was not done",
+                         c->at->name);
+    if (script_says(r, "again")) return conn_confused(c, err);
+    return NADB_OK;
+}
+
+nadb_rc redis_change(redis_engine *e, conn *c, script_id id, args *a,
+                     redisReply **out, uint64_t *version, nadb_err *err) {
+    nadb_err first, why;
+    bool done = false, late = false;
+
+    *out = NULL;
+    for (int attempt = 0;; attempt++) {
+        nadb_rc rc;
+
+        c->commits++;
+        args_set_number(a, ARG_NUMBER, (int64_t)c->commits);
+        args_set_number(a, ARG_DEADLINE, conn_server_ms(c) + c->at->timeout_ms);
+        nadb_err_clear(&first);
+        rc = script_call(&e->scripts, c, id, a, out, &first);
+        if (rc == NADB_OK) rc = refused(c, *out, &late, &first);
+        if (rc == NADB_OK) return NADB_OK;
+        freeReplyObject(*out);
+        *out = NULL;
+        if (late && attempt == 0 && conn_read_clock(c, &first) == NADB_OK)
+            continue;
+        if (conn_is_open(c) || late || rc == NADB_NOMEM) {
+            if (err != NULL) *err = first;
+            return rc;
+        }
+
+        bool slow = c->timed_out;
+
+        nadb_err_clear(&why);
+        if (fence(e, c, &done, version, &why) != NADB_OK)
+            return unknown(c, &first, err);
+        if (done) return NADB_OK;
+        if (slow || attempt > 0) {
+            if (err != NULL) *err = first;
+            return rc;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+/* claim.c - claims: a key that an autocommit statement reads and will change
+ * is kept from other writers until it has, so that it does not conflict.
+ *
+ * A claim is an entry in a hash on the server, with a token and a time after
+ * which nobody heeds it: a claimer that dies delays others no longer than
+ * that. It only makes writers wait: what is right does not depend on it. */
+#include <stdio.h>
+
+#include "engine.h"
+
+/* Not longer than other writers are ready to wait. */
+#define CLAIM_MS 2000
+
+/* The claim's key in a buffer of its own, or NULL. */
+static char *copy_key(nadb_slice key) {
+    char *p = nadb_malloc(key.n + 1);
+
+    if (p != NULL && key.n > 0) memcpy(p, key.p, key.n);
+    return p;
+}
+
+/* A free place in the table; 0 when there is none. */
+static uint32_t place_take(redis_engine *e, nadb_slice key) {
+    char *copy = copy_key(key);
+    uint32_t claim = 0;
+
+    nadb_lock(&e->lock);
+    for (uint32_t i = 0; i < REDIS_CLAIMS && claim == 0 && copy != NULL; i++) {
+        redis_claim *x = &e->claims[i];
+
+        if (x->key != NULL) continue;
+        x->key = copy;
+        x->key_n = key.n;
+        x->released = false;
+        nadb_os_get()->random(&x->token, sizeof x->token);
+        copy = NULL;
+        claim = i + 1;
+    }
+    nadb_unlock(&e->lock);
+    nadb_free(copy);
+    return claim;
+}
+
+/* The table's entry; its key is free for others after place_drop(). */
+static redis_claim place_get(redis_engine *e, uint32_t claim) {
+    redis_claim x;
+
+    nadb_lock(&e->lock);
+    x = e->claims[claim - 1];
+    nadb_unlock(&e->lock);
+    return x;
+}
+
+static void place_drop(redis_engine *e, uint32_t claim) {
+    nadb_lock(&e->lock);
+    nadb_free(e->claims[claim - 1].key);
+    e->claims[claim - 1].key = NULL;
+    nadb_unlock(&e->lock);
+}
+
+static void add_token(args *a, const redis_claim *x) {
+    char token[24];
+
+    snprintf(token, sizeof token, "%016llx", (unsigned long long)x->token);
+    args_copy(a, nadb_slice_str(token));
+}
+
+static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
+                   bool *granted, nadb_err *err) {
+    redisReply *r = NULL;
+    conn *c = NULL;
+    args a;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    *granted = false;
+    if (rc != NADB_OK) return rc;
+    memset(&a, 0, sizeof a);
+    script_begin(&a, redis_prefix(e));
+    args_add(&a, nadb_slice_of(x->key, x->key_n));
+    if (id == SCRIPT_CLAIM) {
+        add_token(&a, x);
+        args_number(&a, CLAIM_MS);
+    } else {
+        add_token(&a, x);
+    }
+    rc = script_call(&e->scripts, c, id, &a, &r, err);
+    if (rc == NADB_OK) *granted = script_says(r, "ok");
+    freeReplyObject(r);
+    args_clear(&a);
+    pool_give(&e->pool, c);
+    return rc;
+}
+
+nadb_rc redis_take_claim(nadb_engine *engine, nadb_slice key,
+                         int64_t timeout_ms, uint32_t *claim, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    int64_t end = nadb_os_get()->mono_ns() + timeout_ms * 1000000;
+    bool granted = false;
+    uint32_t place;
+    nadb_rc rc = NADB_OK;
+
+    *claim = 0;
+    if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
+    place = place_take(e, nadb_slice_of(key.p + 1, key.n - 1));
+    if (place == 0) return NADB_OK;
+    for (;;) {
+        redis_claim x = place_get(e, place);
+
+        rc = ask(e, SCRIPT_CLAIM, &x, &granted, err);
+        if (rc != NADB_OK || granted || nadb_os_get()->mono_ns() > end) break;
+        redis_pause();
+    }
+    if (granted)
+        *claim = place;
+    else
+        place_drop(e, place);
+    return rc;
+}
+
+void redis_unclaim(nadb_engine *engine, uint32_t claim) {
+    redis_engine *e = (redis_engine *)engine;
+    bool granted;
+
+    if (claim == 0 || claim > REDIS_CLAIMS) return;
+    redis_claim x = place_get(e, claim);
+
+    /* Should it fail, the claim ends by its time. */
+    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, &granted, NULL);
+    place_drop(e, claim);
+}
+
+void redis_add_claim(redis_engine *e, args *a, uint32_t claim) {
+    redis_claim x;
+
+    if (claim == 0 || claim > REDIS_CLAIMS) {
+        args_text(a, "");
+        args_text(a, "");
+        return;
+    }
+    x = place_get(e, claim);
+    add_token(a, &x);
+    args_add(a, nadb_slice_of(x.key, x.key_n));
+}
+
+void redis_claim_released(redis_engine *e, uint32_t claim) {
+    if (claim == 0 || claim > REDIS_CLAIMS) return;
+    nadb_lock(&e->lock);
+    e->claims[claim - 1].released = true;
+    nadb_unlock(&e->lock);
+}

@@ -1,0 +1,480 @@
+/* commit.c - a commit is one script in one round trip.
+ *
+ * prepare() sends what was read and what is changed; the script checks and
+ * applies it, all or nothing, and answers with the rows that were there
+ * before. From then on everybody sees the changes: the server knows no doubt.
+ * commit() has nothing left to do. rollback() puts the old rows back, provided
+ * that nobody has changed them since; if somebody has, it fails and says so.
+ *
+ * A clear gives the store a new generation, which is part of the rows' names:
+ * it costs the same for any number of rows, and can be taken back. The old
+ * rows are removed afterwards, in small steps. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../core/base/coding.h"
+#include "engine.h"
+
+/* Steps of removal after a clear, before the rest is left to later commits. */
+#define CLEAN_STEPS 200
+#define CLEAN_ROWS 500
+#define CLEAN_AGE_MS 60000
+
+struct nadb_ticket {
+    redisReply *reply; /* of the commit script; NULL: lost */
+    redis_view *view;  /* of the transaction; may be NULL */
+    uint64_t version;
+    bool clear;
+    size_t count;
+    nadb_buf keys; /* each change: op 'p' or 'd', blob key */
+};
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a commit to Redis");
+}
+
+static void ticket_free(nadb_ticket *t) {
+    if (t == NULL) return;
+    freeReplyObject(t->reply);
+    nadb_buf_clear(&t->keys);
+    nadb_free(t);
+}
+
+/* --- building --- */
+
+/* What a commit is made of, gathered before a connection is taken. */
+typedef struct parts {
+    args keys;    /* that were read */
+    args ranges;  /* lo and hi of each */
+    args changes; /* as the script wants them */
+    size_t n_ranges, n_changes;
+    bool puts;
+    nadb_buf scratch;
+} parts;
+
+static void parts_clear(parts *p) {
+    args_clear(&p->keys);
+    args_clear(&p->ranges);
+    args_clear(&p->changes);
+    nadb_buf_clear(&p->scratch);
+}
+
+static void add_reads(parts *p, const nadb_commit_req *req) {
+    for (size_t i = 0; i < req->n_reads; i++) {
+        const nadb_range *r = &req->reads[i];
+        nadb_slice lo, hi;
+
+        if (!redis_row_range(r->lo, r->hi, &lo, &hi)) continue;
+        if (hi.p != NULL && hi.n == lo.n + 1 && hi.p[lo.n] == 0 &&
+            nadb_slice_starts(hi, lo)) {
+            args_add(&p->keys, lo);
+            continue;
+        }
+        args_add(&p->ranges, lo);
+        args_add(&p->ranges, hi);
+        p->n_ranges++;
+    }
+}
+
+/* Bytes of an entry that stay where they are until the commit is sent. */
+static nadb_slice stable(args *a, nadb_slice s, bool pinned) {
+    uint8_t *copy;
+
+    if (pinned) return s;
+    copy = nadb_arena_alloc(&a->memory, s.n + 1);
+    if (copy == NULL) {
+        a->failed = true;
+        return nadb_slice_of("", 0);
+    }
+    if (s.n > 0) memcpy(copy, s.p, s.n);
+    return nadb_slice_of(copy, s.n);
+}
+
+static nadb_rc add_change(parts *p, nadb_ticket *t, const nadb_entry *x,
+                          nadb_err *err) {
+    bool pinned = (x->flags & NADB_ENTRY_PINNED) != 0;
+    bool drop = (x->flags & NADB_ENTRY_TOMBSTONE) != 0;
+    nadb_slice key;
+
+    if (x->key.n == 0 || x->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    key = stable(&p->changes, x->key, pinned);
+    if (p->changes.failed) return no_memory(err);
+    key = nadb_slice_of(key.p + 1, key.n - 1);
+    if ((x->flags & NADB_ENTRY_READ) != 0) args_add(&p->keys, key);
+    if (!nadb_buf_byte(&t->keys, drop ? 'd' : 'p') ||
+        !nadb_buf_blob(&t->keys, key))
+        return no_memory(err);
+    p->n_changes++;
+    if (drop) {
+        args_text(&p->changes, "d");
+        args_add(&p->changes, key);
+        return NADB_OK;
+    }
+    p->puts = true;
+    return record_put(&p->changes, key, stable(&p->changes, x->value, pinned),
+                      &p->scratch, err);
+}
+
+static nadb_rc gather(parts *p, nadb_ticket *t, const nadb_commit_req *req,
+                      nadb_err *err) {
+    nadb_iter *it = req->changes;
+    nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+
+    add_reads(p, req);
+    for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
+        rc = add_change(p, t, &it->entry, err);
+        if (rc != NADB_OK) break;
+    }
+    t->count = p->n_changes;
+    return rc;
+}
+
+static void add_all(args *a, const args *more) {
+    if (!nadb_buf_append(&a->pointers, more->pointers.p, more->pointers.n) ||
+        !nadb_buf_append(&a->lengths, more->lengths.p, more->lengths.n))
+        a->failed = true;
+    a->failed = a->failed || more->failed;
+    a->n += more->n;
+}
+
+/* ",1,2,": the versions that the view's own transaction has made and taken
+ * back. */
+static void add_own(args *a, const redis_view *v) {
+    char text[REDIS_OWN_MAX * 22 + 2] = "";
+    size_t n = 0;
+
+    for (unsigned i = 0; v != NULL && i < v->n_own; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%" PRIu64 ",",
+                              n == 0 ? "," : "", v->own[i]);
+    args_copy(a, nadb_slice_of(text, n));
+}
+
+/* Everything behind the deadline, as LUA_CONFLICTS in script.c has it. */
+static void add_parts(redis_engine *e, args *a, const parts *p,
+                      const nadb_commit_req *req) {
+    const redis_view *v = (const redis_view *)req->view;
+    bool all = req->reads_all || p->n_ranges > REDIS_RANGES_MAX;
+    char flags[4];
+    size_t n = 0;
+
+    /* A view that has read nothing has decided nothing. */
+    if (v != NULL && v->known)
+        args_number(a, (int64_t)v->base.seq);
+    else
+        args_text(a, "");
+    if (req->clear) flags[n++] = 'c';
+    if (all) flags[n++] = 'a';
+    if (!p->puts) flags[n++] = 'd';
+    args_copy(a, nadb_slice_of(flags, n));
+    redis_add_claim(e, a, req->claim);
+    args_number(a, (int64_t)p->keys.n);
+    args_number(a, all ? 0 : (int64_t)p->n_ranges);
+    args_number(a, (int64_t)p->n_changes);
+    add_own(a, v);
+    add_all(a, &p->keys);
+    if (!all) add_all(a, &p->ranges);
+    add_all(a, &p->changes);
+}
+
+/* --- answers --- */
+
+static nadb_rc conflict(const redisReply *r, nadb_err *err) {
+    nadb_slice key = reply_slice(r->elements > 1 ? r->element[1] : NULL);
+
+    if (key.n == 0)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "another transaction has committed, and this one "
+                         "began too long ago or read too much to tell whether "
+                         "that matters");
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed key '%.*s'",
+                     key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
+}
+
+/* Takes the answer of a commit; *wait: a claim is in its way. */
+static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
+                           nadb_err *err) {
+    *wait = false;
+    if (script_says(r, "claimed")) {
+        *wait = true;
+        return NADB_OK;
+    }
+    if (script_says(r, "conflict")) return conflict(r, err);
+    if (!script_says(r, "ok") || r->elements != 5 ||
+        r->element[1]->type != REDIS_REPLY_STRING ||
+        !reply_is_array(r->element[3], t->count))
+        return conn_confused(c, err);
+    t->version = strtoull(r->element[1]->str, NULL, 10);
+    return NADB_OK;
+}
+
+static nadb_rc try_once(redis_engine *e, const parts *p,
+                        const nadb_commit_req *req, nadb_ticket *t, bool *wait,
+                        nadb_err *err) {
+    redisReply *r = NULL;
+    conn *c = NULL;
+    args a;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    *wait = false;
+    if (rc != NADB_OK) return rc;
+    memset(&a, 0, sizeof a);
+    redis_change_begin(e, c, &a);
+    add_parts(e, &a, p, req);
+    rc = redis_change(e, c, SCRIPT_COMMIT, &a, &r, &t->version, err);
+    if (rc == NADB_OK && r != NULL) rc = take_answer(c, t, r, wait, err);
+    if (rc == NADB_OK && !*wait) {
+        t->reply = r;
+        r = NULL;
+    }
+    freeReplyObject(r);
+    args_clear(&a);
+    pool_give(&e->pool, c);
+    return rc;
+}
+
+static nadb_rc check_size(const nadb_commit_req *req, nadb_err *err) {
+    if (req->count <= REDIS_COMMIT_KEYS && req->bytes <= REDIS_COMMIT_BYTES)
+        return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the transaction changes %zu keys with %zu bytes: on "
+                     "Redis at most %u keys and %u MB can be committed at once",
+                     req->count, req->bytes, REDIS_COMMIT_KEYS,
+                     REDIS_COMMIT_BYTES >> 20);
+}
+
+nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
+                      nadb_ticket **out, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    int64_t end = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
+    nadb_ticket *t = NULL;
+    bool wait = false;
+    parts p;
+    nadb_rc rc = check_size(req, err);
+
+    *out = NULL;
+    memset(&p, 0, sizeof p);
+    if (rc != NADB_OK) return rc;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return no_memory(err);
+    t->clear = req->clear;
+    t->view = (redis_view *)req->view;
+    rc = gather(&p, t, req, err);
+    while (rc == NADB_OK) {
+        rc = try_once(e, &p, req, t, &wait, err);
+        if (rc != NADB_OK || !wait) break;
+        if (nadb_os_get()->mono_ns() > end)
+            rc = nadb_fail(err, NADB_BUSY,
+                           "another transaction that changes the same keys "
+                           "did not end within %" PRId64 " ms",
+                           req->timeout_ms);
+        else
+            redis_pause();
+    }
+    if (rc == NADB_OK) {
+        redis_claim_released(e, req->claim);
+        nadb_lock(&e->lock);
+        e->commits++;
+        nadb_unlock(&e->lock);
+        *out = t;
+        t = NULL;
+    }
+    ticket_free(t);
+    parts_clear(&p);
+    return rc;
+}
+
+/* --- removing what a clear has left --- */
+
+static nadb_rc clean(redis_engine *e, conn *c, nadb_slice generation,
+                     int64_t age_ms, size_t steps, nadb_err *err) {
+    bool more = true;
+    args a;
+    nadb_rc rc = NADB_OK;
+
+    memset(&a, 0, sizeof a);
+    for (size_t i = 0; i < steps && more && rc == NADB_OK; i++) {
+        redisReply *r = NULL;
+
+        script_begin(&a, redis_prefix(e));
+        args_add(&a, generation);
+        args_number(&a, CLEAN_ROWS);
+        args_number(&a, age_ms);
+        rc = script_call(&e->scripts, c, SCRIPT_CLEAN, &a, &r, err);
+        more = rc == NADB_OK && script_says(r, "more");
+        freeReplyObject(r);
+    }
+    args_clear(&a);
+    return rc;
+}
+
+void redis_commit(nadb_engine *engine, nadb_ticket *t) {
+    redis_engine *e = (redis_engine *)engine;
+    conn *c = NULL;
+
+    /* Nothing that fails here matters: later commits go on with it. */
+    if (t->clear && t->reply != NULL &&
+        pool_take(&e->pool, &c, NULL) == NADB_OK) {
+        (void)clean(e, c, reply_slice(t->reply->element[2]), 0, CLEAN_STEPS,
+                    NULL);
+        pool_give(&e->pool, c);
+    }
+    ticket_free(t);
+}
+
+nadb_rc redis_compact(nadb_engine *engine, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX, err);
+    pool_give(&e->pool, c);
+    return rc;
+}
+
+/* Clears, so that others see all go at once; then removes, step by step. */
+static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
+    nadb_commit_req req;
+    redisReply *r = NULL;
+    uint64_t version;
+    parts p;
+    args a;
+    nadb_rc rc;
+
+    memset(&req, 0, sizeof req);
+    memset(&p, 0, sizeof p);
+    memset(&a, 0, sizeof a);
+    req.clear = true;
+    redis_change_begin(e, c, &a);
+    add_parts(e, &a, &p, &req);
+    rc = redis_change(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    freeReplyObject(r);
+    if (rc == NADB_OK)
+        rc = clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, err);
+    if (rc == NADB_OK) {
+        script_begin(&a, redis_prefix(e));
+        rc = script_call(&e->scripts, c, SCRIPT_WIPE, &a, &r, err);
+        if (rc == NADB_OK && script_says(r, "more"))
+            rc = nadb_fail(err, NADB_LOCKED,
+                           "redis server %s: somebody writes to the store",
+                           c->at->name);
+        freeReplyObject(r);
+    }
+    args_clear(&a);
+    parts_clear(&p);
+    return rc;
+}
+
+nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    if (rc == NADB_OK) {
+        rc = wipe(e, c, err);
+        pool_give(&e->pool, c);
+    }
+    redis_close(engine);
+    return rc;
+}
+
+/* --- taking back --- */
+
+/* Adds the row that was there before: meta, value, tags, expiry. */
+static void add_old(args *a, const redisReply *old) {
+    nadb_slice meta;
+
+    if (!reply_is_array(old, 3)) {
+        args_text(a, "0");
+        return;
+    }
+    meta = reply_slice(old->element[0]);
+    args_text(a, "1");
+    args_add(a, meta);
+    args_add(a, reply_slice(old->element[1]));
+    args_add(a, reply_slice(old->element[2]));
+    args_add(a, record_expiry(meta));
+}
+
+static void add_undo(args *a, const nadb_ticket *t) {
+    nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
+    const redisReply *old = t->reply->element[3];
+
+    args_number(a, (int64_t)t->version);
+    args_add(a, t->clear ? reply_slice(t->reply->element[2])
+                         : nadb_slice_of(NULL, 0));
+    args_number(a, (int64_t)t->count);
+    for (size_t i = 0; i < t->count; i++) {
+        args_text(a, nadb_read_u8(&keys) == 'd' ? "d" : "p");
+        args_add(a, nadb_read_blob(&keys));
+        add_old(a, old->element[i]);
+    }
+}
+
+static uint64_t version_of(const redisReply *r) {
+    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
+}
+
+/* The transaction may go on and commit again: what it has done and taken back
+ * itself is no conflict for it. */
+static void forgive(const nadb_ticket *t, uint64_t undo, uint64_t before) {
+    redis_view *v = t->view;
+
+    if (v == NULL || !v->known) return;
+    if (before == t->version &&
+        version_of(t->reply->element[4]) == v->base.seq) {
+        v->base.seq = undo; /* nobody else was there */
+    } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
+        v->own[v->n_own++] = t->version;
+        v->own[v->n_own++] = undo;
+    }
+}
+
+static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
+    static const char kept[] =
+        "the transaction was rolled back here, but its changes stay on the "
+        "server";
+    redisReply *r = NULL;
+    uint64_t version;
+    conn *c = NULL;
+    args a;
+    nadb_rc rc;
+
+    if (t->reply == NULL)
+        return nadb_fail(err, NADB_IOERR,
+                         "redis server %s: %s: the connection broke while "
+                         "they were made",
+                         e->at.name, kept);
+    rc = pool_take(&e->pool, &c, err);
+    if (rc != NADB_OK) return rc;
+    memset(&a, 0, sizeof a);
+    redis_change_begin(e, c, &a);
+    add_undo(&a, t);
+    rc = redis_change(e, c, SCRIPT_UNDO, &a, &r, &version, err);
+    if (rc == NADB_OK && script_says(r, "ok") && r->elements == 3)
+        forgive(t, version_of(r->element[1]), version_of(r->element[2]));
+    else if (rc == NADB_OK && r != NULL)
+        rc = nadb_fail(err, NADB_IOERR,
+                       "redis server %s: %s: another client has changed the "
+                       "same keys meanwhile",
+                       c->at->name, kept);
+    freeReplyObject(r);
+    args_clear(&a);
+    pool_give(&e->pool, c);
+    return rc;
+}
+
+nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    nadb_rc rc = undo(e, t, err);
+
+    if (rc == NADB_OK) {
+        nadb_lock(&e->lock);
+        e->undone++;
+        nadb_unlock(&e->lock);
+    }
+    ticket_free(t);
+    return rc;
+}

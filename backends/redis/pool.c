@@ -1,0 +1,126 @@
+/* pool.c - see pool.h. */
+#include "pool.h"
+
+#define PAUSE_FIRST_MS 10
+#define PAUSE_MOST_MS 1000
+
+nadb_rc pool_init(pool *p, const address *at, unsigned most, nadb_err *err) {
+    nadb_rc rc;
+
+    memset(p, 0, sizeof *p);
+    p->at = at;
+    p->most = most;
+    rc = nadb_mutex_init(&p->lock, NADB_RANK_BACKEND, err);
+    if (rc != NADB_OK) return rc;
+    rc = nadb_cond_init(&p->returned, err);
+    if (rc != NADB_OK) nadb_mutex_clear(&p->lock);
+    return rc;
+}
+
+void pool_clear(pool *p) {
+    while (p->idle != NULL) {
+        conn *c = p->idle;
+
+        p->idle = c->next;
+        conn_free(c);
+    }
+    nadb_cond_clear(&p->returned);
+    nadb_mutex_clear(&p->lock);
+}
+
+/* Half of the pause is chance, so that many clients do not come at once. */
+static int64_t next_pause_ns(pool *p) {
+    uint32_t chance = 0;
+
+    p->pause_ms = p->pause_ms == 0 ? PAUSE_FIRST_MS : p->pause_ms * 2;
+    if (p->pause_ms > PAUSE_MOST_MS) p->pause_ms = PAUSE_MOST_MS;
+    nadb_os_get()->random(&chance, sizeof chance);
+    return p->pause_ms * 500000 + p->pause_ms * (int64_t)(chance % 500000);
+}
+
+/* The lock is not held. */
+nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
+    int64_t now = nadb_os_get()->mono_ns();
+    nadb_err why;
+    nadb_rc rc = NADB_OK;
+
+    nadb_lock(&p->lock);
+    if (now < p->retry_ns) {
+        if (err != NULL) *err = p->failure;
+        rc = p->failure.rc;
+    }
+    nadb_unlock(&p->lock);
+    if (rc != NADB_OK) return rc;
+
+    nadb_err_clear(&why);
+    rc = conn_open(c, &why);
+    nadb_lock(&p->lock);
+    if (rc == NADB_OK) {
+        p->retry_ns = 0;
+        p->pause_ms = 0;
+        p->connects++;
+    } else {
+        p->failure = why;
+        p->retry_ns = nadb_os_get()->mono_ns() + next_pause_ns(p);
+    }
+    nadb_unlock(&p->lock);
+    if (rc != NADB_OK && err != NULL) *err = why;
+    return rc;
+}
+
+/* Takes one out of the list, or makes one. The lock is held. */
+static nadb_rc take_slot(pool *p, conn **out, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    int64_t end = os->mono_ns() + p->at->timeout_ms * 1000000;
+
+    while (p->idle == NULL && p->count >= p->most) {
+        int64_t left = (end - os->mono_ns()) / 1000000;
+
+        if (left <= 0)
+            return nadb_fail(err, NADB_BUSY,
+                             "redis server %s: all %u connections are in use "
+                             "(option pool_size)",
+                             p->at->name, p->most);
+        (void)nadb_cond_wait_timed(&p->returned, &p->lock, left);
+    }
+    if (p->idle != NULL) {
+        *out = p->idle;
+        p->idle = p->idle->next;
+        return NADB_OK;
+    }
+    *out = conn_new(p->at);
+    if (*out == NULL)
+        return nadb_fail(err, NADB_NOMEM, "out of memory for a connection");
+    p->count++;
+    return NADB_OK;
+}
+
+nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
+    conn *c = NULL;
+    nadb_rc rc;
+
+    *out = NULL;
+    nadb_lock(&p->lock);
+    rc = take_slot(p, &c, err);
+    nadb_unlock(&p->lock);
+    if (rc != NADB_OK) return rc;
+    if (conn_is_open(c) && conn_is_stale(c)) conn_close(c);
+    if (!conn_is_open(c)) rc = pool_reopen(p, c, err);
+    if (rc != NADB_OK) {
+        pool_give(p, c);
+        return rc;
+    }
+    *out = c;
+    return NADB_OK;
+}
+
+void pool_give(pool *p, conn *c) {
+    if (c == NULL) return;
+    /* Whoever gave up in the middle has left answers that nobody expects. */
+    if (c->pending > 0) conn_close(c);
+    nadb_lock(&p->lock);
+    c->next = p->idle;
+    p->idle = c;
+    nadb_cond_broadcast(&p->returned);
+    nadb_unlock(&p->lock);
+}

@@ -1,0 +1,188 @@
+/* read.c - views and single rows.
+ *
+ * A view costs nothing: what it has to know of the store comes with the answer
+ * to its first read, in the same round trip. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+
+/* --- views --- */
+
+nadb_rc redis_view_open(nadb_engine *engine, nadb_view **out, nadb_err *err) {
+    redis_view *v = nadb_calloc(1, sizeof *v);
+
+    (void)engine;
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory to read");
+    *out = &v->base;
+    return NADB_OK;
+}
+
+void redis_view_close(nadb_engine *engine, nadb_view *view) {
+    redis_view *v = (redis_view *)view;
+
+    (void)engine;
+    if (v == NULL) return;
+    nadb_buf_clear(&v->row);
+    nadb_buf_clear(&v->key);
+    args_clear(&v->a);
+    nadb_free(v);
+}
+
+static void forget(redis_view *v) {
+    v->known = false;
+    v->holds_row = false;
+    v->n_own = 0;
+}
+
+nadb_rc redis_view_refresh(nadb_engine *engine, nadb_view *view,
+                           nadb_err *err) {
+    (void)engine;
+    (void)err;
+    forget((redis_view *)view);
+    return NADB_OK;
+}
+
+/* A value of many megabytes is not kept for the next read. */
+#define ROW_KEPT (1u << 20)
+
+void redis_view_rest(nadb_engine *engine, nadb_view *view) {
+    redis_view *v = (redis_view *)view;
+
+    (void)engine;
+    forget(v);
+    if (v->row.cap > ROW_KEPT) nadb_buf_clear(&v->row);
+}
+
+/* --- the state of the store --- */
+
+nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v,
+                        nadb_err *err) {
+    nadb_lock(&e->lock);
+    v->generation = e->generation;
+    nadb_unlock(&e->lock);
+    args_reset(&v->a);
+    args_text(&v->a, "HMGET");
+    args_join(&v->a, redis_prefix(e), nadb_slice_str("meta"));
+    args_text(&v->a, "ver");
+    args_text(&v->a, "gen");
+    return conn_send(c, &v->a, err);
+}
+
+static uint64_t number_of(const redisReply *r) {
+    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
+}
+
+nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
+                         nadb_err *err) {
+    redisReply *r = NULL;
+    uint64_t generation;
+    nadb_rc rc = conn_receive(c, &r, err);
+
+    *again = false;
+    if (rc == NADB_OK && !reply_is_array(r, 2)) rc = conn_confused(c, err);
+    if (rc == NADB_OK) {
+        v->base.seq = number_of(r->element[0]);
+        generation = number_of(r->element[1]);
+        *again = generation != v->generation;
+        v->generation = generation;
+        v->known = true;
+        nadb_lock(&e->lock);
+        e->generation = generation;
+        nadb_unlock(&e->lock);
+    }
+    freeReplyObject(r);
+    return rc;
+}
+
+/* --- rows --- */
+
+void redis_add_name(const redis_engine *e, args *a, uint64_t generation,
+                    const char *what, nadb_slice key) {
+    nadb_buf name = NADB_BUF_INIT;
+    char middle[40];
+
+    snprintf(middle, sizeof middle, "%" PRIu64 ":%s", generation, what);
+    if (!nadb_buf_append(&name, e->prefix.p, e->prefix.n) ||
+        !nadb_buf_append(&name, middle, strlen(middle)))
+        a->failed = true;
+    args_join(a, nadb_buf_slice(&name), key);
+    nadb_buf_clear(&name);
+}
+
+nadb_rc redis_ask_row(const redis_engine *e, conn *c, args *a,
+                      uint64_t generation, nadb_slice key, nadb_err *err) {
+    args_reset(a);
+    args_text(a, "HMGET");
+    redis_add_name(e, a, generation, "r:", key);
+    args_text(a, "value");
+    args_text(a, "meta");
+    args_text(a, "tags");
+    return conn_send(c, a, err);
+}
+
+/* The answer for one row, with the state of the store when that is asked. */
+static nadb_rc fetch(redis_engine *e, conn *c, redis_view *v, nadb_slice key,
+                     redisReply **out, nadb_err *err) {
+    bool fresh = !v->known;
+    bool again = false;
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (fresh) rc = redis_ask_state(e, c, v, err);
+    if (rc == NADB_OK) rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+    if (rc == NADB_OK && fresh) rc = redis_take_state(e, c, v, &again, err);
+    if (rc == NADB_OK) rc = conn_receive(c, out, err);
+    if (rc != NADB_OK || !again) return rc;
+    freeReplyObject(*out);
+    *out = NULL;
+    rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+    return rc == NADB_OK ? conn_receive(c, out, err) : rc;
+}
+
+/* Reads the row of a key into the view. */
+static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
+                        nadb_err *err) {
+    redisReply *r = NULL;
+    conn *c = NULL;
+    bool found = false;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    v->holds_row = false;
+    if (rc != NADB_OK) return rc;
+    rc = fetch(e, c, v, nadb_slice_of(key.p + 1, key.n - 1), &r, err);
+    nadb_buf_reset(&v->row);
+    nadb_buf_reset(&v->key);
+    if (rc == NADB_OK) rc = record_get(c, r, &v->row, &v->last, &found, err);
+    freeReplyObject(r);
+    pool_give(&e->pool, c);
+    if (rc != NADB_OK) return rc;
+    if (!nadb_buf_append(&v->key, key.p, key.n))
+        return nadb_fail(err, NADB_NOMEM, "out of memory to read");
+    /* What was inserted after the view began is not there. */
+    v->found = found && v->last.created_in <= v->base.seq;
+    v->holds_row = true;
+    return NADB_OK;
+}
+
+nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
+                  nadb_entry *out, bool *found, nadb_err *err) {
+    redis_view *v = (redis_view *)view;
+    nadb_rc rc = NADB_OK;
+
+    *found = false;
+    if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
+    /* An UPDATE reads its row twice: the second time costs nothing. */
+    if (!v->known || !v->holds_row ||
+        !nadb_slice_eq(key, nadb_buf_slice(&v->key)))
+        rc = read_row((redis_engine *)engine, v, key, err);
+    if (rc != NADB_OK || !v->found) return rc;
+    memset(out, 0, sizeof *out);
+    out->key = key;
+    out->value = v->last.row;
+    out->seq = v->last.version;
+    *found = true;
+    return NADB_OK;
+}

@@ -1,0 +1,32 @@
+/* record.h - a row as the fields of a Redis hash, so that other clients can
+ * read it (docs/format.md, "Redis").
+ *
+ *   value   the bytes; of an INTEGER or REAL its text; of NULL nothing
+ *   meta    "version new type created updated expires codec size"
+ *   tags    JSON array; the field is there only when the row has tags */
+#ifndef NADB_REDIS_RECORD_H
+#define NADB_REDIS_RECORD_H
+
+#include "conn.h"
+
+/* Adds the arguments of one put to a commit script: 'p' key value, meta from
+ * `type` on, tags, expiry. `row` is in the form of core/row.h and outlives the
+ * arguments; `key` likewise. `scratch` is the caller's. */
+nadb_rc record_put(args *a, nadb_slice key, nadb_slice row, nadb_buf *scratch,
+                   nadb_err *err) NADB_MUST_USE;
+
+typedef struct record {
+    uint64_t version;    /* of the commit that wrote it */
+    uint64_t created_in; /* version of the commit that inserted the key */
+    nadb_slice row;      /* in the buffer that record_get() appended to */
+} record;
+
+/* Turns the answer to HMGET value meta tags into a row, appended to *out.
+ * *found is false when the key has no row. */
+nadb_rc record_get(const conn *c, const redisReply *r, nadb_buf *out,
+                   record *rec, bool *found, nadb_err *err) NADB_MUST_USE;
+
+/* The expiry that a meta names, as text; empty for none. */
+nadb_slice record_expiry(nadb_slice meta);
+
+#endif

@@ -1,0 +1,244 @@
+/* redis.c - a store on a Redis server: what core/backend.h asks of an engine.
+ *
+ * The server holds everything; nothing is kept here but connections. The files
+ * build on each other:
+ *
+ *   address  where the server is          record  a row as a Redis hash
+ *   conn     one connection               read    views, single rows
+ *   pool     the connections of a store   iter    scans, in pages
+ *   script   the Lua in the server        change  scripts that change, fences
+ *                                         commit, claim
+ *
+ * It promises: a commit is atomic and checked for conflicts inside the server;
+ * an outage is an error, never an empty result; no write comes late or twice.
+ * It does not promise snapshots: a scan reads pages, each of which shows what
+ * the server has by then (but no row inserted after the scan began). Durability
+ * is the server's. One server, no cluster, sentinel or TLS. */
+#include "redis.h"
+
+#include "engine.h"
+
+/* --- names --- */
+
+/* What has a meaning in names is written as %XX, so that no two stores share
+ * one, and the hash tag ends where it should. */
+static bool append_escaped(nadb_buf *out, const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    bool ok = true;
+
+    for (const char *p = text; *p != '\0' && ok; p++) {
+        uint8_t c = (uint8_t)*p;
+
+        if (strchr(plain, *p) != NULL)
+            ok = nadb_buf_byte(out, c);
+        else
+            ok = nadb_buf_byte(out, '%') &&
+                 nadb_buf_byte(out, (uint8_t)digits[c >> 4]) &&
+                 nadb_buf_byte(out, (uint8_t)digits[c & 15]);
+    }
+    return ok;
+}
+
+static nadb_rc make_prefix(nadb_buf *out, const nadb_options *o,
+                           nadb_err *err) {
+    if (nadb_buf_append(out, "nadb:{", 6) &&
+        append_escaped(out, nadb_option_text(o, "db")) &&
+        nadb_buf_byte(out, ':') &&
+        append_escaped(out, nadb_option_text(o, "namespace")) &&
+        nadb_buf_append(out, "}:", 2))
+        return NADB_OK;
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
+}
+
+/* --- the whole store --- */
+
+/* A commit is on the server when it returns. */
+static nadb_rc redis_flush(nadb_engine *engine, nadb_err *err) {
+    (void)engine;
+    (void)err;
+    return NADB_OK;
+}
+
+#define CHECK_KEYS 200
+
+/* One page of the index. *from is where it begins, then where the next does;
+ * *more is false after the last. */
+static nadb_rc check_page(redis_engine *e, conn *c, nadb_buf *from, bool *more,
+                          nadb_report_fn *report, void *ctx, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_slice last;
+    args a;
+    nadb_rc rc;
+
+    *more = false;
+    memset(&a, 0, sizeof a);
+    script_begin(&a, redis_prefix(e));
+    args_add(&a, nadb_buf_slice(from));
+    args_number(&a, CHECK_KEYS);
+    rc = script_call(&e->scripts, c, SCRIPT_CHECK, &a, &r, err);
+    args_clear(&a);
+    if (rc == NADB_OK && !reply_is_array(r, 1)) rc = conn_confused(c, err);
+    if (rc != NADB_OK) goto done;
+    for (size_t i = 1; i < r->elements; i++)
+        if (r->element[i]->type == REDIS_REPLY_STRING)
+            report(ctx, r->element[i]->str);
+    *more = r->element[0]->type == REDIS_REPLY_STRING;
+    if (!*more) goto done;
+    last = reply_slice(r->element[0]);
+    nadb_buf_reset(from);
+    if (!nadb_buf_byte(from, '(') || !nadb_buf_append(from, last.p, last.n))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory to check");
+done:
+    freeReplyObject(r);
+    return rc;
+}
+
+static nadb_rc check_index(redis_engine *e, nadb_report_fn *report, void *ctx,
+                           nadb_err *err) {
+    nadb_buf from = NADB_BUF_INIT;
+    conn *c = NULL;
+    bool more = true;
+    nadb_rc rc = pool_take(&e->pool, &c, err);
+
+    if (rc == NADB_OK && !nadb_buf_byte(&from, '-'))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory to check");
+    while (rc == NADB_OK && more)
+        rc = check_page(e, c, &from, &more, report, ctx, err);
+    pool_give(&e->pool, c);
+    nadb_buf_clear(&from);
+    return rc;
+}
+
+/* Reads every row, as a reader would. */
+static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
+                          void *ctx, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_view *v = NULL;
+    nadb_iter *it = NULL;
+    nadb_rc rc = redis_view_open(engine, &v, err);
+
+    if (rc == NADB_OK) rc = redis_iter_new(engine, v, &all, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) rc = nadb_iter_next(it, err);
+    nadb_iter_free(it);
+    redis_view_close(engine, v);
+    if (rc != NADB_CORRUPT) return rc;
+    report(ctx, err == NULL ? "a row is damaged" : err->msg);
+    if (err != NULL) nadb_err_clear(err);
+    return NADB_OK;
+}
+
+static nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report,
+                           void *ctx, nadb_err *err) {
+    nadb_rc rc = check_index((redis_engine *)engine, report, ctx, err);
+
+    return rc == NADB_OK ? check_rows(engine, report, ctx, err) : rc;
+}
+
+static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
+    redis_engine *e = (redis_engine *)engine;
+    /* Nothing is buffered on the way, and what the server uses it knows. */
+    static const char *const none[] = {
+        "stored_bytes",  "buffer_entries",
+        "buffer_bytes",  "buffer_utilization_percent",
+        "flush_count",   "compaction_count",
+        "expired_count",
+    };
+    uint64_t commits, undone, connects;
+
+    nadb_lock(&e->lock);
+    commits = e->commits;
+    undone = e->undone;
+    nadb_unlock(&e->lock);
+    nadb_lock(&e->pool.lock);
+    connects = e->pool.connects;
+    nadb_unlock(&e->pool.lock);
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        emit(ctx, none[i], 0);
+    emit(ctx, "redis_commits", (double)commits);
+    emit(ctx, "redis_rollbacks", (double)undone);
+    emit(ctx, "redis_connects", (double)connects);
+}
+
+/* --- opening and closing --- */
+
+void redis_close(nadb_engine *engine) {
+    redis_engine *e = (redis_engine *)engine;
+
+    if (e == NULL) return;
+    pool_clear(&e->pool);
+    for (size_t i = 0; i < REDIS_CLAIMS; i++) nadb_free(e->claims[i].key);
+    nadb_mutex_clear(&e->scripts.lock);
+    nadb_mutex_clear(&e->lock);
+    nadb_buf_clear(&e->prefix);
+    address_clear(&e->at);
+    nadb_free(e);
+}
+
+static const nadb_engine_ops redis_ops = {
+    .close = redis_close,
+    .view_open = redis_view_open,
+    .view_close = redis_view_close,
+    .view_refresh = redis_view_refresh,
+    .view_rest = redis_view_rest,
+    .get = redis_get,
+    .iter = redis_iter_new,
+    .claim = redis_take_claim,
+    .unclaim = redis_unclaim,
+    .prepare = redis_prepare,
+    .commit = redis_commit,
+    .rollback = redis_rollback,
+    .flush = redis_flush,
+    .compact = redis_compact,
+    .check = redis_check,
+    .stats = redis_stats,
+    .destroy = redis_destroy,
+};
+
+static nadb_rc init_locks(redis_engine *e, const nadb_options *o,
+                          nadb_err *err) {
+    nadb_rc rc = nadb_mutex_init(&e->lock, NADB_RANK_BACKEND, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = nadb_mutex_init(&e->scripts.lock, NADB_RANK_BACKEND, err);
+    if (rc == NADB_OK) {
+        rc = pool_init(&e->pool, &e->at,
+                       (unsigned)nadb_option_number(o, "pool_size"), err);
+        if (rc == NADB_OK) return rc;
+        nadb_mutex_clear(&e->scripts.lock);
+    }
+    nadb_mutex_clear(&e->lock);
+    return rc;
+}
+
+static nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
+                          nadb_err *err) {
+    redis_engine *e = nadb_calloc(1, sizeof *e);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (e == NULL)
+        return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
+    e->base.ops = &redis_ops;
+    rc = address_init(&e->at, options, err);
+    if (rc == NADB_OK) rc = make_prefix(&e->prefix, options, err);
+    if (rc == NADB_OK) rc = init_locks(e, options, err);
+    if (rc != NADB_OK) {
+        nadb_buf_clear(&e->prefix);
+        address_clear(&e->at);
+        nadb_free(e);
+        return rc;
+    }
+    *out = &e->base;
+    return NADB_OK;
+}
+
+const nadb_backend nadb_backend_redis = {
+    .name = "redis",
+    .caps = NADB_CAP_ENGINE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
+            NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
+    .summary = "a Redis server, shared by machines and programs",
+    .engine_open = redis_open,
+};

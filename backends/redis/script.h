@@ -1,0 +1,55 @@
+/* script.h - the Lua scripts that run inside the server, and how to call one.
+ *
+ * Everything that must be atomic is one script. All keys of a store have one
+ * hash tag, so that they are in one slot of a cluster. Each script reads all
+ * that it will change before its first write, so that what can fail (a key of
+ * a foreign type) fails before anything is changed; and its first write is one
+ * that a full server refuses.
+ *
+ * A script that changes rows carries the name of its writer, a number that
+ * rises with each, and a deadline in the server's time:
+ *
+ *   - after the deadline it does nothing ("late"), so that a server that was
+ *     frozen does not do it when everybody has given up;
+ *   - SCRIPT_FENCE says whether a number was done, and if not, makes sure that
+ *     it never will be. That is how an unknown outcome becomes known.
+ *
+ * The layout of the keys is in docs/format.md, "Redis". */
+#ifndef NADB_REDIS_SCRIPT_H
+#define NADB_REDIS_SCRIPT_H
+
+#include "pool.h"
+
+typedef enum script_id {
+    SCRIPT_COMMIT,
+    SCRIPT_UNDO,
+    SCRIPT_FENCE,
+    SCRIPT_CLAIM,
+    SCRIPT_UNCLAIM,
+    SCRIPT_CLEAN,
+    SCRIPT_CHECK,
+    SCRIPT_WIPE,
+    SCRIPT_COUNT
+} script_id;
+
+/* Keys that the log of changes (for conflicts) remembers. */
+#define SCRIPT_LOG_MAX "10000"
+
+/* What the server calls the scripts; learnt from it. */
+typedef struct script_names {
+    nadb_mutex lock; /* guards what follows; taken inside no other but pools' */
+    char sha[SCRIPT_COUNT][41]; /* "" = not known yet */
+} script_names;
+
+/* Begins *a with what every script takes; the caller adds ARGV[2] and so on,
+ * then calls script_call(). `prefix` ("nadb:{..}:") outlives the call. */
+void script_begin(args *a, nadb_slice prefix);
+/* Calls it by its name, and with its text where the server does not know it.
+ * The caller frees *out. */
+nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
+                    redisReply **out, nadb_err *err) NADB_MUST_USE;
+
+/* Whether the answer is a list that begins with this word. */
+bool script_says(const redisReply *r, const char *word);
+
+#endif

@@ -1,0 +1,209 @@
+# redis.tcl - Redis servers of a suite's own, and a client to look into them.
+#
+# A server is real, listens on a free port and a unix socket below $::H(dir),
+# keeps its data there if asked to, and ends with the suite, however that ends.
+#
+#     redis_start r ?option value ..?    options of redis.conf, as in -maxmemory
+#     redis_call r GET key               the answer; bytes in and out
+#     redis_kill r ?signal?              KILL, STOP, CONT, TERM
+#     redis_stop r
+
+array set ::R {} ;# name,pid name,port name,socket name,dir name,chan
+
+proc redis_free_port {} {
+    set s [socket -server {apply {args {}}} -myaddr 127.0.0.1 0]
+    set port [lindex [fconfigure $s -sockname] 2]
+    close $s
+    return $port
+}
+
+# Starts a server; one of that name that was stopped comes back at its place.
+proc redis_start {name args} {
+    if {![info exists ::R($name,port)]} {
+        set ::R($name,port) [redis_free_port]
+        set ::R($name,dir) [file join $::H(dir) redis-$name]
+        set ::R($name,socket) [file join $::R($name,dir) redis.sock]
+        file mkdir $::R($name,dir)
+    }
+    array set o {-save {""} -appendonly no -loglevel warning -maxclients 200}
+    array set o $args
+    set f [open [file join $::R($name,dir) redis.conf] w]
+    puts $f "bind 127.0.0.1\nport $::R($name,port)"
+    puts $f "unixsocket $::R($name,socket)\ndir $::R($name,dir)"
+    puts $f "logfile $::R($name,dir)/log"
+    foreach {option value} [array get o] {
+        puts $f "[string range $option 1 end] $value"
+    }
+    close $f
+    file delete [file join $::R($name,dir) pid]
+    # Should this process be killed, the shell sees to the server.
+    exec sh -c {
+        redis-server "$1" & p=$!
+        echo $p > "$2.new" && mv "$2.new" "$2"
+        while kill -0 $3 2>/dev/null && kill -0 $p 2>/dev/null; do sleep 1; done
+        kill -9 $p 2>/dev/null
+    } sh [file join $::R($name,dir) redis.conf] \
+        [file join $::R($name,dir) pid] [pid] \
+        <@stdin >/dev/null 2>/dev/null &
+    # The shell may be slower with the file than the server is to be there.
+    if {![wait_for_condition {
+        expr {[file exists [file join $::R($name,dir) pid]]
+              && [redis_is_up $name]}
+    }]} {
+        error "redis-server does not start: see $::R($name,dir)/log"
+    }
+    set f [open [file join $::R($name,dir) pid]]
+    set ::R($name,pid) [string trim [read $f]]
+    close $f
+}
+
+proc redis_is_up {name} {
+    if {[catch {redis_call $name PING} answer]} {
+        return [expr {[string match *NOAUTH* $answer]}]
+    }
+    return 1
+}
+
+proc redis_hang_up {name} {
+    if {[info exists ::R($name,chan)]} {
+        catch {close $::R($name,chan)}
+        unset ::R($name,chan)
+    }
+}
+
+# Sends one command and reads its answer. Texts go as UTF-8; bytes as bytes if
+# they are a byte array. nil is the empty text.
+proc redis_call {name args} {
+    if {![info exists ::R($name,chan)]} {
+        set ::R($name,chan) [socket 127.0.0.1 $::R($name,port)]
+        fconfigure $::R($name,chan) -translation binary -buffering full
+    }
+    set chan $::R($name,chan)
+    if {[catch {
+        puts -nonewline $chan "*[llength $args]\r\n"
+        foreach a $args {
+            set a [encoding convertto utf-8 $a]
+            puts -nonewline $chan "\$[string length $a]\r\n$a\r\n"
+        }
+        flush $chan
+        set answer [redis_read $chan]
+    } message]} {
+        redis_hang_up $name
+        error $message
+    }
+    lassign $answer ok value
+    if {!$ok} { error $value }
+    return $value
+}
+
+proc redis_read {chan} {
+    if {[gets $chan line] < 0} { error "the connection is gone" }
+    set line [string trimright $line \r]
+    set rest [string range $line 1 end]
+    switch [string index $line 0] {
+        + - : { return [list 1 $rest] }
+        - { return [list 0 $rest] }
+        $ {
+            if {$rest < 0} { return {1 {}} }
+            set data [read $chan $rest]
+            read $chan 2
+            return [list 1 $data]
+        }
+        * {
+            set list {}
+            for {set i 0} {$i < $rest} {incr i} {
+                lappend list [lindex [redis_read $chan] 1]
+            }
+            return [list 1 $list]
+        }
+    }
+    error "what is this: $line"
+}
+
+proc redis_kill {name {signal KILL}} {
+    catch {exec kill -$signal $::R($name,pid)}
+    if {$signal in {KILL TERM}} {
+        redis_hang_up $name
+        wait_for_condition {expr {![file exists /proc/$::R($name,pid)]}}
+    }
+}
+
+proc redis_stop {name} {
+    if {![info exists ::R($name,pid)]} return
+    redis_kill $name
+    unset ::R($name,pid)
+}
+
+proc redis_stop_all {} {
+    foreach key [array names ::R *,pid] {
+        redis_stop [string range $key 0 end-4]
+    }
+}
+
+# Calls of commands since `redis_count_begin`, as a sorted list of name and
+# count. Calls made by scripts count too.
+proc redis_count_begin {name} { redis_call $name CONFIG RESETSTAT }
+
+proc redis_counts {name} {
+    set counts {}
+    foreach line [split [redis_call $name INFO commandstats] \n] {
+        if {[regexp {^cmdstat_([^:]+):calls=(\d+)} $line - command n]
+            && $command ni {config|resetstat info}} {
+            lappend counts [list $command $n]
+        }
+    }
+    return [concat {*}[lsort $counts]]
+}
+
+# What a client sends, command by command, while `script` runs. Commands that
+# scripts call are marked "lua" and left out.
+proc redis_monitor {name script} {
+    set chan [socket 127.0.0.1 $::R($name,port)]
+    fconfigure $chan -translation binary -buffering none
+    puts -nonewline $chan "*1\r\n\$7\r\nMONITOR\r\n"
+    gets $chan line
+    uplevel 1 $script
+    redis_call $name ECHO the-end-of-it
+    set list {}
+    while {[gets $chan line] >= 0} {
+        if {[string match *the-end-of-it* $line]} break
+        if {[regexp { lua\] } $line]} continue
+        if {[regexp {\] "([^"]*)"} $line - command]} {
+            lappend list [string toupper $command]
+        }
+    }
+    close $chan
+    return $list
+}
+
+# The server of all stores of this run on backend redis, emptied.
+proc redis_for_backend {} {
+    if {![info exists ::R(backend,pid)]} { redis_start backend }
+    redis_call backend FLUSHALL
+}
+
+# --- for redis*.test: their server is `r` ---
+
+# A table on the server, over its socket; an empty server and file before it.
+proc start {{options ""}} {
+    fresh
+    redis_call r FLUSHALL
+    table kv $options
+}
+
+proc table {name {options ""} {db db}} {
+    set list [list "backend=redis" "socket='$::R(r,socket)'" "timeout=1"]
+    if {$options ne ""} { lappend list $options }
+    $db eval "CREATE VIRTUAL TABLE $name USING nadb([join $list ,])"
+}
+
+# Waits for the end of the pause that follows a failed attempt to connect.
+proc reachable {{sql {SELECT count(*) FROM kv}}} {
+    wait_for_condition [list expr "!\[catch {db eval {$sql}}\]"] 5000
+}
+
+proc elapsed {script} {
+    set begin [clock milliseconds]
+    uplevel 1 $script
+    expr {[clock milliseconds] - $begin}
+}
