@@ -285,6 +285,23 @@ static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
     }
 }
 
+nadb_rc memtable_check_links(memtable *m, nadb_err *err) {
+    uint64_t left = nodes_max(m);
+    uint32_t at = 0;
+
+    for (;;) {
+        uint32_t next = atomic_load(next_of(m, at, 0));
+        node *n = next == 0 ? NULL : memtable_node(m, next);
+
+        if (next == 0)
+            return atomic_load(&m->head->last) == at ? NADB_OK
+                                                     : damaged(m, err);
+        if (n == NULL || atomic_load(&n->prev) != at || left-- == 0)
+            return damaged(m, err);
+        at = next;
+    }
+}
+
 /* Fills prev[] with the last node below k on every level. */
 nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
                            memtable_splice *s, nadb_err *err) {

@@ -106,6 +106,8 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
 nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
                       const nadb_range *range, nadb_iter **out,
                       nadb_err *err) NADB_MUST_USE;
+/* Whether the walk meets every node both ways. Only where nobody writes. */
+nadb_rc memtable_check_links(memtable *m, nadb_err *err) NADB_MUST_USE;
 /* Up to which sequence number everything is gone by a clear in this memtable
  * that `snapshot` sees; 0 = none. */
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot);

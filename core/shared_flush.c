@@ -160,8 +160,12 @@ static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
     }
     req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
     for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
-        rc = memtable_iter(v->logs[i], UINT64_MAX, floor, &all, &sources[made],
-                           err);
+        /* What a damaged index hides must not be lost with its log. */
+        rc = memtable_check_links(v->logs[i], err);
+        if (rc == NADB_CORRUPT) atomic_store(&s->ctl.map->distrust, 1);
+        if (rc == NADB_OK)
+            rc = memtable_iter(v->logs[i], UINT64_MAX, floor, &all,
+                               &sources[made], err);
         if (rc == NADB_OK) made++;
     }
     if (rc == NADB_OK) {
