@@ -101,8 +101,12 @@ for suite in test/suites/*.test; do
     [ -e "$suite" ] || continue
     name=$(basename "$suite" .test)
     run=(tclsh "$suite")
+    # The leak detector crashes at the end of a tclsh in which a library with
+    # threads was loaded later; leaks are looked for in the unit tests, which
+    # have whole stores and their threads in them.
     [ -z "$preload" ] ||
-        run=(env "LD_PRELOAD=$preload" "NADB_PRELOAD=$preload" "${run[@]}")
+        run=(env "LD_PRELOAD=$preload" "NADB_PRELOAD=$preload"
+            "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
 wait

@@ -88,6 +88,9 @@ proc model_open {c} {
         if {$M(main) ne "memory"} { $db eval "PRAGMA journal_mode=$M(main)" }
         $db eval "PRAGMA case_sensitive_like=$M(like)"
         $db eval "PRAGMA synchronous=OFF"
+        # An ordinary table whose changes spill from the cache locks readers
+        # out before COMMIT; a store does not.
+        $db eval "PRAGMA cache_spill=OFF"
     }
 }
 
