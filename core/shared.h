@@ -76,6 +76,7 @@ typedef struct shared {
 
     nadb_mutex sync_lock;
     nadb_mutex flush_lock;
+    bool unused_left;     /* files that a reader kept; under flush_lock */
     nadb_buf scratch;     /* a record being built; under the commit lock */
     nadb_err flush_error; /* the last flush's; under version_lock */
     nadb_err sync_error;  /* of the log, in the background; likewise */

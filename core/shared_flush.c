@@ -261,6 +261,17 @@ static nadb_rc compact_once(shared *s, bool all, bool *did, nadb_err *err) {
     return rc;
 }
 
+/* Unlinks what nobody needs. What somebody still reads stays, and is looked at
+ * again in the next round, also when that has nothing else to do. */
+static nadb_rc remove_unused(shared *s, nadb_err *err) {
+    uint64_t oldest = control_oldest_gen(&s->ctl);
+    control_now now;
+
+    control_read(&s->ctl, &now);
+    s->unused_left = oldest < now.base_generation;
+    return s->base_ops->remove_unused(s->base, oldest, err);
+}
+
 /* The flusher word is ours. */
 static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
     shared_version *v = NULL;
@@ -278,14 +289,12 @@ static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
     shared_version_unref(s, v);
     if (rc == NADB_OK) rc = compact_once(s, all, more, err);
     /* Our own handles on what is gone must not keep it on the disk. */
-    if (rc == NADB_OK && (n > 0 || *more)) {
+    if (rc == NADB_OK && (n > 0 || *more || s->unused_left)) {
         v = NULL;
         rc = shared_version_get(s, &v, err);
         shared_version_unref(s, v);
         shared_views_trim(s);
-        if (rc == NADB_OK)
-            rc = s->base_ops->remove_unused(s->base,
-                                            control_oldest_gen(&s->ctl), err);
+        if (rc == NADB_OK) rc = remove_unused(s, err);
     }
     return rc;
 }
