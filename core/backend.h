@@ -24,6 +24,8 @@
 
 /* --- keys and entries --- */
 
+/* Keyspaces. All but rows are indexes (core/index.h says how their keys are
+ * made): rows that have expired stay in them until they are swept. */
 enum {
     NADB_KS_ROW = 'r',    /* r <key>                  -> row (core/row.h) */
     NADB_KS_TAG = 't',    /* t <tag> 0 0 <key>        -> expiry */
@@ -102,7 +104,10 @@ enum {
     NADB_CAP_SNAPSHOTS = 4,   /* a view does not change under its reader */
     NADB_CAP_PERSISTENT = 8,  /* data outlives the process */
     NADB_CAP_SHARED = 16,     /* several processes may use one store */
-    NADB_CAP_OWN_INDEX = 32,  /* keeps tag and expiry indexes itself */
+    NADB_CAP_OWN_INDEX = 32,  /* keeps the indexes itself: fills match(), and
+                                 answers iter() over NADB_KS_COUNT (without
+                                 what has expired) and NADB_KS_EXPIRY, get()
+                                 of NADB_KS_COUNT, as if they were there */
     NADB_CAP_NATIVE_TTL = 64, /* removes expired rows itself */
     NADB_CAP_REMOTE = 128,    /* over a network: count round trips */
     NADB_CAP_NEEDS_PATH = 256 /* has a directory on this machine */
@@ -136,6 +141,7 @@ int64_t nadb_option_number(const nadb_options *o, const char *name);
 typedef struct nadb_engine nadb_engine; /* begins with `ops` */
 typedef struct nadb_view nadb_view;     /* a snapshot; begins with `seq` */
 typedef struct nadb_ticket nadb_ticket; /* a prepared commit, in doubt */
+typedef struct nadb_match nadb_match;   /* a tag expression: core/match.h */
 
 struct nadb_view {
     uint64_t seq; /* commits up to this one are seen */
@@ -155,6 +161,11 @@ typedef struct nadb_commit_req {
     uint32_t claim; /* the caller's own; 0 = none */
     nadb_durability sync;
     int64_t timeout_ms; /* how long to wait for locks */
+    /* NULL: the changes are all there is. Else prepare calls it, perhaps
+     * several times, while nobody can commit, with the present state in `now`;
+     * it makes changes, count and bytes those of rows and indexes. */
+    nadb_rc (*derive)(void *ctx, nadb_view *now, nadb_err *err);
+    void *derive_ctx;
 } nadb_commit_req;
 
 typedef void nadb_stat_fn(void *ctx, const char *name, double value);
@@ -182,6 +193,21 @@ typedef struct nadb_engine_ops {
     /* No tombstones. `v` outlives the iterator; the range is copied. */
     nadb_rc (*iter)(nadb_engine *e, nadb_view *v, const nadb_range *range,
                     nadb_iter **out, nadb_err *err);
+
+    /* Optional (NULL: it may). Whether the view may show entries of an index:
+     * false is certain, and cheap to find out. */
+    bool (*indexed)(nadb_engine *e, nadb_view *v);
+    /* Optional (NULL: the core walks NADB_KS_TAG). Rows whose tags are what
+     * `m` asks for, in the order of their keys, as iter() gives them; the
+     * range is one of NADB_KS_ROW. `keys_only`: values may be empty. */
+    nadb_rc (*match)(nadb_engine *e, nadb_view *v, const nadb_match *m,
+                     const nadb_range *range, bool keys_only, nadb_iter **out,
+                     nadb_err *err);
+    /* Optional (NULL: the core deletes by ordinary transactions). Removes what
+     * has expired, about `rows_max` rows; *removed is raised, *more says that
+     * there may be others. */
+    nadb_rc (*sweep)(nadb_engine *e, size_t rows_max, int64_t *removed,
+                     bool *more, nadb_err *err);
 
     /* Optional (NULL). Makes prepares of others that change this key wait
      * until unclaim, so that who reads the key now can change it without a

@@ -285,8 +285,6 @@ nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
 
 /* --- tags MATCH: core/match.h --- */
 
-typedef struct nadb_match nadb_match;
-
 /* Parses an expression; the caller owns *out. NADB_INVALID says what is wrong
  * and where. */
 nadb_rc nadb_match_parse(nadb_slice text, nadb_match **out,
