@@ -28,9 +28,9 @@ bash test/support/need.sh "${packages[@]}" || echo "cannot install packages"
 
 # What a suite runs under. A library with a sanitizer in it is loaded by a
 # tclsh without one, so the sanitizer must be there first: in that tclsh and
-# in those that it starts, but in no other program, because many shells crash
-# under the thread sanitizer. So the harness unsets LD_PRELOAD, and sets it
-# again from NADB_PRELOAD for a tclsh of its own.
+# in programs that load the library too, but in no other, because many shells
+# crash under the thread sanitizer. So the harness unsets LD_PRELOAD, and sets
+# it again from NADB_PRELOAD where it is wanted (`loading`).
 under=()
 preload=
 support=$PWD/test/support

@@ -21,6 +21,7 @@
 #   NADB_KEEP      1: keep the temporary folder of a run that failed
 #   NADB_BUFFER_MB buffer_size_mb of stores that do not say theirs
 #   TMPDIR         where the temporary folder goes
+#   NADB_PRELOAD   the sanitizer that the library needs (test/run.sh)
 
 package require sqlite3
 
@@ -42,6 +43,8 @@ if {[info exists ::env(NADB_LIB)]} {
 set ::H(tmp) [expr {[info exists ::env(TMPDIR)] ? $::env(TMPDIR) : "/tmp"}]
 array set ::H_created {} ;# connection -> its open_store statements
 array set ::H_file {}    ;# connection -> its database file
+# Shells and servers crash with a sanitizer in front of them.
+unset -nocomplain ::env(LD_PRELOAD)
 
 # --- a run ---
 
@@ -479,14 +482,22 @@ proc wait_for_condition {script {ms 10000}} {
 
 # --- other processes ---
 #
-# A child is a tclsh that evaluates the scripts it is sent; its `db` is a
-# connection with the library loaded.
+# Programs that load the library are started as `loading` says: with the
+# sanitizer in front of them, if it has one in it. A child is a tclsh that
+# evaluates the scripts it is sent; its `db` is a connection with the library
+# loaded.
 
 array set ::H_child {} ;# name -> channel
 
+proc loading {{program ""}} {
+    if {$program eq ""} { set program [info nameofexecutable] }
+    if {![info exists ::env(NADB_PRELOAD)]} { return [list $program] }
+    return [list env LD_PRELOAD=$::env(NADB_PRELOAD) $program]
+}
+
 proc child_start {name {file ""}} {
     if {$file eq ""} { set file [main_file] }
-    set chan [open "|[list [info nameofexecutable] \
+    set chan [open "|[list {*}[loading] \
                            [file join $::H(support) child.tcl] \
                            $::H(lib) $file 2>@stderr]" r+]
     fconfigure $chan -buffering full -translation lf -encoding utf-8 \
