@@ -13,13 +13,19 @@ prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 PKG_CONFIG ?= pkg-config
 REDIS ?= $(if $(wildcard backends/redis/*.c),1,0)
-
-PACKAGES := sqlite3 zlib $(if $(filter 1,$(REDIS)),hiredis)
-LINKED := zlib $(if $(filter 1,$(REDIS)),hiredis)
+# TLS to Redis needs hiredis 1.0 or newer, built with it.
+ifndef TLS
+TLS := $(if $(filter 1,$(REDIS)),$(shell $(PKG_CONFIG) --exists \
+    hiredis_ssl openssl && echo 1 || echo 0),0)
+endif
+REDIS_PACKAGES := $(if $(filter 1,$(REDIS)),hiredis $(if $(filter 1,$(TLS)), \
+    hiredis_ssl openssl))
+PACKAGES := sqlite3 zlib $(REDIS_PACKAGES)
+LINKED := zlib $(REDIS_PACKAGES)
 
 # SQLite itself is not linked: the host program brings it.
-BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) -fPIC -pthread \
-    -fvisibility=hidden -Wall -Wextra -Wconversion -Wshadow \
+BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) \
+    -DNADB_REDIS_TLS=$(TLS) -fPIC -pthread -fvisibility=hidden -Wall -Wextra -Wconversion -Wshadow \
     $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS := $(shell $(PKG_CONFIG) --libs $(LINKED)) -lm -pthread
 

@@ -1,12 +1,17 @@
 /* address.c - see address.h.
  *
  *   redis://[user@]host[:port][/db]      host may be [an:ipv6:address]
+ *   rediss://...                         the same, with TLS
  *   unix:///path/of/socket[?db=n]
+ *
+ * and for sentinels: host[:port],host[:port],../name-of-the-master
  */
 #include "address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tls.h"
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis address");
@@ -61,34 +66,38 @@ static nadb_rc parse_unix(address *a, const char *url, nadb_err *err) {
     return set_text(&a->socket, nadb_slice_of(path, (size_t)(end - path)), err);
 }
 
-/* host[:port], from `p` to `end`. */
-static nadb_rc parse_host(address *a, const char *url, const char *p,
-                          const char *end, nadb_err *err) {
+const char *endpoint_parse(endpoint *out, const char *p, const char *end) {
     const char *host = p, *host_end = p, *rest;
 
     if (p < end && *p == '[') {
         host++;
         while (host_end < end && *host_end != ']') host_end++;
-        if (host_end == end) return bad_url(url, "lacks a ]", err);
+        if (host_end == end) return "lacks a ]";
         rest = host_end + 1;
     } else {
         while (host_end < end && *host_end != ':') host_end++;
         rest = host_end;
     }
-    if (host == host_end) return bad_url(url, "names no host", err);
+    if (host == host_end) return "names no host";
+    if ((size_t)(host_end - host) >= sizeof out->host)
+        return "names a host that is too long";
     if (rest < end) {
-        a->port = *rest == ':' ? number(rest + 1, end, 65535) : -1;
-        if (a->port <= 0) return bad_url(url, "has no valid port", err);
+        out->port = *rest == ':' ? number(rest + 1, end, 65535) : -1;
+        if (out->port <= 0) return "has no valid port";
     }
-    return set_text(&a->host, nadb_slice_of(host, (size_t)(host_end - host)),
-                    err);
+    memcpy(out->host, host, (size_t)(host_end - host));
+    out->host[host_end - host] = '\0';
+    return NULL;
 }
 
 static nadb_rc parse_tcp(address *a, const char *url, nadb_err *err) {
-    const char *p = url + strlen("redis://");
+    const char *p = strstr(url, "://") + 3;
     const char *end = p + strcspn(p, "/?#");
     const char *at = memchr(p, '@', (size_t)(end - p));
+    const char *wrong;
+    endpoint to;
 
+    a->tls = a->tls || strncmp(url, "rediss://", 9) == 0;
     if (*end != '\0' && *end != '/')
         return bad_url(url, "has parameters, of which there are none", err);
     if (*end == '/' && end[1] != '\0') {
@@ -103,41 +112,84 @@ static nadb_rc parse_tcp(address *a, const char *url, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         p = at + 1;
     }
-    return parse_host(a, url, p, end, err);
+    to.port = a->port;
+    wrong = endpoint_parse(&to, p, end);
+    if (wrong != NULL) return bad_url(url, wrong, err);
+    a->port = to.port;
+    return set_text(&a->host, nadb_slice_str(to.host), err);
+}
+
+/* Sentinels listen on a port of their own. */
+#define SENTINEL_PORT 26379
+
+static nadb_rc bad_sentinel(const char *text, const char *why, nadb_err *err) {
+    return nadb_fail(err, NADB_INVALID,
+                     "option sentinel: '%.200s' %s: wanted is "
+                     "'host:port,host:port/name-of-the-master'",
+                     text, why);
+}
+
+static nadb_rc parse_sentinels(address *a, const char *text, nadb_err *err) {
+    const char *slash = strrchr(text, '/');
+
+    if (slash == NULL || slash[1] == '\0')
+        return bad_sentinel(text, "names no master", err);
+    for (const char *p = text; p <= slash;) {
+        const char *end = p + strcspn(p, ",/"), *wrong;
+        endpoint to;
+
+        memset(&to, 0, sizeof to);
+        to.port = SENTINEL_PORT;
+        wrong = endpoint_parse(&to, p, end);
+        if (wrong != NULL) return bad_sentinel(text, wrong, err);
+        if (!nadb_buf_append(&a->sentinels, &to, sizeof to))
+            return no_memory(err);
+        p = end + 1;
+    }
+    snprintf(a->name, sizeof a->name, "%s", text);
+    return set_text(&a->master, nadb_slice_str(slash + 1), err);
 }
 
 /* What this version cannot do is refused when the table is made, not ignored:
  * who wrote shards=4 relies on it. */
 static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
-    const char *url = nadb_option_text(o, "url");
     const char *what = NULL;
 
-    if (nadb_option_number(o, "cluster") != 0) what = "cluster";
-    if (nadb_option_number(o, "shards") > 1) what = "shards";
-    if (nadb_option_text(o, "sentinel") != NULL) what = "sentinel";
-    if (nadb_option_number(o, "wait") > 0) what = "wait";
+    if (nadb_option_number(o, "shards") > 1)
+        what = "shards: this version of nadb keeps a store in one slot";
     if (nadb_option_number(o, "write") == NADB_WRITE_BUFFERED)
-        what = "write=buffered";
-    if (nadb_option_number(o, "tls") != 0 ||
-        (url != NULL && strncmp(url, "rediss://", 9) == 0))
-        what = "tls";
+        what = "write=buffered: this version of nadb writes to Redis at each "
+               "COMMIT";
     if (what == NULL) return NADB_OK;
-    return nadb_fail(err, NADB_INVALID,
-                     "option %s: this version of nadb knows single servers "
-                     "without TLS, written to at each COMMIT",
-                     what);
+    return nadb_fail(err, NADB_INVALID, "option %s", what);
 }
 
-nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
-    const char *url = nadb_option_text(o, "url");
-    nadb_rc rc = refuse_unserved(o, err);
+/* Options that contradict each other. */
+static nadb_rc check(const address *a, nadb_err *err) {
+    const char *what = NULL;
+    bool sentinel = a->master != NULL;
 
-    memset(out, 0, sizeof *out);
-    out->port = (int)nadb_option_number(o, "port");
-    out->db = (int)nadb_option_number(o, "redis_db");
-    out->connect_timeout_ms = nadb_option_number(o, "connect_timeout");
-    out->timeout_ms = nadb_option_number(o, "timeout");
-    if (rc == NADB_OK) rc = copy_option(&out->user, o, "user", err);
+    if (sentinel && (a->host != NULL || a->socket != NULL))
+        what = "sentinel: the sentinels say where the server is: give no url, "
+               "host or socket";
+    else if (sentinel && a->cluster)
+        what = "sentinel: a cluster has none";
+    else if (a->cluster && a->db != 0)
+        what = "cluster: a cluster has no database but number 0";
+    else if (a->tls && a->socket != NULL)
+        what = "tls: there is none over a unix socket";
+    else if (a->tls && !tls_is_known())
+        what = "tls: this build of nadb knows no TLS (it needs hiredis 1.0 "
+               "or newer with hiredis_ssl)";
+    if (what == NULL) return NADB_OK;
+    return nadb_fail(err, NADB_INVALID, "option %s", what);
+}
+
+static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
+    const char *url = nadb_option_text(o, "url");
+    const char *sentinel = nadb_option_text(o, "sentinel");
+    nadb_rc rc = copy_option(&out->user, o, "user", err);
+
     if (rc == NADB_OK)
         rc = copy_option(&out->password_env, o, "password_env", err);
     if (rc == NADB_OK) rc = copy_option(&out->socket, o, "socket", err);
@@ -145,7 +197,26 @@ nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
     if (rc == NADB_OK && url != NULL)
         rc = strncmp(url, "unix://", 7) == 0 ? parse_unix(out, url, err)
                                              : parse_tcp(out, url, err);
-    if (rc == NADB_OK && out->socket == NULL && out->host == NULL)
+    if (rc == NADB_OK && sentinel != NULL)
+        rc = parse_sentinels(out, sentinel, err);
+    return rc;
+}
+
+nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
+    nadb_rc rc = refuse_unserved(o, err);
+
+    memset(out, 0, sizeof *out);
+    out->port = (int)nadb_option_number(o, "port");
+    out->db = (int)nadb_option_number(o, "redis_db");
+    out->cluster = nadb_option_number(o, "cluster") != 0;
+    out->tls = nadb_option_number(o, "tls") != 0;
+    out->wait = (int)nadb_option_number(o, "wait");
+    out->connect_timeout_ms = nadb_option_number(o, "connect_timeout");
+    out->timeout_ms = nadb_option_number(o, "timeout");
+    if (rc == NADB_OK) rc = take_texts(out, o, err);
+    if (rc == NADB_OK) rc = check(out, err);
+    if (rc != NADB_OK || out->master != NULL) return rc;
+    if (out->socket == NULL && out->host == NULL)
         rc = set_text(&out->host, nadb_slice_str("localhost"), err);
     if (rc != NADB_OK) return rc;
     if (out->socket != NULL)
@@ -160,5 +231,7 @@ void address_clear(address *a) {
     nadb_free(a->socket);
     nadb_free(a->user);
     nadb_free(a->password_env);
+    nadb_free(a->master);
+    nadb_buf_clear(&a->sentinels);
     memset(a, 0, sizeof *a);
 }

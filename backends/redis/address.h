@@ -7,13 +7,23 @@
 
 #include "../../core/backend.h"
 
+typedef struct endpoint {
+    char host[256]; /* "": where the address says */
+    int port;
+} endpoint;
+
 typedef struct address {
-    char *host;         /* NULL: a unix socket */
+    char *host;         /* NULL: a unix socket, or what the sentinels say */
     char *socket;       /* NULL: TCP */
     char *user;         /* NULL: the default user */
     char *password_env; /* NULL: no password */
     int port;
     int db;
+    bool cluster;
+    bool tls;
+    int wait;           /* replicas that must have a commit */
+    nadb_buf sentinels; /* endpoint each; none: no sentinel */
+    char *master;       /* what the sentinels call it */
     int64_t connect_timeout_ms;
     int64_t timeout_ms; /* of one exchange with the server */
     char name[160];     /* for messages: host:port, or the socket's path */
@@ -25,5 +35,13 @@ typedef struct address {
 nadb_rc address_init(address *out, const nadb_options *options,
                      nadb_err *err) NADB_MUST_USE;
 void address_clear(address *a);
+
+static inline size_t address_sentinels(const address *a) {
+    return a->sentinels.n / sizeof(endpoint);
+}
+
+/* host[:port] or [ipv6][:port], from `p` to `end`; the port is left alone when
+ * none is given. What is wrong with it, or NULL. */
+const char *endpoint_parse(endpoint *out, const char *p, const char *end);
 
 #endif

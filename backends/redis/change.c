@@ -15,20 +15,13 @@
 #include "engine.h"
 
 /* Places behind those of script_begin(). */
-enum { ARG_NUMBER = 6, ARG_DEADLINE };
+enum { ARG_NUMBER = 7, ARG_DEADLINE };
 
 void redis_change_begin(redis_engine *e, conn *c, args *a) {
     script_begin(a, redis_prefix(e));
     args_text(a, c->writer);
     args_text(a, ""); /* number, deadline: redis_change() */
     args_text(a, "");
-}
-
-void redis_pause(void) {
-    uint32_t word = 0, chance = 0;
-
-    nadb_os_get()->random(&chance, sizeof chance);
-    nadb_os_get()->futex_wait(&word, 0, 2 + (int64_t)(chance % 6));
 }
 
 /* *done: the script with the connection's present number was done. */
@@ -64,19 +57,19 @@ static nadb_rc unknown(const conn *c, const nadb_err *first, nadb_err *err) {
     return nadb_fail(err, NADB_IOERR,
                      "%s; whether the transaction was done could not be found "
                      "out: look before you repeat it (server %s)",
-                     why, c->at->name);
+                     why, conn_name(c));
 }
 
 /* Whether the server refused to do it. *late: its clock has passed the
  * deadline, so either it was frozen or the clock has been set. */
-static nadb_rc refused(const conn *c, const redisReply *r, bool *late,
+static nadb_rc refused(conn *c, const redisReply *r, bool *late,
                        nadb_err *err) {
     *late = script_says(r, "late");
     if (*late)
         return nadb_fail(err, NADB_IOERR,
                          "redis server %s: the transaction reached it too late "
                          "(or its clock was turned), and was not done",
-                         c->at->name);
+                         conn_name(c));
     if (script_says(r, "again")) return conn_confused(c, err);
     return NADB_OK;
 }

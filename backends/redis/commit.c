@@ -359,7 +359,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
         if (rc == NADB_OK && script_says(r, "more"))
             rc = nadb_fail(err, NADB_LOCKED,
                            "redis server %s: somebody writes to the store",
-                           c->at->name);
+                           conn_name(c));
         freeReplyObject(r);
     }
     args_clear(&a);
@@ -459,7 +459,7 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
         rc = nadb_fail(err, NADB_IOERR,
                        "redis server %s: %s: another client has changed the "
                        "same keys meanwhile",
-                       c->at->name, kept);
+                       conn_name(c), kept);
     freeReplyObject(r);
     args_clear(&a);
     pool_give(&e->pool, c);

@@ -1,282 +1,61 @@
 /* conn.c - see conn.h. */
 #include "conn.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-
-/* --- arguments --- */
-
-void args_reset(args *a) {
-    nadb_buf_reset(&a->pointers);
-    nadb_buf_reset(&a->lengths);
-    nadb_arena_reset(&a->memory);
-    a->n = 0;
-    a->bytes = 0;
-    a->failed = false;
-}
-
-void args_clear(args *a) {
-    nadb_buf_clear(&a->pointers);
-    nadb_buf_clear(&a->lengths);
-    nadb_arena_clear(&a->memory);
-    a->n = 0;
-}
-
-void args_add(args *a, nadb_slice s) {
-    const void *p = s.n == 0 ? (const uint8_t *)"" : s.p;
-
-    if (!nadb_buf_append(&a->pointers, &p, sizeof p) ||
-        !nadb_buf_append(&a->lengths, &s.n, sizeof s.n))
-        a->failed = true;
-    a->n++;
-    a->bytes += s.n;
-}
-
-void args_text(args *a, const char *s) { args_add(a, nadb_slice_str(s)); }
-
-void args_join(args *a, nadb_slice prefix, nadb_slice tail) {
-    uint8_t *p = nadb_arena_alloc(&a->memory, prefix.n + tail.n + 1);
-
-    if (p == NULL) {
-        a->failed = true;
-        return;
-    }
-    if (prefix.n > 0) memcpy(p, prefix.p, prefix.n);
-    if (tail.n > 0) memcpy(p + prefix.n, tail.p, tail.n);
-    args_add(a, nadb_slice_of(p, prefix.n + tail.n));
-}
-
-void args_copy(args *a, nadb_slice s) {
-    args_join(a, s, nadb_slice_of(NULL, 0));
-}
-
-void args_number(args *a, int64_t v) {
-    char text[24];
-
-    snprintf(text, sizeof text, "%" PRId64, v);
-    args_copy(a, nadb_slice_str(text));
-}
-
-void args_set_number(args *a, size_t i, int64_t v) {
-    size_t last = a->n;
-    const char *p;
-    size_t n;
-
-    args_number(a, v); /* at the end, and then moved to its place */
-    if (a->failed) return;
-    memcpy(&p, a->pointers.p + last * sizeof p, sizeof p);
-    memcpy(&n, a->lengths.p + last * sizeof n, sizeof n);
-    memcpy(a->pointers.p + i * sizeof p, &p, sizeof p);
-    memcpy(a->lengths.p + i * sizeof n, &n, sizeof n);
-    a->pointers.n -= sizeof p;
-    a->lengths.n -= sizeof n;
-    a->n = last;
-}
-
-/* --- SIGPIPE ---
- *
- * hiredis writes with write(), and a server that is gone would raise SIGPIPE
- * in a program that has nothing to do with it. So it is blocked for the call
- * in this thread, and taken off when the call has made it pending. */
-
-typedef struct pipe_guard {
-    sigset_t before;
-    bool was_pending;
-} pipe_guard;
-
-static void pipe_set(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGPIPE);
-}
-
-static bool pipe_pending(void) {
-    sigset_t pending;
-
-    sigemptyset(&pending);
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-}
-
-static void guard_begin(pipe_guard *g) {
-    sigset_t set;
-
-    pipe_set(&set);
-    g->was_pending = pipe_pending();
-    (void)pthread_sigmask(SIG_BLOCK, &set, &g->before);
-}
-
-/* Keeps errno, by which hiredis says what happened. */
-static void guard_end(const pipe_guard *g) {
-    static const struct timespec at_once = {0, 0};
-    int error = errno;
-    sigset_t set;
-
-    pipe_set(&set);
-    if (!g->was_pending && pipe_pending())
-        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {}
-    (void)pthread_sigmask(SIG_SETMASK, &g->before, NULL);
-    errno = error;
-}
-
-/* --- errors --- */
-
-/* Closes the connection, for its stream may be anywhere. */
-static nadb_rc broken(conn *c, const char *doing, int error, nadb_err *err) {
-    redisContext *x = c->c;
-    const char *why = x == NULL ? "out of memory" : x->errstr;
-    int64_t limit = c->at->timeout_ms;
-
-    c->timed_out = x != NULL && x->err == REDIS_ERR_IO &&
-                   (error == EAGAIN || error == EWOULDBLOCK);
-#ifdef REDIS_ERR_TIMEOUT
-    if (x != NULL && x->err == REDIS_ERR_TIMEOUT) c->timed_out = true;
-#endif
-    if (c->timed_out)
-        nadb_fail(err, NADB_IOERR,
-                  "redis server %s: %s: no answer within %" PRId64 ".%03d s",
-                  c->at->name, doing, limit / 1000, (int)(limit % 1000));
-    else
-        nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", c->at->name,
-                  doing, why);
-    if (err != NULL) err->sys_errno = error;
-    conn_close(c);
-    return NADB_IOERR;
-}
-
-static bool starts(const redisReply *r, const char *word) {
-    return nadb_slice_starts(nadb_slice_of(r->str, r->len),
-                             nadb_slice_str(word));
-}
-
-/* The code for an error that the server answers. */
-static nadb_rc error_code(const redisReply *r) {
-    /* Inside scripts older servers put their own words before it. */
-    if (strstr(r->str, "OOM command not allowed") != NULL) return NADB_FULL;
-    if (starts(r, "NOAUTH") || starts(r, "WRONGPASS") || starts(r, "NOPERM") ||
-        strstr(r->str, "invalid password") != NULL)
-        return NADB_CANTOPEN;
-    if (strstr(r->str, "READONLY You can't write") != NULL)
-        return NADB_READONLY;
-    return NADB_IOERR;
-}
-
-static nadb_rc refused(const conn *c, const redisReply *r, nadb_err *err) {
-    const char *hint = "";
-
-    if (starts(r, "MOVED") || starts(r, "ASK") || starts(r, "CLUSTERDOWN"))
-        hint = " (it belongs to a cluster)";
-    return nadb_fail(err, error_code(r), "redis server %s: %.300s%s",
-                     c->at->name, r->str, hint);
-}
-
-nadb_rc conn_confused(const conn *c, nadb_err *err) {
-    return nadb_fail(err, NADB_IOERR,
-                     "redis server %s: its answer makes no sense", c->at->name);
-}
 
 /* --- opening and closing --- */
 
-conn *conn_new(const address *at) {
+conn *conn_new(const address *at, route *way) {
     conn *c = nadb_calloc(1, sizeof *c);
     uint8_t random[16];
 
     if (c == NULL) return NULL;
     c->at = at;
+    c->way = way;
+    snprintf(c->wire.name, sizeof c->wire.name, "%s", at->name);
     nadb_os_get()->random(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(c->writer + 2 * i, 3, "%02x", random[i]);
     return c;
 }
 
-void conn_close(conn *c) {
-    if (c->c != NULL) redisFree(c->c);
-    c->c = NULL;
+/* A queue that held a large commit is not kept. */
+#define QUEUE_KEPT (1u << 20)
+
+static void forget_queue(conn *c) {
+    if (c->queue.cap > QUEUE_KEPT) nadb_buf_clear(&c->queue);
+    nadb_buf_reset(&c->queue);
+    c->head = 0;
     c->pending = 0;
+    c->singly = false;
+    c->head_sent = false;
+    c->head_asks = false;
+}
+
+void conn_close(conn *c) {
+    wire_close(&c->wire);
+    wire_close(&c->asked);
+    forget_queue(c);
 }
 
 void conn_free(conn *c) {
     if (c == NULL) return;
     conn_close(c);
+    nadb_buf_clear(&c->queue);
     nadb_free(c);
 }
 
-bool conn_is_open(const conn *c) { return c->c != NULL; }
+bool conn_is_open(const conn *c) { return wire_is_open(&c->wire); }
 
 bool conn_is_stale(const conn *c) {
-    struct pollfd p = {c->c->fd, POLLIN, 0};
-
-    /* Nothing was asked: whatever comes now is the end. */
-    return poll(&p, 1, 0) != 0;
+    return wire_is_stale(&c->wire) || route_is_old(c->way, c->epoch);
 }
 
-static struct timeval timeval_of(int64_t ms) {
-    struct timeval t;
-
-    t.tv_sec = (time_t)(ms / 1000);
-    t.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-    return t;
-}
-
-static nadb_rc connect_socket(conn *c, nadb_err *err) {
-    const address *at = c->at;
-    struct timeval limit = timeval_of(at->connect_timeout_ms);
-    pipe_guard guard;
-    int error;
-
-    guard_begin(&guard);
-    errno = 0;
-    c->c = at->socket != NULL
-               ? redisConnectUnixWithTimeout(at->socket, limit)
-               : redisConnectWithTimeout(at->host, at->port, limit);
-    error = errno;
-    guard_end(&guard);
-    if (c->c == NULL || c->c->err != 0)
-        return broken(c, "connecting", error, err);
-    /* fcntl() by another name: no connection for who runs another program */
-    (void)ioctl(c->c->fd, FIOCLEX);
-    if (redisSetTimeout(c->c, timeval_of(at->timeout_ms)) != REDIS_OK)
-        return broken(c, "connecting", errno, err);
-    if (at->socket == NULL) (void)redisEnableKeepAlive(c->c);
-    return NADB_OK;
-}
-
-static nadb_rc call_plain(conn *c, args *a, redisReply **out, nadb_err *err) {
-    nadb_rc rc = conn_call(c, a, out, err);
-
-    args_reset(a);
-    return rc;
-}
-
-static nadb_rc enter(conn *c, args *a, nadb_err *err) {
-    const address *at = c->at;
-    redisReply *r = NULL;
-    const char *password = NULL;
-    nadb_rc rc = NADB_OK;
-
-    if (at->password_env != NULL) {
-        password = getenv(at->password_env);
-        if (password == NULL)
-            return nadb_fail(err, NADB_CANTOPEN,
-                             "redis server %s: the environment variable %s, "
-                             "which should hold the password, is not set",
-                             at->name, at->password_env);
-        args_text(a, "AUTH");
-        if (at->user != NULL) args_text(a, at->user);
-        args_text(a, password);
-        rc = call_plain(c, a, &r, err);
-        freeReplyObject(r);
-    }
-    if (rc == NADB_OK && at->db != 0) {
-        args_text(a, "SELECT");
-        args_number(a, at->db);
-        rc = call_plain(c, a, &r, err);
-        freeReplyObject(r);
-    }
-    return rc;
+nadb_rc conn_confused(conn *c, nadb_err *err) {
+    conn_close(c);
+    c->timed_out = false;
+    return wire_confused(&c->wire, err);
 }
 
 nadb_rc conn_read_clock(conn *c, nadb_err *err) {
@@ -286,7 +65,7 @@ nadb_rc conn_read_clock(conn *c, nadb_err *err) {
 
     memset(&a, 0, sizeof a);
     args_text(&a, "TIME");
-    rc = conn_call(c, &a, &r, err);
+    rc = wire_call(&c->wire, &a, &r, err);
     args_clear(&a);
     if (rc != NADB_OK) return rc;
     if (reply_is_array(r, 2) && r->element[0]->type == REDIS_REPLY_STRING &&
@@ -295,20 +74,8 @@ nadb_rc conn_read_clock(conn *c, nadb_err *err) {
                             strtoll(r->element[1]->str, NULL, 10) / 1000 -
                             nadb_os_get()->mono_ns() / 1000000;
     else
-        rc = conn_confused(c, err);
+        rc = wire_confused(&c->wire, err);
     freeReplyObject(r);
-    return rc;
-}
-
-nadb_rc conn_open(conn *c, nadb_err *err) {
-    args a;
-    nadb_rc rc = connect_socket(c, err);
-
-    memset(&a, 0, sizeof a);
-    if (rc == NADB_OK) rc = enter(c, &a, err);
-    if (rc == NADB_OK) rc = conn_read_clock(c, err);
-    if (rc != NADB_OK) conn_close(c);
-    args_clear(&a);
     return rc;
 }
 
@@ -316,67 +83,241 @@ int64_t conn_server_ms(const conn *c) {
     return nadb_os_get()->mono_ns() / 1000000 + c->clock_ahead_ms;
 }
 
+static nadb_rc open_once(conn *c, nadb_err *err) {
+    endpoint to;
+    nadb_rc rc = route_find(c->way, &to, &c->epoch, err);
+
+    if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &to, err);
+    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, err);
+    if (rc == NADB_OK) rc = conn_read_clock(c, err);
+    return rc;
+}
+
+/* Opens the wire, and leaves alone what is in the queue. */
+static nadb_rc arrive(conn *c, int64_t end_ns, nadb_err *err) {
+    nadb_rc rc;
+
+    for (;;) {
+        rc = open_once(c, err);
+        if (rc == NADB_OK) return NADB_OK;
+        wire_close(&c->wire);
+        /* Who is not let in is not let in next door. */
+        if (rc == NADB_CANTOPEN || rc == NADB_NOMEM) return rc;
+        if (!route_failed(c->way, c->epoch) ||
+            nadb_os_get()->mono_ns() > end_ns)
+            return rc;
+        redis_pause();
+    }
+}
+
+static int64_t end_of_patience(const conn *c) {
+    return nadb_os_get()->mono_ns() + c->at->timeout_ms * 1000000;
+}
+
+nadb_rc conn_open(conn *c, nadb_err *err) {
+    conn_close(c);
+    c->timed_out = c->wire.timed_out = c->asked.timed_out = false;
+    return arrive(c, end_of_patience(c), err);
+}
+
+/* --- the queue --- */
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
+}
+
+/* Moves *at behind the command that begins there. */
+static nadb_slice queued(const conn *c, size_t *at) {
+    uint64_t n;
+
+    memcpy(&n, c->queue.p + *at, sizeof n);
+    *at += sizeof n + (size_t)n;
+    return nadb_slice_of(c->queue.p + *at - n, (size_t)n);
+}
+
+/* Puts a command at its end, and says where it begins. */
+static nadb_rc enqueue(conn *c, const args *a, size_t *at, nadb_err *err) {
+    char *text = NULL;
+    long long n = redisFormatCommandArgv(&text, (int)a->n,
+                                         (const char **)(void *)a->pointers.p,
+                                         (const size_t *)(void *)a->lengths.p);
+    uint64_t length = (uint64_t)n;
+    bool ok;
+
+    if (n < 0) return no_memory(err);
+    *at = c->queue.n;
+    ok = nadb_buf_reserve(&c->queue, sizeof length + (size_t)n) &&
+         nadb_buf_append(&c->queue, &length, sizeof length) &&
+         nadb_buf_append(&c->queue, text, (size_t)n);
+    redisFreeCommand(text);
+    return ok ? NADB_OK : no_memory(err);
+}
+
+/* The first one has its answer. */
+static void dequeue(conn *c) {
+    if (--c->pending == 0) {
+        forget_queue(c);
+    } else if (route_may_change(c->way)) {
+        (void)queued(c, &c->head);
+        c->head_sent = false;
+    }
+}
+
+/* Sends all of it again, to another server. */
+static nadb_rc send_queue(conn *c, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    c->singly = false;
+    for (size_t at = c->head; at < c->queue.n && rc == NADB_OK;)
+        rc = wire_send_bytes(&c->wire, queued(c, &at), err);
+    return rc;
+}
+
+/* From here on one command at a time is sent, so that none overtakes another
+ * that must be sent twice. What was sent already is answered in vain. */
+static nadb_rc send_singly(conn *c, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 1; i < c->pending && !c->singly && rc == NADB_OK; i++) {
+        redisReply *r = NULL;
+
+        rc = wire_receive(&c->wire, &r, err);
+        freeReplyObject(r);
+    }
+    c->singly = true;
+    c->head_sent = false;
+    return rc;
+}
+
 /* --- talking --- */
 
 nadb_rc conn_send(conn *c, const args *a, nadb_err *err) {
-    if (a->failed)
-        return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
-    if (c->c == NULL)
-        return nadb_fail(err, NADB_IOERR, "redis server %s: not connected",
-                         c->at->name);
-    if (redisAppendCommandArgv(
-            c->c, (int)a->n, (const char **)(void *)a->pointers.p,
-            (const size_t *)(void *)a->lengths.p) != REDIS_OK)
-        return broken(c, "sending a command", errno, err);
-    c->pending++;
-    return NADB_OK;
+    size_t at = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (a->failed) return no_memory(err);
+    if (!route_may_change(c->way)) {
+        rc = wire_send(&c->wire, a, err);
+    } else {
+        rc = enqueue(c, a, &at, err);
+        if (rc == NADB_OK && !c->singly)
+            rc = wire_send_bytes(&c->wire, queued(c, &at), err);
+    }
+    if (rc == NADB_OK) c->pending++;
+    if (!conn_is_open(c)) conn_close(c);
+    return rc;
+}
+
+/* Has the other node answer the first command. */
+static nadb_rc ask_other(conn *c, redisReply **out, nadb_err *err) {
+    static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
+    size_t at = c->head;
+    nadb_slice command = queued(c, &at);
+    nadb_rc rc = NADB_OK;
+
+    if (!wire_is_open(&c->asked))
+        rc = wire_open(&c->asked, c->at, &c->ask, err);
+    if (rc == NADB_OK)
+        rc = wire_send_bytes(&c->asked, nadb_slice_str(asking), err);
+    if (rc == NADB_OK) rc = wire_send_bytes(&c->asked, command, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->asked, out, err);
+    freeReplyObject(*out);
+    *out = NULL;
+    return rc == NADB_OK ? wire_receive(&c->asked, out, err) : rc;
+}
+
+/* Any answer to the first command. */
+static nadb_rc exchange(conn *c, redisReply **out, nadb_err *err) {
+    size_t at = c->head;
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (c->head_asks) {
+        c->head_asks = false;
+        return ask_other(c, out, err);
+    }
+    if (c->singly && !c->head_sent) {
+        rc = wire_send_bytes(&c->wire, queued(c, &at), err);
+        c->head_sent = true;
+    }
+    return rc == NADB_OK ? wire_receive(&c->wire, out, err) : rc;
+}
+
+/* Goes where the answer to the first command has pointed. */
+static nadb_rc follow(conn *c, redirect how, const endpoint *to, int64_t end,
+                      nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (how == REDIRECT_MOVED) rc = route_move(c->way, to, err);
+    if (how == REDIRECT_MASTER) redis_pause();
+    if (how == REDIRECT_MOVED || how == REDIRECT_MASTER) {
+        if (rc == NADB_OK) rc = arrive(c, end, err);
+        return rc == NADB_OK ? send_queue(c, err) : rc;
+    }
+    rc = send_singly(c, err);
+    if (how == REDIRECT_AGAIN) {
+        redis_pause();
+    } else {
+        if (memcmp(&c->ask, to, sizeof *to) != 0) wire_close(&c->asked);
+        c->ask = *to;
+        c->head_asks = true;
+    }
+    return rc;
 }
 
 /* Any answer, also an error. */
 static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
-    void *reply = NULL;
-    pipe_guard guard;
-    int rc, error;
+    bool may_change = route_may_change(c->way);
+    int64_t end = may_change ? end_of_patience(c) : 0;
+    nadb_rc rc;
 
-    *out = NULL;
-    if (c->c == NULL)
-        return nadb_fail(err, NADB_IOERR, "redis server %s: not connected",
-                         c->at->name);
-    /* Of a pipeline, most answers have been read already. */
-    rc = redisGetReplyFromReader(c->c, &reply);
-    error = 0;
-    if (rc == REDIS_OK && reply == NULL) {
-        guard_begin(&guard);
-        errno = 0;
-        rc = redisGetReply(c->c, &reply);
-        error = errno;
-        guard_end(&guard);
+    for (;;) {
+        endpoint to;
+        redirect how;
+
+        rc = exchange(c, out, err);
+        if (rc != NADB_OK || !may_change) break;
+        memset(&to, 0, sizeof to);
+        how = cluster_redirect(&c->wire, *out, &to);
+        if (how == REDIRECT_NONE || nadb_os_get()->mono_ns() > end) break;
+        freeReplyObject(*out);
+        *out = NULL;
+        rc = follow(c, how, &to, end, err);
+        if (rc != NADB_OK) break;
     }
-    if (rc != REDIS_OK || reply == NULL)
-        return broken(c, "waiting for an answer", error, err);
-    c->pending--;
-    *out = reply;
-    return NADB_OK;
+    if (rc == NADB_OK) {
+        dequeue(c);
+    } else {
+        c->timed_out = c->wire.timed_out || c->asked.timed_out;
+        conn_close(c);
+    }
+    return rc;
+}
+
+/* Frees an answer that is an error, and makes it one here. */
+static nadb_rc refuse(conn *c, redisReply **out, nadb_err *err) {
+    nadb_rc rc = wire_refused(&c->wire, *out, err);
+
+    freeReplyObject(*out);
+    *out = NULL;
+    return rc;
 }
 
 nadb_rc conn_receive_script(conn *c, redisReply **out, nadb_err *err) {
     nadb_rc rc = receive(c, out, err);
 
     if (rc != NADB_OK || (*out)->type != REDIS_REPLY_ERROR) return rc;
-    rc = starts(*out, "NOSCRIPT") ? NADB_OK : refused(c, *out, err);
+    if (!wire_says(*out, "NOSCRIPT")) return refuse(c, out, err);
     freeReplyObject(*out);
     *out = NULL;
-    return rc;
+    return NADB_OK;
 }
 
 nadb_rc conn_receive(conn *c, redisReply **out, nadb_err *err) {
     nadb_rc rc = receive(c, out, err);
 
     if (rc != NADB_OK || (*out)->type != REDIS_REPLY_ERROR) return rc;
-    rc = refused(c, *out, err);
-    freeReplyObject(*out);
-    *out = NULL;
-    return rc;
+    return refuse(c, out, err);
 }
 
 nadb_rc conn_call(conn *c, const args *a, redisReply **out, nadb_err *err) {

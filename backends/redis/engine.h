@@ -113,8 +113,6 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_change(redis_engine *e, conn *c, script_id id, args *a,
                      redisReply **out, uint64_t *version, nadb_err *err);
 void redis_change_begin(redis_engine *e, conn *c, args *a);
-/* A short sleep of a few ms. */
-void redis_pause(void);
 
 /* --- claim.c --- */
 

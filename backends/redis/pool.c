@@ -13,7 +13,12 @@ nadb_rc pool_init(pool *p, const address *at, unsigned most, nadb_err *err) {
     rc = nadb_mutex_init(&p->lock, NADB_RANK_BACKEND, err);
     if (rc != NADB_OK) return rc;
     rc = nadb_cond_init(&p->returned, err);
-    if (rc != NADB_OK) nadb_mutex_clear(&p->lock);
+    if (rc == NADB_OK) {
+        rc = route_init(&p->way, at, err);
+        if (rc == NADB_OK) return NADB_OK;
+        nadb_cond_clear(&p->returned);
+    }
+    nadb_mutex_clear(&p->lock);
     return rc;
 }
 
@@ -24,6 +29,7 @@ void pool_clear(pool *p) {
         p->idle = c->next;
         conn_free(c);
     }
+    route_clear(&p->way);
     nadb_cond_clear(&p->returned);
     nadb_mutex_clear(&p->lock);
 }
@@ -88,7 +94,7 @@ static nadb_rc take_slot(pool *p, conn **out, nadb_err *err) {
         p->idle = p->idle->next;
         return NADB_OK;
     }
-    *out = conn_new(p->at);
+    *out = conn_new(p->at, &p->way);
     if (*out == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for a connection");
     p->count++;

@@ -12,6 +12,7 @@
 
 typedef struct pool {
     const address *at;
+    route way;
     unsigned most;
     nadb_mutex lock;    /* guards what follows */
     nadb_cond returned; /* a connection came back */

@@ -194,8 +194,8 @@ static nadb_rc append_row(nadb_row_head *h, nadb_slice value, nadb_buf *out,
     return NADB_OK;
 }
 
-nadb_rc record_get(const conn *c, const redisReply *r, nadb_buf *out,
-                   record *rec, bool *found, nadb_err *err) {
+nadb_rc record_get(conn *c, const redisReply *r, nadb_buf *out, record *rec,
+                   bool *found, nadb_err *err) {
     nadb_buf tags = NADB_BUF_INIT;
     nadb_row_head h;
     nadb_slice value;
@@ -211,12 +211,12 @@ nadb_rc record_get(const conn *c, const redisReply *r, nadb_buf *out,
         !parse_meta(reply_slice(r->element[1]), rec, &h) ||
         !take_value(&h, r->element[0], number, &value))
         return nadb_corrupt(err, "redis server %s: a row is damaged",
-                            c->at->name);
+                            conn_name(c));
     if (r->element[2]->type == REDIS_REPLY_STRING) {
         rc = nadb_tags_parse(reply_slice(r->element[2]), &tags, err);
         if (rc == NADB_INVALID)
             rc = nadb_corrupt(err, "redis server %s: a row's tags are damaged",
-                              c->at->name);
+                              conn_name(c));
         h.tags = nadb_buf_slice(&tags);
     }
     if (rc == NADB_OK) rc = append_row(&h, value, out, rec, err);

@@ -23,8 +23,8 @@ typedef struct record {
 
 /* Turns the answer to HMGET value meta tags into a row, appended to *out.
  * *found is false when the key has no row. */
-nadb_rc record_get(const conn *c, const redisReply *r, nadb_buf *out,
-                   record *rec, bool *found, nadb_err *err) NADB_MUST_USE;
+nadb_rc record_get(conn *c, const redisReply *r, nadb_buf *out, record *rec,
+                   bool *found, nadb_err *err) NADB_MUST_USE;
 
 /* The expiry that a meta names, as text; empty for none. */
 nadb_slice record_expiry(nadb_slice meta);

@@ -1,0 +1,72 @@
+/* args.c - see args.h. */
+#include "args.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void args_reset(args *a) {
+    nadb_buf_reset(&a->pointers);
+    nadb_buf_reset(&a->lengths);
+    nadb_arena_reset(&a->memory);
+    a->n = 0;
+    a->bytes = 0;
+    a->failed = false;
+}
+
+void args_clear(args *a) {
+    nadb_buf_clear(&a->pointers);
+    nadb_buf_clear(&a->lengths);
+    nadb_arena_clear(&a->memory);
+    a->n = 0;
+}
+
+void args_add(args *a, nadb_slice s) {
+    const void *p = s.n == 0 ? (const uint8_t *)"" : s.p;
+
+    if (!nadb_buf_append(&a->pointers, &p, sizeof p) ||
+        !nadb_buf_append(&a->lengths, &s.n, sizeof s.n))
+        a->failed = true;
+    a->n++;
+    a->bytes += s.n;
+}
+
+void args_text(args *a, const char *s) { args_add(a, nadb_slice_str(s)); }
+
+void args_join(args *a, nadb_slice prefix, nadb_slice tail) {
+    uint8_t *p = nadb_arena_alloc(&a->memory, prefix.n + tail.n + 1);
+
+    if (p == NULL) {
+        a->failed = true;
+        return;
+    }
+    if (prefix.n > 0) memcpy(p, prefix.p, prefix.n);
+    if (tail.n > 0) memcpy(p + prefix.n, tail.p, tail.n);
+    args_add(a, nadb_slice_of(p, prefix.n + tail.n));
+}
+
+void args_copy(args *a, nadb_slice s) {
+    args_join(a, s, nadb_slice_of(NULL, 0));
+}
+
+void args_number(args *a, int64_t v) {
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, v);
+    args_copy(a, nadb_slice_str(text));
+}
+
+void args_set_number(args *a, size_t i, int64_t v) {
+    size_t last = a->n;
+    const char *p;
+    size_t n;
+
+    args_number(a, v); /* at the end, and then moved to its place */
+    if (a->failed) return;
+    memcpy(&p, a->pointers.p + last * sizeof p, sizeof p);
+    memcpy(&n, a->lengths.p + last * sizeof n, sizeof n);
+    memcpy(a->pointers.p + i * sizeof p, &p, sizeof p);
+    memcpy(a->lengths.p + i * sizeof n, &n, sizeof n);
+    a->pointers.n -= sizeof p;
+    a->lengths.n -= sizeof n;
+    a->n = last;
+}

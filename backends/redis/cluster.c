@@ -1,0 +1,90 @@
+/* cluster.c - what the nodes of a Redis Cluster say about where keys are.
+ *
+ * All keys of a store are in one slot, so one node has them all, except while
+ * the slot moves: then each key is at the one node or at the other. Reading
+ * single keys goes on meanwhile (ASK leads to those that have moved). Scripts
+ * cannot: they name a key that is never there (script.c), which has the nodes
+ * refuse them with TRYAGAIN before they begin, until the move has ended. */
+#include <stdlib.h>
+
+#include "route.h"
+
+/* "MOVED 3999 127.0.0.1:6381": the host may be an IPv6 address, without
+ * brackets, or missing when it is the one that was asked. */
+static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
+    const char *end = r->str + r->len;
+    const char *host = strchr(r->str, ' '), *colon;
+    size_t n;
+
+    host = host == NULL ? NULL : strchr(host + 1, ' ');
+    if (host == NULL) return false;
+    host++;
+    colon = strrchr(host, ':');
+    if (colon == NULL) return false;
+    n = (size_t)(colon - host);
+    to->port = (int)strtol(colon + 1, NULL, 10);
+    if (n == 0) {
+        const char *mine = strrchr(w->name, ':');
+
+        if (mine == NULL) return false;
+        host = w->name;
+        n = (size_t)(mine - host);
+    }
+    if (colon >= end || n >= sizeof to->host || to->port <= 0) return false;
+    memcpy(to->host, host, n);
+    to->host[n] = '\0';
+    return true;
+}
+
+redirect cluster_redirect(const wire *w, const redisReply *r, endpoint *to) {
+    if (r->type != REDIS_REPLY_ERROR) return REDIRECT_NONE;
+    if (wire_says(r, "MOVED "))
+        return parse_target(w, r, to) ? REDIRECT_MOVED : REDIRECT_NONE;
+    if (wire_says(r, "ASK "))
+        return parse_target(w, r, to) ? REDIRECT_ASK : REDIRECT_NONE;
+    if (wire_says(r, "TRYAGAIN") || wire_says(r, "CLUSTERDOWN") ||
+        wire_says(r, "LOADING") || wire_says(r, "MASTERDOWN"))
+        return REDIRECT_AGAIN;
+    if (strstr(r->str, "READONLY You can't write") != NULL)
+        return REDIRECT_MASTER;
+    return REDIRECT_NONE;
+}
+
+/* One node of CLUSTER SLOTS: host, port, .. */
+static bool add_node(const redisReply *r, nadb_buf *nodes) {
+    nadb_slice host;
+    endpoint e;
+
+    if (!reply_is_array(r, 2) || r->element[1]->type != REDIS_REPLY_INTEGER)
+        return true;
+    host = reply_slice(r->element[0]);
+    if (host.n == 0 || host.n >= sizeof e.host || host.p[0] == '?') return true;
+    memset(&e, 0, sizeof e);
+    memcpy(e.host, host.p, host.n);
+    e.port = (int)r->element[1]->integer;
+    return nadb_buf_append(nodes, &e, sizeof e);
+}
+
+nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) {
+    redisReply *r = NULL;
+    bool ok = true;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "CLUSTER");
+    args_text(&a, "SLOTS");
+    rc = wire_call(w, &a, &r, err);
+    args_clear(&a);
+    if (rc != NADB_OK) return rc;
+    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
+        const redisReply *slots = r->element[i];
+
+        if (!reply_is_array(slots, 3)) continue;
+        for (size_t j = 2; j < slots->elements && ok; j++)
+            ok = add_node(slots->element[j], nodes);
+    }
+    freeReplyObject(r);
+    return ok ? NADB_OK
+              : nadb_fail(err, NADB_NOMEM, "out of memory for Redis addresses");
+}

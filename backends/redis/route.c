@@ -1,0 +1,143 @@
+/* route.c - see route.h. */
+#include "route.h"
+
+#define NODES_MOST 256u
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for Redis addresses");
+}
+
+static endpoint node_at(const nadb_buf *nodes, size_t i) {
+    endpoint e;
+
+    memcpy(&e, nodes->p + i * sizeof e, sizeof e);
+    return e;
+}
+
+static size_t node_count(const nadb_buf *nodes) {
+    return nodes->n / sizeof(endpoint);
+}
+
+static bool same(const endpoint *a, const endpoint *b) {
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+/* Its place among the nodes, where it is put if it is new. */
+static nadb_rc place_of(nadb_buf *nodes, const endpoint *to, size_t *place,
+                        nadb_err *err) {
+    size_t n = node_count(nodes);
+
+    for (*place = 0; *place < n; (*place)++) {
+        endpoint e = node_at(nodes, *place);
+
+        if (same(&e, to)) return NADB_OK;
+    }
+    if (n >= NODES_MOST) nodes->n = sizeof(endpoint); /* old names of nodes */
+    *place = node_count(nodes);
+    return nadb_buf_append(nodes, to, sizeof *to) ? NADB_OK : no_memory(err);
+}
+
+nadb_rc route_init(route *r, const address *at, nadb_err *err) {
+    endpoint first;
+    nadb_rc rc;
+
+    memset(r, 0, sizeof *r);
+    r->at = at;
+    memset(&first, 0, sizeof first);
+    if (!nadb_buf_append(&r->nodes, &first, sizeof first))
+        return no_memory(err);
+    rc = nadb_mutex_init(&r->lock, NADB_RANK_BACKEND, err);
+    if (rc != NADB_OK) nadb_buf_clear(&r->nodes);
+    return rc;
+}
+
+void route_clear(route *r) {
+    nadb_buf_clear(&r->nodes);
+    nadb_mutex_clear(&r->lock);
+}
+
+nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch, nadb_err *err) {
+    size_t sentinel;
+    nadb_rc rc;
+
+    nadb_lock(&r->lock);
+    *to = node_at(&r->nodes, r->now);
+    *epoch = r->epoch;
+    sentinel = r->sentinel;
+    nadb_unlock(&r->lock);
+    if (r->at->master == NULL) return NADB_OK;
+    rc = sentinel_ask(r->at, &sentinel, to, err);
+    if (rc != NADB_OK) return rc;
+    nadb_lock(&r->lock);
+    r->sentinel = sentinel;
+    nadb_unlock(&r->lock);
+    rc = route_move(r, to, err);
+    nadb_lock(&r->lock);
+    *epoch = r->epoch;
+    nadb_unlock(&r->lock);
+    return rc;
+}
+
+bool route_is_old(route *r, uint64_t epoch) {
+    bool old;
+
+    nadb_lock(&r->lock);
+    old = r->epoch != epoch;
+    nadb_unlock(&r->lock);
+    return old;
+}
+
+static nadb_rc learn(route *r, wire *w, nadb_err *err) {
+    nadb_buf found = NADB_BUF_INIT;
+    nadb_rc rc = cluster_learn(w, &found, err);
+
+    nadb_lock(&r->lock);
+    for (size_t i = 0; i < node_count(&found) && rc == NADB_OK; i++) {
+        endpoint e = node_at(&found, i);
+        size_t place;
+
+        if (node_count(&r->nodes) < NODES_MOST)
+            rc = place_of(&r->nodes, &e, &place, err);
+    }
+    if (rc == NADB_OK) r->learnt = true;
+    nadb_unlock(&r->lock);
+    nadb_buf_clear(&found);
+    return rc;
+}
+
+nadb_rc route_arrived(route *r, wire *w, nadb_err *err) {
+    bool learnt;
+
+    if (r->at->master != NULL) return sentinel_check_role(w, err);
+    if (!r->at->cluster) return NADB_OK;
+    nadb_lock(&r->lock);
+    learnt = r->learnt;
+    nadb_unlock(&r->lock);
+    return learnt ? NADB_OK : learn(r, w, err);
+}
+
+bool route_failed(route *r, uint64_t epoch) {
+    if (!r->at->cluster) return r->at->master != NULL;
+    nadb_lock(&r->lock);
+    if (r->epoch == epoch) {
+        r->now = (r->now + 1) % node_count(&r->nodes);
+        r->epoch++;
+        r->learnt = false; /* the cluster is changing */
+    }
+    nadb_unlock(&r->lock);
+    return true;
+}
+
+nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) {
+    size_t place;
+    nadb_rc rc;
+
+    nadb_lock(&r->lock);
+    rc = place_of(&r->nodes, to, &place, err);
+    if (rc == NADB_OK && r->now != place) {
+        r->now = place;
+        r->epoch++;
+    }
+    nadb_unlock(&r->lock);
+    return rc;
+}

@@ -1,0 +1,69 @@
+/* route.h - which server has the keys of a store now.
+ *
+ *   one server   the one of the address, always
+ *   cluster      one of its nodes: the address names the first to ask, MOVED
+ *                says which it is, and the others are learnt, so that there is
+ *                somebody to ask when a node is gone
+ *   sentinel     the sentinels are asked for every connection
+ *
+ * Connections of an older epoch lead to where the keys were before. */
+#ifndef NADB_REDIS_ROUTE_H
+#define NADB_REDIS_ROUTE_H
+
+#include "../../core/base/sync.h"
+#include "wire.h"
+
+typedef struct route {
+    const address *at;
+    nadb_mutex lock; /* guards what follows */
+    nadb_buf nodes;  /* endpoint each; the first one is the address's */
+    size_t now;      /* the one that has the keys, as far as we know */
+    uint64_t epoch;
+    bool learnt;     /* the nodes of the cluster */
+    size_t sentinel; /* that answered last */
+} route;
+
+nadb_rc route_init(route *r, const address *at, nadb_err *err) NADB_MUST_USE;
+void route_clear(route *r);
+
+/* Whether it can lead elsewhere at all. */
+static inline bool route_may_change(const route *r) {
+    return r->at->cluster || r->at->master != NULL;
+}
+
+nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch,
+                   nadb_err *err) NADB_MUST_USE;
+bool route_is_old(route *r, uint64_t epoch);
+/* A new connection: learns from it what it does not know yet, and finds out
+ * whether it leads to a master. */
+nadb_rc route_arrived(route *r, wire *w, nadb_err *err) NADB_MUST_USE;
+/* The server could not be reached. True: trying again may lead elsewhere. */
+bool route_failed(route *r, uint64_t epoch);
+/* A node has said where the keys are. */
+nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) NADB_MUST_USE;
+
+/* --- sentinel.c --- */
+
+/* Asks the sentinels, beginning with *first, which becomes the one that
+ * answered. */
+nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,
+                     nadb_err *err) NADB_MUST_USE;
+/* An error unless the server takes itself for a master. */
+nadb_rc sentinel_check_role(wire *w, nadb_err *err) NADB_MUST_USE;
+
+/* --- cluster.c --- */
+
+typedef enum redirect {
+    REDIRECT_NONE,  /* an answer */
+    REDIRECT_MOVED, /* the keys are elsewhere: `to` */
+    REDIRECT_ASK,   /* this key may be at `to` */
+    REDIRECT_AGAIN, /* a while later */
+    REDIRECT_MASTER /* this is no master any more */
+} redirect;
+
+/* What an answer says about where to go. */
+redirect cluster_redirect(const wire *w, const redisReply *r, endpoint *to);
+/* Appends the nodes that a node knows to *nodes. */
+nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) NADB_MUST_USE;
+
+#endif

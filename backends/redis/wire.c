@@ -1,0 +1,369 @@
+/* wire.c - see wire.h. */
+#include "wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "tls.h"
+
+/* A line of the protocol is never so long, nor is one value so large. */
+#define LINE_MOST 65536u
+#define VALUE_MOST (512ll << 20)
+
+void redis_pause(void) {
+    uint32_t word = 0, chance = 0;
+
+    nadb_os_get()->random(&chance, sizeof chance);
+    nadb_os_get()->futex_wait(&word, 0, 2 + (int64_t)(chance % 6));
+}
+
+/* --- SIGPIPE ---
+ *
+ * hiredis writes with write(), and a server that is gone would raise SIGPIPE
+ * in a program that has nothing to do with it. So it is blocked for the call
+ * in this thread, and taken off when the call has made it pending. */
+
+typedef struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+} pipe_guard;
+
+static void pipe_set(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGPIPE);
+}
+
+static bool pipe_pending(void) {
+    sigset_t pending;
+
+    sigemptyset(&pending);
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void guard_begin(pipe_guard *g) {
+    sigset_t set;
+
+    pipe_set(&set);
+    g->was_pending = pipe_pending();
+    (void)pthread_sigmask(SIG_BLOCK, &set, &g->before);
+}
+
+/* Keeps errno, by which hiredis says what happened. */
+static void guard_end(const pipe_guard *g) {
+    static const struct timespec at_once = {0, 0};
+    int error = errno;
+    sigset_t set;
+
+    pipe_set(&set);
+    if (!g->was_pending && pipe_pending())
+        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {}
+    (void)pthread_sigmask(SIG_SETMASK, &g->before, NULL);
+    errno = error;
+}
+
+/* --- errors --- */
+
+static nadb_rc too_late(wire *w, const char *doing, nadb_err *err) {
+    w->timed_out = true;
+    nadb_fail(err, NADB_IOERR,
+              "redis server %s: %s: no answer within %" PRId64 ".%03d s",
+              w->name, doing, w->timeout_ms / 1000,
+              (int)(w->timeout_ms % 1000));
+    wire_close(w);
+    return NADB_IOERR;
+}
+
+/* Closes the wire, for its stream may be anywhere. */
+static nadb_rc broken(wire *w, const char *doing, int error, nadb_err *err) {
+    const redisContext *x = w->c;
+    const char *why = x == NULL ? "out of memory" : x->errstr;
+    bool slow = x != NULL && x->err == REDIS_ERR_IO &&
+                (error == EAGAIN || error == EWOULDBLOCK);
+
+#ifdef REDIS_ERR_TIMEOUT
+    if (x != NULL && x->err == REDIS_ERR_TIMEOUT) slow = true;
+#endif
+    if (slow) return too_late(w, doing, err);
+    w->timed_out = false;
+    if (w->elements > WIRE_ELEMENTS_MOST) why = "an answer that has no end";
+    nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", w->name, doing, why);
+    if (err != NULL) err->sys_errno = error;
+    wire_close(w);
+    return NADB_IOERR;
+}
+
+static nadb_rc endless(wire *w, nadb_err *err) {
+    w->timed_out = false;
+    nadb_fail(err, NADB_IOERR,
+              "redis server %s: waiting for an answer: an answer that has no "
+              "end",
+              w->name);
+    wire_close(w);
+    return NADB_IOERR;
+}
+
+bool wire_says(const redisReply *r, const char *word) {
+    return r->type == REDIS_REPLY_ERROR &&
+           nadb_slice_starts(nadb_slice_of(r->str, r->len),
+                             nadb_slice_str(word));
+}
+
+/* The code for an error that the server answers. */
+static nadb_rc error_code(const redisReply *r) {
+    /* Inside scripts older servers put their own words before it. */
+    if (strstr(r->str, "OOM command not allowed") != NULL) return NADB_FULL;
+    if (wire_says(r, "NOAUTH") || wire_says(r, "WRONGPASS") ||
+        wire_says(r, "NOPERM") || strstr(r->str, "invalid password") != NULL ||
+        strstr(r->str, "cluster support disabled") != NULL)
+        return NADB_CANTOPEN;
+    if (strstr(r->str, "READONLY You can't write") != NULL)
+        return NADB_READONLY;
+    return NADB_IOERR;
+}
+
+nadb_rc wire_refused(const wire *w, const redisReply *r, nadb_err *err) {
+    const char *hint = "";
+
+    if (wire_says(r, "MOVED") || wire_says(r, "ASK"))
+        hint = " (it belongs to a cluster: give option cluster=on)";
+    if (wire_says(r, "TRYAGAIN"))
+        hint = " (the store is being moved in the cluster; nothing was done)";
+    return nadb_fail(err, error_code(r), "redis server %s: %.300s%s", w->name,
+                     r->str, hint);
+}
+
+/* --- opening and closing --- */
+
+void wire_close(wire *w) {
+    pipe_guard guard;
+
+    if (w->c == NULL) return;
+    guard_begin(&guard); /* TLS says good-bye */
+    redisFree(w->c);
+    guard_end(&guard);
+    w->c = NULL;
+    w->unsent = 0;
+}
+
+bool wire_is_stale(const wire *w) {
+    struct pollfd p = {w->c->fd, POLLIN, 0};
+
+    return w->c->reader->len > w->c->reader->pos || poll(&p, 1, 0) != 0;
+}
+
+nadb_rc wire_confused(wire *w, nadb_err *err) {
+    wire_close(w);
+    return nadb_fail(err, NADB_IOERR,
+                     "redis server %s: its answer makes no sense", w->name);
+}
+
+static struct timeval timeval_of(int64_t ms) {
+    struct timeval t;
+
+    t.tv_sec = (time_t)(ms / 1000);
+    t.tv_usec = (suseconds_t)(ms % 1000 * 1000);
+    return t;
+}
+
+/* For hiredis: the elements of all arrays of an answer are counted. */
+static void *make_array(const redisReadTask *task, wire_count n) {
+    wire *w = task->privdata;
+
+    w->elements += (size_t)n;
+    return w->elements > WIRE_ELEMENTS_MOST ? NULL : w->make_array(task, n);
+}
+
+static void set_name(wire *w, const address *at, const endpoint *to) {
+    if (to == NULL || to->host[0] == '\0')
+        snprintf(w->name, sizeof w->name, "%s", at->name);
+    else
+        snprintf(w->name, sizeof w->name, "%s:%d", to->host, to->port);
+}
+
+static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
+    pipe_guard guard;
+    nadb_rc rc;
+
+    guard_begin(&guard);
+    rc = tls_begin(w->c, host, w->name, err);
+    guard_end(&guard);
+    return rc;
+}
+
+static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
+                              nadb_err *err) {
+    struct timeval limit = timeval_of(at->connect_timeout_ms);
+    bool elsewhere = to != NULL && to->host[0] != '\0';
+    const char *host = elsewhere ? to->host : at->host;
+    bool local = at->socket != NULL && !elsewhere;
+    nadb_rc rc = NADB_OK;
+    pipe_guard guard;
+    int error;
+
+    guard_begin(&guard);
+    errno = 0;
+    w->c = local ? redisConnectUnixWithTimeout(at->socket, limit)
+                 : redisConnectWithTimeout(
+                       host, elsewhere ? to->port : at->port, limit);
+    error = errno;
+    guard_end(&guard);
+    if (w->c == NULL || w->c->err != 0)
+        return broken(w, "connecting", error, err);
+    /* fcntl() by another name: no connection for who runs another program */
+    (void)ioctl(w->c->fd, FIOCLEX);
+    if (redisSetTimeout(w->c, timeval_of(at->timeout_ms)) != REDIS_OK)
+        return broken(w, "connecting", errno, err);
+    if (!local) (void)redisEnableKeepAlive(w->c);
+    if (at->tls) rc = begin_tls(w, host, err);
+    w->fn = *w->c->reader->fn;
+    w->make_array = w->fn.createArray;
+    w->fn.createArray = make_array;
+    w->c->reader->fn = &w->fn;
+    w->c->reader->privdata = w;
+    return rc;
+}
+
+static nadb_rc enter(wire *w, const address *at, args *a, nadb_err *err) {
+    redisReply *r = NULL;
+    const char *password = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (at->password_env != NULL) {
+        password = getenv(at->password_env);
+        if (password == NULL)
+            return nadb_fail(err, NADB_CANTOPEN,
+                             "redis server %s: the environment variable %s, "
+                             "which should hold the password, is not set",
+                             w->name, at->password_env);
+        args_text(a, "AUTH");
+        if (at->user != NULL) args_text(a, at->user);
+        args_text(a, password);
+        rc = wire_call(w, a, &r, err);
+        freeReplyObject(r);
+    }
+    if (rc == NADB_OK && at->db != 0) {
+        args_text(a, "SELECT");
+        args_number(a, at->db);
+        rc = wire_call(w, a, &r, err);
+        freeReplyObject(r);
+    }
+    return rc;
+}
+
+nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
+                  nadb_err *err) {
+    args a;
+    nadb_rc rc;
+
+    wire_close(w);
+    memset(&a, 0, sizeof a);
+    set_name(w, at, to);
+    w->timeout_ms = at->timeout_ms;
+    w->elements = 0;
+    rc = connect_socket(w, at, to, err);
+    if (rc == NADB_OK) rc = enter(w, at, &a, err);
+    if (rc != NADB_OK) wire_close(w);
+    args_clear(&a);
+    return rc;
+}
+
+/* --- talking --- */
+
+static nadb_rc not_connected(const wire *w, nadb_err *err) {
+    return nadb_fail(err, NADB_IOERR, "redis server %s: not connected",
+                     w->name);
+}
+
+nadb_rc wire_send(wire *w, const args *a, nadb_err *err) {
+    if (a->failed)
+        return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
+    if (w->c == NULL) return not_connected(w, err);
+    if (redisAppendCommandArgv(
+            w->c, (int)a->n, (const char **)(void *)a->pointers.p,
+            (const size_t *)(void *)a->lengths.p) != REDIS_OK)
+        return broken(w, "sending a command", errno, err);
+    w->unsent += a->bytes;
+    return NADB_OK;
+}
+
+nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) {
+    if (w->c == NULL) return not_connected(w, err);
+    if (redisAppendFormattedCommand(w->c, (const char *)bytes.p, bytes.n) !=
+        REDIS_OK)
+        return broken(w, "sending a command", errno, err);
+    w->unsent += bytes.n;
+    return NADB_OK;
+}
+
+/* Whether what was received, but is not a whole answer yet, may become one:
+ * behind a complete line only the bytes of a value can be waited for. */
+static bool may_end(const redisReader *r) {
+    size_t n = r->len - r->pos;
+    const char *p = r->buf + r->pos;
+
+    if (n <= LINE_MOST) return true;
+    if (memchr(p, '\n', LINE_MOST) == NULL) return false;
+    return strtoll(p, NULL, 10) <= VALUE_MOST;
+}
+
+/* Reads what has come, or waits for it. errno is hiredis's. */
+static bool read_more(wire *w, size_t *bytes) {
+    size_t before = w->c->reader->len;
+    int done = 0, rc = REDIS_OK;
+    pipe_guard guard;
+
+    guard_begin(&guard);
+    errno = 0;
+    while (rc == REDIS_OK && done == 0) rc = redisBufferWrite(w->c, &done);
+    if (rc == REDIS_OK) rc = redisBufferRead(w->c);
+    guard_end(&guard);
+    if (w->c->reader->len > before) *bytes += w->c->reader->len - before;
+    return rc == REDIS_OK;
+}
+
+nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    static const char doing[] = "waiting for an answer";
+    int64_t begin = 0;
+    void *reply = NULL;
+    size_t bytes = 0;
+
+    *out = NULL;
+    if (w->c == NULL) return not_connected(w, err);
+    w->elements = 0;
+    for (;;) {
+        /* Of a pipeline, most answers have been read already. */
+        if (redisGetReplyFromReader(w->c, &reply) != REDIS_OK)
+            return broken(w, doing, 0, err);
+        if (reply != NULL) break;
+        if (begin == 0) begin = os->mono_ns();
+        if (!may_end(w->c->reader) || bytes > WIRE_BYTES_MOST)
+            return endless(w, err);
+        if ((os->mono_ns() - begin) / 1000000 >
+            w->timeout_ms + (int64_t)((bytes + w->unsent) >> 10))
+            return too_late(w, doing, err);
+        if (!read_more(w, &bytes)) return broken(w, doing, errno, err);
+    }
+    w->unsent = 0;
+    *out = reply;
+    return NADB_OK;
+}
+
+nadb_rc wire_call(wire *w, args *a, redisReply **out, nadb_err *err) {
+    nadb_rc rc = wire_send(w, a, err);
+
+    *out = NULL;
+    args_reset(a);
+    if (rc == NADB_OK) rc = wire_receive(w, out, err);
+    if (rc == NADB_OK && (*out)->type == REDIS_REPLY_ERROR) {
+        rc = wire_refused(w, *out, err);
+        freeReplyObject(*out);
+        *out = NULL;
+    }
+    return rc;
+}

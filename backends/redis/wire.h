@@ -1,0 +1,81 @@
+/* wire.h - one connection to one server, as it is: commands out, answers in.
+ *
+ * Every failure is an error that names the server and the reason, and closes
+ * the wire: what was sent may or may not have been done. Whatever the other
+ * side sends, an answer is complete within the timeout (and a second more for
+ * each MB), has at most WIRE_ELEMENTS_MOST elements and WIRE_BYTES_MOST bytes,
+ * or is an error.
+ *
+ * No call raises SIGPIPE. Descriptors are closed by exec(). One thread at a
+ * time uses a wire. hiredis of 0.14 and 1.x are used alike; 0.14 ends the
+ * process when memory runs out, which nothing here can change. */
+#ifndef NADB_REDIS_WIRE_H
+#define NADB_REDIS_WIRE_H
+
+#include <hiredis/hiredis.h>
+
+#include "address.h"
+#include "args.h"
+
+#define WIRE_ELEMENTS_MOST 8000000u
+#define WIRE_BYTES_MOST (1u << 30)
+#define WIRE_NAME_MAX 300
+
+/* What the number of an array's elements is to this hiredis. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t wire_count;
+#else
+typedef int wire_count;
+#endif
+
+typedef struct wire {
+    redisContext *c;          /* NULL: not connected */
+    char name[WIRE_NAME_MAX]; /* for messages */
+    int64_t timeout_ms;
+    bool timed_out; /* the last failure: no answer in time */
+    size_t unsent;  /* bytes of commands since the last answer began */
+    /* The parser's functions, ours for arrays. */
+    redisReplyObjectFunctions fn;
+    void *(*make_array)(const redisReadTask *task, wire_count n);
+    size_t elements; /* of the answer that is being received */
+} wire;
+
+/* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says. */
+nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
+                  nadb_err *err) NADB_MUST_USE;
+void wire_close(wire *w);
+static inline bool wire_is_open(const wire *w) { return w->c != NULL; }
+/* Something came that nobody has asked for: more than was asked, or the end. */
+bool wire_is_stale(const wire *w);
+
+/* Put commands into the pipeline; the second one as the protocol has it. */
+nadb_rc wire_send(wire *w, const args *a, nadb_err *err) NADB_MUST_USE;
+nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) NADB_MUST_USE;
+/* The next answer, also an error of the server; the caller frees it. */
+nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) NADB_MUST_USE;
+/* One command, one answer; an error of the server is an error here. Empties
+ * the arguments. */
+nadb_rc wire_call(wire *w, args *a, redisReply **out,
+                  nadb_err *err) NADB_MUST_USE;
+/* The error for an answer that is one. */
+nadb_rc wire_refused(const wire *w, const redisReply *r, nadb_err *err);
+/* NADB_IOERR: the answer is not what the command answers. Closes the wire. */
+nadb_rc wire_confused(wire *w, nadb_err *err);
+bool wire_says(const redisReply *r, const char *word);
+
+/* Bytes of a string reply; empty for others. */
+static inline nadb_slice reply_slice(const redisReply *r) {
+    bool text = r != NULL && (r->type == REDIS_REPLY_STRING ||
+                              r->type == REDIS_REPLY_STATUS);
+
+    return text ? nadb_slice_of(r->str, r->len) : nadb_slice_of(NULL, 0);
+}
+
+static inline bool reply_is_array(const redisReply *r, size_t least) {
+    return r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements >= least;
+}
+
+/* A short sleep of a few ms. */
+void redis_pause(void);
+
+#endif
