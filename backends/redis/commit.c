@@ -211,13 +211,13 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
 
 static nadb_rc try_once(redis_engine *e, const parts *p,
                         const nadb_commit_req *req, nadb_ticket *t, bool *wait,
-                        nadb_err *err) {
+                        bool *done, nadb_err *err) {
     redisReply *r = NULL;
     conn *c = NULL;
     args a;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
-    *wait = false;
+    *wait = *done = false;
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     redis_change_begin(e, c, &a);
@@ -227,6 +227,8 @@ static nadb_rc try_once(redis_engine *e, const parts *p,
     if (rc == NADB_OK && !*wait) {
         t->reply = r;
         r = NULL;
+        rc = conn_wait(c, err);
+        *done = true;
     }
     freeReplyObject(r);
     args_clear(&a);
@@ -244,12 +246,30 @@ static nadb_rc check_size(const nadb_commit_req *req, nadb_err *err) {
                      REDIS_COMMIT_BYTES >> 20);
 }
 
+static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err);
+
+/* A commit that too few replicas have acknowledged is taken back; *err says
+ * why, and what has become of it is added. */
+static nadb_rc take_back(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
+    nadb_err why, first;
+
+    nadb_err_clear(&first);
+    nadb_err_clear(&why);
+    if (err != NULL) first = *err;
+    if (undo(e, t, &why) == NADB_OK)
+        return nadb_fail(err, NADB_IOERR, "%s; it was taken back", first.msg);
+    return nadb_fail(err, NADB_IOERR,
+                     "%s; it is done all the same, but a failover may lose it: "
+                     "taking it back failed (%s)",
+                     first.msg, why.msg);
+}
+
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     int64_t end = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
     nadb_ticket *t = NULL;
-    bool wait = false;
+    bool wait = false, done = false;
     parts p;
     nadb_rc rc = check_size(req, err);
 
@@ -262,7 +282,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
     t->view = (redis_view *)req->view;
     rc = gather(&p, t, req, err);
     while (rc == NADB_OK) {
-        rc = try_once(e, &p, req, t, &wait, err);
+        rc = try_once(e, &p, req, t, &wait, &done, err);
         if (rc != NADB_OK || !wait) break;
         if (nadb_os_get()->mono_ns() > end)
             rc = nadb_fail(err, NADB_BUSY,
@@ -279,6 +299,8 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
         nadb_unlock(&e->lock);
         *out = t;
         t = NULL;
+    } else if (done) {
+        rc = take_back(e, t, err);
     }
     ticket_free(t);
     parts_clear(&p);

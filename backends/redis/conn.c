@@ -1,8 +1,11 @@
 /* conn.c - see conn.h. */
 #include "conn.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define WAIT_GRACE_MS 1000
 
 /* --- opening and closing --- */
 
@@ -325,4 +328,35 @@ nadb_rc conn_call(conn *c, const args *a, redisReply **out, nadb_err *err) {
 
     *out = NULL;
     return rc == NADB_OK ? conn_receive(c, out, err) : rc;
+}
+
+nadb_rc conn_wait(conn *c, nadb_err *err) {
+    int64_t limit = c->at->timeout_ms;
+    redisReply *r = NULL;
+    args a;
+    nadb_rc rc;
+
+    if (c->at->wait == 0) return NADB_OK;
+    memset(&a, 0, sizeof a);
+    args_text(&a, "WAIT");
+    args_number(&a, c->at->wait);
+    args_number(&a, limit);
+    /* The server answers at the end of the timeout, not after it. */
+    c->wire.timeout_ms = limit + WAIT_GRACE_MS;
+    rc = wire_set_timeout(&c->wire, err);
+    if (rc == NADB_OK) rc = wire_call(&c->wire, &a, &r, err);
+    if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)
+        rc = conn_confused(c, err);
+    else if (rc == NADB_OK && r->integer < c->at->wait)
+        rc = nadb_fail(err, NADB_IOERR,
+                       "redis server %s: %lld of %d replicas have acknowledged "
+                       "the transaction within %" PRId64 ".%03d s (option "
+                       "wait)",
+                       conn_name(c), r->integer, c->at->wait, limit / 1000,
+                       (int)(limit % 1000));
+    freeReplyObject(r);
+    args_clear(&a);
+    c->wire.timeout_ms = limit;
+    if (conn_is_open(c)) (void)wire_set_timeout(&c->wire, NULL);
+    return rc;
 }

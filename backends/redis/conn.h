@@ -61,6 +61,10 @@ nadb_rc conn_receive_script(conn *c, redisReply **out,
 nadb_rc conn_call(conn *c, const args *a, redisReply **out,
                   nadb_err *err) NADB_MUST_USE;
 
+/* Option wait: has as many replicas acknowledge what this connection has
+ * written, or is an error. The connection is then as usable as before. */
+nadb_rc conn_wait(conn *c, nadb_err *err) NADB_MUST_USE;
+
 /* NADB_IOERR: the answer is not what this command answers. Closes the
  * connection: nobody knows what comes next. */
 nadb_rc conn_confused(conn *c, nadb_err *err);

@@ -129,10 +129,10 @@ static nadb_rc error_code(const redisReply *r) {
 nadb_rc wire_refused(const wire *w, const redisReply *r, nadb_err *err) {
     const char *hint = "";
 
-    if (wire_says(r, "MOVED") || wire_says(r, "ASK"))
-        hint = " (it belongs to a cluster: give option cluster=on)";
-    if (wire_says(r, "TRYAGAIN"))
-        hint = " (the store is being moved in the cluster; nothing was done)";
+    if (wire_says(r, "MOVED") || wire_says(r, "ASK ") ||
+        wire_says(r, "TRYAGAIN"))
+        hint = w->cluster ? " (the cluster moves the store; nothing was done)"
+                          : " (it is of a cluster: give option cluster=on)";
     return nadb_fail(err, error_code(r), "redis server %s: %.300s%s", w->name,
                      r->str, hint);
 }
@@ -195,6 +195,12 @@ static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
     return rc;
 }
 
+nadb_rc wire_set_timeout(wire *w, nadb_err *err) {
+    if (redisSetTimeout(w->c, timeval_of(w->timeout_ms)) == REDIS_OK)
+        return NADB_OK;
+    return broken(w, "setting a timeout", errno, err);
+}
+
 static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
                               nadb_err *err) {
     struct timeval limit = timeval_of(at->connect_timeout_ms);
@@ -216,8 +222,8 @@ static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
         return broken(w, "connecting", error, err);
     /* fcntl() by another name: no connection for who runs another program */
     (void)ioctl(w->c->fd, FIOCLEX);
-    if (redisSetTimeout(w->c, timeval_of(at->timeout_ms)) != REDIS_OK)
-        return broken(w, "connecting", errno, err);
+    rc = wire_set_timeout(w, err);
+    if (rc != NADB_OK) return rc;
     if (!local) (void)redisEnableKeepAlive(w->c);
     if (at->tls) rc = begin_tls(w, host, err);
     w->fn = *w->c->reader->fn;
@@ -264,6 +270,7 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     memset(&a, 0, sizeof a);
     set_name(w, at, to);
     w->timeout_ms = at->timeout_ms;
+    w->cluster = at->cluster;
     w->elements = 0;
     rc = connect_socket(w, at, to, err);
     if (rc == NADB_OK) rc = enter(w, at, &a, err);

@@ -33,6 +33,7 @@ typedef struct wire {
     char name[WIRE_NAME_MAX]; /* for messages */
     int64_t timeout_ms;
     bool timed_out; /* the last failure: no answer in time */
+    bool cluster;   /* the address says that it is one */
     size_t unsent;  /* bytes of commands since the last answer began */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
@@ -43,6 +44,8 @@ typedef struct wire {
 /* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says. */
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
                   nadb_err *err) NADB_MUST_USE;
+/* Makes timeout_ms hold for what comes. */
+nadb_rc wire_set_timeout(wire *w, nadb_err *err);
 void wire_close(wire *w);
 static inline bool wire_is_open(const wire *w) { return w->c != NULL; }
 /* Something came that nobody has asked for: more than was asked, or the end. */

@@ -7,6 +7,7 @@
 #     redis_call r GET key               the answer; bytes in and out
 #     redis_kill r ?signal?              KILL, STOP, CONT, TERM
 #     redis_stop r
+#     redis_cluster_start {a b c}        masters that share the slots
 
 array set ::R {} ;# name,pid name,port name,socket name,dir name,chan
 
@@ -21,6 +22,8 @@ proc redis_free_port {} {
 proc redis_start {name args} {
     if {![info exists ::R($name,port)]} {
         set ::R($name,port) [redis_free_port]
+    }
+    if {![info exists ::R($name,dir)]} {
         set ::R($name,dir) [file join $::H(dir) redis-$name]
         set ::R($name,socket) [file join $::R($name,dir) redis.sock]
         file mkdir $::R($name,dir)
@@ -180,6 +183,114 @@ proc redis_monitor {name script} {
 proc redis_for_backend {} {
     if {![info exists ::R(backend,pid)]} { redis_start backend }
     redis_call backend FLUSHALL
+}
+
+# --- clusters ---
+
+# Ports of a cluster's nodes have one for the others 10000 above them.
+proc redis_node_port {} {
+    while 1 {
+        set port [redis_free_port]
+        if {$port > 55000} {
+            set port [expr {20000 + $port % 12000}]
+        }
+        if {![catch {socket -server {apply {args {}}} -myaddr 127.0.0.1 $port} a]
+            && ![catch {socket -server {apply {args {}}} -myaddr 127.0.0.1 \
+                            [expr {$port + 10000}]} b]} {
+            close $a
+            close $b
+            return $port
+        }
+        catch {close $a}
+        catch {close $b}
+    }
+}
+
+# Starts masters that share the slots evenly, and nodes without slots.
+proc redis_cluster_start {names {others {}}} {
+    set all [concat $names $others]
+    foreach name $all {
+        if {![info exists ::R($name,port)]} {
+            set ::R($name,port) [redis_node_port]
+        }
+        redis_start $name -cluster-enabled yes -cluster-node-timeout 1000
+    }
+    set n [llength $names]
+    for {set i 0} {$i < $n} {incr i} {
+        set name [lindex $names $i]
+        redis_call $name CLUSTER ADDSLOTSRANGE [expr {16384 * $i / $n}] \
+            [expr {16384 * ($i + 1) / $n - 1}]
+        redis_call $name CLUSTER SET-CONFIG-EPOCH [expr {$i + 1}]
+    }
+    foreach name $all {
+        redis_call $name CLUSTER MEET 127.0.0.1 $::R([lindex $names 0],port)
+    }
+    set n [llength $all]
+    foreach name $all {
+        if {![wait_for_condition {
+            string match "*cluster_state:ok*cluster_known_nodes:$n*" \
+                [redis_call $name CLUSTER INFO]
+        } 20000]} {
+            error "the cluster does not come up: [redis_call $name CLUSTER INFO]"
+        }
+    }
+}
+
+proc redis_node_id {name} { return [redis_call $name CLUSTER MYID] }
+
+# The one of `names` that has the slot of `key`.
+proc redis_owner {key names} {
+    set slot [redis_call [lindex $names 0] CLUSTER KEYSLOT $key]
+    foreach name $names {
+        if {[redis_slot_node $slot $name] == $::R($name,port)} { return $name }
+    }
+    error "nobody has slot $slot"
+}
+
+# Moves a slot as redis-cli does, key by key; `between` is run after the keys
+# that come first. redis_slot_begin and redis_slot_end are its two ends.
+proc redis_slot_begin {slot from to} {
+    redis_call $to CLUSTER SETSLOT $slot IMPORTING [redis_node_id $from]
+    redis_call $from CLUSTER SETSLOT $slot MIGRATING [redis_node_id $to]
+}
+
+# True while there are more.
+proc redis_slot_step {slot from to {keys 10}} {
+    set list [redis_call $from CLUSTER GETKEYSINSLOT $slot $keys]
+    if {[llength $list] == 0} { return 0 }
+    redis_call $from MIGRATE 127.0.0.1 $::R($to,port) "" 0 5000 KEYS {*}$list
+    return 1
+}
+
+proc redis_slot_end {slot from to others} {
+    set id [redis_node_id $to]
+    redis_call $to CLUSTER SETSLOT $slot NODE $id
+    redis_call $from CLUSTER SETSLOT $slot NODE $id
+    foreach name $others { redis_call $name CLUSTER SETSLOT $slot NODE $id }
+    # Were it moved again before all know the new epoch, they could disagree
+    # about it for ever.
+    wait_for_condition {
+        expr {[llength [lsort -unique [lmap name [list $from $to {*}$others] {
+            regexp {cluster_current_epoch:(\d+)} \
+                [redis_call $name CLUSTER INFO] - epoch
+            list $epoch [redis_slot_node $slot $name]
+        }]]] == 1}
+    }
+}
+
+# The port that a node takes for the one of a slot.
+proc redis_slot_node {slot name} {
+    foreach range [redis_call $name CLUSTER SLOTS] {
+        lassign $range low high node
+        if {$slot >= $low && $slot <= $high} { return [lindex $node 1] }
+    }
+    return ""
+}
+
+proc redis_slot_move {slot from to others} {
+    redis_slot_begin $slot $from $to
+    while {[redis_slot_step $slot $from $to]} {}
+    redis_slot_end $slot $from $to $others
 }
 
 # --- for redis*.test: their server is `r` ---
