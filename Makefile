@@ -25,7 +25,8 @@ LINKED := zlib $(REDIS_PACKAGES)
 
 # SQLite itself is not linked: the host program brings it.
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) \
-    -DNADB_REDIS_TLS=$(TLS) -fPIC -pthread -fvisibility=hidden -Wall -Wextra -Wconversion -Wshadow \
+    -DNADB_REDIS_TLS=$(TLS) -fPIC -pthread -fvisibility=hidden \
+    -Wall -Wextra -Wconversion -Wshadow \
     $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS := $(shell $(PKG_CONFIG) --libs $(LINKED)) -lm -pthread
 

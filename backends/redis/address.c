@@ -66,7 +66,10 @@ static nadb_rc parse_unix(address *a, const char *url, nadb_err *err) {
     return set_text(&a->socket, nadb_slice_of(path, (size_t)(end - path)), err);
 }
 
-const char *endpoint_parse(endpoint *out, const char *p, const char *end) {
+/* host[:port] or [ipv6][:port], from `p` to `end`; the port is left alone when
+ * none is given. What is wrong with it, or NULL. */
+static const char *parse_endpoint(endpoint *out, const char *p,
+                                  const char *end) {
     const char *host = p, *host_end = p, *rest;
 
     if (p < end && *p == '[') {
@@ -113,7 +116,7 @@ static nadb_rc parse_tcp(address *a, const char *url, nadb_err *err) {
         p = at + 1;
     }
     to.port = a->port;
-    wrong = endpoint_parse(&to, p, end);
+    wrong = parse_endpoint(&to, p, end);
     if (wrong != NULL) return bad_url(url, wrong, err);
     a->port = to.port;
     return set_text(&a->host, nadb_slice_str(to.host), err);
@@ -140,7 +143,7 @@ static nadb_rc parse_sentinels(address *a, const char *text, nadb_err *err) {
 
         memset(&to, 0, sizeof to);
         to.port = SENTINEL_PORT;
-        wrong = endpoint_parse(&to, p, end);
+        wrong = parse_endpoint(&to, p, end);
         if (wrong != NULL) return bad_sentinel(text, wrong, err);
         if (!nadb_buf_append(&a->sentinels, &to, sizeof to))
             return no_memory(err);

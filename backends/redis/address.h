@@ -40,8 +40,4 @@ static inline size_t address_sentinels(const address *a) {
     return a->sentinels.n / sizeof(endpoint);
 }
 
-/* host[:port] or [ipv6][:port], from `p` to `end`; the port is left alone when
- * none is given. What is wrong with it, or NULL. */
-const char *endpoint_parse(endpoint *out, const char *p, const char *end);
-
 #endif

@@ -4,16 +4,18 @@
  * build on each other:
  *
  *   address  where the server is          record  a row as a Redis hash
- *   conn     one connection               read    views, single rows
- *   pool     the connections of a store   iter    scans, in pages
- *   script   the Lua in the server        change  scripts that change, fences
- *                                         commit, claim
+ *   wire     one connection (args, tls)   read    views, single rows
+ *   route    which server, now (cluster,  iter    scans, in pages
+ *            sentinel)                    change  scripts that change, fences
+ *   conn     a wire along the route       commit, claim
+ *   pool     the connections of a store
+ *   script   the Lua in the server
  *
  * It promises: a commit is atomic and checked for conflicts inside the server;
  * an outage is an error, never an empty result; no write comes late or twice.
  * It does not promise snapshots: a scan reads pages, each of which shows what
  * the server has by then (but no row inserted after the scan began). Durability
- * is the server's. One server, no cluster, sentinel or TLS. */
+ * is the server's. */
 #include "redis.h"
 
 #include "engine.h"

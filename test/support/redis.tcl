@@ -187,6 +187,12 @@ proc redis_for_backend {} {
 
 # --- clusters ---
 
+proc redis_port_is_free {port} {
+    set taken [catch {socket -server list -myaddr 127.0.0.1 $port} chan]
+    if {!$taken} { close $chan }
+    return [expr {!$taken}]
+}
+
 # Ports of a cluster's nodes have one for the others 10000 above them.
 proc redis_node_port {} {
     while 1 {
@@ -194,15 +200,10 @@ proc redis_node_port {} {
         if {$port > 55000} {
             set port [expr {20000 + $port % 12000}]
         }
-        if {![catch {socket -server {apply {args {}}} -myaddr 127.0.0.1 $port} a]
-            && ![catch {socket -server {apply {args {}}} -myaddr 127.0.0.1 \
-                            [expr {$port + 10000}]} b]} {
-            close $a
-            close $b
+        if {[redis_port_is_free $port]
+            && [redis_port_is_free [expr {$port + 10000}]]} {
             return $port
         }
-        catch {close $a}
-        catch {close $b}
     }
 }
 
@@ -231,7 +232,7 @@ proc redis_cluster_start {names {others {}}} {
             string match "*cluster_state:ok*cluster_known_nodes:$n*" \
                 [redis_call $name CLUSTER INFO]
         } 20000]} {
-            error "the cluster does not come up: [redis_call $name CLUSTER INFO]"
+            error "no cluster: [redis_call $name CLUSTER INFO]"
         }
     }
 }
