@@ -62,6 +62,12 @@ typedef struct shared {
     _Atomic int64_t flush_interval_ms;
     _Atomic int synchronous; /* nadb_durability */
 
+    /* The background threads look after the store. They do from the start,
+     * but for a store that nobody else has open and that was left in good
+     * order: there they come with the first write or the second statement. */
+    atomic_bool awake;
+    atomic_bool has_read; /* asleep, a first statement has ended */
+
     bool private_memory; /* a reader that may not write */
     bool forked;         /* inherited by a child: of no use */
 
@@ -73,6 +79,7 @@ typedef struct shared {
     shared_version *versions; /* live ones, newest first; the first is the
                                  current one and has a reference of its own */
     shared_view *views;
+    bool unpinned; /* versions are kept, and files may go; never when awake */
 
     nadb_mutex sync_lock;
     nadb_mutex flush_lock;
@@ -106,6 +113,9 @@ nadb_rc shared_view_open(nadb_engine *e, nadb_view **out, nadb_err *err);
 void shared_view_close(nadb_engine *e, nadb_view *v);
 nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
 void shared_view_rest(nadb_engine *e, nadb_view *v);
+/* From now on the background threads look after the store. With no lock held
+ * but the registry's. */
+nadb_rc shared_wake(shared *s, nadb_err *err) NADB_MUST_USE;
 /* Takes old versions away from views that rest. */
 void shared_views_trim(shared *s);
 /* Publishes, under the commit lock, what `from` (the current version) becomes

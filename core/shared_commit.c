@@ -307,6 +307,7 @@ nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
     nadb_rc rc = check_writable(s, err);
 
     *out = NULL;
+    if (rc == NADB_OK) rc = shared_wake(s, err);
     if (rc != NADB_OK) return rc;
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");

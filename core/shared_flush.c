@@ -108,7 +108,8 @@ static void note_error(shared *s, nadb_err *where, const nadb_err *e) {
 void shared_sync_in_background(shared *s) {
     nadb_err mine;
 
-    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF) return;
+    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF || s->options->read_only)
+        return;
     nadb_err_clear(&mine);
     if (shared_sync_to(s, UINT64_MAX, &mine) != NADB_OK)
         note_error(s, &s->sync_error, &mine);
@@ -321,6 +322,8 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
     nadb_err mine;
     nadb_rc rc;
 
+    *more = false;
+    if (s->options->read_only) return NADB_OK;
     nadb_err_clear(&mine);
     if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
     rc = work(s, false, more, &busy, &mine);
@@ -397,7 +400,7 @@ void shared_freeze_full(shared *s) {
 
     if (shared_version_get(s, &v, NULL) != NADB_OK) return;
     if (memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) &&
-        v->n_logs < SHARED_LOGS_MAX)
+        v->n_logs < SHARED_LOGS_MAX && !s->options->read_only)
         (void)freeze(s, &until, NULL);
     shared_version_unref(s, v);
 }

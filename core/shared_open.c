@@ -136,6 +136,22 @@ static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Whether a store is in s->dir, and other files instead of one. */
+static nadb_rc dir_look(shared *s, contents *c, nadb_err *err) {
+    char *path = nadb_path_join(s->dir, "control");
+    nadb_stat st;
+    nadb_rc rc;
+
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    rc = s->os->stat(path, &st, err);
+    nadb_free(path);
+    if (rc != NADB_OK || st.kind == NADB_KIND_FILE) {
+        c->any = c->ours = true;
+        return rc;
+    }
+    return s->os->list(s->dir, look, c, err);
+}
+
 /* Sees what is at s->dir: *there says whether a store is. */
 static nadb_rc dir_check(shared *s, bool *there, nadb_err *err) {
     nadb_stat st;
@@ -155,7 +171,7 @@ static nadb_rc dir_check(shared *s, bool *there, nadb_err *err) {
                          "processes cannot share memory: use a local path, or "
                          "backend='redis'",
                          s->dir, network);
-    rc = s->os->list(s->dir, look, &c, err);
+    rc = dir_look(s, &c, err);
     if (rc != NADB_OK) return rc;
     *there = c.ours;
     if (c.any && !c.ours)
@@ -381,7 +397,10 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
         if (rc == NADB_OK && state == CONTROL_REBUILD && failed) write_anew(s);
         control_opened(&s->ctl);
     }
-    if (rc == NADB_OK && !s->options->read_only) rc = nadb_workers_add(s, err);
+    /* Nobody works on what is in its own memory; what was left in good order
+     * has nothing to sync or to repair. */
+    if (rc == NADB_OK && s->private_memory) atomic_store(&s->awake, true);
+    if (rc == NADB_OK && !s->ctl.was_sealed) rc = shared_wake(s, err);
     if (rc != NADB_OK) {
         shared_free(s);
         return rc;

@@ -8,8 +8,11 @@
  *
  * A session keeps its view between statements, so that the next one only
  * compares words. A view that rests can be robbed of its version by the
- * background thread: an idle connection holds nothing back. */
+ * background thread: an idle connection holds nothing back. While there is no
+ * thread, the first statement lets go of its pin at its end, and the second one
+ * starts the threads. */
 #include "shared.h"
+#include "workers.h"
 
 /* How often a state that is being replaced is looked at again; each time waits
  * up to a millisecond for the flusher. */
@@ -36,6 +39,13 @@ static void pin(shared *s) {
         control_pin(&s->ctl, gen, seq);
 }
 
+/* What is open may be used. Under version_lock. */
+static void pin_again(shared *s) {
+    if (!s->unpinned) return;
+    s->unpinned = false;
+    pin(s);
+}
+
 static void unref_locked(shared *s, shared_version *v) {
     shared_version **p = &s->versions;
 
@@ -43,7 +53,7 @@ static void unref_locked(shared *s, shared_version *v) {
     while (*p != v) p = &(*p)->next;
     *p = v->next;
     version_free(s, v);
-    pin(s);
+    if (!s->unpinned) pin(s);
 }
 
 void shared_version_unref(shared *s, shared_version *v) {
@@ -213,6 +223,7 @@ nadb_rc shared_version_get(shared *s, shared_version **out, nadb_err *err) {
         nadb_rc rc = NADB_OK;
 
         nadb_lock(&s->version_lock);
+        pin_again(s);
         if (!version_fresh(s)) {
             rc = version_make(s, &v, err);
             if (v != NULL) version_enter(s, v);
@@ -308,10 +319,41 @@ void shared_view_close(nadb_engine *e, nadb_view *view) {
     nadb_free(v);
 }
 
+/* The store sleeps. Tables that others replace may go, unless some view of ours
+ * is in use. */
+static void unpin(shared *s) {
+    shared_view *v;
+
+    atomic_store(&s->has_read, true); /* before the views are looked at */
+    nadb_lock(&s->version_lock);
+    for (v = s->views; v != NULL && atomic_load(&v->state) != VIEW_USED;)
+        v = v->next;
+    if (v == NULL && !atomic_load(&s->awake)) {
+        s->unpinned = true;
+        control_unpin(&s->ctl);
+    }
+    nadb_unlock(&s->version_lock);
+}
+
+nadb_rc shared_wake(shared *s, nadb_err *err) {
+    nadb_rc rc;
+
+    if (atomic_load(&s->awake)) return NADB_OK;
+    rc = nadb_workers_add(s, err);
+    nadb_lock(&s->version_lock);
+    pin_again(s); /* who reads does so without threads, too */
+    if (rc == NADB_OK) atomic_store(&s->awake, true);
+    nadb_unlock(&s->version_lock);
+    return rc;
+}
+
 void shared_view_rest(nadb_engine *e, nadb_view *view) {
-    (void)e;
+    shared *s = shared_of(e);
+
     atomic_store_explicit(&((shared_view *)view)->state, VIEW_RESTING,
                           memory_order_release);
+    if (!atomic_load_explicit(&s->awake, memory_order_relaxed) && !s->forked)
+        unpin(s);
 }
 
 static void floor_set(shared_view *v) {
@@ -326,12 +368,15 @@ nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
     shared *s = shared_of(e);
     shared_view *v = (shared_view *)view;
     control_map *map = s->ctl.map;
+    nadb_rc rc;
 
     view_take(v);
+    if (!atomic_load_explicit(&s->awake, memory_order_relaxed) &&
+        atomic_load(&s->has_read))
+        rc = shared_wake(s, NULL); /* with an error it is tried again */
     for (;;) {
         uint64_t word =
             atomic_load_explicit(&map->visible, memory_order_acquire);
-        nadb_rc rc;
 
         if (v->version != NULL && control_index(word) == v->version->index &&
             atomic_load_explicit(&map->descs[v->version->index].generation,

@@ -136,6 +136,14 @@ static nadb_rc start(nadb_err *err) {
     return rc;
 }
 
+/* Two threads may begin to use a store at the same time. */
+static bool is_listed(const shared *s) {
+    const job *j = workers.jobs;
+
+    while (j != NULL && j->s != s) j = j->next;
+    return j != NULL;
+}
+
 nadb_rc nadb_workers_add(shared *s, nadb_err *err) {
     job *j = nadb_calloc(1, sizeof *j);
     nadb_rc rc;
@@ -152,15 +160,14 @@ nadb_rc nadb_workers_add(shared *s, nadb_err *err) {
         s->os->mono_ns() + atomic_load(&s->flush_interval_ms) * 1000000;
     nadb_lock(&workers.lock);
     rc = start(err);
-    if (rc == NADB_OK) {
+    if (rc == NADB_OK && !is_listed(s)) {
         j->next = workers.jobs;
         workers.jobs = j;
+        j = NULL;
     }
     nadb_unlock(&workers.lock);
-    if (rc != NADB_OK) {
-        nadb_free(j);
-        return rc;
-    }
+    nadb_free(j);
+    if (rc != NADB_OK) return rc;
     atomic_fetch_add(&workers.ticks, 1);
     s->os->futex_wake((uint32_t *)&workers.ticks, 1);
     return NADB_OK;

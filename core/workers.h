@@ -3,13 +3,15 @@
  * nadb-flush syncs logs on time (each store's flush_interval) and takes old
  * versions away from idle connections; it never works long on one thing.
  * nadb-work flushes full memtables to their base and compacts. Both start with
- * the first store that needs them and stay: the library is loaded for good. */
+ * the first store that needs them and stay: the library is loaded for good.
+ * For a store that is read-only they do no more than to take old versions
+ * away. */
 #ifndef NADB_WORKERS_H
 #define NADB_WORKERS_H
 
 #include "shared.h"
 
-/* Registers a store; starts the threads. */
+/* Registers a store, once; starts the threads. */
 nadb_rc nadb_workers_add(shared *s, nadb_err *err) NADB_MUST_USE;
 /* Returns when neither thread is using the store, or will. */
 void nadb_workers_remove(shared *s);

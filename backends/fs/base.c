@@ -206,7 +206,7 @@ nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err) {
     for (;;) {
         fs_manifest m;
         uint64_t generation;
-        nadb_rc rc = fs_manifest_read(b->env.os, b->env.dir, &m, err);
+        nadb_rc rc = fs_manifest_read(b->env.dir, &m, err);
 
         if (rc != NADB_OK) return rc;
         generation = m.generation;

@@ -287,7 +287,7 @@ nadb_rc fs_check(nadb_base_version *base, nadb_report_fn *report, void *ctx,
     nadb_rc rc;
 
     if (err == NULL) err = &local;
-    rc = fs_manifest_read(v->base->env.os, v->base->env.dir, &now, err);
+    rc = fs_manifest_read(v->base->env.dir, &now, err);
     if (rc == NADB_OK && now.generation < v->m.generation)
         tell(&c, "%s/MANIFEST is missing or older than the state in use",
              v->base->env.dir);

@@ -125,8 +125,7 @@ static bool may_be_installed(fs_base *b, uint64_t generation) {
     fs_manifest now;
     bool old;
 
-    if (fs_manifest_read(b->env.os, b->env.dir, &now, NULL) != NADB_OK)
-        return true;
+    if (fs_manifest_read(b->env.dir, &now, NULL) != NADB_OK) return true;
     old = now.generation != generation;
     fs_manifest_clear(&now);
     return !old;

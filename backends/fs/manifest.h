@@ -74,7 +74,7 @@ nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
                            nadb_err *err) NADB_MUST_USE;
 
 /* Reads dir/MANIFEST. None: the empty state, generation 0. */
-nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
+nadb_rc fs_manifest_read(const char *dir, fs_manifest *m,
                          nadb_err *err) NADB_MUST_USE;
 /* Replaces dir/MANIFEST, durably. After an error the file may be the old one
  * or the new one. */

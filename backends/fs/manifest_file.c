@@ -2,26 +2,29 @@
  */
 #include "manifest.h"
 
+#include <errno.h>
+
 #define NAME "MANIFEST"
 /* Keys are bounded, and files hold tens of MB: this is petabytes. */
 #define SIZE_LIMIT ((size_t)1 << 30)
 
-nadb_rc fs_manifest_read(const nadb_os *os, const char *dir, fs_manifest *m,
-                         nadb_err *err) {
+nadb_rc fs_manifest_read(const char *dir, fs_manifest *m, nadb_err *err) {
     char *path = nadb_path_join(dir, NAME);
     nadb_buf bytes = NADB_BUF_INIT;
-    nadb_stat st;
+    nadb_err mine;
     nadb_rc rc;
 
     memset(m, 0, sizeof *m);
     if (path == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, dir);
-    rc = os->stat(path, &st, err);
-    if (rc != NADB_OK || st.kind == NADB_KIND_NONE) goto done;
-    rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, err);
-    if (rc != NADB_OK) goto done;
-    rc = fs_manifest_decode(nadb_buf_slice(&bytes), path, m, err);
-done:
+    nadb_err_clear(&mine);
+    rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, &mine);
+    if (rc == NADB_OK)
+        rc = fs_manifest_decode(nadb_buf_slice(&bytes), path, m, err);
+    else if (mine.sys_errno == ENOENT)
+        rc = NADB_OK; /* the empty state */
+    else if (err != NULL)
+        *err = mine;
     nadb_buf_clear(&bytes);
     nadb_free(path);
     return rc;

@@ -19,11 +19,28 @@
 
 typedef uint32_t raw_fn(uint32_t r, const uint8_t *p, size_t n);
 
-/* Filled once by init(), read-only afterwards. */
+/* Filled once, by slices_init() and init(); read-only afterwards. */
+static pthread_once_t slices_once = PTHREAD_ONCE_INIT;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint32_t slices[8][256];
 static uint32_t shift_table[4][256];
 static raw_fn *raw_best;
+
+static void slices_init(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t r = i;
+
+        for (int bit = 0; bit < 8; bit++) r = r >> 1 ^ (r & 1 ? POLY : 0);
+        slices[0][i] = r;
+    }
+    for (int k = 1; k < 8; k++) {
+        for (int i = 0; i < 256; i++) {
+            uint32_t r = slices[k - 1][i];
+
+            slices[k][i] = r >> 8 ^ slices[0][r & 0xFF];
+        }
+    }
+}
 
 static uint32_t raw_table(uint32_t r, const uint8_t *p, size_t n) {
     for (; n >= 8; p += 8, n -= 8) {
@@ -42,11 +59,19 @@ static uint32_t raw_table(uint32_t r, const uint8_t *p, size_t n) {
 #if defined(__x86_64__) || defined(__aarch64__)
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #define USES_CRC __attribute__((target("sse4.2")))
 #define CRC_U64(r, v) __builtin_ia32_crc32di(r, v)
 #define CRC_U8(r, v) __builtin_ia32_crc32qi(r, v)
 
-static bool have_instruction(void) { return __builtin_cpu_supports("sse4.2"); }
+/* gcc's own way to ask executes cpuid some twenty times before main(), each of
+ * which takes microseconds in a virtual machine. */
+static bool have_instruction(void) {
+    uint32_t a, b, c, d;
+
+    __cpuid(1, a, b, c, d);
+    return (c & bit_SSE4_2) != 0;
+}
 #else
 #include <sys/auxv.h>
 #if defined(__clang__)
@@ -87,40 +112,35 @@ USES_CRC static uint32_t raw_hardware(uint32_t r, const uint8_t *p, size_t n) {
     return r;
 }
 
-static raw_fn *choose(void) {
-    return have_instruction() ? raw_hardware : raw_table;
+/* From shift(1 << bit) of each bit, all of the table. */
+static void shift_init(void) {
+    static const uint8_t zeros[STREAM];
+
+    for (int bit = 0; bit < 32; bit++) {
+        uint32_t r = raw_hardware((uint32_t)1 << bit, zeros, STREAM);
+
+        for (int i = 1 << bit % 8; i < 2 << bit % 8; i++)
+            shift_table[bit / 8][i] =
+                shift_table[bit / 8][i - (1 << bit % 8)] ^ r;
+    }
+}
+
+static void init(void) {
+    raw_best = have_instruction() ? raw_hardware : raw_table;
+    if (raw_best == raw_table)
+        pthread_once(&slices_once, slices_init);
+    else
+        shift_init();
 }
 
 #else
 
-static raw_fn *choose(void) { return raw_table; }
+static void init(void) {
+    pthread_once(&slices_once, slices_init);
+    raw_best = raw_table;
+}
 
 #endif
-
-static void init(void) {
-    static const uint8_t zeros[STREAM];
-
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t r = i;
-
-        for (int bit = 0; bit < 8; bit++) r = r >> 1 ^ (r & 1 ? POLY : 0);
-        slices[0][i] = r;
-    }
-    for (int k = 1; k < 8; k++) {
-        for (int i = 0; i < 256; i++) {
-            uint32_t r = slices[k - 1][i];
-
-            slices[k][i] = r >> 8 ^ slices[0][r & 0xFF];
-        }
-    }
-    for (int bit = 0; bit < 32; bit++) {
-        uint32_t r = raw_table((uint32_t)1 << bit, zeros, STREAM);
-
-        for (int i = 0; i < 256; i++)
-            if (i >> bit % 8 & 1) shift_table[bit / 8][i] ^= r;
-    }
-    raw_best = choose();
-}
 
 uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n) {
     pthread_once(&once, init);
@@ -128,6 +148,6 @@ uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n) {
 }
 
 uint32_t nadb_crc32c_table(uint32_t crc, const void *p, size_t n) {
-    pthread_once(&once, init);
+    pthread_once(&slices_once, slices_init);
     return ~raw_table(~crc, p, n);
 }

@@ -62,13 +62,16 @@ static int open_or_create(const char *path, unsigned flags, mode_t mode,
     *made = false;
     if (!(flags & NADB_OPEN_CREATE)) return open_retry(path, how, 0);
     for (int tries = 0; tries < 100; tries++) {
+        if (!(flags & NADB_OPEN_EXCLUSIVE)) {
+            int cut = flags & NADB_OPEN_TRUNCATE ? O_TRUNC : 0;
+
+            fd = open_retry(path, how | cut, 0);
+            if (fd >= 0 || errno != ENOENT) return fd;
+        }
         fd = open_retry(path, how | O_CREAT | O_EXCL, mode);
         *made = fd >= 0;
-        if (fd >= 0 || errno != EEXIST) return fd;
-        if (flags & NADB_OPEN_EXCLUSIVE) return fd;
-        fd = open_retry(path, how | (flags & NADB_OPEN_TRUNCATE ? O_TRUNC : 0),
-                        0);
-        if (fd >= 0 || errno != ENOENT) return fd;
+        if (fd >= 0 || errno != EEXIST || flags & NADB_OPEN_EXCLUSIVE)
+            return fd;
     }
     return fd;
 }

@@ -7,7 +7,7 @@
 static void resize(uint64_t size) {
     fs_manifest m;
 
-    MUST(fs_manifest_read(nadb_os_get(), fuzz_in, &m, NULL) == NADB_OK);
+    MUST(fs_manifest_read(fuzz_in, &m, NULL) == NADB_OK);
     MUST(m.n_vals == 1);
     m.vals[0].size = size;
     MUST(fs_manifest_write(fuzz_in, 0600, &m, NULL) == NADB_OK);
