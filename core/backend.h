@@ -259,6 +259,7 @@ struct nadb_base_version {
     uint64_t first_log;  /* logs below this one are contained in the base */
     uint64_t seq;        /* highest sequence number contained */
     uint64_t clear_seq;  /* everything up to this one was cleared */
+    bool indexed;        /* may hold keys of other keyspaces than rows */
 };
 
 /* What the base may ask of its owner. */

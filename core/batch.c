@@ -22,6 +22,7 @@ void batch_unref(batch *b) {
 void batch_reset(batch *b) {
     nadb_arena_reset(&b->arena);
     b->last = b->last_clear = NULL;
+    b->indexed = false;
     b->nodes = 0;
     b->height = 0;
     b->tail = NULL;
@@ -161,6 +162,7 @@ nadb_rc batch_clear_all(batch *b, nadb_err *err) {
 }
 
 void batch_undo(batch *b, uint64_t id) {
+    b->undone++;
     while (b->last != NULL && b->last->id >= id) {
         batch_op *op = b->last;
 

@@ -42,6 +42,8 @@ typedef struct batch {
     batch_op *last; /* newest operation */
     batch_op *last_clear;
     uint64_t next_id; /* of the next operation; begins at 1 */
+    uint64_t undone;  /* rises when operations are taken back */
+    bool indexed;     /* may have rows with tags or an expiry: nadb_put() */
     size_t nodes;
     unsigned height;
     uint32_t draw; /* state of the height generator */

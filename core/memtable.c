@@ -237,6 +237,14 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
     return NADB_OK;
 }
 
+/* The indexes' entries come behind the rows, or on both sides of them. */
+bool memtable_indexed(memtable *m) {
+    uint32_t last = atomic_load_explicit(&m->head->last, memory_order_acquire);
+    const node *n = last == 0 ? NULL : memtable_node(m, last);
+
+    return last != 0 && (n == NULL || n->prefix >> 56 > NADB_KS_ROW);
+}
+
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot) {
     uint32_t n = atomic_load_explicit(&m->head->n_clears, memory_order_acquire);
 

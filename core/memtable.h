@@ -108,6 +108,8 @@ nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
                       nadb_err *err) NADB_MUST_USE;
 /* Whether the walk meets every node both ways. Only where nobody writes. */
 nadb_rc memtable_check_links(memtable *m, nadb_err *err) NADB_MUST_USE;
+/* Whether it may have keys of other keyspaces than rows. */
+bool memtable_indexed(memtable *m);
 /* Up to which sequence number everything is gone by a clear in this memtable
  * that `snapshot` sees; 0 = none. */
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot);

@@ -19,6 +19,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     ss->engine = nadb_store_engine(s);
     ss->options = nadb_store_options(s);
     ss->cache = nadb_store_cache(s);
+    ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
     *out = ss;
     return NADB_OK;
 }
@@ -34,6 +35,7 @@ void nadb_session_free(nadb_session *ss) {
         nadb_free(v);
     }
     batch_unref(ss->b);
+    nadb_index_changes_clear(&ss->index);
     nadb_arena_clear(&ss->memory);
     nadb_buf_clear(&ss->held_views);
     nadb_buf_clear(&ss->held_batches);
@@ -346,6 +348,7 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     if (rc == NADB_OK)
         rc = batch_put(ss->b, key, n + stored.n, req->mode, &p, err);
     if (rc != NADB_OK) return rc;
+    if (h.tags.n > 0 || h.expires_ms != NADB_NO_EXPIRY) ss->b->indexed = true;
     memcpy(p, ss->head.p, n);
     if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
     return NADB_OK;

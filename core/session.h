@@ -5,6 +5,7 @@
 
 #include "batch.h"
 #include "cache.h"
+#include "index.h"
 #include "nadb.h"
 
 /* Reads that a transaction remembers one by one; past it, any commit since
@@ -46,7 +47,9 @@ struct nadb_session {
     uint32_t claim;  /* on the one key that it has read; 0 = none */
 
     batch *b;
-    uint64_t epoch; /* rises with every transaction */
+    uint64_t epoch;           /* rises with every transaction */
+    bool derives;             /* the indexes are ours to keep */
+    nadb_index_changes index; /* of the batch, against some view */
     nadb_ticket *ticket;
     uint64_t ticket_id; /* b->next_id when it was prepared */
     nadb_buf marks;     /* session_mark, ascending */
@@ -94,6 +97,7 @@ nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 /* --- store.c --- */
 
 nadb_engine *nadb_store_engine(nadb_store *s);
+unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
 nadb_cache *nadb_store_cache(nadb_store *s);
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */

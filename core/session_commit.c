@@ -1,4 +1,5 @@
 /* session_commit.c - how a session's transaction ends, and its savepoints. */
+#include "merge.h"
 #include "row.h"
 #include "session.h"
 
@@ -36,6 +37,7 @@ static void txn_end(nadb_session *ss) {
             ss->b = fresh;
         }
     }
+    nadb_index_changes_reset(&ss->index);
     nadb_arena_reset(&ss->memory);
     nadb_buf_reset(&ss->reads);
     nadb_buf_reset(&ss->marks);
@@ -75,30 +77,74 @@ static nadb_rc reads_list(nadb_session *ss, const batch_op *skip,
     return NADB_OK;
 }
 
+/* A request, and what its changes are made of. */
+typedef struct preparing {
+    nadb_commit_req req;
+    nadb_session *ss;
+    size_t count, bytes; /* of the rows */
+} preparing;
+
+static nadb_rc rows_iter(nadb_session *ss, nadb_iter **out, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+
+    return batch_iter(ss->b, &all, UINT64_MAX, out, err);
+}
+
+/* nadb_commit_req.derive */
+static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
+    preparing *p = ctx;
+    nadb_session *ss = p->ss;
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_iter *sources[2] = {NULL, NULL};
+    nadb_rc rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_iter_free(p->req.changes);
+    p->req.changes = NULL;
+    p->req.count = p->count + nadb_index_changed(&ss->index);
+    p->req.bytes = p->bytes + ss->index.bytes;
+    rc = rows_iter(ss, &sources[0], err);
+    if (rc == NADB_OK && p->req.count == p->count) {
+        p->req.changes = sources[0];
+        return NADB_OK;
+    }
+    if (rc == NADB_OK) rc = nadb_index_iter(&ss->index, &all, &sources[1], err);
+    if (rc == NADB_OK)
+        return nadb_merge(sources, 2, false, true, &p->req.changes, err);
+    nadb_iter_free(sources[0]);
+    return rc;
+}
+
 static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
                             size_t count, size_t bytes, nadb_err *err) {
-    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     bool deletes = only != NULL && (only->flags & NADB_ENTRY_TOMBSTONE);
-    nadb_commit_req req;
+    preparing p;
     nadb_range *reads = NULL;
     nadb_rc rc;
 
-    memset(&req, 0, sizeof req);
-    req.view = ss->txn->view;
-    req.count = count;
-    req.bytes = bytes;
-    req.clear = batch_cleared(ss->b, UINT64_MAX);
-    req.reads_all = ss->reads_all;
-    req.claim = ss->claim;
-    req.sync = nadb_store_sync(ss->store);
-    req.timeout_ms = ss->options->busy_timeout_ms;
-    rc = reads_list(ss, deletes ? only : NULL, &reads, &req.n_reads, err);
-    req.reads = reads;
+    memset(&p, 0, sizeof p);
+    p.ss = ss;
+    p.count = p.req.count = count;
+    p.bytes = p.req.bytes = bytes;
+    p.req.view = ss->txn->view;
+    p.req.clear = batch_cleared(ss->b, UINT64_MAX);
+    p.req.reads_all = ss->reads_all;
+    p.req.claim = ss->claim;
+    p.req.sync = nadb_store_sync(ss->store);
+    p.req.timeout_ms = ss->options->busy_timeout_ms;
+    rc = reads_list(ss, deletes ? only : NULL, &reads, &p.req.n_reads, err);
+    p.req.reads = reads;
+    if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
+    if (rc == NADB_OK && ss->derives) {
+        p.req.derive = derive;
+        p.req.derive_ctx = &p;
+        /* Outside the lock; it holds if nobody commits until then. */
+        rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
+                               err);
+    }
     if (rc == NADB_OK)
-        rc = batch_iter(ss->b, &all, UINT64_MAX, &req.changes, err);
-    if (rc == NADB_OK)
-        rc = ss->engine->ops->prepare(ss->engine, &req, &ss->ticket, err);
-    nadb_iter_free(req.changes);
+        rc = ss->engine->ops->prepare(ss->engine, &p.req, &ss->ticket, err);
+    nadb_iter_free(p.req.changes);
     nadb_free(reads);
     return rc;
 }

@@ -116,6 +116,10 @@ void shared_view_rest(nadb_engine *e, nadb_view *v);
 /* From now on the background threads look after the store. With no lock held
  * but the registry's. */
 nadb_rc shared_wake(shared *s, nadb_err *err) NADB_MUST_USE;
+bool shared_indexed(nadb_engine *e, nadb_view *v);
+/* A view of `version` on the caller's stack, which shows what is committed up
+ * to `seq`; the caller keeps the version, and clears v->scratch. */
+void shared_view_init(shared_view *v, shared_version *version, uint64_t seq);
 /* Takes old versions away from views that rest. */
 void shared_views_trim(shared *s);
 /* Publishes, under the commit lock, what `from` (the current version) becomes

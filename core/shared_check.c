@@ -10,19 +10,20 @@
 
 #define WALK_MAX 20000u
 
-static nadb_rc conflict(nadb_slice key, nadb_err *err) {
-    int n = key.n > 1 ? (int)(key.n - 1 < 80 ? key.n - 1 : 80) : 0;
-
-    return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed \"%.*s\" since this one "
-                     "began: roll back and retry",
-                     n, n > 0 ? (const char *)key.p + 1 : "");
-}
-
 static nadb_rc conflict_any(nadb_err *err) {
     return nadb_fail(err, NADB_CONFLICT,
                      "another transaction changed rows since this one began: "
                      "roll back and retry");
+}
+
+static nadb_rc conflict(nadb_slice key, nadb_err *err) {
+    int n = key.n > 1 ? (int)(key.n - 1 < 80 ? key.n - 1 : 80) : 0;
+
+    if (key.n == 0 || key.p[0] != NADB_KS_ROW) return conflict_any(err);
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed \"%.*s\" since this one "
+                     "began: roll back and retry",
+                     n, n > 0 ? (const char *)key.p + 1 : "");
 }
 
 /* Sequence number of the key's last change, 0 if long ago. */

@@ -273,6 +273,20 @@ void shared_witness(shared *s) {
     shared_version_unref(s, a.v);
 }
 
+/* Has the owner of the request add what the indexes need. */
+static nadb_rc derive(attempt *a, nadb_err *err) {
+    const nadb_commit_req *req = a->req;
+    shared_view now;
+    nadb_rc rc;
+
+    if (req->derive == NULL) return NADB_OK;
+    shared_view_init(&now, a->v,
+                     control_seq(atomic_load(&a->s->ctl.map->visible)));
+    rc = req->derive(req->derive_ctx, &now.base, err);
+    nadb_buf_clear(&now.scratch);
+    return rc;
+}
+
 /* The part of prepare that needs the lock; returns without it. *again: a
  * doubt was in the way and has been waited for. */
 static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
@@ -283,6 +297,7 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
     nadb_rc rc = check_writable(s, err);
 
     *again = false;
+    if (rc == NADB_OK) rc = derive(a, err);
     if (rc == NADB_OK && control_has_doubts(s->ctl.map))
         rc = shared_clash(s, a->v, a->req, &clash, err);
     if (rc == NADB_OK && (clash || !shared_doubt_free(s, &doubt))) {

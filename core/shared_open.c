@@ -565,6 +565,7 @@ static const nadb_engine_ops shared_ops = {
     .view_close = shared_view_close,
     .view_refresh = shared_view_refresh,
     .view_rest = shared_view_rest,
+    .indexed = shared_indexed,
     .get = shared_get,
     .iter = shared_iter,
     .claim = shared_claim,

@@ -364,6 +364,22 @@ static void floor_set(shared_view *v) {
     v->floor = floor;
 }
 
+void shared_view_init(shared_view *v, shared_version *version, uint64_t seq) {
+    memset(v, 0, sizeof *v);
+    v->base.seq = seq;
+    v->version = version;
+    floor_set(v);
+}
+
+bool shared_indexed(nadb_engine *e, nadb_view *view) {
+    const shared_view *v = (const shared_view *)view;
+
+    (void)e;
+    for (size_t i = 0; i < v->version->n_logs; i++)
+        if (memtable_indexed(v->version->logs[i])) return true;
+    return v->floor == 0 && v->version->base->indexed;
+}
+
 nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
     shared *s = shared_of(e);
     shared_view *v = (shared_view *)view;

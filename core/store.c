@@ -13,6 +13,7 @@
 
 #include "base/sync.h"
 #include "cache.h"
+#include "index_check.h"
 #include "nadb.h"
 #include "row.h"
 #include "session.h"
@@ -282,6 +283,8 @@ const nadb_options *nadb_store_options(const nadb_store *s) {
 
 nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
 
+unsigned nadb_store_caps(const nadb_store *s) { return s->backend->caps; }
+
 nadb_cache *nadb_store_cache(nadb_store *s) { return s->cache; }
 
 nadb_durability nadb_store_sync(nadb_store *s) {
@@ -314,8 +317,10 @@ nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
                          nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
 
-    return rc == NADB_OK ? s->engine->ops->check(s->engine, report, ctx, err)
-                         : rc;
+    if (rc == NADB_OK) rc = s->engine->ops->check(s->engine, report, ctx, err);
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_OWN_INDEX) == 0)
+        rc = nadb_index_check(s->engine, report, ctx, err);
+    return rc;
 }
 
 nadb_rc nadb_flush_all(nadb_err *err) {

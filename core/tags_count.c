@@ -1,68 +1,110 @@
-/* tags_count.c - how many rows have each tag.
+/* tags_count.c - how many rows have each tag, as the session sees them now.
  *
- * Exact, for the rows that the session sees at this moment, and slow: it reads
- * every row. Counters that are kept with the tag index will take its place.
- * Memory grows with the number of different tags only. */
-#include <stdlib.h>
-
+ * From the counters, without reading a row: a counter says how many entries its
+ * tag has in the index, and what has expired and is not swept yet is taken off,
+ * found in the index of expiries. What the transaction has changed itself is
+ * derived as a commit would do it. Memory grows with the tags of rows that have
+ * expired only. */
+#include "merge.h"
 #include "session.h"
+#include "tag_map.h"
 #include "tags.h"
 
-typedef struct counted {
-    nadb_slice tag; /* in the arena; tag.p == NULL: a free slot */
-    int64_t rows;
-} counted;
-
-/* Open addressing; the number of slots is a power of two. */
-typedef struct table {
-    counted *slots;
-    size_t n_slots, n;
-    nadb_arena names;
-} table;
-
-static counted *slot_of(const table *t, nadb_slice tag) {
-    size_t i = (size_t)nadb_hash64(tag) & (t->n_slots - 1);
-
-    while (t->slots[i].tag.p != NULL && !nadb_slice_eq(t->slots[i].tag, tag))
-        i = (i + 1) & (t->n_slots - 1);
-    return &t->slots[i];
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "counting tags");
 }
 
-/* Keeps half of the slots free. */
-static bool grow(table *t) {
-    table bigger = *t;
+/* The engine's entries (if asked) under those that the transaction changes. */
+static nadb_rc open_index(nadb_session *ss, session_view *v, bool engine,
+                          const nadb_range *range, nadb_iter **out,
+                          nadb_err *err) {
+    nadb_iter *sources[2];
+    size_t n = 0;
+    nadb_rc rc = NADB_OK;
 
-    if (2 * t->n < t->n_slots) return true;
-    bigger.n_slots = t->n_slots == 0 ? 64 : 2 * t->n_slots;
-    bigger.slots = nadb_calloc(bigger.n_slots, sizeof *bigger.slots);
-    if (bigger.slots == NULL) return false;
-    for (size_t i = 0; i < t->n_slots; i++)
-        if (t->slots[i].tag.p != NULL)
-            *slot_of(&bigger, t->slots[i].tag) = t->slots[i];
-    nadb_free(t->slots);
-    *t = bigger;
-    return true;
-}
-
-static bool count(table *t, nadb_slice tag) {
-    counted *slot;
-
-    if (!grow(t)) return false;
-    slot = slot_of(t, tag);
-    if (slot->tag.p == NULL) {
-        uint8_t *name = nadb_arena_alloc(&t->names, tag.n);
-
-        if (name == NULL) return false;
-        memcpy(name, tag.p, tag.n);
-        slot->tag = nadb_slice_of(name, tag.n);
-        t->n++;
+    if (ss->index.derived) {
+        rc = nadb_index_iter(&ss->index, range, &sources[n], err);
+        if (rc == NADB_OK) n++;
+        if (batch_cleared(ss->b, UINT64_MAX)) engine = false;
     }
-    slot->rows++;
-    return true;
+    if (rc == NADB_OK && engine) {
+        rc =
+            ss->engine->ops->iter(ss->engine, v->view, range, &sources[n], err);
+        if (rc == NADB_OK) n++;
+    }
+    if (rc == NADB_OK) return nadb_merge(sources, n, false, false, out, err);
+    while (n > 0) nadb_iter_free(sources[--n]);
+    return rc;
 }
 
-static nadb_rc count_all(nadb_session *ss, table *t, nadb_err *err) {
+/* Counts the tags of what has expired up to now. An engine with an index of its
+ * own leaves that out by itself. */
+static nadb_rc count_expired(nadb_session *ss, session_view *v,
+                             tag_map *expired, nadb_err *err) {
+    nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
+    nadb_range range = {{NULL, 0}, {NULL, 0}, false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (!nadb_buf_byte(&lo, NADB_KS_EXPIRY) ||
+        !nadb_index_expiry_key(&hi, nadb_now_ms() + 1, nadb_slice_of("", 0)))
+        rc = no_memory(err);
+    range.lo = nadb_buf_slice(&lo);
+    range.hi = nadb_buf_slice(&hi);
+    if (rc == NADB_OK) rc = open_index(ss, v, ss->derives, &range, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        nadb_slice tags = it->entry.value, tag;
+
+        while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
+            int64_t *n = tag_map_at(expired, tag);
+
+            if (n == NULL)
+                rc = no_memory(err);
+            else
+                (*n)++;
+        }
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    nadb_buf_clear(&lo);
+    nadb_buf_clear(&hi);
+    return rc;
+}
+
+static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
+                          nadb_tag_count_fn *each, void *ctx, nadb_err *err) {
+    static const uint8_t first[] = {NADB_KS_COUNT},
+                         after[] = {NADB_KS_COUNT + 1};
+    nadb_range range = {{first, 1}, {after, 1}, false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = session_note_read(ss, range.lo, range.hi, false, NULL, err);
+
+    if (rc == NADB_OK) rc = open_index(ss, v, true, &range, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        nadb_slice tag =
+            nadb_slice_of(it->entry.key.p + 1, it->entry.key.n - 1);
+        int64_t rows = (int64_t)nadb_index_count(it->entry.value);
+
+        if (expired->n > 0) {
+            int64_t *gone = tag_map_at(expired, tag);
+
+            if (gone == NULL) rc = no_memory(err);
+            if (gone != NULL) rows -= *gone;
+        }
+        if (rc == NADB_OK && rows > 0) rc = each(ctx, tag, rows, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    return rc;
+}
+
+/* Where there is no index yet (match() is missing): by reading every row. */
+static nadb_rc count_rows(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
+                          nadb_err *err) {
     nadb_scan all = {.reverse = false};
+    tag_map rows = TAG_MAP_INIT;
     nadb_cursor *c = NULL;
     const nadb_row *row;
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
@@ -71,33 +113,39 @@ static nadb_rc count_all(nadb_session *ss, table *t, nadb_err *err) {
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
         nadb_slice tags = row->tags, tag;
 
-        while (rc == NADB_OK && nadb_tags_next(&tags, &tag))
-            if (!count(t, tag))
-                rc = nadb_fail(err, NADB_NOMEM, "counting tags");
+        while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
+            int64_t *n = tag_map_at(&rows, tag);
+
+            if (n == NULL)
+                rc = no_memory(err);
+            else
+                (*n)++;
+        }
         if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
     nadb_cursor_free(c);
+    for (size_t i = 0; i < rows.n_slots && rc == NADB_OK; i++)
+        if (rows.slots[i].tag.p != NULL)
+            rc = each(ctx, rows.slots[i].tag, rows.slots[i].number, err);
+    tag_map_clear(&rows);
     return rc;
-}
-
-static int by_tag(const void *a, const void *b) {
-    return nadb_slice_cmp(((const counted *)a)->tag, ((const counted *)b)->tag);
 }
 
 nadb_rc nadb_tags_count(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
                         nadb_err *err) {
-    table t = {.names = NADB_ARENA_INIT};
-    size_t n = 0;
-    nadb_rc rc = count_all(ss, &t, err);
+    tag_map expired = TAG_MAP_INIT;
+    session_view *v = NULL;
+    nadb_rc rc;
 
-    if (rc == NADB_OK) {
-        for (size_t i = 0; i < t.n_slots; i++)
-            if (t.slots[i].tag.p != NULL) t.slots[n++] = t.slots[i];
-        if (n > 1) qsort(t.slots, n, sizeof *t.slots, by_tag);
-    }
-    for (size_t i = 0; i < n && rc == NADB_OK; i++)
-        rc = each(ctx, t.slots[i].tag, t.slots[i].rows, err);
-    nadb_free(t.slots);
-    nadb_arena_clear(&t.names);
+    if (!ss->derives && ss->engine->ops->match == NULL)
+        return count_rows(ss, each, ctx, err);
+    rc = session_view_take(ss, &v, err);
+    nadb_index_changes_reset(&ss->index);
+    if (rc == NADB_OK && !batch_empty(ss->b))
+        rc = nadb_index_derive(&ss->index, ss->engine, v->view, ss->b, err);
+    if (rc == NADB_OK) rc = count_expired(ss, v, &expired, err);
+    if (rc == NADB_OK) rc = each_count(ss, v, &expired, each, ctx, err);
+    session_view_drop(ss, v);
+    tag_map_clear(&expired);
     return rc;
 }

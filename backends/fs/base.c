@@ -187,6 +187,10 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     for (size_t i = 0; rc == NADB_OK && i < v->m.n_tables; i++)
         rc = take_handle(b, v->m.tables[i].number, false, v->m.tables[i].size,
                          &v->tables[i], err);
+    /* An index sorts behind the rows, or before them and behind. */
+    for (size_t i = 0; i < v->m.n_tables; i++)
+        if (v->m.tables[i].hi.n > 0 && v->m.tables[i].hi.p[0] > NADB_KS_ROW)
+            v->pub.indexed = true;
     for (size_t i = 0; rc == NADB_OK && i < v->m.n_vals; i++)
         rc = take_handle(b, v->m.vals[i].number, true, v->m.vals[i].size,
                          &v->vals[i], err);

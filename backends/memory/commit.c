@@ -1,8 +1,9 @@
 /* commit.c - how changes get into the memory engine, and old ones out.
  *
- * A commit. prepare() first makes, without the lock, a version of every change
- * and a node for every key. Then, under the lock, it waits until no change in
- * doubt touches the same keys or what this transaction has read, checks for
+ * A commit. Under the lock, prepare() has the owner of the request say what
+ * changes in the indexes, makes a version of every change and a node for every
+ * key, and waits until no change in doubt touches the same keys or what this
+ * transaction has read; after waiting it begins again. Then it checks for
  * conflicts, and links the versions as `pending`. From there on nothing is
  * allocated: commit() gives them the next sequence number and moves them to
  * the front of their chains; rollback() unlinks them.
@@ -84,10 +85,9 @@ void memory_reclaim(memory_engine *e) {
 
 /* --- the first half of a commit --- */
 
-/* Frees a ticket whose versions were never linked: each has a node that is
- * not in the map. */
-static void ticket_free(nadb_ticket *t) {
-    if (t == NULL) return;
+/* Drops versions that were never linked: each has a node that is not in the
+ * map. */
+static void ticket_clear(nadb_ticket *t) {
     for (version *v = t->changes; v != NULL;) {
         version *next = v->next;
 
@@ -95,11 +95,16 @@ static void ticket_free(nadb_ticket *t) {
         nadb_free(v);
         v = next;
     }
+    t->changes = NULL;
+}
+
+static void ticket_free(nadb_ticket *t) {
+    if (t == NULL) return;
+    ticket_clear(t);
     nadb_free(t);
 }
 
-/* Makes version and node of every change, in the order of the keys. The lock
- * is not held: reading the changes may take I/O. */
+/* Makes version and node of every change, in the order of the keys. */
 static nadb_rc collect(nadb_iter *changes, nadb_ticket *t, nadb_err *err) {
     version **link = &t->changes;
     nadb_rc rc = nadb_iter_seek(changes, nadb_slice_of("", 0), err);
@@ -225,13 +230,29 @@ static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
     return find_in_reads(e, req, is_pending) != NULL;
 }
 
+/* What the request changes now, with the indexes. */
+static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
+                      nadb_ticket *t, nadb_err *err) {
+    memory_view now;
+    nadb_rc rc = NADB_OK;
+
+    memset(&now, 0, sizeof now);
+    now.base.seq = e->seq;
+    now.clear_seq = e->clear_seq;
+    now.locked = true;
+    ticket_clear(t);
+    if (req->derive != NULL) rc = req->derive(req->derive_ctx, &now.base, err);
+    return rc == NADB_OK ? collect(req->changes, t, err) : rc;
+}
+
 static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
-                         const nadb_ticket *t, nadb_err *err) {
+                         nadb_ticket *t, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     int64_t begun = os->mono_ns();
     int64_t left = req->timeout_ms;
+    nadb_rc rc = derive(e, req, t, err);
 
-    while (must_wait(e, req, t)) {
+    while (rc == NADB_OK && must_wait(e, req, t)) {
         if (left <= 0)
             return nadb_fail(err, NADB_BUSY,
                              "another transaction that changes the same keys "
@@ -242,8 +263,9 @@ static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
             left = 0;
         else
             left = req->timeout_ms - (os->mono_ns() - begun) / 1000000;
+        rc = derive(e, req, t, err);
     }
-    return NADB_OK;
+    return rc;
 }
 
 static nadb_rc conflict(const node *n, nadb_err *err) {
@@ -304,20 +326,15 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return no_memory(err);
     t->clear = req->clear;
-    rc = collect(req->changes, t, err);
-    if (rc != NADB_OK) goto done;
-
     nadb_lock(&e->lock);
     rc = wait_turn(e, req, t, err);
     if (rc == NADB_OK) rc = check_conflicts(e, req, t, err);
     if (rc == NADB_OK) link_ticket(e, t);
     nadb_unlock(&e->lock);
-    if (rc != NADB_OK) goto done;
-
-    *out = t;
-    t = NULL;
-done:
-    ticket_free(t);
+    if (rc == NADB_OK)
+        *out = t;
+    else
+        ticket_free(t);
     return rc;
 }
 

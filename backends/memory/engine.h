@@ -10,6 +10,7 @@ typedef struct memory_view {
     nadb_view base;
     uint64_t clear_seq; /* versions before it are cleared */
     bool resting;       /* in no list: keeps nothing */
+    bool locked;        /* prepare's own, which holds the lock */
     struct memory_view *older, *newer;
 } memory_view;
 
@@ -43,6 +44,15 @@ struct nadb_ticket {
 /* What a view sees of a node; NULL for nothing, also of no node. */
 static inline const version *memory_seen(const memory_view *v, const node *n) {
     return n == NULL ? NULL : node_visible(n, v->base.seq, v->clear_seq);
+}
+
+/* The lock, which prepare holds already for what reads its own view. */
+static inline void memory_lock(memory_engine *e, const memory_view *v) {
+    if (!v->locked) nadb_lock(&e->lock);
+}
+
+static inline void memory_unlock(memory_engine *e, const memory_view *v) {
+    if (!v->locked) nadb_unlock(&e->lock);
 }
 
 /* Frees what no open view can see (commit.c). The lock is held. */

@@ -113,12 +113,25 @@ static nadb_rc memory_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     const version *v;
 
     (void)err;
-    nadb_lock(&e->lock);
+    memory_lock(e, (memory_view *)view);
     v = memory_seen((memory_view *)view, map_find(&e->map, key));
     if (v != NULL) fill_entry(out, v);
-    nadb_unlock(&e->lock);
+    memory_unlock(e, (memory_view *)view);
     *found = v != NULL;
     return NADB_OK;
+}
+
+/* Indexes sort behind the rows, or on both sides of them. */
+static bool memory_indexed(nadb_engine *engine, nadb_view *view) {
+    memory_engine *e = (memory_engine *)engine;
+    const node *n;
+    bool answer;
+
+    memory_lock(e, (memory_view *)view);
+    n = map_last(&e->map);
+    answer = n != NULL && node_key(n).n > 0 && node_key(n).p[0] > NADB_KS_ROW;
+    memory_unlock(e, (memory_view *)view);
+    return answer;
 }
 
 /* An iterator stands on a node that its view sees, which therefore stays in
@@ -308,6 +321,7 @@ static const nadb_engine_ops memory_ops = {
     .view_refresh = memory_view_refresh,
     .view_rest = memory_view_rest,
     .get = memory_get,
+    .indexed = memory_indexed,
     .iter = memory_iter_new,
     .claim = memory_claim,
     .unclaim = memory_unclaim,

@@ -240,7 +240,7 @@ static nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
 const nadb_backend nadb_backend_redis = {
     .name = "redis",
     .caps = NADB_CAP_ENGINE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
-            NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
+            NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
     .summary = "a Redis server, shared by machines and programs",
     .engine_open = redis_open,
 };

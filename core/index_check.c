@@ -1,0 +1,207 @@
+/* index_check.c - see index_check.h.
+ *
+ * First a sum over what the rows ask for, and one over what is there, in
+ * whatever order: that they agree is the rule, and takes two walks. Only when
+ * they do not is every entry looked up in both directions, to name those that
+ * are wrong. Counters are compared tag by tag. */
+#include "index_check.h"
+
+#include "index.h"
+#include "row.h"
+#include "tag_map.h"
+#include "tags.h"
+
+typedef struct checking {
+    nadb_engine *engine;
+    nadb_view *view;
+    nadb_report_fn *report;
+    void *ctx;
+    bool names;        /* the sums differ: look up each entry */
+    uint64_t sum;      /* entries of rows count up, those that are there down */
+    tag_map tags;      /* entries of rows less counters */
+    nadb_buf key, val; /* of the entry looked at */
+} checking;
+
+typedef nadb_rc entry_fn(checking *c, const nadb_entry *e, nadb_err *err);
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "checking the indexes");
+}
+
+static nadb_rc walk(checking *c, uint8_t keyspace, entry_fn *each,
+                    nadb_err *err) {
+    uint8_t from[] = {keyspace}, to[] = {(uint8_t)(keyspace + 1)};
+    nadb_range range = {{from, 1}, {to, 1}, false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = c->engine->ops->iter(c->engine, c->view, &range, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        rc = each(c, &it->entry, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    return rc;
+}
+
+static uint64_t entry_sum(nadb_slice key, nadb_slice value) {
+    uint64_t h = nadb_hash64(key);
+
+    return (h << 1 | h >> 63) * 0x9e3779b97f4a7c15u + nadb_hash64(value);
+}
+
+static void name(checking *c, const char *what, nadb_slice entry_key) {
+    nadb_err line;
+    const char *index = entry_key.p[0] == NADB_KS_TAG ? "tag" : "expiry";
+    size_t skip = entry_key.p[0] == NADB_KS_TAG ? 1 : 9;
+    nadb_slice rest = nadb_slice_of("", 0);
+
+    if (entry_key.n > skip)
+        rest = nadb_slice_of(entry_key.p + skip, entry_key.n - skip);
+    nadb_err_clear(&line);
+    /* Of a tag entry %.*s prints the tag, and stops at the zero behind it. */
+    (void)nadb_fail(&line, NADB_CORRUPT, "%s index: %s, %s \"%.*s\"", index,
+                    what, skip == 1 ? "of tag" : "of key",
+                    rest.n > 80 ? 80 : (int)rest.n, (const char *)rest.p);
+    c->report(c->ctx, line.msg);
+}
+
+/* --- from rows to entries --- */
+
+/* The entry in c->key and c->val must be there. */
+static nadb_rc expect(checking *c, nadb_err *err) {
+    nadb_slice key = nadb_buf_slice(&c->key), value = nadb_buf_slice(&c->val);
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc;
+
+    c->sum += entry_sum(key, value);
+    if (!c->names) return NADB_OK;
+    rc = c->engine->ops->get(c->engine, c->view, key, &e, &found, err);
+    if (rc == NADB_OK && !found) name(c, "an entry is missing", key);
+    if (rc == NADB_OK && found && !nadb_slice_eq(e.value, value))
+        name(c, "an entry is out of date", key);
+    return rc;
+}
+
+static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
+    nadb_slice key = nadb_slice_of(e->key.p + 1, e->key.n - 1), tags, tag;
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+
+    if (rc != NADB_OK) return rc;
+    tags = row.tags;
+    while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
+        int64_t *n = tag_map_at(&c->tags, tag);
+
+        nadb_buf_reset(&c->key);
+        nadb_buf_reset(&c->val);
+        if (n == NULL || !nadb_index_tag_key(&c->key, tag, key) ||
+            !nadb_index_tag_value(&c->val, row.expires_ms))
+            return no_memory(err);
+        if (!c->names) (*n)++;
+        rc = expect(c, err);
+    }
+    if (rc != NADB_OK || row.expires_ms == NADB_NO_EXPIRY) return rc;
+    nadb_buf_reset(&c->key);
+    nadb_buf_reset(&c->val);
+    if (!nadb_index_expiry_key(&c->key, row.expires_ms, key) ||
+        !nadb_buf_append(&c->val, row.tags.p, row.tags.n))
+        return no_memory(err);
+    return expect(c, err);
+}
+
+/* --- from entries to rows --- */
+
+static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
+    (void)err;
+    c->sum -= entry_sum(e->key, e->value);
+    return NADB_OK;
+}
+
+/* Whether some row asks for this entry. */
+static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
+    bool is_tag = e->key.p[0] == NADB_KS_TAG;
+    const uint8_t *end = memchr(e->key.p, 0, e->key.n);
+    size_t skip = is_tag && end != NULL ? (size_t)(end - e->key.p) + 2 : 9;
+    int64_t expires_ms = NADB_NO_EXPIRY;
+    nadb_slice tag = nadb_slice_of(e->key.p + 1, is_tag ? skip - 3 : 0), key;
+    nadb_entry found_entry;
+    nadb_row row;
+    bool found = false;
+    nadb_rc rc;
+
+    nadb_buf_reset(&c->val);
+    if (e->key.n <= skip ||
+        (!is_tag && !nadb_index_expiry_split(e->key, &expires_ms, &key))) {
+        name(c, "an entry without a key", e->key);
+        return NADB_OK;
+    }
+    if (!nadb_buf_byte(&c->val, NADB_KS_ROW) ||
+        !nadb_buf_append(&c->val, e->key.p + skip, e->key.n - skip))
+        return no_memory(err);
+    rc = c->engine->ops->get(c->engine, c->view, nadb_buf_slice(&c->val),
+                             &found_entry, &found, err);
+    if (rc == NADB_OK && found)
+        rc = nadb_row_decode(found_entry.value, &row, err);
+    if (rc != NADB_OK) return rc;
+    if (found)
+        found = is_tag ? nadb_tags_has(row.tags, tag)
+                       : row.expires_ms == expires_ms;
+    if (!found) name(c, "an entry without its row", e->key);
+    return NADB_OK;
+}
+
+/* --- counters --- */
+
+static nadb_rc counter_there(checking *c, const nadb_entry *e, nadb_err *err) {
+    int64_t *n =
+        tag_map_at(&c->tags, nadb_slice_of(e->key.p + 1, e->key.n - 1));
+
+    if (n == NULL) return no_memory(err);
+    *n -= (int64_t)nadb_index_count(e->value);
+    return NADB_OK;
+}
+
+static void counters_compare(checking *c) {
+    for (size_t i = 0; i < c->tags.n_slots; i++) {
+        const tag_map_slot *s = &c->tags.slots[i];
+        nadb_err line;
+
+        if (s->tag.p == NULL || s->number == 0) continue;
+        nadb_err_clear(&line);
+        (void)nadb_fail(&line, NADB_CORRUPT,
+                        "the counter of tag \"%.*s\" is off by %lld",
+                        s->tag.n > 80 ? 80 : (int)s->tag.n,
+                        (const char *)s->tag.p, (long long)-s->number);
+        c->report(c->ctx, line.msg);
+    }
+}
+
+static nadb_rc check(checking *c, nadb_err *err) {
+    nadb_rc rc = walk(c, NADB_KS_ROW, row_entries, err);
+
+    if (rc == NADB_OK) rc = walk(c, NADB_KS_TAG, entry_there, err);
+    if (rc == NADB_OK) rc = walk(c, NADB_KS_EXPIRY, entry_there, err);
+    if (rc == NADB_OK) rc = walk(c, NADB_KS_COUNT, counter_there, err);
+    if (rc == NADB_OK) counters_compare(c);
+    if (rc != NADB_OK || c->sum == 0) return rc;
+    c->names = true;
+    rc = walk(c, NADB_KS_ROW, row_entries, err);
+    if (rc == NADB_OK) rc = walk(c, NADB_KS_TAG, entry_wanted, err);
+    if (rc == NADB_OK) rc = walk(c, NADB_KS_EXPIRY, entry_wanted, err);
+    return rc;
+}
+
+nadb_rc nadb_index_check(nadb_engine *e, nadb_report_fn *report, void *ctx,
+                         nadb_err *err) {
+    checking c = {.engine = e, .report = report, .ctx = ctx};
+    nadb_rc rc = e->ops->view_open(e, &c.view, err);
+
+    if (rc == NADB_OK) rc = check(&c, err);
+    e->ops->view_close(e, c.view);
+    tag_map_clear(&c.tags);
+    nadb_buf_clear(&c.key);
+    nadb_buf_clear(&c.val);
+    return rc;
+}
