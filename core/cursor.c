@@ -4,9 +4,10 @@
  * A cursor reads one view and the batch as it was when the cursor was opened.
  * A point read allocates nothing once its cursor has been used before. */
 #include "codec.h"
+#include "expiry_scan.h"
 #include "merge.h"
 #include "row.h"
-#include "session.h"
+#include "tag_scan.h"
 
 #include <stdlib.h>
 
@@ -31,17 +32,21 @@ struct nadb_cursor {
     session_read *read;
     uint64_t read_epoch;
     bool reverse;
-    bool expired; /* such rows too: session_scan_expired() */
+    bool expired;            /* such rows too: session_scan_expired() */
+    const nadb_match *match; /* CURSOR_SCAN: rows are checked against it */
+    int64_t expires_from, expires_to; /* nadb_scan.by_expiry */
+    bool loaded; /* more of the row than its key is there */
 
     nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
                          `bounds` unless it is `one` */
     size_t n_keys, next;
     nadb_slice one;
 
-    nadb_buf bounds; /* keys or range, with keyspace byte */
-    nadb_buf list;   /* nadb_slice of each key */
-    nadb_buf copy;   /* a value that is not pinned */
-    nadb_buf plain;  /* decoded value, when it is not cached */
+    nadb_buf bounds;  /* keys or range, with keyspace byte */
+    nadb_buf loading; /* a key that an index gave, and a zero byte */
+    nadb_buf list;    /* nadb_slice of each key */
+    nadb_buf copy;    /* a value that is not pinned */
+    nadb_buf plain;   /* decoded value, when it is not cached */
     nadb_cached *cached;
     bool decoded; /* `value` is that of this row */
     nadb_value value;
@@ -61,37 +66,19 @@ void nadb_cursor_free(nadb_cursor *c) {
     if (c == NULL) return;
     nadb_cursor_close(c);
     nadb_buf_clear(&c->bounds);
+    nadb_buf_clear(&c->loading);
     nadb_buf_clear(&c->list);
     nadb_buf_clear(&c->copy);
     nadb_buf_clear(&c->plain);
     nadb_free(c);
 }
 
-/* The range counts as read only as far as the walk went. */
-static void narrow_read(nadb_cursor *c) {
-    nadb_slice key;
-
-    if (c->read == NULL || c->read_epoch != c->ss->epoch || !c->valid) return;
-    key = c->it->entry.key;
-    /* Bytes of the range live in the arena; the key does not. */
-    if (c->reverse) {
-        if (key.n <= c->read->lo.n) {
-            memcpy((uint8_t *)(uintptr_t)c->read->lo.p, key.p, key.n);
-            c->read->lo.n = key.n;
-        }
-    } else if (c->read->hi.p != NULL && key.n < c->read->hi.n) {
-        uint8_t *hi = (uint8_t *)(uintptr_t)c->read->hi.p;
-
-        memcpy(hi, key.p, key.n);
-        hi[key.n] = 0;
-        c->read->hi.n = key.n + 1;
-    }
-}
-
 void nadb_cursor_close(nadb_cursor *c) {
     if (c->mode == CURSOR_CLOSED) return;
     if (c->it != NULL) {
-        narrow_read(c);
+        if (c->valid) /* read only as far as the walk went */
+            session_narrow_read(c->ss, c->read, c->read_epoch, c->reverse,
+                                c->it->entry.key);
         nadb_iter_free(c->it);
         c->it = NULL;
     }
@@ -115,6 +102,8 @@ static nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
     c->mode = mode;
     c->reverse = reverse;
     c->expired = false;
+    c->match = NULL;
+    c->loaded = true;
     c->now = 0;
     if (!batch_empty(c->ss->b)) {
         c->b = c->ss->b;
@@ -302,16 +291,166 @@ static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
     return nadb_merge(sources, n, range->reverse, false, &c->it, err);
 }
 
+/* An index gave the key alone, and vouches for its row. */
+static void key_take(nadb_cursor *c, const nadb_entry *e) {
+    memset(&c->row, 0, sizeof c->row);
+    c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    c->valid = true;
+    c->loaded = c->decoded = false;
+}
+
 static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
     c->valid = false;
     do {
         nadb_rc rc = nadb_iter_next(c->it, err);
 
+        c->loaded = true;
         if (rc == NADB_OK && !c->it->valid) return NADB_OK;
-        if (rc == NADB_OK) rc = row_take(c, &c->it->entry, err);
+        if (rc == NADB_OK && c->it->entry.value.n == 0)
+            key_take(c, &c->it->entry);
+        else if (rc == NADB_OK)
+            rc = row_take(c, &c->it->entry, err);
+        if (rc == NADB_OK && c->match != NULL && c->valid) {
+            rc = nadb_cursor_load(c, err);
+            c->valid = c->valid && nadb_match_tags(c->match, c->row.tags);
+        }
         if (rc != NADB_OK) return rc;
     } while (!c->valid);
     return NADB_OK;
+}
+
+/* --- rows by their tags --- */
+
+static bool not_changed(void *ctx, const nadb_entry *e) {
+    const nadb_cursor *c = ctx;
+
+    return batch_find(c->b, e->key, c->limit) == NULL;
+}
+
+static bool change_matches(void *ctx, const nadb_entry *e) {
+    const nadb_match *m = ctx;
+    nadb_row row;
+
+    if (e->flags & NADB_ENTRY_TOMBSTONE) return false;
+    /* The transaction's own bytes are sound. */
+    return nadb_row_decode(e->value, &row, NULL) == NADB_OK &&
+           nadb_match_tags(m, row.tags);
+}
+
+/* What the view has, by its index; *out is NULL when that cannot tell. */
+static nadb_rc open_index(nadb_cursor *c, const nadb_scan *scan,
+                          const nadb_range *range, nadb_iter **out, bool *exact,
+                          nadb_err *err) {
+    nadb_engine *e = c->ss->engine;
+    nadb_rc rc;
+
+    *out = NULL;
+    *exact = true;
+    if (c->ss->derives)
+        return nadb_tag_scan(c->ss, c->view->view, scan->match, range,
+                             nadb_cursor_now(c), out, exact, err);
+    if (e->ops->match == NULL) return NADB_OK;
+    rc = session_note_read(c->ss, range->lo, range->hi, false, NULL, err);
+    if (rc != NADB_OK) return rc;
+    return e->ops->match(e, c->view->view, scan->match, range, scan->key_only,
+                         out, err);
+}
+
+/* --- rows by their expiry --- */
+
+static bool change_expires(void *ctx, const nadb_entry *e) {
+    const nadb_cursor *c = ctx;
+    int64_t ms = (e->flags & NADB_ENTRY_TOMBSTONE) != 0
+                     ? NADB_NO_EXPIRY
+                     : nadb_row_expires(e->value);
+
+    return ms != NADB_NO_EXPIRY && ms >= c->expires_from && ms <= c->expires_to;
+}
+
+/* What the view has, by its index, and then what the transaction changed. */
+static nadb_rc open_expiry(nadb_cursor *c, const nadb_scan *scan,
+                           nadb_err *err) {
+    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
+    nadb_range all = {{rows, 1}, {after, 1}, false};
+    nadb_iter *sources[2] = {NULL, NULL};
+    size_t n = 0;
+    nadb_rc rc = NADB_OK;
+
+    c->expires_from = scan->expires_from;
+    c->expires_to = scan->expires_to;
+    if (c->expires_from <= nadb_cursor_now(c))
+        c->expires_from = nadb_cursor_now(c) + 1;
+    if (c->b == NULL || !batch_cleared(c->b, c->limit)) {
+        rc = nadb_expiry_scan(c->ss, c->view->view, c->expires_from,
+                              c->expires_to, &sources[n], err);
+        if (rc == NADB_OK && c->b != NULL)
+            rc = nadb_filter_iter(sources[n], not_changed, c, &sources[n], err);
+        if (rc != NADB_OK) return rc;
+        n++;
+    }
+    if (c->b != NULL) {
+        rc = batch_iter(c->b, &all, c->limit, &sources[n], err);
+        if (rc == NADB_OK)
+            rc = nadb_filter_iter(sources[n], change_expires, c, &sources[n],
+                                  err);
+        if (rc == NADB_OK) n++;
+    }
+    if (rc == NADB_OK) return nadb_chain(sources, n, &c->it, err);
+    while (n > 0) nadb_iter_free(sources[--n]);
+    return rc;
+}
+
+/* c->it stays NULL when every row must be looked at; c->match is set when what
+ * comes must be checked. */
+static nadb_rc open_match(nadb_cursor *c, const nadb_scan *scan,
+                          const nadb_range *range, nadb_err *err) {
+    nadb_iter *sources[2] = {NULL, NULL};
+    bool cleared = c->b != NULL && batch_cleared(c->b, c->limit);
+    bool exact = true;
+    nadb_rc rc = NADB_OK;
+
+    c->match = scan->match;
+    if (cleared) return NADB_OK;
+    rc = open_index(c, scan, range, &sources[0], &exact, err);
+    if (rc != NADB_OK || sources[0] == NULL) return rc;
+    if (exact) c->match = NULL;
+    if (c->b == NULL) {
+        c->it = sources[0];
+        return NADB_OK;
+    }
+    rc = nadb_filter_iter(sources[0], not_changed, c, &sources[0], err);
+    if (rc == NADB_OK) rc = batch_iter(c->b, range, c->limit, &sources[1], err);
+    if (rc == NADB_OK)
+        rc = nadb_filter_iter(sources[1], change_matches,
+                              (void *)(uintptr_t)scan->match, &sources[1], err);
+    if (rc == NADB_OK)
+        return nadb_merge(sources, 2, range->reverse, false, &c->it, err);
+    nadb_iter_free(sources[0]);
+    return rc;
+}
+
+nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
+    nadb_slice key;
+    nadb_rc rc;
+
+    if (c->loaded || !c->valid) return NADB_OK;
+    nadb_buf_reset(&c->loading);
+    if (!nadb_buf_append(&c->loading, c->it->entry.key.p, c->it->entry.key.n) ||
+        !nadb_buf_byte(&c->loading, 0))
+        return nadb_fail(err, NADB_NOMEM, "reading a row");
+    key = nadb_slice_of(c->loading.p, c->loading.n - 1);
+    rc = note_key(c, key, false, err);
+    if (rc == NADB_OK) rc = key_get(c, key, err);
+    c->loaded = true;
+    c->row.key_pinned = false;
+    /* Without snapshots it may have gone between two round trips. */
+    if (rc == NADB_OK && !c->valid && c->ss->derives)
+        rc = nadb_corrupt(err,
+                          "the tag index names key \"%.*s\", which is not "
+                          "there: nadb_check() tells more",
+                          key.n > 80 ? 80 : (int)key.n - 1,
+                          (const char *)key.p + 1);
+    return rc;
 }
 
 static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
@@ -333,10 +472,14 @@ static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
         range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
     range.reverse = scan->reverse;
     c->expired = expired;
-    if (!expired)
-        rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
     c->read_epoch = c->ss->epoch;
-    if (rc == NADB_OK) rc = open_sources(c, &range, err);
+    if (scan->match != NULL)
+        rc = open_match(c, scan, &range, err);
+    else if (scan->by_expiry)
+        rc = open_expiry(c, scan, err);
+    if (c->it == NULL && rc == NADB_OK && !expired)
+        rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
+    if (c->it == NULL && rc == NADB_OK) rc = open_sources(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return done(c, rc);
 }

@@ -285,9 +285,12 @@ static nadb_rc take_expression(parser *ps, nadb_match_node **out) {
     return rc;
 }
 
-static nadb_rc parse(nadb_match *m, nadb_slice text, nadb_err *err) {
+nadb_match *nadb_match_new(void) { return nadb_calloc(1, sizeof(nadb_match)); }
+
+nadb_rc nadb_match_add(nadb_match *m, nadb_slice text, nadb_err *err) {
     parser ps = {.m = m, .err = err};
     uint8_t *copy = nadb_arena_alloc(&m->memory, text.n + 1);
+    nadb_match_node *expression = NULL;
     nadb_rc rc;
 
     if (copy == NULL) return no_memory(err);
@@ -295,19 +298,37 @@ static nadb_rc parse(nadb_match *m, nadb_slice text, nadb_err *err) {
     ps.start = ps.p = copy;
     ps.end = copy + text.n;
     rc = next_token(&ps);
-    if (rc == NADB_OK) rc = take_expression(&ps, &m->root);
+    if (rc == NADB_OK) rc = take_expression(&ps, &expression);
     if (rc == NADB_OK && ps.kind != TOKEN_END)
         rc = bad(&ps, ps.at, "a ')' without its '('");
-    return rc;
+    return rc == NADB_OK ? join(&ps, NADB_MATCH_AND, &m->root, expression) : rc;
+}
+
+nadb_rc nadb_match_add_any(nadb_match *m, const nadb_slice *tags, size_t n,
+                           nadb_err *err) {
+    parser ps = {.m = m, .err = err};
+    nadb_match_node *any = NULL;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        nadb_match_node *leaf = node_new(&ps, NADB_MATCH_TAG);
+        uint8_t *copy = nadb_arena_alloc(&m->memory, tags[i].n + 1);
+
+        if (leaf == NULL || copy == NULL) return no_memory(err);
+        if (tags[i].n > 0) memcpy(copy, tags[i].p, tags[i].n);
+        leaf->text = nadb_slice_of(copy, tags[i].n);
+        rc = join(&ps, NADB_MATCH_OR, &any, leaf);
+    }
+    return rc == NADB_OK ? join(&ps, NADB_MATCH_AND, &m->root, any) : rc;
 }
 
 nadb_rc nadb_match_parse(nadb_slice text, nadb_match **out, nadb_err *err) {
-    nadb_match *m = nadb_calloc(1, sizeof *m);
+    nadb_match *m = nadb_match_new();
     nadb_rc rc;
 
     *out = NULL;
     if (m == NULL) return no_memory(err);
-    rc = parse(m, text, err);
+    rc = nadb_match_add(m, text, err);
     if (rc == NADB_OK)
         *out = m;
     else
@@ -361,4 +382,27 @@ static bool node_matches(const nadb_match_node *n, nadb_slice tags) {
 
 bool nadb_match_tags(const nadb_match *m, nadb_slice tags) {
     return node_matches(m->root, tags);
+}
+
+bool nadb_match_needs_tags(const nadb_match_node *m) {
+    const nadb_match_node *part = m->first;
+
+    switch (m->op) {
+    case NADB_MATCH_TAG:
+    case NADB_MATCH_PREFIX:
+        return true;
+    case NADB_MATCH_NOT:
+        return false;
+    case NADB_MATCH_AND:
+        while (part != NULL && !nadb_match_needs_tags(part)) part = part->next;
+        return part != NULL;
+    case NADB_MATCH_OR:
+        break;
+    }
+    while (part != NULL && nadb_match_needs_tags(part)) part = part->next;
+    return part == NULL;
+}
+
+bool nadb_match_indexed(const nadb_match *m) {
+    return nadb_match_needs_tags(m->root);
 }

@@ -38,6 +38,9 @@ typedef struct nadb_match_node {
     struct nadb_match_node *next; /* operand of the same parent */
 } nadb_match_node;
 
+/* Whether only rows with tags can match. */
+bool nadb_match_needs_tags(const nadb_match_node *m);
+
 struct nadb_match {
     nadb_arena memory; /* of all that the tree points to */
     nadb_match_node *root;

@@ -222,6 +222,14 @@ typedef struct nadb_scan {
     nadb_slice lo; /* keys lo <= key < hi; hi.p == NULL: no bound */
     nadb_slice hi;
     bool reverse;
+    /* NULL: all rows. Else those whose tags match, by the tag index where it
+     * can tell; lives until the cursor is closed. */
+    const nadb_match *match;
+    bool key_only; /* a hint: no column but the key is wanted */
+    /* Only rows that expire from .. to, in any order, and all keys. Not with
+     * `match`. */
+    bool by_expiry;
+    int64_t expires_from, expires_to; /* ms, both included */
 } nadb_scan;
 
 /* Makes a cursor that can be opened again and again; keep it with the SQL
@@ -244,8 +252,10 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
 nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan,
                          nadb_err *err) NADB_MUST_USE;
 
-/* The present row, or NULL at the end. */
+/* The present row, or NULL at the end. Of a scan with `match` or `by_expiry`,
+ * only the key is there until nadb_cursor_load(). */
 const nadb_row *nadb_cursor_row(const nadb_cursor *c);
+nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
 int64_t nadb_cursor_now(nadb_cursor *c); /* the clock of this open, ms */
 
@@ -285,11 +295,25 @@ nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
 
 /* --- tags MATCH: core/match.h --- */
 
-/* Parses an expression; the caller owns *out. NADB_INVALID says what is wrong
- * and where. */
+/* Of several expressions, which must all be true; of none yet. NULL when out of
+ * memory. */
+nadb_match *nadb_match_new(void) NADB_MUST_USE;
+/* Adds an expression. NADB_INVALID says what is wrong and where; `m` is then
+ * only good for nadb_match_free(). */
+nadb_rc nadb_match_add(nadb_match *m, nadb_slice text,
+                       nadb_err *err) NADB_MUST_USE;
+/* Adds: at least one of the n > 0 tags. */
+nadb_rc nadb_match_add_any(nadb_match *m, const nadb_slice *tags, size_t n,
+                           nadb_err *err) NADB_MUST_USE;
+/* Of one expression; the caller owns *out. */
 nadb_rc nadb_match_parse(nadb_slice text, nadb_match **out,
                          nadb_err *err) NADB_MUST_USE;
 void nadb_match_free(nadb_match *m); /* NULL is fine */
+/* Whether only rows with tags can match, so that the tag index can tell. */
+bool nadb_match_indexed(const nadb_match *m);
+/* About how many rows match, from the counters; -1: the index cannot tell. */
+nadb_rc nadb_match_estimate(nadb_session *ss, const nadb_match *m, double *rows,
+                            nadb_err *err) NADB_MUST_USE;
 /* Whether a tag list is what the expression asks for. */
 bool nadb_match_tags(const nadb_match *m, nadb_slice tags);
 

@@ -147,6 +147,8 @@ void nadb_session_leave(nadb_session *ss) {
 
 /* --- transactions --- */
 
+#define NARROW_ROOM 64u
+
 bool nadb_session_dirty(const nadb_session *ss) {
     return ss->txn != NULL && !batch_empty(ss->b);
 }
@@ -172,7 +174,8 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out, nadb_err *err) {
-    size_t hi_n = hi.p == NULL ? 0 : hi.n;
+    /* With room for narrowing, where a walk may end early. */
+    size_t room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
     session_read *r;
     uint8_t *p;
 
@@ -182,17 +185,34 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
         ss->reads_all = true;
         return NADB_OK;
     }
-    r = nadb_arena_alloc(&ss->memory, sizeof *r + lo.n + hi_n);
+    if (out != NULL) room += NARROW_ROOM;
+    r = nadb_arena_alloc(&ss->memory, sizeof *r + 2 * room);
     if (r == NULL || !nadb_buf_append(&ss->reads, &r, sizeof r))
         return nadb_fail(err, NADB_NOMEM, "reading in a transaction");
     p = (uint8_t *)(r + 1);
     if (lo.n > 0) memcpy(p, lo.p, lo.n);
-    if (hi_n > 0) memcpy(p + lo.n, hi.p, hi_n);
+    if (hi.p != NULL && hi.n > 0) memcpy(p + room, hi.p, hi.n);
     r->lo = nadb_slice_of(p, lo.n);
-    r->hi = nadb_slice_of(hi.p == NULL ? NULL : p + lo.n, hi_n);
+    r->hi = nadb_slice_of(hi.p == NULL ? NULL : p + room, hi.n);
     r->key_only = key_only;
+    r->room = room;
     if (out != NULL) *out = r;
     return NADB_OK;
+}
+
+void session_narrow_read(const nadb_session *ss, session_read *r,
+                         uint64_t epoch, bool reverse, nadb_slice key) {
+    nadb_slice *bound;
+    uint8_t *p;
+
+    if (r == NULL || epoch != ss->epoch || r->hi.p == NULL ||
+        key.n + 1 > r->room)
+        return;
+    bound = reverse ? &r->lo : &r->hi;
+    p = (uint8_t *)(uintptr_t)bound->p; /* in the arena */
+    memcpy(p, key.p, key.n);
+    bound->n = key.n;
+    if (!reverse) p[bound->n++] = 0; /* the first key behind it */
 }
 
 /* --- single rows, inside a transaction --- */

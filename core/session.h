@@ -23,6 +23,7 @@ typedef struct session_view {
 typedef struct session_read {
     nadb_slice lo, hi; /* with keyspace byte; hi.p == NULL: no bound */
     bool key_only;     /* one key, of which only its existence was used */
+    size_t room;       /* bytes that each of lo and hi may have */
 } session_read;
 
 typedef struct session_mark {
@@ -74,6 +75,11 @@ void session_let_go(nadb_session *ss, session_view *v, batch *b);
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out,
                           nadb_err *err) NADB_MUST_USE;
+
+/* A walk has come to `key` and no further: no more counts as read. `epoch` is
+ * that of when the read was noted; NULL is fine. */
+void session_narrow_read(const nadb_session *ss, session_read *r,
+                         uint64_t epoch, bool reverse, nadb_slice key);
 
 /* nadb_cursor_scan(), with the rows that have expired; and what is read does
  * not count as a decision of the transaction. */

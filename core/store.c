@@ -353,7 +353,7 @@ static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     batch *tags = batch_new(); /* as a sorted set */
     nadb_session *ss = NULL;
     nadb_cursor *c = NULL;
-    nadb_scan all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_scan all = {.reverse = false};
     nadb_rc rc = tags == NULL ? nadb_fail(err, NADB_NOMEM, "counting rows")
                               : nadb_session_new(s, &ss, err);
 

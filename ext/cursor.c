@@ -205,7 +205,8 @@ static int column_ttl(vcursor *c, sqlite3_context *ctx) {
 int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     vcursor *c = (vcursor *)base;
     const nadb_row *row = c->row;
-    bool mortal = row->expires_ms != NADB_NO_EXPIRY;
+    nadb_err err;
+    bool mortal;
 
     if (i == COL_KEY) { /* also under nochange: it names the row */
         value_text_to_sql(ctx, row->key, row->key_pinned);
@@ -213,6 +214,11 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     }
     if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
     if (i != COL_TAG) c->last_column = i;
+    if (nadb_cursor_load(c->core, &err) != NADB_OK) {
+        return vcursor_failed(c, &err);
+    }
+    if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK; /* went meanwhile */
+    mortal = row->expires_ms != NADB_NO_EXPIRY;
     switch (i) {
     case COL_VALUE:
         return column_value(c, ctx);

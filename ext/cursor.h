@@ -20,12 +20,10 @@ struct vcursor {
     bool has_hi;
     nadb_buf keys; /* of nadb_slice */
     nadb_buf key_text;
-    nadb_buf tags; /* of wanted_tag: filter.c */
-    nadb_buf tag_text;
-    size_t groups;                      /* conditions on tags */
-    nadb_match *matches[PLAN_ARGS_MAX]; /* likewise */
-    int n_matches;
-    bool filtered; /* there are such conditions */
+    nadb_match *match; /* what the tags must be; NULL: anything */
+    bool filtered;     /* rows are to be checked against it */
+    bool by_expiry;    /* rows whose expiry is in [expires_from, expires_to] */
+    int64_t expires_from, expires_to; /* ms */
 
     nadb_buf scratch; /* JSON, bounds */
     vcursor *next;    /* in the list of closed ones */

@@ -146,7 +146,8 @@ enum {
     PLAN_TAG_USED = 4, /* column `tag` may be read as a value: an error */
     PLAN_ALL_USED = 8, /* every column is, as UPDATE .. FROM does */
     PLAN_UNIQUE = 16,  /* SQLite was told: at most one row */
-    PLAN_ARG_SHIFT = 5,
+    PLAN_KEYS = 32,    /* no column but the key and those of terms is used */
+    PLAN_ARG_SHIFT = 6,
     PLAN_ARG_BITS = 4,
     PLAN_ARGS_MAX = 6
 };
@@ -163,7 +164,9 @@ enum plan_arg {
     ARG_KEY_GLOB,
     ARG_TAG_EQ,
     ARG_TAG_IN,
-    ARG_TAGS_MATCH
+    ARG_TAGS_MATCH,
+    ARG_EXPIRES_FROM, /* expires_at >= or >; SQLite checks again */
+    ARG_EXPIRES_TO    /* expires_at <= or < */
 };
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
@@ -185,9 +188,10 @@ void vcursor_free_spare(vtab *v);
 void match_register(conn *c);
 /* The function behind MATCH, for wherever it is not given to xFilter. */
 void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv);
-/* The expression in a value that is not NULL; the caller owns *out. */
-nadb_rc match_parse(sqlite3_value *in, nadb_match **out,
-                    nadb_err *err) NADB_MUST_USE;
+/* Adds the expression in a value that is not NULL to *m, which is made when it
+ * is NULL, and the caller's, also on error. */
+nadb_rc match_add(sqlite3_value *in, nadb_match **m,
+                  nadb_err *err) NADB_MUST_USE;
 
 /* --- update.c --- */
 

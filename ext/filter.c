@@ -11,13 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* One tag of a condition on column `tag`. Tags of equal `group` are one IN
- * list: one of them must be there. */
-typedef struct wanted_tag {
-    size_t group;
-    size_t at, n; /* in vcursor.tag_text */
-} wanted_tag;
-
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
@@ -29,31 +22,27 @@ bool filter_is_column_number(sqlite3_value *value) {
            !sqlite3_value_frombind(value);
 }
 
-static void drop_matches(vcursor *c) {
-    while (c->n_matches > 0) nadb_match_free(c->matches[--c->n_matches]);
-}
-
 void filter_clear(vcursor *c) {
-    drop_matches(c);
+    nadb_match_free(c->match);
+    c->match = NULL;
     nadb_buf_clear(&c->lo);
     nadb_buf_clear(&c->hi);
     nadb_buf_clear(&c->keys);
     nadb_buf_clear(&c->key_text);
-    nadb_buf_clear(&c->tags);
-    nadb_buf_clear(&c->tag_text);
     nadb_buf_clear(&c->scratch);
 }
 
 static void reset(vcursor *c) {
     c->single = c->nothing = c->lookup = c->has_hi = c->filtered = false;
-    c->groups = 0;
-    drop_matches(c);
+    c->by_expiry = false;
+    c->expires_from = INT64_MIN;
+    c->expires_to = INT64_MAX;
+    nadb_match_free(c->match);
+    c->match = NULL;
     nadb_buf_reset(&c->lo);
     nadb_buf_reset(&c->hi);
     nadb_buf_reset(&c->keys);
     nadb_buf_reset(&c->key_text);
-    nadb_buf_reset(&c->tags);
-    nadb_buf_reset(&c->tag_text);
 }
 
 /* --- bounds --- */
@@ -184,18 +173,7 @@ static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
 /* --- lists --- */
 
-static nadb_rc add_tag(vcursor *c, nadb_slice tag, nadb_err *err) {
-    wanted_tag w = {c->groups, c->tag_text.n, tag.n};
-
-    if (!nadb_buf_append(&c->tag_text, tag.p, tag.n) ||
-        !nadb_buf_append(&c->tags, &w, sizeof w)) {
-        return no_memory(err);
-    }
-    return NADB_OK;
-}
-
-/* The texts lie one behind the other; open_core() sets the pointers, when
- * they do not move any more. */
+/* set_pointers() does the rest. */
 static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
     nadb_slice place = {NULL, key.n};
 
@@ -206,8 +184,7 @@ static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc add_value(vcursor *c, bool tag, sqlite3_value *value,
-                         nadb_err *err) {
+static nadb_rc add_value(vcursor *c, sqlite3_value *value, nadb_err *err) {
     nadb_slice text;
 
     switch (value_key(c->v->c, value, &text)) {
@@ -219,28 +196,71 @@ static nadb_rc add_value(vcursor *c, bool tag, sqlite3_value *value,
         return NADB_OK; /* equals no text */
     }
     if (text.n == 0 || text.n > NADB_KEY_MAX) return NADB_OK;
-    return tag ? add_tag(c, text, err) : add_key(c, text, err);
+    return add_key(c, text, err);
 }
 
-/* Numbers in a list of keys mean that its affinity is numeric. SQLite looks
- * for each key in the list again, so all keys will do. */
-static nadb_rc filter_list(vcursor *c, bool tag, sqlite3_value *value,
-                           nadb_err *err) {
+/* Adds every text of a list; *numbers: something else was in it. */
+static nadb_rc add_list(vcursor *c, sqlite3_value *value, bool *numbers,
+                        nadb_err *err) {
     sqlite3_value *each = NULL;
     nadb_rc rc = NADB_OK;
-    bool numbers = false;
     int code;
 
+    *numbers = false;
     for (code = sqlite3_vtab_in_first(value, &each);
          rc == NADB_OK && code == SQLITE_OK && each != NULL;
          code = sqlite3_vtab_in_next(value, &each)) {
-        numbers = numbers || filter_is_column_number(each);
-        rc = add_value(c, tag, each, err);
+        *numbers = *numbers || filter_is_column_number(each);
+        rc = add_value(c, each, err);
     }
     if (rc == NADB_OK && code != SQLITE_OK && code != SQLITE_DONE) {
         rc = value_sqlite_error(c->v->c->db, code, err);
     }
-    if (!tag) c->lookup = !numbers;
+    return rc;
+}
+
+/* The texts lie one behind the other; now they do not move any more. */
+static nadb_slice *set_pointers(vcursor *c, size_t *n) {
+    nadb_slice *list = (nadb_slice *)(void *)c->keys.p;
+    const uint8_t *text = c->key_text.p;
+
+    *n = c->keys.n / sizeof *list;
+    for (size_t i = 0; i < *n; i++) {
+        list[i].p = text;
+        text += list[i].n;
+    }
+    return list;
+}
+
+/* Numbers in a list of keys mean that its affinity is numeric. SQLite looks
+ * for each key in the list again, so all keys will do. */
+static nadb_rc filter_list(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    bool numbers;
+    nadb_rc rc = add_list(c, value, &numbers, err);
+
+    c->lookup = !numbers;
+    return rc;
+}
+
+/* One of these tags. Tags come before keys in a plan, so the lists are free. */
+static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
+                           nadb_err *err) {
+    bool numbers = false;
+    nadb_slice *tags;
+    size_t n = 0;
+    nadb_rc rc = arg == ARG_TAG_IN ? add_list(c, value, &numbers, err)
+                                   : add_value(c, value, err);
+
+    if (rc == NADB_OK && c->match == NULL) c->match = nadb_match_new();
+    if (rc == NADB_OK && c->match == NULL) rc = no_memory(err);
+    if (rc != NADB_OK) return rc;
+    tags = set_pointers(c, &n);
+    if (n == 0)
+        c->nothing = true;
+    else
+        rc = nadb_match_add_any(c->match, tags, n, err);
+    nadb_buf_reset(&c->keys);
+    nadb_buf_reset(&c->key_text);
     return rc;
 }
 
@@ -258,36 +278,42 @@ static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
 static nadb_rc filter_equal(vcursor *c, enum plan_arg arg, sqlite3_value *value,
                             nadb_err *err) {
-    nadb_rc rc;
-
-    if (arg == ARG_TAG_EQ || arg == ARG_TAG_IN) {
-        rc = arg == ARG_TAG_EQ ? add_value(c, true, value, err)
-                               : filter_list(c, true, value, err);
-        c->groups++;
-        c->filtered = true;
-        return rc;
-    }
-    if (arg == ARG_KEY_IN) return filter_list(c, false, value, err);
+    if (arg == ARG_KEY_IN) return filter_list(c, value, err);
     if (arg == ARG_KEY_EQ && filter_is_column_number(value)) {
         return filter_numeric(c, value, err);
     }
     c->lookup = true;
-    return add_value(c, false, value, err);
+    return add_value(c, value, err);
 }
 
 static nadb_rc filter_match(vcursor *c, sqlite3_value *value, nadb_err *err) {
-    nadb_match *m;
-    nadb_rc rc;
-
     if (sqlite3_value_type(value) == SQLITE_NULL) {
         c->nothing = true;
         return NADB_OK;
     }
-    rc = match_parse(value, &m, err);
-    if (rc != NADB_OK) return rc;
-    c->matches[c->n_matches++] = m;
-    c->filtered = true;
-    return NADB_OK;
+    return match_add(value, &c->match, err);
+}
+
+/* Widely enough for all that rounding may do: SQLite compares again. What is no
+ * number is more than all numbers. */
+static void filter_expires(vcursor *c, enum plan_arg arg,
+                           sqlite3_value *value) {
+    int type = sqlite3_value_type(value);
+    double ms = sqlite3_value_double(value) * 1000;
+    int64_t bound = ms <= -1e15  ? INT64_MIN
+                    : ms >= 1e15 ? INT64_MAX
+                                 : (int64_t)ms;
+
+    c->by_expiry = true;
+    if (type == SQLITE_NULL) c->nothing = true;
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) return;
+    if (arg == ARG_EXPIRES_FROM && bound - 2 > c->expires_from &&
+        bound != INT64_MIN) {
+        c->expires_from = bound - 2;
+    } else if (arg == ARG_EXPIRES_TO && bound != INT64_MAX &&
+               bound < c->expires_to - 2) {
+        c->expires_to = bound + 2;
+    }
 }
 
 static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
@@ -296,9 +322,10 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     case ARG_KEY_TEXT:
     case ARG_KEY_EQ:
     case ARG_KEY_IN:
+        return filter_equal(c, arg, value, err);
     case ARG_TAG_EQ:
     case ARG_TAG_IN:
-        return filter_equal(c, arg, value, err);
+        return filter_tags(c, arg, value, err);
     case ARG_KEY_GT:
     case ARG_KEY_GE:
     case ARG_KEY_LT:
@@ -308,6 +335,10 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
         return filter_glob(c, value, err);
     case ARG_TAGS_MATCH:
         return filter_match(c, value, err);
+    case ARG_EXPIRES_FROM:
+    case ARG_EXPIRES_TO:
+        filter_expires(c, arg, value);
+        break;
     case ARG_NONE:
         break;
     }
@@ -316,34 +347,15 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
 
 /* --- rows --- */
 
-/* Whether the present row has the tags that are asked for. */
-static bool has_tags(const vcursor *c) {
-    const wanted_tag *w = (const wanted_tag *)(const void *)c->tags.p;
-    size_t n = c->tags.n / sizeof *w;
-    size_t i = 0;
-
-    for (size_t group = 0; group < c->groups; group++) {
-        bool found = false;
-
-        for (; i < n && w[i].group == group; i++) {
-            nadb_slice tag = nadb_slice_of(c->tag_text.p + w[i].at, w[i].n);
-
-            found = found || nadb_tags_has(c->row->tags, tag);
-        }
-        if (!found) return false;
-    }
-    for (int m = 0; m < c->n_matches; m++) {
-        if (!nadb_match_tags(c->matches[m], c->row->tags)) return false;
-    }
-    return true;
-}
-
 nadb_rc filter_settle(vcursor *c, nadb_err *err) {
     nadb_rc rc;
 
     for (;;) {
         c->row = nadb_cursor_row(c->core);
-        if (c->row == NULL || !c->filtered || has_tags(c)) return NADB_OK;
+        if (c->row == NULL || !c->filtered ||
+            nadb_match_tags(c->match, c->row->tags)) {
+            return NADB_OK;
+        }
         rc = nadb_cursor_next(c->core, err);
         if (rc != NADB_OK) return rc;
     }
@@ -358,10 +370,15 @@ static nadb_rc step(vcursor *c, nadb_err *err) {
 /* Opens the core's cursor, unless no row can match. */
 static nadb_rc open_core(vcursor *c, nadb_err *err) {
     bool reverse = (c->plan & PLAN_REVERSE) != 0;
-    nadb_slice *keys = (nadb_slice *)(void *)c->keys.p;
-    size_t n = c->keys.n / sizeof *keys;
-    const uint8_t *text = c->key_text.p;
-    nadb_scan scan = {.lo = nadb_buf_slice(&c->lo), .reverse = reverse};
+    nadb_scan scan = {.lo = nadb_buf_slice(&c->lo),
+                      .reverse = reverse,
+                      .match = c->match,
+                      .key_only = (c->plan & PLAN_KEYS) != 0,
+                      .by_expiry = c->by_expiry,
+                      .expires_from = c->expires_from,
+                      .expires_to = c->expires_to};
+    nadb_slice *keys;
+    size_t n;
 
     if (!c->lookup) {
         if (c->has_hi) {
@@ -370,11 +387,9 @@ static nadb_rc open_core(vcursor *c, nadb_err *err) {
         }
         return nadb_cursor_scan(c->core, &scan, err);
     }
+    keys = set_pointers(c, &n);
     if (n == 0) return NADB_OK;
-    for (size_t i = 0; i < n; i++) {
-        keys[i].p = text;
-        text += keys[i].n;
-    }
+    c->filtered = c->match != NULL;
     return nadb_cursor_keys(c->core, keys, n, reverse, err);
 }
 
@@ -434,6 +449,7 @@ static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
     if (rc != NADB_OK || !found) return rc;
     rc = nadb_cursor_key(c->core, nadb_buf_slice(&c->lo), false, err);
     c->single = true;
+    c->filtered = c->match != NULL;
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 

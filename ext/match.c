@@ -13,18 +13,19 @@
  * of which column they are, and says so when they are no list. */
 #include "ext.h"
 
-nadb_rc match_parse(sqlite3_value *in, nadb_match **out, nadb_err *err) {
+nadb_rc match_add(sqlite3_value *in, nadb_match **m, nadb_err *err) {
     const unsigned char *text = NULL;
+    nadb_slice expression;
 
-    *out = NULL;
     if (sqlite3_value_type(in) == SQLITE_BLOB) {
         return nadb_fail(err, NADB_INVALID,
                          "a MATCH expression is text, not a BLOB");
     }
     text = sqlite3_value_text(in);
     if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    return nadb_match_parse(
-        nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)), out, err);
+    expression = nadb_slice_of(text, (size_t)sqlite3_value_bytes(in));
+    if (*m == NULL) return nadb_match_parse(expression, m, err);
+    return nadb_match_add(*m, expression, err);
 }
 
 static nadb_rc list_of(sqlite3_value *in, nadb_buf *list, nadb_err *err) {
@@ -81,7 +82,7 @@ void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     (void)argc;
     if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
     nadb_err_clear(&err);
-    if (m == NULL) rc = match_parse(argv[0], &mine, &err);
+    if (m == NULL) rc = match_add(argv[0], &mine, &err);
     if (mine != NULL) m = mine;
     if (rc == NADB_OK) rc = list_of(argv[1], &list, &err);
     if (rc == NADB_OK) {

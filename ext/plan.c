@@ -5,15 +5,18 @@
  *
  *   key=        one row
  *   key IN      a list, fetched as one batch, in key order
+ *   tag index   tag =, tag IN and tags MATCH, within the bounds of the keys
  *   key range   bounds from < <= > >= BETWEEN and GLOB 'prefix*'
+ *   expiry      bounds of expires_at
  *   scan        everything
  *
- * Then tags MATCH, as a filter on what these leave. SQLite calls the function
+ * Tags are also a filter on what the first two leave. SQLite calls the function
  * of match.c for the terms that find no room.
  *
- * Rows come in key order from all of these, so that ORDER BY key [DESC] needs
- * no sorter. The column `tag` is a filter that no other part of SQLite can
- * evaluate: a plan that does not take every `tag` term is no plan.
+ * Rows come in key order from all of these but the index of expiries, so that
+ * ORDER BY key [DESC] needs no sorter. The column `tag` is a filter that no
+ * other part of SQLite can evaluate: a plan that does not take every `tag` term
+ * is no plan.
  *
  * LIMIT and OFFSET are left to SQLite, which stops asking for rows in time.
  * Taking them would be wrong: SQLite 3.40.1 offers them also beside terms that
@@ -32,8 +35,15 @@
 #define ROWS 1000000.0
 #define COST_GET 4.0 /* one key */
 #define COST_SEEK 20.0
+#define TAG_PART 1000.0 /* of the rows have a tag that is not known yet */
 
-typedef enum shape { SHAPE_SCAN, SHAPE_RANGE, SHAPE_IN, SHAPE_KEY } shape;
+typedef enum shape {
+    SHAPE_SCAN,
+    SHAPE_RANGE,
+    SHAPE_IN,
+    SHAPE_KEY,
+    SHAPE_EXPIRY
+} shape;
 
 typedef struct plan {
     vtab *v;
@@ -44,9 +54,10 @@ typedef struct plan {
     bool literal;  /* key = 'x' */
     bool tagged;
     bool matched;
+    bool scans_tags; /* some MATCH cannot be answered by the index */
     bool ordered;
     double scanned; /* rows that the keys leave */
-    double rows;    /* rows that tags leave of these */
+    double part;    /* of them, that tags leave */
 } plan;
 
 static bool is_limit(int op) {
@@ -99,6 +110,38 @@ static int match_misused(plan *p) {
     return value_vtab_error(&p->v->base, &err);
 }
 
+/* What part of the rows a term on tags leaves: by the counters where the other
+ * side is a literal and the store is open. */
+static double tag_part(plan *p, int i) {
+    bool is_match = p->info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_MATCH;
+    sqlite3_value *value = literal(p, i);
+    nadb_match *m = NULL;
+    double rows = -1;
+    nadb_rc rc = NADB_OK;
+
+    if (value == NULL || sqlite3_value_type(value) != SQLITE_TEXT) {
+        return 1 / TAG_PART;
+    }
+    if (is_match) {
+        rc = match_add(value, &m, NULL);
+    } else {
+        nadb_slice tag = nadb_slice_of(sqlite3_value_text(value),
+                                       (size_t)sqlite3_value_bytes(value));
+
+        m = nadb_match_new();
+        rc = m == NULL ? NADB_NOMEM : nadb_match_add_any(m, &tag, 1, NULL);
+    }
+    if (rc == NADB_OK && !nadb_match_indexed(m)) {
+        p->scans_tags = p->scans_tags || !p->tagged;
+    }
+    if (rc == NADB_OK && p->v->s != NULL && p->v->s->core != NULL) {
+        rc = nadb_match_estimate(p->v->s->core, m, &rows, NULL);
+    }
+    nadb_match_free(m);
+    if (rc != NADB_OK || rows < 0) return is_match ? 0.1 : 1 / TAG_PART;
+    return rows > ROWS ? 1 : (rows + 1) / ROWS;
+}
+
 /* Takes every term on `tag`. SQLITE_CONSTRAINT: not in this order of tables. */
 static int take_tags(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
@@ -116,7 +159,7 @@ static int take_tags(plan *p) {
         in = sqlite3_vtab_in(p->info, i, 1) != 0;
         take(p, i, in ? ARG_TAG_IN : ARG_TAG_EQ, true);
         p->tagged = true;
-        p->rows /= 10;
+        p->part *= in ? 10 / TAG_PART : tag_part(p, i);
     }
     return SQLITE_OK;
 }
@@ -132,7 +175,7 @@ static void take_matches(plan *p) {
         }
         take(p, i, ARG_TAGS_MATCH, true);
         p->matched = true;
-        p->rows /= 10;
+        p->part *= tag_part(p, i);
     }
 }
 
@@ -232,6 +275,24 @@ static void take_bounds(plan *p) {
     }
 }
 
+/* Bounds of expires_at, where nothing better was found. */
+static void take_expiry(plan *p) {
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+        enum plan_arg arg = bound_kind(c->op);
+
+        if (c->iColumn != COL_EXPIRES_AT || !c->usable || is_limit(c->op) ||
+            arg == ARG_NONE || p->n_args == PLAN_ARGS_MAX) {
+            continue;
+        }
+        arg = arg == ARG_KEY_GT || arg == ARG_KEY_GE ? ARG_EXPIRES_FROM
+                                                     : ARG_EXPIRES_TO;
+        take(p, i, arg, false);
+        p->shape = SHAPE_EXPIRY;
+        p->scanned /= 8;
+    }
+}
+
 /* --- order --- */
 
 /* ORDER BY, GROUP BY and DISTINCT. Keys are unique: behind the key, further
@@ -243,6 +304,7 @@ static void take_order(plan *p, int *flags) {
     const sqlite3_index_info *info = p->info;
     int distinct = sqlite3_vtab_distinct(p->info);
 
+    if (p->shape == SHAPE_EXPIRY) return;
     if (info->nOrderBy == 0) {
         p->ordered = true;
         return;
@@ -262,23 +324,55 @@ static void take_order(plan *p, int *flags) {
 
 /* --- the result --- */
 
-/* Texts for EXPLAIN QUERY PLAN: [shape][matched * 4 + tagged * 2 + reverse]. */
-#define MATCHED ", tags MATCH"
+/* Texts for EXPLAIN QUERY PLAN: [what][tags][reverse]. */
 #define TEXTS(s)                                                               \
     {                                                                          \
-        s, s " desc", s " tag", s " tag desc", s MATCHED, s " desc" MATCHED,   \
-            s " tag" MATCHED, s " tag desc" MATCHED                            \
+        {s, s " desc"}, {s " tag", s " tag desc"},                             \
+            {s ", tags MATCH", s " desc, tags MATCH"}, {                       \
+            s " tag, tags MATCH", s " tag desc, tags MATCH"                    \
+        }                                                                      \
     }
-static const char texts[4][8][36] = {
-    TEXTS("scan"),
-    TEXTS("key range"),
-    TEXTS("key IN"),
-    TEXTS("key="),
+#define INDEX(s)                                                               \
+    {                                                                          \
+        {"", ""}, {"tag index: tag" s, "tag index: tag" s " desc"},            \
+            {"tag index: MATCH" s, "tag index: MATCH" s " desc"}, {            \
+            "tag index: tag, MATCH" s, "tag index: tag, MATCH" s " desc"       \
+        }                                                                      \
+    }
+static const char texts[7][4][2][40] = {
+    [SHAPE_SCAN] = TEXTS("scan"),
+    [SHAPE_RANGE] = TEXTS("key range"),
+    [SHAPE_IN] = TEXTS("key IN"),
+    [SHAPE_KEY] = TEXTS("key="),
+    [SHAPE_EXPIRY] = TEXTS("expiry index"),
+    [SHAPE_EXPIRY + 1] = INDEX(""),
+    [SHAPE_EXPIRY + 2] = INDEX(", key range"),
 };
 
-static double cost_of(const plan *p) {
+/* Whether the index of tags gives the keys. */
+static bool by_tags(const plan *p) {
+    return (p->tagged || p->matched) && !p->scans_tags &&
+           (p->shape == SHAPE_SCAN || p->shape == SHAPE_RANGE);
+}
+
+static const char *text_of(const plan *p, int flags) {
+    int what = (int)p->shape;
+
+    if (by_tags(p)) {
+        what = p->shape == SHAPE_SCAN ? SHAPE_EXPIRY + 1 : SHAPE_EXPIRY + 2;
+    }
+    return texts[what][p->matched * 2 + p->tagged][(flags & PLAN_REVERSE) != 0];
+}
+
+static double cost_of(const plan *p, int flags) {
+    double rows = p->scanned * p->part;
+
     if (p->shape == SHAPE_KEY) return COST_GET;
     if (p->shape == SHAPE_IN) return COST_SEEK + COST_GET * p->scanned;
+    if (by_tags(p)) {
+        return 2 * COST_SEEK + rows * ((flags & PLAN_KEYS) ? 1 : COST_GET);
+    }
+    if (p->shape == SHAPE_EXPIRY) return COST_SEEK + COST_GET * p->scanned;
     return COST_SEEK + p->scanned;
 }
 
@@ -292,6 +386,16 @@ static int column_flags(sqlite3_uint64 used) {
     if ((used & one << COL_TAG) != 0) flags |= PLAN_TAG_USED;
     if ((used & all) == all) flags |= PLAN_ALL_USED;
     return flags;
+}
+
+/* Whether keys are all that is wanted; the columns of terms count as used. */
+static bool is_keys(const plan *p) {
+    const sqlite3_uint64 one = 1;
+    sqlite3_uint64 used = p->info->colUsed & ~(one << COL_KEY);
+
+    if (p->tagged) used &= ~(one << COL_TAG);
+    if (p->matched) used &= ~(one << COL_TAGS);
+    return used == 0;
 }
 
 /* Whether to promise that there is one row at most. It makes UPDATE and DELETE
@@ -308,16 +412,18 @@ static bool is_unique(const plan *p, int flags) {
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     plan p = {.v = (vtab *)base, .info = info, .scanned = ROWS};
     int flags = column_flags(info->colUsed);
+    double rows;
     int code;
 
     p.v->c->planned = p.v;
     if (!p.v->c->match_settled) match_register(p.v->c);
-    p.rows = 1; /* a factor, until the keys are known */
+    p.part = 1;
     code = take_tags(&p);
     if (code != SQLITE_OK) return code;
     if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p);
     take_matches(&p);
-    p.rows *= p.scanned;
+    if (p.shape == SHAPE_SCAN && !p.tagged && !p.matched) take_expiry(&p);
+    if (is_keys(&p)) flags |= PLAN_KEYS;
     take_order(&p, &flags);
 
     if (is_unique(&p, flags)) {
@@ -326,10 +432,9 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     info->idxNum = (int)(p.args << PLAN_ARG_SHIFT) | flags;
     /* SQLite neither writes to it nor frees it. */
-    info->idxStr =
-        (char *)(uintptr_t)texts[p.shape][p.matched * 4 + p.tagged * 2 +
-                                          ((flags & PLAN_REVERSE) != 0)];
-    info->estimatedCost = cost_of(&p);
-    info->estimatedRows = (sqlite3_int64)(p.rows < 1 ? 1 : p.rows);
+    info->idxStr = (char *)(uintptr_t)text_of(&p, flags);
+    rows = p.scanned * p.part;
+    info->estimatedCost = cost_of(&p, flags);
+    info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
     return SQLITE_OK;
 }

@@ -263,7 +263,7 @@ static inline bool rig_row(nadb_cursor *c, rig_state *s) {
  * they were written. */
 static inline nadb_rc rig_scan(nadb_session *ss, bool reverse, rig_state *s,
                                bool *whole, nadb_err *err) {
-    nadb_scan all = {{NULL, 0}, {NULL, 0}, reverse};
+    nadb_scan all = {.reverse = reverse};
     nadb_cursor *c = NULL;
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
 
