@@ -34,6 +34,8 @@ proc redis_start {name args} {
     puts $f "bind 127.0.0.1\nport $::R($name,port)"
     puts $f "unixsocket $::R($name,socket)\ndir $::R($name,dir)"
     puts $f "logfile $::R($name,dir)/log"
+    set as [expr {[info exists o(-as-sentinel)] ? "--sentinel" : ""}]
+    array unset o -as-sentinel
     foreach {option value} [array get o] {
         puts $f "[string range $option 1 end] $value"
     }
@@ -41,12 +43,12 @@ proc redis_start {name args} {
     file delete [file join $::R($name,dir) pid]
     # Should this process be killed, the shell sees to the server.
     exec sh -c {
-        redis-server "$1" & p=$!
+        redis-server "$1" $4 & p=$!
         echo $p > "$2.new" && mv "$2.new" "$2"
         while kill -0 $3 2>/dev/null && kill -0 $p 2>/dev/null; do sleep 1; done
         kill -9 $p 2>/dev/null
     } sh [file join $::R($name,dir) redis.conf] \
-        [file join $::R($name,dir) pid] [pid] \
+        [file join $::R($name,dir) pid] [pid] $as \
         <@stdin >/dev/null 2>/dev/null &
     # The shell may be slower with the file than the server is to be there.
     if {![wait_for_condition {
@@ -77,7 +79,8 @@ proc redis_hang_up {name} {
 # Sends one command and reads its answer. Texts go as UTF-8; bytes as bytes if
 # they are a byte array. nil is the empty text.
 proc redis_call {name args} {
-    if {![info exists ::R($name,chan)]} {
+    set old [info exists ::R($name,chan)]
+    if {!$old} {
         set ::R($name,chan) [socket 127.0.0.1 $::R($name,port)]
         fconfigure $::R($name,chan) -translation binary -buffering full
     }
@@ -92,6 +95,8 @@ proc redis_call {name args} {
         set answer [redis_read $chan]
     } message]} {
         redis_hang_up $name
+        # A server that becomes a replica hangs up on its clients.
+        if {$old} { return [redis_call $name {*}$args] }
         error $message
     }
     lassign $answer ok value
@@ -292,6 +297,101 @@ proc redis_slot_move {slot from to others} {
     redis_slot_begin $slot $from $to
     while {[redis_slot_step $slot $from $to]} {}
     redis_slot_end $slot $from $to $others
+}
+
+# --- sentinels ---
+
+# One that alone decides, and quickly. The master's name is `themaster`.
+proc redis_sentinel_start {name master} {
+    redis_start $name -as-sentinel 1 -sentinel [join [list \
+        "monitor themaster 127.0.0.1 $::R($master,port) 1" \
+        "down-after-milliseconds themaster 500" \
+        "failover-timeout themaster 1500"] "\nsentinel "]
+}
+
+# The name of the server that the sentinel takes for the master; ? while it is
+# busy with another one.
+proc redis_sentinel_master {sentinel names} {
+    array set m [redis_call $sentinel SENTINEL MASTER themaster]
+    foreach name $names {
+        if {$::R($name,port) == $m(port) && $m(flags) eq "master"} {
+            return $name
+        }
+    }
+    return ?
+}
+
+# --- writing while things happen ---
+
+# A process that adds pairs of rows and counts until load_end. What a COMMIT
+# answers with an error, it does not do again.
+proc load_begin {name options} {
+    child_start $name
+    child_eval $name [list set table \
+                          "CREATE VIRTUAL TABLE temp.kv USING nadb($options)"]
+    child_eval $name {db eval $table}
+    child_eval $name [list set id $name]
+    child_eval $name [list set stop [file join $::dir stop]]
+    child_send $name {
+        set acked {}
+        set counted 0
+        set errors {}
+        for {set i 0} {![file exists $stop]} {incr i} {
+            if {[catch {db eval {
+                BEGIN;
+                INSERT INTO kv(key, value) VALUES($id || '-' || $i, $i);
+                INSERT INTO kv(key, value) VALUES('x' || $id || '-' || $i, $i);
+                COMMIT;
+            }} message]} {
+                catch {db eval ROLLBACK}
+                lappend errors $message
+                after 5
+            } else {
+                lappend acked $i
+            }
+            if {[catch {db eval {
+                UPDATE kv SET value = value + 1 WHERE key = 'count'
+            }} message]} {
+                lappend errors $message
+            } else {
+                incr counted
+            }
+        }
+        list $acked $counted $errors
+    }
+}
+
+# Ends them, and compares what they were told with the table `kv`, in which
+# nobody else has counted. Returns: pairs lost, halves of pairs, pairs
+# acknowledged, by how much the count is above theirs, errors.
+proc load_end {names} {
+    close [open [file join $::dir stop] w]
+    set lost {}
+    set errors {}
+    set counted 0
+    set pairs 0
+    foreach name $names {
+        lassign [child_recv $name] rc result
+        if {$rc} { error $result }
+        lassign $result acked n failures
+        incr counted $n
+        incr pairs [llength $acked]
+        lappend errors {*}$failures
+        foreach i $acked {
+            if {[db eval {SELECT count(*) FROM kv
+                          WHERE key IN ($name || '-' || $i,
+                                        'x' || $name || '-' || $i)}] != 2} {
+                lappend lost $i
+            }
+        }
+        child_stop $name
+    }
+    set halves [db eval {
+        SELECT count(*) FROM kv a WHERE key GLOB 'load*' AND NOT EXISTS
+            (SELECT 1 FROM kv b WHERE b.key = 'x' || a.key)
+    }]
+    set count [db eval {SELECT value FROM kv WHERE key = 'count'}]
+    list $lost $halves $pairs [expr {$count - $counted}] $errors
 }
 
 # --- for redis*.test: their server is `r` ---
