@@ -11,7 +11,10 @@
  *     was acknowledged before the last completed sync of the log, or flush;
  *   - it takes new transactions, and keeps them over the next open.
  *
- * A second test lets cut follow upon cut, some of them during recovery. */
+ * In some runs the two sessions are of two openers, as in two processes: each
+ * has its own mappings and versions, syncs what the other wrote, and goes and
+ * comes back. Another test lets cut follow upon cut, some of them during
+ * recovery. */
 #include "../../core/session.h"
 #include "../../core/shared.h"
 #include "rig.h"
@@ -21,7 +24,8 @@
 typedef struct run {
     rig_history h;
     nadb_durability sync;
-    nadb_store *store;
+    nadb_store *store[2]; /* the same one twice, or of two openers */
+    rig_how how[2];
     nadb_session *ss[2];
     uint32_t doubt[2];       /* number of the prepared transaction, or 0 */
     uint64_t created;        /* events when the store was first open */
@@ -90,30 +94,51 @@ static void step_prepare(int i) {
     REQUIRE_OK(nadb_session_prepare(r.ss[i], &err), err);
 }
 
-static void step_whole_store(void) {
-    shared *sh = shared_of(nadb_store_engine(r.store));
+static bool join(const char *dir, int i) {
+    nadb_err err;
+
+    return CHECK_OK(rig_open(dir, &r.how[i], &r.store[i], NULL, &err), err) &&
+           CHECK_OK(nadb_session_new(r.store[i], &r.ss[i], &err), err);
+}
+
+static void leave(int i) {
+    nadb_session_free(r.ss[i]);
+    nadb_store_close(r.store[i]);
+    r.ss[i] = NULL;
+    r.store[i] = NULL;
+}
+
+static void step_whole_store(const char *dir) {
+    int i = (int)rig_rnd(2);
+    nadb_store *store = r.store[i];
     nadb_err err;
 
     end_doubts(); /* a flush would wait for them */
-    switch (rig_rnd(8)) {
+    switch (rig_rnd(9)) {
     case 0:
-        CHECK_OK(nadb_store_compact(r.store, &err), err);
+        CHECK_OK(nadb_store_compact(store, &err), err);
         break;
     case 1:
     case 2:
-        CHECK_OK(nadb_store_flush(r.store, &err), err);
+        CHECK_OK(nadb_store_flush(store, &err), err);
         break;
+    case 3:
+        leave(i);
+        (void)join(dir, i);
+        return;
     default:
-        CHECK_OK(shared_sync_to(sh, UINT64_MAX, &err), err);
+        CHECK_OK(shared_sync_to(shared_of(nadb_store_engine(store)), UINT64_MAX,
+                                &err),
+                 err);
     }
     note_floor(acknowledged());
 }
 
-static void step(void) {
+static void step(const char *dir) {
     int i = (int)rig_rnd(2);
 
     if (rig_rnd(12) == 0) {
-        step_whole_store();
+        step_whole_store(dir);
     } else if (r.doubt[i] != 0) {
         end_doubt(i, rig_rnd(3) != 0);
     } else {
@@ -127,27 +152,24 @@ static void step(void) {
 
 static unsigned draw_buffer(void) { return 16384u << rig_rnd(3); }
 
-static bool begin_run(const char *dir, nadb_durability sync, bool no_create) {
-    rig_how how = {sync, draw_buffer(), rig_rnd(4) == 0, no_create, 0, false};
-    nadb_err err;
-
+static bool begin_run(const char *dir, nadb_durability sync, int openers) {
     r.sync = sync;
-    if (!CHECK_OK(rig_open(dir, &how, &r.store, NULL, &err), err)) return false;
-    r.created = test_power_events();
-    for (int i = 0; i < 2; i++)
-        if (!CHECK_OK(nadb_session_new(r.store, &r.ss[i], &err), err))
-            return false;
+    for (int i = 0; i < 2; i++) {
+        r.how[i] = (rig_how){
+            .sync = sync,
+            .buffer_bytes = draw_buffer(),
+            .no_mmap = rig_rnd(4) == 0,
+            .opener = openers == 1 ? 0 : i,
+        };
+        if (!join(dir, i)) return false;
+        if (i == 0) r.created = test_power_events();
+    }
     return true;
 }
 
 static void end_run(void) {
     end_doubts();
-    for (int i = 0; i < 2; i++) {
-        nadb_session_free(r.ss[i]);
-        r.ss[i] = NULL;
-    }
-    nadb_store_close(r.store);
-    r.store = NULL;
+    for (int i = 0; i < 2; i++) leave(i);
 }
 
 /* --- what may be there --- */
@@ -267,8 +289,10 @@ static bool look_only(const char *target, rig_how how, rig_state *got) {
 
 static bool check_cut(const char *target, uint64_t event, uint64_t seed) {
     bool created = event >= r.created, looked = created && rig_rnd(4) == 0;
-    rig_how how = {
-        NADB_SYNC_NORMAL, draw_buffer(), rig_rnd(4) == 0, created, 0, false};
+    rig_how how = {.sync = NADB_SYNC_NORMAL,
+                   .buffer_bytes = draw_buffer(),
+                   .no_mmap = rig_rnd(4) == 0,
+                   .no_create = created};
     nadb_store *store = NULL;
     rig_state got, seen;
     uint32_t prefix;
@@ -321,29 +345,33 @@ static void check_cuts(int64_t budget_ms) {
            (unsigned long long)r.h.n, (unsigned long long)events, done);
 }
 
-static void cut_anywhere(const char *name, nadb_durability sync, int steps) {
-    const char *dir = unit_path(name);
+static void cut_anywhere(const char *name, nadb_durability sync, int openers) {
+    int steps = rig_soak() ? 600 : 250;
+    char dir[100];
     nadb_err err;
 
+    snprintf(dir, sizeof dir, "%s", unit_path(name));
     memset(&r, 0, sizeof r);
     REQUIRE_OK(nadb_os_get()->mkdir(dir, 0700, &err), err);
     REQUIRE_OK(test_power_start(dir, &err), err);
-    if (begin_run(dir, sync, false))
-        for (int i = 0; i < steps && unit.bad_checks == 0; i++) step();
+    if (begin_run(dir, sync, openers))
+        for (int i = 0; i < steps && unit.bad_checks == 0; i++) step(dir);
     end_run();
     test_power_stop();
-    if (unit.bad_checks == 0) check_cuts(2500);
+    if (unit.bad_checks == 0) check_cuts(2000);
 }
 
-static int steps(void) { return rig_soak() ? 600 : 250; }
-
-static void test_cut_full(void) {
-    cut_anywhere("full", NADB_SYNC_FULL, steps());
-}
+static void test_cut_full(void) { cut_anywhere("full", NADB_SYNC_FULL, 1); }
 static void test_cut_normal(void) {
-    cut_anywhere("normal", NADB_SYNC_NORMAL, steps());
+    cut_anywhere("normal", NADB_SYNC_NORMAL, 1);
 }
-static void test_cut_off(void) { cut_anywhere("off", NADB_SYNC_OFF, steps()); }
+static void test_cut_off(void) { cut_anywhere("off", NADB_SYNC_OFF, 1); }
+static void test_cut_full_two(void) {
+    cut_anywhere("full2", NADB_SYNC_FULL, 2);
+}
+static void test_cut_normal_two(void) {
+    cut_anywhere("normal2", NADB_SYNC_NORMAL, 2);
+}
 
 /* --- cut upon cut --- */
 
@@ -353,6 +381,7 @@ static bool generation(const char *dir, const char *next, nadb_durability sync,
                        rig_state *s) {
     uint64_t event, seed = rig_rnd(5);
     uint32_t prefix = 0;
+    nadb_store *look = NULL;
     nadb_err err;
     rig_state got;
     rig_how how;
@@ -363,9 +392,11 @@ static bool generation(const char *dir, const char *next, nadb_durability sync,
     r.start = *s;
     if (!CHECK_OK(test_power_start(dir, &err), err)) return false;
     test_os_new_boot();
-    if (!begin_run(dir, sync, false)) return false;
-    if (!rig_read(r.store, &got) || !CHECK(rig_same(&got, s))) return false;
-    for (int i = (int)rig_rnd(40); i > 0 && unit.bad_checks == 0; i--) step();
+    if (!begin_run(dir, sync, 1 + (int)rig_rnd(2))) return false;
+    if (!rig_read(r.store[rig_rnd(2)], &got) || !CHECK(rig_same(&got, s)))
+        return false;
+    for (int i = (int)rig_rnd(40); i > 0 && unit.bad_checks == 0; i--)
+        step(dir);
     test_power_stop();
     event = rig_rnd(3) == 0 ? rig_rnd(test_power_events() + 1)
                             : test_power_events();
@@ -375,13 +406,13 @@ static bool generation(const char *dir, const char *next, nadb_durability sync,
     /* Looks at a copy, so that the next generation's recovery is recorded. */
     if (!CHECK_OK(test_power_cut(event, seed, unit_path("look"), &err), err))
         return false;
-    how = (rig_how){sync, 65536, false, false, 0, false};
+    how = (rig_how){.sync = sync, .buffer_bytes = 65536};
     test_os_new_boot();
-    if (!CHECK_OK(rig_open(unit_path("look"), &how, &r.store, NULL, &err), err))
+    if (!CHECK_OK(rig_open(unit_path("look"), &how, &look, NULL, &err), err))
         return false;
-    if (rig_read(r.store, &got) && !CHECK(allowed(&got, event, &prefix)))
+    if (rig_read(look, &got) && !CHECK(allowed(&got, event, &prefix)))
         explain(&got, event);
-    end_run();
+    nadb_store_close(look);
     *s = got;
     return unit.bad_checks == 0;
 }
@@ -418,6 +449,8 @@ int main(void) {
     RUN(test_cut_full);
     RUN(test_cut_normal);
     RUN(test_cut_off);
+    RUN(test_cut_full_two);
+    RUN(test_cut_normal_two);
     RUN(test_cut_upon_cut);
     return unit_done();
 }

@@ -187,6 +187,7 @@ typedef struct rig_how {
     bool no_create;
     int64_t busy_ms; /* 0: two seconds */
     bool read_only;
+    int opener; /* stores of different ones are as of different processes */
 } rig_how;
 
 static inline nadb_rc rig_open(const char *dir, const rig_how *how,
@@ -206,6 +207,7 @@ static inline nadb_rc rig_open(const char *dir, const rig_how *how,
     o->buffer_bytes = how->buffer_bytes;
     o->mmap = !how->no_mmap;
     o->read_only = how->read_only;
+    o->port = how->opener; /* of no meaning here, and stores differ by it */
     if (how->busy_ms > 0) o->busy_timeout_ms = how->busy_ms;
     rc = nadb_store_open(o, how->no_create ? 0 : NADB_STORE_CREATE, out,
                          created, err);
