@@ -55,6 +55,15 @@ void args_number(args *a, int64_t v) {
     args_copy(a, nadb_slice_str(text));
 }
 
+void args_append(args *a, const args *more) {
+    if (!nadb_buf_append(&a->pointers, more->pointers.p, more->pointers.n) ||
+        !nadb_buf_append(&a->lengths, more->lengths.p, more->lengths.n))
+        a->failed = true;
+    a->failed = a->failed || more->failed;
+    a->n += more->n;
+    a->bytes += more->bytes;
+}
+
 void args_set_number(args *a, size_t i, int64_t v) {
     size_t last = a->n;
     const char *p;

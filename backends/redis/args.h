@@ -21,6 +21,15 @@ void args_add(args *a, nadb_slice s);
 void args_copy(args *a, nadb_slice s);
 void args_text(args *a, const char *s); /* borrowed */
 void args_number(args *a, int64_t v);
+/* The arguments of another, which outlives these. */
+void args_append(args *a, const args *more);
+static inline nadb_slice args_get(const args *a, size_t i) {
+    nadb_slice s;
+
+    memcpy(&s.p, a->pointers.p + i * sizeof s.p, sizeof s.p);
+    memcpy(&s.n, a->lengths.p + i * sizeof s.n, sizeof s.n);
+    return s;
+}
 /* Puts a number in the place of the i-th argument. */
 void args_set_number(args *a, size_t i, int64_t v);
 /* prefix + tail in memory of the arguments. */

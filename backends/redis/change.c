@@ -15,7 +15,7 @@
 #include "engine.h"
 
 /* Places behind those of script_begin(). */
-enum { ARG_NUMBER = 7, ARG_DEADLINE };
+enum { ARG_NUMBER = 6, ARG_DEADLINE };
 
 void redis_change_begin(redis_engine *e, conn *c, args *a) {
     script_begin(a, redis_prefix(e));

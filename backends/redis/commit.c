@@ -50,6 +50,7 @@ typedef struct parts {
     args changes; /* as the script wants them */
     size_t n_ranges, n_changes;
     bool puts;
+    bool plain; /* the last put has neither tags nor expiry */
     nadb_buf scratch;
 } parts;
 
@@ -65,7 +66,7 @@ static void add_reads(parts *p, const nadb_commit_req *req) {
         const nadb_range *r = &req->reads[i];
         nadb_slice lo, hi;
 
-        if (!redis_row_range(r->lo, r->hi, &lo, &hi)) continue;
+        if (!redis_range(NADB_KS_ROW, r->lo, r->hi, &lo, &hi)) continue;
         if (hi.p != NULL && hi.n == lo.n + 1 && hi.p[lo.n] == 0 &&
             nadb_slice_starts(hi, lo)) {
             args_add(&p->keys, lo);
@@ -113,7 +114,7 @@ static nadb_rc add_change(parts *p, nadb_ticket *t, const nadb_entry *x,
     }
     p->puts = true;
     return record_put(&p->changes, key, stable(&p->changes, x->value, pinned),
-                      &p->scratch, err);
+                      &p->scratch, &p->plain, err);
 }
 
 static nadb_rc gather(parts *p, nadb_ticket *t, const nadb_commit_req *req,
@@ -130,14 +131,6 @@ static nadb_rc gather(parts *p, nadb_ticket *t, const nadb_commit_req *req,
     return rc;
 }
 
-static void add_all(args *a, const args *more) {
-    if (!nadb_buf_append(&a->pointers, more->pointers.p, more->pointers.n) ||
-        !nadb_buf_append(&a->lengths, more->lengths.p, more->lengths.n))
-        a->failed = true;
-    a->failed = a->failed || more->failed;
-    a->n += more->n;
-}
-
 /* ",1,2,": the versions that the view's own transaction has made and taken
  * back. */
 static void add_own(args *a, const redis_view *v) {
@@ -150,7 +143,21 @@ static void add_own(args *a, const redis_view *v) {
     args_copy(a, nadb_slice_of(text, n));
 }
 
-/* Everything behind the deadline, as LUA_CONFLICTS in script.c has it. */
+/* Whether the script's short way will do: one put without tags and expiry, and
+ * nothing read but its key. */
+static bool is_short(const parts *p, const nadb_commit_req *req) {
+    nadb_slice read, put;
+
+    if (req->clear || req->reads_all || req->claim != 0 || p->n_ranges > 0 ||
+        p->n_changes != 1 || !p->puts || !p->plain || p->keys.n > 1)
+        return false;
+    if (p->keys.n == 0) return true;
+    read = args_get(&p->keys, 0);
+    put = args_get(&p->changes, 1);
+    return nadb_slice_eq(read, put);
+}
+
+/* Everything behind the deadline, as script_change.c has it. */
 static void add_parts(redis_engine *e, args *a, const parts *p,
                       const nadb_commit_req *req) {
     const redis_view *v = (const redis_view *)req->view;
@@ -166,15 +173,16 @@ static void add_parts(redis_engine *e, args *a, const parts *p,
     if (req->clear) flags[n++] = 'c';
     if (all) flags[n++] = 'a';
     if (!p->puts) flags[n++] = 'd';
+    if (is_short(p, req)) flags[n++] = 'f';
     args_copy(a, nadb_slice_of(flags, n));
     redis_add_claim(e, a, req->claim);
     args_number(a, (int64_t)p->keys.n);
     args_number(a, all ? 0 : (int64_t)p->n_ranges);
     args_number(a, (int64_t)p->n_changes);
     add_own(a, v);
-    add_all(a, &p->keys);
-    if (!all) add_all(a, &p->ranges);
-    add_all(a, &p->changes);
+    args_append(a, &p->keys);
+    if (!all) args_append(a, &p->ranges);
+    args_append(a, &p->changes);
 }
 
 /* --- answers --- */
@@ -201,9 +209,9 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
         return NADB_OK;
     }
     if (script_says(r, "conflict")) return conflict(r, err);
-    if (!script_says(r, "ok") || r->elements != 5 ||
-        r->element[1]->type != REDIS_REPLY_STRING ||
-        !reply_is_array(r->element[3], t->count))
+    if (!script_says(r, "ok") || r->element[1]->type != REDIS_REPLY_STRING ||
+        r->elements != (t->count == 1 && r->elements < 5 ? 3 : 5) ||
+        (r->elements == 5 && !reply_is_array(r->element[4], t->count)))
         return conn_confused(c, err);
     t->version = strtoull(r->element[1]->str, NULL, 10);
     return NADB_OK;
@@ -338,7 +346,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     /* Nothing that fails here matters: later commits go on with it. */
     if (t->clear && t->reply != NULL &&
         pool_take(&e->pool, &c, NULL) == NADB_OK) {
-        (void)clean(e, c, reply_slice(t->reply->element[2]), 0, CLEAN_STEPS,
+        (void)clean(e, c, reply_slice(t->reply->element[3]), 0, CLEAN_STEPS,
                     NULL);
         pool_give(&e->pool, c);
     }
@@ -347,13 +355,17 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
 
 nadb_rc redis_compact(nadb_engine *engine, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
+    int64_t removed = 0;
+    bool more;
     conn *c = NULL;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    rc = clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX, err);
+    rc = redis_sweep_on(e, c, SIZE_MAX, &removed, &more, err);
+    if (rc == NADB_OK)
+        rc = clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX, err);
     pool_give(&e->pool, c);
-    return rc;
+    return rc == NADB_OK ? redis_repair(e, err) : rc;
 }
 
 /* Clears, so that others see all go at once; then removes, step by step. */
@@ -422,16 +434,18 @@ static void add_old(args *a, const redisReply *old) {
 
 static void add_undo(args *a, const nadb_ticket *t) {
     nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
-    const redisReply *old = t->reply->element[3];
+    /* The short answer: there was no row. */
+    const redisReply *old =
+        t->reply->elements == 5 ? t->reply->element[4] : NULL;
 
     args_number(a, (int64_t)t->version);
-    args_add(a, t->clear ? reply_slice(t->reply->element[2])
+    args_add(a, t->clear ? reply_slice(t->reply->element[3])
                          : nadb_slice_of(NULL, 0));
     args_number(a, (int64_t)t->count);
     for (size_t i = 0; i < t->count; i++) {
         args_text(a, nadb_read_u8(&keys) == 'd' ? "d" : "p");
         args_add(a, nadb_read_blob(&keys));
-        add_old(a, old->element[i]);
+        add_old(a, old == NULL ? NULL : old->element[i]);
     }
 }
 
@@ -446,7 +460,7 @@ static void forgive(const nadb_ticket *t, uint64_t undo, uint64_t before) {
 
     if (v == NULL || !v->known) return;
     if (before == t->version &&
-        version_of(t->reply->element[4]) == v->base.seq) {
+        version_of(t->reply->element[2]) == v->base.seq) {
         v->base.seq = undo; /* nobody else was there */
     } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
         v->own[v->n_own++] = t->version;

@@ -80,15 +80,96 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v, nadb_err *err);
 nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
                          nadb_err *err);
 
+/* What an answer of script_read.c says of the store, in the same places. */
+nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
+                        const redisReply *r, nadb_err *err);
+
+/* --- walk.c --- */
+
+/* What iterators have in common: they show one page of entries, which is in
+ * memory, and load the next. Keys here are without the keyspace byte. */
+typedef struct redis_walk {
+    nadb_iter base;
+    redis_engine *engine;
+    redis_view *view;
+    uint8_t keyspace;
+    bool reverse;
+    bool bounded; /* there is a hi */
+    nadb_buf lo, hi;
+
+    nadb_buf from; /* where the next page begins, when from_set */
+    bool from_set, from_included;
+    bool at_end;        /* there is no next page */
+    unsigned page_rows; /* of the next page, at most */
+
+    nadb_buf bytes; /* of the present page */
+    nadb_buf items;
+    size_t at; /* the present one */
+    bool begun;
+    args a;
+    args more; /* of an expression */
+    bool keys_only;
+    /* Adds one page, and says where the next begins. */
+    nadb_rc (*load)(struct redis_walk *w, conn *c, nadb_err *err);
+} redis_walk;
+
+#define REDIS_PAGE_BYTES                                                       \
+    (4u << 20) /* of rows; the rest is for the next page                       \
+                */
+
+nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
+                       const nadb_range *range, uint8_t keyspace,
+                       redis_walk **out, nadb_err *err);
+/* Adds an entry. Its value is what has been appended to w->bytes since
+ * redis_walk_key(), which begins it. */
+nadb_rc redis_walk_key(redis_walk *w, nadb_slice key, size_t *begin,
+                       nadb_err *err);
+nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
+                         uint64_t version, nadb_err *err);
+/* An entry for a row, if it is one that the view shows. */
+nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
+                       const redisReply *value, const redisReply *meta,
+                       const redisReply *tags, nadb_err *err);
+/* The next page begins behind `key`. */
+nadb_rc redis_walk_go_on(redis_walk *w, nadb_slice key, nadb_err *err);
+/* Lower and upper bound of the next page, as ZRANGEBYLEX wants them. */
+void redis_add_bounds(const redis_walk *w, args *a, bool upper_first);
+
+/* The part of [lo, hi) that is in a keyspace, without its byte; hi.p is NULL
+ * when it is open. False: none. */
+bool redis_range(uint8_t keyspace, nadb_slice lo, nadb_slice hi,
+                 nadb_slice *inner_lo, nadb_slice *inner_hi);
+
 /* --- iter.c --- */
 
 nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out, nadb_err *err);
 
-/* The part of [lo, hi) that rows can be in, without the keyspace byte; hi.p is
- * NULL when it is open. False: no row. */
-bool redis_row_range(nadb_slice lo, nadb_slice hi, nadb_slice *row_lo,
-                     nadb_slice *row_hi);
+/* --- index.c --- */
+
+nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
+                    const nadb_range *range, bool keys_only, nadb_iter **out,
+                    nadb_err *err);
+/* The counts of tags, and keys by expiry. */
+nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
+                       const nadb_range *range, nadb_iter **out, nadb_err *err);
+nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
+                         const nadb_range *range, nadb_iter **out,
+                         nadb_err *err);
+/* Rows with a tag; the entry's value is in the view's buffer. */
+nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
+                        nadb_entry *out, bool *found, nadb_err *err);
+
+/* --- check.c --- */
+
+nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
+                    nadb_err *err);
+/* Puts right what redis_check() would report of the index and sets of tags. */
+nadb_rc redis_repair(redis_engine *e, nadb_err *err);
+nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
+                       int64_t *removed, bool *more, nadb_err *err);
+nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
+                    bool *more, nadb_err *err);
 
 /* --- redis.c --- */
 

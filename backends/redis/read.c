@@ -68,6 +68,7 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v,
     args_join(&v->a, redis_prefix(e), nadb_slice_str("meta"));
     args_text(&v->a, "ver");
     args_text(&v->a, "gen");
+    args_text(&v->a, "layout");
     return conn_send(c, &v->a, err);
 }
 
@@ -82,7 +83,9 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     nadb_rc rc = conn_receive(c, &r, err);
 
     *again = false;
-    if (rc == NADB_OK && !reply_is_array(r, 2)) rc = conn_confused(c, err);
+    if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
+    if (rc == NADB_OK && number_of(r->element[0]) != 0)
+        rc = script_layout(c, reply_slice(r->element[2]), err);
     if (rc == NADB_OK) {
         v->base.seq = number_of(r->element[0]);
         generation = number_of(r->element[1]);
@@ -95,6 +98,20 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     }
     freeReplyObject(r);
     return rc;
+}
+
+nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
+                        const redisReply *r, nadb_err *err) {
+    if (!script_says(r, "page") || r->elements < 4)
+        return conn_confused(c, err);
+    if (v->known) return NADB_OK;
+    v->base.seq = number_of(r->element[1]);
+    v->generation = number_of(r->element[2]);
+    v->known = true;
+    nadb_lock(&e->lock);
+    e->generation = v->generation;
+    nadb_unlock(&e->lock);
+    return NADB_OK;
 }
 
 /* --- rows --- */
@@ -155,7 +172,10 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
     rc = fetch(e, c, v, nadb_slice_of(key.p + 1, key.n - 1), &r, err);
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
-    if (rc == NADB_OK) rc = record_get(c, r, &v->row, &v->last, &found, err);
+    if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
+    if (rc == NADB_OK)
+        rc = record_get(c, r->element[0], r->element[1], r->element[2], &v->row,
+                        &v->last, &found, err);
     freeReplyObject(r);
     pool_give(&e->pool, c);
     if (rc != NADB_OK) return rc;

@@ -80,11 +80,12 @@ static nadb_rc add_value(args *a, const nadb_row *row, nadb_err *err) {
 }
 
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
-                   nadb_err *err) {
+                   bool *plain, nadb_err *err) {
     nadb_row row;
     nadb_rc rc = nadb_row_decode(bytes, &row, err);
 
     if (rc != NADB_OK) return rc;
+    *plain = row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY;
     args_text(a, "p");
     args_add(a, key);
     rc = add_value(a, &row, err);
@@ -161,7 +162,8 @@ nadb_slice record_expiry(nadb_slice meta) {
     return word;
 }
 
-/* The value's bytes as core/row.h has them; numbers go into `number`. */
+/* The value's bytes as core/row.h has them; numbers go into `number`. Of none
+ * that was asked for there are none. */
 static bool take_value(const nadb_row_head *h, const redisReply *r,
                        uint8_t number[10], nadb_slice *out) {
     nadb_value v;
@@ -169,6 +171,7 @@ static bool take_value(const nadb_row_head *h, const redisReply *r,
     memset(&v, 0, sizeof v);
     v.type = h->type;
     *out = reply_slice(r);
+    if (r == NULL) return true;
     if (h->type == NADB_INTEGER) {
         if (!integer_of(r->str, &v.i)) return false;
     } else if (h->type == NADB_REAL) {
@@ -194,7 +197,8 @@ static nadb_rc append_row(nadb_row_head *h, nadb_slice value, nadb_buf *out,
     return NADB_OK;
 }
 
-nadb_rc record_get(conn *c, const redisReply *r, nadb_buf *out, record *rec,
+nadb_rc record_get(conn *c, const redisReply *text, const redisReply *meta,
+                   const redisReply *json, nadb_buf *out, record *rec,
                    bool *found, nadb_err *err) {
     nadb_buf tags = NADB_BUF_INIT;
     nadb_row_head h;
@@ -205,15 +209,16 @@ nadb_rc record_get(conn *c, const redisReply *r, nadb_buf *out, record *rec,
     *found = false;
     memset(rec, 0, sizeof *rec);
     memset(&h, 0, sizeof h);
-    if (!reply_is_array(r, 3)) return conn_confused(c, err);
-    if (r->element[1]->type == REDIS_REPLY_NIL) return NADB_OK;
-    if (r->element[0]->type != REDIS_REPLY_STRING ||
-        !parse_meta(reply_slice(r->element[1]), rec, &h) ||
-        !take_value(&h, r->element[0], number, &value))
+    if (meta->type == REDIS_REPLY_NIL) return NADB_OK;
+    if (text != NULL && text->type != REDIS_REPLY_STRING)
         return nadb_corrupt(err, "redis server %s: a row is damaged",
                             conn_name(c));
-    if (r->element[2]->type == REDIS_REPLY_STRING) {
-        rc = nadb_tags_parse(reply_slice(r->element[2]), &tags, err);
+    if (!parse_meta(reply_slice(meta), rec, &h) ||
+        !take_value(&h, text, number, &value))
+        return nadb_corrupt(err, "redis server %s: a row is damaged",
+                            conn_name(c));
+    if (json->type == REDIS_REPLY_STRING) {
+        rc = nadb_tags_parse(reply_slice(json), &tags, err);
         if (rc == NADB_INVALID)
             rc = nadb_corrupt(err, "redis server %s: a row's tags are damaged",
                               conn_name(c));

@@ -10,10 +10,11 @@
 #include "conn.h"
 
 /* Adds the arguments of one put to a commit script: 'p' key value, meta from
- * `type` on, tags, expiry. `row` is in the form of core/row.h and outlives the
- * arguments; `key` likewise. `scratch` is the caller's. */
+ * `type` on, tags, expiry; *plain: without the last two. `row` is in the form
+ * of core/row.h and outlives the arguments; `key` likewise. `scratch` is the
+ * caller's. */
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice row, nadb_buf *scratch,
-                   nadb_err *err) NADB_MUST_USE;
+                   bool *plain, nadb_err *err) NADB_MUST_USE;
 
 typedef struct record {
     uint64_t version;    /* of the commit that wrote it */
@@ -21,9 +22,10 @@ typedef struct record {
     nadb_slice row;      /* in the buffer that record_get() appended to */
 } record;
 
-/* Turns the answer to HMGET value meta tags into a row, appended to *out.
- * *found is false when the key has no row. */
-nadb_rc record_get(conn *c, const redisReply *r, nadb_buf *out, record *rec,
+/* Turns the fields into a row, appended to *out; `value` may be NULL for a row
+ * without its bytes. *found is false when the key has no row. */
+nadb_rc record_get(conn *c, const redisReply *value, const redisReply *meta,
+                   const redisReply *tags, nadb_buf *out, record *rec,
                    bool *found, nadb_err *err) NADB_MUST_USE;
 
 /* The expiry that a meta names, as text; empty for none. */

@@ -5,11 +5,11 @@
  *
  *   address  where the server is          record  a row as a Redis hash
  *   wire     one connection (args, tls)   read    views, single rows
- *   route    which server, now (cluster,  iter    scans, in pages
- *            sentinel)                    change  scripts that change, fences
- *   conn     a wire along the route       commit, claim
- *   pool     the connections of a store
- *   script   the Lua in the server
+ *   route    which server, now (cluster,  walk    what iterators share
+ *            sentinel)                    iter    scans, in pages
+ *   conn     a wire along the route       index   by tags and expiry, in pages
+ *   pool     the connections of a store   change  scripts that change, fences
+ *   script   the Lua in the server        commit, claim, check
  *
  * It promises: a commit is atomic and checked for conflicts inside the server;
  * an outage is an error, never an empty result; no write comes late or twice.
@@ -63,82 +63,6 @@ static nadb_rc redis_flush(nadb_engine *engine, nadb_err *err) {
     return NADB_OK;
 }
 
-#define CHECK_KEYS 200
-
-/* One page of the index. *from is where it begins, then where the next does;
- * *more is false after the last. */
-static nadb_rc check_page(redis_engine *e, conn *c, nadb_buf *from, bool *more,
-                          nadb_report_fn *report, void *ctx, nadb_err *err) {
-    redisReply *r = NULL;
-    nadb_slice last;
-    args a;
-    nadb_rc rc;
-
-    *more = false;
-    memset(&a, 0, sizeof a);
-    script_begin(&a, redis_prefix(e));
-    args_add(&a, nadb_buf_slice(from));
-    args_number(&a, CHECK_KEYS);
-    rc = script_call(&e->scripts, c, SCRIPT_CHECK, &a, &r, err);
-    args_clear(&a);
-    if (rc == NADB_OK && !reply_is_array(r, 1)) rc = conn_confused(c, err);
-    if (rc != NADB_OK) goto done;
-    for (size_t i = 1; i < r->elements; i++)
-        if (r->element[i]->type == REDIS_REPLY_STRING)
-            report(ctx, r->element[i]->str);
-    *more = r->element[0]->type == REDIS_REPLY_STRING;
-    if (!*more) goto done;
-    last = reply_slice(r->element[0]);
-    nadb_buf_reset(from);
-    if (!nadb_buf_byte(from, '(') || !nadb_buf_append(from, last.p, last.n))
-        rc = nadb_fail(err, NADB_NOMEM, "out of memory to check");
-done:
-    freeReplyObject(r);
-    return rc;
-}
-
-static nadb_rc check_index(redis_engine *e, nadb_report_fn *report, void *ctx,
-                           nadb_err *err) {
-    nadb_buf from = NADB_BUF_INIT;
-    conn *c = NULL;
-    bool more = true;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
-
-    if (rc == NADB_OK && !nadb_buf_byte(&from, '-'))
-        rc = nadb_fail(err, NADB_NOMEM, "out of memory to check");
-    while (rc == NADB_OK && more)
-        rc = check_page(e, c, &from, &more, report, ctx, err);
-    pool_give(&e->pool, c);
-    nadb_buf_clear(&from);
-    return rc;
-}
-
-/* Reads every row, as a reader would. */
-static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
-                          void *ctx, nadb_err *err) {
-    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
-    nadb_view *v = NULL;
-    nadb_iter *it = NULL;
-    nadb_rc rc = redis_view_open(engine, &v, err);
-
-    if (rc == NADB_OK) rc = redis_iter_new(engine, v, &all, &it, err);
-    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    while (rc == NADB_OK && it->valid) rc = nadb_iter_next(it, err);
-    nadb_iter_free(it);
-    redis_view_close(engine, v);
-    if (rc != NADB_CORRUPT) return rc;
-    report(ctx, err == NULL ? "a row is damaged" : err->msg);
-    if (err != NULL) nadb_err_clear(err);
-    return NADB_OK;
-}
-
-static nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report,
-                           void *ctx, nadb_err *err) {
-    nadb_rc rc = check_index((redis_engine *)engine, report, ctx, err);
-
-    return rc == NADB_OK ? check_rows(engine, report, ctx, err) : rc;
-}
-
 static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     redis_engine *e = (redis_engine *)engine;
     /* Nothing is buffered on the way, and what the server uses it knows. */
@@ -187,6 +111,8 @@ static const nadb_engine_ops redis_ops = {
     .view_rest = redis_view_rest,
     .get = redis_get,
     .iter = redis_iter_new,
+    .match = redis_match,
+    .sweep = redis_sweep,
     .claim = redis_take_claim,
     .unclaim = redis_unclaim,
     .prepare = redis_prepare,

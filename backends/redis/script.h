@@ -27,13 +27,20 @@ typedef enum script_id {
     SCRIPT_CLAIM,
     SCRIPT_UNCLAIM,
     SCRIPT_CLEAN,
+    SCRIPT_SWEEP,
     SCRIPT_CHECK,
     SCRIPT_WIPE,
+    SCRIPT_MATCH,
+    SCRIPT_TAGS,
+    SCRIPT_EXPIRY,
     SCRIPT_COUNT
 } script_id;
 
 /* Keys that the log of changes (for conflicts) remembers. */
 #define SCRIPT_LOG_MAX "10000"
+
+/* Of the keys on the server. 1 had no sets of tags. */
+#define SCRIPT_LAYOUT "2"
 
 /* What the server calls the scripts; learnt from it. */
 typedef struct script_names {
@@ -41,13 +48,17 @@ typedef struct script_names {
     char sha[SCRIPT_COUNT][41]; /* "" = not known yet */
 } script_names;
 
-/* Begins *a with what every script takes; the caller adds ARGV[2] and so on,
- * then calls script_call(). `prefix` ("nadb:{..}:") outlives the call. */
+/* Begins *a with what every script takes; the caller adds its arguments, then
+ * calls script_call(). `prefix` ("nadb:{..}:") outlives the call. */
 void script_begin(args *a, nadb_slice prefix);
 /* Calls it by its name, and with its text where the server does not know it.
- * The caller frees *out. */
+ * The caller frees *out, also on error. */
 nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
                     redisReply **out, nadb_err *err) NADB_MUST_USE;
+
+/* An error if the store's layout, as `meta` names it, is not ours. */
+nadb_rc script_layout(const conn *c, nadb_slice layout,
+                      nadb_err *err) NADB_MUST_USE;
 
 /* Whether the answer is a list that begins with this word. */
 bool script_says(const redisReply *r, const char *word);

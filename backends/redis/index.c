@@ -1,0 +1,286 @@
+/* index.c - what is found through tags and expiry: the scripts of
+ * script_read.c, a page a round trip. */
+#include <stdlib.h>
+
+#include "../../core/base/coding.h"
+#include "../../core/match.h"
+#include "engine.h"
+
+#define PAGE_MOST 500u
+#define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory to scan a Redis store");
+}
+
+/* Begins the arguments that all of them have. */
+static void begin(redis_walk *w) {
+    script_begin(&w->a, redis_prefix(w->engine));
+    if (w->view->known)
+        args_number(&w->a, (int64_t)w->view->generation);
+    else
+        args_text(&w->a, "");
+    args_text(&w->a, w->reverse ? "r" : "");
+}
+
+static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
+                    nadb_err *err) {
+    nadb_rc rc = script_call(&w->engine->scripts, c, id, &w->a, out, err);
+
+    if (rc == NADB_OK && !script_says(*out, "sweep"))
+        rc = redis_take_page(w->engine, c, w->view, *out, err);
+    return rc;
+}
+
+/* The page after this one begins behind what the answer says. */
+static nadb_rc plan_next(redis_walk *w, const redisReply *r, nadb_slice last,
+                         nadb_err *err) {
+    w->at_end = r->element[3]->type != REDIS_REPLY_STRING;
+    if (w->page_rows < PAGE_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
+        w->page_rows =
+            2 * w->page_rows < PAGE_MOST ? 2 * w->page_rows : PAGE_MOST;
+    return w->at_end ? NADB_OK : redis_walk_go_on(w, last, err);
+}
+
+/* --- rows by tags --- */
+
+static void add_tree(args *a, const nadb_match_node *n) {
+    static const char *const names[] = {
+        [NADB_MATCH_TAG] = "t", [NADB_MATCH_PREFIX] = "p",
+        [NADB_MATCH_AND] = "&", [NADB_MATCH_OR] = "|",
+        [NADB_MATCH_NOT] = "!",
+    };
+    int64_t operands = 0;
+
+    args_text(a, names[n->op]);
+    if (n->first == NULL) {
+        args_copy(a, n->text);
+        return;
+    }
+    for (const nadb_match_node *x = n->first; x != NULL; x = x->next)
+        operands++;
+    args_number(a, operands);
+    for (const nadb_match_node *x = n->first; x != NULL; x = x->next)
+        add_tree(a, x);
+}
+
+static nadb_rc load_rows(redis_walk *w, conn *c, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc;
+
+    begin(w);
+    redis_add_bounds(w, &w->a, false);
+    args_number(&w->a, w->page_rows);
+    args_number(&w->a, PAGE_LOOKS);
+    args_number(&w->a, REDIS_PAGE_BYTES);
+    args_text(&w->a, w->keys_only ? "k" : "");
+    args_append(&w->a, &w->more);
+    rc = call(w, c, SCRIPT_MATCH, &r, err);
+    for (size_t i = 4; rc == NADB_OK && i + 3 < r->elements; i += 4)
+        rc = redis_walk_row(w, c, reply_slice(r->element[i]),
+                            w->keys_only ? NULL : r->element[i + 1],
+                            r->element[i + 2], r->element[i + 3], err);
+    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
+    freeReplyObject(r);
+    return rc;
+}
+
+nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
+                    const nadb_range *range, bool keys_only, nadb_iter **out,
+                    nadb_err *err) {
+    redis_walk *w = NULL;
+    nadb_rc rc = redis_walk_new(engine, view, range, NADB_KS_ROW, &w, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    w->load = load_rows;
+    w->keys_only = keys_only;
+    add_tree(&w->more, m->root);
+    *out = &w->base;
+    return NADB_OK;
+}
+
+/* --- counts of tags --- */
+
+static nadb_rc add_count(redis_walk *w, nadb_slice tag, nadb_slice count,
+                         nadb_err *err) {
+    size_t start;
+    nadb_rc rc = redis_walk_key(w, tag, &start, err);
+
+    if (rc != NADB_OK) return rc;
+    if (!nadb_buf_varint(&w->bytes, strtoull((const char *)count.p, NULL, 10)))
+        return no_memory(err);
+    return redis_walk_entry(w, start, tag, 0, err);
+}
+
+static void ask_counts(redis_walk *w, const char *all) {
+    begin(w);
+    redis_add_bounds(w, &w->a, false);
+    args_number(&w->a, w->page_rows);
+    args_number(&w->a, nadb_os_get()->now_ms());
+    args_text(&w->a, all);
+}
+
+static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
+    redisReply *r = NULL;
+    int64_t removed = 0;
+    bool more;
+    nadb_rc rc;
+
+    ask_counts(w, "");
+    rc = call(w, c, SCRIPT_TAGS, &r, err);
+    if (rc == NADB_OK && script_says(r, "sweep")) {
+        freeReplyObject(r);
+        r = NULL;
+        /* Who may only read must count them one by one. */
+        (void)redis_sweep_on(w->engine, c, SIZE_MAX, &removed, &more, NULL);
+        if (!conn_is_open(c)) rc = pool_reopen(&w->engine->pool, c, err);
+        ask_counts(w, "all");
+        if (rc == NADB_OK) rc = call(w, c, SCRIPT_TAGS, &r, err);
+    }
+    for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
+        rc = add_count(w, reply_slice(r->element[i]),
+                       reply_slice(r->element[i + 1]), err);
+    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
+    freeReplyObject(r);
+    return rc;
+}
+
+nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
+                       const nadb_range *range, nadb_iter **out,
+                       nadb_err *err) {
+    redis_walk *w = NULL;
+    nadb_rc rc = redis_walk_new(engine, view, range, NADB_KS_COUNT, &w, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    w->load = load_counts;
+    *out = &w->base;
+    return NADB_OK;
+}
+
+nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
+                        nadb_entry *out, bool *found, nadb_err *err) {
+    nadb_buf after = NADB_BUF_INIT;
+    nadb_iter *it = NULL;
+    nadb_range one = {key, key, false};
+    nadb_rc rc = NADB_OK;
+
+    v->holds_row = false;
+    nadb_buf_reset(&v->row);
+    if (!nadb_buf_append(&after, key.p, key.n) || !nadb_buf_byte(&after, 0))
+        rc = no_memory(err);
+    one.hi = nadb_buf_slice(&after);
+    if (rc == NADB_OK) rc = redis_tags_new(&e->base, &v->base, &one, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    if (rc == NADB_OK && it->valid) {
+        *found = true;
+        *out = it->entry;
+        if (!nadb_buf_append(&v->row, out->value.p, out->value.n))
+            rc = no_memory(err);
+        out->key = key;
+        out->value = nadb_buf_slice(&v->row);
+    }
+    nadb_iter_free(it);
+    nadb_buf_clear(&after);
+    return rc;
+}
+
+/* --- keys by expiry --- */
+
+#define TIME_BYTES 8u
+#define SIGN ((uint64_t)1 << 63)
+
+static int64_t time_of(nadb_slice key) {
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < TIME_BYTES; i++)
+        v = v << 8 | (i < key.n ? key.p[i] : 0);
+    return (int64_t)(v ^ SIGN);
+}
+
+/* Where the page begins: a time, a key there, and whether that very one is
+ * left out. */
+static void add_place(redis_walk *w) {
+    bool from = w->from_set;
+    const nadb_buf *b = from ? &w->from : w->reverse ? &w->hi : &w->lo;
+    bool set = from || (w->reverse ? w->bounded : w->lo.n > 0);
+    bool included = from ? w->from_included : !w->reverse;
+    nadb_slice key = nadb_buf_slice(b);
+
+    if (!set) {
+        args_text(&w->a, "");
+        args_text(&w->a, "");
+        args_text(&w->a, "");
+        return;
+    }
+    args_number(&w->a, time_of(key));
+    if (key.n > TIME_BYTES)
+        args_add(&w->a, nadb_slice_of(key.p + TIME_BYTES, key.n - TIME_BYTES));
+    else
+        args_text(&w->a, "");
+    args_text(&w->a, included ? "" : "x");
+}
+
+/* Whether the entry is still in the range; past its end the walk ends. */
+static bool in_range(const redis_walk *w, nadb_slice key) {
+    if (w->reverse) return nadb_slice_cmp(key, nadb_buf_slice(&w->lo)) >= 0;
+    return !w->bounded || nadb_slice_cmp(key, nadb_buf_slice(&w->hi)) < 0;
+}
+
+static nadb_rc add_expiry(redis_walk *w, nadb_slice key, nadb_slice time,
+                          nadb_buf *inner, nadb_err *err) {
+    uint64_t v = (uint64_t)strtoll((const char *)time.p, NULL, 10) ^ SIGN;
+    uint8_t head[TIME_BYTES];
+    size_t start;
+    nadb_rc rc;
+
+    for (size_t i = 0; i < TIME_BYTES; i++)
+        head[i] = (uint8_t)(v >> (8 * (TIME_BYTES - 1 - i)));
+    nadb_buf_reset(inner);
+    if (!nadb_buf_append(inner, head, sizeof head) ||
+        !nadb_buf_append(inner, key.p, key.n))
+        return no_memory(err);
+    if (!in_range(w, nadb_buf_slice(inner))) {
+        w->at_end = true;
+        return NADB_OK;
+    }
+    rc = redis_walk_key(w, nadb_buf_slice(inner), &start, err);
+    if (rc != NADB_OK) return rc;
+    return redis_walk_entry(w, start, nadb_buf_slice(inner), 0, err);
+}
+
+static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
+    nadb_buf inner = NADB_BUF_INIT;
+    redisReply *r = NULL;
+    bool past = false;
+    nadb_rc rc;
+
+    begin(w);
+    add_place(w);
+    args_number(&w->a, w->page_rows);
+    rc = call(w, c, SCRIPT_EXPIRY, &r, err);
+    for (size_t i = 4; rc == NADB_OK && !past && i + 1 < r->elements; i += 2) {
+        rc = add_expiry(w, reply_slice(r->element[i]),
+                        reply_slice(r->element[i + 1]), &inner, err);
+        past = w->at_end;
+    }
+    if (rc == NADB_OK && !past)
+        rc = plan_next(w, r, nadb_buf_slice(&inner), err);
+    freeReplyObject(r);
+    nadb_buf_clear(&inner);
+    return rc;
+}
+
+nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
+                         const nadb_range *range, nadb_iter **out,
+                         nadb_err *err) {
+    redis_walk *w = NULL;
+    nadb_rc rc = redis_walk_new(engine, view, range, NADB_KS_EXPIRY, &w, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    w->load = load_expiry;
+    *out = &w->base;
+    return NADB_OK;
+}
