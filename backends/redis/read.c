@@ -193,6 +193,8 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     nadb_rc rc = NADB_OK;
 
     *found = false;
+    if (key.n > 0 && key.p[0] == NADB_KS_COUNT)
+        return redis_get_count((redis_engine *)engine, v, key, out, found, err);
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     /* An UPDATE reads its row twice: the second time costs nothing. */
     if (!v->known || !v->holds_row ||

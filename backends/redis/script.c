@@ -93,13 +93,13 @@ nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
 
 nadb_rc script_layout(const conn *c, nadb_slice layout, nadb_err *err) {
     if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_LAYOUT))) return NADB_OK;
+    if (layout.n == 0) layout = nadb_slice_str("1");
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store has layout %.*s, which "
                      "another version of nadb wrote; this one knows layout "
                      "%s (nadb_destroy or nadb_clear make place for it)",
                      conn_name(c), layout.n > 20 ? 20 : (int)layout.n,
-                     layout.n == 0 ? "1" : (const char *)layout.p,
-                     SCRIPT_LAYOUT);
+                     (const char *)layout.p, SCRIPT_LAYOUT);
 }
 
 bool script_says(const redisReply *r, const char *word) {
