@@ -251,13 +251,13 @@
     "    if good and wants(key) then\n"                                        \
     "      emit(key)\n"                                                        \
     "      if rows >= wanted or bytes >= enough then\n"                        \
-    "        if j < #keys or not last then out[4] = key end\n"                 \
+    "        out[4] = (j < #keys or not last) and key\n"                       \
     "        return out\n"                                                     \
     "      end\n"                                                              \
     "    end\n"                                                                \
     "  end\n"                                                                  \
+    "  out[4] = not last and keys[#keys]\n"                                    \
     "  if last then return out end\n"                                          \
-    "  out[4] = keys[#keys]\n"                                                 \
     "  if back then hi = '(' .. out[4] else lo = '(' .. out[4] end\n"          \
     "  looked = looked + #keys\n"                                              \
     "  step = math.min(2 * step, 1000)\n"                                      \

@@ -4,6 +4,7 @@
  * Pages grow, so that LIMIT 1 reads little and a full scan goes seldom. A row
  * that was inserted after the view began is left out, so that a statement that
  * inserts while it reads comes to an end. */
+#include "../../core/row.h"
 #include "engine.h"
 
 #define PAGE_ROWS_FIRST 16u
@@ -82,10 +83,14 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
     if (rc == NADB_OK)
         rc = record_get(c, value, meta, tags, &w->bytes, &rec, &found, err);
     if (rc != NADB_OK) return rc;
-    if (!found || rec.created_in > w->view->base.seq) {
+    if (!found || rec.created_in > w->view->base.seq ||
+        (w->keys_only &&
+         nadb_row_expires(rec.row) <= nadb_os_get()->now_ms())) {
         w->bytes.n = begin;
         return NADB_OK;
     }
+    /* Who has the key alone takes our word for its row. */
+    if (w->keys_only) w->bytes.n = begin + 1 + key.n;
     return redis_walk_entry(w, begin, key, rec.version, err);
 }
 

@@ -80,7 +80,8 @@ def may_include(path, header):
         return (header.startswith("ext/") or header == "core/nadb.h"
                 or header == "test/support/test_functions.h")
     # A backend that stores a row's parts needs to know how rows are made.
-    if header in ("core/backend.h", "core/row.h"):
+    if header in ("core/backend.h", "core/row.h", "core/match.h",
+                  "core/tags.h"):
         return True
     if folder == "backends":
         return header.startswith("backends/")
