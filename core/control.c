@@ -377,7 +377,6 @@ nadb_rc control_lock(control *c, int64_t timeout_ms, bool *stolen,
             goto busy;
         }
     }
-    if (control_sealed(c)) atomic_store(&c->map->seal, 0);
     return NADB_OK;
 busy:
     return nadb_fail(err, NADB_BUSY,

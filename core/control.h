@@ -183,9 +183,12 @@ nadb_rc control_open_private(control *c, const nadb_os *os,
 nadb_rc control_format(control *c, nadb_err *err) NADB_MUST_USE;
 /* Sealing: the last to close says what it leaves behind, so that damage to
  * these files, which nothing else covers, is found when the store is opened.
- * The first to take the commit lock breaks the seal. */
+ * The first to take the commit lock breaks the seal (shared_lock()). */
 static inline bool control_sealed(const control *c) {
     return atomic_load(&c->map->seal) != 0;
+}
+static inline void control_unseal(control *c) {
+    atomic_store(&c->map->seal, 0);
 }
 /* Whether nobody else is there, and can come before control_close(). */
 bool control_last(control *c);

@@ -107,11 +107,14 @@ static uint64_t nodes_max(const memtable *m) {
 static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
                          nadb_err *err) {
     uint64_t left = nodes_max(m);
-    uint32_t at =
-        atomic_load_explicit(bucket(m, k->hash), memory_order_acquire);
+    uint32_t at;
     bool ok = true;
 
     *out = NULL;
+    if (atomic_load_explicit(&m->head->alloc, memory_order_relaxed) ==
+        memtable_first_free(m))
+        return NADB_OK;
+    at = atomic_load_explicit(bucket(m, k->hash), memory_order_acquire);
     while (at != 0) {
         node *n = memtable_node(m, at);
 

@@ -138,8 +138,11 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
  * to it that n_clears has room. */
 void memtable_clear_at(memtable *m, uint64_t seq);
 
-/* CRC32C of the whole index; *ok is cleared when it is not all there. */
+/* CRC32C of the index, for the seal; *ok is cleared when it is not all there.
+ * Of an empty one it is that of the head: its buckets are not read before
+ * there are nodes, and memtable_unseal() sees to them. */
 uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok);
+void memtable_unseal(memtable *m); /* before the first use; commit lock */
 
 /* Whether the log exists up to `end`. */
 bool memtable_log_exists(memtable *m, uint64_t end);

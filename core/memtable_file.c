@@ -36,14 +36,10 @@ static uint64_t index_capacity(uint64_t log_capacity) {
     return n < max ? n : max;
 }
 
-static uint64_t first_free(const memtable *m) {
-    return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
-}
-
 bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
     uint64_t end = alloc + room + SLACK;
 
-    if (alloc < first_free(m) || alloc % 8 != 0 || end < alloc ||
+    if (alloc < memtable_first_free(m) || alloc % 8 != 0 || end < alloc ||
         end > m->idx_capacity)
         return false;
     while (end > atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
@@ -58,7 +54,17 @@ uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
         *ok = false;
         return crc;
     }
+    if (end == memtable_first_free(m)) end = sizeof(memtable_head);
     return nadb_crc32c(crc, m->head, (size_t)end);
+}
+
+void memtable_unseal(memtable *m) {
+    _Atomic uint32_t *bucket = (_Atomic uint32_t *)(m->head + 1);
+
+    if (atomic_load(&m->head->alloc) != memtable_first_free(m)) return;
+    for (uint32_t i = 0; i < m->buckets; i++)
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) != 0)
+            atomic_store(&bucket[i], 0);
 }
 
 /* The mapping is there and zero: makes it an empty index. The magic comes
@@ -74,7 +80,7 @@ static void head_format(memtable *m) {
     atomic_store(&h->tail, WAL_HEADER);
     atomic_store(&h->log_reserved, WAL_HEADER);
     atomic_store(&h->idx_reserved, atomic_load(&m->idx_safe));
-    atomic_store(&h->alloc, first_free(m));
+    atomic_store(&h->alloc, memtable_first_free(m));
     atomic_store(&h->magic, MAGIC);
 }
 
@@ -189,7 +195,7 @@ nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
     m->idx_capacity = index_capacity(m->log.capacity);
     m->buckets = bucket_count(m->log.capacity);
     memtable_look_again(m);
-    if (atomic_load(&m->idx_safe) < first_free(m)) {
+    if (atomic_load(&m->idx_safe) < memtable_first_free(m)) {
         rc = memtable_damaged(m, err);
         goto done;
     }
@@ -276,7 +282,7 @@ nadb_rc memtable_reserve(memtable *m, uint64_t log_bytes, uint64_t room,
     nadb_rc rc;
 
     *fits = false;
-    if (tail < WAL_HEADER || tail % 8 != 0 || alloc < first_free(m) ||
+    if (tail < WAL_HEADER || tail % 8 != 0 || alloc < memtable_first_free(m) ||
         alloc % 8 != 0 || tail > m->log.capacity || alloc > m->idx_capacity)
         return memtable_damaged(m, err);
     if (log_bytes > m->log.capacity || log_end > m->log.capacity ||

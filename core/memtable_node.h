@@ -28,6 +28,10 @@ typedef struct node {
 nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
 
 node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
+/* Where the nodes begin: what `alloc` is while there are none. */
+static inline uint64_t memtable_first_free(const memtable *m) {
+    return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
+}
 /* Whether `alloc` can be the index's, and `room` behind it exists. */
 bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);

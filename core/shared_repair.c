@@ -196,10 +196,30 @@ nadb_rc shared_repair_now(shared *s, int64_t timeout_ms, nadb_err *err) {
     return rc;
 }
 
+/* The store is in use from now on. */
+static nadb_rc break_seal(shared *s, nadb_err *err) {
+    memtable *active = NULL;
+    control_now now;
+    nadb_rc rc;
+
+    control_read(&s->ctl, &now);
+    rc = log_ref(s, now.last_log, &active, err);
+    if (rc != NADB_OK) return rc;
+    memtable_unseal(active);
+    memtable_unref(active);
+    control_unseal(&s->ctl);
+    return NADB_OK;
+}
+
 nadb_rc shared_lock(shared *s, int64_t timeout_ms, nadb_err *err) {
     bool stolen = false;
     nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
 
+    if (rc != NADB_OK) return rc;
+    if (control_sealed(&s->ctl)) {
+        rc = break_seal(s, err);
+        if (rc != NADB_OK) control_unlock(&s->ctl);
+    }
     if (rc != NADB_OK || !stolen) return rc;
     rc = repair(s, err);
     if (rc != NADB_OK) {

@@ -7,9 +7,11 @@
 static void reseal(const store_file *index, const uint8_t *bytes) {
     char path[400];
     uint64_t alloc = nadb_get_u64(bytes + 72); /* docs/format.md */
+    uint64_t nodes = (312 + (uint64_t)nadb_get_u32(bytes + 12) * 4 + 7) / 8 * 8;
     control_map *m;
     int fd;
 
+    if (alloc == nodes) alloc = 312;
     if (alloc > index->n) alloc = index->n;
     snprintf(path, sizeof path, "%s/control", fuzz_in);
     fd = open(path, O_RDWR);
