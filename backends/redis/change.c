@@ -70,7 +70,10 @@ static nadb_rc refused(conn *c, const redisReply *r, bool *late,
                          "redis server %s: the transaction reached it too late "
                          "(or its clock was turned), and was not done",
                          conn_name(c));
-    if (script_says(r, "again")) return conn_confused(c, err);
+    /* Nonsense says nothing of what was done: the connection is closed, and
+     * the fence tells. */
+    if (script_says(r, "again") || !reply_is_array(r, 1))
+        return conn_confused(c, err);
     return NADB_OK;
 }
 

@@ -190,6 +190,32 @@ proc redis_for_backend {} {
     redis_call backend FLUSHALL
 }
 
+# --- a proxy that fails (redis_proxy.py) ---
+
+proc proxy_start {name server} {
+    set chan [open "|[list python3 \
+        [file join $::H(support) redis_proxy.py] $::R($server,port)]" r+]
+    fconfigure $chan -buffering line
+    set ::R_proxy($name) $chan
+    gets $chan ::R($name,port)
+}
+
+# As redis_proxy.py says; bytes of `say` are given as they are.
+proc proxy {name args} {
+    if {[lindex $args 0] eq "say"} {
+        binary scan [lindex $args end] H* hex
+        lset args end $hex
+    }
+    puts $::R_proxy($name) [join $args]
+    gets $::R_proxy($name) answer
+    return $answer
+}
+
+proc proxy_stop {name} {
+    catch {close $::R_proxy($name)}
+    unset -nocomplain ::R_proxy($name)
+}
+
 # --- clusters ---
 
 proc redis_port_is_free {port} {

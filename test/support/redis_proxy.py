@@ -1,0 +1,139 @@
+"""redis_proxy.py - a server between a client and a Redis server, that fails.
+
+usage: redis_proxy.py PORT-OF-THE-SERVER
+
+Prints its own port, then obeys lines on stdin and answers each with "ok":
+
+    pass                   everything passes
+    cut N TIMES            N more bytes of answers pass, then the connection is
+                           reset; TIMES times (0: always)
+    say N TIMES AFTER HEX  as cut, but these bytes come then, instead of what
+                           the server says. AFTER: close, hang, or endless (the
+                           bytes again and again), drip (one at a time, slowly)
+    fired                  answers with how often it has happened since
+"""
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+
+
+class Plan:
+    """What is to happen; the same for all connections."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.set(0, -1, "pass", b"")
+
+    def set(self, after_bytes, times, action, text):
+        with self.lock:
+            self.after_bytes = self.left = after_bytes
+            self.times = times
+            self.action = action
+            self.text = text
+            self.fired = 0
+
+    def take(self, n):
+        """How many of n bytes pass, and what happens then (or None)."""
+        with self.lock:
+            if self.action == "pass" or self.times < 0:
+                return n, None
+            if n <= self.left:
+                self.left -= n
+                return n, None
+            passed, self.left = self.left, self.after_bytes
+            self.fired += 1
+            if self.times > 0:
+                self.times -= 1
+                if self.times == 0:
+                    self.times = -1
+            return passed, self.action
+
+
+def hang_up(s, reset=False):
+    """Also while another thread waits for it, which a mere close() ignores."""
+    if reset:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                     struct.pack("ii", 1, 0))
+    try:
+        s.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+    except OSError:
+        pass
+    s.close()
+
+
+def requests(client, server):
+    try:
+        while data := client.recv(65536):
+            server.sendall(data)
+    except OSError:
+        pass
+    hang_up(server)
+
+
+def misbehave(client, action, text):
+    if action == "cut":
+        return hang_up(client, reset=True)
+    if action != "drip":
+        client.sendall(text)
+    while action == "endless":
+        client.sendall(text * max(1, 65536 // len(text)))
+    while action == "drip":
+        for i in range(len(text)):
+            client.sendall(text[i:i + 1])
+            time.sleep(0.1)
+    if action == "hang":
+        threading.Event().wait()
+    hang_up(client)
+
+
+def answers(plan, client, server):
+    try:
+        while data := server.recv(65536):
+            n, action = plan.take(len(data))
+            if n > 0:
+                client.sendall(data[:n])
+            if action is not None:
+                return misbehave(client, action, plan.text)
+    except OSError:
+        pass
+    hang_up(client)
+
+
+def accept(plan, listener, target):
+    while True:
+        client, _ = listener.accept()
+        server = socket.create_connection(("127.0.0.1", target))
+        for s in client, server:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for body in ((requests, client, server),
+                     (answers, plan, client, server)):
+            threading.Thread(target=body[0], args=body[1:],
+                             daemon=True).start()
+
+
+def main():
+    plan = Plan()
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, daemon=True,
+                     args=(plan, listener, int(sys.argv[1]))).start()
+    print(listener.getsockname()[1], flush=True)
+    for line in sys.stdin:
+        word, *rest = line.rstrip("\n").split(" ")
+        answer = "ok"
+        if word == "pass":
+            plan.set(0, -1, "pass", b"")
+        elif word == "cut":
+            plan.set(int(rest[0]), int(rest[1]), "cut", b"")
+        elif word == "say":
+            plan.set(int(rest[0]), int(rest[1]), rest[2],
+                     bytes.fromhex(rest[3]))
+        elif word == "fired":
+            answer = str(plan.fired)
+        print(answer, flush=True)
+    os._exit(0)
+
+
+main()
