@@ -270,6 +270,9 @@ typedef struct nadb_base_env {
     uint32_t file_mode;
     bool read_only;
     bool mmap; /* read through mappings; else by pread, into own memory */
+    /* The store was left in good order by the last who had it open: whether
+     * its files are all there may be found out when they are first read. */
+    bool in_order;
     void *ctx;
     uint64_t (*next_file)(void *ctx); /* a file number never used before */
     /* No reader anywhere needs versions of a key below this sequence number

@@ -244,7 +244,7 @@ static void shared_free(shared *s) {
     nadb_free(s);
 }
 
-static nadb_rc base_open(shared *s, nadb_err *err) {
+static nadb_rc base_open(shared *s, bool in_order, nadb_err *err) {
     nadb_base_env env;
 
     memset(&env, 0, sizeof env);
@@ -254,6 +254,7 @@ static nadb_rc base_open(shared *s, nadb_err *err) {
     env.file_mode = s->file_mode;
     env.read_only = s->options->read_only;
     env.mmap = s->options->mmap;
+    env.in_order = in_order;
     env.ctx = s;
     env.next_file = env_next_file;
     env.oldest_seq = env_oldest_seq;
@@ -317,7 +318,7 @@ static void seal(shared *s) {
 /* With the open byte held: gets the shared state into order. */
 static nadb_rc attach(shared *s, control_state state, nadb_err *err) {
     shared_version *v = NULL;
-    nadb_rc rc = base_open(s, err);
+    nadb_rc rc = base_open(s, state == CONTROL_TRUSTED, err);
 
     if (rc != NADB_OK) return rc;
     if (state == CONTROL_REBUILD) return shared_recover(s, err);

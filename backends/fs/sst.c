@@ -106,19 +106,13 @@ static nadb_rc read_sections(fs_sst *s, nadb_err *err) {
 
 static nadb_rc open_bytes(fs_sst *s, bool mmap, nadb_err *err) {
     nadb_slice props;
-    uint64_t size;
     uint64_t bits;
     void *map;
-    nadb_rc rc = s->os->open(s->path, NADB_OPEN_READ, 0, &s->file, err);
+    nadb_rc rc = fs_file_open(s->os, s->path, s->size, &s->file, err);
 
-    if (rc == NADB_OK) rc = s->os->size(s->file, &size, err);
     if (rc != NADB_OK) return rc;
-    if (size != s->size)
-        return nadb_corrupt(err, "%s has %llu bytes, MANIFEST says %llu",
-                            s->path, (unsigned long long)size,
-                            (unsigned long long)s->size);
-    if (mmap && size > 0) {
-        rc = s->os->map(s->file, size, false, &map, err);
+    if (mmap && s->size > 0) {
+        rc = s->os->map(s->file, s->size, false, &map, err);
         if (rc != NADB_OK) return rc;
         s->map = map;
         s->os->close(s->file); /* the mapping stays; descriptors are few */

@@ -6,6 +6,7 @@
  * until the end. */
 #include "sst_write.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "hash.h"
@@ -46,6 +47,36 @@ char *fs_file_path(const char *dir, uint64_t number, const char *kind) {
 
     fs_file_name(name, number, kind);
     return nadb_path_join(dir, name);
+}
+
+nadb_rc fs_file_missing(const char *path, nadb_err *err) {
+    return nadb_corrupt(err,
+                        "%s is missing, but MANIFEST names it: either the "
+                        "file was deleted, or MANIFEST is an old copy",
+                        path);
+}
+
+nadb_rc fs_file_resized(const char *path, uint64_t size, uint64_t named,
+                        nadb_err *err) {
+    return nadb_corrupt(err, "%s has %llu bytes, but MANIFEST says %llu", path,
+                        (unsigned long long)size, (unsigned long long)named);
+}
+
+nadb_rc fs_file_open(const nadb_os *os, const char *path, uint64_t size,
+                     nadb_file **out, nadb_err *err) {
+    uint64_t found = 0;
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = os->open(path, NADB_OPEN_READ, 0, out, &mine);
+    if (rc != NADB_OK && mine.sys_errno == ENOENT)
+        return fs_file_missing(path, err);
+    if (rc == NADB_OK) rc = os->size(*out, &found, &mine);
+    if (rc != NADB_OK && err != NULL) *err = mine;
+    if (rc == NADB_OK && found != size)
+        rc = fs_file_resized(path, found, size, err);
+    return rc;
 }
 
 nadb_rc fs_writer_open(const nadb_os *os, const char *dir, uint64_t number,

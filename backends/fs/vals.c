@@ -40,23 +40,17 @@ static nadb_rc check_head(const fs_val *v, nadb_err *err) {
 }
 
 static nadb_rc open_bytes(fs_val *v, bool mmap, nadb_err *err) {
-    uint64_t size;
     void *map;
-    nadb_rc rc = v->os->open(v->path, NADB_OPEN_READ, 0, &v->file, err);
+    nadb_rc rc = fs_file_open(v->os, v->path, v->size, &v->file, err);
 
-    if (rc == NADB_OK) rc = v->os->size(v->file, &size, err);
     if (rc != NADB_OK) return rc;
-    if (size != v->size)
-        return nadb_corrupt(err, "%s has %llu bytes, MANIFEST says %llu",
-                            v->path, (unsigned long long)size,
-                            (unsigned long long)v->size);
-    if (mmap && size > 0) {
-        rc = v->os->map(v->file, size, false, &map, err);
+    if (mmap && v->size > 0) {
+        rc = v->os->map(v->file, v->size, false, &map, err);
         if (rc != NADB_OK) return rc;
         v->map = map;
         v->os->close(v->file);
         v->file = NULL;
-        v->known = nadb_calloc((size_t)(size / FS_PAGE / 8 + 1), 1);
+        v->known = nadb_calloc((size_t)(v->size / FS_PAGE / 8 + 1), 1);
         if (v->known == NULL)
             return nadb_fail(err, NADB_NOMEM, "opening %s", v->path);
     }

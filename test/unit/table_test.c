@@ -252,7 +252,8 @@ static void test_size_differs(void) {
           NADB_CORRUPT);
     CHECK(strstr(err.msg, "000007.sst") != NULL);
     CHECK(fs_sst_open(os, unit_dir(), 99, 100, true, &s, &err) ==
-          NADB_CANTOPEN);
+          NADB_CORRUPT);
+    CHECK(strstr(err.msg, "000099.sst is missing") != NULL);
     fs_writer_free(w);
     free_rows(rows, 1);
 }
