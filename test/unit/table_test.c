@@ -251,8 +251,7 @@ static void test_size_differs(void) {
     CHECK(fs_sst_open(os, unit_dir(), NUMBER, meta.size - 1, true, &s, &err) ==
           NADB_CORRUPT);
     CHECK(strstr(err.msg, "000007.sst") != NULL);
-    CHECK(fs_sst_open(os, unit_dir(), 99, 100, true, &s, &err) ==
-          NADB_CORRUPT);
+    CHECK(fs_sst_open(os, unit_dir(), 99, 100, true, &s, &err) == NADB_CORRUPT);
     CHECK(strstr(err.msg, "000099.sst is missing") != NULL);
     fs_writer_free(w);
     free_rows(rows, 1);
