@@ -280,11 +280,12 @@ bool nadb_tags_has(nadb_slice tags, nadb_slice tag);
 /* Appends the JSON array; false when out of memory. */
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
 
-/* Calls `each` with every tag that rows have, as the session sees them now, in
- * bytewise order. */
+/* Calls `each` with every tag that rows have (only.p != NULL: with that one),
+ * as the session sees them now, in bytewise order. */
 typedef nadb_rc nadb_tag_count_fn(void *ctx, nadb_slice tag, int64_t rows,
                                   nadb_err *err);
-nadb_rc nadb_tags_count(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
+nadb_rc nadb_tags_count(nadb_session *ss, nadb_slice only,
+                        nadb_tag_count_fn *each, void *ctx,
                         nadb_err *err) NADB_MUST_USE;
 /* Adds tags to a list, or takes them away, and appends the result to *out.
  * *changed: how many were not there, or were. Checks the tags as

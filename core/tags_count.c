@@ -72,14 +72,29 @@ static nadb_rc count_expired(nadb_session *ss, session_view *v,
     return rc;
 }
 
-static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
-                          nadb_tag_count_fn *each, void *ctx, nadb_err *err) {
-    static const uint8_t first[] = {NADB_KS_COUNT},
-                         after[] = {NADB_KS_COUNT + 1};
-    nadb_range range = {{first, 1}, {after, 1}, false};
-    nadb_iter *it = NULL;
-    nadb_rc rc = session_note_read(ss, range.lo, range.hi, false, NULL, err);
+/* The counters of all tags, or that of one. */
+static bool range_of(nadb_slice only, nadb_buf *bytes, nadb_range *out) {
+    static const uint8_t after[] = {NADB_KS_COUNT + 1};
 
+    if (!nadb_index_count_key(bytes, only) || !nadb_buf_byte(bytes, 0))
+        return false;
+    out->lo = nadb_slice_of(bytes->p, bytes->n - 1);
+    out->hi = only.p == NULL ? nadb_slice_of(after, sizeof after)
+                             : nadb_buf_slice(bytes);
+    out->reverse = false;
+    return true;
+}
+
+static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
+                          nadb_slice only, nadb_tag_count_fn *each, void *ctx,
+                          nadb_err *err) {
+    nadb_buf bytes = NADB_BUF_INIT;
+    nadb_range range;
+    nadb_iter *it = NULL;
+    nadb_rc rc = range_of(only, &bytes, &range) ? NADB_OK : no_memory(err);
+
+    if (rc == NADB_OK)
+        rc = session_note_read(ss, range.lo, range.hi, false, NULL, err);
     if (rc == NADB_OK) rc = open_index(ss, v, true, &range, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
@@ -97,6 +112,7 @@ static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
     nadb_iter_free(it);
+    nadb_buf_clear(&bytes);
     return rc;
 }
 
@@ -131,8 +147,8 @@ static nadb_rc count_rows(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
     return rc;
 }
 
-nadb_rc nadb_tags_count(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
-                        nadb_err *err) {
+nadb_rc nadb_tags_count(nadb_session *ss, nadb_slice only,
+                        nadb_tag_count_fn *each, void *ctx, nadb_err *err) {
     tag_map expired = TAG_MAP_INIT;
     session_view *v = NULL;
     nadb_rc rc;
@@ -144,7 +160,7 @@ nadb_rc nadb_tags_count(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
     if (rc == NADB_OK && !batch_empty(ss->b))
         rc = nadb_index_derive(&ss->index, ss->engine, v->view, ss->b, err);
     if (rc == NADB_OK) rc = count_expired(ss, v, &expired, err);
-    if (rc == NADB_OK) rc = each_count(ss, v, &expired, each, ctx, err);
+    if (rc == NADB_OK) rc = each_count(ss, v, &expired, only, each, ctx, err);
     session_view_drop(ss, v);
     tag_map_clear(&expired);
     return rc;

@@ -19,6 +19,7 @@ typedef struct rows {
     nadb_buf cells; /* of cell, row by row */
     nadb_buf text;
     bool nomem;
+    nadb_slice only; /* of the first column; p == NULL: all */
 } rows;
 
 static void add_cell(rows *r, const cell *x) {
@@ -106,7 +107,7 @@ static nadb_rc fill_tags(rows *r, vtab *v, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     if (v->s->n_creators > 0) txn_drop_undone(v->s);
     nadb_session_enter(v->s->core);
-    rc = nadb_tags_count(v->s->core, add_tag, r, err);
+    rc = nadb_tags_count(v->s->core, r->only, add_tag, r, err);
     nadb_session_leave(v->s->core);
     return rc;
 }
@@ -259,22 +260,35 @@ static int list_disconnect(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* The argument is the only term that is taken. */
+/* Takes the argument, and behind it tag = x of nadb_tags, which SQLite checks
+ * again. */
 static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const kind *k = ((list_table *)base)->k;
+    int table = -1;
+    int first = -1;
 
     info->estimatedCost = 50;
     info->estimatedRows = 30;
     for (int i = 0; k->has_table && i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
 
-        if (c->iColumn != k->width || c->op != SQLITE_INDEX_CONSTRAINT_EQ) {
-            continue;
+        if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+        if (c->iColumn == k->width) {
+            if (!c->usable) return SQLITE_CONSTRAINT;
+            table = i;
+        } else if (c->iColumn == 0 && c->usable && k->fill == fill_tags &&
+                   sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") ==
+                       0) {
+            first = i;
         }
-        if (!c->usable) return SQLITE_CONSTRAINT;
-        info->aConstraintUsage[i].argvIndex = 1;
-        info->aConstraintUsage[i].omit = 1;
-        break;
+    }
+    if (table < 0) return SQLITE_OK;
+    info->aConstraintUsage[table].argvIndex = 1;
+    info->aConstraintUsage[table].omit = 1;
+    if (first >= 0) {
+        info->aConstraintUsage[first].argvIndex = 2;
+        info->estimatedCost = 5;
+        info->estimatedRows = 1;
     }
     return SQLITE_OK;
 }
@@ -314,6 +328,13 @@ static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
         rc =
             conn_find(t->c, (const char *)sqlite3_value_text(argv[0]), &v, err);
         if (rc != NADB_OK) return rc;
+    }
+    r->only = nadb_slice_of(NULL, 0);
+    if (argc > 1 && sqlite3_value_type(argv[1]) == SQLITE_TEXT) {
+        const unsigned char *only = sqlite3_value_text(argv[1]);
+
+        if (only == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+        r->only = nadb_slice_of(only, (size_t)sqlite3_value_bytes(argv[1]));
     }
     rc = t->k->fill(r, v, err);
     if (rc == NADB_OK && r->nomem) {

@@ -54,4 +54,27 @@ bool bench_work(const bench_case *c, bench_result *out); /* false: unknown */
 double bench_now(void);                                  /* s */
 double bench_rss_anon_mb(void);
 
+/* --- sql_tags.c --- */
+
+typedef enum bench_question {
+    TAG_LOAD,  /* a row and its tags */
+    TAG_COUNT, /* of one tag */
+    TAG_AND,   /* rows with two tags */
+    TAG_FIRST, /* the first 50 keys of a tag */
+    TAG_ALL    /* all tags with their counts */
+} bench_question;
+
+/* A number below n. */
+typedef uint64_t bench_random(void *ctx, uint64_t n);
+
+sqlite3_stmt *bench_tag_prepare(bench_db *d, bench_question q);
+/* Gives a row three tags: in its own statement, or in plain SQLite's other
+ * table with `tag`. */
+void bench_tags_bind(bench_db *d, sqlite3_stmt *row, sqlite3_stmt *tag,
+                     const char *key, int key_n, bench_random *next, void *ctx);
+/* Asks as often, or for as long; returns how often it was. */
+int64_t bench_tag_ask(bench_db *d, bench_question q, int64_t times,
+                      double seconds);
+void bench_tag_name(unsigned rank, char out[8]);
+
 #endif

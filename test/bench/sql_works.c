@@ -234,6 +234,49 @@ static int64_t work_miss(runner *r) {
 static int64_t work_range(runner *r) {
     return one_by_one(r, r->c->rows / 20, range_100);
 }
+/* --- tags: a data set of 3 rows where others have 10 --- */
+
+static uint64_t next_random(void *ctx, uint64_t n) {
+    return random_below(ctx, n);
+}
+
+static int64_t work_load_tags(runner *r) {
+    sqlite3_stmt *row = bench_tag_prepare(&r->d, TAG_LOAD);
+    sqlite3_stmt *tag = NULL;
+    int64_t n = r->c->rows * 3 / 10;
+
+    if (r->d.side == SIDE_PLAIN)
+        sqlite3_prepare_v2(r->d.db, "INSERT OR IGNORE INTO tag VALUES(?1, ?2)",
+                           -1, &tag, NULL);
+    for (int64_t i = 0; i < n; i++) {
+        unsigned char value[VALUE_BYTES];
+        char key[KEY_BYTES];
+
+        random_key((uint64_t)i, key);
+        value_of((uint64_t)i, value);
+        if (i % BATCH == 0) bench_run(&r->d, r->d.begin);
+        bench_tags_bind(&r->d, row, tag, key, KEY_BYTES, next_random, r);
+        bind_key(row, key);
+        sqlite3_bind_blob(row, 2, value, VALUE_BYTES, SQLITE_STATIC);
+        bench_run(&r->d, row);
+        if (i % BATCH == BATCH - 1) bench_run(&r->d, r->d.commit);
+    }
+    if (!sqlite3_get_autocommit(r->d.db)) bench_run(&r->d, r->d.commit);
+    sqlite3_finalize(row);
+    sqlite3_finalize(tag);
+    return n;
+}
+
+static int64_t ask(runner *r, bench_question q, int64_t times) {
+    (void)bench_tag_ask(&r->d, q, 3, 10); /* warm */
+    r->started = bench_now();
+    return bench_tag_ask(&r->d, q, times, r->c->seconds / 10);
+}
+static int64_t work_tag_count(runner *r) { return ask(r, TAG_COUNT, 20000); }
+static int64_t work_tag_and(runner *r) { return ask(r, TAG_AND, 200); }
+static int64_t work_tag_first(runner *r) { return ask(r, TAG_FIRST, 50000); }
+static int64_t work_tag_all(runner *r) { return ask(r, TAG_ALL, 1000); }
+
 static int64_t work_scan(runner *r) { return read_rows(r, r->d.scan, 0); }
 /* Opening is outside of the clock here: sql_bench.c times the whole process. */
 static int64_t work_open(runner *r) { return one_by_one(r, 1, get_hit); }
@@ -243,11 +286,21 @@ static const struct {
     int64_t (*run)(runner *r);
     bool warm; /* touch the data first: what counts is the steady state */
 } works[] = {
-    {"load", work_load, false},     {"load_ordered", work_load_ordered, false},
-    {"put", work_put, false},       {"overwrite", work_overwrite, false},
-    {"delete", work_delete, false}, {"get", work_get, true},
-    {"miss", work_miss, true},      {"range", work_range, true},
-    {"scan", work_scan, true},      {"open", work_open, false},
+    {"load", work_load, false},
+    {"load_ordered", work_load_ordered, false},
+    {"put", work_put, false},
+    {"overwrite", work_overwrite, false},
+    {"delete", work_delete, false},
+    {"get", work_get, true},
+    {"miss", work_miss, true},
+    {"range", work_range, true},
+    {"scan", work_scan, true},
+    {"open", work_open, false},
+    {"load_tags", work_load_tags, false},
+    {"tag_count", work_tag_count, false},
+    {"tag_and", work_tag_and, false},
+    {"tag_first", work_tag_first, false},
+    {"tag_all", work_tag_all, false},
 };
 
 bool bench_work(const bench_case *c, bench_result *out) {
