@@ -95,10 +95,10 @@ static nadb_rc advance(merge_iter *m, nadb_err *err) {
     if (m->n == 0) return NADB_OK;
     rc = nadb_iter_next(s->it, err);
     if (rc != NADB_OK) return rc;
-    if (s->it->valid)
-        word_set(m, s);
-    else
+    if (!s->it->valid)
         drop_ended(m);
+    else if (m->n > 1) /* alone there is nothing to compare with */
+        word_set(m, s);
     return NADB_OK;
 }
 

@@ -17,6 +17,7 @@ nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
     memset(m, 0, sizeof *m);
     m->v = v;
     m->reverse = range->reverse;
+    m->skip = range->hi.p == NULL ? 0 : nadb_slice_common(range->lo, range->hi);
     m->cursors = nadb_calloc(n + 1, sizeof *m->cursors);
     m->heap = nadb_calloc(n + 1, sizeof *m->heap);
     /* One allocation, so that the first copy stays where it is. */
@@ -43,6 +44,11 @@ void fs_merge_clear(fs_merge *m) {
 }
 
 /* --- the heap --- */
+
+static uint64_t prefix_of(const fs_merge *m, nadb_slice key) {
+    return nadb_slice_prefix8_behind(key, m->skip) ^
+           (m->reverse ? UINT64_MAX : 0);
+}
 
 static nadb_slice key_of(const fs_merge *m, const fs_source *s) {
     return nadb_buf_slice(&m->cursors[s->i].key);
@@ -86,9 +92,7 @@ static void settle(fs_merge *m, size_t at) {
 
     if (m->cursors[s->i].valid) {
         /* With one source there is nothing to compare. */
-        if (m->n > 1)
-            s->prefix = nadb_slice_prefix8(key_of(m, s)) ^
-                        (m->reverse ? UINT64_MAX : 0);
+        if (m->n > 1) s->prefix = prefix_of(m, key_of(m, s));
     } else {
         *s = m->heap[--m->n];
     }
@@ -114,8 +118,7 @@ static nadb_rc rebuild(fs_merge *m, const nadb_slice *key, nadb_err *err) {
         }
         if (!c->valid) continue;
         m->heap[m->n].i = i;
-        m->heap[m->n].prefix = nadb_slice_prefix8(nadb_buf_slice(&c->key)) ^
-                               (m->reverse ? UINT64_MAX : 0);
+        m->heap[m->n].prefix = prefix_of(m, nadb_buf_slice(&c->key));
         m->n++;
     }
     for (size_t i = m->n / 2; i-- > 0;) sift_down(m, i);

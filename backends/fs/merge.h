@@ -10,7 +10,8 @@
 #include "cursor.h"
 
 typedef struct fs_source {
-    uint64_t prefix; /* first 8 bytes of the key; inverted in reverse */
+    uint64_t prefix; /* 8 bytes of the key behind fs_merge.skip;
+                        inverted in reverse */
     size_t i;        /* of the cursor: 0 is the newest run */
 } fs_source;
 
@@ -24,6 +25,7 @@ typedef struct fs_merge {
     size_t n; /* in the heap */
     bool reverse;
     bool started;
+    size_t skip;     /* bytes that all keys of the range begin with */
     nadb_buf bounds; /* copy of the range's keys */
 } fs_merge;
 

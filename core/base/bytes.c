@@ -35,6 +35,13 @@ static uint64_t hash_word(uint64_t h, uint64_t w) {
     return h << 27 | h >> 37;
 }
 
+size_t nadb_slice_common(nadb_slice lo, nadb_slice hi) {
+    size_t n = 0;
+
+    while (n < lo.n && n < hi.n && lo.p[n] == hi.p[n]) n++;
+    return n;
+}
+
 uint64_t nadb_hash64(nadb_slice s) {
     const uint8_t *p = s.p;
     size_t n = s.n;

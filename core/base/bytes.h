@@ -59,6 +59,15 @@ static inline bool nadb_slice_starts(nadb_slice s, nadb_slice prefix) {
  * do, except that equal ones decide nothing. */
 uint64_t nadb_slice_prefix8(nadb_slice s);
 
+/* Of keys that all begin with the same `skip` bytes: decides sooner. */
+static inline uint64_t nadb_slice_prefix8_behind(nadb_slice s, size_t skip) {
+    return nadb_slice_prefix8(s.n <= skip
+                                  ? nadb_slice_of(s.p, 0)
+                                  : nadb_slice_of(s.p + skip, s.n - skip));
+}
+/* How many bytes all keys between lo and hi (itself not) begin with. */
+size_t nadb_slice_common(nadb_slice lo, nadb_slice hi);
+
 /* 64-bit hash of the bytes, well mixed in all bits; the same on every
  * machine, because tables store parts of it. Not against an adversary. */
 uint64_t nadb_hash64(nadb_slice s);
