@@ -157,8 +157,9 @@ typedef struct nadb_commit_req {
     bool clear;         /* first remove everything that is there */
     const nadb_range *reads; /* ranges it decided on, in `view` */
     size_t n_reads;
-    bool reads_all; /* too many ranges to list: any commit conflicts */
-    uint32_t claim; /* the caller's own; 0 = none */
+    bool reads_all;  /* too many ranges to list: any commit conflicts */
+    uint32_t claim;  /* the caller's own; 0 = none */
+    uint64_t purged; /* rows it deletes because they have expired; to count */
     nadb_durability sync;
     int64_t timeout_ms; /* how long to wait for locks */
     /* NULL: the changes are all there is. Else prepare calls it, perhaps

@@ -378,11 +378,11 @@ static nadb_rc open_expiry(nadb_cursor *c, const nadb_scan *scan,
 
     c->expires_from = scan->expires_from;
     c->expires_to = scan->expires_to;
-    if (c->expires_from <= nadb_cursor_now(c))
+    if (!c->expired && c->expires_from <= nadb_cursor_now(c))
         c->expires_from = nadb_cursor_now(c) + 1;
     if (c->b == NULL || !batch_cleared(c->b, c->limit)) {
         rc = nadb_expiry_scan(c->ss, c->view->view, c->expires_from,
-                              c->expires_to, &sources[n], err);
+                              c->expires_to, !c->expired, &sources[n], err);
         if (rc == NADB_OK && c->b != NULL)
             rc = nadb_filter_iter(sources[n], not_changed, c, &sources[n], err);
         if (rc != NADB_OK) return rc;
@@ -461,6 +461,7 @@ static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
     nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
 
     if (rc != NADB_OK) return rc;
+    c->expired = expired;
     nadb_buf_reset(&c->bounds);
     if (!bounds_add(c, scan->lo)) return no_memory(c, err);
     lo_n = c->bounds.n - 1;
@@ -471,7 +472,6 @@ static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
     if (scan->hi.p != NULL)
         range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
     range.reverse = scan->reverse;
-    c->expired = expired;
     c->read_epoch = c->ss->epoch;
     if (scan->match != NULL)
         rc = open_match(c, scan, &range, err);

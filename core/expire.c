@@ -1,35 +1,108 @@
-/* expire.c - removing rows that have expired, in bounded steps.
+/* expire.c - removing rows that have expired, in bounded steps, found by the
+ * index of expiries.
  *
  * To every reader they are gone already; this is about their space. So what is
  * read here is no decision that a commit would have to check, but for the rows
  * that are deleted: if somebody has put a living row in the place of one, the
  * delete must not take that.
  *
- * It walks over all rows: there is no index of expiry times yet. */
-#include "session.h"
+ * The sweeper does it in the background, by ordinary transactions. Somebody's
+ * clock may run ahead for a while, or be set forward by mistake; what is
+ * removed then does not come back when the clock does. So the sweeper has a
+ * clock of its own, which starts as the store's does and gains on real time by
+ * no more than it lasts: after a jump by a day it needs a day to follow, and
+ * rows are swept that much later. It follows back at once. */
+#include "expire.h"
 
-nadb_rc nadb_purge_expired(nadb_session *ss, nadb_slice from, size_t rows_max,
-                           nadb_buf *next, int64_t *removed, nadb_err *err) {
-    nadb_scan scan = {.lo = from};
+#define STEP_ROWS 256u  /* deleted in one transaction */
+#define STEP_NS 5000000 /* of a round, after which others come first */
+#define WAIT_MS 2       /* for locks: a sweep can wait, writers cannot */
+
+nadb_rc session_purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
+                      int64_t *removed, bool *more, nadb_err *err) {
+    nadb_scan scan = {
+        .by_expiry = true, .expires_from = INT64_MIN, .expires_to = to_ms};
     nadb_cursor *c = NULL;
     const nadb_row *row;
-    size_t looked = 0;
+    size_t n = 0;
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
 
-    nadb_buf_reset(next);
+    *more = false;
     if (rc == NADB_OK) rc = session_scan_expired(c, &scan, err);
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
-        if (looked++ == rows_max) {
-            if (!nadb_buf_append(next, row->key.p, row->key.n))
-                rc = nadb_fail(err, NADB_NOMEM, "removing expired rows");
-            break;
-        }
-        if (row->expires_ms <= nadb_cursor_now(c)) {
-            rc = session_delete(ss, row->key, NADB_ENTRY_READ, err);
-            (*removed)++;
-        }
+        *more = n++ == rows_max;
+        if (*more) break;
+        rc = session_delete(ss, row->key, NADB_ENTRY_READ, err);
         if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
     nadb_cursor_free(c);
+    *removed += (int64_t)(*more ? rows_max : n);
+    ss->purged += *more ? rows_max : n;
     return rc;
+}
+
+nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
+                           bool *more, nadb_err *err) {
+    nadb_engine *e = ss->engine;
+
+    if (e->ops->sweep != NULL)
+        return e->ops->sweep(e, rows_max, removed, more, err);
+    return session_purge(ss, nadb_now_ms(), rows_max, removed, more, err);
+}
+
+/* --- the sweeper --- */
+
+static int64_t sweeper_now_ms(nadb_sweeper *w) {
+    const nadb_os *os = nadb_os_get();
+    int64_t mono_ms = os->mono_ns() / 1000000;
+    int64_t ahead = os->now_ms() - mono_ms;
+    int64_t passed = mono_ms - w->last_ms;
+
+    if (!w->started || ahead < w->ahead_ms)
+        w->ahead_ms = ahead;
+    else if (ahead - w->ahead_ms > passed)
+        w->ahead_ms += passed;
+    else
+        w->ahead_ms = ahead;
+    w->started = true;
+    w->last_ms = mono_ms;
+    return mono_ms + w->ahead_ms;
+}
+
+void nadb_sweeper_start(nadb_sweeper *w) { (void)sweeper_now_ms(w); }
+
+/* One transaction. *more: there is something left to do now. */
+static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
+                          nadb_err *err) {
+    int64_t removed = 0;
+    nadb_rc rc = nadb_session_begin(ss, false, err);
+
+    *more = false;
+    if (rc == NADB_OK && session_indexed(ss))
+        rc = session_purge(ss, to_ms, STEP_ROWS, &removed, more, err);
+    if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);
+    if (rc == NADB_OK)
+        nadb_session_commit(ss);
+    else
+        (void)nadb_session_rollback(ss, NULL);
+    return rc;
+}
+
+bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
+    const nadb_os *os = nadb_os_get();
+    int64_t to_ms = sweeper_now_ms(w);
+    int64_t until_ns = os->mono_ns() + STEP_NS;
+    nadb_session *ss = NULL;
+    bool more = true;
+    nadb_rc rc = nadb_session_new(s, &ss, NULL);
+
+    if (rc == NADB_OK) {
+        ss->in_background = true;
+        ss->timeout_ms = WAIT_MS;
+    }
+    /* What fails is left for the next round: rows stay where they are. */
+    while (rc == NADB_OK && more && os->mono_ns() < until_ns)
+        rc = sweep_step(ss, to_ms, &more, NULL);
+    nadb_session_free(ss);
+    return rc == NADB_OK && more;
 }

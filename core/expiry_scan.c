@@ -52,7 +52,8 @@ static void expiry_free(nadb_iter *base) {
 }
 
 nadb_rc nadb_expiry_scan(nadb_session *ss, nadb_view *view, int64_t from,
-                         int64_t to, nadb_iter **out, nadb_err *err) {
+                         int64_t to, bool decides, nadb_iter **out,
+                         nadb_err *err) {
     static const nadb_iter_ops ops = {expiry_next, no_seek, expiry_free};
     nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
     expiry_iter *x = nadb_calloc(1, sizeof *x);
@@ -68,7 +69,7 @@ nadb_rc nadb_expiry_scan(nadb_session *ss, nadb_view *view, int64_t from,
     range.hi = nadb_buf_slice(&hi);
     if (rc == NADB_OK && nadb_slice_cmp(range.lo, range.hi) > 0)
         range.hi = range.lo;
-    if (rc == NADB_OK)
+    if (rc == NADB_OK && decides)
         rc = session_note_read(ss, range.lo, range.hi, false, NULL, err);
     if (rc == NADB_OK)
         rc = ss->engine->ops->iter(ss->engine, view, &range, &x->inner, err);

@@ -7,9 +7,9 @@
 
 /* Iterates, in the order of their expiry, over the rows of `view` that expire
  * from .. to (ms, both included). Entries are row keys with an empty value.
- * What is read counts as a decision of the transaction. */
+ * `decides`: what is read counts as a decision of the transaction. */
 nadb_rc nadb_expiry_scan(nadb_session *ss, nadb_view *view, int64_t from,
-                         int64_t to, nadb_iter **out,
+                         int64_t to, bool decides, nadb_iter **out,
                          nadb_err *err) NADB_MUST_USE;
 
 /* The entries of `inner`, which it takes (also on failure), that are kept. */

@@ -206,13 +206,13 @@ nadb_rc nadb_delete(nadb_session *ss, nadb_slice key,
                     nadb_err *err) NADB_MUST_USE;
 /* Empties the store, within the transaction. */
 nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
-/* Deletes rows that have expired, looking at no more than `rows_max` rows with
- * key >= from. *next becomes the key to go on from, empty at the end; *removed
- * rises by the number deleted. At prepare it is NADB_CONFLICT when somebody
- * has written such a row meanwhile. */
-nadb_rc nadb_purge_expired(nadb_session *ss, nadb_slice from, size_t rows_max,
-                           nadb_buf *next, int64_t *removed,
-                           nadb_err *err) NADB_MUST_USE;
+/* Deletes up to rows_max rows that have expired; *removed rises by the number
+ * deleted, *more: there are others. At prepare it is NADB_CONFLICT when
+ * somebody has written such a row meanwhile. An engine that sweeps by itself
+ * (nadb_engine_ops.sweep) does it at once, whatever becomes of the
+ * transaction. */
+nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
+                           bool *more, nadb_err *err) NADB_MUST_USE;
 
 int64_t nadb_now_ms(void); /* the store's clock: Unix time in ms */
 

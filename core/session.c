@@ -19,6 +19,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     ss->engine = nadb_store_engine(s);
     ss->options = nadb_store_options(s);
     ss->cache = nadb_store_cache(s);
+    ss->timeout_ms = ss->options->busy_timeout_ms;
     ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
     *out = ss;
     return NADB_OK;
@@ -167,7 +168,7 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
     if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
         ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
         return NADB_OK;
-    rc = e->ops->claim(e, key, ss->options->busy_timeout_ms, &ss->claim, err);
+    rc = e->ops->claim(e, key, ss->timeout_ms, &ss->claim, err);
     if (rc != NADB_OK || ss->claim == 0) return rc;
     return e->ops->view_refresh(e, ss->txn->view, err);
 }
@@ -372,6 +373,11 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     memcpy(p, ss->head.p, n);
     if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
     return NADB_OK;
+}
+
+bool session_indexed(const nadb_session *ss) {
+    return ss->engine->ops->indexed == NULL ||
+           ss->engine->ops->indexed(ss->engine, ss->txn->view);
 }
 
 nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,

@@ -44,6 +44,10 @@ struct nadb_session {
     nadb_buf held_views;   /* session_view *: kept until depth is 0 */
     nadb_buf held_batches; /* batch *: likewise */
 
+    bool in_background; /* the sweeper's: syncs for nobody */
+    int64_t timeout_ms; /* to wait for locks */
+    uint64_t purged;    /* rows deleted because they have expired */
+
     bool autocommit; /* the transaction is one statement */
     uint32_t claim;  /* on the one key that it has read; 0 = none */
 
@@ -86,6 +90,9 @@ void session_narrow_read(const nadb_session *ss, session_read *r,
 nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
                              nadb_err *err) NADB_MUST_USE;
 
+/* Whether the transaction's view may have rows with tags or an expiry. */
+bool session_indexed(const nadb_session *ss);
+
 /* nadb_delete(); `flags` as batch_delete() takes them. */
 nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
                        nadb_err *err) NADB_MUST_USE;
@@ -101,6 +108,10 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key,
 nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 
 /* --- store.c --- */
+
+/* After a commit: an engine without background threads is swept now and then.
+ */
+void nadb_store_committed(nadb_store *s);
 
 nadb_engine *nadb_store_engine(nadb_store *s);
 unsigned nadb_store_caps(const nadb_store *s); /* of its backend */

@@ -42,6 +42,7 @@ static void txn_end(nadb_session *ss) {
     nadb_buf_reset(&ss->reads);
     nadb_buf_reset(&ss->marks);
     ss->reads_all = false;
+    ss->purged = 0;
 }
 
 /* --- prepare --- */
@@ -131,7 +132,10 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     p.req.reads_all = ss->reads_all;
     p.req.claim = ss->claim;
     p.req.sync = nadb_store_sync(ss->store);
-    p.req.timeout_ms = ss->options->busy_timeout_ms;
+    if (ss->in_background && p.req.sync == NADB_SYNC_FULL)
+        p.req.sync = NADB_SYNC_NORMAL;
+    p.req.timeout_ms = ss->timeout_ms;
+    p.req.purged = ss->purged;
     rc = reads_list(ss, deletes ? only : NULL, &reads, &p.req.n_reads, err);
     p.req.reads = reads;
     if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
@@ -221,6 +225,7 @@ void nadb_session_commit(nadb_session *ss) {
     if (ss->ticket != NULL) {
         ss->engine->ops->commit(ss->engine, ss->ticket);
         ss->ticket = NULL;
+        if (!ss->in_background) nadb_store_committed(ss->store);
     }
     txn_end(ss);
 }

@@ -68,6 +68,11 @@ typedef struct shared {
     atomic_bool awake;
     atomic_bool has_read; /* asleep, a first statement has ended */
 
+    /* Sweeps what has expired, a bounded step; true: there is more. NULL:
+     * nobody has asked for it. */
+    bool (*_Atomic sweep)(void *ctx);
+    void *sweep_ctx;
+
     bool private_memory; /* a reader that may not write */
     bool forked;         /* inherited by a child: of no use */
 
@@ -90,6 +95,7 @@ typedef struct shared {
 } shared;
 
 struct nadb_ticket {
+    uint64_t purged;
     memtable *m;
     uint64_t off, length;
     uint32_t doubt; /* index */
@@ -227,6 +233,8 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
 nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) NADB_MUST_USE;
 /* Takes on the options that are in force now. */
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o);
+/* Has the background threads sweep. */
+void nadb_shared_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx);
 void nadb_shared_forked(nadb_engine *e); /* in a forked child */
 /* The last error of background work, empty if the last round went well. */
 void nadb_shared_last_error(nadb_engine *e, nadb_err *out);

@@ -237,6 +237,7 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     t->m = memtable_ref(m);
     t->off = off;
     t->doubt = doubt;
+    t->purged = a->req->purged;
     return NADB_OK;
 }
 
@@ -428,6 +429,9 @@ void shared_commit(nadb_engine *e, nadb_ticket *t) {
         while (shared_lock(s, -1, NULL) != NADB_OK) continue;
         shared_apply(s, t->m, t->doubt);
         shared_unlock(s);
+        if (t->purged > 0)
+            atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_EXPIRED],
+                             t->purged);
     }
     ticket_free(t);
 }

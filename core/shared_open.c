@@ -357,6 +357,14 @@ static void write_anew(shared *s) {
         atomic_store(&s->ctl.map->failed, 1);
 }
 
+void nadb_shared_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx) {
+    shared *s = shared_of(e);
+
+    if (s->private_memory || s->options->read_only) return;
+    s->sweep_ctx = ctx;
+    atomic_store(&s->sweep, sweep);
+}
+
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o) {
     shared *s = shared_of(e);
 

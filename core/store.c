@@ -13,6 +13,7 @@
 
 #include "base/sync.h"
 #include "cache.h"
+#include "expire.h"
 #include "index_check.h"
 #include "nadb.h"
 #include "row.h"
@@ -27,8 +28,10 @@ struct nadb_store {
     const nadb_backend *backend;
     nadb_engine *engine;
     nadb_cache *cache;
-    _Atomic int synchronous; /* the strictest that an opener asked for */
-    unsigned refs;           /* under the list's lock */
+    nadb_sweeper sweeper;
+    _Atomic int64_t sweep_due_ns; /* nadb_store_committed() */
+    _Atomic int synchronous;      /* the strictest that an opener asked for */
+    unsigned refs;                /* under the list's lock */
     bool forked;
     nadb_store *next;
 };
@@ -171,6 +174,30 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
     return s->backend->engine_open(s->options, &s->engine, err);
 }
 
+static bool sweep(void *ctx) {
+    nadb_store *s = ctx;
+
+    return nadb_sweep(&s->sweeper, s);
+}
+
+/* For engines without background threads: who commits sweeps, too, once an
+ * interval. */
+void nadb_store_committed(nadb_store *s) {
+    int64_t due = atomic_load_explicit(&s->sweep_due_ns, memory_order_relaxed);
+    int64_t now;
+
+    if ((s->backend->caps & (NADB_CAP_BASE | NADB_CAP_OWN_INDEX)) != 0) return;
+    now = nadb_os_get()->mono_ns();
+    if (now < due) return;
+    /* One thread at a time: only who has moved the time goes on. */
+    if (!atomic_compare_exchange_strong(&s->sweep_due_ns, &due,
+                                        now + s->options->flush_interval_ms *
+                                                  1000000))
+        return;
+    if (due != 0 && nadb_sweep(&s->sweeper, s))
+        atomic_store(&s->sweep_due_ns, 1);
+}
+
 static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
                          unsigned flags, bool *created, nadb_store **out,
                          nadb_err *err) {
@@ -185,6 +212,7 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
         goto done;
     }
     atomic_store(&s->synchronous, s->options->synchronous);
+    nadb_sweeper_start(&s->sweeper);
     s->backend = nadb_backend_find(s->options->backend);
     if (s->backend == NULL) {
         rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
@@ -194,6 +222,8 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     if (s->options->cache_bytes > 0)
         rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
+        nadb_shared_sweep(s->engine, sweep, s);
 done:
     if (rc == NADB_OK)
         *out = s;

@@ -7,13 +7,14 @@
 #include <pthread.h>
 
 #define IDLE_MS 1000
+#define SWEEP_PAUSE_MS 3
 #define START_MS 50 /* who only opens, reads and ends has it to himself */
 
 typedef struct job {
     shared *s;
     unsigned busy; /* threads at work on it */
     bool leaving;  /* takes no more work */
-    int64_t sync_due_ns;
+    int64_t sync_due_ns, sweep_due_ns;
     struct job *next;
 } job;
 
@@ -71,7 +72,18 @@ static void tend(job *j, void *ctx) {
         nadb_workers_kick();
         j->sync_due_ns = now + atomic_load(&j->s->flush_interval_ms) * 1000000;
     }
+    if (now >= j->sweep_due_ns) {
+        bool (*sweep)(void *) = atomic_load(&j->s->sweep);
+        bool more = sweep != NULL && sweep(j->s->sweep_ctx);
+
+        /* A pause between the steps, for others. */
+        now = os->mono_ns();
+        j->sweep_due_ns = now + (more ? SWEEP_PAUSE_MS
+                                      : atomic_load(&j->s->flush_interval_ms)) *
+                                    1000000;
+    }
     if (j->sync_due_ns < *wake_ns) *wake_ns = j->sync_due_ns;
+    if (j->sweep_due_ns < *wake_ns) *wake_ns = j->sweep_due_ns;
 }
 
 static void *flush_thread(void *arg) {
@@ -158,6 +170,7 @@ nadb_rc nadb_workers_add(shared *s, nadb_err *err) {
     j->s = s;
     j->sync_due_ns =
         s->os->mono_ns() + atomic_load(&s->flush_interval_ms) * 1000000;
+    j->sweep_due_ns = j->sync_due_ns;
     nadb_lock(&workers.lock);
     rc = start(err);
     if (rc == NADB_OK && !is_listed(s)) {

@@ -10,7 +10,7 @@
  */
 #include "func.h"
 
-/* Rows that one transaction of nadb_purge_expired() looks at, and how often it
+/* Rows that one transaction of nadb_purge_expired() deletes, and how often it
  * tries again when rows change under it. */
 #define PURGE_ROWS 5000u
 #define PURGE_TRIES 10
@@ -341,16 +341,16 @@ nadb_rc func_pop(call *k, nadb_err *err) {
 /* --- nadb_purge_expired --- */
 
 typedef struct purge {
-    nadb_buf from, next; /* keys */
-    int64_t removed;     /* by this round */
+    int64_t removed; /* by this round */
+    bool more;
 } purge;
 
 static nadb_rc purge_command(vtab *v, void *ctx, nadb_err *err) {
     purge *p = ctx;
 
     p->removed = 0;
-    return nadb_purge_expired(v->s->core, nadb_buf_slice(&p->from), PURGE_ROWS,
-                              &p->next, &p->removed, err);
+    return nadb_purge_expired(v->s->core, PURGE_ROWS, &p->removed, &p->more,
+                              err);
 }
 
 /* One round, through an object that SQLite may have made anew meanwhile. One
@@ -373,15 +373,9 @@ nadb_rc func_purge_expired(call *k, nadb_err *err) {
     nadb_rc rc;
 
     do {
-        nadb_buf old = p.from;
-
         rc = purge_round(k, &p, err);
         removed += p.removed;
-        p.from = p.next;
-        p.next = old;
-    } while (rc == NADB_OK && p.from.n > 0);
-    nadb_buf_clear(&p.from);
-    nadb_buf_clear(&p.next);
+    } while (rc == NADB_OK && p.more);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, removed);
     return rc;
 }

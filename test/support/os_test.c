@@ -10,15 +10,24 @@
 
 /* --- clock and boot --- */
 
-static _Atomic int64_t clock_ahead_ms;
+static _Atomic int64_t clock_ahead_ms, passed_ms;
 static _Atomic uint64_t boots;
 
 void test_os_advance_clock(int64_t ms) { clock_ahead_ms += ms; }
+
+void test_os_pass_time(int64_t ms) {
+    clock_ahead_ms += ms;
+    passed_ms += ms;
+}
 
 void test_os_new_boot(void) { boots++; }
 
 static int64_t os_now_ms(void) {
     return nadb_os_posix.now_ms() + clock_ahead_ms;
+}
+
+static int64_t os_mono_ns(void) {
+    return nadb_os_posix.mono_ns() + passed_ms * 1000000;
 }
 
 static nadb_rc os_boot_id(uint8_t out[16], nadb_err *err) {
@@ -384,6 +393,7 @@ static void fill_table(void) {
     table.sync_dir = os_sync_dir;
     table.list = os_list;
     table.now_ms = os_now_ms;
+    table.mono_ns = os_mono_ns;
     table.boot_id = os_boot_id;
 }
 

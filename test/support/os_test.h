@@ -19,7 +19,8 @@
 
 /* --- clock and boot --- */
 
-void test_os_advance_clock(int64_t ms);
+void test_os_advance_clock(int64_t ms); /* it is set: no time passes */
+void test_os_pass_time(int64_t ms);     /* so does mono_ns() */
 /* From now on boot_id() gives another id, as after a restart. */
 void test_os_new_boot(void);
 

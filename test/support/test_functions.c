@@ -1,6 +1,7 @@
 /* test_functions.c - os_test.h as SQL functions, in the test library only.
  *
- *   test_advance_clock(seconds)     the clock runs ahead; the seconds given
+ *   test_advance_clock(seconds)     the clock is set; the seconds given
+ *   test_pass_time(seconds)         time passes, also for deadlines
  *   test_new_boot()                 the machine seems to have restarted
  *   test_fault(class, nth, errno [, persistent [, path_part]])
  *   test_fault_clear()              '{"calls":C,"fired":F}'
@@ -32,6 +33,12 @@ static void advance_clock(sqlite3_context *ctx, int argc,
                           sqlite3_value **argv) {
     (void)argc;
     test_os_advance_clock((int64_t)(sqlite3_value_double(argv[0]) * 1000));
+    sqlite3_result_value(ctx, argv[0]);
+}
+
+static void pass_time(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    (void)argc;
+    test_os_pass_time((int64_t)(sqlite3_value_double(argv[0]) * 1000));
     sqlite3_result_value(ctx, argv[0]);
 }
 
@@ -115,6 +122,7 @@ int nadb_test_register(sqlite3 *db) {
         void (*body)(sqlite3_context *, int, sqlite3_value **);
     } functions[] = {
         {"test_advance_clock", 1, advance_clock},
+        {"test_pass_time", 1, pass_time},
         {"test_new_boot", 0, new_boot},
         {"test_fault", -1, set_fault},
         {"test_fault_clear", 0, clear_fault},
