@@ -18,8 +18,9 @@
 #define STEP_NS 5000000 /* of a round, after which others come first */
 #define WAIT_MS 2       /* for locks: a sweep can wait, writers cannot */
 
-nadb_rc session_purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
-                      int64_t *removed, bool *more, nadb_err *err) {
+/* Up to rows_max rows that expired at `to_ms` or before. */
+static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
+                     int64_t *removed, bool *more, nadb_err *err) {
     nadb_scan scan = {
         .by_expiry = true, .expires_from = INT64_MIN, .expires_to = to_ms};
     nadb_cursor *c = NULL;
@@ -47,7 +48,7 @@ nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
 
     if (e->ops->sweep != NULL)
         return e->ops->sweep(e, rows_max, removed, more, err);
-    return session_purge(ss, nadb_now_ms(), rows_max, removed, more, err);
+    return purge(ss, nadb_now_ms(), rows_max, removed, more, err);
 }
 
 /* --- the sweeper --- */
@@ -79,7 +80,7 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
 
     *more = false;
     if (rc == NADB_OK && session_indexed(ss))
-        rc = session_purge(ss, to_ms, STEP_ROWS, &removed, more, err);
+        rc = purge(ss, to_ms, STEP_ROWS, &removed, more, err);
     if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);
     if (rc == NADB_OK)
         nadb_session_commit(ss);

@@ -5,12 +5,6 @@
 
 #include "session.h"
 
-/* Deletes, in the transaction, up to rows_max rows that expired at `to_ms` or
- * before. *removed is raised. */
-nadb_rc session_purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
-                      int64_t *removed, bool *more,
-                      nadb_err *err) NADB_MUST_USE;
-
 /* A store's sweeper: its clock, which starts with the store. One thread at a
  * time. */
 typedef struct nadb_sweeper {

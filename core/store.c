@@ -366,26 +366,23 @@ nadb_rc nadb_flush_all(nadb_err *err) {
 
 /* --- statistics --- */
 
-static nadb_rc count_tags(batch *set, nadb_slice tags, nadb_err *err) {
-    nadb_slice tag;
-    nadb_rc rc = NADB_OK;
-
-    while (rc == NADB_OK && nadb_tags_next(&tags, &tag))
-        if (batch_find(set, tag, UINT64_MAX) == NULL)
-            rc = batch_delete(set, tag, 0, err);
-    return rc;
+static nadb_rc count_tag(void *ctx, nadb_slice tag, int64_t rows,
+                         nadb_err *err) {
+    (void)tag;
+    (void)rows;
+    (void)err;
+    *(double *)ctx += 1;
+    return NADB_OK;
 }
 
 /* Rows, bytes and tags as a reader finds them now: reads every row. */
 static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                           nadb_err *err) {
-    double rows = 0, size = 0, stored = 0;
-    batch *tags = batch_new(); /* as a sorted set */
+    double rows = 0, size = 0, stored = 0, tags = 0;
     nadb_session *ss = NULL;
     nadb_cursor *c = NULL;
     nadb_scan all = {.reverse = false};
-    nadb_rc rc = tags == NULL ? nadb_fail(err, NADB_NOMEM, "counting rows")
-                              : nadb_session_new(s, &ss, err);
+    nadb_rc rc = nadb_session_new(s, &ss, err);
 
     if (rc == NADB_OK) rc = nadb_cursor_new(ss, &c, err);
     if (rc == NADB_OK) rc = nadb_cursor_scan(c, &all, err);
@@ -395,11 +392,11 @@ static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
         rows += 1;
         size += (double)row->size;
         stored += (double)row->stored.n;
-        rc = count_tags(tags, row->tags, err);
-        if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
+        rc = nadb_cursor_next(c, err);
     }
-    if (rc == NADB_OK) emit(ctx, "tag_count", (double)tags->nodes);
-    batch_unref(tags);
+    if (rc == NADB_OK)
+        rc = nadb_tags_count(ss, nadb_slice_of(NULL, 0), count_tag, &tags, err);
+    if (rc == NADB_OK) emit(ctx, "tag_count", tags);
     nadb_cursor_free(c);
     nadb_session_free(ss);
     if (rc != NADB_OK) return rc;

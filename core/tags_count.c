@@ -116,46 +116,12 @@ static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
     return rc;
 }
 
-/* Where there is no index yet (match() is missing): by reading every row. */
-static nadb_rc count_rows(nadb_session *ss, nadb_tag_count_fn *each, void *ctx,
-                          nadb_err *err) {
-    nadb_scan all = {.reverse = false};
-    tag_map rows = TAG_MAP_INIT;
-    nadb_cursor *c = NULL;
-    const nadb_row *row;
-    nadb_rc rc = nadb_cursor_new(ss, &c, err);
-
-    if (rc == NADB_OK) rc = nadb_cursor_scan(c, &all, err);
-    while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
-        nadb_slice tags = row->tags, tag;
-
-        while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
-            int64_t *n = tag_map_at(&rows, tag);
-
-            if (n == NULL)
-                rc = no_memory(err);
-            else
-                (*n)++;
-        }
-        if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
-    }
-    nadb_cursor_free(c);
-    for (size_t i = 0; i < rows.n_slots && rc == NADB_OK; i++)
-        if (rows.slots[i].tag.p != NULL)
-            rc = each(ctx, rows.slots[i].tag, rows.slots[i].number, err);
-    tag_map_clear(&rows);
-    return rc;
-}
-
 nadb_rc nadb_tags_count(nadb_session *ss, nadb_slice only,
                         nadb_tag_count_fn *each, void *ctx, nadb_err *err) {
     tag_map expired = TAG_MAP_INIT;
     session_view *v = NULL;
-    nadb_rc rc;
+    nadb_rc rc = session_view_take(ss, &v, err);
 
-    if (!ss->derives && ss->engine->ops->match == NULL)
-        return count_rows(ss, each, ctx, err);
-    rc = session_view_take(ss, &v, err);
     nadb_index_changes_reset(&ss->index);
     if (rc == NADB_OK && !batch_empty(ss->b))
         rc = nadb_index_derive(&ss->index, ss->engine, v->view, ss->b, err);
