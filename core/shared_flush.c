@@ -371,9 +371,11 @@ static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
         control_read(&s->ctl, &now);
         if (now.first_log >= until) return NADB_OK;
         rc = work(s, false, &more, &busy, err);
-        if (rc != NADB_OK) return rc;
         control_read(&s->ctl, &now);
+        /* What came after the flush, and may have failed, is tried again in
+         * the background. */
         if (now.first_log >= until) return NADB_OK;
+        if (rc != NADB_OK) return rc;
         if (s->os->mono_ns() > deadline)
             return nadb_fail(err, NADB_BUSY,
                              "flushing %s: a prepared transaction or another "
