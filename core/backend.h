@@ -172,6 +172,8 @@ typedef struct nadb_commit_req {
 typedef void nadb_stat_fn(void *ctx, const char *name, double value);
 /* One line a problem; `what` names file, offset and key where they apply. */
 typedef void nadb_report_fn(void *ctx, const char *what);
+/* Whether what is under way should end. */
+typedef bool nadb_stop_fn(void *ctx);
 
 typedef struct nadb_engine_ops {
     /* Closes; nothing of it is in use. What was committed is durable. */
@@ -231,8 +233,10 @@ typedef struct nadb_engine_ops {
 
     /* Everything committed is in its final place and synced. */
     nadb_rc (*flush)(nadb_engine *e, nadb_err *err);
-    /* Rewrites so that no dead data is left. NULL: nothing to compact. */
-    nadb_rc (*compact)(nadb_engine *e, nadb_err *err);
+    /* Rewrites so that no dead data is left; NADB_INTERRUPT when `stop` (NULL:
+     * never) said so before it was done. NULL: nothing to compact. */
+    nadb_rc (*compact)(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
+                       nadb_err *err);
     /* Reads every byte; calls `report` once a problem. */
     nadb_rc (*check)(nadb_engine *e, nadb_report_fn *report, void *ctx,
                      nadb_err *err);
@@ -322,9 +326,10 @@ typedef struct nadb_base_ops {
     /* One bounded step of compaction; *out is NULL when nothing is due. */
     nadb_rc (*compact_step)(nadb_base *b, nadb_base_version **out,
                             nadb_err *err);
-    /* As much as is needed so that no dead data is left. */
-    nadb_rc (*compact_all)(nadb_base *b, nadb_base_version **out,
-                           nadb_err *err);
+    /* As much as is needed so that no dead data is left. `stop` (may be NULL)
+     * is asked before each step; what was done until then stays. */
+    nadb_rc (*compact_all)(nadb_base *b, nadb_stop_fn *stop, void *ctx,
+                           nadb_base_version **out, nadb_err *err);
     /* Unlinks its files that neither MANIFEST nor any process that is at
      * `oldest_generation` or later can need. */
     nadb_rc (*remove_unused)(nadb_base *b, uint64_t oldest_generation,

@@ -217,7 +217,8 @@ nadb_rc shared_flush(nadb_engine *e, nadb_err *err);
 void shared_freeze_full(shared *s);
 /* Nobody else has the store open: flushes when it is more than a little. */
 void shared_flush_at_close(shared *s);
-nadb_rc shared_compact(nadb_engine *e, nadb_err *err);
+nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
+                       nadb_err *err);
 
 /* --- shared_stats.c --- */
 

@@ -248,10 +248,19 @@ static nadb_rc flush_logs(shared *s, const shared_version *v, size_t n,
     return rc;
 }
 
-static nadb_rc compact_once(shared *s, bool all, bool *did, nadb_err *err) {
+/* What nadb_compact asks for, rather than a step of what is due. */
+typedef struct whole {
+    nadb_stop_fn *stop;
+    void *ctx;
+} whole;
+
+static nadb_rc compact_once(shared *s, const whole *all, bool *did,
+                            nadb_err *err) {
+    const nadb_base_ops *ops = s->base_ops;
     nadb_base_version *base = NULL;
-    nadb_rc rc = all ? s->base_ops->compact_all(s->base, &base, err)
-                     : s->base_ops->compact_step(s->base, &base, err);
+    nadb_rc rc =
+        all != NULL ? ops->compact_all(s->base, all->stop, all->ctx, &base, err)
+                    : ops->compact_step(s->base, &base, err);
 
     *did = false;
     if (rc != NADB_OK || base == NULL) return rc;
@@ -274,7 +283,8 @@ static nadb_rc remove_unused(shared *s, nadb_err *err) {
 }
 
 /* The flusher word is ours. */
-static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
+static nadb_rc work_owned(shared *s, const whole *all, bool *more,
+                          nadb_err *err) {
     shared_version *v = NULL;
     size_t n = 0;
     nadb_rc rc = catch_up(s, err);
@@ -300,7 +310,7 @@ static nadb_rc work_owned(shared *s, bool all, bool *more, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc work(shared *s, bool all, bool *more, bool *busy,
+static nadb_rc work(shared *s, const whole *all, bool *more, bool *busy,
                     nadb_err *err) {
     nadb_rc rc;
 
@@ -326,7 +336,7 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
     if (s->options->read_only) return NADB_OK;
     nadb_err_clear(&mine);
     if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
-    rc = work(s, false, more, &busy, &mine);
+    rc = work(s, NULL, more, &busy, &mine);
     note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     return rc;
@@ -370,7 +380,7 @@ static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
 
         control_read(&s->ctl, &now);
         if (now.first_log >= until) return NADB_OK;
-        rc = work(s, false, &more, &busy, err);
+        rc = work(s, NULL, &more, &busy, err);
         control_read(&s->ctl, &now);
         /* What came after the flush, and may have failed, is tried again in
          * the background. */
@@ -420,8 +430,10 @@ void shared_flush_at_close(shared *s) {
     if (much) (void)shared_flush(&s->engine, NULL);
 }
 
-nadb_rc shared_compact(nadb_engine *e, nadb_err *err) {
+nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
+                       nadb_err *err) {
     shared *s = shared_of(e);
+    whole all = {stop, ctx};
     int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
     bool more = false, busy = true;
     nadb_rc rc = shared_flush(e, err);
@@ -430,7 +442,7 @@ nadb_rc shared_compact(nadb_engine *e, nadb_err *err) {
         return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
                          s->dir);
     while (rc == NADB_OK && busy) {
-        rc = work(s, true, &more, &busy, err);
+        rc = work(s, &all, &more, &busy, err);
         if (busy && s->os->mono_ns() > deadline)
             return nadb_fail(err, NADB_BUSY,
                              "compacting %s: another "

@@ -336,11 +336,12 @@ nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) {
     return rc == NADB_OK ? s->engine->ops->flush(s->engine, err) : rc;
 }
 
-nadb_rc nadb_store_compact(nadb_store *s, nadb_err *err) {
+nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
+                           nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
-    return s->engine->ops->compact(s->engine, err);
+    return s->engine->ops->compact(s->engine, stop, ctx, err);
 }
 
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,

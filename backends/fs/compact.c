@@ -344,12 +344,17 @@ nadb_rc fs_compact_step(nadb_base *b, nadb_base_version **out, nadb_err *err) {
     return compact((fs_base *)b, false, out, err);
 }
 
-nadb_rc fs_compact_all(nadb_base *b, nadb_base_version **out, nadb_err *err) {
+nadb_rc fs_compact_all(nadb_base *b, nadb_stop_fn *stop, void *ctx,
+                       nadb_base_version **out, nadb_err *err) {
     *out = NULL;
     for (;;) {
-        nadb_base_version *next;
-        nadb_rc rc = compact((fs_base *)b, true, &next, err);
+        nadb_base_version *next = NULL;
+        nadb_rc rc = NADB_OK;
 
+        if (stop != NULL && stop(ctx))
+            rc = nadb_fail(err, NADB_INTERRUPT, "interrupted");
+        else
+            rc = compact((fs_base *)b, true, &next, err);
         if (rc != NADB_OK || next == NULL) {
             if (rc != NADB_OK) {
                 fs_version_unref(*out);

@@ -353,13 +353,16 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     ticket_free(t);
 }
 
-nadb_rc redis_compact(nadb_engine *engine, nadb_err *err) {
+nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
+                      nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     int64_t removed = 0;
     bool more;
     conn *c = NULL;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
+    (void)stop; /* not asked: what is dead is little */
+    (void)ctx;
     if (rc != NADB_OK) return rc;
     rc = redis_sweep_on(e, c, SIZE_MAX, &removed, &more, err);
     if (rc == NADB_OK)

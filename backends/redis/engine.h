@@ -183,7 +183,8 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 /* Removes what clears have left and the server has expired. */
-nadb_rc redis_compact(nadb_engine *engine, nadb_err *err);
+nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
+                      nadb_err *err);
 
 /* --- change.c --- */
 

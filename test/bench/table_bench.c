@@ -255,7 +255,7 @@ int main(int argc, char **argv) {
         report_load(&b, "overwritten");
     }
     t = now();
-    must(fs_compact_all(b.store.base, &v, &err), &err);
+    must(fs_compact_all(b.store.base, NULL, NULL, &v, &err), &err);
     b.compact_s = now() - t;
     if (v != NULL) take(&b, v);
     report_load(&b, "compacted");

@@ -194,7 +194,7 @@ static void body_compact(void) {
     nadb_err err;
 
     nadb_err_clear(&err);
-    (void)failed(nadb_store_compact(w.store, &err), &err);
+    (void)failed(nadb_store_compact(w.store, NULL, NULL, &err), &err);
 }
 
 static void body_close(void) {

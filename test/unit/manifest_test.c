@@ -208,7 +208,7 @@ static void test_fresh_store(void) {
     CHECK(!found);
     CHECK_OK(fs_compact_step(s.base, &next, &err), err);
     CHECK(next == NULL);
-    CHECK_OK(fs_compact_all(s.base, &next, &err), err);
+    CHECK_OK(fs_compact_all(s.base, NULL, NULL, &next, &err), err);
     CHECK(next == NULL);
     fs_version_unref(&v->pub);
     /* A flush of nothing still moves the state on. */

@@ -116,7 +116,7 @@ static void step_whole_store(const char *dir) {
     end_doubts(); /* a flush would wait for them */
     switch (rig_rnd(9)) {
     case 0:
-        CHECK_OK(nadb_store_compact(store, &err), err);
+        CHECK_OK(nadb_store_compact(store, NULL, NULL, &err), err);
         break;
     case 1:
     case 2:
