@@ -140,20 +140,19 @@ static nadb_slice queued(const conn *c, size_t *at) {
 
 /* Puts a command at its end, and says where it begins. */
 static nadb_rc enqueue(conn *c, const args *a, size_t *at, nadb_err *err) {
-    char *text = NULL;
-    long long n = redisFormatCommandArgv(&text, (int)a->n,
-                                         (const char **)(void *)a->pointers.p,
-                                         (const size_t *)(void *)a->lengths.p);
-    uint64_t length = (uint64_t)n;
-    bool ok;
+    uint64_t length = 0;
+    nadb_rc rc;
 
-    if (n < 0) return no_memory(err);
     *at = c->queue.n;
-    ok = nadb_buf_reserve(&c->queue, sizeof length + (size_t)n) &&
-         nadb_buf_append(&c->queue, &length, sizeof length) &&
-         nadb_buf_append(&c->queue, text, (size_t)n);
-    redisFreeCommand(text);
-    return ok ? NADB_OK : no_memory(err);
+    if (!nadb_buf_append(&c->queue, &length, sizeof length))
+        return no_memory(err);
+    rc = wire_format(a, &c->queue, err);
+    length = c->queue.n - *at - sizeof length;
+    if (rc == NADB_OK)
+        memcpy(c->queue.p + *at, &length, sizeof length);
+    else
+        c->queue.n = *at;
+    return rc;
 }
 
 /* The first one has its answer. */

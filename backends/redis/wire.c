@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "tls.h"
 
@@ -148,6 +149,7 @@ void wire_close(wire *w) {
     guard_end(&guard);
     w->c = NULL;
     w->unsent = 0;
+    nadb_buf_clear(&w->out);
 }
 
 bool wire_is_stale(const wire *w) {
@@ -225,6 +227,7 @@ static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
     rc = wire_set_timeout(w, err);
     if (rc != NADB_OK) return rc;
     if (!local) (void)redisEnableKeepAlive(w->c);
+    w->tls = at->tls;
     if (at->tls) rc = begin_tls(w, host, err);
     w->fn = *w->c->reader->fn;
     w->make_array = w->fn.createArray;
@@ -286,23 +289,63 @@ static nadb_rc not_connected(const wire *w, nadb_err *err) {
                      w->name);
 }
 
-nadb_rc wire_send(wire *w, const args *a, nadb_err *err) {
-    if (a->failed)
+/* "<mark><n>\r\n" */
+static uint8_t *put_length(uint8_t *p, char mark, size_t n) {
+    uint8_t digits[20];
+    size_t i = sizeof digits;
+
+    do {
+        digits[--i] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    *p++ = (uint8_t)mark;
+    memcpy(p, digits + i, sizeof digits - i);
+    p += sizeof digits - i;
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
+}
+
+/* Of a length; and of an argument, but for its bytes. */
+#define LENGTH_MOST 24u
+#define ARGUMENT_MOST (LENGTH_MOST + 2u)
+
+nadb_rc wire_format(const args *a, nadb_buf *out, nadb_err *err) {
+    size_t most = LENGTH_MOST;
+    uint8_t *p;
+
+    /* Arguments may have been replaced since: a->bytes is no bound. */
+    for (size_t i = 0; i < a->n && !a->failed; i++)
+        most += ARGUMENT_MOST + args_get(a, i).n;
+    if (a->failed || !nadb_buf_reserve(out, most))
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
-    if (w->c == NULL) return not_connected(w, err);
-    if (redisAppendCommandArgv(
-            w->c, (int)a->n, (const char **)(void *)a->pointers.p,
-            (const size_t *)(void *)a->lengths.p) != REDIS_OK)
-        return broken(w, "sending a command", errno, err);
-    w->unsent += a->bytes;
+    p = put_length(out->p + out->n, '*', a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        nadb_slice s = args_get(a, i);
+
+        p = put_length(p, '$', s.n);
+        memcpy(p, s.p, s.n);
+        p += s.n;
+        *p++ = '\r';
+        *p++ = '\n';
+    }
+    out->n = (size_t)(p - out->p);
     return NADB_OK;
+}
+
+nadb_rc wire_send(wire *w, const args *a, nadb_err *err) {
+    nadb_rc rc;
+
+    if (w->c == NULL) return not_connected(w, err);
+    rc = wire_format(a, &w->out, err);
+    if (rc == NADB_OK) w->unsent += a->bytes;
+    return rc;
 }
 
 nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) {
     if (w->c == NULL) return not_connected(w, err);
-    if (redisAppendFormattedCommand(w->c, (const char *)bytes.p, bytes.n) !=
-        REDIS_OK)
-        return broken(w, "sending a command", errno, err);
+    if (!nadb_buf_append(&w->out, bytes.p, bytes.n))
+        return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
     w->unsent += bytes.n;
     return NADB_OK;
 }
@@ -318,17 +361,59 @@ static bool may_end(const redisReader *r) {
     return strtoll(p, NULL, 10) <= VALUE_MOST;
 }
 
-/* Reads what has come, or waits for it. errno is hiredis's. */
-static bool read_more(wire *w, size_t *bytes) {
-    size_t before = w->c->reader->len;
-    int done = 0, rc = REDIS_OK;
+/* Through TLS, which is hiredis's. */
+static bool flush_tls(wire *w) {
+    int done = 0, rc;
     pipe_guard guard;
 
     guard_begin(&guard);
     errno = 0;
+    rc = redisAppendFormattedCommand(w->c, (const char *)w->out.p, w->out.n);
     while (rc == REDIS_OK && done == 0) rc = redisBufferWrite(w->c, &done);
-    if (rc == REDIS_OK) rc = redisBufferRead(w->c);
     guard_end(&guard);
+    return rc == REDIS_OK;
+}
+
+static bool flush_plain(wire *w) {
+    for (size_t at = 0; at < w->out.n;) {
+        ssize_t n = send(w->c->fd, w->out.p + at, w->out.n - at, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            w->c->err = REDIS_ERR_IO;
+            snprintf(w->c->errstr, sizeof w->c->errstr, "%s", strerror(errno));
+            return false;
+        }
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* A buffer that held a large commit is not kept. */
+#define OUT_KEPT (1u << 20)
+
+static bool flush(wire *w) {
+    bool ok = true;
+
+    if (w->out.n == 0) return true;
+    ok = w->tls ? flush_tls(w) : flush_plain(w);
+    nadb_buf_reset(&w->out);
+    if (w->out.cap > OUT_KEPT) nadb_buf_clear(&w->out);
+    return ok;
+}
+
+/* Sends what is to be sent, and reads what has come, or waits for it. errno is
+ * that of the failure. */
+static bool read_more(wire *w, size_t *bytes) {
+    size_t before = w->c->reader->len;
+    pipe_guard guard;
+    int rc;
+
+    if (!flush(w)) return false;
+    if (w->tls) guard_begin(&guard); /* it may have to write, too */
+    errno = 0;
+    rc = redisBufferRead(w->c);
+    if (w->tls) guard_end(&guard);
     if (w->c->reader->len > before) *bytes += w->c->reader->len - before;
     return rc == REDIS_OK;
 }

@@ -34,7 +34,9 @@ typedef struct wire {
     int64_t timeout_ms;
     bool timed_out; /* the last failure: no answer in time */
     bool cluster;   /* the address says that it is one */
-    size_t unsent;  /* bytes of commands since the last answer began */
+    bool tls;
+    nadb_buf out;  /* commands that are to be sent */
+    size_t unsent; /* bytes of commands since the last answer began */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
     void *(*make_array)(const redisReadTask *task, wire_count n);
@@ -51,6 +53,8 @@ static inline bool wire_is_open(const wire *w) { return w->c != NULL; }
 /* Something came that nobody has asked for: more than was asked, or the end. */
 bool wire_is_stale(const wire *w);
 
+/* Appends a command as the protocol has it. */
+nadb_rc wire_format(const args *a, nadb_buf *out, nadb_err *err) NADB_MUST_USE;
 /* Put commands into the pipeline; the second one as the protocol has it. */
 nadb_rc wire_send(wire *w, const args *a, nadb_err *err) NADB_MUST_USE;
 nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) NADB_MUST_USE;
