@@ -1,9 +1,6 @@
 /* args.c - see args.h. */
 #include "args.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 void args_reset(args *a) {
     nadb_buf_reset(&a->pointers);
     nadb_buf_reset(&a->lengths);
@@ -48,11 +45,25 @@ void args_copy(args *a, nadb_slice s) {
     args_join(a, s, nadb_slice_of(NULL, 0));
 }
 
-void args_number(args *a, int64_t v) {
-    char text[24];
+char *args_digits(char *p, int64_t v) {
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char digits[ARGS_NUMBER_MAX];
+    size_t i = sizeof digits;
 
-    snprintf(text, sizeof text, "%" PRId64, v);
-    args_copy(a, nadb_slice_str(text));
+    do {
+        digits[--i] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u > 0);
+    if (v < 0) *p++ = '-';
+    memcpy(p, digits + i, sizeof digits - i);
+    return p + (sizeof digits - i);
+}
+
+void args_number(args *a, int64_t v) {
+    char text[ARGS_NUMBER_MAX];
+    size_t n = (size_t)(args_digits(text, v) - text);
+
+    args_copy(a, nadb_slice_of(text, n));
 }
 
 void args_append(args *a, const args *more) {

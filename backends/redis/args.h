@@ -30,6 +30,9 @@ static inline nadb_slice args_get(const args *a, size_t i) {
     memcpy(&s.n, a->lengths.p + i * sizeof s.n, sizeof s.n);
     return s;
 }
+#define ARGS_NUMBER_MAX 20
+/* Writes a number in decimal; returns the place behind it. */
+char *args_digits(char *p, int64_t v);
 /* Puts a number in the place of the i-th argument. */
 void args_set_number(args *a, size_t i, int64_t v);
 /* prefix + tail in memory of the arguments. */

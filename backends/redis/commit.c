@@ -21,6 +21,19 @@
 #define CLEAN_ROWS 500
 #define CLEAN_AGE_MS 60000
 
+/* What a commit is made of, gathered before a connection is taken. */
+typedef struct parts {
+    args keys;    /* that were read */
+    args ranges;  /* lo and hi of each */
+    args changes; /* as the script wants them */
+    args all;     /* of the script */
+    size_t n_ranges, n_changes;
+    bool puts;
+    bool plain; /* the last put has neither tags nor expiry */
+    nadb_buf scratch;
+} parts;
+
+/* Used again when it was small: a commit of a row then allocates nothing. */
 struct nadb_ticket {
     redisReply *reply; /* of the commit script; NULL: lost */
     redis_view *view;  /* of the transaction; may be NULL */
@@ -28,38 +41,74 @@ struct nadb_ticket {
     bool clear;
     size_t count;
     nadb_buf keys; /* each change: op 'p' or 'd', blob key */
+    parts parts;
 };
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for a commit to Redis");
 }
 
-static void ticket_free(nadb_ticket *t) {
-    if (t == NULL) return;
-    freeReplyObject(t->reply);
-    nadb_buf_clear(&t->keys);
-    nadb_free(t);
-}
-
-/* --- building --- */
-
-/* What a commit is made of, gathered before a connection is taken. */
-typedef struct parts {
-    args keys;    /* that were read */
-    args ranges;  /* lo and hi of each */
-    args changes; /* as the script wants them */
-    size_t n_ranges, n_changes;
-    bool puts;
-    bool plain; /* the last put has neither tags nor expiry */
-    nadb_buf scratch;
-} parts;
-
 static void parts_clear(parts *p) {
     args_clear(&p->keys);
     args_clear(&p->ranges);
     args_clear(&p->changes);
+    args_clear(&p->all);
     nadb_buf_clear(&p->scratch);
 }
+
+static void parts_reset(parts *p) {
+    args_reset(&p->keys);
+    args_reset(&p->ranges);
+    args_reset(&p->changes);
+    args_reset(&p->all);
+    nadb_buf_reset(&p->scratch);
+    p->n_ranges = p->n_changes = 0;
+    p->puts = p->plain = false;
+}
+
+void redis_ticket_free(nadb_ticket *t) {
+    if (t == NULL) return;
+    parts_clear(&t->parts);
+    nadb_buf_clear(&t->keys);
+    nadb_free(t);
+}
+
+#define TICKET_KEPT (64u << 10)
+
+/* Keeps it for the next commit. */
+static void ticket_drop(redis_engine *e, nadb_ticket *t) {
+    if (t == NULL) return;
+    freeReplyObject(t->reply);
+    t->reply = NULL;
+    if (t->keys.cap <= TICKET_KEPT && t->parts.all.bytes <= TICKET_KEPT) {
+        nadb_lock(&e->lock);
+        if (e->spare == NULL) {
+            e->spare = t;
+            t = NULL;
+        }
+        nadb_unlock(&e->lock);
+    }
+    redis_ticket_free(t);
+}
+
+static nadb_ticket *ticket_new(redis_engine *e) {
+    nadb_ticket *t;
+
+    nadb_lock(&e->lock);
+    t = e->spare;
+    e->spare = NULL;
+    nadb_unlock(&e->lock);
+    if (t == NULL) return nadb_calloc(1, sizeof *t);
+    parts_reset(&t->parts);
+    nadb_buf_reset(&t->keys);
+    t->view = NULL;
+    t->version = 0;
+    t->clear = false;
+    t->count = 0;
+    return t;
+}
+
+/* --- building --- */
 
 static void add_reads(parts *p, const nadb_commit_req *req) {
     for (size_t i = 0; i < req->n_reads; i++) {
@@ -92,8 +141,8 @@ static nadb_slice stable(args *a, nadb_slice s, bool pinned) {
     return nadb_slice_of(copy, s.n);
 }
 
-static nadb_rc add_change(parts *p, nadb_ticket *t, const nadb_entry *x,
-                          nadb_err *err) {
+static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
+    parts *p = &t->parts;
     bool pinned = (x->flags & NADB_ENTRY_PINNED) != 0;
     bool drop = (x->flags & NADB_ENTRY_TOMBSTONE) != 0;
     nadb_slice key;
@@ -117,17 +166,17 @@ static nadb_rc add_change(parts *p, nadb_ticket *t, const nadb_entry *x,
                       &p->scratch, &p->plain, err);
 }
 
-static nadb_rc gather(parts *p, nadb_ticket *t, const nadb_commit_req *req,
+static nadb_rc gather(nadb_ticket *t, const nadb_commit_req *req,
                       nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
-    add_reads(p, req);
+    add_reads(&t->parts, req);
     for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
-        rc = add_change(p, t, &it->entry, err);
+        rc = add_change(t, &it->entry, err);
         if (rc != NADB_OK) break;
     }
-    t->count = p->n_changes;
+    t->count = t->parts.n_changes;
     return rc;
 }
 
@@ -217,20 +266,18 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
     return NADB_OK;
 }
 
-static nadb_rc try_once(redis_engine *e, const parts *p,
-                        const nadb_commit_req *req, nadb_ticket *t, bool *wait,
-                        bool *done, nadb_err *err) {
+static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
+                        nadb_ticket *t, bool *wait, bool *done, nadb_err *err) {
+    args *a = &t->parts.all;
     redisReply *r = NULL;
     conn *c = NULL;
-    args a;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
     *wait = *done = false;
     if (rc != NADB_OK) return rc;
-    memset(&a, 0, sizeof a);
-    redis_change_begin(e, c, &a);
-    add_parts(e, &a, p, req);
-    rc = redis_change(e, c, SCRIPT_COMMIT, &a, &r, &t->version, err);
+    redis_change_begin(e, c, a);
+    add_parts(e, a, &t->parts, req);
+    rc = redis_change(e, c, SCRIPT_COMMIT, a, &r, &t->version, err);
     if (rc == NADB_OK && r != NULL) rc = take_answer(c, t, r, wait, err);
     if (rc == NADB_OK && !*wait) {
         t->reply = r;
@@ -239,7 +286,6 @@ static nadb_rc try_once(redis_engine *e, const parts *p,
         *done = true;
     }
     freeReplyObject(r);
-    args_clear(&a);
     pool_give(&e->pool, c);
     return rc;
 }
@@ -278,19 +324,17 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
     int64_t end = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
     nadb_ticket *t = NULL;
     bool wait = false, done = false;
-    parts p;
     nadb_rc rc = check_size(req, err);
 
     *out = NULL;
-    memset(&p, 0, sizeof p);
     if (rc != NADB_OK) return rc;
-    t = nadb_calloc(1, sizeof *t);
+    t = ticket_new(e);
     if (t == NULL) return no_memory(err);
     t->clear = req->clear;
     t->view = (redis_view *)req->view;
-    rc = gather(&p, t, req, err);
+    rc = gather(t, req, err);
     while (rc == NADB_OK) {
-        rc = try_once(e, &p, req, t, &wait, &done, err);
+        rc = try_once(e, req, t, &wait, &done, err);
         if (rc != NADB_OK || !wait) break;
         if (nadb_os_get()->mono_ns() > end)
             rc = nadb_fail(err, NADB_BUSY,
@@ -310,8 +354,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
     } else if (done) {
         rc = take_back(e, t, err);
     }
-    ticket_free(t);
-    parts_clear(&p);
+    ticket_drop(e, t);
     return rc;
 }
 
@@ -350,7 +393,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
                     NULL);
         pool_give(&e->pool, c);
     }
-    ticket_free(t);
+    ticket_drop(e, t);
 }
 
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
@@ -514,6 +557,6 @@ nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
         e->undone++;
         nadb_unlock(&e->lock);
     }
-    ticket_free(t);
+    ticket_drop(e, t);
     return rc;
 }

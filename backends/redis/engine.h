@@ -32,6 +32,7 @@ typedef struct redis_engine {
     nadb_mutex lock;     /* guards what follows */
     uint64_t generation; /* that the server named last */
     redis_claim claims[REDIS_CLAIMS];
+    nadb_ticket *spare;       /* of a commit that has ended; may be NULL */
     uint64_t commits, undone; /* numbers for stats */
 } redis_engine;
 
@@ -182,6 +183,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
 void redis_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
+void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
 /* Removes what clears have left and the server has expired. */
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
                       nadb_err *err);

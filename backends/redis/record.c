@@ -48,16 +48,30 @@ static bool integer_of(const char *text, int64_t *out) {
 
 /* --- writing --- */
 
-static void add_meta(args *a, const nadb_row *row) {
-    char expires[24] = "-";
-    char meta[160];
+/* A number and the space behind it. */
+static char *put_word(char *p, int64_t v) {
+    p = args_digits(p, v);
+    *p++ = ' ';
+    return p;
+}
 
-    if (row->expires_ms != NADB_NO_EXPIRY)
-        snprintf(expires, sizeof expires, "%" PRId64, row->expires_ms);
-    snprintf(meta, sizeof meta, "%c %" PRId64 " %" PRId64 " %s %u %" PRIu64,
-             type_letters[row->type], row->created_ms, row->updated_ms, expires,
-             row->codec, row->size);
-    args_copy(a, nadb_slice_str(meta));
+static void add_meta(args *a, const nadb_row *row) {
+    char meta[6 * (ARGS_NUMBER_MAX + 1)];
+    char *p = meta;
+
+    *p++ = type_letters[row->type];
+    *p++ = ' ';
+    p = put_word(p, row->created_ms);
+    p = put_word(p, row->updated_ms);
+    if (row->expires_ms == NADB_NO_EXPIRY) {
+        *p++ = '-';
+        *p++ = ' ';
+    } else {
+        p = put_word(p, row->expires_ms);
+    }
+    p = put_word(p, row->codec);
+    p = args_digits(p, (int64_t)row->size);
+    args_copy(a, nadb_slice_of(meta, (size_t)(p - meta)));
 }
 
 static nadb_rc add_value(args *a, const nadb_row *row, nadb_err *err) {

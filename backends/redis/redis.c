@@ -95,6 +95,7 @@ void redis_close(nadb_engine *engine) {
 
     if (e == NULL) return;
     pool_clear(&e->pool);
+    redis_ticket_free(e->spare);
     for (size_t i = 0; i < REDIS_CLAIMS; i++) nadb_free(e->claims[i].key);
     nadb_mutex_clear(&e->scripts.lock);
     nadb_mutex_clear(&e->lock);

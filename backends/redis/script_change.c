@@ -12,6 +12,19 @@
     "end\n"
 
 #define LUA_DONE                                                               \
+    "local function changes_since(seq, counts)\n"                              \
+    "  local keys, last = {}, -1\n"                                            \
+    "  while true do\n"                                                        \
+    "    local list = call('LRANGE', C, last - 99, last)\n"                    \
+    "    for i = #list, 1, -1 do\n"                                            \
+    "      local v, key = string.match(list[i], '^(%d+) (.*)$')\n"             \
+    "      if tonumber(v) <= seq then return keys end\n"                       \
+    "      if counts(v) then keys[key] = true end\n"                           \
+    "    end\n"                                                                \
+    "    if #list < 100 then return keys end\n"                                \
+    "    last = last - 100\n"                                                  \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
     "local function register()\n"                                              \
     "  if w then return end\n"                                                 \
     "  call('ZADD', R, now, ARGV[1])\n"                                        \
@@ -85,7 +98,7 @@
     "')\n"                                                                     \
     "  end\n"                                                                  \
     "  if new then\n"                                                          \
-    "    call('ZADD', P .. 'changes', v, key)\n"                               \
+    "    call('RPUSH', P .. 'changes', v .. ' ' .. key)\n"                     \
     "    if not old[1] then call('ZADD', b .. ':keys', 0, key) end\n"          \
     "    call('HSET', r, 'value', ARGV[at + 1],\n"                             \
     "         'meta', v .. ' ' .. new .. ' ' .. ARGV[at + 2])\n"               \
@@ -95,9 +108,9 @@
     "  end\n"                                                                  \
     "end\n"
 
-/* A key has changed when the log of changes says so; for views older than the
- * log, when its row is younger than the view, or is not there (it may have
- * been). A view of version 0 saw an empty store. */
+/* A key that has a row has changed when that is younger than the view; one that
+ * has none, when the log of changes says so. For views older than the log it
+ * may have been deleted. A view of version 0 saw an empty store. */
 #define LUA_CONFLICTS                                                          \
     "local seq = tonumber(ARGV[4])\n"                                          \
     "local flags = ARGV[5]\n"                                                  \
@@ -119,25 +132,23 @@
     "  return tonumber(s) > seq and\n"                                         \
     "    not string.find(ARGV[11], ',' .. s .. ',', 1, true)\n"                \
     "end\n"                                                                    \
+    "local recent\n"                                                           \
     "local function changed(key)\n"                                            \
-    "  if ver ~= 0 and seq >= floor then\n"                                    \
-    "    local s = call('ZSCORE', C, key)\n"                                   \
-    "    return s and after(s)\n"                                              \
-    "  end\n"                                                                  \
     "  local meta = call('HGET', B .. 'r:' .. key, 'meta')\n"                  \
     "  if meta then return after(string.match(meta, '^%d+')) end\n"            \
-    "  return seq > 0\n"                                                       \
+    "  if ver == 0 or seq < floor then return seq > 0 end\n"                   \
+    "  recent = recent or changes_since(seq, after)\n"                         \
+    "  return recent[key]\n"                                                   \
     "end\n"                                                                    \
     "local function range_changed()\n"                                         \
     "  if ver == 0 or seq < floor then return '' end\n"                        \
-    "  local list = call('ZRANGEBYSCORE', C, '(' .. str(seq), '+inf',\n"       \
-    "                    'WITHSCORES')\n"                                      \
-    "  if #list * (changes - ranges) > 2000000 then return '' end\n"           \
-    "  for j = 1, #list, 2 do\n"                                               \
-    "    local key = list[j]\n"                                                \
+    "  recent = recent or changes_since(seq, after)\n"                         \
+    "  local most = 2000000\n"                                                 \
+    "  for key in pairs(recent) do\n"                                          \
     "    for i = ranges, changes - 1, 2 do\n"                                  \
     "      local hi = ARGV[i + 1]\n"                                           \
-    "      if not after(list[j + 1]) then break end\n"                         \
+    "      most = most - 1\n"                                                  \
+    "      if most < 0 then return '' end\n"                                   \
     "      if not lt(key, ARGV[i]) and (hi == '' or lt(key, hi)) then\n"       \
     "        return key\n"                                                     \
     "      end\n"                                                              \
@@ -217,7 +228,8 @@
     "    i = i + 2\n"                                                          \
     "  end\n"                                                                  \
     "  rows[c] = o.row\n"                                                      \
-    "  if n <= " SCRIPT_LOG_MAX " then call('ZADD', C, v, key) end\n"          \
+    "  if n <= " SCRIPT_LOG_MAX                                                \
+    " then call('RPUSH', C, v .. ' ' .. key) end\n"                            \
     "end\n"
 
 /* Housekeeping, a little with every commit: the log of changes is cut, what
@@ -226,11 +238,10 @@
 #define LUA_KEEP_HOUSE                                                         \
     "if (n > 16 or ver % 64 == 0) and not clear and\n"                         \
     "   n <= " SCRIPT_LOG_MAX " and\n"                                         \
-    "   call('ZCARD', C) > 1.1 * " SCRIPT_LOG_MAX " then\n"                    \
-    "  local cut = call('ZCARD', C) - " SCRIPT_LOG_MAX " - 1\n"                \
-    "  local last = call('ZRANGE', C, cut, cut, 'WITHSCORES')\n"               \
-    "  call('HSET', M, 'floor', str(tonumber(last[2])))\n"                     \
-    "  call('ZREMRANGEBYRANK', C, 0, cut)\n"                                   \
+    "   call('LLEN', C) > 1.1 * " SCRIPT_LOG_MAX " then\n"                     \
+    "  local last = call('LINDEX', C, -" SCRIPT_LOG_MAX " - 1)\n"              \
+    "  call('HSET', M, 'floor', string.match(last, '^%d+'))\n"                 \
+    "  call('LTRIM', C, -" SCRIPT_LOG_MAX ", -1)\n"                            \
     "end\n"                                                                    \
     "if m[5] ~= '' and tonumber(m[5]) < now then sweep(10) end\n"              \
     "note_expiry()\n"                                                          \
@@ -278,16 +289,15 @@ const char script_commit[] = LUA_GUARD LUA_SHORT LUA_NAMES LUA_TAGS LUA_ROWS
     "local n, i = tonumber(ARGV[6]), 7\n"                                      \
     "local mine, there = tonumber(ARGV[4]), {}\n"                              \
     "types()\n"                                                                \
+    "local function later() return true end\n"                                 \
+    "local known = floor <= mine\n"                                            \
+    "local changed = known and changes_since(mine, later) or {}\n"             \
     "for c = 1, n do\n"                                                        \
     "  local op, key, was = ARGV[i], ARGV[i + 1], ARGV[i + 2] == '1'\n"        \
-    "  local s = call('ZSCORE', C, key)\n"                                     \
     "  there[c] = present(key, was and ARGV[i + 5] or '')\n"                   \
     "  local meta = there[c].row and there[c].row[1]\n"                        \
-    "  local same = s and tonumber(s) == mine\n"                               \
-    "  if not s then\n"                                                        \
-    "    same = meta and tonumber(string.match(meta, '^%d+')) == mine or\n"    \
-    "           (op == 'd' and not meta)\n"                                    \
-    "  end\n"                                                                  \
+    "  local same = not changed[key] and (known or op == 'd')\n"               \
+    "  if meta then same = tonumber(string.match(meta, '^%d+')) == mine end\n" \
     "  if ver == 0 or not same then return {'changed', key} end\n"             \
     "  i = i + (was and 7 or 3)\n"                                             \
     "end\n"                                                                    \
@@ -306,7 +316,8 @@ const char script_commit[] = LUA_GUARD LUA_SHORT LUA_NAMES LUA_TAGS LUA_ROWS
     "    drop(key, there[c])\n"                                                \
     "    i = i + 3\n"                                                          \
     "  end\n"                                                                  \
-    "  if n <= " SCRIPT_LOG_MAX " then call('ZADD', C, str(ver), key) end\n"   \
+    "  if n <= " SCRIPT_LOG_MAX                                                \
+    " then call('RPUSH', C, str(ver) .. ' ' .. key) end\n"                     \
     "end\n"                                                                    \
     "note_expiry()\n"                                                          \
     "done()\n"                                                                 \

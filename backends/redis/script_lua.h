@@ -98,7 +98,7 @@ extern const char script_match[], script_tags[], script_expiry[];
     "  call('ZCARD', K)\n"                                                     \
     "  call('ZCARD', X)\n"                                                     \
     "  call('ZCARD', G)\n"                                                     \
-    "  call('ZCARD', C)\n"                                                     \
+    "  call('LLEN', C)\n"                                                      \
     "  call('HLEN', E)\n"                                                      \
     "end\n"                                                                    \
     "local function present(key, tags)\n"                                      \
