@@ -249,6 +249,14 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
                      key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
 }
 
+/* The short answer, of one put where no row was, ends behind the versions. */
+static bool fits(const nadb_ticket *t, const redisReply *r) {
+    if (r->elements < 3 || r->element[1]->type != REDIS_REPLY_STRING)
+        return false;
+    if (r->elements == 3) return t->count == 1;
+    return r->elements == 5 && reply_is_array(r->element[4], t->count);
+}
+
 /* Takes the answer of a commit; *wait: a claim is in its way. */
 static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
                            nadb_err *err) {
@@ -258,10 +266,7 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
         return NADB_OK;
     }
     if (script_says(r, "conflict")) return conflict(r, err);
-    if (!script_says(r, "ok") || r->element[1]->type != REDIS_REPLY_STRING ||
-        r->elements != (t->count == 1 && r->elements < 5 ? 3 : 5) ||
-        (r->elements == 5 && !reply_is_array(r->element[4], t->count)))
-        return conn_confused(c, err);
+    if (!script_says(r, "ok") || !fits(t, r)) return conn_confused(c, err);
     t->version = strtoull(r->element[1]->str, NULL, 10);
     return NADB_OK;
 }

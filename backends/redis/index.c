@@ -32,14 +32,23 @@ static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
     return rc;
 }
 
-/* The page after this one begins behind what the answer says. */
-static nadb_rc plan_next(redis_walk *w, const redisReply *r, nadb_slice last,
-                         nadb_err *err) {
+/* The page after this one begins behind what the answer says, which is behind
+ * where this one began: else a walk would have no end. */
+static nadb_rc plan_next(redis_walk *w, conn *c, const redisReply *r,
+                         nadb_slice last, nadb_err *err) {
+    int way;
+
     w->at_end = r->element[3]->type != REDIS_REPLY_STRING;
     if (w->page_rows < PAGE_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
         w->page_rows =
             2 * w->page_rows < PAGE_MOST ? 2 * w->page_rows : PAGE_MOST;
-    return w->at_end ? NADB_OK : redis_walk_go_on(w, last, err);
+    if (w->at_end) return NADB_OK;
+    way = w->from_set ? nadb_slice_cmp(last, nadb_buf_slice(&w->from)) : 0;
+    if (w->from_set && (w->reverse ? way > 0 : way < 0))
+        return conn_confused(c, err);
+    if (w->from_set && way == 0 && !w->from_included)
+        return conn_confused(c, err);
+    return redis_walk_go_on(w, last, err);
 }
 
 /* --- rows by tags --- */
@@ -80,7 +89,7 @@ static nadb_rc load_rows(redis_walk *w, conn *c, nadb_err *err) {
         rc = redis_walk_row(w, c, reply_slice(r->element[i]),
                             w->keys_only ? NULL : r->element[i + 1],
                             r->element[i + 2], r->element[i + 3], err);
-    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
+    if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;
 }
@@ -102,14 +111,18 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
 /* --- counts of tags --- */
 
-static nadb_rc add_count(redis_walk *w, nadb_slice tag, nadb_slice count,
+/* A number that the server has written; 0 for what is none. */
+static int64_t number_of(const redisReply *r) {
+    return r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10) : 0;
+}
+
+static nadb_rc add_count(redis_walk *w, nadb_slice tag, int64_t count,
                          nadb_err *err) {
     size_t start;
     nadb_rc rc = redis_walk_key(w, tag, &start, err);
 
     if (rc != NADB_OK) return rc;
-    if (!nadb_buf_varint(&w->bytes, strtoull((const char *)count.p, NULL, 10)))
-        return no_memory(err);
+    if (!nadb_buf_varint(&w->bytes, (uint64_t)count)) return no_memory(err);
     return redis_walk_entry(w, start, tag, 0, err);
 }
 
@@ -140,8 +153,8 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
     }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
         rc = add_count(w, reply_slice(r->element[i]),
-                       reply_slice(r->element[i + 1]), err);
-    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
+                       number_of(r->element[i + 1]), err);
+    if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;
 }
@@ -228,9 +241,9 @@ static bool in_range(const redis_walk *w, nadb_slice key) {
     return !w->bounded || nadb_slice_cmp(key, nadb_buf_slice(&w->hi)) < 0;
 }
 
-static nadb_rc add_expiry(redis_walk *w, nadb_slice key, nadb_slice time,
+static nadb_rc add_expiry(redis_walk *w, nadb_slice key, int64_t time,
                           nadb_buf *inner, nadb_err *err) {
-    uint64_t v = (uint64_t)strtoll((const char *)time.p, NULL, 10) ^ SIGN;
+    uint64_t v = (uint64_t)time ^ SIGN;
     uint8_t head[TIME_BYTES];
     size_t start;
     nadb_rc rc;
@@ -262,11 +275,11 @@ static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
     rc = call(w, c, SCRIPT_EXPIRY, &r, err);
     for (size_t i = 4; rc == NADB_OK && !past && i + 1 < r->elements; i += 2) {
         rc = add_expiry(w, reply_slice(r->element[i]),
-                        reply_slice(r->element[i + 1]), &inner, err);
+                        number_of(r->element[i + 1]), &inner, err);
         past = w->at_end;
     }
     if (rc == NADB_OK && !past)
-        rc = plan_next(w, r, nadb_buf_slice(&inner), err);
+        rc = plan_next(w, c, r, nadb_buf_slice(&inner), err);
     freeReplyObject(r);
     nadb_buf_clear(&inner);
     return rc;
