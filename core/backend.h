@@ -30,7 +30,8 @@ enum {
     NADB_KS_ROW = 'r',    /* r <key>                  -> row (core/row.h) */
     NADB_KS_TAG = 't',    /* t <tag> 0 0 <key>        -> expiry */
     NADB_KS_EXPIRY = 'x', /* x <be64 expires_ms> <key> -> tags */
-    NADB_KS_COUNT = 'c'   /* c <tag>                  -> rows with that tag */
+    NADB_KS_COUNT = 'c',  /* c <tag>                  -> rows with that tag */
+    NADB_KS_ACCESS = 'a'  /* a <key>                  -> last read, ms */
 };
 
 enum {

@@ -530,6 +530,8 @@ nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
     nadb_rc rc = NADB_OK;
 
     if (!c->decoded) {
+        if (c->ss->access != NULL)
+            nadb_access_note(c->ss->access, c->row.key, nadb_cursor_now(c));
         if (c->row.codec != NADB_CODEC_RAW) rc = decode(c, &bytes, err);
         if (rc == NADB_OK) rc = nadb_row_value(&c->row, bytes, &c->value, err);
         if (rc != NADB_OK) return rc;
@@ -539,4 +541,28 @@ nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
     if (pinned != NULL)
         *pinned = c->row.pinned && c->row.codec == NADB_CODEC_RAW;
     return NADB_OK;
+}
+
+nadb_rc nadb_cursor_accessed(nadb_cursor *c, int64_t *ms, bool *known,
+                             nadb_err *err) {
+    nadb_engine *e = c->ss->engine;
+    nadb_buf key = NADB_BUF_INIT;
+    nadb_entry entry;
+    nadb_rc rc = NADB_OK;
+
+    *known = false;
+    if (c->ss->access == NULL) return NADB_OK;
+    *known = nadb_access_find(c->ss->access, c->row.key, ms);
+    if (!*known && c->ss->derives) {
+        if (!nadb_access_key(&key, c->row.key))
+            rc = nadb_fail(err, NADB_NOMEM, "reading a row");
+        if (rc == NADB_OK)
+            rc = e->ops->get(e, c->view->view, nadb_buf_slice(&key), &entry,
+                             known, err);
+        if (*known) *ms = nadb_access_ms(entry.value);
+        nadb_buf_clear(&key);
+    }
+    /* What is older than the row is of another one with its key. */
+    *known = rc == NADB_OK && *known && *ms >= c->row.created_ms;
+    return rc;
 }

@@ -72,6 +72,32 @@ static int64_t sweeper_now_ms(nadb_sweeper *w) {
 
 void nadb_sweeper_start(nadb_sweeper *w) { (void)sweeper_now_ms(w); }
 
+/* --- when rows were read --- */
+
+static nadb_rc put_access(void *ctx, nadb_slice key, int64_t ms) {
+    nadb_session *ss = ctx;
+    nadb_rc rc = nadb_session_begin(ss, false, NULL);
+
+    return rc == NADB_OK ? session_put_access(ss, key, ms, NULL) : rc;
+}
+
+static nadb_rc commit(void *ctx) {
+    nadb_session *ss = ctx;
+    nadb_rc rc = nadb_session_prepare(ss, NULL);
+
+    if (rc == NADB_OK) nadb_session_commit(ss);
+    return rc;
+}
+
+/* What fails comes again in the next round. */
+static void write_accesses(nadb_session *ss) {
+    if (ss->access == NULL || !ss->derives) return;
+    if (nadb_access_write(ss->access, put_access, commit, ss) != NADB_OK)
+        (void)nadb_session_rollback(ss, NULL);
+}
+
+/* --- one round --- */
+
 /* One transaction. *more: there is something left to do now. */
 static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
                           nadb_err *err) {
@@ -102,6 +128,7 @@ bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
         ss->timeout_ms = WAIT_MS;
     }
     /* What fails is left for the next round: rows stay where they are. */
+    if (rc == NADB_OK) write_accesses(ss);
     while (rc == NADB_OK && more && os->mono_ns() < until_ns)
         rc = sweep_step(ss, to_ms, &more, NULL);
     nadb_session_free(ss);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/coding.h"
+#include "key_map.h"
 #include "row.h"
-#include "tag_map.h"
 #include "tags.h"
 
 #define SIGN ((uint64_t)1 << 63) /* makes negative times sort first */
@@ -143,6 +143,18 @@ static nadb_rc add_count(nadb_index_changes *x, nadb_slice tag, uint64_t rows,
                rows == 0, err);
 }
 
+/* What was noted of a row that is deleted goes with it. */
+static nadb_rc add_untracked(nadb_index_changes *x, nadb_slice key,
+                             nadb_err *err) {
+    uint8_t *p = take(x, 1 + key.n);
+
+    if (p == NULL) return no_memory(err);
+    p[0] = NADB_KS_ACCESS;
+    memcpy(p + 1, key.p, key.n);
+    return add(x, nadb_slice_of(p, 1 + key.n), nadb_slice_of(NULL, 0), true,
+               err);
+}
+
 /* --- derivation --- */
 
 /* What the indexes know of a row. */
@@ -155,8 +167,9 @@ typedef struct deriving {
     nadb_index_changes *x;
     nadb_engine *engine;
     nadb_view *view;
+    bool track; /* deleted rows have notes of when they were read */
     bool reads; /* the view may have rows that are in an index */
-    tag_map deltas;
+    key_map deltas;
 } deriving;
 
 static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
@@ -171,7 +184,7 @@ static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
 }
 
 static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
-    int64_t *delta = tag_map_at(&d->deltas, tag);
+    int64_t *delta = key_map_at(&d->deltas, tag);
 
     if (delta == NULL) return no_memory(err);
     *delta += by;
@@ -219,17 +232,19 @@ static nadb_rc expiry_changed(deriving *d, nadb_slice key, const head *old,
 static nadb_rc row_changed(deriving *d, const nadb_entry *change,
                            nadb_err *err) {
     nadb_slice key = nadb_slice_of(change->key.p + 1, change->key.n - 1);
+    bool gone = (change->flags & NADB_ENTRY_TOMBSTONE) != 0;
     head old = {{NULL, 0}, NADB_NO_EXPIRY}, now = old;
     nadb_entry e;
     bool found = false;
     nadb_rc rc = NADB_OK;
 
-    if (d->reads)
+    if (change->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    if (d->track && gone) rc = add_untracked(d->x, key, err);
+    if (rc == NADB_OK && d->reads)
         rc = d->engine->ops->get(d->engine, d->view, change->key, &e, &found,
                                  err);
     if (rc == NADB_OK && found) rc = head_of(e.value, &old, err);
-    if (rc == NADB_OK && !(change->flags & NADB_ENTRY_TOMBSTONE))
-        rc = head_of(change->value, &now, err);
+    if (rc == NADB_OK && !gone) rc = head_of(change->value, &now, err);
     if (rc == NADB_OK) rc = tags_changed(d, key, &old, &now, err);
     if (rc == NADB_OK) rc = expiry_changed(d, key, &old, &now, err);
     return rc;
@@ -241,14 +256,14 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (size_t i = 0; i < d->deltas.n_slots && rc == NADB_OK; i++) {
-        const tag_map_slot *slot = &d->deltas.slots[i];
+        const key_map_slot *slot = &d->deltas.slots[i];
         uint64_t rows = 0;
         nadb_entry e;
         bool found = false;
 
-        if (slot->tag.p == NULL || slot->number == 0) continue;
+        if (slot->key.p == NULL || slot->number == 0) continue;
         nadb_buf_reset(&key);
-        if (!nadb_index_count_key(&key, slot->tag)) rc = no_memory(err);
+        if (!nadb_index_count_key(&key, slot->key)) rc = no_memory(err);
         if (rc == NADB_OK && d->reads)
             rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(&key),
                                      &e, &found, err);
@@ -257,9 +272,9 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
             rc = nadb_corrupt(err,
                               "the counter of tag \"%.*s\" is too small: the "
                               "index does not belong to the rows",
-                              (int)slot->tag.n, (const char *)slot->tag.p);
+                              (int)slot->key.n, (const char *)slot->key.p);
         if (rc == NADB_OK)
-            rc = add_count(d->x, slot->tag, rows + (uint64_t)slot->number, err);
+            rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number, err);
     }
     nadb_buf_clear(&key);
     return rc;
@@ -290,8 +305,9 @@ static nadb_rc derive(deriving *d, batch *b, nadb_err *err) {
 }
 
 nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
-                          nadb_view *view, batch *b, nadb_err *err) {
-    deriving d = {.x = x, .engine = e, .view = view};
+                          nadb_view *view, batch *b, bool track,
+                          nadb_err *err) {
+    deriving d = {.x = x, .engine = e, .view = view, .track = track};
     nadb_rc rc = NADB_OK;
 
     if (x->derived && x->seq == view->seq && x->next_id == b->next_id &&
@@ -300,8 +316,8 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
     nadb_index_changes_reset(x);
     d.reads = !batch_cleared(b, UINT64_MAX) &&
               (e->ops->indexed == NULL || e->ops->indexed(e, view));
-    if (d.reads || b->indexed) rc = derive(&d, b, err);
-    tag_map_clear(&d.deltas);
+    if (d.reads || b->indexed || track) rc = derive(&d, b, err);
+    key_map_clear(&d.deltas);
     x->derived = rc == NADB_OK;
     x->seq = view->seq;
     x->next_id = b->next_id;

@@ -54,10 +54,10 @@ typedef struct nadb_index_changes {
 #define NADB_INDEX_CHANGES_INIT                                                \
     { NADB_ARENA_INIT, NADB_BUF_INIT, 0, false, 0, 0, 0 }
 
-/* What the batch changes in the indexes of `view`. Does nothing when that is
- * what `x` holds already. */
+/* What the batch changes in the indexes of `view`; `track`: and in the notes of
+ * when rows were read. Does nothing when that is what `x` holds already. */
 nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
-                          nadb_view *view, batch *b,
+                          nadb_view *view, batch *b, bool track,
                           nadb_err *err) NADB_MUST_USE;
 size_t nadb_index_changed(const nadb_index_changes *x); /* how many */
 /* Iterates over them, tombstones included. `x` outlives the iterator. */

@@ -7,8 +7,8 @@
 #include "index_check.h"
 
 #include "index.h"
+#include "key_map.h"
 #include "row.h"
-#include "tag_map.h"
 #include "tags.h"
 
 typedef struct checking {
@@ -18,7 +18,7 @@ typedef struct checking {
     void *ctx;
     bool names;        /* the sums differ: look up each entry */
     uint64_t sum;      /* entries of rows count up, those that are there down */
-    tag_map tags;      /* entries of rows less counters */
+    key_map tags;      /* entries of rows less counters */
     nadb_buf key, val; /* of the entry looked at */
 } checking;
 
@@ -92,7 +92,7 @@ static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     tags = row.tags;
     while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
-        int64_t *n = tag_map_at(&c->tags, tag);
+        int64_t *n = key_map_at(&c->tags, tag);
 
         nadb_buf_reset(&c->key);
         nadb_buf_reset(&c->val);
@@ -156,7 +156,7 @@ static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
 
 static nadb_rc counter_there(checking *c, const nadb_entry *e, nadb_err *err) {
     int64_t *n =
-        tag_map_at(&c->tags, nadb_slice_of(e->key.p + 1, e->key.n - 1));
+        key_map_at(&c->tags, nadb_slice_of(e->key.p + 1, e->key.n - 1));
 
     if (n == NULL) return no_memory(err);
     *n -= (int64_t)nadb_index_count(e->value);
@@ -165,15 +165,15 @@ static nadb_rc counter_there(checking *c, const nadb_entry *e, nadb_err *err) {
 
 static void counters_compare(checking *c) {
     for (size_t i = 0; i < c->tags.n_slots; i++) {
-        const tag_map_slot *s = &c->tags.slots[i];
+        const key_map_slot *s = &c->tags.slots[i];
         nadb_err line;
 
-        if (s->tag.p == NULL || s->number == 0) continue;
+        if (s->key.p == NULL || s->number == 0) continue;
         nadb_err_clear(&line);
         (void)nadb_fail(&line, NADB_CORRUPT,
                         "the counter of tag \"%.*s\" is off by %lld",
-                        s->tag.n > 80 ? 80 : (int)s->tag.n,
-                        (const char *)s->tag.p, (long long)-s->number);
+                        s->key.n > 80 ? 80 : (int)s->key.n,
+                        (const char *)s->key.p, (long long)-s->number);
         c->report(c->ctx, line.msg);
     }
 }
@@ -200,7 +200,7 @@ nadb_rc nadb_index_check(nadb_engine *e, nadb_report_fn *report, void *ctx,
 
     if (rc == NADB_OK) rc = check(&c, err);
     e->ops->view_close(e, c.view);
-    tag_map_clear(&c.tags);
+    key_map_clear(&c.tags);
     nadb_buf_clear(&c.key);
     nadb_buf_clear(&c.val);
     return rc;

@@ -268,6 +268,10 @@ int64_t nadb_cursor_now(nadb_cursor *c); /* the clock of this open, ms */
 nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
                           nadb_err *err) NADB_MUST_USE;
 
+/* When the present row was last read (Unix time, ms), where that is tracked. */
+nadb_rc nadb_cursor_accessed(nadb_cursor *c, int64_t *ms, bool *known,
+                             nadb_err *err) NADB_MUST_USE;
+
 /* Lets go of the rows; pinned slices die. The cursor may be opened again. */
 void nadb_cursor_close(nadb_cursor *c);
 

@@ -3,6 +3,7 @@
  * session_commit.c, walking rows in cursor.c; the contract is in nadb.h. */
 #include "session.h"
 
+#include "base/coding.h"
 #include "codec.h"
 #include "row.h"
 
@@ -19,6 +20,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     ss->engine = nadb_store_engine(s);
     ss->options = nadb_store_options(s);
     ss->cache = nadb_store_cache(s);
+    ss->access = nadb_store_access(s);
     ss->timeout_ms = ss->options->busy_timeout_ms;
     ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
     *out = ss;
@@ -373,6 +375,21 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     memcpy(p, ss->head.p, n);
     if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
     return NADB_OK;
+}
+
+nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
+                           nadb_err *err) {
+    uint8_t *p = NULL;
+    nadb_rc rc = begin_change(ss, err);
+
+    nadb_buf_reset(&ss->key);
+    if (rc == NADB_OK && !nadb_access_key(&ss->key, key))
+        rc = nadb_fail(err, NADB_NOMEM, "writing when rows were read");
+    if (rc == NADB_OK)
+        rc = batch_put(ss->b, nadb_buf_slice(&ss->key), 8, NADB_PUT_BLIND, &p,
+                       err);
+    if (rc == NADB_OK) nadb_put_u64(p, (uint64_t)ms);
+    return rc;
 }
 
 bool session_indexed(const nadb_session *ss) {

@@ -3,6 +3,7 @@
 #ifndef NADB_SESSION_H
 #define NADB_SESSION_H
 
+#include "access.h"
 #include "batch.h"
 #include "cache.h"
 #include "index.h"
@@ -35,7 +36,8 @@ struct nadb_session {
     nadb_store *store;
     nadb_engine *engine;
     const nadb_options *options;
-    nadb_cache *cache; /* NULL: none */
+    nadb_cache *cache;   /* NULL: none */
+    nadb_access *access; /* NULL: reads are not tracked */
 
     session_view *views;   /* all of them */
     session_view *reading; /* what cursors outside a transaction share */
@@ -93,6 +95,10 @@ nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
 /* Whether the transaction's view may have rows with tags or an expiry. */
 bool session_indexed(const nadb_session *ss);
 
+/* Writes when a row was last read. */
+nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
+                           nadb_err *err) NADB_MUST_USE;
+
 /* nadb_delete(); `flags` as batch_delete() takes them. */
 nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
                        nadb_err *err) NADB_MUST_USE;
@@ -116,6 +122,7 @@ void nadb_store_committed(nadb_store *s);
 nadb_engine *nadb_store_engine(nadb_store *s);
 unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
 nadb_cache *nadb_store_cache(nadb_store *s);
+nadb_access *nadb_store_access(nadb_store *s);  /* NULL: not tracked */
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;

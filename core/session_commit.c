@@ -97,7 +97,8 @@ static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
     nadb_session *ss = p->ss;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_iter *sources[2] = {NULL, NULL};
-    nadb_rc rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b, err);
+    nadb_rc rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b,
+                                   ss->access != NULL, err);
 
     if (rc != NADB_OK) return rc;
     nadb_iter_free(p->req.changes);
@@ -144,7 +145,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
         p.req.derive_ctx = &p;
         /* Outside the lock; it holds if nobody commits until then. */
         rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
-                               err);
+                               ss->access != NULL, err);
     }
     if (rc == NADB_OK)
         rc = ss->engine->ops->prepare(ss->engine, &p.req, &ss->ticket, err);

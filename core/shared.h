@@ -236,6 +236,8 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) NADB_MUST_USE;
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o);
 /* Has the background threads sweep. */
 void nadb_shared_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx);
+/* The background threads leave it alone, until it is written to. */
+void nadb_shared_calm(nadb_engine *e);
 void nadb_shared_forked(nadb_engine *e); /* in a forked child */
 /* The last error of background work, empty if the last round went well. */
 void nadb_shared_last_error(nadb_engine *e, nadb_err *out);

@@ -365,6 +365,8 @@ void nadb_shared_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx) {
     atomic_store(&s->sweep, sweep);
 }
 
+void nadb_shared_calm(nadb_engine *e) { nadb_workers_remove(shared_of(e)); }
+
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o) {
     shared *s = shared_of(e);
 

@@ -28,6 +28,7 @@ struct nadb_store {
     const nadb_backend *backend;
     nadb_engine *engine;
     nadb_cache *cache;
+    nadb_access *access;
     nadb_sweeper sweeper;
     _Atomic int64_t sweep_due_ns; /* nadb_store_committed() */
     _Atomic int synchronous;      /* the strictest that an opener asked for */
@@ -139,6 +140,10 @@ static nadb_options *options_copy(const nadb_options *o) {
 static void options_join(nadb_store *s, const nadb_options *o) {
     nadb_options *have = s->options;
 
+    /* Without memory reads stay untracked. */
+    if (o->track_access && s->access == NULL)
+        have->track_access = nadb_access_new(&s->access, NULL) == NADB_OK;
+
     if (o->buffer_bytes > have->buffer_bytes)
         have->buffer_bytes = o->buffer_bytes;
     if (o->flush_interval_ms < have->flush_interval_ms)
@@ -159,6 +164,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
 static void store_free(nadb_store *s) {
     if (s == NULL) return;
     nadb_cache_free(s->cache);
+    nadb_access_free(s->access);
     nadb_options_free(s->options);
     nadb_buf_clear(&s->name);
     nadb_free(s);
@@ -221,6 +227,8 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     }
     if (s->options->cache_bytes > 0)
         rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
+    if (rc == NADB_OK && s->options->track_access)
+        rc = nadb_access_new(&s->access, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
         nadb_shared_sweep(s->engine, sweep, s);
@@ -273,11 +281,19 @@ static void unlist(nadb_store *s) {
     if (*p == s) *p = s->next;
 }
 
+/* Notes of when rows were read would be lost. */
+static void last_sweep(nadb_store *s) {
+    if (s->access == NULL || s->options->read_only) return;
+    if (s->backend->caps & NADB_CAP_BASE) nadb_shared_calm(s->engine);
+    (void)nadb_sweep(&s->sweeper, s);
+}
+
 void nadb_store_close(nadb_store *s) {
     if (s == NULL || s->forked) return; /* the parent's: left alone */
     if (registry_lock(NULL) != NADB_OK) return;
     if (--s->refs == 0) {
         unlist(s);
+        last_sweep(s);
         s->engine->ops->close(s->engine);
         store_free(s);
     }
@@ -312,6 +328,8 @@ const nadb_options *nadb_store_options(const nadb_store *s) {
 }
 
 nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
+
+nadb_access *nadb_store_access(nadb_store *s) { return s->access; }
 
 unsigned nadb_store_caps(const nadb_store *s) { return s->backend->caps; }
 

@@ -5,9 +5,9 @@
  * found in the index of expiries. What the transaction has changed itself is
  * derived as a commit would do it. Memory grows with the tags of rows that have
  * expired only. */
+#include "key_map.h"
 #include "merge.h"
 #include "session.h"
-#include "tag_map.h"
 #include "tags.h"
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -40,7 +40,7 @@ static nadb_rc open_index(nadb_session *ss, session_view *v, bool engine,
 /* Counts the tags of what has expired up to now. An engine with an index of its
  * own leaves that out by itself. */
 static nadb_rc count_expired(nadb_session *ss, session_view *v,
-                             tag_map *expired, nadb_err *err) {
+                             key_map *expired, nadb_err *err) {
     nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
     nadb_range range = {{NULL, 0}, {NULL, 0}, false};
     nadb_iter *it = NULL;
@@ -57,7 +57,7 @@ static nadb_rc count_expired(nadb_session *ss, session_view *v,
         nadb_slice tags = it->entry.value, tag;
 
         while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
-            int64_t *n = tag_map_at(expired, tag);
+            int64_t *n = key_map_at(expired, tag);
 
             if (n == NULL)
                 rc = no_memory(err);
@@ -85,7 +85,7 @@ static bool range_of(nadb_slice only, nadb_buf *bytes, nadb_range *out) {
     return true;
 }
 
-static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
+static nadb_rc each_count(nadb_session *ss, session_view *v, key_map *expired,
                           nadb_slice only, nadb_tag_count_fn *each, void *ctx,
                           nadb_err *err) {
     nadb_buf bytes = NADB_BUF_INIT;
@@ -103,7 +103,7 @@ static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
         int64_t rows = (int64_t)nadb_index_count(it->entry.value);
 
         if (expired->n > 0) {
-            int64_t *gone = tag_map_at(expired, tag);
+            int64_t *gone = key_map_at(expired, tag);
 
             if (gone == NULL) rc = no_memory(err);
             if (gone != NULL) rows -= *gone;
@@ -118,16 +118,17 @@ static nadb_rc each_count(nadb_session *ss, session_view *v, tag_map *expired,
 
 nadb_rc nadb_tags_count(nadb_session *ss, nadb_slice only,
                         nadb_tag_count_fn *each, void *ctx, nadb_err *err) {
-    tag_map expired = TAG_MAP_INIT;
+    key_map expired = KEY_MAP_INIT;
     session_view *v = NULL;
     nadb_rc rc = session_view_take(ss, &v, err);
 
     nadb_index_changes_reset(&ss->index);
     if (rc == NADB_OK && !batch_empty(ss->b))
-        rc = nadb_index_derive(&ss->index, ss->engine, v->view, ss->b, err);
+        rc = nadb_index_derive(&ss->index, ss->engine, v->view, ss->b, false,
+                               err);
     if (rc == NADB_OK) rc = count_expired(ss, v, &expired, err);
     if (rc == NADB_OK) rc = each_count(ss, v, &expired, only, each, ctx, err);
     session_view_drop(ss, v);
-    tag_map_clear(&expired);
+    key_map_clear(&expired);
     return rc;
 }

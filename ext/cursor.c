@@ -202,6 +202,18 @@ static int column_ttl(vcursor *c, sqlite3_context *ctx) {
     return SQLITE_OK;
 }
 
+static int column_accessed(vcursor *c, sqlite3_context *ctx) {
+    int64_t ms = 0;
+    bool known;
+    nadb_err err;
+
+    if (nadb_cursor_accessed(c->core, &ms, &known, &err) != NADB_OK) {
+        return vcursor_failed(c, &err);
+    }
+    if (known) value_time_to_sql(ctx, ms);
+    return SQLITE_OK;
+}
+
 int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     vcursor *c = (vcursor *)base;
     const nadb_row *row = c->row;
@@ -243,8 +255,10 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     case COL_STORED_SIZE:
         sqlite3_result_int64(ctx, (int64_t)row->stored.n);
         break;
+    case COL_ACCESSED_AT:
+        return column_accessed(c, ctx);
     default:
-        break; /* accessed_at: not tracked */
+        break;
     }
     return SQLITE_OK;
 }

@@ -147,7 +147,6 @@ static void warn_of_options(const vtab *v) {
     } later[] = {
         {"max_size_mb", o->size_max > 0},
         {"eviction", o->eviction != NADB_EVICT_NONE},
-        {"track_access", o->track_access},
         {"log", o->log != NULL},
         {"log_slow_ms", o->log_slow_ms > 0},
         {"write", o->write == NADB_WRITE_IMMEDIATE},
