@@ -30,8 +30,9 @@ typedef struct memtable_head {
     uint32_t buckets; /* a power of two */
     uint64_t salt;    /* the log's: they belong together */
     uint64_t number;
-    uint64_t capacity; /* bytes mapped; the file may be shorter */
-    uint64_t spare;
+    uint64_t capacity;         /* bytes mapped; the file may be shorter */
+    _Atomic uint64_t tail_not; /* ~tail: what all appending rests on is told
+                                  from damage */
 
     _Atomic uint64_t tail;         /* log: end of the finished records */
     _Atomic uint64_t log_reserved; /* log: the file exists up to here */
@@ -143,6 +144,15 @@ void memtable_clear_at(memtable *m, uint64_t seq);
  * there are nodes, and memtable_unseal() sees to them. */
 uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok);
 void memtable_unseal(memtable *m); /* before the first use; commit lock */
+
+/* Moves the tail, under the commit lock. Who dies in between leaves the old
+ * one, and `appending`. */
+void memtable_tail_set(memtable *m, uint64_t tail);
+/* Whether the tail is as it was set; without the commit lock, false can also
+ * mean that it is being set. */
+bool memtable_tail_ok(memtable *m);
+/* The error that says that the index is damaged. */
+nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
 
 /* Whether the log exists up to `end`. */
 bool memtable_log_exists(memtable *m, uint64_t end);

@@ -58,6 +58,18 @@ uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
     return nadb_crc32c(crc, m->head, (size_t)end);
 }
 
+void memtable_tail_set(memtable *m, uint64_t tail) {
+    atomic_store(&m->head->tail_not, ~tail);
+    atomic_store_explicit(&m->head->tail, tail, memory_order_release);
+}
+
+bool memtable_tail_ok(memtable *m) {
+    uint64_t tail = memtable_tail(m);
+
+    return atomic_load(&m->head->tail_not) == ~tail && tail >= WAL_HEADER &&
+           tail % 8 == 0 && memtable_log_exists(m, tail);
+}
+
 void memtable_unseal(memtable *m) {
     _Atomic uint32_t *bucket = (_Atomic uint32_t *)(m->head + 1);
 
@@ -77,7 +89,7 @@ static void head_format(memtable *m) {
     h->salt = m->log.salt;
     h->number = m->log.number;
     h->capacity = m->idx_capacity;
-    atomic_store(&h->tail, WAL_HEADER);
+    memtable_tail_set(m, WAL_HEADER);
     atomic_store(&h->log_reserved, WAL_HEADER);
     atomic_store(&h->idx_reserved, atomic_load(&m->idx_safe));
     atomic_store(&h->alloc, memtable_first_free(m));
@@ -282,8 +294,8 @@ nadb_rc memtable_reserve(memtable *m, uint64_t log_bytes, uint64_t room,
     nadb_rc rc;
 
     *fits = false;
-    if (tail < WAL_HEADER || tail % 8 != 0 || alloc < memtable_first_free(m) ||
-        alloc % 8 != 0 || tail > m->log.capacity || alloc > m->idx_capacity)
+    if (!memtable_tail_ok(m) || alloc < memtable_first_free(m) ||
+        alloc % 8 != 0 || alloc > m->idx_capacity)
         return memtable_damaged(m, err);
     if (log_bytes > m->log.capacity || log_end > m->log.capacity ||
         room > m->idx_capacity || idx_end > m->idx_capacity)

@@ -25,8 +25,6 @@ typedef struct node {
     _Atomic uint32_t next[]; /* `height` of them */
 } node;
 
-nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
-
 node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
 /* Where the nodes begin: what `alloc` is while there are none. */
 static inline uint64_t memtable_first_free(const memtable *m) {

@@ -195,11 +195,19 @@ static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
                             nadb_err *err) {
     memtable_head *h = m->head;
     uint64_t off = atomic_load(&h->tail);
+    uint64_t synced = atomic_load(&s->ctl.map->synced);
     nadb_rc rc;
 
+    /* What is not there cannot have been synced, and must not be promised. */
+    if (synced > wal_place(m->log.number, off)) {
+        atomic_store(&s->ctl.map->distrust, 1);
+        return nadb_corrupt(err,
+                            "%s/control is damaged: close all connections to "
+                            "this store and open it again",
+                            s->dir);
+    }
     atomic_store(&h->appending, 1);
-    rc = wal_append(&m->log, off, changes, flags,
-                    atomic_load(&s->ctl.map->synced), &s->scratch, length,
+    rc = wal_append(&m->log, off, changes, flags, synced, &s->scratch, length,
                     count, err);
     if (rc == NADB_OK) return NADB_OK;
     atomic_store(&h->closed, 1);
@@ -209,7 +217,7 @@ static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
 }
 
 static void record_finish(memtable *m, uint64_t length) {
-    atomic_fetch_add(&m->head->tail, length);
+    memtable_tail_set(m, memtable_tail(m) + length);
     atomic_store(&m->head->appending, 0);
 }
 

@@ -27,6 +27,10 @@ nadb_rc shared_rotate(shared *s, const shared_version *from, uint64_t need,
     wal_birth birth;
     nadb_rc rc;
 
+    if (last != NULL && !memtable_tail_ok(last)) {
+        atomic_store(&map->distrust, 1);
+        return memtable_damaged(last, err);
+    }
     memset(&birth, 0, sizeof birth);
     birth.number = atomic_fetch_add(&map->next_file, 1);
     birth.capacity = atomic_load(&s->buffer_bytes);
@@ -64,9 +68,22 @@ static void synced_raise(control_map *map, uint64_t place) {
         continue;
 }
 
-static nadb_rc log_sync(shared *s, memtable *m, nadb_err *err) {
-    uint64_t end = memtable_tail(m);
+/* The end of the log, to promise that it is synced up to there; `known` when
+ * the tail is damaged, or its writer died while he moved it. */
+static uint64_t end_to_sync(memtable *m, uint64_t known) {
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t end = memtable_tail(m);
+
+        if (memtable_tail_ok(m) && memtable_tail(m) == end) return end;
+    }
+    return known;
+}
+
+/* `place`: what the caller knows to be there, if it is in this log. */
+static nadb_rc log_sync(shared *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
+    uint64_t known = place - wal_place(number, 0);
+    uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
@@ -92,7 +109,7 @@ nadb_rc shared_sync_to(shared *s, uint64_t place, nadb_err *err) {
     if (atomic_load(&s->ctl.map->synced) < place) {
         rc = shared_version_get(s, &v, err);
         for (size_t i = v == NULL ? 0 : v->n_logs; i > 0 && rc == NADB_OK;)
-            rc = log_sync(s, v->logs[--i], err);
+            rc = log_sync(s, v->logs[--i], place, err);
         shared_version_unref(s, v);
     }
     nadb_unlock(&s->sync_lock);

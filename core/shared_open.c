@@ -311,6 +311,8 @@ static void seal(shared *s) {
     if (!control_last(&s->ctl) || shared_version_get(s, &v, NULL) != NADB_OK)
         return;
     crc = index_crc(v, &ok);
+    for (size_t i = 0; i < v->n_logs; i++)
+        ok = ok && memtable_tail_ok(v->logs[i]);
     if (ok) control_seal(&s->ctl, crc);
     shared_version_unref(s, v);
 }

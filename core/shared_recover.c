@@ -218,7 +218,7 @@ static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
         off += rec.length;
     }
     f->end = off;
-    atomic_store_explicit(&f->m->head->tail, off, memory_order_release);
+    memtable_tail_set(f->m, off);
     return NADB_OK;
 }
 

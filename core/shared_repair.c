@@ -58,6 +58,11 @@ static void adopt_record(shared *s, memtable *m, uint32_t dead) {
     memtable_look_again(m);
     if (end > atomic_load(&m->log_safe)) end = atomic_load(&m->log_safe);
     wal_record_at(&m->log, tail, end, true, &r, &valid);
+    /* It may have died while it moved the tail; anything else is damage, which
+     * who appends next will meet. */
+    if (!memtable_tail_ok(m) &&
+        !(valid && atomic_load(&m->head->tail_not) == ~(tail + r.length)))
+        return;
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
         control_doubt *d = &map->doubts[i];
 
@@ -65,8 +70,7 @@ static void adopt_record(shared *s, memtable *m, uint32_t dead) {
             free_one = i;
         else if (valid && atomic_load(&d->log) == m->log.number &&
                  atomic_load(&d->off) == tail) {
-            atomic_store_explicit(&m->head->tail, tail + r.length,
-                                  memory_order_release);
+            memtable_tail_set(m, tail + r.length);
             return; /* it had noted it, and died before moving the tail */
         }
     }
@@ -80,8 +84,7 @@ static void adopt_record(shared *s, memtable *m, uint32_t dead) {
     atomic_store(&map->doubts[free_one].room, memtable_room(r.count));
     atomic_store(&map->doubts[free_one].seq, 0);
     atomic_store(&map->doubts[free_one].state, DOUBT_PREPARED);
-    atomic_store_explicit(&m->head->tail, tail + r.length,
-                          memory_order_release);
+    memtable_tail_set(m, tail + r.length);
 }
 
 /* New places are taken under the lock only, so what is free now stays so. */

@@ -103,7 +103,7 @@ static bool append(memtable *m, changes *c, uint64_t *off) {
                   err))
         return false;
     *off = tail;
-    atomic_store_explicit(&m->head->tail, tail + length, memory_order_release);
+    memtable_tail_set(m, tail + length);
     return CHECK_U64(count, c->n);
 }
 
