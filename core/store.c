@@ -176,7 +176,10 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
         return nadb_shared_open(s->options, s->backend->base,
                                 (flags & NADB_STORE_CREATE) != 0, created,
                                 &s->engine, err);
-    *created = (flags & NADB_STORE_CREATE) != 0;
+    /* What is on a server was there, or will be, for others too: a CREATE that
+     * is rolled back must not remove it. */
+    *created = (flags & NADB_STORE_CREATE) != 0 &&
+               (s->backend->caps & NADB_CAP_REMOTE) == 0;
     return s->backend->engine_open(s->options, &s->engine, err);
 }
 
