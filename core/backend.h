@@ -194,6 +194,10 @@ typedef struct nadb_engine_ops {
      * next call on this view. */
     nadb_rc (*get)(nadb_engine *e, nadb_view *v, nadb_slice key,
                    nadb_entry *out, bool *found, nadb_err *err);
+    /* Optional (NULL). Keys that get() will be called for next, in this order:
+     * a chance to read them together. They are borrowed for the call. */
+    nadb_rc (*want)(nadb_engine *e, nadb_view *v, const nadb_slice *keys,
+                    size_t n, nadb_err *err);
     /* No tombstones. `v` outlives the iterator; the range is copied. */
     nadb_rc (*iter)(nadb_engine *e, nadb_view *v, const nadb_range *range,
                     nadb_iter **out, nadb_err *err);

@@ -40,6 +40,7 @@ struct nadb_cursor {
     nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
                          `bounds` unless it is `one` */
     size_t n_keys, next;
+    size_t wanted; /* keys before this one have been announced */
     nadb_slice one;
 
     nadb_buf bounds;  /* keys or range, with keyspace byte */
@@ -168,11 +169,30 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
     return row_take(c, &entry, err);
 }
 
+#define WANT_FIRST 16u
+#define WANT_MOST 256u
+
+/* Tells an engine that likes to know what will be got next: a few keys, then
+ * more, for nobody knows how far the walk will go. */
+static nadb_rc keys_want(nadb_cursor *c, nadb_err *err) {
+    nadb_engine *e = c->ss->engine;
+    size_t n = c->next == 0 ? WANT_FIRST : WANT_MOST;
+
+    if (n > c->n_keys - c->next) n = c->n_keys - c->next;
+    c->wanted = c->next + n;
+    if (n < 2 || e->ops->want == NULL ||
+        (c->b != NULL && batch_cleared(c->b, c->limit)))
+        return NADB_OK;
+    return e->ops->want(e, c->view->view, c->keys + c->next, n, err);
+}
+
 static nadb_rc keys_next(nadb_cursor *c, nadb_err *err) {
     c->valid = false;
     while (c->next < c->n_keys && !c->valid) {
-        nadb_rc rc = key_get(c, c->keys[c->next++], err);
+        nadb_rc rc = NADB_OK;
 
+        if (c->next == c->wanted) rc = keys_want(c, err);
+        if (rc == NADB_OK) rc = key_get(c, c->keys[c->next++], err);
         if (rc != NADB_OK) return rc;
     }
     return NADB_OK;
@@ -215,7 +235,7 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
     if (rc != NADB_OK) return rc;
     c->keys = &c->one;
     c->n_keys = 1;
-    c->next = 0;
+    c->next = c->wanted = 0;
     rc = note_key(c, c->one, key_only, err);
     if (rc == NADB_OK) rc = keys_next(c, err);
     return done(c, rc);
@@ -258,7 +278,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     }
     c->keys = (nadb_slice *)(void *)c->list.p;
     c->n_keys = n;
-    c->next = 0;
+    c->next = c->wanted = 0;
     if (n > 1) keys_sort(c);
     for (size_t i = 0; i < c->n_keys && rc == NADB_OK; i++)
         rc = note_key(c, c->keys[i], false, err);

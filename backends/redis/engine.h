@@ -51,7 +51,9 @@ typedef struct redis_view {
     /* The last get: its key, with keyspace byte, and row. */
     bool holds_row, found;
     nadb_buf key, row;
-    record last; /* in `row` */
+    record last;                 /* in `row` */
+    nadb_buf ahead, ahead_items; /* ahead.c */
+    size_t ahead_at;
     args a;
 } redis_view;
 
@@ -84,6 +86,20 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
 /* What an answer of script_read.c says of the store, in the same places. */
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
+
+/* --- ahead.c --- */
+
+/* Reads rows that will be got next, in this order. */
+nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
+                   size_t n, nadb_err *err);
+/* For a view that knows the state, on a connection that is taken. */
+nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
+                      const nadb_slice *keys, size_t n, nadb_err *err);
+/* False: the key is not among them. */
+bool redis_ahead_get(redis_view *v, nadb_slice key, nadb_entry *out,
+                     bool *found);
+void redis_ahead_forget(redis_view *v);
+void redis_ahead_clear(redis_view *v);
 
 /* --- walk.c --- */
 

@@ -263,9 +263,41 @@ static nadb_rc add_expiry(redis_walk *w, nadb_slice key, int64_t time,
     return redis_walk_entry(w, start, nadb_buf_slice(inner), 0, err);
 }
 
+/* The rows of a page: whoever walks by expiry gets them next. */
+static nadb_rc read_rows(redis_walk *w, conn *c, const redisReply *r, size_t n,
+                         nadb_err *err) {
+    nadb_buf text = NADB_BUF_INIT, list = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        nadb_slice key = reply_slice(r->element[4 + 2 * i]);
+
+        key.n++; /* with the keyspace byte */
+        if (!nadb_buf_byte(&text, NADB_KS_ROW) ||
+            !nadb_buf_append(&text, key.p, key.n - 1) ||
+            !nadb_buf_append(&list, &key, sizeof key))
+            rc = no_memory(err);
+    }
+    /* The text stands still now. */
+    for (size_t i = 0, at = 0; i < n && rc == NADB_OK; i++) {
+        nadb_slice *key = (nadb_slice *)(void *)list.p + i;
+
+        key->p = text.p + at;
+        at += key->n;
+    }
+    redis_ahead_forget(w->view);
+    if (rc == NADB_OK && n > 0)
+        rc = redis_want_on(w->engine, c, w->view,
+                           (const nadb_slice *)(void *)list.p, n, err);
+    nadb_buf_clear(&list);
+    nadb_buf_clear(&text);
+    return rc;
+}
+
 static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
     nadb_buf inner = NADB_BUF_INIT;
     redisReply *r = NULL;
+    size_t before = w->items.n, taken = 0;
     bool past = false;
     nadb_rc rc;
 
@@ -277,7 +309,10 @@ static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
         rc = add_expiry(w, reply_slice(r->element[i]),
                         number_of(r->element[i + 1]), &inner, err);
         past = w->at_end;
+        if (w->items.n > before) taken++;
+        before = w->items.n;
     }
+    if (rc == NADB_OK) rc = read_rows(w, c, r, taken, err);
     if (rc == NADB_OK && !past)
         rc = plan_next(w, c, r, nadb_buf_slice(&inner), err);
     freeReplyObject(r);

@@ -9,7 +9,7 @@
  *            sentinel)                    iter    scans, in pages
  *   conn     a wire along the route       index   by tags and expiry, in pages
  *   pool     the connections of a store   change  scripts that change, fences
- *   script   the Lua in the server        commit, claim, check
+ *   script   the Lua in the server        commit, claim, check, ahead
  *
  * It promises: a commit is atomic and checked for conflicts inside the server;
  * an outage is an error, never an empty result; no write comes late or twice.
@@ -111,6 +111,7 @@ static const nadb_engine_ops redis_ops = {
     .view_refresh = redis_view_refresh,
     .view_rest = redis_view_rest,
     .get = redis_get,
+    .want = redis_want,
     .iter = redis_iter_new,
     .match = redis_match,
     .sweep = redis_sweep,

@@ -163,6 +163,19 @@ proc redis_counts {name} {
     return [concat {*}[lsort $counts]]
 }
 
+# How often the server finds something to read while `script` runs: the round
+# trips, as a pipeline is sent at once.
+proc redis_reads {name} {
+    regexp {total_reads_processed:(\d+)} [redis_call $name INFO stats] - n
+    return $n
+}
+
+proc redis_trips {name script} {
+    set before [redis_reads $name]
+    uplevel 1 $script
+    return [expr {[redis_reads $name] - $before - 1}]
+}
+
 # What a client sends, command by command, while `script` runs. Commands that
 # scripts call are marked "lua" and left out.
 proc redis_monitor {name script} {
