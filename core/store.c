@@ -233,7 +233,8 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     if (rc == NADB_OK && s->options->track_access)
         rc = nadb_access_new(&s->access, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
-    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
+        !s->options->read_only)
         nadb_shared_sweep(s->engine, sweep, s);
 done:
     if (rc == NADB_OK)
