@@ -360,14 +360,16 @@ static nadb_rc and_make(scan *s, const nadb_match_node *m, node **out,
         node *n = NULL;
         bool exact = s->exact;
 
+        s->exact = true; /* of this part */
         if (nadb_match_needs_tags(inner)) {
             rc = node_make(s, inner, &n, err);
             /* What is left out must be left out for certain. */
-            if (is_not && n != NULL && !s->exact && exact) {
+            if (is_not && n != NULL && !s->exact) {
                 node_free(s, n);
                 n = NULL;
             }
         }
+        s->exact = s->exact && exact;
         if (n == NULL) {
             s->exact = false;
         } else if (is_not) {
