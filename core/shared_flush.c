@@ -69,7 +69,7 @@ static void synced_raise(control_map *map, uint64_t place) {
 }
 
 /* The end of the log, to promise that it is synced up to there; `known` when
- * the tail is damaged, or its writer died while he moved it. */
+ * the tail is damaged, or who moved it died doing so. */
 static uint64_t end_to_sync(memtable *m, uint64_t known) {
     for (int tries = 0; tries < 100; tries++) {
         uint64_t end = memtable_tail(m);
