@@ -45,9 +45,14 @@ static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
 nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
                            bool *more, nadb_err *err) {
     nadb_engine *e = ss->engine;
+    nadb_rc rc = NADB_OK;
 
+    /* What has expired by the engine's clock is gone for everybody, and its
+     * remains are no part of a transaction. By ours there may be more. */
+    *more = false;
     if (e->ops->sweep != NULL)
-        return e->ops->sweep(e, rows_max, removed, more, err);
+        rc = e->ops->sweep(e, rows_max, removed, more, err);
+    if (rc != NADB_OK || *more) return rc;
     return purge(ss, nadb_now_ms(), rows_max, removed, more, err);
 }
 

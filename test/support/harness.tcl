@@ -14,8 +14,7 @@
 #
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
-#   NADB_BACKENDS  run only these backends; redis also where a suite names just
-#                  memory and fs
+#   NADB_BACKENDS  run only these backends
 #   NADB_SEED      seed of random tests
 #   NADB_SOAK      1: the long form of tests that have one
 #   NADB_KEEP      1: keep the temporary folder of a run that failed
@@ -201,15 +200,20 @@ proc hold_store {name file created} {
 
 proc release_store {} { close_db holder }
 
+# Whether the backend of the test has a capability: a column of nadb_backends.
+proc has {capability} {
+    db one "SELECT $capability FROM nadb_backends WHERE name = '$::H(backend)'"
+}
+
 # Runs `body` once a backend, each time from a `fresh` start. Backends that
-# this build does not have are left out with a note.
+# this build does not have are left out with a note. What memory and fs can do,
+# redis must be able to do; NADB_BACKENDS says which are run.
 proc foreach_backend {list body} {
+    if {"memory" in $list && "fs" in $list && "redis" ni $list} {
+        lappend list redis
+    }
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]
-        # What memory and fs can do, redis should be able to do.
-        if {"memory" in $list && "fs" in $list && "redis" ni $list} {
-            lappend list redis
-        }
         set list [lmap b $list {
             if {$b ni $only} continue
             set b
