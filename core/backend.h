@@ -146,6 +146,9 @@ typedef struct nadb_match nadb_match;   /* a tag expression: core/match.h */
 
 struct nadb_view {
     uint64_t seq; /* commits up to this one are seen */
+    bool may_lag; /* nobody decides on what it shows: an engine on another
+                     machine may answer from a cache that hears of changes a
+                     moment later. Set anew after each view_refresh() */
 };
 
 /* What a transaction asks to be made durable. Borrowed for the call. */

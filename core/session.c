@@ -78,6 +78,7 @@ static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
             ss->engine->ops->view_rest(ss->engine, v->view);
             return rc;
         }
+        v->view->may_lag = false;
         v->refs = 1;
         *out = v;
         return NADB_OK;
@@ -106,8 +107,10 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
         return NADB_OK;
     }
     rc = view_fresh(ss, out, err);
-    if (rc == NADB_OK) ss->reading = *out;
-    return rc;
+    if (rc != NADB_OK) return rc;
+    (*out)->view->may_lag = true;
+    ss->reading = *out;
+    return NADB_OK;
 }
 
 void session_view_drop(nadb_session *ss, session_view *v) {

@@ -437,6 +437,7 @@ nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     if (rc == NADB_OK) rc = count_rows(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
     s->engine->ops->stats(s->engine, emit, ctx);
+    if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
     if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
     emit(ctx, "cache_hits", (double)cs.hits);
     emit(ctx, "cache_misses", (double)cs.misses);

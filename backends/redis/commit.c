@@ -253,7 +253,7 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
 static bool fits(const nadb_ticket *t, const redisReply *r) {
     if (r->elements < 3 || r->element[1]->type != REDIS_REPLY_STRING)
         return false;
-    if (r->elements == 3) return t->count == 1;
+    if (r->elements == 3) return t->count == 1 && !t->clear;
     return r->elements == 5 && reply_is_array(r->element[4], t->count);
 }
 
@@ -323,6 +323,17 @@ static nadb_rc take_back(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
                      first.msg, why.msg);
 }
 
+/* Whatever has become of the changes: what was read before says nothing. */
+static void forget_changes(redis_engine *e, const nadb_ticket *t) {
+    nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
+
+    if (t->clear) cache_forget_all(&e->cache);
+    for (size_t i = 0; i < t->count; i++) {
+        (void)nadb_read_u8(&keys);
+        cache_forget(&e->cache, nadb_read_blob(&keys));
+    }
+}
+
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
@@ -349,6 +360,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
         else
             redis_pause();
     }
+    forget_changes(e, t);
     if (rc == NADB_OK) {
         redis_claim_released(e, req->claim);
         nadb_lock(&e->lock);
@@ -358,6 +370,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
         t = NULL;
     } else if (done) {
         rc = take_back(e, t, err);
+        forget_changes(e, t);
     }
     ticket_drop(e, t);
     return rc;
@@ -557,6 +570,7 @@ nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     nadb_rc rc = undo(e, t, err);
 
+    forget_changes(e, t);
     if (rc == NADB_OK) {
         nadb_lock(&e->lock);
         e->undone++;

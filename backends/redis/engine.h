@@ -2,6 +2,7 @@
 #ifndef NADB_REDIS_ENGINE_H
 #define NADB_REDIS_ENGINE_H
 
+#include "cache.h"
 #include "record.h"
 #include "script.h"
 
@@ -28,6 +29,7 @@ typedef struct redis_engine {
     address at;
     nadb_buf prefix; /* "nadb:{db:namespace}:" */
     pool pool;
+    cache cache;
     script_names scripts;
     nadb_mutex lock;     /* guards what follows */
     uint64_t generation; /* that the server named last */

@@ -162,17 +162,31 @@ static nadb_rc fetch(redis_engine *e, conn *c, redis_view *v, nadb_slice key,
     return rc == NADB_OK ? conn_receive(c, out, err) : rc;
 }
 
+/* The row in v->row and v->last, if it is `found`, is that of `key`. */
+static nadb_rc hold_row(redis_view *v, nadb_slice key, bool found,
+                        nadb_err *err) {
+    if (!nadb_buf_append(&v->key, key.p, key.n))
+        return nadb_fail(err, NADB_NOMEM, "out of memory to read");
+    /* What was inserted after the view began is not there. */
+    v->found = found && (!v->known || v->last.created_in <= v->base.seq);
+    v->holds_row = true;
+    return NADB_OK;
+}
+
 /* Reads the row of a key into the view. */
 static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
                         nadb_err *err) {
+    nadb_slice plain = nadb_slice_of(key.p + 1, key.n - 1);
     redisReply *r = NULL;
     conn *c = NULL;
-    bool found = false;
+    bool found = false, fresh = !v->known;
+    cache_mark mark;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
     v->holds_row = false;
     if (rc != NADB_OK) return rc;
-    rc = fetch(e, c, v, nadb_slice_of(key.p + 1, key.n - 1), &r, err);
+    cache_begin(&e->cache, plain, &mark);
+    rc = fetch(e, c, v, plain, &r, err);
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
     if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
@@ -182,29 +196,42 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
     freeReplyObject(r);
     pool_give(&e->pool, c);
     if (rc != NADB_OK) return rc;
-    if (!nadb_buf_append(&v->key, key.p, key.n))
-        return nadb_fail(err, NADB_NOMEM, "out of memory to read");
-    /* What was inserted after the view began is not there. */
-    v->found = found && v->last.created_in <= v->base.seq;
-    v->holds_row = true;
-    return NADB_OK;
+    cache_put(&e->cache, plain, &mark, v->generation, fresh, &v->last, found);
+    return hold_row(v, key, found, err);
+}
+
+/* A row that was read lately, and that nobody has changed. */
+static bool read_cached(redis_engine *e, redis_view *v, nadb_slice key,
+                        nadb_err *err, nadb_rc *rc) {
+    bool found = false;
+
+    v->holds_row = false;
+    if (!v->base.may_lag ||
+        !cache_get(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), &v->row,
+                   &v->last, &found))
+        return false;
+    nadb_buf_reset(&v->key);
+    *rc = hold_row(v, key, found, err);
+    return true;
 }
 
 nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
                   nadb_entry *out, bool *found, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
     redis_view *v = (redis_view *)view;
     nadb_rc rc = NADB_OK;
 
     *found = false;
     if (key.n > 0 && key.p[0] == NADB_KS_COUNT)
-        return redis_get_count((redis_engine *)engine, v, key, out, found, err);
+        return redis_get_count(e, v, key, out, found, err);
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     if (v->ahead_items.n > 0 && redis_ahead_get(v, key, out, found))
         return NADB_OK;
     /* An UPDATE reads its row twice: the second time costs nothing. */
-    if (!v->known || !v->holds_row ||
-        !nadb_slice_eq(key, nadb_buf_slice(&v->key)))
-        rc = read_row((redis_engine *)engine, v, key, err);
+    if ((!v->known || !v->holds_row ||
+         !nadb_slice_eq(key, nadb_buf_slice(&v->key))) &&
+        !read_cached(e, v, key, err, &rc))
+        rc = read_row(e, v, key, err);
     if (rc != NADB_OK || !v->found) return rc;
     memset(out, 0, sizeof *out);
     out->key = key;

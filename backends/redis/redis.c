@@ -1,7 +1,7 @@
 /* redis.c - a store on a Redis server: what core/backend.h asks of an engine.
  *
- * The server holds everything; nothing is kept here but connections. The files
- * build on each other:
+ * The server holds everything; nothing is kept here but connections, and rows
+ * that were read lately. The files build on each other:
  *
  *   address  where the server is          record  a row as a Redis hash
  *   wire     one connection (args, tls)   read    views, single rows
@@ -83,6 +83,7 @@ static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     nadb_unlock(&e->pool.lock);
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         emit(ctx, none[i], 0);
+    cache_stats(&e->cache, emit, ctx);
     emit(ctx, "redis_commits", (double)commits);
     emit(ctx, "redis_rollbacks", (double)undone);
     emit(ctx, "redis_connects", (double)connects);
@@ -94,6 +95,7 @@ void redis_close(nadb_engine *engine) {
     redis_engine *e = (redis_engine *)engine;
 
     if (e == NULL) return;
+    cache_clear(&e->cache);
     pool_clear(&e->pool);
     redis_ticket_free(e->spare);
     for (size_t i = 0; i < REDIS_CLAIMS; i++) nadb_free(e->claims[i].key);
@@ -133,12 +135,17 @@ static nadb_rc init_locks(redis_engine *e, const nadb_options *o,
 
     if (rc != NADB_OK) return rc;
     rc = nadb_mutex_init(&e->scripts.lock, NADB_RANK_BACKEND, err);
-    if (rc == NADB_OK) {
-        rc = pool_init(&e->pool, &e->at,
-                       (unsigned)nadb_option_number(o, "pool_size"), err);
-        if (rc == NADB_OK) return rc;
-        nadb_mutex_clear(&e->scripts.lock);
-    }
+    if (rc != NADB_OK) goto no_scripts;
+    rc = pool_init(&e->pool, &e->at,
+                   (unsigned)nadb_option_number(o, "pool_size"), err);
+    if (rc != NADB_OK) goto no_pool;
+    rc = cache_init(&e->cache, &e->at, &e->pool.way, redis_prefix(e),
+                    (uint64_t)nadb_option_number(o, "cache_size_mb"), err);
+    if (rc == NADB_OK) return NADB_OK;
+    pool_clear(&e->pool);
+no_pool:
+    nadb_mutex_clear(&e->scripts.lock);
+no_scripts:
     nadb_mutex_clear(&e->lock);
     return rc;
 }

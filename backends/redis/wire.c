@@ -446,6 +446,26 @@ nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
     return NADB_OK;
 }
 
+nadb_rc wire_look(wire *w, redisReply **out, nadb_err *err) {
+    static const char doing[] = "listening";
+    struct pollfd p = {0, POLLIN, 0};
+    void *reply = NULL;
+    size_t bytes = 0;
+
+    *out = NULL;
+    if (w->c == NULL) return not_connected(w, err);
+    p.fd = w->c->fd;
+    w->elements = 0;
+    for (;;) {
+        if (redisGetReplyFromReader(w->c, &reply) != REDIS_OK)
+            return broken(w, doing, 0, err);
+        *out = reply;
+        if (reply != NULL || poll(&p, 1, 0) == 0) return NADB_OK;
+        if (!may_end(w->c->reader)) return endless(w, err);
+        if (!read_more(w, &bytes)) return broken(w, doing, errno, err);
+    }
+}
+
 nadb_rc wire_call(wire *w, args *a, redisReply **out, nadb_err *err) {
     nadb_rc rc = wire_send(w, a, err);
 

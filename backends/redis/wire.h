@@ -60,6 +60,8 @@ nadb_rc wire_send(wire *w, const args *a, nadb_err *err) NADB_MUST_USE;
 nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) NADB_MUST_USE;
 /* The next answer, also an error of the server; the caller frees it. */
 nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) NADB_MUST_USE;
+/* An answer that has come already; *out is NULL when there is none. */
+nadb_rc wire_look(wire *w, redisReply **out, nadb_err *err) NADB_MUST_USE;
 /* One command, one answer; an error of the server is an error here. Empties
  * the arguments. */
 nadb_rc wire_call(wire *w, args *a, redisReply **out,

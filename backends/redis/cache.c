@@ -1,0 +1,478 @@
+/* cache.c - see cache.h.
+ *
+ * Of a store's keys the server names those of rows of one generation, and the
+ * list of cleared generations: when that changes, so may the generation, and
+ * everything begins anew. */
+#include "cache.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Reads of single rows before it begins. */
+#define READS_FIRST 16u
+
+/* So old may the proof be that the connection lives, before it is asked for
+ * again; and twice that while another thread asks. */
+#define PROOF_NS 500000000ll
+
+#define BUCKETS_FIRST 1024u
+#define PAUSE_FIRST_MS 10
+#define PAUSE_MOST_MS 5000
+#define PAUSE_FORBIDDEN_MS 60000
+
+static const char channel[] = "__redis__:invalidate";
+
+struct cached_row {
+    cached_row *chain, *newer, *older;
+    uint64_t hash;
+    uint64_t version, created_in;
+    size_t key_n, row_n;
+    bool found;
+    uint8_t bytes[]; /* key, row */
+};
+
+/* --- the table; `lock` is held --- */
+
+static size_t weight(const cached_row *x) {
+    return sizeof *x + x->key_n + x->row_n + 4 * sizeof(void *);
+}
+
+static cached_row **bucket_of(const cache *n, uint64_t hash) {
+    return &n->buckets[hash & (n->n_buckets - 1)];
+}
+
+static cached_row *find(const cache *n, nadb_slice key, uint64_t hash) {
+    cached_row *x = n->buckets == NULL ? NULL : *bucket_of(n, hash);
+
+    while (x != NULL &&
+           (x->hash != hash ||
+            !nadb_slice_eq(key, nadb_slice_of(x->bytes, x->key_n))))
+        x = x->chain;
+    return x;
+}
+
+static void list_add(cache *n, cached_row *x) {
+    x->newer = NULL;
+    x->older = n->newest;
+    if (n->newest != NULL) n->newest->newer = x;
+    n->newest = x;
+    if (n->oldest == NULL) n->oldest = x;
+}
+
+static void list_remove(cache *n, cached_row *x) {
+    if (x->newer != NULL) x->newer->older = x->older;
+    if (x->older != NULL) x->older->newer = x->newer;
+    if (n->newest == x) n->newest = x->older;
+    if (n->oldest == x) n->oldest = x->newer;
+}
+
+static void drop(cache *n, cached_row *x) {
+    cached_row **at = bucket_of(n, x->hash);
+
+    while (*at != x) at = &(*at)->chain;
+    *at = x->chain;
+    list_remove(n, x);
+    n->entries--;
+    n->bytes -= weight(x);
+    nadb_free(x);
+}
+
+static void forget_all(cache *n) {
+    while (n->oldest != NULL) drop(n, n->oldest);
+    n->turn++;
+}
+
+static void forget(cache *n, nadb_slice key) {
+    uint64_t hash = nadb_hash64(key);
+    cached_row *x = find(n, key, hash);
+
+    n->stamps[hash % CACHE_STAMPS]++;
+    if (x != NULL) drop(n, x);
+}
+
+/* More buckets, when there are too few. It goes on without, if it must. */
+static void grow(cache *n) {
+    size_t more = n->n_buckets == 0 ? BUCKETS_FIRST : n->n_buckets * 2;
+    cached_row **buckets;
+
+    if (n->entries < n->n_buckets) return;
+    buckets = nadb_calloc(more, sizeof(cached_row *));
+    if (buckets == NULL) return;
+    nadb_free(n->buckets);
+    n->buckets = buckets;
+    n->n_buckets = more;
+    for (cached_row *x = n->oldest; x != NULL; x = x->newer) {
+        cached_row **at = bucket_of(n, x->hash);
+
+        x->chain = *at;
+        *at = x;
+    }
+}
+
+static void insert(cache *n, nadb_slice key, const record *rec, bool found) {
+    size_t row_n = found ? rec->row.n : 0;
+    uint64_t hash = nadb_hash64(key);
+    cached_row *x = find(n, key, hash);
+
+    if (x != NULL && x->found && found && x->version > rec->version) return;
+    if (x != NULL) drop(n, x);
+    if ((key.n + row_n) > n->bytes_max / 8) return;
+    grow(n);
+    x = n->buckets == NULL ? NULL : nadb_malloc(sizeof *x + key.n + row_n);
+    if (x == NULL) return;
+    x->hash = hash;
+    x->version = rec->version;
+    x->created_in = rec->created_in;
+    x->key_n = key.n;
+    x->row_n = row_n;
+    x->found = found;
+    memcpy(x->bytes, key.p, key.n);
+    if (row_n > 0) memcpy(x->bytes + key.n, rec->row.p, row_n);
+    x->chain = *bucket_of(n, hash);
+    *bucket_of(n, hash) = x;
+    list_add(n, x);
+    n->entries++;
+    n->bytes += weight(x);
+    while (n->bytes > n->bytes_max) drop(n, n->oldest);
+}
+
+/* --- listening; `link_lock` is held --- */
+
+/* Nothing is known any more. Tried again after a while. */
+static void turn_off(cache *n, int64_t pause_ms) {
+    conn_close(n->link);
+    nadb_lock(&n->lock);
+    forget_all(n);
+    n->on = n->stop = false;
+    n->pause_ms = pause_ms;
+    n->retry_ns = nadb_os_get()->mono_ns() + pause_ms * 1000000;
+    nadb_unlock(&n->lock);
+}
+
+/* "nadb:{..}:<generation>:r:", whatever the generation: the key behind it. */
+static bool row_of(const cache *n, nadb_slice name, nadb_slice *key) {
+    const uint8_t *p, *end = name.p + name.n;
+
+    if (!nadb_slice_starts(name, n->prefix)) return false;
+    p = memchr(name.p + n->prefix.n, ':', name.n - n->prefix.n);
+    if (p == NULL || end - p < 3 || memcmp(p, ":r:", 3) != 0) return false;
+    *key = nadb_slice_of(p + 3, (size_t)(end - p - 3));
+    return true;
+}
+
+/* A message that names keys that have changed; nothing: all of them. */
+static void take_names(cache *n, const redisReply *names) {
+    nadb_lock(&n->lock);
+    if (names->type != REDIS_REPLY_ARRAY) forget_all(n);
+    for (size_t i = 0; names->type == REDIS_REPLY_ARRAY && i < names->elements;
+         i++) {
+        nadb_slice key, name = reply_slice(names->element[i]);
+
+        if (row_of(n, name, &key))
+            forget(n, key);
+        else
+            n->stop = true; /* the list of generations */
+    }
+    nadb_unlock(&n->lock);
+}
+
+/* *pong: it was the answer to a PING. */
+static nadb_rc take_message(cache *n, const redisReply *r, bool *pong) {
+    *pong = false;
+    if (!reply_is_array(r, 2)) return NADB_IOERR;
+    if (nadb_slice_eq(reply_slice(r->element[0]), nadb_slice_str("pong"))) {
+        *pong = true;
+        return NADB_OK;
+    }
+    if (r->elements != 3 ||
+        !nadb_slice_eq(reply_slice(r->element[1]), nadb_slice_str(channel)))
+        return NADB_IOERR;
+    take_names(n, r->element[2]);
+    return NADB_OK;
+}
+
+/* Takes what has come. */
+static nadb_rc take_all(cache *n) {
+    redisReply *r = NULL;
+    bool pong;
+    nadb_rc rc = NADB_OK;
+
+    for (;;) {
+        rc = wire_look(&n->link->wire, &r, NULL);
+        if (rc != NADB_OK || r == NULL) return rc;
+        rc = take_message(n, r, &pong);
+        freeReplyObject(r);
+        if (rc != NADB_OK) return rc;
+    }
+}
+
+/* Has the server answer behind all that it has said before. */
+static nadb_rc prove(cache *n) {
+    int64_t now = nadb_os_get()->mono_ns();
+    redisReply *r = NULL;
+    bool pong = false;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "PING");
+    rc = wire_send(&n->link->wire, &a, NULL);
+    args_clear(&a);
+    while (rc == NADB_OK && !pong) {
+        rc = wire_receive(&n->link->wire, &r, NULL);
+        if (rc == NADB_OK) rc = take_message(n, r, &pong);
+        freeReplyObject(r);
+        r = NULL;
+    }
+    if (rc != NADB_OK) return rc;
+    nadb_lock(&n->lock);
+    n->proven_ns = now;
+    nadb_unlock(&n->lock);
+    return NADB_OK;
+}
+
+static void listen_now(cache *n) {
+    bool old = route_is_old(n->link->way, n->link->epoch);
+    nadb_rc rc = old ? NADB_IOERR : take_all(n);
+    int64_t proven;
+    bool stop;
+
+    nadb_lock(&n->lock);
+    proven = n->proven_ns;
+    stop = n->stop;
+    nadb_unlock(&n->lock);
+    if (rc == NADB_OK && !stop && nadb_os_get()->mono_ns() - proven > PROOF_NS)
+        rc = prove(n);
+    if (rc != NADB_OK || stop) turn_off(n, 0);
+}
+
+/* --- turning it on; `link_lock` is held --- */
+
+static nadb_rc read_generation(cache *n, args *a, uint64_t *generation) {
+    redisReply *r = NULL;
+    nadb_rc rc;
+
+    args_reset(a);
+    args_text(a, "HGET");
+    args_join(a, n->prefix, nadb_slice_str("meta"));
+    args_text(a, "gen");
+    rc = conn_call(n->link, a, &r, NULL);
+    *generation = 0;
+    if (rc == NADB_OK && r->type == REDIS_REPLY_STRING)
+        *generation = strtoull(r->str, NULL, 10);
+    freeReplyObject(r);
+    return rc;
+}
+
+/* Asks for messages, to this connection itself. */
+static nadb_rc track(cache *n, args *a, uint64_t generation) {
+    redisReply *r = NULL;
+    char rows[40];
+    nadb_rc rc;
+
+    args_reset(a);
+    args_text(a, "CLIENT");
+    args_text(a, "ID");
+    rc = conn_call(n->link, a, &r, NULL);
+    if (rc != NADB_OK) return rc;
+    args_reset(a);
+    args_text(a, "CLIENT");
+    args_text(a, "TRACKING");
+    args_text(a, "ON");
+    args_text(a, "REDIRECT");
+    args_number(a, r->type == REDIS_REPLY_INTEGER ? r->integer : 0);
+    args_text(a, "BCAST");
+    args_text(a, "PREFIX");
+    snprintf(rows, sizeof rows, "%" PRIu64 ":r:", generation);
+    args_join(a, n->prefix, nadb_slice_str(rows));
+    args_text(a, "PREFIX");
+    args_join(a, n->prefix, nadb_slice_str("dead"));
+    freeReplyObject(r);
+    rc = conn_call(n->link, a, &r, NULL);
+    freeReplyObject(r);
+    if (rc != NADB_OK) return rc;
+    args_reset(a);
+    args_text(a, "SUBSCRIBE");
+    args_text(a, channel);
+    rc = conn_call(n->link, a, &r, NULL);
+    freeReplyObject(r);
+    return rc;
+}
+
+static nadb_rc start(cache *n) {
+    uint64_t generation = 0;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    rc = conn_open(n->link, NULL);
+    if (rc == NADB_OK) rc = read_generation(n, &a, &generation);
+    if (rc == NADB_OK) rc = track(n, &a, generation);
+    args_clear(&a);
+    if (rc == NADB_OK) rc = prove(n);
+    if (rc != NADB_OK) return rc;
+    nadb_lock(&n->lock);
+    n->on = true;
+    n->stop = false;
+    n->generation = generation;
+    n->pause_ms = 0;
+    n->starts++;
+    nadb_unlock(&n->lock);
+    return NADB_OK;
+}
+
+static void try_start(cache *n) {
+    int64_t pause;
+    nadb_rc rc = start(n);
+
+    if (rc == NADB_OK) return;
+    nadb_lock(&n->lock);
+    pause = n->pause_ms == 0 ? PAUSE_FIRST_MS : n->pause_ms * 2;
+    nadb_unlock(&n->lock);
+    if (pause > PAUSE_MOST_MS) pause = PAUSE_MOST_MS;
+    /* Who has not the right to it will not get it soon. */
+    turn_off(n, rc == NADB_CANTOPEN ? PAUSE_FORBIDDEN_MS : pause);
+}
+
+/* --- for readers --- */
+
+nadb_rc cache_init(cache *n, const address *at, route *way, nadb_slice prefix,
+                   uint64_t bytes_max, nadb_err *err) {
+    nadb_rc rc;
+
+    memset(n, 0, sizeof *n);
+    n->prefix = prefix;
+    n->bytes_max = bytes_max;
+    n->link = conn_new(at, way);
+    if (n->link == NULL)
+        return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis cache");
+    rc = nadb_mutex_init(&n->link_lock, NADB_RANK_VERSION, err);
+    if (rc == NADB_OK) {
+        rc = nadb_mutex_init(&n->lock, NADB_RANK_CACHE, err);
+        if (rc == NADB_OK) return NADB_OK;
+        nadb_mutex_clear(&n->link_lock);
+    }
+    conn_free(n->link);
+    return rc;
+}
+
+void cache_clear(cache *n) {
+    forget_all(n);
+    nadb_free(n->buckets);
+    conn_free(n->link);
+    nadb_mutex_clear(&n->lock);
+    nadb_mutex_clear(&n->link_lock);
+}
+
+/* Listens, or begins to when it is time. False: it is off. */
+static bool attend(cache *n) {
+    bool on, due;
+
+    nadb_lock(&n->lock);
+    on = n->on;
+    if (!on && n->reads < READS_FIRST) n->reads++;
+    due = on ||
+          (n->reads >= READS_FIRST && nadb_os_get()->mono_ns() >= n->retry_ns);
+    nadb_unlock(&n->lock);
+    /* Who finds another thread at it leaves it to that one. */
+    if (due && nadb_trylock(&n->link_lock)) {
+        nadb_lock(&n->lock);
+        on = n->on;
+        nadb_unlock(&n->lock);
+        if (on)
+            listen_now(n);
+        else
+            try_start(n);
+        nadb_unlock(&n->link_lock);
+    }
+    return on;
+}
+
+bool cache_get(cache *n, nadb_slice key, nadb_buf *row, record *rec,
+               bool *found) {
+    uint64_t hash;
+    cached_row *x;
+    bool ok = false;
+
+    if (n->bytes_max == 0 || !attend(n)) return false;
+    hash = nadb_hash64(key);
+    nadb_buf_reset(row);
+    nadb_lock(&n->lock);
+    x = n->on && !n->stop ? find(n, key, hash) : NULL;
+    if (x != NULL && nadb_os_get()->mono_ns() - n->proven_ns <= 2 * PROOF_NS &&
+        nadb_buf_append(row, x->bytes + x->key_n, x->row_n)) {
+        rec->version = x->version;
+        rec->created_in = x->created_in;
+        rec->row = nadb_buf_slice(row);
+        *found = x->found;
+        list_remove(n, x);
+        list_add(n, x);
+        ok = true;
+    }
+    if (ok)
+        n->hits++;
+    else
+        n->misses++;
+    nadb_unlock(&n->lock);
+    return ok;
+}
+
+void cache_begin(cache *n, nadb_slice key, cache_mark *m) {
+    m->on = false;
+    if (n->bytes_max == 0) return;
+    nadb_lock(&n->lock);
+    m->on = n->on;
+    m->turn = n->turn;
+    m->stamp = n->stamps[nadb_hash64(key) % CACHE_STAMPS];
+    nadb_unlock(&n->lock);
+}
+
+void cache_put(cache *n, nadb_slice key, const cache_mark *m,
+               uint64_t generation, bool fresh, const record *rec, bool found) {
+    if (!m->on) return;
+    nadb_lock(&n->lock);
+    if (n->on && n->turn == m->turn &&
+        n->stamps[nadb_hash64(key) % CACHE_STAMPS] == m->stamp) {
+        /* A node that has lost the slot says of each row that it is gone, but
+         * nothing of those that were not there. */
+        bool sure = found || !route_may_change(n->link->way);
+
+        if (n->generation == generation && sure)
+            insert(n, key, rec, found);
+        else if (n->generation != generation && fresh)
+            n->stop = true;
+    }
+    nadb_unlock(&n->lock);
+}
+
+void cache_forget(cache *n, nadb_slice key) {
+    if (n->bytes_max == 0) return;
+    nadb_lock(&n->lock);
+    forget(n, key);
+    nadb_unlock(&n->lock);
+}
+
+void cache_forget_all(cache *n) {
+    if (n->bytes_max == 0) return;
+    nadb_lock(&n->lock);
+    forget_all(n);
+    nadb_unlock(&n->lock);
+}
+
+void cache_stats(cache *n, nadb_stat_fn *emit, void *ctx) {
+    uint64_t hits, misses, bytes, starts;
+
+    nadb_lock(&n->lock);
+    hits = n->hits;
+    misses = n->misses;
+    bytes = n->bytes;
+    starts = n->starts;
+    nadb_unlock(&n->lock);
+    emit(ctx, "cache_hits", (double)hits);
+    emit(ctx, "cache_misses", (double)misses);
+    emit(ctx, "cache_hit_rate",
+         hits + misses == 0 ? 0.0 : (double)hits / (double)(hits + misses));
+    emit(ctx, "cache_bytes", (double)bytes);
+    emit(ctx, "redis_cache_starts", (double)starts);
+}
