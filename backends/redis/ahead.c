@@ -54,7 +54,8 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory to read");
 }
 
-static nadb_rc keep(redis_view *v, conn *c, nadb_slice key, const redisReply *r,
+static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
+                    const cache_mark *mark, const redisReply *r,
                     nadb_err *err) {
     bool found = false;
     record rec;
@@ -68,6 +69,9 @@ static nadb_rc keep(redis_view *v, conn *c, nadb_slice key, const redisReply *r,
     x.row = v->ahead.n;
     rc = record_get(c, r->element[0], r->element[1], r->element[2], &v->ahead,
                     &rec, &found, err);
+    if (rc == NADB_OK)
+        cache_put(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), mark,
+                  v->generation, false, &rec, found);
     x.row_n = v->ahead.n - x.row;
     x.version = rec.version;
     x.found = found && rec.created_in <= v->base.seq;
@@ -78,40 +82,70 @@ static nadb_rc keep(redis_view *v, conn *c, nadb_slice key, const redisReply *r,
 
 nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
                       const nadb_slice *keys, size_t n, nadb_err *err) {
+    nadb_buf marks = NADB_BUF_INIT;
+    cache_mark mark;
     nadb_rc rc = NADB_OK;
 
-    for (size_t i = 0; i < n && rc == NADB_OK; i++)
-        rc = redis_ask_row(e, c, &v->a, v->generation,
-                           nadb_slice_of(keys[i].p + 1, keys[i].n - 1), err);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        nadb_slice key = nadb_slice_of(keys[i].p + 1, keys[i].n - 1);
+
+        cache_begin(&e->cache, key, &mark);
+        if (!nadb_buf_append(&marks, &mark, sizeof mark)) rc = no_memory(err);
+        if (rc == NADB_OK)
+            rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+    }
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
         redisReply *r = NULL;
 
         rc = conn_receive(c, &r, err);
         /* What is too much is read when it is asked for. */
-        if (rc == NADB_OK && v->ahead.n < REDIS_PAGE_BYTES)
-            rc = keep(v, c, keys[i], r, err);
+        if (rc == NADB_OK && v->ahead.n < REDIS_PAGE_BYTES) {
+            memcpy(&mark, marks.p + i * sizeof mark, sizeof mark);
+            rc = keep(e, v, c, keys[i], &mark, r, err);
+        }
         freeReplyObject(r);
     }
+    nadb_buf_clear(&marks);
     if (rc != NADB_OK) redis_ahead_forget(v);
     return rc;
+}
+
+/* Those of the keys that the cache does not have, a slice each. */
+static nadb_rc add_missing(redis_engine *e, const redis_view *v,
+                           const nadb_slice *keys, size_t n, nadb_buf *missing,
+                           nadb_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        nadb_slice key = nadb_slice_of(keys[i].p + 1, keys[i].n - 1);
+
+        if (v->base.may_lag && cache_holds(&e->cache, key)) continue;
+        if (!nadb_buf_append(missing, &keys[i], sizeof keys[i]))
+            return no_memory(err);
+    }
+    return NADB_OK;
 }
 
 nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
                    size_t n, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     redis_view *v = (redis_view *)view;
+    nadb_buf missing = NADB_BUF_INIT;
     bool again = false;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = add_missing(e, v, keys, n, &missing, err);
 
     redis_ahead_forget(v);
-    if (rc != NADB_OK) return rc;
+    if (rc == NADB_OK && missing.n > 0) rc = pool_take(&e->pool, &c, err);
+    if (rc != NADB_OK || c == NULL) goto done;
     /* What the view has to know comes first: one round trip, once. */
     if (!v->known) {
         rc = redis_ask_state(e, c, v, err);
         if (rc == NADB_OK) rc = redis_take_state(e, c, v, &again, err);
     }
-    if (rc == NADB_OK) rc = redis_want_on(e, c, v, keys, n, err);
+    if (rc == NADB_OK)
+        rc = redis_want_on(e, c, v, (const nadb_slice *)(void *)missing.p,
+                           missing.n / sizeof *keys, err);
     pool_give(&e->pool, c);
+done:
+    nadb_buf_clear(&missing);
     return rc;
 }

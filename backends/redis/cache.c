@@ -389,19 +389,33 @@ static bool attend(cache *n) {
     return on;
 }
 
+/* `lock` is held. */
+static cached_row *find_proven(const cache *n, nadb_slice key) {
+    int64_t now = nadb_os_get()->mono_ns();
+
+    if (!n->on || n->stop || now - n->proven_ns > 2 * PROOF_NS) return NULL;
+    return find(n, key, nadb_hash64(key));
+}
+
+bool cache_holds(cache *n, nadb_slice key) {
+    bool held;
+
+    nadb_lock(&n->lock);
+    held = find_proven(n, key) != NULL;
+    nadb_unlock(&n->lock);
+    return held;
+}
+
 bool cache_get(cache *n, nadb_slice key, nadb_buf *row, record *rec,
                bool *found) {
-    uint64_t hash;
     cached_row *x;
     bool ok = false;
 
     if (n->bytes_max == 0 || !attend(n)) return false;
-    hash = nadb_hash64(key);
     nadb_buf_reset(row);
     nadb_lock(&n->lock);
-    x = n->on && !n->stop ? find(n, key, hash) : NULL;
-    if (x != NULL && nadb_os_get()->mono_ns() - n->proven_ns <= 2 * PROOF_NS &&
-        nadb_buf_append(row, x->bytes + x->key_n, x->row_n)) {
+    x = find_proven(n, key);
+    if (x != NULL && nadb_buf_append(row, x->bytes + x->key_n, x->row_n)) {
         rec->version = x->version;
         rec->created_in = x->created_in;
         rec->row = nadb_buf_slice(row);

@@ -67,6 +67,8 @@ void cache_clear(cache *n);
  * what the server has, or *found is false: it has none. */
 bool cache_get(cache *n, nadb_slice key, nadb_buf *row, record *rec,
                bool *found);
+/* Whether cache_get() would show it now; does not listen. */
+bool cache_holds(cache *n, nadb_slice key);
 /* Before a row is asked for. */
 void cache_begin(cache *n, nadb_slice key, cache_mark *m);
 /* The row that came; `fresh`: the generation was asked for with it. */
