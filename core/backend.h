@@ -44,6 +44,9 @@ enum {
                                    goes with the iterator's next move */
 };
 
+/* The value of a tombstone is empty; or, where what had expired was removed, 8
+ * bytes: the sequence number of what was removed. To conflict
+ * checks nothing has happened since then. */
 typedef struct nadb_entry {
     nadb_slice key; /* keyspace byte included */
     nadb_slice value;
@@ -53,6 +56,16 @@ typedef struct nadb_entry {
                     ^ offset, as logs and tables never share a number; 0 =
                     none */
 } nadb_entry;
+
+/* When the key last changed, as conflict checks see it. */
+static inline uint64_t nadb_changed_seq(uint64_t seq, unsigned flags,
+                                        nadb_slice value) {
+    uint64_t swept = 0;
+
+    if ((flags & NADB_ENTRY_TOMBSTONE) == 0 || value.n != 8) return seq;
+    for (int i = 7; i >= 0; i--) swept = swept << 8 | value.p[i];
+    return swept < seq ? swept : seq;
+}
 
 /* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */
 typedef struct nadb_range {

@@ -1,6 +1,8 @@
 /* batch.c - see batch.h. */
 #include "batch.h"
 
+#include "base/coding.h"
+
 batch *batch_new(void) {
     batch *b = nadb_calloc(1, sizeof *b);
 
@@ -141,11 +143,20 @@ nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
     return NADB_OK;
 }
 
-nadb_rc batch_delete(batch *b, nadb_slice key, unsigned flags, nadb_err *err) {
+nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) {
     batch_op *op = op_add(b, key, 0);
 
     if (op == NULL) return nadb_fail(err, NADB_NOMEM, "deleting a row");
-    op->flags = NADB_ENTRY_TOMBSTONE | flags | read_before(op);
+    op->flags = NADB_ENTRY_TOMBSTONE | read_before(op);
+    return NADB_OK;
+}
+
+nadb_rc batch_sweep(batch *b, nadb_slice key, uint64_t seq, nadb_err *err) {
+    batch_op *op = op_add(b, key, 8);
+
+    if (op == NULL) return nadb_fail(err, NADB_NOMEM, "removing a row");
+    op->flags = NADB_ENTRY_TOMBSTONE | NADB_ENTRY_READ;
+    nadb_put_u64((uint8_t *)(uintptr_t)op->value.p, seq);
     return NADB_OK;
 }
 

@@ -61,8 +61,10 @@ void batch_reset(batch *b);
  * *value before anything else is done with the batch. */
 nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
                   uint8_t **value, nadb_err *err) NADB_MUST_USE;
-nadb_rc batch_delete(batch *b, nadb_slice key, unsigned flags,
-                     nadb_err *err) NADB_MUST_USE;
+nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) NADB_MUST_USE;
+/* Removes what has expired: it was written as `seq`. */
+nadb_rc batch_sweep(batch *b, nadb_slice key, uint64_t seq,
+                    nadb_err *err) NADB_MUST_USE;
 nadb_rc batch_clear_all(batch *b, nadb_err *err) NADB_MUST_USE;
 /* Takes back every operation with a number >= id. */
 void batch_undo(batch *b, uint64_t id);

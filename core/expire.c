@@ -33,7 +33,7 @@ static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
         *more = n++ == rows_max;
         if (*more) break;
-        rc = session_delete(ss, row->key, NADB_ENTRY_READ, err);
+        rc = session_sweep(ss, row->key, err);
         if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
     nadb_cursor_free(c);

@@ -108,8 +108,9 @@ static nadb_rc add_tag(nadb_index_changes *x, nadb_slice tag, nadb_slice key,
     memcpy(p + 3 + tag.n, key.p, key.n);
     if (expires) nadb_put_u64(p + n, (uint64_t)expires_ms);
     return add(x, nadb_slice_of(p, n),
-               nadb_slice_of(expires ? p + n : NULL, expires ? 8 : 0), remove,
-               err);
+               remove ? x->as_of
+                      : nadb_slice_of(expires ? p + n : NULL, expires ? 8 : 0),
+               remove, err);
 }
 
 /* `tags` outlive the list: they are the batch's. */
@@ -122,8 +123,8 @@ static nadb_rc add_expiry(nadb_index_changes *x, int64_t expires_ms,
     p[0] = NADB_KS_EXPIRY;
     expiry_put(p + 1, expires_ms);
     memcpy(p + 9, key.p, key.n);
-    return add(x, nadb_slice_of(p, 9 + key.n),
-               remove ? nadb_slice_of(NULL, 0) : tags, remove, err);
+    return add(x, nadb_slice_of(p, 9 + key.n), remove ? x->as_of : tags, remove,
+               err);
 }
 
 static nadb_rc add_count(nadb_index_changes *x, nadb_slice tag, uint64_t rows,
@@ -243,6 +244,7 @@ static nadb_rc row_changed(deriving *d, const nadb_entry *change,
     if (rc == NADB_OK && d->reads)
         rc = d->engine->ops->get(d->engine, d->view, change->key, &e, &found,
                                  err);
+    d->x->as_of = gone ? change->value : nadb_slice_of(NULL, 0);
     if (rc == NADB_OK && found) rc = head_of(e.value, &old, err);
     if (rc == NADB_OK && !gone) rc = head_of(change->value, &now, err);
     if (rc == NADB_OK) rc = tags_changed(d, key, &old, &now, err);

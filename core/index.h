@@ -43,8 +43,9 @@ uint64_t nadb_index_count(nadb_slice value);
 
 typedef struct nadb_index_changes {
     nadb_arena memory;
-    nadb_buf list; /* nadb_entry each, ascending; in `memory` */
-    size_t bytes;  /* of keys and values */
+    nadb_buf list;    /* nadb_entry each, ascending; in `memory` */
+    size_t bytes;     /* of keys and values */
+    nadb_slice as_of; /* value of tombstones: of a row that has expired */
     bool derived;
     uint64_t seq;     /* of the view, */
     uint64_t next_id; /* and of the batch, that they follow from */
@@ -52,7 +53,7 @@ typedef struct nadb_index_changes {
 } nadb_index_changes;
 
 #define NADB_INDEX_CHANGES_INIT                                                \
-    { NADB_ARENA_INIT, NADB_BUF_INIT, 0, false, 0, 0, 0 }
+    { NADB_ARENA_INIT, NADB_BUF_INIT, 0, {NULL, 0}, false, 0, 0, 0 }
 
 /* What the batch changes in the indexes of `view`; `track`: and in the notes of
  * when rows were read. Does nothing when that is what `x` holds already. */

@@ -225,6 +225,7 @@ nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,
 
 nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
                         nadb_err *err) {
+    wal_entry e;
     node *n = NULL;
     version *v;
     uint32_t at;
@@ -236,7 +237,11 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
     if (at == 0) return NADB_OK;
     v = version_at(m, at);
     if (v == NULL) return damaged(m, err);
-    *seq = v->seq;
+    if (!memtable_log_exists(m, memtable_tail(m)) ||
+        !wal_entry_at(&m->log, v->off, memtable_tail(m), &e))
+        return damaged(m, err);
+    *seq = nadb_changed_seq(v->seq, e.tombstone ? NADB_ENTRY_TOMBSTONE : 0,
+                            e.value);
     return NADB_OK;
 }
 

@@ -100,7 +100,7 @@ bool memtable_look_again(memtable *m);
 nadb_rc memtable_get(memtable *m, const memtable_key *k, uint64_t snapshot,
                      uint64_t floor, nadb_entry *out, bool *found,
                      nadb_err *err);
-/* Sequence number of the key's newest version, 0 when it has none. */
+/* When the key last changed (nadb_changed_seq()), 0 when it has no version. */
 nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
                         nadb_err *err);
 /* Iterates with tombstones. Takes a reference. */

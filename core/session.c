@@ -380,6 +380,21 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     return NADB_OK;
 }
 
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_slice k;
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = begin_change(ss, err);
+
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc != NADB_OK) return rc;
+    if (batch_find(ss->b, k, UINT64_MAX) != NULL)
+        return batch_delete(ss->b, k, err);
+    rc = ss->engine->ops->get(ss->engine, ss->txn->view, k, &e, &found, err);
+    if (rc != NADB_OK || !found) return rc;
+    return batch_sweep(ss->b, k, e.seq, err);
+}
+
 nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
                            nadb_err *err) {
     uint8_t *p = NULL;
@@ -400,18 +415,13 @@ bool session_indexed(const nadb_session *ss) {
            ss->engine->ops->indexed(ss->engine, ss->txn->view);
 }
 
-nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
-                       nadb_err *err) {
+nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
     nadb_slice k;
     nadb_rc rc = begin_change(ss, err);
 
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc == NADB_OK) rc = batch_delete(ss->b, k, flags, err);
+    if (rc == NADB_OK) rc = batch_delete(ss->b, k, err);
     return rc;
-}
-
-nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
-    return session_delete(ss, key, 0, err);
 }
 
 nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) {

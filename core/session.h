@@ -95,13 +95,12 @@ nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
 /* Whether the transaction's view may have rows with tags or an expiry. */
 bool session_indexed(const nadb_session *ss);
 
+/* Deletes a row that has expired: nothing that others could see. */
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key,
+                      nadb_err *err) NADB_MUST_USE;
 /* Writes when a row was last read. */
 nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
                            nadb_err *err) NADB_MUST_USE;
-
-/* nadb_delete(); `flags` as batch_delete() takes them. */
-nadb_rc session_delete(nadb_session *ss, nadb_slice key, unsigned flags,
-                       nadb_err *err) NADB_MUST_USE;
 
 /* The first key that a writing autocommit statement reads: makes other writers
  * of it wait until this one has ended, and the snapshot a present one. */

@@ -148,10 +148,20 @@ static bool is_pending(const memory_engine *e, const nadb_commit_req *req,
     return n->pending != NULL;
 }
 
+/* What had expired when it was removed is no change. */
+static bool was_swept(const nadb_commit_req *req, const node *n) {
+    const version *v = n->newest;
+
+    return v != NULL && nadb_changed_seq(v->seq, v->flags,
+                                         nadb_slice_of(v->value, v->value_n)) <=
+                            req->view->seq;
+}
+
 static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
                         const node *n) {
     return memory_seen((const memory_view *)req->view, n) !=
-           node_visible(n, e->seq, e->clear_seq);
+               node_visible(n, e->seq, e->clear_seq) &&
+           !was_swept(req, n);
 }
 
 /* --- claims --- */

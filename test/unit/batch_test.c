@@ -55,7 +55,7 @@ static bool do_op(batch *b) {
     case 3:
     case 4:
     case 5:
-        if (!CHECK_OK(batch_delete(b, key_of(key, buf), 0, &err), err))
+        if (!CHECK_OK(batch_delete(b, key_of(key, buf), &err), err))
             return false;
         s->keys[key] = TOMBSTONE;
         s->op[key] = id;
@@ -189,7 +189,7 @@ static void test_modes(void) {
     REQUIRE(op != NULL);
     CHECK(op->mode == NADB_PUT_INSERT && (op->flags & NADB_ENTRY_READ));
     CHECK(op->value.n == 3 && memcmp(op->value.p, "abc", 3) == 0);
-    REQUIRE_OK(batch_delete(b, k, 0, &err), err);
+    REQUIRE_OK(batch_delete(b, k, &err), err);
     op = batch_find(b, k, UINT64_MAX);
     REQUIRE(op != NULL);
     CHECK(op->flags == (NADB_ENTRY_TOMBSTONE | NADB_ENTRY_READ));
@@ -216,7 +216,7 @@ static void test_growing(void) {
         CHECK_OK(nadb_iter_next(it, &err), err);
         if (it->valid) seen++;
         REQUIRE_OK(batch_put(b, key_of(order[i], buf), 0, 0, &p, &err), err);
-        REQUIRE_OK(batch_delete(b, key_of(order[i - 1], buf), 0, &err), err);
+        REQUIRE_OK(batch_delete(b, key_of(order[i - 1], buf), &err), err);
         CHECK(it->valid && !(it->entry.flags & NADB_ENTRY_TOMBSTONE));
     }
     CHECK_OK(nadb_iter_next(it, &err), err);
