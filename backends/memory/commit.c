@@ -152,9 +152,10 @@ static bool is_pending(const memory_engine *e, const nadb_commit_req *req,
 static bool was_swept(const nadb_commit_req *req, const node *n) {
     const version *v = n->newest;
 
-    return v != NULL && nadb_changed_seq(v->seq, v->flags,
-                                         nadb_slice_of(v->value, v->value_n)) <=
-                            req->view->seq;
+    return v != NULL && v->seq > req->view->seq &&
+           nadb_changed_seq(v->seq, v->flags,
+                            nadb_slice_of(v->value, v->value_n)) <=
+               req->view->seq;
 }
 
 static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
