@@ -30,7 +30,29 @@ set gen_matches [dict create \
     {x OR b} "$gen_has IN ('x', 'b'))" \
     {NOT (a OR x)} "NOT $gen_has IN ('a', 'x'))" \
     {c*} "$gen_has GLOB 'c*')" \
-    {a NOT "c d"} "($gen_has = 'a') AND NOT $gen_has = 'c d'))"]
+    {a NOT "c d"} "($gen_has = 'a') AND NOT $gen_has = 'c d'))" \
+    {(a OR x) (b OR e) NOT d} "($gen_has IN ('a', 'x')) AND
+        $gen_has IN ('b', 'e')) AND NOT $gen_has = 'd'))" \
+    {a (b OR NOT d)} "($gen_has = 'a') AND
+        ($gen_has = 'b') OR NOT $gen_has = 'd')))" \
+    {b (NOT d OR a) NOT (e (NOT a OR d))} "($gen_has = 'b') AND
+        (NOT $gen_has = 'd') OR $gen_has = 'a')) AND
+        NOT ($gen_has = 'e') AND
+            (NOT $gen_has = 'a') OR $gen_has = 'd'))))" \
+    {t* NOT t15*} "($gen_has GLOB 't*') AND NOT $gen_has GLOB 't15*'))" \
+    {a b d e} "($gen_has = 'a') AND $gen_has = 'b') AND $gen_has = 'd') AND
+        $gen_has = 'e'))" \
+    {t150 OR t39* OR e} "($gen_has = 'e') OR $gen_has = 't150') OR
+        $gen_has GLOB 't39*'))"]
+
+# Terms that must stand alone or in AND, with what to put before the column.
+set gen_tag_terms {
+    {(%ptag = 'a')} {(%ptag = 'b')} {(%ptag = 't200')} {(%ptag IN ('x', 'c d'))}
+    {(%ptag IN ('a', 'd', 'nosuch', NULL))} {(%ptag IN ())} {(%ptag = 'nosuch')}
+    {(%ptag = 'a') AND (%ptag = 'b')}
+    {(%ptag = 'e') AND (%ptag IN ('a', 't399'))}
+    {(%ptag = 'd') AND (%ptags MATCH 'a NOT "c d"')}
+}
 
 # --- small things ---
 
@@ -93,8 +115,15 @@ proc gen_value {} {
 }
 
 proc gen_tags {} {
+    if {[random_int 40] == 0} {
+        # more than the index looks up one by one for a prefix
+        return "(WITH RECURSIVE n(i) AS (VALUES([random_of {100 250}]) UNION\
+            ALL SELECT i + 1 FROM n WHERE i < 400)\
+            SELECT json_group_array('t' || i) FROM n)"
+    }
     return [random_of {NULL NULL {'["x"]'} {'["a","b"]'}
-        {'["a","b","c d"]'}}]
+        {'["a","b","c d"]'} {'["a","d"]'} {'["a","b","d","e"]'} {'["e"]'}
+        {'["b","d","e"]'} {'["b","e","x"]'}}]
 }
 
 proc gen_expires {} {
@@ -147,10 +176,7 @@ proc gen_key_term {p} {
 
 proc gen_other_term {p} {
     switch [random_int 11] {
-        9 - 10 {
-            return "(${p}tags MATCH\
-                    '[random_of [dict keys $::gen_matches]]')"
-        }
+        9 - 10 { return [gen_match_term $p] }
         0 { return "typeof(${p}value) = [random_of {'text' 'blob' 'null'
                 'integer' 'real'}]" }
         1 { return "${p}value [gen_compare] [gen_value]" }
@@ -175,6 +201,36 @@ proc gen_where {{p ""} {depth 0}} {
     }
     if {$dice < 8} { return [gen_key_term $p] }
     return [gen_other_term $p]
+}
+
+# A whole WHERE clause: a quarter of them are for the indexes of tags and of
+# expiries, alone or with bounds of the key.
+proc gen_cond {{p ""}} {
+    switch [random_int 24] {
+        0 { return [gen_tag_term $p] }
+        1 { return "[gen_tag_term $p] AND [gen_where $p]" }
+        2 { return "[gen_tag_term $p] AND [gen_key_term $p]" }
+        3 { return "[gen_match_term $p] AND [gen_key_term $p]" }
+        4 { return [gen_match_term $p] }
+        5 {
+            return "${p}expires_at [random_of {< <= > >=}]\
+                    [random_of [list [model_hour 1] [model_hour 2] \
+                        [model_hour 3].5 0 NULL 'x' 1e300]]"
+        }
+        6 {
+            return "${p}expires_at BETWEEN [model_hour [random_int 3]] AND\
+                    [model_hour [expr {1 + [random_int 4]}]]"
+        }
+    }
+    return [gen_where $p]
+}
+
+proc gen_tag_term {p} {
+    return [string map [list %p $p] [random_of $::gen_tag_terms]]
+}
+
+proc gen_match_term {p} {
+    return "(${p}tags MATCH '[random_of [dict keys $::gen_matches]]')"
 }
 
 # --- statements ---
@@ -213,7 +269,7 @@ proc gen_insert {} {
             return "$verb INTO [gen_table](key, value, tags, expires_at)\
                 SELECT [random_of {key "key || 'x'" "'moved:' || length(key)"
                 "substr(key, 1, 2)"}], value, tags, expires_at\
-                FROM [gen_table] WHERE [gen_where] ORDER BY key\
+                FROM [gen_table] WHERE [gen_cond] ORDER BY key\
                 LIMIT [random_int 10]"
         }
         9 {
@@ -244,7 +300,7 @@ proc gen_set {} {
 proc gen_update {} {
     set verb "UPDATE [gen_mode] [gen_table] SET"
     switch [random_int 10] {
-        0 - 1 { return "$verb [gen_set] WHERE [gen_where]" }
+        0 - 1 { return "$verb [gen_set] WHERE [gen_cond]" }
         2 - 3 - 4 { return "$verb [gen_set] WHERE key = [gen_key]" }
         5 { return "$verb key = [gen_key] WHERE key = [gen_key]" }
         6 { return "$verb key = [gen_key], [gen_set] WHERE key = [gen_key]" }
@@ -266,7 +322,7 @@ proc gen_update {} {
 proc gen_delete {} {
     set from "DELETE FROM [gen_table]"
     switch [random_int 12] {
-        0 { return "$from WHERE [gen_where]" }
+        0 { return "$from WHERE [gen_cond]" }
         1 { return "$from WHERE key >= [gen_key] AND key < [gen_key]" }
         2 { return "$from WHERE key IN ([gen_key_list])" }
         3 { if {[random_int 4] == 0} { return $from } }
@@ -276,7 +332,7 @@ proc gen_delete {} {
 
 proc gen_select {} {
     set t [gen_table]
-    set where [gen_where]
+    set where [gen_cond]
     switch [random_int 20] {
         0 { return "SELECT count(*), min(key), max(key), sum(size)\
                     FROM $t WHERE $where" }
@@ -285,19 +341,19 @@ proc gen_select {} {
         2 { return "SELECT DISTINCT substr(key, 1, 1) FROM $t WHERE $where\
                     ORDER BY 1" }
         3 { return "SELECT a.key, b.key FROM $t a JOIN [gen_table] b\
-                    ON a.key [random_of {= <}] b.key WHERE [gen_where a.]\
+                    ON a.key [random_of {= <}] b.key WHERE [gen_cond a.]\
                     ORDER BY 1, 2" }
         4 { return "SELECT o.a, kv.key FROM o LEFT JOIN kv ON kv.key = o.a\
                     ORDER BY 1, 2" }
         5 { return "SELECT kv.key, o.b FROM kv, o WHERE o.b = kv.key\
-                    AND [gen_where kv.] ORDER BY 1, 2" }
+                    AND [gen_cond kv.] ORDER BY 1, 2" }
         6 { return "SELECT key FROM $t WHERE $where\
                     ORDER BY key COLLATE NOCASE, key" }
         7 { return "SELECT key, size FROM $t WHERE $where\
                     ORDER BY size DESC, key LIMIT [random_int 9]" }
-        8 { return "SELECT key FROM $t WHERE [gen_where]\
+        8 { return "SELECT key FROM $t WHERE [gen_cond]\
                     [random_of {UNION EXCEPT INTERSECT {UNION ALL}}]\
-                    SELECT key FROM kv WHERE [gen_where] ORDER BY 1" }
+                    SELECT key FROM kv WHERE [gen_cond] ORDER BY 1" }
         9 { return "SELECT [random_of {min max count}](key) FROM $t" }
         10 { return "SELECT key, row_number() OVER (ORDER BY key DESC)\
                      FROM $t WHERE $where ORDER BY key" }
@@ -306,8 +362,13 @@ proc gen_select {} {
         13 { return "SELECT key, count(*) FROM $t WHERE $where GROUP BY key\
                      HAVING count(*) = 1 ORDER BY key DESC" }
         14 { return "SELECT count(*) FROM $t" }
+        16 {
+            return "SELECT tag, count FROM nadb_tags('$t')\
+                    [random_of {"" "WHERE tag = 'a'" "WHERE count > 1"
+                        "WHERE tag IN ('b', 'e')"}] ORDER BY tag"
+        }
         15 { return "SELECT x.key FROM $t x WHERE x.key > (SELECT min(key)\
-                     FROM kv WHERE [gen_where]) ORDER BY 1" }
+                     FROM kv WHERE [gen_cond]) ORDER BY 1" }
     }
     set columns [random_of {key "key, value" "value, key" "key, typeof(value)"
         "key, size, tags" "key, expires_at" "count(*), key" "upper(key), key"}]
@@ -363,7 +424,7 @@ proc gen_transaction {c open} {
 proc gen_upkeep {} {
     return [random_of {"SELECT nadb_flush('kv')" "SELECT nadb_flush('kv')"
         "SELECT nadb_flush()" "SELECT nadb_compact('kv')"
-        "SELECT nadb_check('kv')" "SELECT * FROM nadb_stats('kv')"
+        "SELECT * FROM nadb_stats('kv')"
         "SELECT nadb_purge_expired('kv')" "SELECT * FROM nadb_tags('kv')"}]
 }
 
@@ -380,6 +441,10 @@ proc gen_quiet {c} {
         }
         4 {
             if {$M(twin) || $M(conns) > 1} {
+                if {[random_int 3] == 0} {
+                    return [list $c both "SELECT nadb_check('kv')" \
+                        "SELECT 'ok'"]
+                }
                 return [list $c both [gen_upkeep] "SELECT 1"]
             }
             return [list $c recreate]
@@ -415,7 +480,7 @@ proc gen_alone {c} {
 
 # A function on a row, and what it means.
 proc gen_function {key} {
-    switch [random_int 3] {
+    switch [random_int 4] {
         0 {
             return [list "SELECT nadb_set_ttl('kv', $key, NULL)" \
                 "UPDATE kv SET expires_at = NULL WHERE key = $key"]
@@ -427,6 +492,13 @@ proc gen_function {key} {
                      SELECT 'a' UNION SELECT 'c d')) WHERE key = $key"]
         }
         2 {
+            return [list "SELECT nadb_untag('kv', $key, 'b', 'x')" \
+                "UPDATE kv SET tags = (SELECT nullif(json_group_array(value),
+                    '\[\]') FROM (SELECT value FROM json_each(tags)
+                    WHERE value NOT IN ('b', 'x') ORDER BY value))
+                    WHERE key = $key"]
+        }
+        3 {
             return [list "SELECT nadb_pop('kv', $key)" \
                 "DELETE FROM kv WHERE key = $key"]
         }
