@@ -12,6 +12,7 @@
 
 #include "../../core/base/os.h"
 #include "../../core/nadb.h"
+#include "../../core/tags.h"
 #include "../support/os_test.h"
 #include "unit.h"
 
@@ -151,6 +152,41 @@ static inline nadb_slice rig_value(uint32_t key, uint32_t txn) {
     return nadb_slice_of(buf, n);
 }
 
+/* Tags and expiry follow from number and key, too. The halves of the keys share
+ * no tag: two transactions that are prepared at once may not share a counter.
+ */
+enum { RIG_TAGS = 6 };
+#define RIG_EXPIRES INT64_C(4000000000000) /* ms, and some more */
+
+static inline unsigned rig_tag_bits(uint32_t key, uint32_t txn) {
+    uint64_t h = rig_mix(key, txn) >> 20;
+    unsigned half = (1u << RIG_TAGS / 2) - 1;
+
+    return (unsigned)(h | h >> 8) &
+           (key < RIG_KEYS / 2 ? half : half << RIG_TAGS / 2);
+}
+
+/* The list, in a static buffer. */
+static inline nadb_slice rig_tags(uint32_t key, uint32_t txn) {
+    static uint8_t buf[RIG_TAGS * 4];
+    unsigned bits = rig_tag_bits(key, txn);
+    uint8_t *p = buf;
+
+    for (unsigned i = 0; i < RIG_TAGS; i++) {
+        if ((bits >> i & 1) == 0) continue;
+        *p++ = 2;
+        *p++ = 't';
+        *p++ = (uint8_t)('0' + i);
+    }
+    return nadb_slice_of(buf, (size_t)(p - buf));
+}
+
+static inline int64_t rig_expires(uint32_t key, uint32_t txn) {
+    uint64_t h = rig_mix(key, txn) >> 40;
+
+    return h % 3 == 0 ? RIG_EXPIRES + (int64_t)(h / 3 % 4) : NADB_NO_EXPIRY;
+}
+
 /* --- the model --- */
 
 static inline void rig_apply(rig_state *s, const rig_history *h, uint32_t txn) {
@@ -230,9 +266,10 @@ static inline nadb_rc rig_write(nadb_session *ss, const rig_history *h,
         nadb_put_req req = {.key = rig_key(key, buf),
                             .mode = NADB_PUT_BLIND,
                             .value = &v,
+                            .tags = rig_tags(key, h->base + txn),
                             .created_ms = INT64_MIN,
                             .updated_ms = INT64_MIN,
-                            .expires_ms = NADB_NO_EXPIRY};
+                            .expires_ms = rig_expires(key, h->base + txn)};
 
         rc = t->ops[i].del ? nadb_delete(ss, req.key, err)
                            : nadb_put(ss, &req, err);
@@ -258,7 +295,9 @@ static inline bool rig_row(nadb_cursor *c, rig_state *s) {
     if (!CHECK(v.type == NADB_BLOB && v.bytes.n >= 8)) return false;
     memcpy(&txn, v.bytes.p, 4);
     s->by[key] = txn;
-    return CHECK(nadb_slice_eq(v.bytes, rig_value(key, txn)));
+    return CHECK(nadb_slice_eq(v.bytes, rig_value(key, txn))) &&
+           CHECK(nadb_slice_eq(row->tags, rig_tags(key, txn))) &&
+           CHECK(row->expires_ms == rig_expires(key, txn));
 }
 
 /* Reads everything, one way; NADB_OK with *whole false when rows are not as
@@ -302,7 +341,86 @@ static inline void rig_problem(void *ctx, const char *what) {
     printf("  nadb_check: %s\n", what);
 }
 
-/* The whole store both ways, and by nadb_check. */
+/* --- indexes --- */
+
+typedef struct rig_counts {
+    unsigned rows[RIG_TAGS];
+    unsigned counter[RIG_TAGS];
+    unsigned mortal;
+} rig_counts;
+
+static inline nadb_rc rig_counter(void *ctx, nadb_slice tag, int64_t rows,
+                                  nadb_err *err) {
+    rig_counts *c = ctx;
+
+    if (tag.n != 2 || tag.p[1] - '0' >= RIG_TAGS)
+        return nadb_corrupt(err, "a tag nobody gave");
+    c->counter[tag.p[1] - '0'] = (unsigned)rows;
+    return NADB_OK;
+}
+
+/* Counts what a scan gives, row by row; adds tags and expiries up in *c where
+ * it is not NULL. */
+static inline nadb_rc rig_walk(nadb_session *ss, const nadb_scan *scan,
+                               unsigned *rows, rig_counts *c, nadb_err *err) {
+    nadb_cursor *cursor = NULL;
+    nadb_rc rc = nadb_cursor_new(ss, &cursor, err);
+    const nadb_row *row;
+
+    *rows = 0;
+    if (rc == NADB_OK) rc = nadb_cursor_scan(cursor, scan, err);
+    while (rc == NADB_OK && (row = nadb_cursor_row(cursor)) != NULL) {
+        nadb_slice tags, tag;
+
+        ++*rows;
+        rc = nadb_cursor_load(cursor, err);
+        tags = row->tags;
+        while (c != NULL && rc == NADB_OK && nadb_tags_next(&tags, &tag))
+            c->rows[tag.p[1] - '0']++;
+        if (c != NULL && row->expires_ms != NADB_NO_EXPIRY) c->mortal++;
+        if (rc == NADB_OK) rc = nadb_cursor_next(cursor, err);
+    }
+    nadb_cursor_free(cursor);
+    return rc;
+}
+
+/* Rows found by each tag, both ways, and by expiry, and the counters, are what
+ * the rows say. */
+static inline bool rig_indexes(nadb_session *ss) {
+    rig_counts c;
+    nadb_scan all = {.reverse = false};
+    nadb_scan mortal = {.by_expiry = true,
+                        .expires_from = RIG_EXPIRES,
+                        .expires_to = INT64_MAX};
+    unsigned n = 0;
+    bool ok;
+    nadb_err err;
+
+    memset(&c, 0, sizeof c);
+    ok = CHECK_OK(rig_walk(ss, &all, &n, &c, &err), err) &&
+         CHECK_OK(rig_walk(ss, &mortal, &n, NULL, &err), err) &&
+         CHECK_U64(n, c.mortal) &&
+         CHECK_OK(
+             nadb_tags_count(ss, nadb_slice_of(NULL, 0), rig_counter, &c, &err),
+             err);
+    for (unsigned i = 0; i < RIG_TAGS && ok; i++) {
+        char tag[] = {'t', (char)('0' + i), 0};
+        nadb_match *m = NULL;
+
+        ok = CHECK_U64(c.counter[i], c.rows[i]) &&
+             CHECK_OK(nadb_match_parse(nadb_slice_str(tag), &m, &err), err);
+        for (int reverse = 0; reverse < 2 && ok; reverse++) {
+            nadb_scan by_tag = {.reverse = reverse == 1, .match = m};
+
+            ok = CHECK_OK(rig_walk(ss, &by_tag, &n, NULL, &err), err) &&
+                 CHECK_U64(n, c.rows[i]);
+        }
+        nadb_match_free(m);
+    }
+    return ok;
+}
+
+/* The whole store both ways, by its indexes, and by nadb_check. */
 static inline bool rig_read(nadb_store *s, rig_state *got) {
     nadb_session *ss = NULL;
     rig_state back;
@@ -312,7 +430,8 @@ static inline bool rig_read(nadb_store *s, rig_state *got) {
 
     ok = CHECK_OK(nadb_session_new(s, &ss, &err), err) &&
          CHECK_OK(rig_scan(ss, false, got, &whole, &err), err) &&
-         CHECK_OK(rig_scan(ss, true, &back, &whole_back, &err), err);
+         CHECK_OK(rig_scan(ss, true, &back, &whole_back, &err), err) &&
+         rig_indexes(ss);
     nadb_session_free(ss);
     if (!ok) return false;
     ok = CHECK(whole && whole_back) &&
