@@ -3,8 +3,9 @@
 # usage: writer.tcl library main-file store-options writer first
 #
 # Transaction n of a writer puts n under four keys of slot n % 50, adds a row
-# log/n, and deletes row log/n-200. The process id goes to stdout first ("pid
-# N"), and n after each COMMIT.
+# log/n, deletes row log/n-200, and leaves a row that expires soon. All have
+# tags, of which each slot changes one from time to time. The process id goes to
+# stdout first ("pid N"), and n after each COMMIT.
 package require sqlite3
 
 lassign $argv lib main options w n
@@ -25,11 +26,16 @@ while 1 {
     set size [expr {$dice == 0 ? 100000 : $dice < 10 ? 3000 : 30}]
     db eval BEGIN
     for {set j 0} {$j < 4} {incr j} {
-        db eval {REPLACE INTO kv(key, value)
+        db eval {REPLACE INTO kv(key, value, tags, ttl)
             VALUES($w || '/slot/' || $slot || '/' || $j,
-                   $n || ':' || printf('%.*c', $size, 'x'))}
+                   $n || ':' || printf('%.*c', $size, 'x'),
+                   json_array('slot', $w, 'turn' || ($n / 50 % 3)),
+                   iif($n % 3 = 0, 1000 + $j, NULL))}
     }
-    db eval {INSERT INTO kv(key, value) VALUES($w || '/log/' || $n, $n);
+    db eval {INSERT INTO kv(key, value, tags)
+                VALUES($w || '/log/' || $n, $n, json_array('log', $w));
+             INSERT INTO kv(key, tags, ttl)
+                VALUES($w || '/brief/' || $n, json_array('brief', $w), 0.01);
              DELETE FROM kv WHERE key = $w || '/log/' || $old}
     if {$ordinary} { db eval {INSERT INTO o VALUES($w, $n)} }
     db eval COMMIT
