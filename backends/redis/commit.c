@@ -192,18 +192,23 @@ static void add_own(args *a, const redis_view *v) {
     args_copy(a, nadb_slice_of(text, n));
 }
 
-/* Whether the script's short way will do: one put without tags and expiry, and
+/* Whether the script's short form will do: one put without tags and expiry, and
  * nothing read but its key. */
 static bool is_short(const parts *p, const nadb_commit_req *req) {
-    nadb_slice read, put;
+    const redis_view *v = (const redis_view *)req->view;
 
     if (req->clear || req->reads_all || req->claim != 0 || p->n_ranges > 0 ||
-        p->n_changes != 1 || !p->puts || !p->plain || p->keys.n > 1)
+        p->n_changes != 1 || !p->puts || !p->plain || p->keys.n > 1 ||
+        (v != NULL && v->n_own > 0))
         return false;
-    if (p->keys.n == 0) return true;
-    read = args_get(&p->keys, 0);
-    put = args_get(&p->changes, 1);
-    return nadb_slice_eq(read, put);
+    return p->keys.n == 0 ||
+           nadb_slice_eq(args_get(&p->keys, 0), args_get(&p->changes, 1));
+}
+
+/* Behind the version: key, value and rest of the meta. */
+static void add_short(args *a, const parts *p) {
+    args_text(a, p->keys.n > 0 ? "r" : "s");
+    for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&p->changes, i));
 }
 
 /* Everything behind the deadline, as script_change.c has it. */
@@ -219,10 +224,13 @@ static void add_parts(redis_engine *e, args *a, const parts *p,
         args_number(a, (int64_t)v->base.seq);
     else
         args_text(a, "");
+    if (is_short(p, req)) {
+        add_short(a, p);
+        return;
+    }
     if (req->clear) flags[n++] = 'c';
     if (all) flags[n++] = 'a';
     if (!p->puts) flags[n++] = 'd';
-    if (is_short(p, req)) flags[n++] = 'f';
     args_copy(a, nadb_slice_of(flags, n));
     redis_add_claim(e, a, req->claim);
     args_number(a, (int64_t)p->keys.n);

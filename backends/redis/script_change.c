@@ -69,43 +69,59 @@
 /* --- commit ---
  *
  * ARGV: 4 version that the view saw ('' = it has read nothing), 5 flags (c
- * clear first, a everything was read, d nothing but deletes, f one put without
- * tags and expiry that has read nothing but its key), 6 claim, 7 its key, 8
- * number of keys read, 9 of ranges, 10 of changes, 11 versions that do not
- * count as changes, with a comma around each; keys; lo and hi of each range (''
- * = open); changes: 'p' key value rest-of-meta tags expiry, or 'd' key.
+ * clear first, a everything was read, d nothing but deletes; s, r: the short
+ * form below), 6 claim, 7 its key, 8 number of keys read, 9 of ranges, 10 of
+ * changes, 11 versions that do not count as changes, with a comma around each;
+ * keys; lo and hi of each range ('' = open); changes: 'p' key value
+ * rest-of-meta tags expiry, or 'd' key.
  *
  * Answers {'ok', version, version before, generation before a clear or false,
  * rows that were there before}, {'conflict', key}, {'claimed', key}, {'late'},
  * {'again'}, {'layout', which}. */
 
-/* Most commits are of one row, and nothing else is to be done meanwhile. */
+/* Most commits are of one row, and nothing else is to be done meanwhile. They
+ * have flags s, or r when they have read their key, and behind them only key,
+ * value and rest-of-meta. What this cannot do goes the long way. */
 #define LUA_SHORT                                                              \
-    "if ARGV[5] == 'f' and w and layout == '" SCRIPT_LAYOUT                    \
-    "' and m[7] == '' and\n"                                                   \
-    "   (ARGV[4] == '' or ARGV[4] == m[1]) and tonumber(m[6]) <= now and\n"    \
-    "   (m[5] == '' or tonumber(m[5]) >= now) and (ver + 1) % 64 ~= 0 then\n"  \
-    "  local at = #ARGV - 4\n"                                                 \
-    "  local key = ARGV[at]\n"                                                 \
-    "  local b = P .. gen\n"                                                   \
-    "  local r = b .. ':r:' .. key\n"                                          \
-    "  local old = call('HMGET', r, 'meta', 'value', 'tags')\n"                \
-    "  local v = str(ver + 1)\n"                                               \
-    "  local new = v\n"                                                        \
-    "  if old[1] then\n"                                                       \
-    "    new = not old[3] and string.match(old[1],\n"                          \
-    "      m[5] == '' and '^%d+ (%d+) ' or '^%d+ (%d+) %a %-?%d+ %-?%d+ %- "   \
+    "local ARGV = ARGV\n"                                                      \
+    "if ARGV[5] == 's' or ARGV[5] == 'r' then\n"                               \
+    "  local key = ARGV[6]\n"                                                  \
+    "  if w and layout == '" SCRIPT_LAYOUT "' and m[7] == '' and\n"            \
+    "     (ARGV[4] == '' or ARGV[4] == m[1]) and tonumber(m[6]) <= now and\n"  \
+    "     (m[5] == '' or tonumber(m[5]) >= now) and (ver + 1) % 64 ~= 0 "      \
+    "then\n"                                                                   \
+    "    local b = P .. gen\n"                                                 \
+    "    local r = b .. ':r:' .. key\n"                                        \
+    "    local old = call('HMGET', r, 'meta', 'value', 'tags')\n"              \
+    "    local v = str(ver + 1)\n"                                             \
+    "    local new = v\n"                                                      \
+    "    if old[1] then\n"                                                     \
+    "      new = not old[3] and string.match(old[1],\n"                        \
+    "        m[5] == '' and '^%d+ (%d+) ' or '^%d+ (%d+) %a %-?%d+ %-?%d+ %- " \
     "')\n"                                                                     \
+    "    end\n"                                                                \
+    "    if new then\n"                                                        \
+    "      call('RPUSH', P .. 'changes', v .. ' ' .. key)\n"                   \
+    "      if not old[1] then call('ZADD', b .. ':keys', 0, key) end\n"        \
+    "      call('HSET', r, 'value', ARGV[7],\n"                                \
+    "           'meta', v .. ' ' .. new .. ' ' .. ARGV[8])\n"                  \
+    "      call('HSET', M, 'ver', v, W, ARGV[2] .. ' ok ' .. v .. ' ' .. "     \
+    "now)\n"                                                                   \
+    "      if not old[1] then return {'ok', v, m[1]} end\n"                    \
+    "      return {'ok', v, m[1], false, {old}}\n"                             \
+    "    end\n"                                                                \
     "  end\n"                                                                  \
-    "  if new then\n"                                                          \
-    "    call('RPUSH', P .. 'changes', v .. ' ' .. key)\n"                     \
-    "    if not old[1] then call('ZADD', b .. ':keys', 0, key) end\n"          \
-    "    call('HSET', r, 'value', ARGV[at + 1],\n"                             \
-    "         'meta', v .. ' ' .. new .. ' ' .. ARGV[at + 2])\n"               \
-    "    call('HSET', M, 'ver', v, W, ARGV[2] .. ' ok ' .. v .. ' ' .. now)\n" \
-    "    if not old[1] then return {'ok', v, m[1]} end\n"                      \
-    "    return {'ok', v, m[1], false, {old}}\n"                               \
+    "  local long = {ARGV[1], ARGV[2], ARGV[3], ARGV[4], '', '', '', '0', "    \
+    "'0', '1',\n"                                                              \
+    "                ''}\n"                                                    \
+    "  if ARGV[5] == 'r' then\n"                                               \
+    "    long[8] = '1'\n"                                                      \
+    "    long[12] = key\n"                                                     \
     "  end\n"                                                                  \
+    "  for _, x in ipairs({'p', key, ARGV[7], ARGV[8], '', ''}) do\n"          \
+    "    long[#long + 1] = x\n"                                                \
+    "  end\n"                                                                  \
+    "  ARGV = long\n"                                                          \
     "end\n"
 
 /* A key that has a row has changed when that is younger than the view; one that
