@@ -6,6 +6,7 @@
 #include "../../core/match.h"
 #include "engine.h"
 
+#define PAGE_FIRST 32u
 #define PAGE_MOST 500u
 #define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
 
@@ -103,6 +104,7 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
     *out = NULL;
     if (rc != NADB_OK) return rc;
     w->load = load_rows;
+    w->page_rows = PAGE_FIRST;
     w->keys_only = keys_only;
     add_tree(&w->more, m->root);
     *out = &w->base;

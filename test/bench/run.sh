@@ -3,6 +3,7 @@
 #
 # Builds the library and test/bench, runs every line on nadb and on plain
 # SQLite, prints the table, and leaves the numbers in build/bench/result.json.
+# Then what a store on a Redis server does beside redis-benchmark (redis.sh).
 # The data goes to $TMPDIR (default /tmp): a real disk tells more than tmpfs.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -21,3 +22,9 @@ trap 'rm -rf "$data"' EXIT
 cp build/nadb.so "$data/nadb.so"
 build/bench/sql_bench --dir "$data/run" --json build/bench/result.json "$@" \
     "$data/nadb.so"
+quick=()
+for option in "$@"; do [ "$option" = --quick ] && quick=(--quick); done
+case " $* " in
+*" --only "*) ;;
+*) bash test/bench/redis.sh "${quick[@]}" "$data/nadb.so" ;;
+esac

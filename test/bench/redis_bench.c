@@ -1,0 +1,186 @@
+/* redis_bench.c - a store on a Redis server, beside what redis-benchmark says
+ * of the same server and socket (redis.sh runs both and compares).
+ *
+ *     redis_bench LIBRARY SOCKET WORK ROWS SECONDS
+ *
+ * prints the operations a second of one work:
+ *
+ *   load    ROWS rows in transactions of 1,000, into an emptied store
+ *   put     replaces rows, one COMMIT each
+ *   get     reads rows by key
+ *   in      reads rows by lists of 100 keys
+ *   scan    reads all rows
+ *   tag     reads 50 rows that have two tags; counts queries */
+#include <sqlite3.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static sqlite3 *db;
+
+static _Noreturn void fail(const char *what) {
+    fprintf(stderr, "redis_bench: %s: %s\n", what,
+            db == NULL ? "no database" : sqlite3_errmsg(db));
+    exit(1);
+}
+
+static double now(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void run(const char *sql) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail(sql);
+}
+
+static sqlite3_stmt *prepare(const char *sql) {
+    sqlite3_stmt *s;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK) fail(sql);
+    return s;
+}
+
+/* Steps to the end; how many rows came. */
+static int64_t drain(sqlite3_stmt *s) {
+    int64_t rows = 0;
+    int rc;
+
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        (void)sqlite3_column_blob(s, 0);
+        rows++;
+    }
+    if (rc != SQLITE_DONE) fail(sqlite3_sql(s));
+    sqlite3_reset(s);
+    return rows;
+}
+
+/* --- the works: each does one piece, and says how many operations it was */
+
+static int64_t rows;
+static uint64_t state = 88172645463325252u;
+
+static int64_t pick(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (int64_t)(state % (uint64_t)rows);
+}
+
+static void bind_key(sqlite3_stmt *s, int at, int64_t i) {
+    char key[32];
+
+    snprintf(key, sizeof key, "key:%012lld", (long long)i);
+    sqlite3_bind_text(s, at, key, -1, SQLITE_TRANSIENT);
+}
+
+static void load(void) {
+    sqlite3_stmt *put = prepare(
+        "REPLACE INTO kv(key, value, tags) VALUES(?1, 'xxx', json_array("
+        "'all', 'mod' || (?2 % 10), 'of' || (?2 % 7)))");
+
+    run("SELECT nadb_clear('kv')");
+    for (int64_t i = 0; i < rows; i++) {
+        if (i % 1000 == 0) run("BEGIN");
+        bind_key(put, 1, i);
+        sqlite3_bind_int64(put, 2, i);
+        drain(put);
+        if (i % 1000 == 999 || i == rows - 1) run("COMMIT");
+    }
+    sqlite3_finalize(put);
+}
+
+static int64_t put(sqlite3_stmt *s) {
+    bind_key(s, 1, pick());
+    drain(s);
+    return 1;
+}
+
+static int64_t get(sqlite3_stmt *s) {
+    bind_key(s, 1, pick());
+    return drain(s) == 1 ? 1 : (fail("a row is missing"), 0);
+}
+
+static int64_t in(sqlite3_stmt *s) {
+    for (int i = 1; i <= 100; i++) bind_key(s, i, pick());
+    return drain(s) > 0 ? 100 : 0;
+}
+
+static int64_t scan(sqlite3_stmt *s) {
+    int64_t n = drain(s);
+
+    if (n != rows) fail("rows are missing");
+    return n;
+}
+
+static int64_t tag(sqlite3_stmt *s) {
+    bind_key(s, 1, pick());
+    drain(s);
+    return 1;
+}
+
+typedef struct work {
+    const char *name;
+    const char *sql;
+    int64_t (*step)(sqlite3_stmt *s);
+} work;
+
+static const char *in_list(void) {
+    static char sql[1000] = "SELECT value FROM kv WHERE key IN (?";
+
+    for (int i = 1; i < 100; i++) strcat(sql, ",?");
+    return strcat(sql, ")");
+}
+
+static double measure(const work *w, double seconds) {
+    sqlite3_stmt *s = prepare(w->sql);
+    double begin, used;
+    int64_t done = 0;
+
+    (void)w->step(s); /* connects, and has the server learn the scripts */
+    begin = now();
+    do {
+        done += w->step(s);
+        used = now() - begin;
+    } while (used < seconds);
+    sqlite3_finalize(s);
+    return (double)done / used;
+}
+
+int main(int argc, char **argv) {
+    const work works[] = {
+        {"put", "REPLACE INTO kv(key, value) VALUES(?, 'xxx')", put},
+        {"get", "SELECT value FROM kv WHERE key = ?", get},
+        {"in", in_list(), in},
+        {"scan", "SELECT value FROM kv", scan},
+        {"tag",
+         "SELECT key FROM kv WHERE tags MATCH 'mod3 of2' AND key >= ? LIMIT 50",
+         tag},
+    };
+    char sql[1000];
+    double begin;
+
+    if (argc != 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
+    rows = atoll(argv[4]);
+    if (sqlite3_open(":memory:", &db) != SQLITE_OK) fail("open");
+    sqlite3_enable_load_extension(db, 1);
+    if (sqlite3_load_extension(db, argv[1], NULL, NULL) != SQLITE_OK)
+        fail("load_extension");
+    snprintf(sql, sizeof sql,
+             "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%s')",
+             argv[2]);
+    run(sql);
+    if (strcmp(argv[3], "load") == 0) {
+        begin = now();
+        load();
+        printf("%.0f\n", (double)rows / (now() - begin));
+    }
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
+        if (strcmp(works[i].name, argv[3]) == 0)
+            printf("%.0f\n", measure(&works[i], atof(argv[5])));
+    sqlite3_close(db);
+    return 0;
+}
