@@ -188,8 +188,6 @@ static int in_prefix(uint32_t n, uint64_t event) {
     const rig_txn *t = &r.h.txns[n - 1];
 
     if (t->fate != RIG_BACK) return 1;
-    /* Without syncs, what was taken back may come back until it is flushed. */
-    if (r.sync == NADB_SYNC_OFF) return n <= floor_of(event) ? 0 : 2;
     return t->ended <= event ? 0 : 2;
 }
 
