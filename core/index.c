@@ -170,6 +170,7 @@ typedef struct deriving {
     nadb_view *view;
     bool track; /* deleted rows have notes of when they were read */
     bool reads; /* the view may have rows that are in an index */
+    bool alive; /* its counters are of rows that have not expired */
     key_map deltas;
 } deriving;
 
@@ -246,6 +247,7 @@ static nadb_rc row_changed(deriving *d, const nadb_entry *change,
                                  err);
     d->x->as_of = gone ? change->value : nadb_slice_of(NULL, 0);
     if (rc == NADB_OK && found) rc = head_of(e.value, &old, err);
+    if (d->alive && old.expires_ms <= nadb_now_ms()) old = now;
     if (rc == NADB_OK && !gone) rc = head_of(change->value, &now, err);
     if (rc == NADB_OK) rc = tags_changed(d, key, &old, &now, err);
     if (rc == NADB_OK) rc = expiry_changed(d, key, &old, &now, err);
@@ -270,11 +272,14 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
             rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(&key),
                                      &e, &found, err);
         if (found) rows = nadb_index_count(e.value);
-        if (rc == NADB_OK && slot->number < 0 && rows < (uint64_t)-slot->number)
-            rc = nadb_corrupt(err,
-                              "the counter of tag \"%.*s\" is too small: the "
-                              "index does not belong to the rows",
-                              (int)slot->key.n, (const char *)slot->key.p);
+        if (slot->number < 0 && rows < (uint64_t)-slot->number) {
+            if (!d->alive && rc == NADB_OK)
+                rc = nadb_corrupt(err,
+                                  "the counter of tag \"%.*s\" is too small: "
+                                  "the index does not belong to the rows",
+                                  (int)slot->key.n, (const char *)slot->key.p);
+            rows = (uint64_t)-slot->number; /* one has expired just now */
+        }
         if (rc == NADB_OK)
             rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number, err);
     }
@@ -316,6 +321,7 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
         x->undone == b->undone)
         return NADB_OK;
     nadb_index_changes_reset(x);
+    d.alive = e->ops->match != NULL;
     d.reads = !batch_cleared(b, UINT64_MAX) &&
               (e->ops->indexed == NULL || e->ops->indexed(e, view));
     if (d.reads || b->indexed || track) rc = derive(&d, b, err);

@@ -180,8 +180,8 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out, nadb_err *err) {
-    /* With room for narrowing, where a walk may end early. */
-    size_t room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
+    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
+    size_t room;
     session_read *r;
     uint8_t *p;
 
@@ -191,6 +191,14 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
         ss->reads_all = true;
         return NADB_OK;
     }
+    /* An engine that keeps the indexes itself checks what happened to rows. */
+    if (!ss->derives && lo.n > 0 && lo.p[0] != NADB_KS_ROW) {
+        lo = nadb_slice_of(rows, sizeof rows);
+        hi = nadb_slice_of(after, sizeof after);
+        out = NULL; /* nothing of it can be narrowed */
+    }
+    /* With room for narrowing, where a walk may end early. */
+    room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
     if (out != NULL) room += NARROW_ROOM;
     r = nadb_arena_alloc(&ss->memory, sizeof *r + 2 * room);
     if (r == NULL || !nadb_buf_append(&ss->reads, &r, sizeof r))
