@@ -14,15 +14,14 @@ prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 PKG_CONFIG ?= pkg-config
 REDIS ?= $(if $(wildcard backends/redis/*.c),1,0)
-# TLS to Redis needs hiredis 1.0 or newer, built with it.
+# TLS to Redis needs OpenSSL's headers; its library is loaded when it is used.
 ifndef TLS
-TLS := $(if $(filter 1,$(REDIS)),$(shell $(PKG_CONFIG) --exists \
-    hiredis_ssl openssl && echo 1 || echo 0),0)
+TLS := $(if $(filter 1,$(REDIS)),$(shell $(PKG_CONFIG) --exists openssl \
+    && echo 1 || echo 0),0)
 endif
-REDIS_PACKAGES := $(if $(filter 1,$(REDIS)),hiredis $(if $(filter 1,$(TLS)), \
-    hiredis_ssl openssl))
-PACKAGES := sqlite3 zlib $(REDIS_PACKAGES)
-LINKED := zlib $(REDIS_PACKAGES)
+PACKAGES := sqlite3 zlib $(if $(filter 1,$(REDIS)),hiredis) \
+    $(if $(filter 1,$(TLS)),openssl)
+LINKED := zlib $(if $(filter 1,$(REDIS)),hiredis)
 
 # SQLite itself is not linked: the host program brings it.
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) \
@@ -42,7 +41,7 @@ fits = $(shell $(CC) -shared -o /dev/null -Wl,-z,defs,--exclude-libs,ALL,--whole
 FITTING := $(if $(filter 1,$(STATIC)),$(foreach a,$(ARCHIVES),$(call fits,$a)))
 LIBS := $(shell $(PKG_CONFIG) --libs-only-L --libs-only-other $(LINKED)) \
     $(foreach n,$(NAMES),$(or $(filter %/lib$n.a,$(FITTING)),-l$n)) \
-    -Wl,--exclude-libs,ALL -lm -pthread
+    -Wl,--exclude-libs,ALL -lm -ldl -pthread
 
 CORE := $(wildcard core/*.c core/base/*.c backends/*.c) \
     $(filter-out $(if $(filter 1,$(REDIS)),,backends/redis/%), \

@@ -182,8 +182,8 @@ static nadb_rc check(const address *a, nadb_err *err) {
     else if (a->tls && a->socket != NULL)
         what = "tls: there is none over a unix socket";
     else if (a->tls && !tls_is_known())
-        what = "tls: this build of nadb knows no TLS (it needs hiredis 1.0 "
-               "or newer with hiredis_ssl)";
+        what = "tls: this build of nadb knows no TLS: OpenSSL's headers were "
+               "not there";
     if (what == NULL) return NADB_OK;
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }

@@ -3,72 +3,236 @@
 
 #if NADB_REDIS_TLS
 
-#include <hiredis/hiredis_ssl.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
+
+#include "../../core/base/bytes.h"
+
+/* --- the library --- */
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#if OPENSSL_VERSION_MAJOR >= 3
+#define LIBRARY "libssl.so." TEXT(OPENSSL_SHLIB_VERSION)
+#else
+#define LIBRARY "libssl.so.1.1"
+#endif
+
+#define EACH_FUNCTION(X)                                                       \
+    X(TLS_client_method)                                                       \
+    X(SSL_CTX_new)                                                             \
+    X(SSL_CTX_free)                                                            \
+    X(SSL_CTX_ctrl)                                                            \
+    X(SSL_CTX_set_verify)                                                      \
+    X(SSL_CTX_set_default_verify_paths)                                        \
+    X(SSL_new)                                                                 \
+    X(SSL_free)                                                                \
+    X(SSL_ctrl)                                                                \
+    X(SSL_set_fd)                                                              \
+    X(SSL_set1_host)                                                           \
+    X(SSL_get0_param)                                                          \
+    X(SSL_connect)                                                             \
+    X(SSL_read)                                                                \
+    X(SSL_write)                                                               \
+    X(SSL_shutdown)                                                            \
+    X(SSL_get_error)                                                           \
+    X(SSL_get_verify_result)                                                   \
+    X(X509_VERIFY_PARAM_set1_ip_asc)                                           \
+    X(X509_verify_cert_error_string)                                           \
+    X(ERR_clear_error)                                                         \
+    X(ERR_peek_error)                                                          \
+    X(ERR_reason_error_string)
+
+#define MEMBER(f) __typeof__(&f) f;
+static struct {
+    pthread_once_t once;
+    bool loaded;
+    EACH_FUNCTION(MEMBER)
+} ssl = {.once = PTHREAD_ONCE_INIT};
+
+/* It stays for as long as the process: other threads may be in it. */
+static void load(void) {
+    void *lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    bool ok = lib != NULL;
+
+#define FIND(f)                                                                \
+    if (ok) {                                                                  \
+        void *p = dlsym(lib, #f);                                              \
+                                                                               \
+        memcpy(&ssl.f, &p, sizeof p);                                          \
+        ok = p != NULL;                                                        \
+    }
+    EACH_FUNCTION(FIND)
+    ssl.loaded = ok;
+}
 
 bool tls_is_known(void) { return true; }
 
-static const char *reason(const SSL *ssl) {
-    long verified = ssl == NULL ? X509_V_OK : SSL_get_verify_result(ssl);
-    unsigned long code = ERR_peek_error();
-    const char *why = code == 0 ? NULL : ERR_reason_error_string(code);
+/* --- a connection --- */
 
-    if (verified != X509_V_OK) return X509_verify_cert_error_string(verified);
-    return why == NULL ? "no reason given" : why;
-}
+struct tls {
+    SSL_CTX *context;
+    SSL *ssl;
+};
 
 /* SSL_CERT_FILE and SSL_CERT_DIR name other authorities than the system's. */
-static SSL_CTX *make_context(void) {
-    SSL_CTX *x = SSL_CTX_new(TLS_client_method());
-
-    if (x == NULL) return NULL;
-    SSL_CTX_set_verify(x, SSL_VERIFY_PEER, NULL);
-    if (SSL_CTX_set_default_verify_paths(x) == 1 &&
-        SSL_CTX_set_min_proto_version(x, TLS1_2_VERSION) == 1)
-        return x;
-    SSL_CTX_free(x);
-    return NULL;
-}
-
-/* A host that is given as a number is looked for among the numbers. */
-static bool set_host(SSL *ssl, const char *host) {
-    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1)
+static bool set_up(tls *t, int fd, const char *host) {
+    t->context = ssl.SSL_CTX_new(ssl.TLS_client_method());
+    if (t->context == NULL) return false;
+    ssl.SSL_CTX_set_verify(t->context, SSL_VERIFY_PEER, NULL);
+    if (ssl.SSL_CTX_set_default_verify_paths(t->context) != 1 ||
+        ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_SET_MIN_PROTO_VERSION,
+                         TLS1_2_VERSION, NULL) != 1)
+        return false;
+    /* SSL_read() is to come back when what it read was not for us. */
+    (void)ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY,
+                           NULL);
+    t->ssl = ssl.SSL_new(t->context);
+    if (t->ssl == NULL || ssl.SSL_set_fd(t->ssl, fd) != 1) return false;
+    /* A host that is given as a number is looked for among the numbers. */
+    if (ssl.X509_VERIFY_PARAM_set1_ip_asc(ssl.SSL_get0_param(t->ssl), host) ==
+        1)
         return true;
-    return SSL_set1_host(ssl, host) == 1 &&
-           SSL_set_tlsext_host_name(ssl, host) == 1;
+    ssl.ERR_clear_error();
+    return ssl.SSL_set1_host(t->ssl, host) == 1 &&
+           ssl.SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+                        TLSEXT_NAMETYPE_host_name,
+                        (void *)(uintptr_t)host) == 1;
 }
 
-nadb_rc tls_begin(redisContext *c, const char *host, const char *name,
-                  nadb_err *err) {
-    SSL_CTX *x = make_context();
-    SSL *ssl = x == NULL ? NULL : SSL_new(x);
+/* What is wrong; errno is left as it is. */
+static const char *reason(const tls *t, int rc) {
+    int error = errno;
+    int kind = ssl.SSL_get_error(t->ssl, rc);
+    long verified = ssl.SSL_get_verify_result(t->ssl);
+    unsigned long code = ssl.ERR_peek_error();
+    const char *why = NULL;
 
-    ERR_clear_error();
-    SSL_CTX_free(x); /* the connection keeps it */
-    if (ssl == NULL || !set_host(ssl, host)) {
-        SSL_free(ssl);
+    if (verified != X509_V_OK)
+        why = ssl.X509_verify_cert_error_string(verified);
+    else if (code != 0)
+        why = ssl.ERR_reason_error_string(code);
+    errno = error;
+    if (why != NULL) return why;
+    if (kind == SSL_ERROR_SYSCALL && error != 0) return strerror(error);
+    return "Server closed the connection";
+}
+
+/* Whether nothing came yet, as opposed to a failure. */
+static bool later(const tls *t, int rc) {
+    int error = errno;
+    int kind = ssl.SSL_get_error(t->ssl, rc);
+
+    errno = error;
+    return (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) &&
+           error != EAGAIN && error != EWOULDBLOCK;
+}
+
+nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
+                 nadb_err *err) {
+    tls *t = NULL;
+    int rc;
+
+    *out = NULL;
+    pthread_once(&ssl.once, load);
+    if (!ssl.loaded)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "redis server %s: TLS: cannot load " LIBRARY, name);
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL || !set_up(t, fd, host)) {
+        tls_close(t);
         return nadb_fail(err, NADB_NOMEM, "redis server %s: setting up TLS",
                          name);
     }
-    if (redisInitiateSSL(c, ssl) == REDIS_OK) return NADB_OK;
-    nadb_fail(err, NADB_CANTOPEN, "redis server %s: TLS: %s (%s)", name,
-              reason(ssl), c->errstr);
-    SSL_free(ssl); /* on success it is the connection's */
-    return NADB_CANTOPEN;
+    do {
+        ssl.ERR_clear_error();
+        errno = 0;
+        rc = ssl.SSL_connect(t->ssl);
+    } while (rc != 1 && later(t, rc));
+    if (rc != 1) {
+        bool slow = errno == EAGAIN || errno == EWOULDBLOCK;
+
+        nadb_fail(err, slow ? NADB_IOERR : NADB_CANTOPEN,
+                  "redis server %s: TLS: %s", name,
+                  slow ? "no answer in time" : reason(t, rc));
+        tls_close(t);
+        return slow ? NADB_IOERR : NADB_CANTOPEN;
+    }
+    *out = t;
+    return NADB_OK;
+}
+
+void tls_close(tls *t) {
+    if (t == NULL) return;
+    if (t->ssl != NULL) {
+        ssl.ERR_clear_error();
+        (void)ssl.SSL_shutdown(t->ssl);
+        ssl.SSL_free(t->ssl);
+    }
+    if (t->context != NULL) ssl.SSL_CTX_free(t->context);
+    nadb_free(t);
+}
+
+ssize_t tls_read(tls *t, void *p, size_t n, const char **why) {
+    int rc;
+
+    ssl.ERR_clear_error();
+    errno = 0;
+    rc = ssl.SSL_read(t->ssl, p, n > INT_MAX ? INT_MAX : (int)n);
+    if (rc > 0) return rc;
+    if (later(t, rc)) return 0;
+    *why = reason(t, rc);
+    return -1;
+}
+
+ssize_t tls_write(tls *t, const void *p, size_t n, const char **why) {
+    for (size_t at = 0; at < n;) {
+        size_t left = n - at;
+        int rc;
+
+        ssl.ERR_clear_error();
+        errno = 0;
+        rc = ssl.SSL_write(t->ssl, (const char *)p + at,
+                           left > INT_MAX ? INT_MAX : (int)left);
+        if (rc > 0) {
+            at += (size_t)rc;
+        } else if (!later(t, rc)) {
+            *why = reason(t, rc);
+            return -1;
+        }
+    }
+    return (ssize_t)n;
 }
 
 #else
 
 bool tls_is_known(void) { return false; }
 
-nadb_rc tls_begin(redisContext *c, const char *host, const char *name,
-                  nadb_err *err) {
-    (void)c;
+nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
+                 nadb_err *err) {
+    (void)fd;
     (void)host;
+    *out = NULL;
     return nadb_fail(err, NADB_INVALID, "redis server %s: no TLS in this build",
                      name);
+}
+
+void tls_close(tls *t) { (void)t; }
+
+ssize_t tls_read(tls *t, void *p, size_t n, const char **why) {
+    (void)t;
+    (void)p;
+    (void)n;
+    *why = "no TLS in this build";
+    return -1;
+}
+
+ssize_t tls_write(tls *t, const void *p, size_t n, const char **why) {
+    return tls_read(t, (void *)(uintptr_t)p, n, why);
 }
 
 #endif

@@ -10,8 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "tls.h"
-
 /* A line of the protocol is never so long, nor is one value so large. */
 #define LINE_MOST 65536u
 #define VALUE_MOST (512ll << 20)
@@ -83,7 +81,7 @@ static nadb_rc too_late(wire *w, const char *doing, nadb_err *err) {
 static nadb_rc broken(wire *w, const char *doing, int error, nadb_err *err) {
     const redisContext *x = w->c;
     const char *why = x == NULL ? "out of memory" : x->errstr;
-    bool slow = x != NULL && x->err == REDIS_ERR_IO &&
+    bool slow = x != NULL && (x->err == REDIS_ERR_IO || w->why != NULL) &&
                 (error == EAGAIN || error == EWOULDBLOCK);
 
 #ifdef REDIS_ERR_TIMEOUT
@@ -91,6 +89,7 @@ static nadb_rc broken(wire *w, const char *doing, int error, nadb_err *err) {
 #endif
     if (slow) return too_late(w, doing, err);
     w->timed_out = false;
+    if (w->why != NULL) why = w->why;
     if (w->elements > WIRE_ELEMENTS_MOST) why = "an answer that has no end";
     nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", w->name, doing, why);
     if (err != NULL) err->sys_errno = error;
@@ -145,9 +144,11 @@ void wire_close(wire *w) {
 
     if (w->c == NULL) return;
     guard_begin(&guard); /* TLS says good-bye */
-    redisFree(w->c);
+    tls_close(w->tls);
     guard_end(&guard);
+    redisFree(w->c);
     w->c = NULL;
+    w->tls = NULL;
     w->unsent = 0;
     nadb_buf_clear(&w->out);
 }
@@ -192,7 +193,7 @@ static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
     nadb_rc rc;
 
     guard_begin(&guard);
-    rc = tls_begin(w->c, host, w->name, err);
+    rc = tls_open(w->c->fd, host, w->name, &w->tls, err);
     guard_end(&guard);
     return rc;
 }
@@ -227,7 +228,6 @@ static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
     rc = wire_set_timeout(w, err);
     if (rc != NADB_OK) return rc;
     if (!local) (void)redisEnableKeepAlive(w->c);
-    w->tls = at->tls;
     if (at->tls) rc = begin_tls(w, host, err);
     w->fn = *w->c->reader->fn;
     w->make_array = w->fn.createArray;
@@ -275,6 +275,7 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     w->timeout_ms = at->timeout_ms;
     w->cluster = at->cluster;
     w->elements = 0;
+    w->why = NULL;
     rc = connect_socket(w, at, to, err);
     if (rc == NADB_OK) rc = enter(w, at, &a, err);
     if (rc != NADB_OK) wire_close(w);
@@ -361,19 +362,6 @@ static bool may_end(const redisReader *r) {
     return strtoll(p, NULL, 10) <= VALUE_MOST;
 }
 
-/* Through TLS, which is hiredis's. */
-static bool flush_tls(wire *w) {
-    int done = 0, rc;
-    pipe_guard guard;
-
-    guard_begin(&guard);
-    errno = 0;
-    rc = redisAppendFormattedCommand(w->c, (const char *)w->out.p, w->out.n);
-    while (rc == REDIS_OK && done == 0) rc = redisBufferWrite(w->c, &done);
-    guard_end(&guard);
-    return rc == REDIS_OK;
-}
-
 static bool flush_plain(wire *w) {
     for (size_t at = 0; at < w->out.n;) {
         ssize_t n = send(w->c->fd, w->out.p + at, w->out.n - at, MSG_NOSIGNAL);
@@ -396,10 +384,19 @@ static bool flush(wire *w) {
     bool ok = true;
 
     if (w->out.n == 0) return true;
-    ok = w->tls ? flush_tls(w) : flush_plain(w);
+    ok = w->tls == NULL ? flush_plain(w)
+                        : tls_write(w->tls, w->out.p, w->out.n, &w->why) >= 0;
     nadb_buf_reset(&w->out);
     if (w->out.cap > OUT_KEPT) nadb_buf_clear(&w->out);
     return ok;
+}
+
+static bool read_encrypted(wire *w) {
+    char bytes[16384]; /* a record, so that none is left behind */
+    ssize_t n = tls_read(w->tls, bytes, sizeof bytes, &w->why);
+
+    return n == 0 || (n > 0 && redisReaderFeed(w->c->reader, bytes,
+                                               (size_t)n) == REDIS_OK);
 }
 
 /* Sends what is to be sent, and reads what has come, or waits for it. errno is
@@ -407,15 +404,19 @@ static bool flush(wire *w) {
 static bool read_more(wire *w, size_t *bytes) {
     size_t before = w->c->reader->len;
     pipe_guard guard;
-    int rc;
+    bool ok;
 
-    if (!flush(w)) return false;
-    if (w->tls) guard_begin(&guard); /* it may have to write, too */
-    errno = 0;
-    rc = redisBufferRead(w->c);
-    if (w->tls) guard_end(&guard);
+    if (w->tls == NULL) {
+        ok = flush(w);
+        errno = ok ? 0 : errno;
+        ok = ok && redisBufferRead(w->c) == REDIS_OK;
+    } else {
+        guard_begin(&guard); /* OpenSSL writes with write() */
+        ok = flush(w) && read_encrypted(w);
+        guard_end(&guard);
+    }
     if (w->c->reader->len > before) *bytes += w->c->reader->len - before;
-    return rc == REDIS_OK;
+    return ok;
 }
 
 nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {

@@ -16,6 +16,7 @@
 
 #include "address.h"
 #include "args.h"
+#include "tls.h"
 
 #define WIRE_ELEMENTS_MOST 8000000u
 #define WIRE_BYTES_MOST (1u << 30)
@@ -32,11 +33,12 @@ typedef struct wire {
     redisContext *c;          /* NULL: not connected */
     char name[WIRE_NAME_MAX]; /* for messages */
     int64_t timeout_ms;
-    bool timed_out; /* the last failure: no answer in time */
-    bool cluster;   /* the address says that it is one */
-    bool tls;
-    nadb_buf out;  /* commands that are to be sent */
-    size_t unsent; /* bytes of commands since the last answer began */
+    bool timed_out;  /* the last failure: no answer in time */
+    bool cluster;    /* the address says that it is one */
+    tls *tls;        /* NULL: not encrypted */
+    const char *why; /* TLS: what is wrong; or NULL */
+    nadb_buf out;    /* commands that are to be sent */
+    size_t unsent;   /* bytes of commands since the last answer began */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
     void *(*make_array)(const redisReadTask *task, wire_count n);

@@ -205,9 +205,9 @@ proc redis_for_backend {} {
 
 # --- a proxy that fails (redis_proxy.py) ---
 
-proc proxy_start {name server} {
+proc proxy_start {name server {port port}} {
     set chan [open "|[list python3 \
-        [file join $::H(support) redis_proxy.py] $::R($server,port)]" r+]
+        [file join $::H(support) redis_proxy.py] $::R($server,$port)]" r+]
     fconfigure $chan -buffering line
     set ::R_proxy($name) $chan
     gets $chan ::R($name,port)
