@@ -1,0 +1,101 @@
+"""redis_threads.py - threads that share a store on Redis, and its cache
+(redis_cache.test).
+
+usage: redis_threads.py library socket-of-the-server seconds
+
+Prints "ok NAME" or "not ok NAME: what happened".
+"""
+import sqlite3
+import sys
+import threading
+import time
+
+lib, server = sys.argv[1:3]
+seconds = float(sys.argv[3])
+KEYS = 8
+
+
+def say(name, good, detail=""):
+    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
+
+
+def connect(options=""):
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.enable_load_extension(True)
+    db.execute("SELECT load_extension(?)", (lib,))
+    db.execute("CREATE VIRTUAL TABLE kv USING nadb(backend=redis, namespace=th,"
+               f" socket='{server}', pool_size=3, cache_size_mb=1{options})")
+    return db
+
+
+def value(db, key):
+    return db.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()
+
+
+errors = []
+backwards = []
+counts = [0] * 4
+reads = [0] * 4
+end = time.monotonic() + seconds
+
+
+def count(me):
+    db = connect()
+    while time.monotonic() < end:
+        for i in range(KEYS):
+            db.execute("UPDATE kv SET value = value + 1 WHERE key = ?",
+                       (f"k{i}",))
+            counts[me] += 1
+            value(db, f"k{i}")
+    db.close()
+
+
+def read(me):
+    db = connect()
+    last = [0] * KEYS
+    while time.monotonic() < end:
+        for i in range(KEYS):
+            (now,) = value(db, f"k{i}")
+            reads[me] += 1
+            if now < last[i]:
+                backwards.append((i, last[i], now))
+            last[i] = now
+        value(db, "none")
+    db.close()
+
+
+def come_and_go():
+    while time.monotonic() < end:
+        db = connect()
+        for i in range(40):
+            value(db, f"k{i % KEYS}")
+        db.close()
+
+
+def guarded(work, *args):
+    try:
+        work(*args)
+    except Exception as error:  # shown as the test's failure
+        errors.append(repr(error))
+
+
+db = connect()
+db.executemany("REPLACE INTO kv(key, value) VALUES(?, 0)",
+               [(f"k{i}",) for i in range(KEYS)])
+threads = [threading.Thread(target=guarded, args=args, daemon=True)
+           for args in ([(count, i) for i in range(2)]
+                        + [(read, i) for i in range(3)] + [(come_and_go,)])]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(seconds + 30)
+say("threads-end", not any(thread.is_alive() for thread in threads))
+say("threads-no-error", not errors, errors[:3])
+say("threads-never-backwards", not backwards, backwards[:3])
+got = db.execute("SELECT sum(value) FROM kv").fetchone()[0]
+say("threads-none-lost", got == sum(counts) > 50, (got, counts))
+stats = dict(db.execute("SELECT name, value FROM nadb_stats('kv')"))
+say("threads-hits", stats["cache_hits"] > 100, stats)
+say("threads-check",
+    db.execute("SELECT nadb_check('kv')").fetchone() == ("ok",))
+print(reads, counts, stats["cache_hits"], stats["cache_misses"])
