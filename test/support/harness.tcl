@@ -15,6 +15,7 @@
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
 #   NADB_BACKENDS  run only these backends
+#   NADB_REDIS     cluster: stores on backend redis are in a cluster
 #   NADB_SEED      seed of random tests
 #   NADB_SOAK      1: the long form of tests that have one
 #   NADB_KEEP      1: keep the temporary folder of a run that failed
@@ -157,6 +158,7 @@ proc store_options {{options ""}} {
     }
     if {$::H(backend) eq "redis"} {
         lappend list "socket='$::R(backend,socket)'"
+        if {[redis_clustered]} { lappend list cluster=on }
     }
     if {$options ne ""} { lappend list $options }
     return [join $list ", "]

@@ -199,8 +199,20 @@ proc redis_monitor {name script} {
 
 # The server of all stores of this run on backend redis, emptied.
 proc redis_for_backend {} {
-    if {![info exists ::R(backend,pid)]} { redis_start backend }
-    redis_call backend FLUSHALL
+    set nodes {backend backend2 backend3}
+    if {![redis_clustered]} { set nodes backend }
+    if {[info exists ::R(backend,pid)]} {
+        foreach name $nodes { redis_call $name FLUSHALL }
+    } elseif {[redis_clustered]} {
+        redis_cluster_start $nodes
+    } else {
+        redis_start backend
+    }
+}
+
+# NADB_REDIS=cluster: that server is one of three that are a cluster.
+proc redis_clustered {} {
+    expr {[info exists ::env(NADB_REDIS)] && $::env(NADB_REDIS) eq "cluster"}
 }
 
 # --- a proxy that fails (redis_proxy.py) ---
