@@ -11,6 +11,14 @@
     "  return {'again'}\n"                                                     \
     "end\n"
 
+/* Without claims nobody looks for one. */
+#define LUA_RELEASE                                                            \
+    "local function release(key)\n"                                            \
+    "  if call('HDEL', L, key) == 1 and call('EXISTS', L) == 0 then\n"         \
+    "    call('HSET', M, 'held', '0')\n"                                       \
+    "  end\n"                                                                  \
+    "end\n"
+
 #define LUA_DONE                                                               \
     "local function changes_since(seq, counts)\n"                              \
     "  local keys, last = {}, -1\n"                                            \
@@ -266,12 +274,13 @@
     "                    'LIMIT', 0, 1)[1]\n"                                  \
     "  if dead then remove(dead, 50) end\n"                                    \
     "end\n"                                                                    \
-    "if ARGV[6] ~= '' then call('HDEL', L, ARGV[7]) end\n"                     \
+    "if ARGV[6] ~= '' then release(ARGV[7]) end\n"                             \
     "done()\n"                                                                 \
     "return {'ok', v, before, cleared, rows}\n"
 
-const char script_commit[] = LUA_GUARD LUA_SHORT LUA_NAMES LUA_TAGS LUA_ROWS
-    LUA_REMOVE LUA_DONE LUA_CONFLICTS LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
+const char script_commit[] =
+    LUA_GUARD LUA_SHORT LUA_NAMES LUA_TAGS LUA_ROWS LUA_REMOVE LUA_RELEASE
+        LUA_DONE LUA_CONFLICTS LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
 
 /* --- undo ---
  *
@@ -380,9 +389,8 @@ const char script_claim[] = LUA_BASE LUA_NAMES LUA_CLAIM;
 /* ARGV: 1 key, 2 token. */
 #define LUA_UNCLAIM                                                            \
     "local h = call('HGET', L, ARGV[1])\n"                                     \
-    "if h and string.match(h, '^(%S+) ') == ARGV[2] then\n"                    \
-    "  call('HDEL', L, ARGV[1])\n"                                             \
+    "if h and string.match(h, '^(%S+) ') == ARGV[2] then release(ARGV[1]) "    \
     "end\n"                                                                    \
     "return {'ok'}\n"
 
-const char script_unclaim[] = LUA_BASE LUA_NAMES LUA_UNCLAIM;
+const char script_unclaim[] = LUA_BASE LUA_NAMES LUA_RELEASE LUA_UNCLAIM;

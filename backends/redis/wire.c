@@ -119,6 +119,7 @@ static nadb_rc error_code(const redisReply *r) {
     if (strstr(r->str, "OOM command not allowed") != NULL) return NADB_FULL;
     if (wire_says(r, "NOAUTH") || wire_says(r, "WRONGPASS") ||
         wire_says(r, "NOPERM") || strstr(r->str, "invalid password") != NULL ||
+        strstr(r->str, "user executing the script can't") != NULL ||
         strstr(r->str, "cluster support disabled") != NULL)
         return NADB_CANTOPEN;
     if (strstr(r->str, "READONLY You can't write") != NULL)
