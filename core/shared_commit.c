@@ -175,6 +175,7 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
         if (i > 0 || !is_full(a, bytes, room)) {
             rc = memtable_reserve(m, bytes, room + promised(s, m->log.number),
                                   &fits, err);
+            if (rc == NADB_CORRUPT) atomic_store(&s->ctl.map->distrust, 1);
             if (rc != NADB_OK || fits) return rc;
         }
         if (i > 0) break;

@@ -288,8 +288,10 @@ static uint32_t index_crc(const shared_version *v, bool *ok) {
     uint32_t crc = 0;
 
     *ok = true;
-    for (size_t i = 0; i < v->n_logs; i++)
+    for (size_t i = 0; i < v->n_logs; i++) {
         crc = memtable_index_crc(v->logs[i], crc, ok);
+        *ok = *ok && memtable_tail_ok(v->logs[i]);
+    }
     return crc;
 }
 
@@ -311,8 +313,6 @@ static void seal(shared *s) {
     if (!control_last(&s->ctl) || shared_version_get(s, &v, NULL) != NADB_OK)
         return;
     crc = index_crc(v, &ok);
-    for (size_t i = 0; i < v->n_logs; i++)
-        ok = ok && memtable_tail_ok(v->logs[i]);
     if (ok) control_seal(&s->ctl, crc);
     shared_version_unref(s, v);
 }
