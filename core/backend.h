@@ -315,6 +315,12 @@ typedef struct nadb_flush_req {
     uint64_t clear_seq;
 } nadb_flush_req;
 
+/* No dead data is to be left of changes up to `seq`, in files numbered below
+ * `file`. What comes while it is done does not count, so that it ends. */
+typedef struct nadb_compact_goal {
+    uint64_t seq, file;
+} nadb_compact_goal;
+
 typedef struct nadb_base_ops {
     nadb_rc (*open)(const nadb_base_env *env, nadb_base **out, nadb_err *err);
     void (*close)(nadb_base *b);
@@ -344,13 +350,10 @@ typedef struct nadb_base_ops {
      * written in vain are removed. */
     nadb_rc (*flush)(nadb_base *b, const nadb_flush_req *req,
                      nadb_base_version **out, nadb_err *err);
-    /* One bounded step of compaction; *out is NULL when nothing is due. */
-    nadb_rc (*compact_step)(nadb_base *b, nadb_base_version **out,
-                            nadb_err *err);
-    /* As much as is needed so that no dead data is left. `stop` (may be NULL)
-     * is asked before each step; what was done until then stays. */
-    nadb_rc (*compact_all)(nadb_base *b, nadb_stop_fn *stop, void *ctx,
-                           nadb_base_version **out, nadb_err *err);
+    /* One bounded step of compaction: of what is due or, with a goal, of what
+     * is left to do for it. *out is NULL when that is nothing. */
+    nadb_rc (*compact_step)(nadb_base *b, const nadb_compact_goal *goal,
+                            nadb_base_version **out, nadb_err *err);
     /* Unlinks its files that neither MANIFEST nor any process that is at
      * `oldest_generation` or later can need. */
     nadb_rc (*remove_unused)(nadb_base *b, uint64_t oldest_generation,

@@ -265,19 +265,10 @@ static nadb_rc flush_logs(shared *s, const shared_version *v, size_t n,
     return rc;
 }
 
-/* What nadb_compact asks for, rather than a step of what is due. */
-typedef struct whole {
-    nadb_stop_fn *stop;
-    void *ctx;
-} whole;
-
-static nadb_rc compact_once(shared *s, const whole *all, bool *did,
+static nadb_rc compact_once(shared *s, const nadb_compact_goal *goal, bool *did,
                             nadb_err *err) {
-    const nadb_base_ops *ops = s->base_ops;
     nadb_base_version *base = NULL;
-    nadb_rc rc =
-        all != NULL ? ops->compact_all(s->base, all->stop, all->ctx, &base, err)
-                    : ops->compact_step(s->base, &base, err);
+    nadb_rc rc = s->base_ops->compact_step(s->base, goal, &base, err);
 
     *did = false;
     if (rc != NADB_OK || base == NULL) return rc;
@@ -300,7 +291,7 @@ static nadb_rc remove_unused(shared *s, nadb_err *err) {
 }
 
 /* The flusher word is ours. */
-static nadb_rc work_owned(shared *s, const whole *all, bool *more,
+static nadb_rc work_owned(shared *s, const nadb_compact_goal *goal, bool *more,
                           nadb_err *err) {
     shared_version *v = NULL;
     size_t n = 0;
@@ -315,7 +306,7 @@ static nadb_rc work_owned(shared *s, const whole *all, bool *more,
     /* Opened now: a compaction that fails half way leaves a newer MANIFEST. */
     if (rc == NADB_OK && n > 0) rc = shared_version_get(s, &v, err);
     shared_version_unref(s, v);
-    if (rc == NADB_OK) rc = compact_once(s, all, more, err);
+    if (rc == NADB_OK) rc = compact_once(s, goal, more, err);
     /* Our own handles on what is gone must not keep it on the disk. */
     if (rc == NADB_OK && (n > 0 || *more || s->unused_left)) {
         v = NULL;
@@ -327,14 +318,14 @@ static nadb_rc work_owned(shared *s, const whole *all, bool *more,
     return rc;
 }
 
-static nadb_rc work(shared *s, const whole *all, bool *more, bool *busy,
-                    nadb_err *err) {
+static nadb_rc work(shared *s, const nadb_compact_goal *goal, bool *more,
+                    bool *busy, nadb_err *err) {
     nadb_rc rc;
 
     *more = *busy = false;
     nadb_lock(&s->flush_lock);
     if (control_flusher_try(&s->ctl)) {
-        rc = work_owned(s, all, more, err);
+        rc = work_owned(s, goal, more, err);
         control_flusher_drop(&s->ctl);
     } else {
         *busy = true;
@@ -447,27 +438,36 @@ void shared_flush_at_close(shared *s) {
     if (much) (void)shared_flush(&s->engine, NULL);
 }
 
+/* Step by step: each is published, so that nobody who opens the store meanwhile
+ * has to wait for the end, and what writers have filled is flushed in between.
+ */
 nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
                        nadb_err *err) {
     shared *s = shared_of(e);
-    whole all = {stop, ctx};
-    int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
-    bool more = false, busy = true;
     nadb_rc rc = shared_flush(e, err);
+    nadb_compact_goal goal = {0, 0};
+    int64_t deadline = 0;
+    bool more = true, busy = false;
 
     if (s->private_memory || s->options->read_only)
         return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
                          s->dir);
-    while (rc == NADB_OK && busy) {
-        rc = work(s, &all, &more, &busy, err);
+    goal.seq = control_seq(atomic_load(&s->ctl.map->visible));
+    goal.file = atomic_load(&s->ctl.map->next_file);
+    while (rc == NADB_OK && (more || busy)) {
+        uint32_t seen = atomic_load(&s->ctl.map->flush_events);
+
+        if (stop != NULL && stop(ctx))
+            return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+        if (!busy)
+            deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+        rc = work(s, &goal, &more, &busy, err);
         if (busy && s->os->mono_ns() > deadline)
             return nadb_fail(err, NADB_BUSY,
-                             "compacting %s: another "
-                             "process's flusher is busy",
+                             "compacting %s: another process's flusher is busy",
                              s->dir);
         if (busy)
-            s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events,
-                              atomic_load(&s->ctl.map->flush_events), 10);
+            s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events, seen, 10);
     }
     return rc;
 }

@@ -308,8 +308,9 @@ static nadb_rc run_task(step *s, nadb_err *err) {
     return merge_stretch(s, err);
 }
 
-static nadb_rc compact(fs_base *b, bool all, nadb_base_version **out,
-                       nadb_err *err) {
+nadb_rc fs_compact_step(nadb_base *base, const nadb_compact_goal *goal,
+                        nadb_base_version **out, nadb_err *err) {
+    fs_base *b = (fs_base *)base;
     step s;
     fs_manifest m;
     nadb_rc rc;
@@ -319,7 +320,7 @@ static nadb_rc compact(fs_base *b, bool all, nadb_base_version **out,
     s.b = b;
     rc = fs_version_open(b, &s.v, err);
     if (rc != NADB_OK) return rc;
-    if (!fs_pick(&s.v->m, b->limits.step_bytes, all, &s.task)) goto done;
+    if (!fs_pick(&s.v->m, b->limits.step_bytes, goal, &s.task)) goto done;
     s.bottom = s.task.first + s.task.n == s.v->m.n_runs;
     s.moved = nadb_calloc(s.v->m.n_tables + 1, sizeof *s.moved);
     if (s.moved == NULL) {
@@ -338,31 +339,4 @@ done:
     nadb_buf_clear(&s.value);
     fs_version_unref(&s.v->pub);
     return rc;
-}
-
-nadb_rc fs_compact_step(nadb_base *b, nadb_base_version **out, nadb_err *err) {
-    return compact((fs_base *)b, false, out, err);
-}
-
-nadb_rc fs_compact_all(nadb_base *b, nadb_stop_fn *stop, void *ctx,
-                       nadb_base_version **out, nadb_err *err) {
-    *out = NULL;
-    for (;;) {
-        nadb_base_version *next = NULL;
-        nadb_rc rc = NADB_OK;
-
-        if (stop != NULL && stop(ctx))
-            rc = nadb_fail(err, NADB_INTERRUPT, "interrupted");
-        else
-            rc = compact((fs_base *)b, true, &next, err);
-        if (rc != NADB_OK || next == NULL) {
-            if (rc != NADB_OK) {
-                fs_version_unref(*out);
-                *out = NULL;
-            }
-            return rc;
-        }
-        fs_version_unref(*out);
-        *out = next;
-    }
 }

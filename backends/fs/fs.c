@@ -22,7 +22,6 @@ const nadb_base_ops fs_ops = {
     .iter = fs_iter,
     .flush = fs_flush,
     .compact_step = fs_compact_step,
-    .compact_all = fs_compact_all,
     .remove_unused = fs_remove_unused,
     .check = fs_check,
     .stats = fs_stats,

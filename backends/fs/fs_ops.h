@@ -13,9 +13,8 @@ nadb_rc fs_iter(nadb_base_version *v, const nadb_range *range, nadb_iter **out,
 nadb_rc fs_flush(nadb_base *b, const nadb_flush_req *req,
                  nadb_base_version **out, nadb_err *err);
 /* compact.c */
-nadb_rc fs_compact_step(nadb_base *b, nadb_base_version **out, nadb_err *err);
-nadb_rc fs_compact_all(nadb_base *b, nadb_stop_fn *stop, void *ctx,
-                       nadb_base_version **out, nadb_err *err);
+nadb_rc fs_compact_step(nadb_base *b, const nadb_compact_goal *goal,
+                        nadb_base_version **out, nadb_err *err);
 /* unused.c */
 nadb_rc fs_remove_unused(nadb_base *b, uint64_t oldest_generation,
                          nadb_err *err);

@@ -143,7 +143,8 @@ static void rewrite(const fs_manifest *m, size_t table, uint64_t val,
     out->val = val;
 }
 
-static bool pick_values(const fs_manifest *m, bool all, fs_task *out) {
+static bool pick_values(const fs_manifest *m, const nadb_compact_goal *goal,
+                        fs_task *out) {
     const fs_val_meta *worst = NULL;
     double most = 0, dead = 0, size = 0;
 
@@ -152,11 +153,14 @@ static bool pick_values(const fs_manifest *m, bool all, fs_task *out) {
 
         dead += d;
         size += (double)m->vals[i].size;
-        if (d / (double)m->vals[i].size <= most) continue;
+        if (d / (double)m->vals[i].size <= most ||
+            (goal != NULL && m->vals[i].number >= goal->file))
+            continue;
         most = d / (double)m->vals[i].size;
         worst = &m->vals[i];
     }
-    if (worst == NULL || (!all && dead <= DEAD_SHARE * size)) return false;
+    if (worst == NULL || (goal == NULL && dead <= DEAD_SHARE * size))
+        return false;
     for (size_t i = 0; i < m->n_tables; i++) {
         for (size_t k = 0; k < m->tables[i].n_uses; k++) {
             if (m->tables[i].uses[k].file != worst->number) continue;
@@ -169,13 +173,16 @@ static bool pick_values(const fs_manifest *m, bool all, fs_task *out) {
 
 /* In the bottom, what is dead in a table is what a sweep that was cut short
  * has consumed, and tombstones that were moved there. */
-static bool pick_rest(const fs_manifest *m, bool all, fs_task *out) {
+static bool pick_rest(const fs_manifest *m, const nadb_compact_goal *goal,
+                      fs_task *out) {
     const fs_run *bottom = &m->runs[m->n_runs - 1];
 
     for (size_t i = bottom->first; i < bottom->first + bottom->count; i++) {
         const fs_meta *t = &m->tables[i];
 
-        if (all ? t->gone == 0 && t->tombstones == 0
+        if (goal != NULL
+                ? (t->gone == 0 && t->tombstones == 0) ||
+                      t->number >= goal->file
                 : t->gone * 2 <= t->size && t->tombstones * 2 <= t->count)
             continue;
         rewrite(m, i, 0, out);
@@ -184,8 +191,17 @@ static bool pick_rest(const fs_manifest *m, bool all, fs_task *out) {
     return false;
 }
 
-bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all,
-             fs_task *out) {
+/* Whether something above the bottom belongs to the goal. */
+static bool is_above(const fs_manifest *m, const nadb_compact_goal *goal) {
+    const fs_run *bottom = &m->runs[m->n_runs - 1];
+
+    for (size_t i = 0; i < bottom->first; i++)
+        if (m->tables[i].min_seq <= goal->seq) return true;
+    return false;
+}
+
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
+             const nadb_compact_goal *goal, fs_task *out) {
     double step = (double)step_bytes;
     fs_task sweep;
 
@@ -198,8 +214,8 @@ bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all,
         *out = sweep;
         return true;
     }
-    if (m->n_runs > 1) {
-        if (all) {
+    if (m->n_runs > 1 && (goal == NULL || is_above(m, goal))) {
+        if (goal != NULL) {
             double sum = 0;
 
             for (size_t r = 0; r < m->n_runs; r++) sum += run_bytes(m, r);
@@ -209,5 +225,5 @@ bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all,
         if (pick_tier(m, m->n_runs - 1, step, false, out)) return true;
         if (pick_bottom(m, step, out)) return true;
     }
-    return pick_values(m, all, out) || pick_rest(m, all, out);
+    return pick_values(m, goal, out) || pick_rest(m, goal, out);
 }

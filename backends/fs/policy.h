@@ -11,6 +11,7 @@
 #ifndef NADB_FS_POLICY_H
 #define NADB_FS_POLICY_H
 
+#include "../../core/backend.h"
 #include "manifest.h"
 
 typedef struct fs_task {
@@ -22,9 +23,10 @@ typedef struct fs_task {
     uint64_t val; /* rewrite: values of this file move to a new one; 0: none */
 } fs_task;
 
-/* False when nothing is due. `all`: until no dead data is left. A step takes
- * about `step_bytes` of input. */
-bool fs_pick(const fs_manifest *m, uint64_t step_bytes, bool all, fs_task *out);
+/* False when there is nothing to do: nothing due or, with a goal (may be NULL),
+ * nothing left for it. A step takes about `step_bytes` of input. */
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
+             const nadb_compact_goal *goal, fs_task *out);
 /* Bytes in files that no reader would miss; an estimate. */
 double fs_dead_bytes(const fs_manifest *m);
 /* Bytes of a table that are still read here, large values included. */

@@ -62,7 +62,7 @@ static void steps(bench *b) {
         nadb_err err;
         double t = now();
 
-        must(fs_compact_step(b->store.base, &v, &err), &err);
+        must(fs_compact_step(b->store.base, NULL, &v, &err), &err);
         b->compact_s += now() - t;
         if (v == NULL) return;
         b->steps++;
@@ -255,7 +255,7 @@ int main(int argc, char **argv) {
         report_load(&b, "overwritten");
     }
     t = now();
-    must(fs_compact_all(b.store.base, NULL, NULL, &v, &err), &err);
+    must(compact_all(b.store.base, NULL, NULL, &v, &err), &err);
     b.compact_s = now() - t;
     if (v != NULL) take(&b, v);
     report_load(&b, "compacted");

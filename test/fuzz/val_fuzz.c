@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(copy);
     if (!fuzz_open(&s)) return 0;
     fuzz_use(s, true);
-    if (data[0] & 8) (void)!nadb_store_compact(s, NULL, NULL, NULL, NULL, NULL);
+    if (data[0] & 8) (void)!nadb_store_compact(s, NULL, NULL, NULL);
     nadb_store_close(s);
     return 0;
 }

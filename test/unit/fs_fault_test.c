@@ -190,13 +190,13 @@ static progress work(fs_store *s) {
         }
         p.done = turn;
         keep(&v, next);
-        p.failed |= fs_compact_step(s->base, &next, NULL) != NADB_OK;
+        p.failed |= fs_compact_step(s->base, NULL, &next, NULL) != NADB_OK;
         keep(&v, next);
         CHECK_U64(wrong_keys((fs_version *)v, turn, false), 0);
         CHECK(scan_right((fs_version *)v, turn, turn % 2 == 0));
     }
     if (v != NULL) {
-        p.failed |= fs_compact_all(s->base, NULL, NULL, &next, NULL) != NADB_OK;
+        p.failed |= compact_all(s->base, NULL, NULL, &next, NULL) != NADB_OK;
         keep(&v, next);
         /* A flush that failed after its rename is there all the same. */
         CHECK(v->seq == p.done || v->seq == p.done + 1);
@@ -231,7 +231,7 @@ static void after_fault(const char *name, progress p) {
         fs_version_unref(&v->pub);
         v = (fs_version *)next;
     }
-    CHECK_OK(fs_compact_all(s.base, NULL, NULL, &next, &err), err);
+    CHECK_OK(compact_all(s.base, NULL, NULL, &next, &err), err);
     if (next != NULL) {
         fs_version_unref(&v->pub);
         v = (fs_version *)next;
@@ -420,7 +420,7 @@ static void test_files_in_use_stay(void) {
     REQUIRE_OK(flush_world(&s, 1, 1, &old, &err), err);
     REQUIRE_OK(flush_world(&s, 2, 1, &v, &err), err);
     fs_version_unref(v);
-    REQUIRE_OK(fs_compact_all(s.base, NULL, NULL, &v, &err), err);
+    REQUIRE_OK(compact_all(s.base, NULL, NULL, &v, &err), err);
     n = named((fs_version *)v);
     /* Another process may be at the old generation. */
     CHECK_OK(fs_remove_unused(s.base, old->generation, &err), err);
@@ -481,7 +481,7 @@ static void test_dropped_by_another(void) {
     b.files = 500;
     REQUIRE_OK(flush_world(&b, 2, 1, &w, &err), err);
     fs_version_unref(w);
-    REQUIRE_OK(fs_compact_all(b.base, NULL, NULL, &w, &err), err);
+    REQUIRE_OK(compact_all(b.base, NULL, NULL, &w, &err), err);
     n = named((fs_version *)w);
     CHECK_OK(fs_remove_unused(a.base, w->generation - 1, &err), err);
     CHECK(count_files(a.dir) > n);
@@ -507,7 +507,7 @@ static void test_clear(void) {
     open_tiny(&s, "clear", true);
     REQUIRE_OK(flush_world(&s, 1, 1, &v, &err), err);
     fs_version_unref(v);
-    REQUIRE_OK(fs_compact_all(s.base, NULL, NULL, &v, &err),
+    REQUIRE_OK(compact_all(s.base, NULL, NULL, &v, &err),
                err); /* seqs become 0 */
     fs_version_unref(v);
     make_world(w, 10, 100);
@@ -551,7 +551,7 @@ static void test_key_order_is_moved(void) {
         fs_version_unref(v);
         REQUIRE_OK(store_flush(&s, e, 100, turn, 0, &v, &err), err);
         for (;;) {
-            REQUIRE_OK(fs_compact_step(s.base, &next, &err), err);
+            REQUIRE_OK(fs_compact_step(s.base, NULL, &next, &err), err);
             if (next == NULL) break;
             keep(&v, next);
         }
@@ -583,14 +583,14 @@ static void test_space(void) {
         fs_version_unref(v);
         REQUIRE_OK(flush_world(&s, turn, 1, &v, &err), err);
         for (;;) {
-            REQUIRE_OK(fs_compact_step(s.base, &next, &err), err);
+            REQUIRE_OK(fs_compact_step(s.base, NULL, &next, &err), err);
             if (next == NULL) break;
             keep(&v, next);
         }
     }
     fs_stats(v, take_stat, stat_name);
     live = stored;
-    REQUIRE_OK(fs_compact_all(s.base, NULL, NULL, &next, &err), err);
+    REQUIRE_OK(compact_all(s.base, NULL, NULL, &next, &err), err);
     keep(&v, next);
     fs_stats(v, take_stat, stat_name);
     CHECK(live <= 1.5 * stored);

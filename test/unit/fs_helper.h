@@ -56,6 +56,26 @@ static inline fs_version *store_version(fs_store *s, nadb_err *err) {
     return (fs_version *)v;
 }
 
+static const nadb_compact_goal everything = {UINT64_MAX, UINT64_MAX};
+
+/* Until no dead data is left, or `stop` says so: NADB_INTERRUPT. *out is the
+ * last state, NULL when nothing was done or after an error. */
+static inline nadb_rc compact_all(nadb_base *b, nadb_stop_fn *stop, void *ctx,
+                                  nadb_base_version **out, nadb_err *err) {
+    *out = NULL;
+    for (;;) {
+        nadb_base_version *next = NULL;
+        nadb_rc rc = stop != NULL && stop(ctx)
+                         ? NADB_INTERRUPT
+                         : fs_compact_step(b, &everything, &next, err);
+
+        if (rc == NADB_OK && next == NULL) return NADB_OK;
+        fs_version_unref(*out);
+        *out = rc == NADB_OK ? next : NULL;
+        if (rc != NADB_OK) return rc;
+    }
+}
+
 /* --- an iterator over an array --- */
 
 typedef struct array_iter {

@@ -254,9 +254,9 @@ static void one_step(worker *w, uint32_t ver, nadb_base_version **v,
     if (what < 5) {
         flush_some(w, ver, next);
     } else if (what < 8) {
-        CHECK_OK(fs_compact_step(w->store.base, next, &err), err);
+        CHECK_OK(fs_compact_step(w->store.base, NULL, next, &err), err);
     } else if (what == 8 && rnd(&w->s) % 4 == 0) {
-        nadb_rc rc = fs_compact_all(w->store.base, enough, w, next, &err);
+        nadb_rc rc = compact_all(w->store.base, enough, w, next, &err);
 
         if (rc == NADB_INTERRUPT) /* what it came to is there */
             *next = (nadb_base_version *)store_version(&w->store, &err);
@@ -402,7 +402,7 @@ static void write_turn(shared *sh, uint64_t turn) {
         store_flush(&sh->store, entries, THREAD_KEYS, turn, 0, &next, &err),
         err);
     swap_version(sh, next);
-    CHECK_OK(fs_compact_step(sh->store.base, &next, &err), err);
+    CHECK_OK(fs_compact_step(sh->store.base, NULL, &next, &err), err);
     swap_version(sh, next);
     CHECK_OK(fs_remove_unused(sh->store.base, sh->v->generation, &err), err);
 }

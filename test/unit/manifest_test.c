@@ -206,9 +206,9 @@ static void test_fresh_store(void) {
     CHECK_U64(v->pub.generation, 0);
     CHECK_OK(fs_get(&v->pub, nadb_slice_str("r"), NULL, &e, &found, &err), err);
     CHECK(!found);
-    CHECK_OK(fs_compact_step(s.base, &next, &err), err);
+    CHECK_OK(fs_compact_step(s.base, NULL, &next, &err), err);
     CHECK(next == NULL);
-    CHECK_OK(fs_compact_all(s.base, NULL, NULL, &next, &err), err);
+    CHECK_OK(compact_all(s.base, NULL, NULL, &next, &err), err);
     CHECK(next == NULL);
     fs_version_unref(&v->pub);
     /* A flush of nothing still moves the state on. */
@@ -233,8 +233,8 @@ static void test_nothing_due(void) {
 
     for (size_t i = 0; i < 3; i++) {
         of_sizes(&m, all[i]);
-        CHECK(!fs_pick(&m, 64 * MB, false, &t));
-        CHECK(fs_pick(&m, 64 * MB, true, &t) == (i > 0));
+        CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
+        CHECK(fs_pick(&m, 64 * MB, &everything, &t) == (i > 0));
         fs_manifest_clear(&m);
     }
 }
@@ -245,7 +245,7 @@ static void test_four_of_a_size(void) {
     fs_task t;
 
     of_sizes(&m, sizes);
-    CHECK(fs_pick(&m, 64 * MB, false, &t));
+    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
     CHECK_U64(t.first, 0); /* the newer, larger one comes along */
     CHECK_U64(t.n, 5);
     CHECK(!t.sweep);
@@ -258,11 +258,11 @@ static void test_dead_data(void) {
     fs_task t;
 
     of_sizes(&m, sizes);
-    CHECK(!fs_pick(&m, 64 * MB, false, &t));
+    CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
     m.tables[0].shadow = 30 * MB; /* all of it replaces what is below */
-    CHECK(!fs_pick(&m, 64 * MB, false, &t));
+    CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
     m.tables[0].size = m.tables[0].shadow = 40 * MB;
-    CHECK(fs_pick(&m, 64 * MB, false, &t));
+    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
     CHECK_U64(t.n, 2);
     CHECK(t.sweep); /* more than a step */
     fs_manifest_clear(&m);
@@ -275,13 +275,13 @@ static void test_sweep_goes_on(void) {
 
     of_sizes(&m, sizes);
     m.runs[4].flags = FS_RUN_SWEEP;
-    CHECK(fs_pick(&m, 64 * MB, false, &t));
+    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
     CHECK_U64(t.first, 0); /* new runs first: they must not pile up */
     CHECK_U64(t.n, 4);
     fs_manifest_clear(&m);
     of_sizes(&m, sizes + 1);
     m.runs[3].flags = FS_RUN_SWEEP;
-    CHECK(fs_pick(&m, 64 * MB, false, &t));
+    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
     CHECK_U64(t.first, 3);
     CHECK_U64(t.n, 2);
     CHECK(t.sweep);
