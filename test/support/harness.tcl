@@ -15,7 +15,8 @@
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
 #   NADB_BACKENDS  run only these backends
-#   NADB_REDIS     cluster: stores on backend redis are in a cluster
+#   NADB_REDIS     cluster: stores on backend redis are in a cluster; moving:
+#                  and go around in it
 #   NADB_SEED      seed of random tests
 #   NADB_SOAK      1: the long form of tests that have one
 #   NADB_KEEP      1: keep the temporary folder of a run that failed

@@ -205,14 +205,22 @@ proc redis_for_backend {} {
         foreach name $nodes { redis_call $name FLUSHALL }
     } elseif {[redis_clustered]} {
         redis_cluster_start $nodes
+        if {$::env(NADB_REDIS) eq "moving"} {
+            exec [info nameofexecutable] \
+                [file join $::H(support) redis_mover.tcl] [pid] \
+                {*}[lmap name $nodes {set ::R($name,port)}] \
+                >/dev/null 2>/dev/null &
+        }
     } else {
         redis_start backend
     }
 }
 
-# NADB_REDIS=cluster: that server is one of three that are a cluster.
+# NADB_REDIS=cluster: that server is one of three that are a cluster; moving:
+# and the slot of the table `kv` goes around.
 proc redis_clustered {} {
-    expr {[info exists ::env(NADB_REDIS)] && $::env(NADB_REDIS) eq "cluster"}
+    expr {[info exists ::env(NADB_REDIS)]
+          && $::env(NADB_REDIS) in {cluster moving}}
 }
 
 # --- a proxy that fails (redis_proxy.py) ---
