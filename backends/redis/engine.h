@@ -128,6 +128,7 @@ typedef struct redis_walk {
     args a;
     args more; /* of an expression */
     bool keys_only;
+    nadb_buf tag; /* rows that have it; empty: any */
     /* Adds one page, and says where the next begins. */
     nadb_rc (*load)(struct redis_walk *w, conn *c, nadb_err *err);
 } redis_walk;
@@ -163,6 +164,10 @@ bool redis_range(uint8_t keyspace, nadb_slice lo, nadb_slice hi,
 
 nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out, nadb_err *err);
+
+/* A page of a walk over rows: two round trips, which cost the server less than
+ * a script does. */
+nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err);
 
 /* --- index.c --- */
 

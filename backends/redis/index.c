@@ -7,6 +7,9 @@
 #include "engine.h"
 
 #define PAGE_FIRST 32u
+#define PAGE_LONG                                                              \
+    128u /* from here on, a walk of one tag goes without script                \
+          */
 #define PAGE_MOST 500u
 #define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
 
@@ -74,10 +77,12 @@ static void add_tree(args *a, const nadb_match_node *n) {
         add_tree(a, x);
 }
 
-static nadb_rc load_rows(redis_walk *w, conn *c, nadb_err *err) {
+static nadb_rc load_matches(redis_walk *w, conn *c, nadb_err *err) {
     redisReply *r = NULL;
     nadb_rc rc;
 
+    if (w->tag.n > 0 && w->page_rows >= PAGE_LONG)
+        return redis_load_rows(w, c, err);
     begin(w);
     redis_add_bounds(w, &w->a, false);
     args_number(&w->a, w->page_rows);
@@ -103,10 +108,15 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = load_rows;
+    w->load = load_matches;
     w->page_rows = PAGE_FIRST;
     w->keys_only = keys_only;
     add_tree(&w->more, m->root);
+    if (m->root->op == NADB_MATCH_TAG &&
+        !nadb_buf_append(&w->tag, m->root->text.p, m->root->text.n)) {
+        nadb_iter_free(&w->base);
+        return no_memory(err);
+    }
     *out = &w->base;
     return NADB_OK;
 }

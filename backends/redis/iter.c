@@ -1,6 +1,7 @@
 /* iter.c - walking rows in the order of their keys.
  *
- * A page of keys comes from the sorted set that is the index, then their rows
+ * A page of keys comes from the sorted set that is the index (or the set of a
+ * tag), then their rows
  * in one pipeline: two round trips a page. A row that is gone by then is left
  * out: pages have no snapshot. */
 #include "engine.h"
@@ -9,11 +10,12 @@
 
 static nadb_rc ask_keys(redis_walk *w, conn *c, nadb_err *err) {
     args *a = &w->a;
-    const nadb_slice none = {NULL, 0};
+    bool tagged = w->tag.n > 0;
 
     args_reset(a);
     args_text(a, w->reverse ? "ZREVRANGEBYLEX" : "ZRANGEBYLEX");
-    redis_add_name(w->engine, a, w->view->generation, "keys", none);
+    redis_add_name(w->engine, a, w->view->generation, tagged ? "t:" : "keys",
+                   nadb_buf_slice(&w->tag));
     redis_add_bounds(w, a, w->reverse);
     args_text(a, "LIMIT");
     args_text(a, "0");
@@ -43,11 +45,23 @@ static nadb_rc fetch_keys(redis_walk *w, conn *c, redisReply **out,
     return rc;
 }
 
+static nadb_rc ask_row(redis_walk *w, conn *c, nadb_slice key, nadb_err *err) {
+    args *a = &w->a;
+
+    args_reset(a);
+    args_text(a, "HMGET");
+    redis_add_name(w->engine, a, w->view->generation, "r:", key);
+    args_text(a, "meta");
+    args_text(a, "tags");
+    if (!w->keys_only) args_text(a, "value");
+    return conn_send(c, a, err);
+}
+
 static nadb_rc take_row(redis_walk *w, conn *c, nadb_slice key,
                         const redisReply *r, nadb_err *err) {
-    if (!reply_is_array(r, 3)) return conn_confused(c, err);
-    return redis_walk_row(w, c, key, r->element[0], r->element[1],
-                          r->element[2], err);
+    if (!reply_is_array(r, w->keys_only ? 2 : 3)) return conn_confused(c, err);
+    return redis_walk_row(w, c, key, w->keys_only ? NULL : r->element[2],
+                          r->element[0], r->element[1], err);
 }
 
 static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
@@ -56,8 +70,7 @@ static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
 
     *taken = 0;
     for (size_t i = 0; i < keys->elements && rc == NADB_OK; i++)
-        rc = redis_ask_row(w->engine, c, &w->a, w->view->generation,
-                           reply_slice(keys->element[i]), err);
+        rc = ask_row(w, c, reply_slice(keys->element[i]), err);
     for (size_t i = 0; i < keys->elements && rc == NADB_OK; i++) {
         redisReply *r = NULL;
 
@@ -84,7 +97,7 @@ static nadb_rc plan_next(redis_walk *w, const redisReply *keys, size_t taken,
     return redis_walk_go_on(w, reply_slice(keys->element[taken - 1]), err);
 }
 
-static nadb_rc load(redis_walk *w, conn *c, nadb_err *err) {
+nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err) {
     redisReply *keys = NULL;
     size_t taken = 0;
     nadb_rc rc = fetch_keys(w, c, &keys, err);
@@ -109,7 +122,7 @@ nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
     rc = redis_walk_new(engine, view, range, NADB_KS_ROW, &w, err);
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = load;
+    w->load = redis_load_rows;
     *out = &w->base;
     return NADB_OK;
 }

@@ -176,8 +176,8 @@ nadb_slice record_expiry(nadb_slice meta) {
     return word;
 }
 
-/* The value's bytes as core/row.h has them; numbers go into `number`. Of none
- * that was asked for there are none. */
+/* The value's bytes as core/row.h has them; numbers go into `number`. A
+ * number that was not asked for is 0. */
 static bool take_value(const nadb_row_head *h, const redisReply *r,
                        uint8_t number[10], nadb_slice *out) {
     nadb_value v;
@@ -185,11 +185,10 @@ static bool take_value(const nadb_row_head *h, const redisReply *r,
     memset(&v, 0, sizeof v);
     v.type = h->type;
     *out = reply_slice(r);
-    if (r == NULL) return true;
     if (h->type == NADB_INTEGER) {
-        if (!integer_of(r->str, &v.i)) return false;
+        if (r != NULL && !integer_of(r->str, &v.i)) return false;
     } else if (h->type == NADB_REAL) {
-        if (!real_of(r->str, &v.r)) return false;
+        if (r != NULL && !real_of(r->str, &v.r)) return false;
     } else {
         return h->type != NADB_NULL || out->n == 0;
     }

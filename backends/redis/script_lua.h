@@ -52,7 +52,7 @@ extern const char script_match[], script_tags[], script_expiry[];
 /* A row's tags are in the set of each tag; a row that expires has them in `E`
  * too, for who removes it when the server has. `tags` is the JSON, or ''. */
 #define LUA_TAGS                                                               \
-    "local decoded = {}\n"                                                     \
+    "local decoded, named = {}, {}\n"                                          \
     "local function list(json)\n"                                              \
     "  if not json or json == '' then return {} end\n"                         \
     "  local t = decoded[json]\n"                                              \
@@ -66,8 +66,9 @@ extern const char script_match[], script_tags[], script_expiry[];
     "end\n"                                                                    \
     "local function join(key, tags)\n"                                         \
     "  for _, t in ipairs(list(tags)) do\n"                                    \
-    "    if call('ZADD', B .. 't:' .. t, 0, key) == 1 then\n"                  \
+    "    if call('ZADD', B .. 't:' .. t, 0, key) == 1 and not named[t] then\n" \
     "      call('ZADD', G, 0, t)\n"                                            \
+    "      named[t] = true\n"                                                  \
     "    end\n"                                                                \
     "  end\n"                                                                  \
     "end\n"                                                                    \
@@ -75,6 +76,7 @@ extern const char script_match[], script_tags[], script_expiry[];
     "  local set = B .. 't:' .. t\n"                                           \
     "  if call('ZREM', set, key) == 1 and call('EXISTS', set) == 0 then\n"     \
     "    call('ZREM', G, t)\n"                                                 \
+    "    named[t] = nil\n"                                                     \
     "  end\n"                                                                  \
     "end\n"                                                                    \
     "local function leave(key, tags)\n"                                        \

@@ -72,6 +72,18 @@ nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
     return nadb_buf_append(&w->items, &x, sizeof x) ? NADB_OK : no_memory(err);
 }
 
+/* Whether the walk shows it. A key may have lost the tag since its set said
+ * that it has it; an expired row is kept from those who would not look. */
+static bool is_shown(const redis_walk *w, const record *rec) {
+    nadb_row row;
+
+    if (rec->created_in > w->view->base.seq) return false;
+    if (w->keys_only && nadb_row_expires(rec->row) <= nadb_os_get()->now_ms())
+        return false;
+    return w->tag.n == 0 || (nadb_row_decode(rec->row, &row, NULL) == NADB_OK &&
+                             nadb_tags_has(row.tags, nadb_buf_slice(&w->tag)));
+}
+
 nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
                        const redisReply *value, const redisReply *meta,
                        const redisReply *tags, nadb_err *err) {
@@ -83,9 +95,7 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
     if (rc == NADB_OK)
         rc = record_get(c, value, meta, tags, &w->bytes, &rec, &found, err);
     if (rc != NADB_OK) return rc;
-    if (!found || rec.created_in > w->view->base.seq ||
-        (w->keys_only &&
-         nadb_row_expires(rec.row) <= nadb_os_get()->now_ms())) {
+    if (!found || !is_shown(w, &rec)) {
         w->bytes.n = begin;
         return NADB_OK;
     }
@@ -238,6 +248,7 @@ static void iter_free(nadb_iter *iter) {
     nadb_buf_clear(&w->lo);
     nadb_buf_clear(&w->hi);
     nadb_buf_clear(&w->from);
+    nadb_buf_clear(&w->tag);
     nadb_buf_clear(&w->bytes);
     nadb_buf_clear(&w->items);
     args_clear(&w->a);
