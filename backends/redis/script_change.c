@@ -254,7 +254,8 @@
     "  rows[c] = o.row\n"                                                      \
     "  if n <= " SCRIPT_LOG_MAX                                                \
     " then call('RPUSH', C, v .. ' ' .. key) end\n"                            \
-    "end\n"
+    "end\n"                                                                    \
+    "flush()\n"
 
 /* Housekeeping, a little with every commit: the log of changes is cut, what
  * the server has expired is taken out of index and tags, and what an old clear
@@ -344,6 +345,7 @@ const char script_commit[] =
     "  if n <= " SCRIPT_LOG_MAX                                                \
     " then call('RPUSH', C, str(ver) .. ' ' .. key) end\n"                     \
     "end\n"                                                                    \
+    "flush()\n"                                                                \
     "note_expiry()\n"                                                          \
     "done()\n"                                                                 \
     "return {'ok', str(ver), before}\n"

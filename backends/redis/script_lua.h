@@ -50,7 +50,8 @@ extern const char script_match[], script_tags[], script_expiry[];
     "' then return {'layout', layout} end\n"
 
 /* A row's tags are in the set of each tag; a row that expires has them in `E`
- * too, for who removes it when the server has. `tags` is the JSON, or ''. */
+ * too, for who removes it when the server has. `tags` is the JSON, or ''. What
+ * is to be added to sets waits for flush(), as one call for many is faster. */
 #define LUA_TAGS                                                               \
     "local decoded, named = {}, {}\n"                                          \
     "local function list(json)\n"                                              \
@@ -64,9 +65,30 @@ extern const char script_match[], script_tags[], script_expiry[];
     "  end\n"                                                                  \
     "  return t\n"                                                             \
     "end\n"                                                                    \
+    "local waiting = {}\n"                                                     \
+    "local function flush()\n"                                                 \
+    "  for set, list in pairs(waiting) do\n"                                   \
+    "    if #list > 0 then call('ZADD', set, unpack(list)) end\n"              \
+    "  end\n"                                                                  \
+    "  waiting = {}\n"                                                         \
+    "end\n"                                                                    \
+    "local function add(set, key)\n"                                           \
+    "  local list = waiting[set]\n"                                            \
+    "  if not list then\n"                                                     \
+    "    list = {}\n"                                                          \
+    "    waiting[set] = list\n"                                                \
+    "  end\n"                                                                  \
+    "  list[#list + 1] = 0\n"                                                  \
+    "  list[#list + 1] = key\n"                                                \
+    "  if #list == 1000 then\n"                                                \
+    "    call('ZADD', set, unpack(list))\n"                                    \
+    "    waiting[set] = {}\n"                                                  \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
     "local function join(key, tags)\n"                                         \
     "  for _, t in ipairs(list(tags)) do\n"                                    \
-    "    if call('ZADD', B .. 't:' .. t, 0, key) == 1 and not named[t] then\n" \
+    "    add(B .. 't:' .. t, key)\n"                                           \
+    "    if not named[t] then\n"                                               \
     "      call('ZADD', G, 0, t)\n"                                            \
     "      named[t] = true\n"                                                  \
     "    end\n"                                                                \
@@ -74,7 +96,8 @@ extern const char script_match[], script_tags[], script_expiry[];
     "end\n"                                                                    \
     "local function quit(key, t)\n"                                            \
     "  local set = B .. 't:' .. t\n"                                           \
-    "  if call('ZREM', set, key) == 1 and call('EXISTS', set) == 0 then\n"     \
+    "  if call('ZREM', set, key) == 1 and call('EXISTS', set) == 0 and\n"      \
+    "     #(waiting[set] or {}) == 0 then\n"                                   \
     "    call('ZREM', G, t)\n"                                                 \
     "    named[t] = nil\n"                                                     \
     "  end\n"                                                                  \
@@ -123,7 +146,7 @@ extern const char script_match[], script_tags[], script_expiry[];
     "    call('HSET', r, 'value', value, 'meta', meta)\n"                      \
     "    if o.row and o.row[3] then call('HDEL', r, 'tags') end\n"             \
     "  end\n"                                                                  \
-    "  if not o.row then call('ZADD', K, 0, key) end\n"                        \
+    "  if not o.row then add(K, key) end\n"                                    \
     "  if tags ~= o.tags then\n"                                               \
     "    leave(key, o.tags)\n"                                                 \
     "    join(key, tags)\n"                                                    \
