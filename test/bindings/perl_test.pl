@@ -92,4 +92,44 @@ chomp $line if defined $line;
 check('second-process', $line, $text);
 check('second-process-end', $?, 0);
 check('second-process-wrote', get('second'), 2);
+
+# Tags and expiry, with bound parameters.
+$db->do('CREATE VIRTUAL TABLE jobs USING nadb');
+$db->begin_work;
+my $job = $db->prepare(
+    'INSERT INTO jobs(key, value, tags, ttl) VALUES(?, ?, ?, ?)');
+for my $i (0 .. 99) {
+    my $tags = join('", "', 'all', 'm' . $i % 3, $i % 10 ? () : ('ten'));
+    $job->execute(sprintf('job:%03d', $i), $i, "[\"$tags\"]",
+        $i % 2 ? 3600 : undef);
+}
+$job->execute('brief', undef, '["brief", "all"]', 0.02);
+$job->finish;
+sub keys_of { return join(' ', @{ $db->selectcol_arrayref(shift, undef, @_) }) }
+check('match-inside', keys_of('SELECT key FROM jobs WHERE tags MATCH ?
+    AND key > ? ORDER BY key LIMIT 3', 'ten NOT m0', 'job:010'),
+    'job:020 job:040 job:050');
+$db->commit;
+while (keys_of('SELECT count(*) FROM jobs WHERE tag = ?', 'brief') > 0) {
+    select(undef, undef, undef, 0.005);
+}
+check('expired', keys_of("SELECT tag || '=' || count FROM nadb_tags('jobs')
+    WHERE tag IN (?, ?)", 'all', 'brief'), 'all=100');
+check('both-tags', keys_of('SELECT count(*) FROM jobs
+    WHERE tag = ? AND tag = ?', 'ten', 'm0'), 4);
+check('functions', join('|', map { defined $_ ? $_ : '' }
+    $db->selectrow_array("SELECT nadb_tag('jobs', ?, ?, ?),
+        nadb_untag('jobs', ?, ?), nadb_tags('jobs', ?),
+        nadb_set_ttl('jobs', ?, NULL), nadb_ttl('jobs', ?),
+        nadb_pop('jobs', ?)", undef, 'job:001', 'x', 'ü', 'job:001', 'all',
+        ('job:001') x 3, 'job:002')), '2|1|["m1","x","ü"]|1||2');
+$db->begin_work;
+$db->do('UPDATE jobs SET tags = NULL WHERE tags MATCH ?', undef, 'm0 OR m1');
+$db->do('DELETE FROM jobs WHERE tag = ?', undef, 'm2');
+check('all-changed', keys_of("SELECT count(*) FROM nadb_tags('jobs')"), 0);
+$db->rollback;
+check('tags-rolled-back',
+    keys_of("SELECT tag || '=' || count FROM nadb_tags('jobs')"),
+    'all=98 m0=34 m1=33 m2=32 ten=10 x=1 ü=1');
+check('check', keys_of("SELECT nadb_check('jobs')"), 'ok');
 $db->disconnect;

@@ -2,10 +2,12 @@
 
 usage: python_test.py library folder
 """
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 lib, folder = sys.argv[1:3]
 path = os.path.join(folder, "python.db")
@@ -88,4 +90,54 @@ out = subprocess.run([sys.executable, __file__, lib, folder, "second"],
 check("second-process", out.stdout, text + "\n")
 check("second-process-end", (out.returncode, out.stderr), (0, ""))
 check("second-process-wrote", get(db, "second"), 2)
+
+# Tags and expiry, with bound parameters.
+db.execute("CREATE VIRTUAL TABLE jobs USING nadb")
+with db:
+    db.executemany(
+        "INSERT INTO jobs(key, value, tags, ttl) VALUES(?, ?, ?, ?)",
+        [(f"job:{i:03}", i,
+          json.dumps(["all", f"m{i % 3}"] + ["ten"] * (i % 10 == 0)),
+          3600 if i % 2 else None) for i in range(100)])
+    db.execute("INSERT INTO jobs(key, tags, ttl) VALUES('brief', ?, 0.02)",
+               ('["brief", "all"]',))
+    page = db.execute("SELECT key FROM jobs WHERE tags MATCH ? AND key > ?"
+                      " ORDER BY key LIMIT ?", ("ten NOT m0", "job:010", 3))
+    check("match-inside", page.fetchall(),
+          [("job:020",), ("job:040",), ("job:050",)])
+
+
+def one(sql, *args):
+    return db.execute(sql, args).fetchone()[0]
+
+
+while one("SELECT count(*) FROM jobs WHERE tag = ?", "brief"):
+    time.sleep(0.005)
+check("expired", db.execute("SELECT * FROM nadb_tags('jobs') WHERE tag = ?"
+                            " OR tag = ?", ("all", "brief")).fetchall(),
+      [("all", 100)])
+check("both-tags", one("SELECT count(*) FROM jobs WHERE tag = ? AND tag = ?",
+                       "ten", "m0"), 4)
+check("expiring", one("SELECT count(*) FROM jobs WHERE expires_at < ?",
+                      time.time() + 4000), 50)
+check("functions", db.execute(
+    "SELECT nadb_tag('jobs', ?, ?, ?), nadb_untag('jobs', ?, ?),"
+    " nadb_tags('jobs', ?), nadb_set_ttl('jobs', ?, NULL),"
+    " nadb_ttl('jobs', ?), nadb_pop('jobs', ?)",
+    ("job:001", "x", "ü", "job:001", "all", "job:001", "job:001", "job:001",
+     "job:002")).fetchone(), (2, 1, '["m1","x","ü"]', 1, None, 2))
+db.commit()
+try:
+    with db:
+        db.execute("UPDATE jobs SET tags = NULL WHERE tags MATCH ?",
+                   ("m0 OR m1",))
+        db.execute("DELETE FROM jobs WHERE tag = ?", ("m2",))
+        check("all-changed", one("SELECT count(*) FROM nadb_tags('jobs')"), 0)
+        raise KeyError("roll back")
+except KeyError:
+    pass
+check("tags-rolled-back",
+      dict(db.execute("SELECT tag, count FROM nadb_tags('jobs')")),
+      {"all": 98, "m0": 34, "m1": 33, "m2": 32, "ten": 10, "x": 1, "ü": 1})
+check("check", one("SELECT nadb_check('jobs')"), "ok")
 db.close()

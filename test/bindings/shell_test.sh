@@ -62,3 +62,31 @@ exec 3>&- 4<&-
 wait
 check schema "$(sql .schema | head -n 1)" 'CREATE VIRTUAL TABLE kv USING nadb'
 check dump-loads "$(sql .dump | grep -c 'INSERT INTO sqlite_schema')" 1
+
+# Tags and expiry.
+check tags-create "$(sql 'CREATE VIRTUAL TABLE jobs USING nadb' \
+    "WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL
+        SELECT i + 1 FROM n WHERE i < 99)
+     INSERT INTO jobs(key, value, tags, ttl) SELECT printf('job:%03d', i), i,
+        json_array('all', 'm' || (i % 3), iif(i % 10, 'all', 'ten')),
+        iif(i % 2, 3600, NULL) FROM n;
+     INSERT INTO jobs(key, tags, ttl)
+        VALUES('brief', '[\"brief\", \"all\"]', 0.02)")" ''
+check match "$(sql "SELECT key FROM jobs WHERE tags MATCH 'ten NOT m0'
+    AND key > 'job:010' ORDER BY key LIMIT 3" | tr '\n' ' ')" \
+    'job:020 job:040 job:050 '
+until [ "$(sql "SELECT count(*) FROM jobs WHERE tag = 'brief'")" = 0 ]; do
+    :
+done
+check expired "$(sql "SELECT * FROM nadb_tags('jobs')
+    WHERE tag IN ('all', 'brief')")" 'all|100'
+check functions "$(sql "SELECT nadb_tag('jobs', 'job:001', 'x', '$text'),
+    nadb_untag('jobs', 'job:001', 'all'), nadb_tags('jobs', 'job:001'),
+    nadb_set_ttl('jobs', 'job:001', NULL), nadb_pop('jobs', 'job:002')")" \
+    "2|1|[\"$text\",\"m1\",\"x\"]|1|2"
+check tags-rolled-back "$(sql BEGIN \
+    "UPDATE jobs SET tags = NULL WHERE tags MATCH 'm0 OR m1'" \
+    "DELETE FROM jobs WHERE tag = 'm2'" \
+    "SELECT count(*) FROM nadb_tags('jobs')" ROLLBACK \
+    "SELECT sum(count) FROM nadb_tags('jobs')")" "$(printf '0\n209')"
+check check "$(sql "SELECT nadb_check('jobs')")" ok
