@@ -6,7 +6,8 @@
  *   list  one tag: a walk over its entries in the index
  *   and   stands where all of its parts do: each jumps to where the one ahead
  *         stands, shortest list first; parts with NOT are lists to stay out of
- *   or    stands where the hindmost of its parts does
+ *   or    stands where the hindmost of its parts does, which are in a heap: a
+ *         tag IN (..) may have tens of thousands
  *
  * A list that has to jump first takes a few steps, because the next entries
  * are at hand and a seek is not cheap. */
@@ -24,7 +25,6 @@ typedef enum node_kind { NODE_LIST, NODE_AND, NODE_OR } node_kind;
 typedef struct node {
     node_kind kind;
     bool valid;
-    bool moves;     /* of an OR's parts: this one is next */
     nadb_slice key; /* without keyspace byte; of the list's entry */
     double rows;    /* about */
     /* list */
@@ -36,6 +36,9 @@ typedef struct node {
     struct node *first; /* parts */
     struct node * not ; /* of an AND: parts to stay out of */
     struct node *next;  /* part of the same parent */
+    /* or */
+    struct node **heap; /* of the parts that are valid; hindmost first */
+    size_t n_heap;
 } node;
 
 typedef struct scan {
@@ -145,27 +148,96 @@ static nadb_rc and_settle(const scan *s, node *n, nadb_err *err) {
     }
 }
 
-static void or_settle(const scan *s, node *n) {
-    n->valid = false;
-    for (node *part = n->first; part != NULL; part = part->next)
-        if (part->valid && (!n->valid || behind(s, part->key, n->key))) {
-            n->valid = true;
-            n->key = part->key;
-        }
+/* --- heaps --- */
+
+static void heap_down(const scan *s, node *n, size_t at) {
+    node *moved = n->heap[at];
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= n->n_heap) break;
+        if (child + 1 < n->n_heap &&
+            behind(s, n->heap[child + 1]->key, n->heap[child]->key))
+            child++;
+        if (!behind(s, n->heap[child]->key, moved->key)) break;
+        n->heap[at] = n->heap[child];
+        at = child;
+    }
+    n->heap[at] = moved;
+}
+
+static void heap_push(const scan *s, node *n, node *part) {
+    size_t at = n->n_heap++;
+
+    while (at > 0 && behind(s, part->key, n->heap[(at - 1) / 2]->key)) {
+        n->heap[at] = n->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    n->heap[at] = part;
+}
+
+/* Takes the hindmost out. The places behind the heap keep what was taken. */
+static void heap_pop(const scan *s, node *n) {
+    node *top = n->heap[0];
+
+    n->heap[0] = n->heap[--n->n_heap];
+    n->heap[n->n_heap] = top;
+    if (n->n_heap > 1) heap_down(s, n, 0);
+}
+
+static void or_settle(node *n) {
+    n->valid = n->n_heap > 0;
+    if (n->valid) n->key = n->heap[0]->key;
 }
 
 /* Every part that stands on the key moves on. The key is of one of them, so
- * all are found before the first moves. */
+ * all are taken out before the first moves. */
 static nadb_rc or_next(const scan *s, node *n, nadb_err *err) {
+    size_t end = n->n_heap;
     nadb_rc rc = NADB_OK;
 
-    for (node *part = n->first; part != NULL; part = part->next)
-        part->moves = part->valid && nadb_slice_eq(part->key, n->key);
-    for (node *part = n->first; part != NULL && rc == NADB_OK;
-         part = part->next)
-        if (part->moves) rc = node_next(s, part, err);
-    if (rc == NADB_OK) or_settle(s, n);
+    while (n->n_heap > 0 && nadb_slice_eq(n->heap[0]->key, n->key))
+        heap_pop(s, n);
+    while (n->n_heap < end && rc == NADB_OK) {
+        node *part = n->heap[n->n_heap];
+
+        rc = node_next(s, part, err);
+        if (rc == NADB_OK && part->valid) {
+            heap_push(s, n, part);
+        } else {
+            n->heap[n->n_heap] = n->heap[--end];
+        }
+    }
+    if (rc == NADB_OK) or_settle(n);
     return rc;
+}
+
+static nadb_rc or_seek(const scan *s, node *n, nadb_slice key, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    while (n->n_heap > 0 && behind(s, n->heap[0]->key, key) && rc == NADB_OK) {
+        rc = node_seek(s, n->heap[0], key, err);
+        if (rc != NADB_OK) return rc;
+        if (n->heap[0]->valid)
+            heap_down(s, n, 0);
+        else
+            heap_pop(s, n);
+    }
+    or_settle(n);
+    return rc;
+}
+
+static nadb_rc or_start(const scan *s, node *n, nadb_err *err) {
+    size_t parts = 0;
+
+    for (node *part = n->first; part != NULL; part = part->next) parts++;
+    n->heap = nadb_calloc(parts + 1, sizeof *n->heap);
+    if (n->heap == NULL) return no_memory(err);
+    for (node *part = n->first; part != NULL; part = part->next)
+        if (part->valid) heap_push(s, n, part);
+    or_settle(n);
+    return NADB_OK;
 }
 
 static nadb_rc node_next(const scan *s, node *n, nadb_err *err) {
@@ -187,12 +259,7 @@ static nadb_rc node_seek(const scan *s, node *n, nadb_slice key,
         rc = node_seek(s, n->first, key, err);
         return rc == NADB_OK ? and_settle(s, n, err) : rc;
     }
-    for (node *part = n->first; part != NULL && rc == NADB_OK;
-         part = part->next)
-        if (part->valid && behind(s, part->key, key))
-            rc = node_seek(s, part, key, err);
-    if (rc == NADB_OK) or_settle(s, n);
-    return rc;
+    return or_seek(s, n, key, err);
 }
 
 /* Puts every part on its first key. */
@@ -206,9 +273,7 @@ static nadb_rc node_start(const scan *s, node *n, nadb_err *err) {
     for (node *part = n->not ; part != NULL && rc == NADB_OK; part = part->next)
         rc = node_start(s, part, err);
     if (rc != NADB_OK) return rc;
-    if (n->kind == NODE_AND) return and_settle(s, n, err);
-    or_settle(s, n);
-    return NADB_OK;
+    return n->kind == NODE_AND ? and_settle(s, n, err) : or_start(s, n, err);
 }
 
 /* --- making the tree --- */
@@ -226,6 +291,7 @@ static void node_free(scan *s, node *n) {
             nadb_iter_free(n->it);
         }
         nadb_buf_clear(&n->name);
+        nadb_free(n->heap);
         nadb_free(n);
         n = next;
     }
