@@ -304,7 +304,12 @@ typedef struct nadb_base_env {
     /* No reader anywhere needs versions of a key below this sequence number
      * once a newer one is in the base. */
     uint64_t (*oldest_seq)(void *ctx);
+    /* What the processes that have the store open share of the base's own;
+     * zeros when nobody had. */
+    _Atomic uint64_t *words; /* NADB_BASE_WORDS of them */
 } nadb_base_env;
+
+#define NADB_BASE_WORDS 3
 
 typedef struct nadb_flush_req {
     nadb_iter *entries; /* forward, newest version a key, with tombstones */
@@ -321,7 +326,58 @@ typedef struct nadb_compact_goal {
     uint64_t seq, file;
 } nadb_compact_goal;
 
+/* --- bases on a server: they take whole transactions --- */
+
+/* A place between two transactions in the logs of a store: later ones are
+ * greater, by log and then by offset, and none is ever used again. */
+typedef struct nadb_place_in_log {
+    uint64_t log, off;
+} nadb_place_in_log;
+
+/* A committed transaction. */
+typedef struct nadb_record {
+    nadb_place_in_log end; /* behind it */
+    bool clear;            /* all that was before it is gone */
+    size_t count, bytes;   /* of changes */
+} nadb_record;
+
+/* Committed transactions in the order in which they are in the logs. Keys and
+ * values of changes outlive the walk. */
+typedef struct nadb_records nadb_records;
+struct nadb_records {
+    /* To the first that ends behind `place`. */
+    void (*seek)(nadb_records *r, nadb_place_in_log place);
+    nadb_rc (*next)(nadb_records *r, nadb_record *out, bool *found,
+                    nadb_err *err);
+    /* The next change of the transaction; false behind the last one. */
+    bool (*change)(nadb_records *r, nadb_entry *out);
+};
+
+/* What such a base does besides. Its version's iter() shows rows without
+ * tombstones, and its flush() has no entries to write: all that is below
+ * first_log has been drained. */
+typedef struct nadb_remote_ops {
+    /* Before a commit: whether it may be taken at all. */
+    nadb_rc (*admit)(nadb_base *b, const nadb_commit_req *req, nadb_err *err);
+    /* Sends all of `records`, from what the server has already on; `from` is
+     * what the caller believes that to be. Called as flush() is, also when
+     * there is nothing to send: keeps up what the base needs for it. */
+    nadb_rc (*drain)(nadb_base *b, nadb_records *records,
+                     nadb_place_in_log from, nadb_err *err);
+    /* As those of nadb_engine_ops, of what has been drained. */
+    nadb_rc (*match)(nadb_base_version *v, const nadb_match *m,
+                     const nadb_range *range, bool keys_only, nadb_iter **out,
+                     nadb_err *err);
+    nadb_rc (*sweep)(nadb_base *b, size_t rows_max, int64_t *removed,
+                     bool *more, nadb_err *err);
+    /* The last process closes the store. */
+    void (*leave)(nadb_base *b);
+    /* Removes all that there is of the store on the server. */
+    nadb_rc (*destroy)(nadb_base *b, nadb_err *err);
+} nadb_remote_ops;
+
 typedef struct nadb_base_ops {
+    const nadb_remote_ops *remote; /* NULL: the base is files */
     nadb_rc (*open)(const nadb_base_env *env, nadb_base **out, nadb_err *err);
     void (*close)(nadb_base *b);
 
@@ -370,7 +426,8 @@ struct nadb_base {
 
 /* --- a backend --- */
 
-typedef struct nadb_backend {
+typedef struct nadb_backend nadb_backend;
+struct nadb_backend {
     const char *name; /* as in backend='..' */
     unsigned caps;
     const char *summary; /* one line, for nadb_backends */
@@ -379,12 +436,16 @@ typedef struct nadb_backend {
                            nadb_err *err);
     /* bases: */
     const nadb_base_ops *base;
-} nadb_backend;
+    /* engines: what it is with write=buffered; NULL: what it always is */
+    const nadb_backend *buffered;
+};
 
 /* --- backends/registry.c --- */
 
 /* NULL when there is none of that name. */
 const nadb_backend *nadb_backend_find(const char *name);
+/* The one that these options ask for, in the form in which they do. */
+const nadb_backend *nadb_backend_for(const nadb_options *options);
 /* The i-th, from 0; NULL past the end. */
 const nadb_backend *nadb_backend_at(size_t i);
 

@@ -95,7 +95,9 @@ typedef struct control_map {
     _Atomic uint32_t seal;          /* CRC32C from pad0 to the slots without
                                        itself; 0: the store is or was in use */
     _Atomic uint32_t seal_index;    /* of the live indexes */
-    uint8_t pad3[32];
+    _Atomic uint64_t drained;       /* (F) wal_place up to which the base has
+                                       all; of bases on a server */
+    _Atomic uint64_t base_words[NADB_BASE_WORDS]; /* the base's own */
 
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];

@@ -307,7 +307,7 @@ static nadb_rc finish(parser *p) {
 
     for (char *c = o->backend; *c != '\0'; c++)
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-    b = nadb_backend_find(o->backend);
+    b = nadb_backend_for(o);
     if (b == NULL) return unknown_backend(p);
     rc = check_backend_options(p, b);
     if (rc == NADB_OK) rc = check_combinations(p);

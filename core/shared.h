@@ -10,6 +10,7 @@
  *   shared_repair.c   finishing what a dead process began
  *   shared_stats.c    numbers, and reading every byte
  *   shared_flush.c    sync, rotation, flush, compaction: background work
+ *   shared_drain.c    where the base is on a server
  *
  * Locking. The commit lock (control.h) guards appending, linking and
  * publishing; nobody holds it over a sync or a foreign call. version_lock
@@ -219,6 +220,44 @@ void shared_freeze_full(shared *s);
 void shared_flush_at_close(shared *s);
 nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
                        nadb_err *err);
+
+/* --- shared_drain.c: bases on a server --- */
+
+/* Sends what is committed. The flusher word is ours. */
+nadb_rc shared_drain(shared *s, const shared_version *v,
+                     nadb_err *err) NADB_MUST_USE;
+/* The base is about to change what control holds. */
+nadb_rc shared_unseal(shared *s, nadb_err *err) NADB_MUST_USE;
+/* Whether the base has all of a log; that of files needs nothing. */
+bool shared_drained(shared *s, const memtable *m);
+/* Whether there is something that only this machine has. */
+bool shared_pending(shared *s);
+/* The last process is about to close the store. */
+void shared_leave(shared *s);
+nadb_rc shared_remote_get(nadb_engine *e, nadb_view *v, nadb_slice key,
+                          nadb_entry *out, bool *found, nadb_err *err);
+nadb_rc shared_remote_iter(nadb_engine *e, nadb_view *v,
+                           const nadb_range *range, nadb_iter **out,
+                           nadb_err *err);
+nadb_rc shared_remote_match(nadb_engine *e, nadb_view *v, const nadb_match *m,
+                            const nadb_range *range, bool keys_only,
+                            nadb_iter **out, nadb_err *err);
+nadb_rc shared_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
+                            bool *more, nadb_err *err);
+
+/* Logs that were retired since a view of `then` began, newest first. */
+#define SHARED_RETIRED_MAX 1000u
+typedef struct shared_retired {
+    size_t n;
+    bool complete; /* else some are gone: anything may have changed */
+    memtable *logs[SHARED_RETIRED_MAX];
+} shared_retired;
+nadb_rc shared_retired_get(shared *s, const shared_version *now,
+                           const shared_version *then, shared_retired *out,
+                           nadb_err *err) NADB_MUST_USE;
+void shared_retired_free(shared_retired *r);
+/* No process needs them any more. */
+nadb_rc shared_unlink_retired(shared *s, nadb_err *err) NADB_MUST_USE;
 
 /* --- shared_stats.c --- */
 

@@ -27,7 +27,8 @@ static nadb_rc conflict(nadb_slice key, nadb_err *err) {
 }
 
 /* Sequence number of the key's last change, 0 if long ago. */
-static nadb_rc key_newest(shared *s, const shared_version *v, uint64_t since,
+static nadb_rc key_newest(shared *s, const shared_version *v,
+                          const shared_retired *old, uint64_t since,
                           nadb_slice key, uint64_t *seq, nadb_err *err) {
     memtable_key k = memtable_key_of(key);
     nadb_buf scratch = NADB_BUF_INIT;
@@ -40,7 +41,11 @@ static nadb_rc key_newest(shared *s, const shared_version *v, uint64_t since,
         rc = memtable_newest(v->logs[i], &k, seq, err);
         if (rc != NADB_OK) return rc;
     }
-    if (*seq != 0 || v->base->seq <= since) return NADB_OK;
+    for (size_t i = 0; old != NULL && i < old->n && *seq == 0; i++) {
+        rc = memtable_newest(old->logs[i], &k, seq, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (*seq != 0 || v->base->seq <= since || old != NULL) return NADB_OK;
     rc = s->base_ops->get(v->base, key, &scratch, &e, &found, err);
     if (rc == NADB_OK && found) *seq = e.seq;
     nadb_buf_clear(&scratch);
@@ -48,7 +53,8 @@ static nadb_rc key_newest(shared *s, const shared_version *v, uint64_t since,
 }
 
 static nadb_rc check_keys(shared *s, const shared_version *v,
-                          const nadb_commit_req *req, nadb_err *err) {
+                          const shared_retired *old, const nadb_commit_req *req,
+                          nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc;
 
@@ -58,7 +64,8 @@ static nadb_rc check_keys(shared *s, const shared_version *v,
         uint64_t seq = 0;
 
         if (it->entry.flags & NADB_ENTRY_READ) {
-            rc = key_newest(s, v, req->view->seq, it->entry.key, &seq, err);
+            rc =
+                key_newest(s, v, old, req->view->seq, it->entry.key, &seq, err);
             if (rc == NADB_OK && seq > req->view->seq)
                 rc = conflict(it->entry.key, err);
         }
@@ -85,20 +92,31 @@ static nadb_rc check_source(nadb_iter *it, uint64_t since, uint32_t *left,
     return rc;
 }
 
-static nadb_rc check_range(shared *s, const shared_version *v, uint64_t since,
+static nadb_rc check_logs(memtable *const *logs, size_t n, uint64_t since,
+                          const nadb_range *range, uint32_t *left,
+                          nadb_err *err) {
+    nadb_iter *it = NULL;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        if (atomic_load(&logs[i]->head->max_seq) <= since) continue;
+        rc = memtable_iter(logs[i], UINT64_MAX, 0, range, &it, err);
+        if (rc == NADB_OK) rc = check_source(it, since, left, err);
+    }
+    return rc;
+}
+
+static nadb_rc check_range(shared *s, const shared_version *v,
+                           const shared_retired *old, uint64_t since,
                            const nadb_range *range, uint32_t *left,
                            nadb_err *err) {
     nadb_range forward = {range->lo, range->hi, false};
     nadb_iter *it = NULL;
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc = check_logs(v->logs, v->n_logs, since, &forward, left, err);
 
-    for (size_t i = 0; i < v->n_logs; i++) {
-        if (atomic_load(&v->logs[i]->head->max_seq) <= since) continue;
-        rc = memtable_iter(v->logs[i], UINT64_MAX, 0, &forward, &it, err);
-        if (rc == NADB_OK) rc = check_source(it, since, left, err);
-        if (rc != NADB_OK) return rc;
-    }
-    if (v->base->seq <= since) return NADB_OK;
+    if (rc != NADB_OK || v->base->seq <= since) return rc;
+    if (old != NULL)
+        return check_logs(old->logs, old->n, since, &forward, left, err);
     rc = s->base_ops->iter(v->base, &forward, &it, err);
     return rc == NADB_OK ? check_source(it, since, left, err) : rc;
 }
@@ -113,28 +131,52 @@ static bool cleared_since(const shared_version *v, uint64_t since) {
     return false;
 }
 
+/* All that is known is that anything may have changed. */
+static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
+    nadb_iter *it = req->changes;
+    nadb_rc rc = NADB_OK;
+
+    if (req->n_reads > 0) return conflict_any(err);
+    if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+    while (rc == NADB_OK && it != NULL && it->valid) {
+        if (it->entry.flags & NADB_ENTRY_READ) return conflict_any(err);
+        rc = nadb_iter_next(it, err);
+    }
+    return rc;
+}
+
+static nadb_rc check_all(shared *s, const shared_version *v,
+                         const shared_retired *old, const nadb_commit_req *req,
+                         nadb_err *err) {
+    uint32_t left = WALK_MAX;
+    nadb_rc rc = check_keys(s, v, old, req, err);
+
+    for (size_t i = 0; i < req->n_reads && rc == NADB_OK; i++)
+        rc = check_range(s, v, old, req->view->seq, &req->reads[i], &left, err);
+    return rc;
+}
+
 nadb_rc shared_check(shared *s, const shared_version *v,
                      const nadb_commit_req *req, nadb_err *err) {
     uint64_t now = control_seq(atomic_load(&s->ctl.map->visible));
-    uint32_t left = WALK_MAX;
+    shared_retired *old = NULL;
     nadb_rc rc = NADB_OK;
 
     if (req->view == NULL || req->view->seq == now) return NADB_OK;
     if (req->reads_all) return conflict_any(err);
-    if (cleared_since(v, req->view->seq)) {
-        nadb_iter *it = req->changes;
-
-        if (req->n_reads > 0) return conflict_any(err);
-        if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
-        while (rc == NADB_OK && it != NULL && it->valid) {
-            if (it->entry.flags & NADB_ENTRY_READ) return conflict_any(err);
-            rc = nadb_iter_next(it, err);
-        }
-        return rc;
-    }
-    rc = check_keys(s, v, req, err);
-    for (size_t i = 0; i < req->n_reads && rc == NADB_OK; i++)
-        rc = check_range(s, v, req->view->seq, &req->reads[i], &left, err);
+    if (cleared_since(v, req->view->seq)) return check_blindly(req, err);
+    /* What a server has does not say when it came there. */
+    if (s->base_ops->remote == NULL || v->base->seq <= req->view->seq)
+        return check_all(s, v, NULL, req, err);
+    old = nadb_calloc(1, sizeof *old);
+    if (old == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    rc =
+        shared_retired_get(s, v, ((shared_view *)req->view)->version, old, err);
+    if (rc == NADB_OK)
+        rc = old->complete ? check_all(s, v, old, req, err)
+                           : check_blindly(req, err);
+    shared_retired_free(old);
+    nadb_free(old);
     return rc;
 }
 

@@ -63,6 +63,8 @@ static nadb_rc cannot_keep_up(shared *s, nadb_err *err) {
     nadb_lock(&s->version_lock);
     why = s->flush_error;
     nadb_unlock(&s->version_lock);
+    /* A server that is away may come back: it is worth trying again. */
+    if (why.rc == NADB_IOERR && s->base_ops->remote != NULL) why.rc = NADB_BUSY;
     if (why.rc != NADB_OK)
         return nadb_fail(err, why.rc,
                          "the buffer is full, and flushing it "
@@ -333,6 +335,10 @@ nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
 
     *out = NULL;
     if (rc == NADB_OK) rc = shared_wake(s, err);
+    if (rc == NADB_OK && s->base_ops->remote != NULL) {
+        rc = shared_unseal(s, err);
+        if (rc == NADB_OK) rc = s->base_ops->remote->admit(s->base, req, err);
+    }
     if (rc != NADB_OK) return rc;
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");

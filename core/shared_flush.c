@@ -142,6 +142,7 @@ static size_t flushable(shared *s, const shared_version *v) {
     for (size_t i = v->n_logs; i > 1; i--, n++) {
         uint64_t number = v->logs[i - 1]->log.number;
 
+        if (!shared_drained(s, v->logs[i - 1])) return n;
         if (!control_has_doubts(s->ctl.map)) continue;
         for (uint32_t d = 0; d < CONTROL_DOUBTS; d++)
             if (control_in_doubt(&s->ctl.map->doubts[d]) &&
@@ -177,6 +178,10 @@ static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
         req->count += atomic_load(&m->head->nodes);
     }
     req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
+    if (s->base_ops->remote != NULL) {
+        nadb_free(sources);
+        return NADB_OK;
+    }
     for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
         /* What a damaged index hides must not be lost with its log. */
         rc = memtable_check_links(v->logs[i], err);
@@ -214,6 +219,8 @@ static nadb_rc publish(shared *s, const nadb_base_version *base,
 /* The logs of v that the base contains. */
 static void unlink_logs(shared *s, const shared_version *v,
                         uint64_t first_log) {
+    /* Commits may still have to be checked against them. */
+    if (s->base_ops->remote != NULL) return;
     for (size_t i = 0; i < v->n_logs; i++) {
         if (v->logs[i]->log.number >= first_log) continue;
         /* What stays behind is below MANIFEST's first log: recovery removes
@@ -287,6 +294,8 @@ static nadb_rc remove_unused(shared *s, nadb_err *err) {
 
     control_read(&s->ctl, &now);
     s->unused_left = oldest < now.base_generation;
+    if (s->base_ops->remote != NULL)
+        return s->unused_left ? NADB_OK : shared_unlink_retired(s, err);
     return s->base_ops->remove_unused(s->base, oldest, err);
 }
 
@@ -298,7 +307,12 @@ static nadb_rc work_owned(shared *s, const nadb_compact_goal *goal, bool *more,
     nadb_rc rc = catch_up(s, err);
 
     if (rc == NADB_OK) rc = shared_version_get(s, &v, err);
-    if (rc != NADB_OK) return rc;
+    if (rc == NADB_OK && s->base_ops->remote != NULL)
+        rc = shared_drain(s, v, err);
+    if (rc != NADB_OK) {
+        shared_version_unref(s, v);
+        return rc;
+    }
     n = flushable(s, v);
     if (n > 0) rc = flush_logs(s, v, n, err);
     shared_version_unref(s, v);

@@ -22,7 +22,7 @@ static uint64_t env_oldest_seq(void *ctx) {
     return control_oldest_seq(&((shared *)ctx)->ctl);
 }
 
-static const nadb_engine_ops shared_ops;
+static const nadb_engine_ops shared_ops, remote_ops;
 
 /* --- the directory --- */
 
@@ -217,7 +217,7 @@ static nadb_rc locks_init(shared *s, nadb_err *err) {
     nadb_rc rc = nadb_mutex_init(&s->version_lock, NADB_RANK_VERSION, err);
 
     if (rc != NADB_OK) return rc;
-    rc = nadb_mutex_init(&s->sync_lock, NADB_RANK_FLUSH, err);
+    rc = nadb_mutex_init(&s->sync_lock, NADB_RANK_SYNC, err);
     if (rc == NADB_OK) {
         rc = nadb_mutex_init(&s->flush_lock, NADB_RANK_FLUSH, err);
         if (rc == NADB_OK) return NADB_OK;
@@ -258,6 +258,7 @@ static nadb_rc base_open(shared *s, bool in_order, nadb_err *err) {
     env.ctx = s;
     env.next_file = env_next_file;
     env.oldest_seq = env_oldest_seq;
+    env.words = s->ctl.map->base_words;
     return s->base_ops->open(&env, &s->base, err);
 }
 
@@ -389,7 +390,7 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
     *created = false;
     if (s == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", options->path);
-    s->engine.ops = &shared_ops;
+    s->engine.ops = base->remote == NULL ? &shared_ops : &remote_ops;
     s->os = nadb_os_get();
     s->options = options;
     s->base_ops = base;
@@ -413,7 +414,8 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
     /* Nobody works on what is in its own memory; what was left in good order
      * has nothing to sync or to repair. */
     if (rc == NADB_OK && s->private_memory) atomic_store(&s->awake, true);
-    if (rc == NADB_OK && !s->ctl.was_sealed) rc = shared_wake(s, err);
+    if (rc == NADB_OK && (!s->ctl.was_sealed || shared_pending(s)))
+        rc = shared_wake(s, err);
     if (rc != NADB_OK) {
         shared_free(s);
         return rc;
@@ -432,7 +434,10 @@ static void shared_close(nadb_engine *e) {
     if (!s->private_memory && !control_sealed(&s->ctl)) {
         if (!s->options->read_only) {
             if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
-            if (!control_others(&s->ctl)) shared_flush_at_close(s);
+            if (!control_others(&s->ctl)) {
+                shared_flush_at_close(s);
+                if (s->base_ops->remote != NULL) shared_leave(s);
+            }
             shared_sync_in_background(s);
             if (atomic_load(&s->synchronous) != NADB_SYNC_OFF)
                 shared_witness(s);
@@ -565,6 +570,8 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
                        s->dir);
     }
     nadb_workers_remove(s);
+    if (rc == NADB_OK && s->base_ops->remote != NULL)
+        rc = s->base_ops->remote->destroy(s->base, err);
     if (rc == NADB_OK) rc = remove_all(s, err);
     shared_free(s);
     return rc;
@@ -572,22 +579,26 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
 
 /* --- the engine --- */
 
+#define OPS                                                                    \
+    .close = shared_close, .view_open = shared_view_open,                      \
+    .view_close = shared_view_close, .view_refresh = shared_view_refresh,      \
+    .view_rest = shared_view_rest, .indexed = shared_indexed,                  \
+    .claim = shared_claim, .unclaim = shared_unclaim,                          \
+    .prepare = shared_prepare, .commit = shared_commit,                        \
+    .rollback = shared_rollback, .flush = shared_flush,                        \
+    .compact = shared_compact, .check = shared_check_bytes,                    \
+    .stats = shared_stats
+
 static const nadb_engine_ops shared_ops = {
-    .close = shared_close,
-    .view_open = shared_view_open,
-    .view_close = shared_view_close,
-    .view_refresh = shared_view_refresh,
-    .view_rest = shared_view_rest,
-    .indexed = shared_indexed,
+    OPS,
     .get = shared_get,
     .iter = shared_iter,
-    .claim = shared_claim,
-    .unclaim = shared_unclaim,
-    .prepare = shared_prepare,
-    .commit = shared_commit,
-    .rollback = shared_rollback,
-    .flush = shared_flush,
-    .compact = shared_compact,
-    .check = shared_check_bytes,
-    .stats = shared_stats,
+};
+
+static const nadb_engine_ops remote_ops = {
+    OPS,
+    .get = shared_remote_get,
+    .iter = shared_remote_iter,
+    .match = shared_remote_match,
+    .sweep = shared_remote_sweep,
 };

@@ -89,7 +89,9 @@ static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     nadb_buf real = NADB_BUF_INIT;
     const char *path = o->path == NULL ? "" : o->path;
     const char *server[] = {o->url, o->host, o->socket, o->sentinel};
-    int numbers[] = {o->port, o->redis_db};
+    const nadb_backend *b = nadb_backend_for(o);
+    int in_files = b != NULL && (b->caps & NADB_CAP_BASE) != 0;
+    int numbers[] = {o->port, o->redis_db, in_files};
     nadb_rc rc = NADB_OK;
     bool ok;
 
@@ -172,15 +174,20 @@ static void store_free(nadb_store *s) {
 
 static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
                            nadb_err *err) {
-    if (s->backend->caps & NADB_CAP_BASE)
-        return nadb_shared_open(s->options, s->backend->base,
-                                (flags & NADB_STORE_CREATE) != 0, created,
-                                &s->engine, err);
+    bool create = (flags & NADB_STORE_CREATE) != 0;
+    nadb_rc rc;
+
+    if (s->backend->caps & NADB_CAP_BASE) {
+        rc = nadb_shared_open(s->options, s->backend->base, create, created,
+                              &s->engine, err);
+    } else {
+        *created = create;
+        rc = s->backend->engine_open(s->options, &s->engine, err);
+    }
     /* What is on a server was there, or will be, for others too: a CREATE that
      * is rolled back must not remove it. */
-    *created = (flags & NADB_STORE_CREATE) != 0 &&
-               (s->backend->caps & NADB_CAP_REMOTE) == 0;
-    return s->backend->engine_open(s->options, &s->engine, err);
+    if (s->backend->caps & NADB_CAP_REMOTE) *created = false;
+    return rc;
 }
 
 static bool sweep(void *ctx) {
@@ -222,7 +229,7 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     }
     atomic_store(&s->synchronous, s->options->synchronous);
     nadb_sweeper_start(&s->sweeper);
-    s->backend = nadb_backend_find(s->options->backend);
+    s->backend = nadb_backend_for(s->options);
     if (s->backend == NULL) {
         rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
                        s->options->backend);
@@ -234,6 +241,7 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
         rc = nadb_access_new(&s->access, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
+        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 &&
         !s->options->read_only)
         nadb_shared_sweep(s->engine, sweep, s);
 done:

@@ -160,9 +160,6 @@ static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
 
     if (nadb_option_number(o, "shards") > 1)
         what = "shards: this version of nadb keeps a store in one slot";
-    if (nadb_option_number(o, "write") == NADB_WRITE_BUFFERED)
-        what = "write=buffered: this version of nadb writes to Redis at each "
-               "COMMIT";
     if (what == NULL) return NADB_OK;
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }

@@ -90,3 +90,17 @@ void args_set_number(args *a, size_t i, int64_t v) {
     a->lengths.n -= sizeof n;
     a->n = last;
 }
+
+void args_set(args *a, size_t i, const char *text) {
+    size_t n = strlen(text);
+
+    memcpy(a->pointers.p + i * sizeof text, &text, sizeof text);
+    memcpy(a->lengths.p + i * sizeof n, &n, sizeof n);
+}
+
+void args_cut(args *a, size_t n) {
+    for (size_t i = n; i < a->n; i++) a->bytes -= args_get(a, i).n;
+    a->pointers.n = n * sizeof(const char *);
+    a->lengths.n = n * sizeof(size_t);
+    a->n = n;
+}

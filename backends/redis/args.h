@@ -35,6 +35,9 @@ static inline nadb_slice args_get(const args *a, size_t i) {
 char *args_digits(char *p, int64_t v);
 /* Puts a number in the place of the i-th argument. */
 void args_set_number(args *a, size_t i, int64_t v);
+/* Puts a text, which is borrowed, in the place of the i-th argument. */
+void args_set(args *a, size_t i, const char *text);
+void args_cut(args *a, size_t n); /* leaves the first n */
 /* prefix + tail in memory of the arguments. */
 void args_join(args *a, nadb_slice prefix, nadb_slice tail);
 

@@ -274,6 +274,7 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
         return NADB_OK;
     }
     if (script_says(r, "conflict")) return conflict(r, err);
+    if (script_says(r, "leased")) return redis_leased(c, r, err);
     if (!script_says(r, "ok") || !fits(t, r)) return conn_confused(c, err);
     t->version = strtoull(r->element[1]->str, NULL, 10);
     return NADB_OK;
@@ -386,8 +387,8 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
 
 /* --- removing what a clear has left --- */
 
-static nadb_rc clean(redis_engine *e, conn *c, nadb_slice generation,
-                     int64_t age_ms, size_t steps, nadb_err *err) {
+nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
+                    int64_t age_ms, size_t steps, nadb_err *err) {
     bool more = true;
     args a;
     nadb_rc rc = NADB_OK;
@@ -415,8 +416,8 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     /* Nothing that fails here matters: later commits go on with it. */
     if (t->clear && t->reply != NULL &&
         pool_take(&e->pool, &c, NULL) == NADB_OK) {
-        (void)clean(e, c, reply_slice(t->reply->element[3]), 0, CLEAN_STEPS,
-                    NULL);
+        (void)redis_clean(e, c, reply_slice(t->reply->element[3]), 0,
+                          CLEAN_STEPS, NULL);
         pool_give(&e->pool, c);
     }
     ticket_drop(e, t);
@@ -435,7 +436,8 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
     if (rc != NADB_OK) return rc;
     rc = redis_sweep_on(e, c, SIZE_MAX, &removed, &more, err);
     if (rc == NADB_OK)
-        rc = clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX, err);
+        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
+                         err);
     pool_give(&e->pool, c);
     return rc == NADB_OK ? redis_repair(e, err) : rc;
 }
@@ -456,9 +458,11 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     redis_change_begin(e, c, &a);
     add_parts(e, &a, &p, &req);
     rc = redis_change(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    if (rc == NADB_OK && script_says(r, "leased")) rc = redis_leased(c, r, err);
     freeReplyObject(r);
+    r = NULL;
     if (rc == NADB_OK)
-        rc = clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, err);
+        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, err);
     if (rc == NADB_OK) {
         script_begin(&a, redis_prefix(e));
         rc = script_call(&e->scripts, c, SCRIPT_WIPE, &a, &r, err);
@@ -473,8 +477,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     return rc;
 }
 
-nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
+nadb_rc redis_wipe(redis_engine *e, nadb_err *err) {
     conn *c = NULL;
     nadb_rc rc = pool_take(&e->pool, &c, err);
 
@@ -482,6 +485,12 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
         rc = wipe(e, c, err);
         pool_give(&e->pool, c);
     }
+    return rc;
+}
+
+nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
+    nadb_rc rc = redis_wipe((redis_engine *)engine, err);
+
     redis_close(engine);
     return rc;
 }

@@ -198,6 +198,14 @@ nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
 /* --- redis.c --- */
 
 void redis_close(nadb_engine *engine);
+nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
+                   nadb_err *err);
+
+/* --- buffered.c, lease.c --- */
+
+extern const nadb_backend redis_buffered;
+/* The error for the answer that somebody else has the lease. */
+nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err);
 
 /* --- commit.c --- */
 
@@ -206,6 +214,11 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
 void redis_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
+nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
+/* Removes rows that a clear has left, some a step: those of a generation, or of
+ * any that was cleared age_ms ago. */
+nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
+                    int64_t age_ms, size_t steps, nadb_err *err);
 void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
 /* Removes what clears have left and the server has expired. */
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,

@@ -115,6 +115,20 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
     return NADB_OK;
 }
 
+nadb_rc record_plain(args *a, nadb_slice key, nadb_slice bytes, bool *plain,
+                     nadb_err *err) {
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(bytes, &row, err);
+
+    *plain =
+        rc == NADB_OK && row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY;
+    if (!*plain) return rc;
+    args_add(a, key);
+    rc = add_value(a, &row, err);
+    if (rc == NADB_OK) add_meta(a, &row);
+    return rc;
+}
+
 /* --- reading --- */
 
 /* The next word of a meta; empty at its end. */

@@ -16,6 +16,11 @@
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice row, nadb_buf *scratch,
                    bool *plain, nadb_err *err) NADB_MUST_USE;
 
+/* Adds key, value and rest of meta of a row without tags and expiry; nothing of
+ * another one. */
+nadb_rc record_plain(args *a, nadb_slice key, nadb_slice row, bool *plain,
+                     nadb_err *err) NADB_MUST_USE;
+
 typedef struct record {
     uint64_t version;    /* of the commit that wrote it */
     uint64_t created_in; /* version of the commit that inserted the key */

@@ -11,6 +11,8 @@
  *   pool     the connections of a store   change  scripts that change, fences
  *   script   the Lua in the server        commit, claim, check, ahead
  *
+ * write=buffered is another form, over the core's log: buffered.h.
+ *
  * It promises: a commit is atomic and checked for conflicts inside the server;
  * an outage is an error, never an empty result; no write comes late or twice.
  * It does not promise snapshots: a scan reads pages, each of which shows what
@@ -150,8 +152,8 @@ no_scripts:
     return rc;
 }
 
-static nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
-                          nadb_err *err) {
+nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
+                   nadb_err *err) {
     redis_engine *e = nadb_calloc(1, sizeof *e);
     nadb_rc rc;
 
@@ -178,4 +180,5 @@ const nadb_backend nadb_backend_redis = {
             NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
     .summary = "a Redis server, shared by machines and programs",
     .engine_open = redis_open,
+    .buffered = &redis_buffered,
 };

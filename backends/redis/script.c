@@ -8,19 +8,13 @@ static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
     [SCRIPT_WIPE] = script_wipe,       [SCRIPT_MATCH] = script_match,
     [SCRIPT_TAGS] = script_tags,       [SCRIPT_EXPIRY] = script_expiry,
+    [SCRIPT_LEASE] = script_lease,     [SCRIPT_DRAIN] = script_drain,
 };
 
 /* --- calling --- */
 
 /* Places of what script_call() fills in. */
 enum { ARG_COMMAND, ARG_SCRIPT };
-
-static void args_set(args *a, size_t i, const char *text) {
-    size_t n = strlen(text);
-
-    memcpy(a->pointers.p + i * sizeof text, &text, sizeof text);
-    memcpy(a->lengths.p + i * sizeof n, &n, sizeof n);
-}
 
 void script_begin(args *a, nadb_slice prefix) {
     args_reset(a);

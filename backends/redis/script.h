@@ -33,6 +33,8 @@ typedef enum script_id {
     SCRIPT_MATCH,
     SCRIPT_TAGS,
     SCRIPT_EXPIRY,
+    SCRIPT_LEASE,
+    SCRIPT_DRAIN,
     SCRIPT_COUNT
 } script_id;
 

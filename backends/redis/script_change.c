@@ -52,27 +52,7 @@
     "local function done()\n"                                                  \
     "  call('HSET', M, W, ARGV[2] .. ' ok ' .. str(ver) .. ' ' .. str(now))\n" \
     "  register()\n"                                                           \
-    "end\n"                                                                    \
-    "local function next_version()\n"                                          \
-    "  if ver == 0 then\n"                                                     \
-    "    ver = T[1] * 1000000 + T[2]\n"                                        \
-    "    floor = ver\n"                                                        \
-    "    call('HSET', M, 'ver', str(ver), 'gen', '0', 'floor', str(ver),\n"    \
-    "         'layout', '" SCRIPT_LAYOUT "', 'expiry', '', 'dead', '')\n"      \
-    "    call('HSETNX', M, 'held', '0')\n"                                     \
-    "    call('PERSIST', M)\n"                                                 \
-    "    call('PERSIST', R)\n"                                                 \
-    "    m[5], m[7] = '', ''\n"                                                \
-    "  else\n"                                                                 \
-    "    ver = ver + 1\n"                                                      \
-    "    call('HSET', M, 'ver', str(ver))\n"                                   \
-    "  end\n"                                                                  \
-    "end\n"                                                                    \
-    "local function forget_changes()\n"                                        \
-    "  floor = ver\n"                                                          \
-    "  call('HSET', M, 'floor', str(ver))\n"                                   \
-    "  call('DEL', C)\n"                                                       \
-    "end\n"
+    "end\n" LUA_VERSIONS
 
 /* --- commit ---
  *
@@ -194,6 +174,11 @@
 #define LUA_BEFORE                                                             \
     "local old = {}\n"                                                         \
     "local held = tonumber(m[6] or 0) > now\n"                                 \
+    "if held then\n" LUA_LEASE "  if till > now then\n"                        \
+    "    return {'leased', call('HGET', M, 'leaser') or '', str(till - "       \
+    "now)}\n"                                                                  \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
     "local i = changes\n"                                                      \
     "for c = 1, n do\n"                                                        \
     "  local key, more = ARGV[i + 1], ARGV[i] == 'p'\n"                        \

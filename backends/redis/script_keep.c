@@ -199,7 +199,7 @@ const char script_check[] =
     "if call('ZCARD', K) > 0 then return {'more'} end\n"                       \
     "call('UNLINK', K, X, G, E, C, L, D)\n"                                    \
     "call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', "      \
-    "'dead')\n"                                                                \
+    "'dead', 'lease', 'leaser')\n"                                             \
     "call('PEXPIRE', M, 3600000)\n"                                            \
     "call('PEXPIRE', R, 3600000)\n"                                            \
     "return {'ok'}\n"

@@ -13,6 +13,8 @@
 /* script_change.c */
 extern const char script_commit[], script_undo[], script_fence[];
 extern const char script_claim[], script_unclaim[];
+/* script_drain.c */
+extern const char script_lease[], script_drain[];
 /* script_keep.c */
 extern const char script_clean[], script_sweep[], script_check[], script_wipe[];
 /* script_read.c */
@@ -189,6 +191,41 @@ extern const char script_match[], script_tags[], script_expiry[];
     "  if not touched then return end\n"                                       \
     "  local first = call('ZRANGE', X, 0, 0, 'WITHSCORES')[2] or ''\n"         \
     "  if first ~= m[5] then call('HSET', M, 'expiry', first) end\n"           \
+    "end\n"
+
+/* A commit has a version. The fields of a store that is new are all there from
+ * its first one on. */
+#define LUA_VERSIONS                                                           \
+    "local function next_version()\n"                                          \
+    "  if ver == 0 then\n"                                                     \
+    "    ver = T[1] * 1000000 + T[2]\n"                                        \
+    "    floor = ver\n"                                                        \
+    "    call('HSET', M, 'ver', str(ver), 'gen', '0', 'floor', str(ver),\n"    \
+    "         'layout', '" SCRIPT_LAYOUT "', 'expiry', '', 'dead', '')\n"      \
+    "    call('HSETNX', M, 'held', '0')\n"                                     \
+    "    call('PERSIST', M)\n"                                                 \
+    "    call('PERSIST', R)\n"                                                 \
+    "    m[5], m[7] = '', ''\n"                                                \
+    "  else\n"                                                                 \
+    "    ver = ver + 1\n"                                                      \
+    "    call('HSET', M, 'ver', str(ver))\n"                                   \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
+    "local function forget_changes()\n"                                        \
+    "  floor = ver\n"                                                          \
+    "  call('HSET', M, 'floor', str(ver))\n"                                   \
+    "  call('DEL', C)\n"                                                       \
+    "end\n"
+
+/* `lease` in `meta`: whose it is, its token, and until when. Whoever writes
+ * has to have it; a new holder gets a new token, so that one who was frozen and
+ * wakes up is known to be late. */
+#define LUA_LEASE                                                              \
+    "local lease = call('HGET', M, 'lease')\n"                                 \
+    "local owner, token, till = '', '0', 0\n"                                  \
+    "if lease then\n"                                                          \
+    "  owner, token, till = string.match(lease, '^(%S+) (%d+) (%d+)$')\n"      \
+    "  till = tonumber(till)\n"                                                \
     "end\n"
 
 /* Removes a piece of a generation that was cleared. */

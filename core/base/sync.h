@@ -16,7 +16,8 @@
 typedef enum nadb_rank {
     NADB_RANK_REGISTRY = 1, /* core/registry.c: which stores are open */
     NADB_RANK_WORKERS,      /* core/workers.c: what the threads have to do */
-    NADB_RANK_FLUSH,        /* one flush, compaction or sync at a time */
+    NADB_RANK_FLUSH,        /* one flush or compaction at a time */
+    NADB_RANK_SYNC,         /* one sync at a time */
     NADB_RANK_COMMIT,       /* queue before a store's commit lock */
     NADB_RANK_VERSION,      /* a store's current version; backends' lists */
     NADB_RANK_BACKEND,      /* inside a backend */

@@ -14,7 +14,8 @@
 #
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
-#   NADB_BACKENDS  run only these backends
+#   NADB_BACKENDS  run only these backends; redis-buffered is redis with
+#                  write=buffered
 #   NADB_REDIS     cluster: stores on backend redis are in a cluster; moving:
 #                  and go around in it
 #   NADB_SEED      seed of random tests
@@ -31,7 +32,7 @@ package require sqlite3
 if {[info exists ::H(running)]} return
 
 array set ::H {
-    running 1 prefix ? backend "" passed 0 failed 0 fresh 0 seed "" main wal
+    running 1 prefix ? backend "" write "" passed 0 failed 0 fresh 0 seed "" main wal
 }
 set ::H(support) [file dirname [file normalize [info script]]]
 set ::H(root) [file dirname [file dirname $::H(support)]]
@@ -149,11 +150,13 @@ proc close_all {} {
 # The options that put a store of this test on its backend.
 proc store_options {{options ""}} {
     set list [list "backend='$::H(backend)'"]
-    if {$::H(backend) eq "fs" && $::H(main) eq "memory"
+    if {($::H(backend) eq "fs" || $::H(write) eq "buffered")
+        && $::H(main) eq "memory"
         && ![regexp {(^|[,\s])path\s*=} $options]} {
         lappend list "path='[file join $::dir store]'"
     }
-    if {[info exists ::env(NADB_BUFFER_MB)] && $::H(backend) eq "fs"
+    if {[info exists ::env(NADB_BUFFER_MB)]
+        && ($::H(backend) eq "fs" || $::H(write) eq "buffered")
         && ![regexp {(^|[,\s])buffer_size_mb\s*=} $options]} {
         lappend list "buffer_size_mb=$::env(NADB_BUFFER_MB)"
     }
@@ -161,6 +164,7 @@ proc store_options {{options ""}} {
         lappend list "socket='$::R(backend,socket)'"
         if {[redis_clustered]} { lappend list cluster=on }
     }
+    if {$::H(write) ne ""} { lappend list "write=$::H(write)" }
     if {$options ne ""} { lappend list $options }
     return [join $list ", "]
 }
@@ -217,18 +221,20 @@ proc foreach_backend {list body} {
     }
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]
+        if {"redis" in $list} { lappend list redis-buffered }
         set list [lmap b $list {
             if {$b ni $only} continue
             set b
         }]
     }
     foreach backend $list {
-        set ::H(backend) $backend
+        set ::H(backend) [lindex [split $backend -] 0]
+        set ::H(write) [lindex [split $backend -] 1]
         fresh
         if {[catch {db eval {SELECT name FROM nadb_backends}} known]} {
             set known {memory fs}
         }
-        if {$backend ni $known} {
+        if {$::H(backend) ni $known} {
             note "backend $backend is not in this build"
             continue
         }
@@ -236,6 +242,7 @@ proc foreach_backend {list body} {
         close_all
     }
     set ::H(backend) ""
+    set ::H(write) ""
 }
 
 # --- SQL ---
@@ -282,7 +289,7 @@ proc advance_clock {s {db db}} { $db eval "SELECT test_advance_clock($s)" }
 
 proc test_name {name} {
     if {$::H(backend) eq ""} { return $::H(prefix).$name }
-    return $::H(prefix).$::H(backend).$name
+    return $::H(prefix).$::H(backend)$::H(write).$name
 }
 
 proc passed {{n 1}} { incr ::H(passed) $n }

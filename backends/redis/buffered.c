@@ -1,0 +1,453 @@
+/* buffered.c - a Redis server under the core's log and memtable.
+ *
+ * The directory holds the log, and MANIFEST: which logs the server has all of,
+ * and the directory's name as an owner (buffered.h). It is written when the
+ * directory is made, before the first log, so that no other backend's directory
+ * is taken for ours.
+ *
+ *     magic 8 | format u32 | crc u32 | owner 32 | generation u64 |
+ *     first_log u64 | seq u64 | clear_seq u64 */
+#include "buffered.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "../../core/base/coding.h"
+#include "../../core/base/crc32c.h"
+
+#define NAME "MANIFEST"
+#define MAGIC "NADBrds1"
+#define FORMAT 1u
+#define HEAD 16u
+#define SIZE (HEAD + REDIS_OWNER + 32u)
+
+/* At least: a lease that lapses while its holder is alive does no harm. */
+#define LEASE_LEAST_MS 2000
+#define LEASE_TIMEOUTS 4 /* what a call may take, several times */
+
+typedef struct redis_version {
+    nadb_base_version base;
+    _Atomic uint32_t refs;
+    redis_base *b;
+} redis_version;
+
+/* --- MANIFEST --- */
+
+static uint32_t manifest_crc(const uint8_t *p) {
+    return nadb_crc32c(nadb_crc32c(0, p, 12), p + HEAD, SIZE - HEAD);
+}
+
+static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
+                              nadb_err *err) {
+    uint8_t bytes[SIZE];
+    uint8_t *p = bytes + HEAD + REDIS_OWNER;
+
+    memcpy(bytes, MAGIC, 8);
+    nadb_put_u32(bytes + 8, FORMAT);
+    memcpy(bytes + HEAD, b->owner, REDIS_OWNER);
+    nadb_put_u64(p, v->generation);
+    nadb_put_u64(p + 8, v->first_log);
+    nadb_put_u64(p + 16, v->seq);
+    nadb_put_u64(p + 24, v->clear_seq);
+    nadb_put_u32(bytes + 12, manifest_crc(bytes));
+    return nadb_os_replace_file(b->env.dir, NAME, nadb_slice_of(bytes, SIZE),
+                                b->env.file_mode, err);
+}
+
+static nadb_rc manifest_decode(const redis_base *b, const nadb_buf *bytes,
+                               char owner[REDIS_OWNER + 1],
+                               nadb_base_version *v, nadb_err *err) {
+    const uint8_t *p = bytes->p;
+
+    if (bytes->n < HEAD || memcmp(p, MAGIC, 8) != 0)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s/" NAME " is not that of a store on Redis with "
+                         "write=buffered: choose another path",
+                         b->env.dir);
+    if (bytes->n != SIZE || nadb_get_u32(p + 12) != manifest_crc(p))
+        return nadb_corrupt(err, "%s/" NAME " is damaged", b->env.dir);
+    if (nadb_get_u32(p + 8) != FORMAT)
+        return nadb_fail(err, NADB_CANTOPEN, "%s is of a newer version of nadb",
+                         b->env.dir);
+    memcpy(owner, p + HEAD, REDIS_OWNER);
+    owner[REDIS_OWNER] = '\0';
+    p += HEAD + REDIS_OWNER;
+    v->generation = nadb_get_u64(p);
+    v->first_log = nadb_get_u64(p + 8);
+    v->seq = nadb_get_u64(p + 16);
+    v->clear_seq = nadb_get_u64(p + 24);
+    v->indexed = true;
+    return NADB_OK;
+}
+
+/* *found is false when there is none. */
+static nadb_rc manifest_read(const redis_base *b, char owner[REDIS_OWNER + 1],
+                             nadb_base_version *v, bool *found, nadb_err *err) {
+    char *path = nadb_path_join(b->env.dir, NAME);
+    nadb_buf bytes = NADB_BUF_INIT;
+    nadb_err mine;
+    nadb_rc rc;
+
+    *found = false;
+    memset(v, 0, sizeof *v);
+    v->indexed = true;
+    if (path == NULL)
+        return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, b->env.dir);
+    nadb_err_clear(&mine);
+    rc = nadb_os_read_file(path, (size_t)1 << 20, &bytes, &mine);
+    if (rc == NADB_OK) {
+        rc = manifest_decode(b, &bytes, owner, v, err);
+        *found = rc == NADB_OK;
+    } else if (mine.sys_errno == ENOENT) {
+        rc = NADB_OK;
+    } else if (err != NULL) {
+        *err = mine;
+    }
+    nadb_buf_clear(&bytes);
+    nadb_free(path);
+    return rc;
+}
+
+static nadb_rc find_log(void *ctx, const char *name, nadb_err *err) {
+    size_t n = strlen(name);
+
+    (void)err;
+    if (n > 4 && strcmp(name + n - 4, ".log") == 0) *(bool *)ctx = true;
+    return NADB_OK;
+}
+
+/* A new directory gets a name. */
+static nadb_rc manifest_make(redis_base *b, nadb_err *err) {
+    nadb_base_version none = {.generation = 0};
+    uint8_t id[REDIS_OWNER / 2];
+    bool used = false;
+    nadb_rc rc = b->env.os->list(b->env.dir, find_log, &used, err);
+
+    if (rc != NADB_OK) return rc;
+    if (used)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is the directory of another kind of store: choose "
+                         "another path",
+                         b->env.dir);
+    b->env.os->random(id, sizeof id);
+    for (size_t i = 0; i < sizeof id; i++)
+        snprintf(b->owner + 2 * i, 3, "%02x", id[i]);
+    return b->env.read_only ? NADB_OK : manifest_write(b, &none, err);
+}
+
+/* --- opening --- */
+
+static void buffered_close(nadb_base *base) {
+    redis_base *b = (redis_base *)base;
+
+    redis_close(b->e == NULL ? NULL : &b->e->base);
+    nadb_free(b);
+}
+
+static void name_us(redis_base *b) {
+    char host[128] = "";
+
+    if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+    snprintf(b->who, sizeof b->who, "%.100s:%.150s", host, b->env.dir);
+}
+
+static nadb_rc buffered_open(const nadb_base_env *env, nadb_base **out,
+                             nadb_err *err) {
+    redis_base *b = nadb_calloc(1, sizeof *b);
+    nadb_engine *e = NULL;
+    nadb_base_version v;
+    bool found = false;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (b == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", env->dir);
+    b->base.ops = redis_buffered.base;
+    b->env = *env;
+    b->lease_ms = LEASE_TIMEOUTS * nadb_option_number(env->options, "timeout");
+    if (b->lease_ms < LEASE_LEAST_MS) b->lease_ms = LEASE_LEAST_MS;
+    name_us(b);
+    rc = redis_open(env->options, &e, err);
+    b->e = (redis_engine *)e;
+    if (rc == NADB_OK) rc = manifest_read(b, b->owner, &v, &found, err);
+    if (rc == NADB_OK && !found) rc = manifest_make(b, err);
+    if (rc != NADB_OK) {
+        buffered_close(&b->base);
+        return rc;
+    }
+    *out = &b->base;
+    return NADB_OK;
+}
+
+/* --- versions --- */
+
+static nadb_rc version_new(redis_base *b, const nadb_base_version *from,
+                           nadb_base_version **out, nadb_err *err) {
+    redis_version *v = nadb_calloc(1, sizeof *v);
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
+    v->base = *from;
+    v->b = b;
+    atomic_store(&v->refs, 1);
+    *out = &v->base;
+    return NADB_OK;
+}
+
+static nadb_rc version_open(nadb_base *base, nadb_base_version **out,
+                            nadb_err *err) {
+    redis_base *b = (redis_base *)base;
+    char owner[REDIS_OWNER + 1];
+    nadb_base_version v;
+    bool found = false;
+    nadb_rc rc = manifest_read(b, owner, &v, &found, err);
+
+    *out = NULL;
+    return rc == NADB_OK ? version_new(b, &v, out, err) : rc;
+}
+
+static void version_ref(nadb_base_version *v) {
+    atomic_fetch_add(&((redis_version *)v)->refs, 1);
+}
+
+static void version_unref(nadb_base_version *v) {
+    if (atomic_fetch_sub(&((redis_version *)v)->refs, 1) == 1) nadb_free(v);
+}
+
+static nadb_rc buffered_flush(nadb_base *base, const nadb_flush_req *req,
+                              nadb_base_version **out, nadb_err *err) {
+    redis_base *b = (redis_base *)base;
+    char owner[REDIS_OWNER + 1];
+    nadb_base_version v;
+    bool found = false;
+    nadb_rc rc = manifest_read(b, owner, &v, &found, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    v.generation++;
+    v.first_log = req->first_log;
+    v.seq = req->seq;
+    v.clear_seq = req->clear_seq;
+    rc = manifest_write(b, &v, err);
+    return rc == NADB_OK ? version_new(b, &v, out, err) : rc;
+}
+
+/* --- reading --- */
+
+static redis_engine *engine_of(nadb_base_version *v) {
+    return ((redis_version *)v)->b->e;
+}
+
+static nadb_rc buffered_get(nadb_base_version *v, nadb_slice key,
+                            nadb_buf *scratch, nadb_entry *out, bool *found,
+                            nadb_err *err) {
+    nadb_engine *e = &engine_of(v)->base;
+    nadb_view *view = NULL;
+    nadb_entry got;
+    nadb_rc rc = redis_view_open(e, &view, err);
+
+    *found = false;
+    if (rc == NADB_OK) rc = redis_get(e, view, key, &got, found, err);
+    if (rc == NADB_OK && *found) {
+        nadb_buf_reset(scratch);
+        if (!nadb_buf_append(scratch, got.value.p, got.value.n)) {
+            *found = false;
+            rc = nadb_fail(err, NADB_NOMEM, "out of memory to read");
+        }
+        memset(out, 0, sizeof *out);
+        out->key = key;
+        out->value = nadb_buf_slice(scratch);
+    }
+    redis_view_close(e, view);
+    return rc;
+}
+
+/* An iterator of the engine, with a view of its own. Versions of the server
+ * are not sequence numbers of ours. */
+typedef struct own_iter {
+    nadb_iter base;
+    nadb_engine *e;
+    nadb_view *view;
+    nadb_iter *inner;
+} own_iter;
+
+static void show(own_iter *it) {
+    it->base.valid = it->inner->valid;
+    it->base.entry = it->inner->entry;
+    it->base.entry.seq = 0;
+}
+
+static nadb_rc own_next(nadb_iter *iter, nadb_err *err) {
+    own_iter *it = (own_iter *)iter;
+    nadb_rc rc = nadb_iter_next(it->inner, err);
+
+    show(it);
+    return rc;
+}
+
+static nadb_rc own_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
+    own_iter *it = (own_iter *)iter;
+    nadb_rc rc = nadb_iter_seek(it->inner, key, err);
+
+    show(it);
+    return rc;
+}
+
+static void own_free(nadb_iter *iter) {
+    own_iter *it = (own_iter *)iter;
+
+    nadb_iter_free(it->inner);
+    redis_view_close(it->e, it->view);
+    nadb_free(it);
+}
+
+static nadb_rc own_new(nadb_base_version *v, own_iter **out, nadb_err *err) {
+    static const nadb_iter_ops ops = {own_next, own_seek, own_free};
+    own_iter *it = nadb_calloc(1, sizeof *it);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (it == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory to scan");
+    it->base.ops = &ops;
+    it->e = &engine_of(v)->base;
+    rc = redis_view_open(it->e, &it->view, err);
+    if (rc != NADB_OK) {
+        nadb_free(it);
+        return rc;
+    }
+    *out = it;
+    return NADB_OK;
+}
+
+static nadb_rc buffered_iter(nadb_base_version *v, const nadb_range *range,
+                             nadb_iter **out, nadb_err *err) {
+    own_iter *it = NULL;
+    nadb_rc rc = own_new(v, &it, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    rc = redis_iter_new(it->e, it->view, range, &it->inner, err);
+    if (rc == NADB_OK)
+        *out = &it->base;
+    else
+        own_free(&it->base);
+    return rc;
+}
+
+static nadb_rc buffered_match(nadb_base_version *v, const nadb_match *m,
+                              const nadb_range *range, bool keys_only,
+                              nadb_iter **out, nadb_err *err) {
+    own_iter *it = NULL;
+    nadb_rc rc = own_new(v, &it, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    rc = redis_match(it->e, it->view, m, range, keys_only, &it->inner, err);
+    if (rc == NADB_OK)
+        *out = &it->base;
+    else
+        own_free(&it->base);
+    return rc;
+}
+
+/* --- the rest --- */
+
+static nadb_rc compact_step(nadb_base *base, nadb_base_version **out,
+                            nadb_err *err) {
+    (void)base;
+    (void)err;
+    *out = NULL;
+    return NADB_OK;
+}
+
+static nadb_rc compact_all(nadb_base *base, nadb_stop_fn *stop, void *ctx,
+                           nadb_base_version **out, nadb_err *err) {
+    *out = NULL;
+    return redis_compact(&((redis_base *)base)->e->base, stop, ctx, err);
+}
+
+static nadb_rc remove_unused(nadb_base *base, uint64_t oldest_generation,
+                             nadb_err *err) {
+    (void)base;
+    (void)oldest_generation;
+    (void)err;
+    return NADB_OK;
+}
+
+static nadb_rc buffered_check(nadb_base_version *v, nadb_report_fn *report,
+                              void *ctx, nadb_err *err) {
+    return redis_check(&engine_of(v)->base, report, ctx, err);
+}
+
+static nadb_rc buffered_sweep(nadb_base *base, size_t rows_max,
+                              int64_t *removed, bool *more, nadb_err *err) {
+    return redis_sweep(&((redis_base *)base)->e->base, rows_max, removed, more,
+                       err);
+}
+
+static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
+                           void *ctx) {
+    redis_base *b = ((redis_version *)v)->b;
+    uint64_t connects;
+
+    nadb_lock(&b->e->pool.lock);
+    connects = b->e->pool.connects;
+    nadb_unlock(&b->e->pool.lock);
+    emit(ctx, "stored_bytes", 0);
+    emit(ctx, "redis_connects", (double)connects);
+    emit(ctx, "redis_drains", (double)atomic_load(&b->drains));
+    emit(ctx, "redis_drained_commits",
+         (double)atomic_load(&b->drained_records));
+    emit(ctx, "redis_drained_rows", (double)atomic_load(&b->drained_rows));
+    emit(ctx, "redis_lease_token",
+         (double)atomic_load(&b->env.words[WORD_TOKEN]));
+}
+
+/* Whoever has the lease must not be robbed of his rows. */
+static nadb_rc buffered_destroy(nadb_base *base, nadb_err *err) {
+    redis_base *b = (redis_base *)base;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(&b->e->pool, &c, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = redis_lease_take(b, c, NULL, err);
+    pool_give(&b->e->pool, c);
+    if (rc != NADB_OK) return rc;
+    redis_leave(base);
+    return redis_wipe(b->e, err);
+}
+
+static const nadb_remote_ops remote = {
+    .admit = redis_admit,
+    .drain = redis_drain,
+    .match = buffered_match,
+    .sweep = buffered_sweep,
+    .leave = redis_leave,
+    .destroy = buffered_destroy,
+};
+
+static const nadb_base_ops base_ops = {
+    .remote = &remote,
+    .open = buffered_open,
+    .close = buffered_close,
+    .version_open = version_open,
+    .version_ref = version_ref,
+    .version_unref = version_unref,
+    .get = buffered_get,
+    .iter = buffered_iter,
+    .flush = buffered_flush,
+    .compact_step = compact_step,
+    .compact_all = compact_all,
+    .remove_unused = remove_unused,
+    .check = buffered_check,
+    .stats = buffered_stats,
+};
+
+const nadb_backend redis_buffered = {
+    .name = "redis",
+    .caps = NADB_CAP_BASE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
+            NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE |
+            NADB_CAP_NEEDS_PATH,
+    .summary = "a Redis server, behind a log on this machine",
+    .base = &base_ops,
+};

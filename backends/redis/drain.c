@@ -1,0 +1,235 @@
+/* drain.c - sends committed transactions to the server: several a call, never
+ * half of one, each exactly once.
+ *
+ * A call says where it begins and where it ends. The server does it only when
+ * that is where the one before has ended; so an unknown outcome is settled by
+ * asking for the mark and going on from there. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "buffered.h"
+
+/* Of one call, which the server does at a stretch; more in one transaction go
+ * all the same. */
+#define CALL_ROWS 1000u
+#define CALL_BYTES (1u << 20)
+#define RUN_MOST 250u /* puts that the script takes at a time */
+#define CLEAN_STEPS 200
+#define CLEAN_AGE_MS 60000
+
+typedef struct call {
+    redis_base *b;
+    nadb_records *records;
+    nadb_place_in_log from, to; /* of what is in it */
+    args a;                     /* the whole command */
+    size_t n_records, n_rows;
+    size_t run, n_run; /* the run at the end: where its number is, 0 = none */
+    bool puts;
+    nadb_buf scratch;
+    /* The next transaction, which was too much for the call before. */
+    bool holds;
+    nadb_record next;
+} call;
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory to send to Redis");
+}
+
+static void end_run(call *x) {
+    if (x->run != 0) args_set_number(&x->a, x->run, (int64_t)x->n_run);
+    x->run = x->n_run = 0;
+}
+
+/* Puts without tags and expiry that come one after the other are a run. */
+static nadb_rc add_put(call *x, nadb_slice key, nadb_slice value,
+                       nadb_err *err) {
+    size_t at = x->a.n;
+    bool plain = false;
+    nadb_rc rc;
+
+    x->puts = true;
+    if (x->run == 0) {
+        args_text(&x->a, "s");
+        args_text(&x->a, "");
+    }
+    rc = record_plain(&x->a, key, value, &plain, err);
+    if (rc != NADB_OK || x->a.failed) return rc;
+    if (plain) {
+        if (x->run == 0) x->run = at + 1;
+        if (++x->n_run == RUN_MOST) end_run(x);
+        return NADB_OK;
+    }
+    args_cut(&x->a, at);
+    end_run(x);
+    return record_put(&x->a, key, value, &x->scratch, &plain, err);
+}
+
+static nadb_rc add_change(call *x, const nadb_entry *e, nadb_err *err) {
+    nadb_slice key;
+
+    if (e->key.n == 0 || e->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    x->n_rows++;
+    if ((e->flags & NADB_ENTRY_TOMBSTONE) == 0)
+        return add_put(x, key, e->value, err);
+    end_run(x);
+    args_text(&x->a, "d");
+    args_add(&x->a, key);
+    return NADB_OK;
+}
+
+/* One more transaction. */
+static nadb_rc add_record(call *x, nadb_err *err) {
+    nadb_entry e;
+    nadb_rc rc = NADB_OK;
+
+    if (x->next.clear) {
+        end_run(x);
+        args_text(&x->a, "c");
+        x->puts = true;
+    }
+    while (rc == NADB_OK && x->records->change(x->records, &e))
+        rc = add_change(x, &e, err);
+    if (rc != NADB_OK) return rc;
+    x->to = x->next.end;
+    x->n_records++;
+    return x->a.failed ? no_memory(err) : NADB_OK;
+}
+
+/* Places in the command. */
+enum { ARG_FLAGS = 7, ARG_LOG = 10, ARG_OFF };
+
+/* As many transactions as a call takes; none: that was all. */
+static nadb_rc fill(call *x, nadb_err *err) {
+    redis_base *b = x->b;
+    nadb_rc rc = NADB_OK;
+
+    script_begin(&x->a, redis_prefix(b->e));
+    args_text(&x->a, b->owner);
+    args_number(&x->a, (int64_t)atomic_load(&b->env.words[WORD_TOKEN]));
+    args_text(&x->a, "");
+    args_number(&x->a, (int64_t)x->from.log);
+    args_number(&x->a, (int64_t)x->from.off);
+    args_text(&x->a, "");
+    args_text(&x->a, "");
+    x->n_records = x->n_rows = x->run = x->n_run = 0;
+    x->puts = false;
+    for (;;) {
+        if (!x->holds)
+            rc = x->records->next(x->records, &x->next, &x->holds, err);
+        if (rc != NADB_OK || !x->holds) break;
+        if (x->n_records > 0 && (x->n_rows + x->next.count > CALL_ROWS ||
+                                 x->a.bytes + x->next.bytes > CALL_BYTES))
+            break;
+        rc = add_record(x, err);
+        x->holds = false;
+        if (rc != NADB_OK) break;
+    }
+    if (rc != NADB_OK || x->n_records == 0) return rc;
+    end_run(x);
+    if (!x->puts) args_set(&x->a, ARG_FLAGS, "d");
+    args_set_number(&x->a, ARG_LOG, (int64_t)x->to.log);
+    args_set_number(&x->a, ARG_OFF, (int64_t)x->to.off);
+    return x->a.failed ? no_memory(err) : NADB_OK;
+}
+
+/* *again: the lease has to be asked for, and the mark, before going on. */
+static nadb_rc take_answer(call *x, conn *c, const redisReply *r, bool *clean,
+                           bool *again, nadb_err *err) {
+    redis_base *b = x->b;
+
+    *again = script_says(r, "fenced") || script_says(r, "gap");
+    if (*again) return NADB_OK;
+    if (!script_says(r, "ok") || r->elements != 2) return conn_confused(c, err);
+    *clean = reply_slice(r->element[1]).n > 0;
+    b->mark = x->from = x->to;
+    atomic_fetch_add(&b->drained_records, x->n_records);
+    atomic_fetch_add(&b->drained_rows, x->n_rows);
+    atomic_fetch_add(&b->drains, 1);
+    return NADB_OK;
+}
+
+/* Sends from the mark on. */
+static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
+    redis_base *b = x->b;
+    bool clean = false, sent = false;
+    nadb_rc rc = NADB_OK;
+
+    *again = false;
+    x->holds = false;
+    x->from = b->mark;
+    x->records->seek(x->records, b->mark);
+    while (rc == NADB_OK && !*again) {
+        redisReply *r = NULL;
+
+        if (redis_lease_due(b)) rc = redis_lease_take(b, c, NULL, err);
+        if (rc == NADB_OK) rc = fill(x, err);
+        if (rc != NADB_OK || x->n_records == 0) break;
+        rc = script_call(&b->e->scripts, c, SCRIPT_DRAIN, &x->a, &r, err);
+        if (rc == NADB_OK) rc = take_answer(x, c, r, &clean, again, err);
+        freeReplyObject(r);
+        sent = true;
+    }
+    if (rc == NADB_OK && sent && !*again) rc = conn_wait(c, err);
+    if (rc == NADB_OK && clean)
+        rc = redis_clean(b->e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS,
+                         CLEAN_STEPS, err);
+    return rc;
+}
+
+static bool is_before(nadb_place_in_log a, nadb_place_in_log b) {
+    return a.log < b.log || (a.log == b.log && a.off < b.off);
+}
+
+/* The lease, and what the server has: that may be less than it once had. */
+static nadb_rc renew(redis_base *b, conn *c, nadb_err *err) {
+    nadb_rc rc = redis_lease_take(b, c, &b->mark, err);
+
+    /* What a replica may lack is not there yet. */
+    if (rc == NADB_OK) rc = conn_wait(c, err);
+    b->mark_known = rc == NADB_OK;
+    return rc;
+}
+
+static nadb_rc drain(redis_base *b, call *x, nadb_err *err) {
+    bool again = true;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(&b->e->pool, &c, err);
+
+    for (int i = 0; rc == NADB_OK && again && i < 3; i++) {
+        if (i > 0 || !b->mark_known || redis_lease_due(b))
+            rc = renew(b, c, err);
+        if (rc == NADB_OK) rc = send_all(x, c, &again, err);
+    }
+    if (rc == NADB_OK && again)
+        rc = nadb_fail(err, NADB_IOERR,
+                       "redis server %s: what is buffered could not be sent: "
+                       "somebody else takes the lease again and again, or the "
+                       "server loses what it was given",
+                       conn_name(c));
+    pool_give(&b->e->pool, c);
+    return rc;
+}
+
+nadb_rc redis_drain(nadb_base *base, nadb_records *records,
+                    nadb_place_in_log from, nadb_err *err) {
+    redis_base *b = (redis_base *)base;
+    bool holds = atomic_load(&b->env.words[WORD_TOKEN]) != 0;
+    bool found = false;
+    nadb_record first;
+    call x;
+    nadb_rc rc = records->next(records, &first, &found, err);
+
+    /* Nothing to send, and no lease to keep: the server is left alone. */
+    if (rc != NADB_OK || (!found && (!holds || !redis_lease_due(b)))) return rc;
+    /* Another process has drained since. */
+    if (is_before(b->mark, from)) b->mark_known = false;
+    memset(&x, 0, sizeof x);
+    x.b = b;
+    x.records = records;
+    rc = drain(b, &x, err);
+    if (rc != NADB_OK) b->mark_known = false;
+    args_clear(&x.a);
+    nadb_buf_clear(&x.scratch);
+    return rc;
+}

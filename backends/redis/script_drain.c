@@ -1,0 +1,131 @@
+/* script_drain.c - the scripts of a machine that buffers (write=buffered). */
+#include "script_lua.h"
+
+/* ARGV: 1 'take' or 'give', 2 owner, 3 token or '', 4 ms, 5 who it is, for
+ * people. {'ok', token, log, offset}: up to where the owner's logs are here;
+ * {'leased', who, ms}: by somebody else. */
+#define LUA_TAKE                                                               \
+    "local mine = owner == ARGV[2] and token == ARGV[3]\n"                     \
+    "if ARGV[1] == 'give' then\n"                                              \
+    "  if mine then\n"                                                         \
+    "    call('DEL', P .. 'none')\n"                                           \
+    "    call('HSET', M, 'lease', owner .. ' ' .. token .. ' 0')\n"            \
+    "  end\n"                                                                  \
+    "  return {'ok'}\n"                                                        \
+    "end\n"                                                                    \
+    "if till > now and owner ~= ARGV[2] then\n"                                \
+    "  return {'leased', call('HGET', M, 'leaser') or '', str(till - now)}\n"  \
+    "end\n"                                                                    \
+    "if till <= now or not mine then token = str(tonumber(token) + 1) end\n"   \
+    "till = now + ARGV[4]\n"                                                   \
+    "call('DEL', P .. 'none')\n"                                               \
+    "call('HSET', M, 'leaser', ARGV[5], 'lease',\n"                            \
+    "     ARGV[2] .. ' ' .. token .. ' ' .. str(till))\n"                      \
+    "if till > tonumber(m[6] or 0) then\n"                                     \
+    "  call('HSET', M, 'held', str(till))\n"                                   \
+    "end\n"                                                                    \
+    "local mark = call('HGET', M, 'b:' .. ARGV[2]) or '0 0'\n"                 \
+    "local log, off = string.match(mark, '^(%d+) (%d+)$')\n"                   \
+    "return {'ok', token, log, off}\n"
+
+const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
+
+/* --- drain ---
+ *
+ * ARGV: 1 owner, 2 token, 3 flags (d nothing but deletes), 4 and 5 log and
+ * offset where it begins, 6 and 7 where it ends; then changes: 's' n, and n
+ * times key value rest-of-meta (no tags, no expiry); 'p' key value rest-of-meta
+ * tags expiry; 'd' key; 'c' for a clear.
+ *
+ * {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
+ * ours; {'gap'}: it does not begin where the last one ended, so that nothing is
+ * done twice, or left out. */
+#define LUA_FENCED                                                             \
+    "if owner ~= ARGV[1] or token ~= ARGV[2] or till <= now then\n"            \
+    "  return {'fenced'}\n"                                                    \
+    "end\n"                                                                    \
+    "local mark = call('HGET', M, 'b:' .. owner) or '0 0'\n"                   \
+    "if mark ~= ARGV[4] .. ' ' .. ARGV[5] then return {'gap'} end\n"           \
+    "types()\n"                                                                \
+    "call('ZCARD', D)\n"
+
+/* A clear of a machine that buffers cannot be taken back here: its rows may be
+ * removed at once. `m[5]` must not say that nothing expires when something in
+ * this call does. */
+#define LUA_DRAINING                                                           \
+    "if ARGV[3] == 'd' then call('DEL', P .. 'none') end\n"                    \
+    "next_version()\n"                                                         \
+    "local v = str(ver)\n"                                                     \
+    "local soonest = m[5]\n"                                                   \
+    "local function clear()\n"                                                 \
+    "  next_version()\n"                                                       \
+    "  v = str(ver)\n"                                                         \
+    "  call('ZADD', D, now - 60000, gen)\n"                                    \
+    "  call('HSET', M, 'gen', v, 'expiry', '', 'dead', '1')\n"                 \
+    "  soonest, m[5], m[7] = '', '', '1'\n"                                    \
+    "  generation(v)\n"                                                        \
+    "end\n"                                                                    \
+    "local function write(key, o, value, meta, tags, exp)\n"                   \
+    "  local new = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v\n"     \
+    "  put(key, o, value, v .. ' ' .. new .. ' ' .. meta, tags, exp)\n"        \
+    "end\n"
+
+/* Most changes are of this kind: many keys go into the index in one call, and
+ * when all are new there is nothing else to look at. */
+#define LUA_PLAIN                                                              \
+    "local function plain(first, n)\n"                                         \
+    "  local add, k, match = {K}, 1, string.match\n"                           \
+    "  for j = first, first + 3 * n - 1, 3 do\n"                               \
+    "    add[k + 1], add[k + 2] = 0, ARGV[j]\n"                                \
+    "    k = k + 2\n"                                                          \
+    "  end\n"                                                                  \
+    "  local fresh = call('ZADD', unpack(add, 1, k)) == n\n"                   \
+    "  local rows, mine = B .. 'r:', v .. ' ' .. v .. ' '\n"                   \
+    "  for j = first, first + 3 * n - 1, 3 do\n"                               \
+    "    local key, meta = ARGV[j], ARGV[j + 2]\n"                             \
+    "    local old = not fresh and\n"                                          \
+    "      call('HMGET', rows .. key, 'meta', 'tags')\n"                       \
+    "    if fresh or (m[5] == '' and not old[1]) then\n"                       \
+    "      call('HSET', rows .. key, 'value', ARGV[j + 1],\n"                  \
+    "           'meta', mine .. meta)\n"                                       \
+    "    elseif m[5] == '' and not old[2] then\n"                              \
+    "      call('HSET', rows .. key, 'value', ARGV[j + 1], 'meta',\n"          \
+    "           v .. ' ' .. match(old[1], '^%d+ (%d+) ') .. ' ' .. meta)\n"    \
+    "    else\n"                                                               \
+    "      write(key, present(key, ''), ARGV[j + 1], meta, '', '')\n"          \
+    "    end\n"                                                                \
+    "  end\n"                                                                  \
+    "end\n"
+
+#define LUA_DRAIN                                                              \
+    "local i = 8\n"                                                            \
+    "while ARGV[i] do\n"                                                       \
+    "  local op, key = ARGV[i], ARGV[i + 1]\n"                                 \
+    "  if op == 's' then\n"                                                    \
+    "    plain(i + 2, tonumber(key))\n"                                        \
+    "    i = i + 2 + 3 * tonumber(key)\n"                                      \
+    "  elseif op == 'p' then\n"                                                \
+    "    local tags, exp = ARGV[i + 4], ARGV[i + 5]\n"                         \
+    "    write(key, present(key, tags), ARGV[i + 2], ARGV[i + 3], tags, "      \
+    "exp)\n"                                                                   \
+    "    if exp ~= '' and m[5] == '' then m[5] = '-' end\n"                    \
+    "    i = i + 6\n"                                                          \
+    "  elseif op == 'd' then\n"                                                \
+    "    drop(key, present(key, ''))\n"                                        \
+    "    i = i + 2\n"                                                          \
+    "  else\n"                                                                 \
+    "    clear()\n"                                                            \
+    "    i = i + 1\n"                                                          \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
+    "forget_changes()\n"                                                       \
+    "if soonest ~= '' and tonumber(soonest) < now then\n"                      \
+    "  sweep(100)\n"                                                           \
+    "  touched = true\n"                                                       \
+    "end\n"                                                                    \
+    "note_expiry()\n"                                                          \
+    "call('HSET', M, 'b:' .. owner, ARGV[6] .. ' ' .. ARGV[7])\n"              \
+    "return {'ok', m[7] or ''}\n"
+
+const char script_drain[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS
+    LUA_VERSIONS LUA_LEASE LUA_FENCED LUA_DRAINING LUA_PLAIN LUA_DRAIN;
