@@ -207,6 +207,11 @@ proc hold_store {name file created} {
 
 proc release_store {} { close_db holder }
 
+# The backend of the test as NADB_BACKENDS names it.
+proc backend_form {} {
+    return [join [concat $::H(backend) $::H(write)] -]
+}
+
 # Whether the backend of the test has a capability: a column of nadb_backends.
 proc has {capability} {
     db one "SELECT $capability FROM nadb_backends WHERE name = '$::H(backend)'"
@@ -289,7 +294,7 @@ proc advance_clock {s {db db}} { $db eval "SELECT test_advance_clock($s)" }
 
 proc test_name {name} {
     if {$::H(backend) eq ""} { return $::H(prefix).$name }
-    return $::H(prefix).$::H(backend)$::H(write).$name
+    return $::H(prefix).[backend_form].$name
 }
 
 proc passed {{n 1}} { incr ::H(passed) $n }

@@ -363,7 +363,7 @@ proc model_shrink {replay config ops ms} {
 proc model_write {file config ops} {
     set f [open $file w]
     fconfigure $f -encoding utf-8
-    puts $f "$::H(backend) [list $config]"
+    puts $f "[backend_form] [list $config]"
     foreach op $ops { puts $f [list $op] }
     close $f
 }
