@@ -241,8 +241,7 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
         rc = nadb_access_new(&s->access, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
-        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 &&
-        !s->options->read_only)
+        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 && !s->options->read_only)
         nadb_shared_sweep(s->engine, sweep, s);
 done:
     if (rc == NADB_OK)
