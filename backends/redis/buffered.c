@@ -352,18 +352,12 @@ static nadb_rc buffered_match(nadb_base_version *v, const nadb_match *m,
 
 /* --- the rest --- */
 
-static nadb_rc compact_step(nadb_base *base, nadb_base_version **out,
-                            nadb_err *err) {
-    (void)base;
-    (void)err;
+/* What a commit leaves to do is done with the drains. */
+static nadb_rc compact_step(nadb_base *base, const nadb_compact_goal *goal,
+                            nadb_base_version **out, nadb_err *err) {
     *out = NULL;
-    return NADB_OK;
-}
-
-static nadb_rc compact_all(nadb_base *base, nadb_stop_fn *stop, void *ctx,
-                           nadb_base_version **out, nadb_err *err) {
-    *out = NULL;
-    return redis_compact(&((redis_base *)base)->e->base, stop, ctx, err);
+    if (goal == NULL) return NADB_OK;
+    return redis_compact(&((redis_base *)base)->e->base, NULL, NULL, err);
 }
 
 static nadb_rc remove_unused(nadb_base *base, uint64_t oldest_generation,
@@ -437,7 +431,6 @@ static const nadb_base_ops base_ops = {
     .iter = buffered_iter,
     .flush = buffered_flush,
     .compact_step = compact_step,
-    .compact_all = compact_all,
     .remove_unused = remove_unused,
     .check = buffered_check,
     .stats = buffered_stats,
