@@ -387,6 +387,8 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
     nadb_lock(&b->e->pool.lock);
     connects = b->e->pool.connects;
     nadb_unlock(&b->e->pool.lock);
+    /* What it shows others decide on: nothing comes from the cache. */
+    cache_stats(&b->e->cache, emit, ctx);
     emit(ctx, "stored_bytes", 0);
     emit(ctx, "redis_connects", (double)connects);
     emit(ctx, "redis_drains", (double)atomic_load(&b->drains));
