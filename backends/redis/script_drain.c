@@ -58,22 +58,39 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "local v = str(ver)\n"                                                     \
     "local soonest = m[5]\n"                                                   \
     "local function clear()\n"                                                 \
+    "  settle()\n"                                                             \
     "  next_version()\n"                                                       \
     "  v = str(ver)\n"                                                         \
     "  call('ZADD', D, now - 60000, gen)\n"                                    \
     "  call('HSET', M, 'gen', v, 'expiry', '', 'dead', '1')\n"                 \
     "  soonest, m[5], m[7] = '', '', '1'\n"                                    \
     "  generation(v)\n"                                                        \
+    "  named = {}\n"                                                           \
     "end\n"                                                                    \
     "local function write(key, o, value, meta, tags, exp)\n"                   \
     "  local new = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v\n"     \
     "  put(key, o, value, v .. ' ' .. new .. ' ' .. meta, tags, exp)\n"        \
     "end\n"
 
+/* What waits for flush() must be there when its key is changed again. */
+#define LUA_AGAIN                                                              \
+    "local seen = {}\n"                                                        \
+    "local function settle()\n"                                                \
+    "  if next(seen) then\n"                                                   \
+    "    flush()\n"                                                            \
+    "    seen = {}\n"                                                          \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
+    "local function touch(key)\n"                                              \
+    "  if seen[key] then settle() end\n"                                       \
+    "  seen[key] = true\n"                                                     \
+    "end\n"
+
 /* Most changes are of this kind: many keys go into the index in one call, and
  * when all are new there is nothing else to look at. */
 #define LUA_PLAIN                                                              \
     "local function plain(first, n)\n"                                         \
+    "  settle()\n"                                                             \
     "  local add, k, match = {K}, 1, string.match\n"                           \
     "  for j = first, first + 3 * n - 1, 3 do\n"                               \
     "    add[k + 1], add[k + 2] = 0, ARGV[j]\n"                                \
@@ -92,6 +109,7 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "      call('HSET', rows .. key, 'value', ARGV[j + 1], 'meta',\n"          \
     "           v .. ' ' .. match(old[1], '^%d+ (%d+) ') .. ' ' .. meta)\n"    \
     "    else\n"                                                               \
+    "      touch(key)\n"                                                       \
     "      write(key, present(key, ''), ARGV[j + 1], meta, '', '')\n"          \
     "    end\n"                                                                \
     "  end\n"                                                                  \
@@ -106,11 +124,13 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "    i = i + 2 + 3 * tonumber(key)\n"                                      \
     "  elseif op == 'p' then\n"                                                \
     "    local tags, exp = ARGV[i + 4], ARGV[i + 5]\n"                         \
+    "    touch(key)\n"                                                         \
     "    write(key, present(key, tags), ARGV[i + 2], ARGV[i + 3], tags, "      \
     "exp)\n"                                                                   \
     "    if exp ~= '' and m[5] == '' then m[5] = '-' end\n"                    \
     "    i = i + 6\n"                                                          \
     "  elseif op == 'd' then\n"                                                \
+    "    touch(key)\n"                                                         \
     "    drop(key, present(key, ''))\n"                                        \
     "    i = i + 2\n"                                                          \
     "  else\n"                                                                 \
@@ -118,6 +138,7 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "    i = i + 1\n"                                                          \
     "  end\n"                                                                  \
     "end\n"                                                                    \
+    "flush()\n"                                                                \
     "forget_changes()\n"                                                       \
     "if soonest ~= '' and tonumber(soonest) < now then\n"                      \
     "  sweep(100)\n"                                                           \
@@ -127,5 +148,6 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "call('HSET', M, 'b:' .. owner, ARGV[6] .. ' ' .. ARGV[7])\n"              \
     "return {'ok', m[7] or ''}\n"
 
-const char script_drain[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS
-    LUA_VERSIONS LUA_LEASE LUA_FENCED LUA_DRAINING LUA_PLAIN LUA_DRAIN;
+const char script_drain[] =
+    LUA_BASE LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS LUA_VERSIONS LUA_LEASE
+        LUA_FENCED LUA_AGAIN LUA_DRAINING LUA_PLAIN LUA_DRAIN;
