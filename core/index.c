@@ -210,7 +210,7 @@ static nadb_rc tags_changed(deriving *d, nadb_slice key, const head *old,
             if (rc == NADB_OK) rc = count(d, b, -1, err);
         } else if (c > 0 || old->expires_ms != now->expires_ms) {
             rc = add_tag(d->x, a, key, now->expires_ms, false, err);
-            if (rc == NADB_OK && c > 0) rc = count(d, a, 1, err);
+            if (rc == NADB_OK) rc = count(d, a, c > 0, err);
         }
         if (c <= 0) has_b = nadb_tags_next(&before, &b);
         if (c >= 0) has_a = nadb_tags_next(&after, &a);
@@ -265,7 +265,9 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
         nadb_entry e;
         bool found = false;
 
-        if (slot->key.p == NULL || slot->number == 0) continue;
+        /* Also where as many came as went: who has counted the tag, and
+         * changes one of its rows, must learn that these are others. */
+        if (slot->key.p == NULL) continue;
         nadb_buf_reset(&key);
         if (!nadb_index_count_key(&key, slot->key)) rc = no_memory(err);
         if (rc == NADB_OK && d->reads)

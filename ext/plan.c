@@ -435,6 +435,12 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->idxStr = (char *)(uintptr_t)text_of(&p, flags);
     rows = p.scanned * p.part;
     info->estimatedCost = cost_of(&p, flags);
+    /* Somebody uses `tag`, but not here: a branch of an OR, which SQLite plans
+     * without the terms around it, and would evaluate these itself. */
+    if ((flags & PLAN_TAG_USED) != 0 && (flags & PLAN_ALL_USED) == 0 &&
+        !p.tagged) {
+        info->estimatedCost = 1e50;
+    }
     info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
     return SQLITE_OK;
 }
