@@ -48,7 +48,7 @@ set gen_matches [dict create \
 # Terms that must stand alone or in AND, with what to put before the column.
 set gen_tag_terms {
     {(%ptag = 'a')} {(%ptag = 'b')} {(%ptag = 't200')} {(%ptag IN ('x', 'c d'))}
-    {(%ptag IN ('a', 'd', 'nosuch', NULL))} {(%ptag IN ())} {(%ptag = 'nosuch')}
+    {(%ptag IN ('a', 'd', 'nosuch', NULL))} {(%ptag IN (NULL))} {(%ptag = 'nosuch')}
     {(%ptag = 'a') AND (%ptag = 'b')}
     {(%ptag = 'e') AND (%ptag IN ('a', 't399'))}
     {(%ptag = 'd') AND (%ptags MATCH 'a NOT "c d"')}
