@@ -86,31 +86,37 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "  seen[key] = true\n"                                                     \
     "end\n"
 
-/* Most changes are of this kind: many keys go into the index in one call, and
- * when all are new there is nothing else to look at. */
+/* Most changes are of this kind: which keys are new is asked in one call, and
+ * those go into the index in one. Where nothing expires and nothing has tags,
+ * an old row need not be looked at: version 0 inserted it. */
 #define LUA_PLAIN                                                              \
     "local function plain(first, n)\n"                                         \
     "  settle()\n"                                                             \
-    "  local add, k, match = {K}, 1, string.match\n"                           \
-    "  for j = first, first + 3 * n - 1, 3 do\n"                               \
-    "    add[k + 1], add[k + 2] = 0, ARGV[j]\n"                                \
-    "    k = k + 2\n"                                                          \
+    "  local keys, add, k, last = {K}, {K}, 1, first + 3 * n - 1\n"            \
+    "  for j = first, last, 3 do keys[#keys + 1] = ARGV[j] end\n"              \
+    "  local there = call('ZMSCORE', unpack(keys))\n"                          \
+    "  for x = 1, n do\n"                                                      \
+    "    if not there[x] then\n"                                               \
+    "      add[k + 1], add[k + 2] = 0, keys[x + 1]\n"                          \
+    "      k = k + 2\n"                                                        \
+    "    end\n"                                                                \
     "  end\n"                                                                  \
-    "  local fresh = call('ZADD', unpack(add, 1, k)) == n\n"                   \
-    "  local rows, mine = B .. 'r:', v .. ' ' .. v .. ' '\n"                   \
-    "  for j = first, first + 3 * n - 1, 3 do\n"                               \
-    "    local key, meta = ARGV[j], ARGV[j + 2]\n"                             \
-    "    local old = not fresh and\n"                                          \
-    "      call('HMGET', rows .. key, 'meta', 'tags')\n"                       \
-    "    if fresh or (m[5] == '' and not old[1]) then\n"                       \
-    "      call('HSET', rows .. key, 'value', ARGV[j + 1],\n"                  \
-    "           'meta', mine .. meta)\n"                                       \
-    "    elseif m[5] == '' and not old[2] then\n"                              \
-    "      call('HSET', rows .. key, 'value', ARGV[j + 1], 'meta',\n"          \
-    "           v .. ' ' .. match(old[1], '^%d+ (%d+) ') .. ' ' .. meta)\n"    \
+    "  if k > 1 then call('ZADD', unpack(add, 1, k)) end\n"                    \
+    "  local simple = m[5] == '' and call('EXISTS', G) == 0\n"                 \
+    "  local rows, x = B .. 'r:', 0\n"                                         \
+    "  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '\n"                 \
+    "  for j = first, last, 3 do\n"                                            \
+    "    x = x + 1\n"                                                          \
+    "    if not there[x] then\n"                                               \
+    "      call('HSET', rows .. ARGV[j], 'value', ARGV[j + 1],\n"              \
+    "           'meta', fresh .. ARGV[j + 2])\n"                               \
+    "    elseif simple then\n"                                                 \
+    "      call('HSET', rows .. ARGV[j], 'value', ARGV[j + 1],\n"              \
+    "           'meta', over .. ARGV[j + 2])\n"                                \
     "    else\n"                                                               \
+    "      local key = ARGV[j]\n"                                              \
     "      touch(key)\n"                                                       \
-    "      write(key, present(key, ''), ARGV[j + 1], meta, '', '')\n"          \
+    "      write(key, present(key, ''), ARGV[j + 1], ARGV[j + 2], '', '')\n"   \
     "    end\n"                                                                \
     "  end\n"                                                                  \
     "end\n"

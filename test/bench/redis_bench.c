@@ -7,6 +7,7 @@
  *
  *   load    ROWS rows in transactions of 1,000, into an emptied store
  *   put     replaces rows, one COMMIT each
+ *   buffered  likewise, with write=buffered, until all is on the server
  *   get     reads rows by key
  *   in      reads rows by lists of 100 keys
  *   scan    reads all rows
@@ -122,6 +123,21 @@ static int64_t tag(sqlite3_stmt *s) {
     return 1;
 }
 
+/* Until the server has the last of them. */
+static double buffered(double seconds) {
+    sqlite3_stmt *s = prepare("REPLACE INTO kv(key, value) VALUES(?, 'xxx')");
+    int64_t done = 0;
+    double begin;
+
+    (void)put(s);
+    run("SELECT nadb_flush('kv')");
+    begin = now();
+    while (done % 100 != 0 || now() - begin < seconds) done += put(s);
+    run("SELECT nadb_flush('kv')");
+    sqlite3_finalize(s);
+    return (double)done / (now() - begin);
+}
+
 typedef struct work {
     const char *name;
     const char *sql;
@@ -160,7 +176,7 @@ int main(int argc, char **argv) {
          "SELECT key FROM kv WHERE tags MATCH 'mod3 of2' AND key >= ? LIMIT 50",
          tag},
     };
-    char sql[1000];
+    char sql[1000], more[500] = "";
     double begin;
 
     if (argc != 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
@@ -169,15 +185,21 @@ int main(int argc, char **argv) {
     sqlite3_enable_load_extension(db, 1);
     if (sqlite3_load_extension(db, argv[1], NULL, NULL) != SQLITE_OK)
         fail("load_extension");
+    if (strcmp(argv[3], "buffered") == 0)
+        snprintf(more, sizeof more,
+                 ", write=buffered, busy_timeout=60000, path='%.400s-log'",
+                 argv[2]);
     snprintf(sql, sizeof sql,
-             "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%s')",
-             argv[2]);
+             "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%.400s'"
+             "%s)",
+             argv[2], more);
     run(sql);
     if (strcmp(argv[3], "load") == 0) {
         begin = now();
         load();
         printf("%.0f\n", (double)rows / (now() - begin));
     }
+    if (more[0] != '\0') printf("%.0f\n", buffered(atof(argv[5])));
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
         if (strcmp(works[i].name, argv[3]) == 0)
             printf("%.0f\n", measure(&works[i], atof(argv[5])));
