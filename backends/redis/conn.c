@@ -210,6 +210,13 @@ nadb_rc conn_send(conn *c, const args *a, nadb_err *err) {
     return rc;
 }
 
+nadb_rc conn_push(conn *c, nadb_err *err) {
+    nadb_rc rc = wire_push(&c->wire, err);
+
+    if (!conn_is_open(c)) conn_close(c);
+    return rc;
+}
+
 /* Has the other node answer the first command. */
 static nadb_rc ask_other(conn *c, redisReply **out, nadb_err *err) {
     static const char asking[] = "*1\r\n$6\r\nASKING\r\n";

@@ -51,6 +51,8 @@ static inline const char *conn_name(const conn *c) { return c->wire.name; }
 
 /* Puts a command into the pipeline. */
 nadb_rc conn_send(conn *c, const args *a, nadb_err *err) NADB_MUST_USE;
+/* Sends it; else that is done when the answer is waited for. */
+nadb_rc conn_push(conn *c, nadb_err *err) NADB_MUST_USE;
 /* The next answer, which the caller frees. An error of the server is an error
  * here. */
 nadb_rc conn_receive(conn *c, redisReply **out, nadb_err *err) NADB_MUST_USE;

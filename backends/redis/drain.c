@@ -21,7 +21,8 @@ typedef struct call {
     redis_base *b;
     nadb_records *records;
     nadb_place_in_log from, to; /* of what is in it */
-    args a;                     /* the whole command */
+    args pair[2];               /* commands: one is made while the server .. */
+    args *a;                    /* .. does the other; the one being made */
     size_t n_records, n_rows;
     size_t run, n_run; /* the run at the end: where its number is, 0 = none */
     bool puts;
@@ -36,32 +37,32 @@ static nadb_rc no_memory(nadb_err *err) {
 }
 
 static void end_run(call *x) {
-    if (x->run != 0) args_set_number(&x->a, x->run, (int64_t)x->n_run);
+    if (x->run != 0) args_set_number(x->a, x->run, (int64_t)x->n_run);
     x->run = x->n_run = 0;
 }
 
 /* Puts without tags and expiry that come one after the other are a run. */
 static nadb_rc add_put(call *x, nadb_slice key, nadb_slice value,
                        nadb_err *err) {
-    size_t at = x->a.n;
+    size_t at = x->a->n;
     bool plain = false;
     nadb_rc rc;
 
     x->puts = true;
     if (x->run == 0) {
-        args_text(&x->a, "s");
-        args_text(&x->a, "");
+        args_text(x->a, "s");
+        args_text(x->a, "");
     }
-    rc = record_plain(&x->a, key, value, &plain, err);
-    if (rc != NADB_OK || x->a.failed) return rc;
+    rc = record_plain(x->a, key, value, &plain, err);
+    if (rc != NADB_OK || x->a->failed) return rc;
     if (plain) {
         if (x->run == 0) x->run = at + 1;
         if (++x->n_run == RUN_MOST) end_run(x);
         return NADB_OK;
     }
-    args_cut(&x->a, at);
+    args_cut(x->a, at);
     end_run(x);
-    return record_put(&x->a, key, value, &x->scratch, &plain, err);
+    return record_put(x->a, key, value, &x->scratch, &plain, err);
 }
 
 static nadb_rc add_change(call *x, const nadb_entry *e, nadb_err *err) {
@@ -73,8 +74,8 @@ static nadb_rc add_change(call *x, const nadb_entry *e, nadb_err *err) {
     if ((e->flags & NADB_ENTRY_TOMBSTONE) == 0)
         return add_put(x, key, e->value, err);
     end_run(x);
-    args_text(&x->a, "d");
-    args_add(&x->a, key);
+    args_text(x->a, "d");
+    args_add(x->a, key);
     return NADB_OK;
 }
 
@@ -85,7 +86,7 @@ static nadb_rc add_record(call *x, nadb_err *err) {
 
     if (x->next.clear) {
         end_run(x);
-        args_text(&x->a, "c");
+        args_text(x->a, "c");
         x->puts = true;
     }
     while (rc == NADB_OK && x->records->change(x->records, &e))
@@ -93,7 +94,7 @@ static nadb_rc add_record(call *x, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     x->to = x->next.end;
     x->n_records++;
-    return x->a.failed ? no_memory(err) : NADB_OK;
+    return x->a->failed ? no_memory(err) : NADB_OK;
 }
 
 /* Places in the command. */
@@ -104,14 +105,14 @@ static nadb_rc fill(call *x, nadb_err *err) {
     redis_base *b = x->b;
     nadb_rc rc = NADB_OK;
 
-    script_begin(&x->a, redis_prefix(b->e));
-    args_text(&x->a, b->owner);
-    args_number(&x->a, (int64_t)atomic_load(&b->env.words[WORD_TOKEN]));
-    args_text(&x->a, "");
-    args_number(&x->a, (int64_t)x->from.log);
-    args_number(&x->a, (int64_t)x->from.off);
-    args_text(&x->a, "");
-    args_text(&x->a, "");
+    script_begin(x->a, redis_prefix(b->e));
+    args_text(x->a, b->owner);
+    args_number(x->a, (int64_t)atomic_load(&b->env.words[WORD_TOKEN]));
+    args_text(x->a, "");
+    args_number(x->a, (int64_t)x->from.log);
+    args_number(x->a, (int64_t)x->from.off);
+    args_text(x->a, "");
+    args_text(x->a, "");
     x->n_records = x->n_rows = x->run = x->n_run = 0;
     x->puts = false;
     for (;;) {
@@ -119,7 +120,7 @@ static nadb_rc fill(call *x, nadb_err *err) {
             rc = x->records->next(x->records, &x->next, &x->holds, err);
         if (rc != NADB_OK || !x->holds) break;
         if (x->n_records > 0 && (x->n_rows + x->next.count > CALL_ROWS ||
-                                 x->a.bytes + x->next.bytes > CALL_BYTES))
+                                 x->a->bytes + x->next.bytes > CALL_BYTES))
             break;
         rc = add_record(x, err);
         x->holds = false;
@@ -127,50 +128,71 @@ static nadb_rc fill(call *x, nadb_err *err) {
     }
     if (rc != NADB_OK || x->n_records == 0) return rc;
     end_run(x);
-    if (!x->puts) args_set(&x->a, ARG_FLAGS, "d");
-    args_set_number(&x->a, ARG_LOG, (int64_t)x->to.log);
-    args_set_number(&x->a, ARG_OFF, (int64_t)x->to.off);
-    return x->a.failed ? no_memory(err) : NADB_OK;
+    if (!x->puts) args_set(x->a, ARG_FLAGS, "d");
+    args_set_number(x->a, ARG_LOG, (int64_t)x->to.log);
+    args_set_number(x->a, ARG_OFF, (int64_t)x->to.off);
+    return x->a->failed ? no_memory(err) : NADB_OK;
 }
 
-/* *again: the lease has to be asked for, and the mark, before going on. */
-static nadb_rc take_answer(call *x, conn *c, const redisReply *r, bool *clean,
-                           bool *again, nadb_err *err) {
-    redis_base *b = x->b;
+/* What is under way. */
+typedef struct sent {
+    args *a;
+    nadb_place_in_log to;
+    size_t n_records, n_rows;
+} sent;
 
+/* *again: the lease has to be asked for, and the mark, before going on. */
+static nadb_rc take_answer(redis_base *b, const sent *s, conn *c,
+                           const redisReply *r, bool *clean, bool *again,
+                           nadb_err *err) {
     *again = script_says(r, "fenced") || script_says(r, "gap");
     if (*again) return NADB_OK;
     if (!script_says(r, "ok") || r->elements != 2) return conn_confused(c, err);
     *clean = reply_slice(r->element[1]).n > 0;
-    b->mark = x->from = x->to;
-    atomic_fetch_add(&b->drained_records, x->n_records);
-    atomic_fetch_add(&b->drained_rows, x->n_rows);
+    b->mark = s->to;
+    atomic_fetch_add(&b->drained_records, s->n_records);
+    atomic_fetch_add(&b->drained_rows, s->n_rows);
     atomic_fetch_add(&b->drains, 1);
     return NADB_OK;
+}
+
+/* Sends one, makes the next one, and takes the answer. */
+static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
+                        nadb_err *err) {
+    redis_base *b = x->b;
+    sent s = {x->a, x->to, x->n_records, x->n_rows};
+    redisReply *r = NULL;
+    nadb_rc rc = script_send(&b->e->scripts, c, SCRIPT_DRAIN, s.a, err);
+
+    if (rc == NADB_OK) rc = conn_push(c, err);
+    x->from = x->to;
+    x->a = s.a == &x->pair[0] ? &x->pair[1] : &x->pair[0];
+    if (rc == NADB_OK) rc = fill(x, err);
+    if (rc == NADB_OK) rc = script_receive(c, SCRIPT_DRAIN, s.a, &r, err);
+    if (rc == NADB_OK) rc = take_answer(b, &s, c, r, clean, again, err);
+    freeReplyObject(r);
+    return rc;
 }
 
 /* Sends from the mark on. */
 static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     redis_base *b = x->b;
-    bool clean = false, sent = false;
-    nadb_rc rc = NADB_OK;
+    bool clean = false, some;
+    nadb_rc rc;
 
     *again = false;
     x->holds = false;
     x->from = b->mark;
     x->records->seek(x->records, b->mark);
-    while (rc == NADB_OK && !*again) {
-        redisReply *r = NULL;
-
-        if (redis_lease_due(b)) rc = redis_lease_take(b, c, NULL, err);
-        if (rc == NADB_OK) rc = fill(x, err);
-        if (rc != NADB_OK || x->n_records == 0) break;
-        rc = script_call(&b->e->scripts, c, SCRIPT_DRAIN, &x->a, &r, err);
-        if (rc == NADB_OK) rc = take_answer(x, c, r, &clean, again, err);
-        freeReplyObject(r);
-        sent = true;
+    rc = fill(x, err);
+    some = x->n_records > 0;
+    while (rc == NADB_OK && x->n_records > 0 && !*again) {
+        rc = send_one(x, c, &clean, again, err);
+        /* Should the token change, the next one is refused. */
+        if (rc == NADB_OK && !*again && redis_lease_due(b))
+            rc = redis_lease_take(b, c, NULL, err);
     }
-    if (rc == NADB_OK && sent && !*again) rc = conn_wait(c, err);
+    if (rc == NADB_OK && some && !*again) rc = conn_wait(c, err);
     if (rc == NADB_OK && clean)
         rc = redis_clean(b->e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS,
                          CLEAN_STEPS, err);
@@ -227,9 +249,11 @@ nadb_rc redis_drain(nadb_base *base, nadb_records *records,
     memset(&x, 0, sizeof x);
     x.b = b;
     x.records = records;
+    x.a = &x.pair[0];
     rc = drain(b, &x, err);
     if (rc != NADB_OK) b->mark_known = false;
-    args_clear(&x.a);
+    args_clear(&x.pair[0]);
+    args_clear(&x.pair[1]);
     nadb_buf_clear(&x.scratch);
     return rc;
 }

@@ -59,19 +59,23 @@ static nadb_rc load(script_names *names, conn *c, script_id id, char sha[41],
     return rc;
 }
 
-nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
-                    redisReply **out, nadb_err *err) {
+nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
+                    nadb_err *err) {
     char sha[41];
     nadb_rc rc = NADB_OK;
 
-    *out = NULL;
     if (a->failed)
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
     if (!known_name(names, id, sha)) rc = load(names, c, id, sha, err);
     if (rc != NADB_OK) return rc;
     args_set(a, ARG_SCRIPT, sha);
-    rc = conn_send(c, a, err);
-    if (rc == NADB_OK) rc = conn_receive_script(c, out, err);
+    return conn_send(c, a, err);
+}
+
+nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
+                       nadb_err *err) {
+    nadb_rc rc = conn_receive_script(c, out, err);
+
     if (rc == NADB_OK && *out == NULL) {
         /* The server has forgotten it: nothing was done. */
         args_set(a, ARG_COMMAND, "EVAL");
@@ -83,6 +87,14 @@ nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
             c, reply_slice((*out)->elements > 1 ? (*out)->element[1] : NULL),
             err);
     return rc;
+}
+
+nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
+                    redisReply **out, nadb_err *err) {
+    nadb_rc rc = script_send(names, c, id, a, err);
+
+    *out = NULL;
+    return rc == NADB_OK ? script_receive(c, id, a, out, err) : rc;
 }
 
 nadb_rc script_layout(const conn *c, nadb_slice layout, nadb_err *err) {

@@ -58,6 +58,13 @@ void script_begin(args *a, nadb_slice prefix);
 nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
                     redisReply **out, nadb_err *err) NADB_MUST_USE;
 
+/* The two halves of it, where something is to be done in between. One call at a
+ * time is under way. */
+nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
+                    nadb_err *err) NADB_MUST_USE;
+nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
+                       nadb_err *err) NADB_MUST_USE;
+
 /* An error if the store's layout, as `meta` names it, is not ours. */
 nadb_rc script_layout(const conn *c, nadb_slice layout,
                       nadb_err *err) NADB_MUST_USE;

@@ -420,6 +420,13 @@ static bool read_more(wire *w, size_t *bytes) {
     return ok;
 }
 
+nadb_rc wire_push(wire *w, nadb_err *err) {
+    if (w->c == NULL) return not_connected(w, err);
+    /* What is encrypted goes when the answer is waited for. */
+    if (w->tls != NULL || flush(w)) return NADB_OK;
+    return broken(w, "sending", errno, err);
+}
+
 nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     static const char doing[] = "waiting for an answer";

@@ -60,6 +60,8 @@ nadb_rc wire_format(const args *a, nadb_buf *out, nadb_err *err) NADB_MUST_USE;
 /* Put commands into the pipeline; the second one as the protocol has it. */
 nadb_rc wire_send(wire *w, const args *a, nadb_err *err) NADB_MUST_USE;
 nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) NADB_MUST_USE;
+/* Sends what is in the pipeline, without waiting for an answer. */
+nadb_rc wire_push(wire *w, nadb_err *err) NADB_MUST_USE;
 /* The next answer, also an error of the server; the caller frees it. */
 nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) NADB_MUST_USE;
 /* An answer that has come already; *out is NULL when there is none. */
