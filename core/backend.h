@@ -45,8 +45,9 @@ enum {
 };
 
 /* The value of a tombstone is empty; or, where what had expired was removed, 8
- * bytes: the sequence number of what was removed. To conflict
- * checks nothing has happened since then. */
+ * bytes: the sequence number of what was removed, and to conflict checks
+ * nothing has happened since then. A counter that went down for no other reason
+ * has these bytes behind its number. */
 typedef struct nadb_entry {
     nadb_slice key; /* keyspace byte included */
     nadb_slice value;
@@ -57,13 +58,19 @@ typedef struct nadb_entry {
                     none */
 } nadb_entry;
 
-/* When the key last changed, as conflict checks see it. */
-static inline uint64_t nadb_changed_seq(uint64_t seq, unsigned flags,
-                                        nadb_slice value) {
+/* When the key of an entry last changed, as conflict checks see it. */
+static inline uint64_t nadb_changed_seq(nadb_slice key, uint64_t seq,
+                                        unsigned flags, nadb_slice value) {
     uint64_t swept = 0;
+    size_t at = 0;
 
-    if ((flags & NADB_ENTRY_TOMBSTONE) == 0 || value.n != 8) return seq;
-    for (int i = 7; i >= 0; i--) swept = swept << 8 | value.p[i];
+    if ((flags & NADB_ENTRY_TOMBSTONE) == 0) {
+        if (key.n == 0 || key.p[0] != NADB_KS_COUNT) return seq;
+        while (at < value.n && value.p[at] >= 0x80) at++;
+        at++; /* behind the number */
+    }
+    if (value.n != at + 8) return seq;
+    for (size_t i = 8; i-- > 0;) swept = swept << 8 | value.p[at + i];
     return swept < seq ? swept : seq;
 }
 

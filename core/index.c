@@ -71,8 +71,9 @@ bool nadb_index_expiry_split(nadb_slice entry_key, int64_t *expires_ms,
 uint64_t nadb_index_count(nadb_slice value) {
     nadb_reader r = nadb_reader_of(value);
     uint64_t n = nadb_read_varint(&r);
+    size_t left = nadb_reader_left(&r);
 
-    return r.bad || nadb_reader_left(&r) > 0 ? 0 : n;
+    return r.bad || (left != 0 && left != 8) ? 0 : n;
 }
 
 /* --- a list of entries --- */
@@ -127,21 +128,24 @@ static nadb_rc add_expiry(nadb_index_changes *x, int64_t expires_ms,
                err);
 }
 
+/* `as_of`: all that was taken away had expired, and this is the sequence number
+ * of the counter before; NULL: others may notice. */
 static nadb_rc add_count(nadb_index_changes *x, nadb_slice tag, uint64_t rows,
-                         nadb_err *err) {
-    uint8_t *p = take(x, 1 + tag.n + NADB_VARINT_MAX);
-    uint8_t *value;
+                         const uint64_t *as_of, nadb_err *err) {
+    uint8_t *p = take(x, 1 + tag.n + NADB_VARINT_MAX + 8);
+    uint8_t *value, *end;
 
     if (p == NULL) return no_memory(err);
     p[0] = NADB_KS_COUNT;
     memcpy(p + 1, tag.p, tag.n);
-    value = p + 1 + tag.n;
+    value = end = p + 1 + tag.n;
+    if (rows > 0) end = nadb_put_varint(end, rows);
+    if (as_of != NULL) {
+        nadb_put_u64(end, *as_of);
+        end += 8;
+    }
     return add(x, nadb_slice_of(p, 1 + tag.n),
-               rows == 0
-                   ? nadb_slice_of(NULL, 0)
-                   : nadb_slice_of(
-                         value, (size_t)(nadb_put_varint(value, rows) - value)),
-               rows == 0, err);
+               nadb_slice_of(value, (size_t)(end - value)), rows == 0, err);
 }
 
 /* What was noted of a row that is deleted goes with it. */
@@ -168,10 +172,11 @@ typedef struct deriving {
     nadb_index_changes *x;
     nadb_engine *engine;
     nadb_view *view;
-    bool track; /* deleted rows have notes of when they were read */
-    bool reads; /* the view may have rows that are in an index */
-    bool alive; /* its counters are of rows that have not expired */
-    key_map deltas;
+    bool track;     /* deleted rows have notes of when they were read */
+    bool reads;     /* the view may have rows that are in an index */
+    bool alive;     /* its counters are of rows that have not expired */
+    key_map deltas; /* of each tag's counter */
+    key_map living; /* tags of which not only expired rows were taken */
 } deriving;
 
 static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
@@ -188,7 +193,9 @@ static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
 static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
     int64_t *delta = key_map_at(&d->deltas, tag);
 
-    if (delta == NULL) return no_memory(err);
+    if (delta == NULL ||
+        (d->x->as_of.n == 0 && key_map_at(&d->living, tag) == NULL))
+        return no_memory(err);
     *delta += by;
     return NADB_OK;
 }
@@ -261,9 +268,9 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
 
     for (size_t i = 0; i < d->deltas.n_slots && rc == NADB_OK; i++) {
         const key_map_slot *slot = &d->deltas.slots[i];
-        uint64_t rows = 0;
+        uint64_t rows = 0, before = 0;
         nadb_entry e;
-        bool found = false;
+        bool found = false, swept;
 
         /* Also where as many came as went: who has counted the tag, and
          * changes one of its rows, must learn that these are others. */
@@ -274,6 +281,10 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
             rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(&key),
                                      &e, &found, err);
         if (found) rows = nadb_index_count(e.value);
+        swept = found && key_map_find(&d->living, slot->key) == NULL;
+        if (swept)
+            before =
+                nadb_changed_seq(nadb_buf_slice(&key), e.seq, e.flags, e.value);
         if (slot->number < 0 && rows < (uint64_t)-slot->number) {
             if (!d->alive && rc == NADB_OK)
                 rc = nadb_corrupt(err,
@@ -283,7 +294,8 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
             rows = (uint64_t)-slot->number; /* one has expired just now */
         }
         if (rc == NADB_OK)
-            rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number, err);
+            rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number,
+                           swept ? &before : NULL, err);
     }
     nadb_buf_clear(&key);
     return rc;
@@ -328,6 +340,7 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
               (e->ops->indexed == NULL || e->ops->indexed(e, view));
     if (d.reads || b->indexed || track) rc = derive(&d, b, err);
     key_map_clear(&d.deltas);
+    key_map_clear(&d.living);
     x->derived = rc == NADB_OK;
     x->seq = view->seq;
     x->next_id = b->next_id;

@@ -4,7 +4,8 @@
  *   t <tag> 0 0 <key>           for every tag of every row; value: the row's
  *                               expiry, empty for ever
  *   x <be64 expiry> <key>       for every row that expires; value: its tags
- *   c <tag>                     how many t entries the tag has; a varint
+ *   c <tag>                     how many t entries the tag has; a varint,
+ *                               and perhaps nadb_changed_seq()'s 8 bytes
  *
  * They are entries of the store like rows, in the same commit, so that they are
  * exact after any crash. Rows that have expired are in all three until they are

@@ -240,8 +240,8 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
     if (!memtable_log_exists(m, memtable_tail(m)) ||
         !wal_entry_at(&m->log, v->off, memtable_tail(m), &e))
         return damaged(m, err);
-    *seq = nadb_changed_seq(v->seq, e.tombstone ? NADB_ENTRY_TOMBSTONE : 0,
-                            e.value);
+    *seq = nadb_changed_seq(e.key, v->seq,
+                            e.tombstone ? NADB_ENTRY_TOMBSTONE : 0, e.value);
     return NADB_OK;
 }
 

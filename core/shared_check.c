@@ -80,8 +80,8 @@ static nadb_rc check_source(nadb_iter *it, uint64_t since, uint32_t *left,
     nadb_rc rc = nadb_iter_next(it, err);
 
     while (rc == NADB_OK && it->valid) {
-        if (nadb_changed_seq(it->entry.seq, it->entry.flags, it->entry.value) >
-            since)
+        if (nadb_changed_seq(it->entry.key, it->entry.seq, it->entry.flags,
+                             it->entry.value) > since)
             rc = conflict(it->entry.key, err);
         else if ((*left)-- == 0)
             rc = conflict_any(err);

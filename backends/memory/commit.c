@@ -153,7 +153,7 @@ static bool was_swept(const nadb_commit_req *req, const node *n) {
     const version *v = n->newest;
 
     return v != NULL && v->seq > req->view->seq &&
-           nadb_changed_seq(v->seq, v->flags,
+           nadb_changed_seq(node_key(n), v->seq, v->flags,
                             nadb_slice_of(v->value, v->value_n)) <=
                req->view->seq;
 }
