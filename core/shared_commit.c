@@ -459,14 +459,16 @@ nadb_rc shared_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
     if (rc == NADB_OK) rc = shared_lock(s, -1, err);
     if (rc == NADB_OK) {
         rc = wal_take_back(&t->m->log, t->off, err);
-        shared_doubt_end(s, t->doubt);
         if (rc == NADB_OK) {
             /* The record may be on the disk already, also without a sync of
              * ours, and must not come back: who commits next makes indexes and
-             * counters of a state without it. So nobody does before this. */
+             * counters of a state without it. So nobody does before this; who
+             * finds us dead in between syncs for us (shared_repair.c). */
             rc = s->os->sync(t->m->log.file, err);
             if (rc != NADB_OK) atomic_store(&map->failed, 1);
+            shared_doubt_end(s, t->doubt);
         } else {
+            shared_doubt_end(s, t->doubt);
             /* Nobody links it any more; the log is told later. */
             atomic_store(&map->doubts[t->doubt].state, DOUBT_VOID);
             control_doubt_mark(map, t->doubt, true);

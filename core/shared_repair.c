@@ -95,6 +95,18 @@ static void mend_bits(shared *s) {
                                DOUBT_FREE);
 }
 
+/* The owner of a record may have died between marking it as taken back and the
+ * sync of that (shared_rollback()). */
+static void finish_taking_back(shared *s, memtable *m, uint64_t off) {
+    wal_record r;
+    bool valid = false;
+
+    if (memtable_log_exists(m, memtable_tail(m)))
+        wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
+    if (valid && r.taken_back && s->os->sync(m->log.file, NULL) != NADB_OK)
+        atomic_store(&s->ctl.map->failed, 1);
+}
+
 /* Commits the doubts of one dead slot, those that had a number first and then
  * in the order of the log. */
 static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
@@ -126,6 +138,7 @@ static nadb_rc commit_doubts(shared *s, uint32_t slot, nadb_err *err) {
         if (best == NULL) return NADB_OK;
         rc = log_ref(s, atomic_load(&best->log), &m, err);
         if (rc != NADB_OK) return rc;
+        finish_taking_back(s, m, atomic_load(&best->off));
         shared_apply(s, m, at);
         memtable_unref(m);
     }
