@@ -50,6 +50,7 @@ typedef struct scan {
     bool reverse, started;
     bool exact;
     bool estimate; /* only that: lists are not opened */
+    bool lone;     /* one list: nobody asks how long it is */
     uint64_t epoch;
     node *root;
     nadb_buf key;    /* of the entry given */
@@ -340,14 +341,14 @@ static nadb_rc list_open(scan *s, node *n, nadb_slice tag, nadb_err *err) {
 
 static nadb_rc list_make(scan *s, nadb_slice tag, node **out, nadb_err *err) {
     node *n = nadb_calloc(1, sizeof *n);
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
 
     *out = n;
     if (n == NULL) return no_memory(err);
     /* Would look like another tag and the beginning of a key. */
     if (memchr(tag.p, 0, tag.n) != NULL)
         return nadb_merge(NULL, 0, s->reverse, false, &n->it, err);
-    rc = count_of(s, tag, &n->rows, err);
+    if (!s->lone) rc = count_of(s, tag, &n->rows, err);
     if (rc == NADB_OK && !s->estimate) rc = list_open(s, n, tag, err);
     return rc;
 }
@@ -561,6 +562,7 @@ nadb_rc nadb_tag_scan(nadb_session *ss, nadb_view *view, const nadb_match *m,
     s->reverse = range->reverse;
     s->exact = true;
     s->epoch = ss->epoch;
+    s->lone = m->root->op == NADB_MATCH_TAG;
     rc = node_make(s, m->root, &s->root, err);
     *exact = s->exact;
     if (rc == NADB_OK && s->root != NULL)

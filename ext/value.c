@@ -205,7 +205,21 @@ static sqlite3_destructor_type keep_or_copy(bool pinned) {
     return pinned ? SQLITE_STATIC : SQLITE_TRANSIENT;
 }
 
+#define SHORT_TEXT 128
+
+/* Who asks for a text wants a zero byte behind it (sqlite3_column_text()), for
+ * which SQLite would copy it into new memory. A short one is cheaper copied
+ * with that byte; SQLite knows of it only when it counts the bytes itself. */
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned) {
+    char copy[SHORT_TEXT];
+
+    if (text.n > 0 && text.n < sizeof copy &&
+        memchr(text.p, 0, text.n) == NULL) {
+        memcpy(copy, text.p, text.n);
+        copy[text.n] = 0;
+        sqlite3_result_text(ctx, copy, -1, SQLITE_TRANSIENT);
+        return;
+    }
     /* A null pointer would be NULL, not the empty text. */
     sqlite3_result_text(ctx, text.p == NULL ? "" : (const char *)text.p,
                         (int)text.n, keep_or_copy(pinned));
