@@ -118,8 +118,8 @@ static bool past_end(const fs_cursor *c) {
 
     if (c->reverse)
         return nadb_slice_cmp(key, t->lo) < 0 || nadb_slice_cmp(key, c->lo) < 0;
-    return (c->hi.p != NULL && nadb_slice_cmp(key, c->hi) >= 0) ||
-           nadb_slice_cmp(key, t->hi) > 0;
+    return c->hi_first ? nadb_slice_cmp(key, c->hi) >= 0
+                       : nadb_slice_cmp(key, t->hi) > 0;
 }
 
 /* Makes entry c->i of the block the present one. */
@@ -147,6 +147,7 @@ static nadb_rc enter_table(fs_cursor *c, size_t i, bool *use, nadb_err *err) {
     rc = fs_handle_sst(c->v->tables[c->run->first + i], &c->s, err);
     if (rc != NADB_OK) return rc;
     *use = true;
+    c->hi_first = c->hi.p != NULL && nadb_slice_cmp(c->hi, t->hi) <= 0;
     if (c->reverse)
         c->check_end = nadb_slice_cmp(larger(t->lo, c->lo), c->s->props.lo) > 0;
     else

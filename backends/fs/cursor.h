@@ -24,6 +24,7 @@ typedef struct fs_cursor {
 
     size_t table;   /* in the run */
     fs_sst *s;      /* that table, NULL outside the run */
+    bool hi_first;  /* the range ends before the table does */
     bool check_end; /* its keys may go past the limit */
     fs_block block;
     unsigned no; /* of the block */
