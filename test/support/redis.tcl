@@ -197,11 +197,15 @@ proc redis_monitor {name script} {
     return $list
 }
 
-# The server of all stores of this run on backend redis, emptied.
+# The server of all stores of this run on backend redis, emptied. That is one
+# of its own, or that of redis_suites.tcl.
 proc redis_for_backend {} {
     set nodes {backend backend2 backend3}
     if {![redis_clustered]} { set nodes backend }
-    if {[info exists ::R(backend,pid)]} {
+    if {[info exists ::env(NADB_REDIS_AT)]} {
+        array set ::R $::env(NADB_REDIS_AT)
+        foreach name $nodes { redis_call $name FLUSHALL }
+    } elseif {[info exists ::R(backend,pid)]} {
         foreach name $nodes { redis_call $name FLUSHALL }
     } elseif {[redis_clustered]} {
         redis_cluster_start $nodes

@@ -1,0 +1,76 @@
+# redis_suites.tcl - runs the suites of every backend on another kind of Redis
+# store: each in a process of its own, all on servers that are started once.
+#
+#     run_suites FORM ?suite ..?    default: all suites that run everywhere
+#
+# FORM: buffered (write=buffered), cluster, or moving: a cluster in which the
+# store moves from node to node. By hand: NADB_BACKENDS=redis-buffered, or
+# NADB_BACKENDS=redis NADB_REDIS=cluster (or moving), tclsh SUITE.
+
+# Those that say so: what memory and fs can do, Redis must.
+proc suites_of_all_backends {} {
+    set list {}
+    foreach file [lsort [glob [file join $::H(root) test/suites *.test]]] {
+        set f [open $file]
+        if {[regexp {foreach_backend \{memory fs\}} [read $f]]} {
+            lappend list [file rootname [file tail $file]]
+        }
+        close $f
+    }
+    return $list
+}
+
+# Servers that the suites share. The store cannot move between suites, so that
+# a cluster in which it does is each suite's own.
+proc suites_server {form} {
+    unset -nocomplain ::env(NADB_REDIS) ::env(NADB_REDIS_AT)
+    set ::env(NADB_BACKENDS) redis
+    switch $form {
+        buffered {
+            set ::env(NADB_BACKENDS) redis-buffered
+            redis_start backend
+        }
+        cluster {
+            set ::env(NADB_REDIS) cluster
+            redis_cluster_start {backend backend2 backend3}
+        }
+        moving {
+            set ::env(NADB_REDIS) moving
+            return
+        }
+    }
+    set ::env(NADB_REDIS_AT) [concat [array get ::R backend*,port] \
+                                  [array get ::R backend*,socket]]
+}
+
+proc run_suite {suite form} {
+    do_test $form-$suite {
+        catch {
+            exec {*}[loading] \
+                [file join $::H(root) test/suites $suite.test] 2>@1
+        } output
+        set last [lindex [split $output \n] end]
+        if {![regexp {^(\d+) passed, 0 failed$} $last - n] || $n < 5} {
+            error $output
+        }
+    } {}
+}
+
+proc run_suites {form args} {
+    set suites $args
+    if {$suites eq ""} { set suites [suites_of_all_backends] }
+    set ::env(NADB_LIB) $::H(lib)
+    if {![info exists ::env(NADB_STEPS)] && ![soak]} {
+        set ::env(NADB_STEPS) 3000 ;# of model.test
+    }
+    suites_server $form
+    foreach suite $suites { run_suite $suite $form }
+    redis_stop_all
+}
+
+fresh
+if {[catch {db eval {SELECT 1 FROM nadb_backends WHERE name = 'redis'}} known]
+    || $known ne "1"} {
+    note "backend redis is not in this build"
+    finish_test
+}
