@@ -134,7 +134,7 @@ nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
     nadb_rc rc = add_missing(e, v, keys, n, &missing, err);
 
     redis_ahead_forget(v);
-    if (rc == NADB_OK && missing.n > 0) rc = pool_take(&e->pool, &c, err);
+    if (rc == NADB_OK && missing.n > 0) rc = pool_take(e->pool, &c, err);
     if (rc != NADB_OK || c == NULL) goto done;
     /* What the view has to know comes first: one round trip, once. */
     if (!v->known) {
@@ -144,7 +144,7 @@ nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
     if (rc == NADB_OK)
         rc = redis_want_on(e, c, v, (const nadb_slice *)(void *)missing.p,
                            missing.n / sizeof *keys, err);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
 done:
     nadb_buf_clear(&missing);
     return rc;

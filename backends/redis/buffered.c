@@ -384,9 +384,9 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
     redis_base *b = ((redis_version *)v)->b;
     uint64_t connects;
 
-    nadb_lock(&b->e->pool.lock);
-    connects = b->e->pool.connects;
-    nadb_unlock(&b->e->pool.lock);
+    nadb_lock(&b->e->pool->lock);
+    connects = b->e->pool->connects;
+    nadb_unlock(&b->e->pool->lock);
     /* What it shows others decide on: nothing comes from the cache. */
     cache_stats(&b->e->cache, emit, ctx);
     emit(ctx, "stored_bytes", 0);
@@ -403,11 +403,11 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
 static nadb_rc buffered_destroy(nadb_base *base, nadb_err *err) {
     redis_base *b = (redis_base *)base;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&b->e->pool, &c, err);
+    nadb_rc rc = pool_take(b->e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
     rc = redis_lease_take(b, c, NULL, err);
-    pool_give(&b->e->pool, c);
+    pool_give(b->e->pool, c);
     if (rc != NADB_OK) return rc;
     redis_leave(base);
     return redis_wipe(b->e, err);

@@ -29,7 +29,7 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
                      nadb_err *err) {
     redisReply *r = NULL;
     args a;
-    nadb_rc rc = pool_reopen(&e->pool, c, err);
+    nadb_rc rc = pool_reopen(e->pool, c, err);
 
     *done = false;
     memset(&a, 0, sizeof a);
@@ -37,7 +37,7 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
     script_begin(&a, redis_prefix(e));
     args_text(&a, c->writer);
     args_number(&a, (int64_t)c->commits);
-    rc = script_call(&e->scripts, c, SCRIPT_FENCE, &a, &r, err);
+    rc = script_call(e->scripts, c, SCRIPT_FENCE, &a, &r, err);
     if (rc == NADB_OK && script_says(r, "applied") && r->elements == 2 &&
         r->element[1]->type == REDIS_REPLY_STRING) {
         *done = true;
@@ -90,7 +90,7 @@ nadb_rc redis_change(redis_engine *e, conn *c, script_id id, args *a,
         args_set_number(a, ARG_NUMBER, (int64_t)c->commits);
         args_set_number(a, ARG_DEADLINE, conn_server_ms(c) + c->at->timeout_ms);
         nadb_err_clear(&first);
-        rc = script_call(&e->scripts, c, id, a, out, &first);
+        rc = script_call(e->scripts, c, id, a, out, &first);
         if (rc == NADB_OK) rc = refused(c, *out, &late, &first);
         if (rc == NADB_OK) return NADB_OK;
         freeReplyObject(*out);

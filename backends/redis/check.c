@@ -24,7 +24,7 @@ nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
 
         script_begin(&a, redis_prefix(e));
         args_number(&a, (int64_t)n);
-        rc = script_call(&e->scripts, c, SCRIPT_SWEEP, &a, &r, err);
+        rc = script_call(e->scripts, c, SCRIPT_SWEEP, &a, &r, err);
         if (rc == NADB_OK && (!script_says(r, "ok") || r->elements != 2 ||
                               r->element[1]->type != REDIS_REPLY_INTEGER))
             rc = conn_confused(c, err);
@@ -43,12 +43,12 @@ nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     *more = false;
     if (rc != NADB_OK) return rc;
     rc = redis_sweep_on(e, c, rows_max, removed, more, err);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     return rc;
 }
 
@@ -103,7 +103,7 @@ static nadb_rc check_page(checker *k, const char *what, nadb_slice tag,
     args_number(&a, CHECK_ROWS);
     args_text(&a, k->repair ? "repair" : "");
     args_add(&a, tag);
-    rc = script_call(&k->e->scripts, k->c, SCRIPT_CHECK, &a, &r, err);
+    rc = script_call(k->e->scripts, k->c, SCRIPT_CHECK, &a, &r, err);
     args_clear(&a);
     if (rc == NADB_OK && !reply_is_array(r, 1)) rc = conn_confused(k->c, err);
     if (rc == NADB_OK) rc = take_page(k, r, err);
@@ -165,13 +165,13 @@ static nadb_rc check_tags(checker *k, nadb_err *err) {
 /* First what is registered and should not be, then what should. */
 static nadb_rc check_index(checker *k, nadb_err *err) {
     const nadb_slice none = {NULL, 0};
-    nadb_rc rc = pool_take(&k->e->pool, &k->c, err);
+    nadb_rc rc = pool_take(k->e->pool, &k->c, err);
 
     if (rc == NADB_OK) rc = check_all(k, "expiry", none, err);
     if (rc == NADB_OK) rc = check_all(k, "xtags", none, err);
     if (rc == NADB_OK) rc = check_tags(k, err);
     if (rc == NADB_OK) rc = check_all(k, "keys", none, err);
-    pool_give(&k->e->pool, k->c);
+    pool_give(k->e->pool, k->c);
     nadb_buf_clear(&k->names);
     return rc;
 }

@@ -70,7 +70,7 @@ static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
     redisReply *r = NULL;
     conn *c = NULL;
     args a;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     *granted = false;
     if (rc != NADB_OK) return rc;
@@ -83,11 +83,11 @@ static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
     } else {
         add_token(&a, x);
     }
-    rc = script_call(&e->scripts, c, id, &a, &r, err);
+    rc = script_call(e->scripts, c, id, &a, &r, err);
     if (rc == NADB_OK) *granted = script_says(r, "ok");
     freeReplyObject(r);
     args_clear(&a);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     return rc;
 }
 

@@ -285,7 +285,7 @@ static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
     args *a = &t->parts.all;
     redisReply *r = NULL;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     *wait = *done = false;
     if (rc != NADB_OK) return rc;
@@ -300,7 +300,7 @@ static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
         *done = true;
     }
     freeReplyObject(r);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     return rc;
 }
 
@@ -401,7 +401,7 @@ nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
         args_add(&a, generation);
         args_number(&a, CLEAN_ROWS);
         args_number(&a, age_ms);
-        rc = script_call(&e->scripts, c, SCRIPT_CLEAN, &a, &r, err);
+        rc = script_call(e->scripts, c, SCRIPT_CLEAN, &a, &r, err);
         more = rc == NADB_OK && script_says(r, "more");
         freeReplyObject(r);
     }
@@ -415,10 +415,10 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
 
     /* Nothing that fails here matters: later commits go on with it. */
     if (t->clear && t->reply != NULL &&
-        pool_take(&e->pool, &c, NULL) == NADB_OK) {
+        pool_take(e->pool, &c, NULL) == NADB_OK) {
         (void)redis_clean(e, c, reply_slice(t->reply->element[3]), 0,
                           CLEAN_STEPS, NULL);
-        pool_give(&e->pool, c);
+        pool_give(e->pool, c);
     }
     ticket_drop(e, t);
 }
@@ -429,7 +429,7 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
     int64_t removed = 0;
     bool more;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     (void)stop; /* not asked: what is dead is little */
     (void)ctx;
@@ -438,7 +438,7 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
     if (rc == NADB_OK)
         rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
                          err);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     return rc == NADB_OK ? redis_repair(e, err) : rc;
 }
 
@@ -465,7 +465,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
         rc = redis_clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, err);
     if (rc == NADB_OK) {
         script_begin(&a, redis_prefix(e));
-        rc = script_call(&e->scripts, c, SCRIPT_WIPE, &a, &r, err);
+        rc = script_call(e->scripts, c, SCRIPT_WIPE, &a, &r, err);
         if (rc == NADB_OK && script_says(r, "more"))
             rc = nadb_fail(err, NADB_LOCKED,
                            "redis server %s: somebody writes to the store",
@@ -479,11 +479,11 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
 
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err) {
     conn *c = NULL;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc == NADB_OK) {
         rc = wipe(e, c, err);
-        pool_give(&e->pool, c);
+        pool_give(e->pool, c);
     }
     return rc;
 }
@@ -564,7 +564,7 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
                          "redis server %s: %s: the connection broke while "
                          "they were made",
                          e->at.name, kept);
-    rc = pool_take(&e->pool, &c, err);
+    rc = pool_take(e->pool, &c, err);
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     redis_change_begin(e, c, &a);
@@ -579,7 +579,7 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
                        conn_name(c), kept);
     freeReplyObject(r);
     args_clear(&a);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     return rc;
 }
 

@@ -162,7 +162,7 @@ static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
     redis_base *b = x->b;
     sent s = {x->a, x->to, x->n_records, x->n_rows};
     redisReply *r = NULL;
-    nadb_rc rc = script_send(&b->e->scripts, c, SCRIPT_DRAIN, s.a, err);
+    nadb_rc rc = script_send(b->e->scripts, c, SCRIPT_DRAIN, s.a, err);
 
     if (rc == NADB_OK) rc = conn_push(c, err);
     x->from = x->to;
@@ -216,7 +216,7 @@ static nadb_rc renew(redis_base *b, conn *c, nadb_err *err) {
 static nadb_rc drain(redis_base *b, call *x, nadb_err *err) {
     bool again = true;
     conn *c = NULL;
-    nadb_rc rc = pool_take(&b->e->pool, &c, err);
+    nadb_rc rc = pool_take(b->e->pool, &c, err);
 
     for (int i = 0; rc == NADB_OK && again && i < 3; i++) {
         if (i > 0 || !b->mark_known || redis_lease_due(b))
@@ -229,7 +229,7 @@ static nadb_rc drain(redis_base *b, call *x, nadb_err *err) {
                        "somebody else takes the lease again and again, or the "
                        "server loses what it was given",
                        conn_name(c));
-    pool_give(&b->e->pool, c);
+    pool_give(b->e->pool, c);
     return rc;
 }
 

@@ -27,10 +27,12 @@ typedef struct redis_claim {
 typedef struct redis_engine {
     nadb_engine base;
     address at;
-    nadb_buf prefix; /* "nadb:{db:namespace}:" */
-    pool pool;
+    nadb_buf prefix;       /* "nadb:{db:namespace}:" */
+    pool *pool;            /* own_pool, or that of the engine beside it */
+    script_names *scripts; /* the same */
+    pool own_pool;
+    script_names own_scripts;
     cache cache;
-    script_names scripts;
     nadb_mutex lock;     /* guards what follows */
     uint64_t generation; /* that the server named last */
     redis_claim claims[REDIS_CLAIMS];
@@ -196,6 +198,14 @@ nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err);
 
 /* --- redis.c --- */
+
+/* What is opened: a store, or a part of one. */
+typedef struct redis_part {
+    const char *name;     /* behind the namespace in all names; "": the store */
+    unsigned of;          /* so many parts: its share of the cache */
+    redis_engine *beside; /* its pool and scripts are used, where that is
+                             possible; it is closed later. NULL: none */
+} redis_part;
 
 void redis_close(nadb_engine *engine);
 nadb_rc redis_open(const nadb_options *options, nadb_engine **out,

@@ -29,7 +29,7 @@ static void begin(redis_walk *w) {
 
 static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
                     nadb_err *err) {
-    nadb_rc rc = script_call(&w->engine->scripts, c, id, &w->a, out, err);
+    nadb_rc rc = script_call(w->engine->scripts, c, id, &w->a, out, err);
 
     if (rc == NADB_OK && !script_says(*out, "sweep"))
         rc = redis_take_page(w->engine, c, w->view, *out, err);
@@ -159,7 +159,7 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
         r = NULL;
         /* Who may only read must count them one by one. */
         (void)redis_sweep_on(w->engine, c, SIZE_MAX, &removed, &more, NULL);
-        if (!conn_is_open(c)) rc = pool_reopen(&w->engine->pool, c, err);
+        if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
         ask_counts(w, "all");
         if (rc == NADB_OK) rc = call(w, c, SCRIPT_TAGS, &r, err);
     }

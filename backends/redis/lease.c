@@ -73,7 +73,7 @@ nadb_rc redis_lease_take(redis_base *b, conn *c, nadb_place_in_log *mark,
 
     memset(&a, 0, sizeof a);
     ask(b, &a, "take");
-    rc = script_call(&b->e->scripts, c, SCRIPT_LEASE, &a, &r, err);
+    rc = script_call(b->e->scripts, c, SCRIPT_LEASE, &a, &r, err);
     if (rc == NADB_OK && script_says(r, "leased")) {
         set_word(b, WORD_STATE, LEASE_REFUSED);
         set_word(b, WORD_TOKEN, 0);
@@ -101,9 +101,9 @@ static nadb_rc ask_first(redis_base *b, nadb_err *err) {
     nadb_rc rc;
 
     nadb_err_clear(&mine);
-    rc = pool_take(&b->e->pool, &c, &mine);
+    rc = pool_take(b->e->pool, &c, &mine);
     if (rc == NADB_OK) rc = redis_lease_take(b, c, NULL, &mine);
-    pool_give(&b->e->pool, c);
+    pool_give(b->e->pool, c);
     if (rc == NADB_IOERR && word(b, WORD_STATE) != LEASE_REFUSED) {
         set_word(b, WORD_STATE, LEASE_ASKED);
         return NADB_OK;
@@ -133,15 +133,15 @@ void redis_leave(nadb_base *base) {
     conn *c = NULL;
     args a;
 
-    if (word(b, WORD_TOKEN) == 0 || pool_take(&b->e->pool, &c, NULL) != NADB_OK)
+    if (word(b, WORD_TOKEN) == 0 || pool_take(b->e->pool, &c, NULL) != NADB_OK)
         return;
     memset(&a, 0, sizeof a);
     ask(b, &a, "give");
     /* Where this fails the lease ends by its time. */
-    if (script_call(&b->e->scripts, c, SCRIPT_LEASE, &a, &r, NULL) == NADB_OK)
+    if (script_call(b->e->scripts, c, SCRIPT_LEASE, &a, &r, NULL) == NADB_OK)
         set_word(b, WORD_TOKEN, 0);
     set_word(b, WORD_STATE, LEASE_UNASKED);
     freeReplyObject(r);
     args_clear(&a);
-    pool_give(&b->e->pool, c);
+    pool_give(b->e->pool, c);
 }

@@ -181,7 +181,7 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
     conn *c = NULL;
     bool found = false, fresh = !v->known;
     cache_mark mark;
-    nadb_rc rc = pool_take(&e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     v->holds_row = false;
     if (rc != NADB_OK) return rc;
@@ -194,7 +194,7 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
         rc = record_get(c, r->element[0], r->element[1], r->element[2], &v->row,
                         &v->last, &found, err);
     freeReplyObject(r);
-    pool_give(&e->pool, c);
+    pool_give(e->pool, c);
     if (rc != NADB_OK) return rc;
     cache_put(&e->cache, plain, &mark, v->generation, fresh, &v->last, found);
     return hold_row(v, key, found, err);

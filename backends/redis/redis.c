@@ -46,11 +46,12 @@ static bool append_escaped(nadb_buf *out, const char *text) {
 }
 
 static nadb_rc make_prefix(nadb_buf *out, const nadb_options *o,
-                           nadb_err *err) {
+                           const char *part, nadb_err *err) {
     if (nadb_buf_append(out, "nadb:{", 6) &&
         append_escaped(out, nadb_option_text(o, "db")) &&
         nadb_buf_byte(out, ':') &&
         append_escaped(out, nadb_option_text(o, "namespace")) &&
+        nadb_buf_append(out, part, strlen(part)) &&
         nadb_buf_append(out, "}:", 2))
         return NADB_OK;
     return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
@@ -80,9 +81,9 @@ static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     commits = e->commits;
     undone = e->undone;
     nadb_unlock(&e->lock);
-    nadb_lock(&e->pool.lock);
-    connects = e->pool.connects;
-    nadb_unlock(&e->pool.lock);
+    nadb_lock(&e->own_pool.lock);
+    connects = e->own_pool.connects;
+    nadb_unlock(&e->own_pool.lock);
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         emit(ctx, none[i], 0);
     cache_stats(&e->cache, emit, ctx);
@@ -98,10 +99,10 @@ void redis_close(nadb_engine *engine) {
 
     if (e == NULL) return;
     cache_clear(&e->cache);
-    pool_clear(&e->pool);
+    pool_clear(&e->own_pool);
     redis_ticket_free(e->spare);
     for (size_t i = 0; i < REDIS_CLAIMS; i++) nadb_free(e->claims[i].key);
-    nadb_mutex_clear(&e->scripts.lock);
+    nadb_mutex_clear(&e->own_scripts.lock);
     nadb_mutex_clear(&e->lock);
     nadb_buf_clear(&e->prefix);
     address_clear(&e->at);
@@ -132,28 +133,34 @@ static const nadb_engine_ops redis_ops = {
 };
 
 static nadb_rc init_locks(redis_engine *e, const nadb_options *o,
-                          nadb_err *err) {
+                          const redis_part *part, nadb_err *err) {
+    int64_t cache_bytes = nadb_option_number(o, "cache_size_mb");
     nadb_rc rc = nadb_mutex_init(&e->lock, NADB_RANK_BACKEND, err);
 
     if (rc != NADB_OK) return rc;
-    rc = nadb_mutex_init(&e->scripts.lock, NADB_RANK_BACKEND, err);
+    rc = nadb_mutex_init(&e->own_scripts.lock, NADB_RANK_BACKEND, err);
     if (rc != NADB_OK) goto no_scripts;
-    rc = pool_init(&e->pool, &e->at,
+    rc = pool_init(&e->own_pool, &e->at,
                    (unsigned)nadb_option_number(o, "pool_size"), err);
     if (rc != NADB_OK) goto no_pool;
-    rc = cache_init(&e->cache, &e->at, &e->pool.way, redis_prefix(e),
-                    (uint64_t)nadb_option_number(o, "cache_size_mb"), err);
+    e->scripts = part->beside != NULL ? part->beside->scripts : &e->own_scripts;
+    /* In a cluster each part may be on another node. */
+    e->pool = part->beside != NULL && !e->at.cluster ? part->beside->pool
+                                                     : &e->own_pool;
+    rc = cache_init(&e->cache, &e->at, &e->pool->way, redis_prefix(e),
+                    (uint64_t)cache_bytes / part->of, err);
     if (rc == NADB_OK) return NADB_OK;
-    pool_clear(&e->pool);
+    pool_clear(&e->own_pool);
 no_pool:
-    nadb_mutex_clear(&e->scripts.lock);
+    nadb_mutex_clear(&e->own_scripts.lock);
 no_scripts:
     nadb_mutex_clear(&e->lock);
     return rc;
 }
 
-nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
-                   nadb_err *err) {
+static nadb_rc redis_open_part(const nadb_options *options,
+                               const redis_part *part, nadb_engine **out,
+                               nadb_err *err) {
     redis_engine *e = nadb_calloc(1, sizeof *e);
     nadb_rc rc;
 
@@ -162,8 +169,8 @@ nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
     e->base.ops = &redis_ops;
     rc = address_init(&e->at, options, err);
-    if (rc == NADB_OK) rc = make_prefix(&e->prefix, options, err);
-    if (rc == NADB_OK) rc = init_locks(e, options, err);
+    if (rc == NADB_OK) rc = make_prefix(&e->prefix, options, part->name, err);
+    if (rc == NADB_OK) rc = init_locks(e, options, part, err);
     if (rc != NADB_OK) {
         nadb_buf_clear(&e->prefix);
         address_clear(&e->at);
@@ -172,6 +179,13 @@ nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
     }
     *out = &e->base;
     return NADB_OK;
+}
+
+nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
+                   nadb_err *err) {
+    const redis_part whole = {"", 1, NULL};
+
+    return redis_open_part(options, &whole, out, err);
 }
 
 const nadb_backend nadb_backend_redis = {

@@ -148,12 +148,12 @@ static nadb_rc load(redis_walk *w, nadb_err *err) {
     nadb_buf_reset(&w->items);
     nadb_buf_reset(&w->bytes);
     if (w->at_end) return NADB_OK;
-    rc = pool_take(&w->engine->pool, &c, err);
+    rc = pool_take(w->engine->pool, &c, err);
     while (rc == NADB_OK && !w->at_end && w->items.n == 0) {
         nadb_buf_reset(&w->bytes);
         rc = w->load(w, c, err);
     }
-    pool_give(&w->engine->pool, c);
+    pool_give(w->engine->pool, c);
     return rc;
 }
 
