@@ -242,10 +242,11 @@ typedef struct nadb_engine_ops {
 
     /* Optional (NULL). Makes prepares of others that change this key wait
      * until unclaim, so that who reads the key now can change it without a
-     * conflict. Waits for those that are under way; when that takes longer
-     * than timeout_ms, *claim is 0 and nothing is claimed: not an error. */
-    nadb_rc (*claim)(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
-                     uint32_t *claim, nadb_err *err);
+     * conflict: `v` becomes a snapshot of now, as by view_refresh(). Waits for
+     * those that are under way; when that takes longer than timeout_ms, *claim
+     * is 0 and nothing is claimed: not an error. *claim may be set on error. */
+    nadb_rc (*claim)(nadb_engine *e, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err);
     void (*unclaim)(nadb_engine *e, uint32_t claim);
 
     /* First half of a commit: checks conflicts (NADB_CONFLICT names the key),

@@ -168,14 +168,12 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
 
 nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
     nadb_engine *e = ss->engine;
-    nadb_rc rc;
 
     if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
         ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
         return NADB_OK;
-    rc = e->ops->claim(e, key, ss->timeout_ms, &ss->claim, err);
-    if (rc != NADB_OK || ss->claim == 0) return rc;
-    return e->ops->view_refresh(e, ss->txn->view, err);
+    return e->ops->claim(e, ss->txn->view, key, ss->timeout_ms, &ss->claim,
+                         err);
 }
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,

@@ -173,8 +173,8 @@ bool shared_doubt_free(shared *s, uint32_t *out); /* an unused place */
 
 /* --- shared_check.c --- */
 
-nadb_rc shared_claim(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
-                     uint32_t *claim, nadb_err *err);
+nadb_rc shared_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void shared_unclaim(nadb_engine *e, uint32_t claim);
 /* NADB_CONFLICT when something that the request decided on has changed since
  * its view. Under the commit lock. */

@@ -277,8 +277,8 @@ static bool key_taken(shared *s, nadb_slice key) {
     return false;
 }
 
-nadb_rc shared_claim(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
-                     uint32_t *claim, nadb_err *err) {
+nadb_rc shared_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err) {
     shared *s = shared_of(e);
     int64_t deadline = s->os->mono_ns() + timeout_ms * 1000000;
     uint32_t doubt = 0;
@@ -305,7 +305,7 @@ nadb_rc shared_claim(nadb_engine *e, nadb_slice key, int64_t timeout_ms,
     control_doubt_mark(s->ctl.map, doubt, true);
     shared_unlock(s);
     *claim = doubt + 1;
-    return NADB_OK;
+    return e->ops->view_refresh(e, v, err);
 }
 
 void shared_unclaim(nadb_engine *e, uint32_t claim) {

@@ -186,13 +186,12 @@ static bool key_is_busy(const memory_engine *e, nadb_slice key) {
            is_claimed(e, key, 0);
 }
 
-nadb_rc memory_claim(nadb_engine *engine, nadb_slice key, int64_t timeout_ms,
-                     uint32_t *claim, nadb_err *err) {
+nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err) {
     memory_engine *e = (memory_engine *)engine;
     const nadb_os *os = nadb_os_get();
     int64_t deadline = os->mono_ns() + timeout_ms * 1000000;
 
-    (void)err;
     *claim = 0;
     nadb_lock(&e->lock);
     while (key_is_busy(e, key)) {
@@ -208,7 +207,7 @@ nadb_rc memory_claim(nadb_engine *engine, nadb_slice key, int64_t timeout_ms,
             *claim = i + 1;
         }
     nadb_unlock(&e->lock);
-    return NADB_OK;
+    return *claim != 0 ? engine->ops->view_refresh(engine, v, err) : NADB_OK;
 }
 
 void memory_unclaim(nadb_engine *engine, uint32_t claim) {

@@ -59,8 +59,8 @@ static inline void memory_unlock(memory_engine *e, const memory_view *v) {
 void memory_reclaim(memory_engine *e);
 
 /* Operations of nadb_engine_ops (commit.c). */
-nadb_rc memory_claim(nadb_engine *engine, nadb_slice key, int64_t timeout_ms,
-                     uint32_t *claim, nadb_err *err);
+nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void memory_unclaim(nadb_engine *engine, uint32_t claim);
 nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err);

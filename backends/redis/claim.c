@@ -3,7 +3,8 @@
  *
  * A claim is an entry in a hash on the server, with a token and a time after
  * which nobody heeds it: a claimer that dies delays others no longer than
- * that. It only makes writers wait: what is right does not depend on it. */
+ * that. It only makes writers wait: what is right does not depend on it. The
+ * row comes in the same answer. */
 #include <stdio.h>
 
 #include "engine.h"
@@ -66,32 +67,37 @@ static void add_token(args *a, const redis_claim *x) {
 }
 
 static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
-                   bool *granted, nadb_err *err) {
-    redisReply *r = NULL;
-    conn *c = NULL;
+                   conn **c, redisReply **out, nadb_err *err) {
     args a;
-    nadb_rc rc = pool_take(e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, c, err);
 
-    *granted = false;
+    *out = NULL;
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     script_begin(&a, redis_prefix(e));
     args_add(&a, nadb_slice_of(x->key, x->key_n));
-    if (id == SCRIPT_CLAIM) {
-        add_token(&a, x);
-        args_number(&a, CLAIM_MS);
-    } else {
-        add_token(&a, x);
-    }
-    rc = script_call(e->scripts, c, id, &a, &r, err);
-    if (rc == NADB_OK) *granted = script_says(r, "ok");
-    freeReplyObject(r);
+    add_token(&a, x);
+    if (id == SCRIPT_CLAIM) args_number(&a, CLAIM_MS);
+    rc = script_call(e->scripts, *c, id, &a, out, err);
     args_clear(&a);
+    return rc;
+}
+
+/* Asks once. With the claim comes what the view has to know, and the row. */
+static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
+                         nadb_slice key, bool *granted, nadb_err *err) {
+    redisReply *r = NULL;
+    conn *c = NULL;
+    nadb_rc rc = ask(e, SCRIPT_CLAIM, x, &c, &r, err);
+
+    *granted = rc == NADB_OK && script_says(r, "ok");
+    if (*granted) rc = redis_take_claimed(e, c, v, key, r, err);
+    freeReplyObject(r);
     pool_give(e->pool, c);
     return rc;
 }
 
-nadb_rc redis_take_claim(nadb_engine *engine, nadb_slice key,
+nadb_rc redis_take_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
                          int64_t timeout_ms, uint32_t *claim, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     int64_t end = nadb_os_get()->mono_ns() + timeout_ms * 1000000;
@@ -106,7 +112,7 @@ nadb_rc redis_take_claim(nadb_engine *engine, nadb_slice key,
     for (;;) {
         redis_claim x = place_get(e, place);
 
-        rc = ask(e, SCRIPT_CLAIM, &x, &granted, err);
+        rc = ask_claim(e, &x, (redis_view *)view, key, &granted, err);
         if (rc != NADB_OK || granted || nadb_os_get()->mono_ns() > end) break;
         redis_pause();
     }
@@ -119,13 +125,16 @@ nadb_rc redis_take_claim(nadb_engine *engine, nadb_slice key,
 
 void redis_unclaim(nadb_engine *engine, uint32_t claim) {
     redis_engine *e = (redis_engine *)engine;
-    bool granted;
+    redisReply *r = NULL;
+    conn *c = NULL;
 
     if (claim == 0 || claim > REDIS_CLAIMS) return;
     redis_claim x = place_get(e, claim);
 
     /* Should it fail, the claim ends by its time. */
-    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, &granted, NULL);
+    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, &c, &r, NULL);
+    freeReplyObject(r);
+    pool_give(e->pool, c);
     place_drop(e, claim);
 }
 

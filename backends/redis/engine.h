@@ -87,6 +87,11 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v, nadb_err *err);
 nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
                          nadb_err *err);
 
+/* Makes the view one of the moment of a claim, whose answer has the state of
+ * the store and the row of the key (which has its keyspace byte). */
+nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
+                           nadb_slice key, const redisReply *r, nadb_err *err);
+
 /* What an answer of script_read.c says of the store, in the same places. */
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
@@ -246,7 +251,7 @@ void redis_change_begin(redis_engine *e, conn *c, args *a);
 
 /* --- claim.c --- */
 
-nadb_rc redis_take_claim(nadb_engine *engine, nadb_slice key,
+nadb_rc redis_take_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
                          int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void redis_unclaim(nadb_engine *engine, uint32_t claim);
 /* Adds token and key of a claim (0: of none) to a commit. */

@@ -79,6 +79,16 @@ static uint64_t number_of(const redisReply *r) {
     return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
 }
 
+static void know(redis_engine *e, redis_view *v, uint64_t seq,
+                 uint64_t generation) {
+    v->base.seq = seq;
+    v->generation = generation;
+    v->known = true;
+    nadb_lock(&e->lock);
+    e->generation = generation;
+    nadb_unlock(&e->lock);
+}
+
 nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
                          nadb_err *err) {
     redisReply *r = NULL;
@@ -90,14 +100,9 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     if (rc == NADB_OK && number_of(r->element[0]) != 0)
         rc = script_layout(c, reply_slice(r->element[2]), err);
     if (rc == NADB_OK) {
-        v->base.seq = number_of(r->element[0]);
         generation = number_of(r->element[1]);
         *again = generation != v->generation;
-        v->generation = generation;
-        v->known = true;
-        nadb_lock(&e->lock);
-        e->generation = generation;
-        nadb_unlock(&e->lock);
+        know(e, v, number_of(r->element[0]), generation);
     }
     freeReplyObject(r);
     return rc;
@@ -108,12 +113,7 @@ nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
     if (!script_says(r, "page") || r->elements < 4)
         return conn_confused(c, err);
     if (v->known) return NADB_OK;
-    v->base.seq = number_of(r->element[1]);
-    v->generation = number_of(r->element[2]);
-    v->known = true;
-    nadb_lock(&e->lock);
-    e->generation = v->generation;
-    nadb_unlock(&e->lock);
+    know(e, v, number_of(r->element[1]), number_of(r->element[2]));
     return NADB_OK;
 }
 
@@ -171,6 +171,22 @@ static nadb_rc hold_row(redis_view *v, nadb_slice key, bool found,
     v->found = found && (!v->known || v->last.created_in <= v->base.seq);
     v->holds_row = true;
     return NADB_OK;
+}
+
+nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
+                           nadb_slice key, const redisReply *r, nadb_err *err) {
+    bool found = false;
+    nadb_rc rc;
+
+    if (r->elements != 6) return conn_confused(c, err);
+    forget(v);
+    nadb_buf_reset(&v->row);
+    nadb_buf_reset(&v->key);
+    rc = record_get(c, r->element[3], r->element[4], r->element[5], &v->row,
+                    &v->last, &found, err);
+    if (rc != NADB_OK) return rc;
+    know(e, v, number_of(r->element[1]), number_of(r->element[2]));
+    return hold_row(v, key, found, err);
 }
 
 /* Reads the row of a key into the view. */

@@ -355,7 +355,8 @@ const char script_undo[] = LUA_GUARD LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS
 const char script_fence[] = "local W = 'w:' .. ARGV[1]\n" LUA_STATE
                             "local w = m[8]\n" LUA_NAMES LUA_DONE LUA_FENCE;
 
-/* ARGV: 1 key, 2 token, 3 ms. {'ok'} or {'held'}. */
+/* ARGV: 1 key, 2 token, 3 ms. {'ok', version, generation, value, meta, tags} or
+ * {'held'}. */
 #define LUA_CLAIM                                                              \
     "local h = call('HGET', L, ARGV[1])\n"                                     \
     "if h then\n"                                                              \
@@ -364,14 +365,16 @@ const char script_fence[] = "local W = 'w:' .. ARGV[1]\n" LUA_STATE
     "    return {'held'}\n"                                                    \
     "  end\n"                                                                  \
     "end\n"                                                                    \
+    "local r = call('HMGET', B .. 'r:' .. ARGV[1], 'value', 'meta', "          \
+    "'tags')\n"                                                                \
     "local till = now + ARGV[3]\n"                                             \
     "call('HSET', L, ARGV[1], ARGV[2] .. ' ' .. str(till))\n"                  \
     "call('PEXPIRE', L, 60000)\n"                                              \
     "if till > tonumber(m[6] or 0) then call('HSET', M, 'held', str(till)) "   \
     "end\n"                                                                    \
-    "return {'ok'}\n"
+    "return {'ok', m[1] or '', gen, r[1], r[2], r[3]}\n"
 
-const char script_claim[] = LUA_BASE LUA_NAMES LUA_CLAIM;
+const char script_claim[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_CLAIM;
 
 /* ARGV: 1 key, 2 token. */
 #define LUA_UNCLAIM                                                            \
