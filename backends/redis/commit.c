@@ -257,11 +257,15 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
                      key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
 }
 
-/* The short answer, of one put where no row was, ends behind the versions. */
+/* The answer to the short form has no list of rows. */
+static bool is_short_answer(const redisReply *r) {
+    return r->elements == 2 || r->elements == 4;
+}
+
 static bool fits(const nadb_ticket *t, const redisReply *r) {
-    if (r->elements < 3 || r->element[1]->type != REDIS_REPLY_STRING)
+    if (r->elements < 2 || r->element[1]->type != REDIS_REPLY_STRING)
         return false;
-    if (r->elements == 3) return t->count == 1 && !t->clear;
+    if (is_short_answer(r)) return t->count == 1 && !t->clear;
     return r->elements == 5 && reply_is_array(r->element[4], t->count);
 }
 
@@ -497,27 +501,40 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
 
 /* --- taking back --- */
 
-/* Adds the row that was there before: meta, value, tags, expiry. */
-static void add_old(args *a, const redisReply *old) {
-    nadb_slice meta;
-
-    if (!reply_is_array(old, 3)) {
+/* Adds the row that was there before; meta NULL: none. */
+static void add_old(args *a, const redisReply *meta, const redisReply *value,
+                    const redisReply *tags) {
+    if (meta == NULL) {
         args_text(a, "0");
         return;
     }
-    meta = reply_slice(old->element[0]);
     args_text(a, "1");
-    args_add(a, meta);
-    args_add(a, reply_slice(old->element[1]));
-    args_add(a, reply_slice(old->element[2]));
-    args_add(a, record_expiry(meta));
+    args_add(a, reply_slice(meta));
+    args_add(a, reply_slice(value));
+    args_add(a, reply_slice(tags));
+    args_add(a, record_expiry(reply_slice(meta)));
+}
+
+/* The row that was there before the i-th change. */
+static void add_old_of(args *a, const redisReply *answer, size_t i) {
+    const redisReply *row;
+
+    if (is_short_answer(answer)) {
+        bool none = answer->elements == 2;
+
+        add_old(a, none ? NULL : answer->element[2],
+                none ? NULL : answer->element[3], NULL);
+        return;
+    }
+    row = answer->element[4]->element[i];
+    if (reply_is_array(row, 3))
+        add_old(a, row->element[0], row->element[1], row->element[2]);
+    else
+        add_old(a, NULL, NULL, NULL);
 }
 
 static void add_undo(args *a, const nadb_ticket *t) {
     nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
-    /* The short answer: there was no row. */
-    const redisReply *old =
-        t->reply->elements == 5 ? t->reply->element[4] : NULL;
 
     args_number(a, (int64_t)t->version);
     args_add(a, t->clear ? reply_slice(t->reply->element[3])
@@ -526,12 +543,17 @@ static void add_undo(args *a, const nadb_ticket *t) {
     for (size_t i = 0; i < t->count; i++) {
         args_text(a, nadb_read_u8(&keys) == 'd' ? "d" : "p");
         args_add(a, nadb_read_blob(&keys));
-        add_old(a, old == NULL ? NULL : old->element[i]);
+        add_old_of(a, t->reply, i);
     }
 }
 
 static uint64_t version_of(const redisReply *r) {
     return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
+}
+
+static uint64_t version_before(const nadb_ticket *t) {
+    return is_short_answer(t->reply) ? t->version - 1
+                                     : version_of(t->reply->element[2]);
 }
 
 /* The transaction may go on and commit again: what it has done and taken back
@@ -540,8 +562,7 @@ static void forgive(const nadb_ticket *t, uint64_t undo, uint64_t before) {
     redis_view *v = t->view;
 
     if (v == NULL || !v->known) return;
-    if (before == t->version &&
-        version_of(t->reply->element[2]) == v->base.seq) {
+    if (before == t->version && version_before(t) == v->base.seq) {
         v->base.seq = undo; /* nobody else was there */
     } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
         v->own[v->n_own++] = t->version;

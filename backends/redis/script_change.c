@@ -4,8 +4,11 @@
 /* ARGV: 1 writer, 2 number, 3 deadline. What a writer did last is kept for an
  * hour at least: asking comes within seconds. The fields of a store that is
  * new are all there from the first commit on: one lookup finds them quickly. */
+#define LUA_WRITER "local W = 'w:' .. ARGV[1]\n" LUA_LOOK
+
 #define LUA_GUARD                                                              \
-    "local W = 'w:' .. ARGV[1]\n" LUA_STATE "local w = m[8]\n"                 \
+    LUA_STATE                                                                  \
+    "local w = m[8]\n"                                                         \
     "if now > tonumber(ARGV[3]) then return {'late'} end\n"                    \
     "if w and tonumber(string.match(w, '^%d+')) >= tonumber(ARGV[2]) then\n"   \
     "  return {'again'}\n"                                                     \
@@ -69,34 +72,41 @@
 
 /* Most commits are of one row, and nothing else is to be done meanwhile. They
  * have flags s, or r when they have read their key, and behind them only key,
- * value and rest-of-meta. What this cannot do goes the long way. */
+ * value and rest-of-meta. What this cannot do goes the long way. Versions stay
+ * text, of which the last digits are counted up: numbers are slow here.
+ *
+ * Answers {'ok', version}, and where a row was, its meta and value behind it.
+ * The version before is one less. */
 #define LUA_SHORT                                                              \
     "local ARGV = ARGV\n"                                                      \
     "if ARGV[5] == 's' or ARGV[5] == 'r' then\n"                               \
-    "  local key = ARGV[6]\n"                                                  \
-    "  if w and layout == '" SCRIPT_LAYOUT "' and m[7] == '' and\n"            \
-    "     (ARGV[4] == '' or ARGV[4] == m[1]) and tonumber(m[6]) <= now and\n"  \
-    "     (m[5] == '' or tonumber(m[5]) >= now) and (ver + 1) % 64 ~= 0 "      \
-    "then\n"                                                                   \
-    "    local b = P .. gen\n"                                                 \
+    "  local key, w, now = ARGV[6], m[8], T[1] * 1000 + T[2] / 1000\n"         \
+    "  local n = w and string.sub(m[1], -6) + 1 or 0\n"                        \
+    "  if n % 64 ~= 0 and n < 1000000 and m[7] == '' and\n"                    \
+    "     m[4] == '" SCRIPT_LAYOUT "' and\n"                                   \
+    "     (ARGV[4] == '' or ARGV[4] == m[1]) and now <= ARGV[3] + 0 and\n"     \
+    "     (m[6] == '0' or tonumber(m[6]) <= now) and\n"                        \
+    "     (m[5] == '' or tonumber(m[5]) >= now) and\n"                         \
+    "     string.match(w, '^%d+') + 0 < ARGV[2] + 0 then\n"                    \
+    "    local b = P .. m[2]\n"                                                \
     "    local r = b .. ':r:' .. key\n"                                        \
     "    local old = call('HMGET', r, 'meta', 'value', 'tags')\n"              \
-    "    local v = str(ver + 1)\n"                                             \
+    "    local v = string.sub(m[1], 1, -7) .. string.format('%06d', n)\n"      \
     "    local new = v\n"                                                      \
     "    if old[1] then\n"                                                     \
     "      new = not old[3] and string.match(old[1],\n"                        \
-    "        m[5] == '' and '^%d+ (%d+) ' or '^%d+ (%d+) %a %-?%d+ %-?%d+ %- " \
+    "        m[5] == '' and ' (%d+) ' or '^%d+ (%d+) %a %-?%d+ %-?%d+ %- "     \
     "')\n"                                                                     \
     "    end\n"                                                                \
     "    if new then\n"                                                        \
     "      call('RPUSH', P .. 'changes', v .. ' ' .. key)\n"                   \
-    "      if not old[1] then call('ZADD', b .. ':keys', 0, key) end\n"        \
+    "      if not old[1] then call('ZADD', b .. ':keys', '0', key) end\n"      \
     "      call('HSET', r, 'value', ARGV[7],\n"                                \
     "           'meta', v .. ' ' .. new .. ' ' .. ARGV[8])\n"                  \
-    "      call('HSET', M, 'ver', v, W, ARGV[2] .. ' ok ' .. v .. ' ' .. "     \
-    "now)\n"                                                                   \
-    "      if not old[1] then return {'ok', v, m[1]} end\n"                    \
-    "      return {'ok', v, m[1], false, {old}}\n"                             \
+    "      call('HSET', M, 'ver', v, W,\n"                                     \
+    "           ARGV[2] .. ' ok ' .. v .. ' ' .. T[1] .. '000')\n"             \
+    "      if not old[1] then return {'ok', v} end\n"                          \
+    "      return {'ok', v, old[1], old[2]}\n"                                 \
     "    end\n"                                                                \
     "  end\n"                                                                  \
     "  local long = {ARGV[1], ARGV[2], ARGV[3], ARGV[4], '', '', '', '0', "    \
@@ -265,8 +275,8 @@
     "return {'ok', v, before, cleared, rows}\n"
 
 const char script_commit[] =
-    LUA_GUARD LUA_SHORT LUA_NAMES LUA_TAGS LUA_ROWS LUA_REMOVE LUA_RELEASE
-        LUA_DONE LUA_CONFLICTS LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
+    LUA_WRITER LUA_SHORT LUA_GUARD LUA_NAMES LUA_TAGS LUA_ROWS LUA_REMOVE
+        LUA_RELEASE LUA_DONE LUA_CONFLICTS LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
 
 /* --- undo ---
  *
@@ -335,8 +345,8 @@ const char script_commit[] =
     "done()\n"                                                                 \
     "return {'ok', str(ver), before}\n"
 
-const char script_undo[] = LUA_GUARD LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS
-    LUA_DONE LUA_UNDO_CLEAR LUA_UNDO_ROWS;
+const char script_undo[] = LUA_WRITER LUA_GUARD LUA_NAMES LUA_LAYOUT LUA_TAGS
+    LUA_ROWS LUA_DONE LUA_UNDO_CLEAR LUA_UNDO_ROWS;
 
 /* --- the small ones --- */
 
@@ -352,8 +362,8 @@ const char script_undo[] = LUA_GUARD LUA_NAMES LUA_LAYOUT LUA_TAGS LUA_ROWS
     "register()\n"                                                             \
     "return {'void'}\n"
 
-const char script_fence[] = "local W = 'w:' .. ARGV[1]\n" LUA_STATE
-                            "local w = m[8]\n" LUA_NAMES LUA_DONE LUA_FENCE;
+const char script_fence[] =
+    LUA_WRITER LUA_STATE "local w = m[8]\n" LUA_NAMES LUA_DONE LUA_FENCE;
 
 /* ARGV: 1 key, 2 token, 3 ms. {'ok', version, generation, value, meta, tags} or
  * {'held'}. */

@@ -86,38 +86,42 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "  seen[key] = true\n"                                                     \
     "end\n"
 
-/* Most changes are of this kind: which keys are new is asked in one call, and
- * those go into the index in one. Where nothing expires and nothing has tags,
- * an old row need not be looked at: version 0 inserted it. */
+/* Most changes are of this kind. Where nothing expires and nothing has tags, an
+ * old row need not be looked at: version 0 inserted it. Whether there was one,
+ * writing tells; it is guessed to be as with the row before, and a wrong guess
+ * is mended. New ones go into the index in one call. */
 #define LUA_PLAIN                                                              \
-    "local function plain(first, n)\n"                                         \
-    "  settle()\n"                                                             \
-    "  local keys, add, k, last = {K}, {K}, 1, first + 3 * n - 1\n"            \
-    "  for j = first, last, 3 do keys[#keys + 1] = ARGV[j] end\n"              \
-    "  local there = call('ZMSCORE', unpack(keys))\n"                          \
-    "  for x = 1, n do\n"                                                      \
-    "    if not there[x] then\n"                                               \
-    "      add[k + 1], add[k + 2] = 0, keys[x + 1]\n"                          \
+    "local mine = {}\n"                                                        \
+    "local function plain(first, last)\n"                                      \
+    "  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '\n"                 \
+    "  local rows, guess, add, k = B .. 'r:', over, {K}, 1\n"                  \
+    "  for j = first, last, 3 do\n"                                            \
+    "    local key, rest = ARGV[j], ARGV[j + 2]\n"                             \
+    "    local was = call('HSET', rows .. key, 'value', ARGV[j + 1],\n"        \
+    "                     'meta', guess .. rest) == 0\n"                       \
+    "    local right = was and not mine[key] and over or fresh\n"              \
+    "    if right ~= guess then\n"                                             \
+    "      guess = right\n"                                                    \
+    "      call('HSET', rows .. key, 'meta', guess .. rest)\n"                 \
+    "    end\n"                                                                \
+    "    if not was then\n"                                                    \
+    "      mine[key] = true\n"                                                 \
+    "      add[k + 1], add[k + 2] = '0', key\n"                                \
     "      k = k + 2\n"                                                        \
     "    end\n"                                                                \
     "  end\n"                                                                  \
-    "  if k > 1 then call('ZADD', unpack(add, 1, k)) end\n"                    \
-    "  local simple = m[5] == '' and call('EXISTS', G) == 0\n"                 \
-    "  local rows, x = B .. 'r:', 0\n"                                         \
-    "  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '\n"                 \
+    "  if k > 1 then call('ZADD', unpack(add)) end\n"                          \
+    "end\n"                                                                    \
+    "local function puts(first, n)\n"                                          \
+    "  local last = first + 3 * n - 1\n"                                       \
+    "  settle()\n"                                                             \
+    "  if m[5] == '' and call('EXISTS', G) == 0 then\n"                        \
+    "    return plain(first, last)\n"                                          \
+    "  end\n"                                                                  \
     "  for j = first, last, 3 do\n"                                            \
-    "    x = x + 1\n"                                                          \
-    "    if not there[x] then\n"                                               \
-    "      call('HSET', rows .. ARGV[j], 'value', ARGV[j + 1],\n"              \
-    "           'meta', fresh .. ARGV[j + 2])\n"                               \
-    "    elseif simple then\n"                                                 \
-    "      call('HSET', rows .. ARGV[j], 'value', ARGV[j + 1],\n"              \
-    "           'meta', over .. ARGV[j + 2])\n"                                \
-    "    else\n"                                                               \
-    "      local key = ARGV[j]\n"                                              \
-    "      touch(key)\n"                                                       \
-    "      write(key, present(key, ''), ARGV[j + 1], ARGV[j + 2], '', '')\n"   \
-    "    end\n"                                                                \
+    "    local key = ARGV[j]\n"                                                \
+    "    touch(key)\n"                                                         \
+    "    write(key, present(key, ''), ARGV[j + 1], ARGV[j + 2], '', '')\n"     \
     "  end\n"                                                                  \
     "end\n"
 
@@ -126,7 +130,7 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "while ARGV[i] do\n"                                                       \
     "  local op, key = ARGV[i], ARGV[i + 1]\n"                                 \
     "  if op == 's' then\n"                                                    \
-    "    plain(i + 2, tonumber(key))\n"                                        \
+    "    puts(i + 2, tonumber(key))\n"                                         \
     "    i = i + 2 + 3 * tonumber(key)\n"                                      \
     "  elseif op == 'p' then\n"                                                \
     "    local tags, exp = ARGV[i + 4], ARGV[i + 5]\n"                         \

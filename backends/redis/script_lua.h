@@ -21,19 +21,21 @@ extern const char script_clean[], script_sweep[], script_check[], script_wipe[];
 extern const char script_match[], script_tags[], script_expiry[];
 
 /* `W`: the field of `meta` that has what a writer did last. */
-#define LUA_STATE                                                              \
+#define LUA_LOOK                                                               \
     "local M, call = KEYS[1], redis.call\n"                                    \
     "local P = string.sub(M, 1, -5)\n"                                         \
-    "local function str(n) return string.format('%.0f', n) end\n"              \
     "local T = call('TIME')\n"                                                 \
-    "local now = T[1] * 1000 + math.floor(T[2] / 1000)\n"                      \
     "local m = call('HMGET', M, 'ver', 'gen', 'floor', 'layout', 'expiry', "   \
     "'held',\n"                                                                \
-    "               'dead', W)\n"                                              \
+    "               'dead', W)\n"
+
+#define LUA_STATE                                                              \
+    "local function str(n) return string.format('%.0f', n) end\n"              \
+    "local now = T[1] * 1000 + math.floor(T[2] / 1000)\n"                      \
     "local ver, gen = tonumber(m[1] or 0), m[2] or '0'\n"                      \
     "local floor, layout = tonumber(m[3] or 0), m[4] or (m[1] and '1')\n"
 
-#define LUA_BASE "local W = 'w:'\n" LUA_STATE
+#define LUA_BASE "local W = 'w:'\n" LUA_LOOK LUA_STATE
 
 /* Names of the sorted sets of a generation. */
 #define LUA_NAMES                                                              \

@@ -39,6 +39,8 @@ typedef struct wire {
     const char *why; /* TLS: what is wrong; or NULL */
     nadb_buf out;    /* commands that are to be sent */
     size_t unsent;   /* bytes of commands since the last answer began */
+    bool spins;      /* an answer may be looked for before sleeping */
+    bool soon;       /* .. and will be: the last one came soon */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
     void *(*make_array)(const redisReadTask *task, wire_count n);

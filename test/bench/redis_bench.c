@@ -6,6 +6,7 @@
  * prints the operations a second of one work:
  *
  *   load    ROWS rows in transactions of 1,000, into an emptied store
+ *   tagged  likewise, with three tags a row
  *   put     replaces rows, one COMMIT each
  *   buffered  likewise, with write=buffered, until all is on the server
  *   get     reads rows by key
@@ -13,6 +14,7 @@
  *   scan    reads all rows
  *   tag     reads 50 rows that have two tags; counts queries */
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,16 +80,18 @@ static void bind_key(sqlite3_stmt *s, int at, int64_t i) {
     sqlite3_bind_text(s, at, key, -1, SQLITE_TRANSIENT);
 }
 
-static void load(void) {
+static void load(bool tagged) {
     sqlite3_stmt *put = prepare(
-        "REPLACE INTO kv(key, value, tags) VALUES(?1, 'xxx', json_array("
-        "'all', 'mod' || (?2 % 10), 'of' || (?2 % 7)))");
+        tagged
+            ? "REPLACE INTO kv(key, value, tags) VALUES(?1, 'xxx', json_array("
+              "'all', 'mod' || (?2 % 10), 'of' || (?2 % 7)))"
+            : "REPLACE INTO kv(key, value) VALUES(?1, 'xxx')");
 
     run("SELECT nadb_clear('kv')");
     for (int64_t i = 0; i < rows; i++) {
         if (i % 1000 == 0) run("BEGIN");
         bind_key(put, 1, i);
-        sqlite3_bind_int64(put, 2, i);
+        if (tagged) sqlite3_bind_int64(put, 2, i);
         drain(put);
         if (i % 1000 == 999 || i == rows - 1) run("COMMIT");
     }
@@ -178,6 +182,7 @@ int main(int argc, char **argv) {
     };
     char sql[1000], more[500] = "";
     double begin;
+    bool tagged;
 
     if (argc != 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
     rows = atoll(argv[4]);
@@ -194,9 +199,10 @@ int main(int argc, char **argv) {
              "%s)",
              argv[2], more);
     run(sql);
-    if (strcmp(argv[3], "load") == 0) {
+    tagged = strcmp(argv[3], "tagged") == 0;
+    if (tagged || strcmp(argv[3], "load") == 0) {
         begin = now();
-        load();
+        load(tagged);
         printf("%.0f\n", (double)rows / (now() - begin));
     }
     if (more[0] != '\0') printf("%.0f\n", buffered(atof(argv[5])));
