@@ -378,6 +378,15 @@ typedef struct nadb_remote_ops {
                      nadb_err *err);
     nadb_rc (*sweep)(nadb_base *b, size_t rows_max, int64_t *removed,
                      bool *more, nadb_err *err);
+    /* Reads rows that get() would be called for next, in this order, together.
+     * They are held in *ahead, which is NULL at first and goes with forget().
+     */
+    nadb_rc (*want)(nadb_base *b, nadb_view **ahead, const nadb_slice *keys,
+                    size_t n, nadb_err *err);
+    /* False: the key is not among them. The entry lasts until the next call. */
+    bool (*wanted)(nadb_view *ahead, nadb_slice key, nadb_entry *out,
+                   bool *found);
+    void (*forget)(nadb_view *ahead);
     /* The last process closes the store. */
     void (*leave)(nadb_base *b);
     /* Removes all that there is of the store on the server. */

@@ -49,6 +49,7 @@ typedef struct shared_view {
     shared_version *version; /* NULL when it was */
     uint64_t floor;          /* cleared up to this; the base too if nonzero */
     nadb_buf scratch;        /* an entry that is not mapped */
+    nadb_view *ahead;        /* of a base on a server: rows that were wanted */
     struct shared_view *next, **link; /* in shared.views */
 } shared_view;
 
@@ -141,6 +142,9 @@ memtable *shared_log(const shared_version *v, uint64_t number);
 
 /* --- shared_read.c --- */
 
+/* In the memtables: tombstones are found, too. */
+nadb_rc shared_get_recent(shared_view *v, nadb_slice key, nadb_entry *out,
+                          bool *found, nadb_err *err);
 nadb_rc shared_get(nadb_engine *e, nadb_view *v, nadb_slice key,
                    nadb_entry *out, bool *found, nadb_err *err);
 nadb_rc shared_iter(nadb_engine *e, nadb_view *v, const nadb_range *range,
@@ -234,6 +238,11 @@ bool shared_drained(shared *s, const memtable *m);
 bool shared_pending(shared *s);
 /* The last process is about to close the store. */
 void shared_leave(shared *s);
+void shared_remote_view_close(nadb_engine *e, nadb_view *v);
+nadb_rc shared_remote_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
+void shared_remote_view_rest(nadb_engine *e, nadb_view *v);
+nadb_rc shared_remote_want(nadb_engine *e, nadb_view *v, const nadb_slice *keys,
+                           size_t n, nadb_err *err);
 nadb_rc shared_remote_get(nadb_engine *e, nadb_view *v, nadb_slice key,
                           nadb_entry *out, bool *found, nadb_err *err);
 nadb_rc shared_remote_iter(nadb_engine *e, nadb_view *v,

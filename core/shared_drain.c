@@ -277,13 +277,75 @@ static bool is_index(nadb_slice key) {
     return key.n > 0 && key.p[0] != NADB_KS_ROW;
 }
 
+static void forget(shared *s, nadb_view *view) {
+    shared_view *v = (shared_view *)view;
+
+    if (v == NULL || v->ahead == NULL) return;
+    s->base_ops->remote->forget(v->ahead);
+    v->ahead = NULL;
+}
+
+void shared_remote_view_close(nadb_engine *e, nadb_view *v) {
+    forget(shared_of(e), v);
+    shared_view_close(e, v);
+}
+
+nadb_rc shared_remote_view_refresh(nadb_engine *e, nadb_view *v,
+                                   nadb_err *err) {
+    forget(shared_of(e), v);
+    return shared_view_refresh(e, v, err);
+}
+
+void shared_remote_view_rest(nadb_engine *e, nadb_view *v) {
+    forget(shared_of(e), v);
+    shared_view_rest(e, v);
+}
+
+/* Those that no memtable has are wanted of the server. */
+nadb_rc shared_remote_want(nadb_engine *e, nadb_view *view,
+                           const nadb_slice *keys, size_t n, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+    nadb_buf list = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && v->floor == 0 && rc == NADB_OK; i++) {
+        nadb_entry entry;
+        bool found = false;
+
+        rc = shared_get_recent(v, keys[i], &entry, &found, err);
+        if (rc == NADB_OK && !found &&
+            !nadb_buf_append(&list, &keys[i], sizeof keys[i]))
+            rc = nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
+    }
+    if (rc == NADB_OK && list.n > sizeof *keys)
+        rc = s->base_ops->remote->want(s->base, &v->ahead,
+                                       (const nadb_slice *)(void *)list.p,
+                                       list.n / sizeof *keys, err);
+    nadb_buf_clear(&list);
+    return rc;
+}
+
+static nadb_rc row_get(shared *s, shared_view *v, nadb_slice key,
+                       nadb_entry *out, bool *found, nadb_err *err) {
+    nadb_rc rc = shared_get_recent(v, key, out, found, err);
+
+    if (rc == NADB_OK && !*found && v->floor == 0 &&
+        (v->ahead == NULL ||
+         !s->base_ops->remote->wanted(v->ahead, key, out, found)))
+        rc = s->base_ops->get(v->version->base, key, &v->scratch, out, found,
+                              err);
+    if (*found && (out->flags & NADB_ENTRY_TOMBSTONE)) *found = false;
+    return rc;
+}
+
 nadb_rc shared_remote_get(nadb_engine *e, nadb_view *view, nadb_slice key,
                           nadb_entry *out, bool *found, nadb_err *err) {
     shared *s = shared_of(e);
     shared_view *v = (shared_view *)view;
     nadb_rc rc;
 
-    if (!is_index(key)) return shared_get(e, view, key, out, found, err);
+    if (!is_index(key)) return row_get(s, v, key, out, found, err);
     *found = false;
     rc = drain_for_reader(s, err);
     if (rc != NADB_OK) return rc;

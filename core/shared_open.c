@@ -581,15 +581,17 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
 
 #define OPS                                                                    \
     .close = shared_close, .view_open = shared_view_open,                      \
-    .view_close = shared_view_close, .view_refresh = shared_view_refresh,      \
-    .view_rest = shared_view_rest, .claim = shared_claim,                      \
-    .unclaim = shared_unclaim, .prepare = shared_prepare,                      \
-    .commit = shared_commit, .rollback = shared_rollback,                      \
-    .flush = shared_flush, .compact = shared_compact,                          \
-    .check = shared_check_bytes, .stats = shared_stats
+    .claim = shared_claim, .unclaim = shared_unclaim,                          \
+    .prepare = shared_prepare, .commit = shared_commit,                        \
+    .rollback = shared_rollback, .flush = shared_flush,                        \
+    .compact = shared_compact, .check = shared_check_bytes,                    \
+    .stats = shared_stats
 
 static const nadb_engine_ops shared_ops = {
     OPS,
+    .view_close = shared_view_close,
+    .view_refresh = shared_view_refresh,
+    .view_rest = shared_view_rest,
     .indexed = shared_indexed,
     .get = shared_get,
     .iter = shared_iter,
@@ -597,7 +599,11 @@ static const nadb_engine_ops shared_ops = {
 
 static const nadb_engine_ops remote_ops = {
     OPS,
+    .view_close = shared_remote_view_close,
+    .view_refresh = shared_remote_view_refresh,
+    .view_rest = shared_remote_view_rest,
     .get = shared_remote_get,
+    .want = shared_remote_want,
     .iter = shared_remote_iter,
     .match = shared_remote_match,
     .sweep = shared_remote_sweep,

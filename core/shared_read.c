@@ -3,24 +3,29 @@
 #include "merge.h"
 #include "shared.h"
 
-nadb_rc shared_get(nadb_engine *e, nadb_view *view, nadb_slice key,
-                   nadb_entry *out, bool *found, nadb_err *err) {
-    shared *s = shared_of(e);
-    shared_view *v = (shared_view *)view;
+nadb_rc shared_get_recent(shared_view *v, nadb_slice key, nadb_entry *out,
+                          bool *found, nadb_err *err) {
     shared_version *ver = v->version;
     memtable_key k = memtable_key_of(key);
     nadb_rc rc = NADB_OK;
 
     *found = false;
-    for (size_t i = 0; i < ver->n_logs; i++) {
+    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK && !*found; i++)
         rc = memtable_get(ver->logs[i], &k, v->base.seq, v->floor, out, found,
                           err);
-        if (rc != NADB_OK || *found) goto done;
-    }
+    return rc;
+}
+
+nadb_rc shared_get(nadb_engine *e, nadb_view *view, nadb_slice key,
+                   nadb_entry *out, bool *found, nadb_err *err) {
+    shared *s = shared_of(e);
+    shared_view *v = (shared_view *)view;
+    nadb_rc rc = shared_get_recent(v, key, out, found, err);
+
     /* A clear in a live log hides the base, which is older than every log. */
-    if (v->floor == 0)
-        rc = s->base_ops->get(ver->base, key, &v->scratch, out, found, err);
-done:
+    if (rc == NADB_OK && !*found && v->floor == 0)
+        rc = s->base_ops->get(v->version->base, key, &v->scratch, out, found,
+                              err);
     if (*found && (out->flags & NADB_ENTRY_TOMBSTONE)) *found = false;
     return rc;
 }

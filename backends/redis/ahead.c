@@ -1,6 +1,6 @@
 /* ahead.c - rows that are read before they are asked for: of a list of keys,
- * all in one pipeline. What was read so is shown once, to who gets the keys in
- * the order of the list; other keys are read as ever. */
+ * all in one pipeline. They are got in the order of the list, and by an UPDATE
+ * once more; other keys are read as ever. */
 #include "engine.h"
 
 /* Of a key in the list; places are in redis_view.ahead. */
@@ -33,12 +33,13 @@ bool redis_ahead_get(redis_view *v, nadb_slice key, nadb_entry *out,
                      bool *found) {
     size_t n = v->ahead_items.n / sizeof(ahead_item);
 
-    for (size_t i = v->ahead_at; i < n; i++) {
+    for (size_t tried = 0; tried < n; tried++) {
+        size_t i = (v->ahead_at + tried) % n;
         ahead_item x = item_at(v, i);
 
         if (!nadb_slice_eq(key, nadb_slice_of(v->ahead.p + x.key, x.key_n)))
             continue;
-        v->ahead_at = i; /* it may be read again, as by an UPDATE */
+        v->ahead_at = i;
         *found = x.found;
         if (!x.found) return true;
         memset(out, 0, sizeof *out);
@@ -80,32 +81,55 @@ static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
     return rc;
 }
 
-nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
-                      const nadb_slice *keys, size_t n, nadb_err *err) {
-    nadb_buf marks = NADB_BUF_INIT;
-    cache_mark mark;
+static nadb_rc ask(redis_engine *e, conn *c, redis_view *v,
+                   const nadb_slice *keys, size_t n, nadb_buf *marks,
+                   nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
         nadb_slice key = nadb_slice_of(keys[i].p + 1, keys[i].n - 1);
+        cache_mark mark;
 
         cache_begin(&e->cache, key, &mark);
-        if (!nadb_buf_append(&marks, &mark, sizeof mark)) rc = no_memory(err);
-        if (rc == NADB_OK)
-            rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+        if (!nadb_buf_append(marks, &mark, sizeof mark)) return no_memory(err);
+        rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
     }
+    return rc;
+}
+
+/* `drop`: the answers are of no use. */
+static nadb_rc take(redis_engine *e, conn *c, redis_view *v,
+                    const nadb_slice *keys, size_t n, const nadb_buf *marks,
+                    bool drop, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
         redisReply *r = NULL;
+        cache_mark mark;
 
         rc = conn_receive(c, &r, err);
         /* What is too much is read when it is asked for. */
-        if (rc == NADB_OK && v->ahead.n < REDIS_PAGE_BYTES) {
-            memcpy(&mark, marks.p + i * sizeof mark, sizeof mark);
+        if (rc == NADB_OK && !drop && v->ahead.n < REDIS_PAGE_BYTES) {
+            memcpy(&mark, marks->p + i * sizeof mark, sizeof mark);
             rc = keep(e, v, c, keys[i], &mark, r, err);
         }
         freeReplyObject(r);
     }
+    return rc;
+}
+
+nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
+                      const nadb_slice *keys, size_t n, nadb_err *err) {
+    bool fresh = !v->known, again = false;
+    nadb_buf marks = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
+
+    if (fresh) rc = redis_ask_state(e, c, v, err);
+    if (rc == NADB_OK) rc = ask(e, c, v, keys, n, &marks, err);
+    if (rc == NADB_OK && fresh) rc = redis_take_state(e, c, v, &again, err);
+    if (rc == NADB_OK) rc = take(e, c, v, keys, n, &marks, again, err);
     nadb_buf_clear(&marks);
+    if (rc == NADB_OK && again) return redis_want_on(e, c, v, keys, n, err);
     if (rc != NADB_OK) redis_ahead_forget(v);
     return rc;
 }
@@ -129,21 +153,14 @@ nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
     redis_engine *e = (redis_engine *)engine;
     redis_view *v = (redis_view *)view;
     nadb_buf missing = NADB_BUF_INIT;
-    bool again = false;
     conn *c = NULL;
     nadb_rc rc = add_missing(e, v, keys, n, &missing, err);
 
     redis_ahead_forget(v);
     if (rc == NADB_OK && missing.n > 0) rc = pool_take(e->pool, &c, err);
     if (rc != NADB_OK || c == NULL) goto done;
-    /* What the view has to know comes first: one round trip, once. */
-    if (!v->known) {
-        rc = redis_ask_state(e, c, v, err);
-        if (rc == NADB_OK) rc = redis_take_state(e, c, v, &again, err);
-    }
-    if (rc == NADB_OK)
-        rc = redis_want_on(e, c, v, (const nadb_slice *)(void *)missing.p,
-                           missing.n / sizeof *keys, err);
+    rc = redis_want_on(e, c, v, (const nadb_slice *)(void *)missing.p,
+                       missing.n / sizeof *keys, err);
     pool_give(e->pool, c);
 done:
     nadb_buf_clear(&missing);

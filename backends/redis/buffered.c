@@ -262,6 +262,25 @@ static nadb_rc buffered_get(nadb_base_version *v, nadb_slice key,
     return rc;
 }
 
+static nadb_rc buffered_want(nadb_base *base, nadb_view **ahead,
+                             const nadb_slice *keys, size_t n, nadb_err *err) {
+    nadb_engine *e = &((redis_base *)base)->e->base;
+    nadb_rc rc = NADB_OK;
+
+    if (*ahead == NULL) rc = redis_view_open(e, ahead, err);
+    return rc == NADB_OK ? redis_want(e, *ahead, keys, n, err) : rc;
+}
+
+static bool buffered_wanted(nadb_view *ahead, nadb_slice key, nadb_entry *out,
+                            bool *found) {
+    bool known = redis_ahead_get((redis_view *)ahead, key, out, found);
+
+    if (known && *found) out->seq = 0; /* versions are no numbers of ours */
+    return known;
+}
+
+static void buffered_forget(nadb_view *ahead) { redis_view_close(NULL, ahead); }
+
 /* An iterator of the engine, with a view of its own. Versions of the server
  * are not sequence numbers of ours. */
 typedef struct own_iter {
@@ -418,6 +437,9 @@ static const nadb_remote_ops remote = {
     .drain = redis_drain,
     .match = buffered_match,
     .sweep = buffered_sweep,
+    .want = buffered_want,
+    .wanted = buffered_wanted,
+    .forget = buffered_forget,
     .leave = redis_leave,
     .destroy = buffered_destroy,
 };

@@ -101,7 +101,7 @@ nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
 /* Reads rows that will be got next, in this order. */
 nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
                    size_t n, nadb_err *err);
-/* For a view that knows the state, on a connection that is taken. */
+/* On a connection that is taken. */
 nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
                       const nadb_slice *keys, size_t n, nadb_err *err);
 /* False: the key is not among them. */
