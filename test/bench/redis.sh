@@ -70,7 +70,7 @@ for work in load in scan tagged tag; do
     done
     case $work in
     load) line "load, 1,000 rows a COMMIT, rows/s" "$rate" ;;
-    tagged) line "  likewise" "$rate" "three tags a row" ;;
+    tagged) line "load with three tags a row, rows/s" "$rate" ;;
     in) line "get, 100 keys in a list, keys/s" "$rate" ;;
     scan) line "scan, rows/s" "$rate" ;;
     tag) line "50 rows with both of two tags /s" "$rate" ;;
