@@ -308,7 +308,7 @@ static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
         }
         n++;
     }
-    return nadb_merge(sources, n, range->reverse, false, &c->it, err);
+    return nadb_merge(sources, n, range, false, &c->it, err);
 }
 
 /* An index gave the key alone, and vouches for its row. */
@@ -443,8 +443,7 @@ static nadb_rc open_match(nadb_cursor *c, const nadb_scan *scan,
     if (rc == NADB_OK)
         rc = nadb_filter_iter(sources[1], change_matches,
                               (void *)(uintptr_t)scan->match, &sources[1], err);
-    if (rc == NADB_OK)
-        return nadb_merge(sources, 2, range->reverse, false, &c->it, err);
+    if (rc == NADB_OK) return nadb_merge(sources, 2, range, false, &c->it, err);
     nadb_iter_free(sources[0]);
     return rc;
 }

@@ -111,6 +111,11 @@ nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
 nadb_rc memtable_check_links(memtable *m, nadb_err *err) NADB_MUST_USE;
 /* Whether it may have keys of other keyspaces than rows. */
 bool memtable_indexed(memtable *m);
+/* No view that is open sees an entry in it. */
+static inline bool memtable_is_empty(const memtable *m) {
+    return atomic_load_explicit(&m->head->head_next[0], memory_order_acquire) ==
+           0;
+}
 /* Up to which sequence number everything is gone by a clear in this memtable
  * that `snapshot` sees; 0 = none. */
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot);

@@ -6,7 +6,8 @@
 #include "merge.h"
 
 typedef struct source {
-    uint64_t word; /* prefix8 of its key; reverse: inverted, so least wins */
+    uint64_t word; /* 8 bytes of its key behind merge_iter.skip; reverse:
+                      inverted, so that the least wins */
     nadb_iter *it;
 } source;
 
@@ -16,12 +17,13 @@ typedef struct merge_iter {
     size_t n;   /* sources that have not ended are live[0..n) */
     size_t all; /* sources owned */
     size_t least;
-    source *live; /* in order of age: newest first */
-    nadb_iter *owned[];
+    size_t skip; /* bytes that all keys of the range begin with */
+    nadb_iter **owned;
+    source live[]; /* in order of age: newest first; then what is owned */
 } merge_iter;
 
 static void word_set(merge_iter *m, source *s) {
-    s->word = nadb_slice_prefix8(s->it->entry.key);
+    s->word = nadb_slice_prefix8_behind(s->it->entry.key, m->skip);
     if (m->reverse) s->word = ~s->word;
 }
 
@@ -71,7 +73,7 @@ static nadb_rc skip_older(merge_iter *m, nadb_err *err) {
 }
 
 /* Finds the least key; the newest source among equals. */
-static nadb_rc choose(merge_iter *m, nadb_err *err) {
+static inline nadb_rc choose(merge_iter *m, nadb_err *err) {
     m->base.valid = false;
     if (m->n == 0) return NADB_OK;
     m->least = 0;
@@ -88,7 +90,7 @@ static nadb_rc choose(merge_iter *m, nadb_err *err) {
 }
 
 /* Moves the source that gave the present entry. */
-static nadb_rc advance(merge_iter *m, nadb_err *err) {
+static inline nadb_rc advance(merge_iter *m, nadb_err *err) {
     source *s = &m->live[m->least];
     nadb_rc rc;
 
@@ -103,7 +105,7 @@ static nadb_rc advance(merge_iter *m, nadb_err *err) {
 }
 
 /* Goes on to the first entry that is passed on. */
-static nadb_rc settle(merge_iter *m, nadb_err *err) {
+static inline nadb_rc settle(merge_iter *m, nadb_err *err) {
     nadb_rc rc = choose(m, err);
 
     while (rc == NADB_OK && m->base.valid && !m->tombstones &&
@@ -152,27 +154,30 @@ static void merge_free(nadb_iter *base) {
     merge_iter *m = (merge_iter *)base;
 
     for (size_t i = 0; i < m->all; i++) nadb_iter_free(m->owned[i]);
-    nadb_free(m->live);
     nadb_free(m);
 }
 
 static const nadb_iter_ops merge_ops = {merge_next, merge_seek, merge_free};
 
-nadb_rc nadb_merge(nadb_iter **sources, size_t n, bool reverse, bool tombstones,
-                   nadb_iter **out, nadb_err *err) {
-    merge_iter *m = nadb_calloc(1, sizeof *m + n * sizeof m->owned[0]);
+nadb_rc nadb_merge(nadb_iter **sources, size_t n, const nadb_range *range,
+                   bool tombstones, nadb_iter **out, nadb_err *err) {
+    merge_iter *m =
+        nadb_calloc(1, sizeof *m + n * (sizeof m->live[0] + sizeof *m->owned));
 
     *out = NULL;
-    if (m != NULL) m->live = nadb_calloc(n + 1, sizeof m->live[0]);
-    if (m == NULL || m->live == NULL) {
-        nadb_free(m);
+    if (m == NULL) {
         for (size_t i = 0; i < n; i++) nadb_iter_free(sources[i]);
         return nadb_fail(err, NADB_NOMEM, "reading");
     }
     m->base.ops = &merge_ops;
-    m->reverse = reverse;
+    if (range != NULL) {
+        m->reverse = range->reverse;
+        if (range->hi.p != NULL)
+            m->skip = nadb_slice_common(range->lo, range->hi);
+    }
     m->tombstones = tombstones;
     m->all = n;
+    m->owned = (nadb_iter **)(void *)(m->live + n);
     for (size_t i = 0; i < n; i++) m->owned[i] = sources[i];
     *out = &m->base;
     return NADB_OK;

@@ -8,8 +8,10 @@
 #include "backend.h"
 
 /* Takes ownership of the n iterators in `sources` (also on failure), which all
- * go in the direction `reverse`. Tombstones are passed on only if asked. */
-nadb_rc nadb_merge(nadb_iter **sources, size_t n, bool reverse, bool tombstones,
-                   nadb_iter **out, nadb_err *err) NADB_MUST_USE;
+ * walk `range` (NULL: everything, forward). Tombstones are passed on only if
+ * asked. */
+nadb_rc nadb_merge(nadb_iter **sources, size_t n, const nadb_range *range,
+                   bool tombstones, nadb_iter **out,
+                   nadb_err *err) NADB_MUST_USE;
 
 #endif

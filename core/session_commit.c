@@ -112,7 +112,7 @@ static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
     }
     if (rc == NADB_OK) rc = nadb_index_iter(&ss->index, &all, &sources[1], err);
     if (rc == NADB_OK)
-        return nadb_merge(sources, 2, false, true, &p->req.changes, err);
+        return nadb_merge(sources, 2, NULL, true, &p->req.changes, err);
     nadb_iter_free(sources[0]);
     return rc;
 }

@@ -192,7 +192,7 @@ static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
         if (rc == NADB_OK) made++;
     }
     if (rc == NADB_OK) {
-        rc = nadb_merge(sources, made, false, true, &req->entries, err);
+        rc = nadb_merge(sources, made, NULL, true, &req->entries, err);
     } else {
         while (made > 0) nadb_iter_free(sources[--made]);
     }

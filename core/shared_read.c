@@ -10,9 +10,11 @@ nadb_rc shared_get_recent(shared_view *v, nadb_slice key, nadb_entry *out,
     nadb_rc rc = NADB_OK;
 
     *found = false;
-    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK && !*found; i++)
+    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK && !*found; i++) {
+        if (memtable_is_empty(ver->logs[i])) continue;
         rc = memtable_get(ver->logs[i], &k, v->base.seq, v->floor, out, found,
                           err);
+    }
     return rc;
 }
 
@@ -43,6 +45,8 @@ nadb_rc shared_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
     for (size_t i = 0; i < ver->n_logs && rc == NADB_OK; i++) {
+        /* Each process that opens a store begins a log, and may write none. */
+        if (memtable_is_empty(ver->logs[i])) continue;
         rc = memtable_iter(ver->logs[i], v->base.seq, v->floor, range,
                            &sources[n], err);
         if (rc == NADB_OK) n++;
@@ -52,7 +56,7 @@ nadb_rc shared_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK) {
-        rc = nadb_merge(sources, n, range->reverse, false, out, err);
+        rc = nadb_merge(sources, n, range, false, out, err);
     } else {
         while (n > 0) nadb_iter_free(sources[--n]);
     }

@@ -82,7 +82,7 @@ static bool list_expired(const scan *s, const node *n) {
            nadb_index_expires(n->it->entry.value) <= s->now;
 }
 
-static nadb_rc list_next(const scan *s, node *n, nadb_err *err) {
+static inline nadb_rc list_next(const scan *s, node *n, nadb_err *err) {
     nadb_rc rc;
 
     do {
@@ -111,7 +111,7 @@ static nadb_rc list_seek(const scan *s, node *n, nadb_slice key,
 
 /* --- nodes --- */
 
-static nadb_rc node_next(const scan *s, node *n, nadb_err *err);
+static inline nadb_rc node_next(const scan *s, node *n, nadb_err *err);
 static nadb_rc node_seek(const scan *s, node *n, nadb_slice key, nadb_err *err);
 
 /* Brings all parts of an AND to one key, from where they are. */
@@ -241,7 +241,7 @@ static nadb_rc or_start(const scan *s, node *n, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc node_next(const scan *s, node *n, nadb_err *err) {
+static inline nadb_rc node_next(const scan *s, node *n, nadb_err *err) {
     nadb_rc rc;
 
     if (n->kind == NODE_LIST) return list_next(s, n, err);
@@ -347,7 +347,7 @@ static nadb_rc list_make(scan *s, nadb_slice tag, node **out, nadb_err *err) {
     if (n == NULL) return no_memory(err);
     /* Would look like another tag and the beginning of a key. */
     if (memchr(tag.p, 0, tag.n) != NULL)
-        return nadb_merge(NULL, 0, s->reverse, false, &n->it, err);
+        return nadb_merge(NULL, 0, NULL, false, &n->it, err);
     if (!s->lone) rc = count_of(s, tag, &n->rows, err);
     if (rc == NADB_OK && !s->estimate) rc = list_open(s, n, tag, err);
     return rc;
@@ -496,13 +496,15 @@ static nadb_rc node_make(scan *s, const nadb_match_node *m, node **out,
 
 /* Gives the root's key as that of a row. */
 static nadb_rc give(scan *s, nadb_err *err) {
+    nadb_slice key = s->root->key;
+
     s->base.valid = s->root->valid;
     if (!s->base.valid) return NADB_OK;
     nadb_buf_reset(&s->key);
-    if (!nadb_buf_byte(&s->key, NADB_KS_ROW) ||
-        !nadb_buf_append(&s->key, s->root->key.p, s->root->key.n))
-        return no_memory(err);
-    memset(&s->base.entry, 0, sizeof s->base.entry);
+    if (!nadb_buf_reserve(&s->key, 1 + key.n)) return no_memory(err);
+    s->key.p[0] = NADB_KS_ROW;
+    memcpy(s->key.p + 1, key.p, key.n);
+    s->key.n = 1 + key.n;
     s->base.entry.key = nadb_buf_slice(&s->key);
     return NADB_OK;
 }

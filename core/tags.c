@@ -243,7 +243,7 @@ static nadb_rc take_string(parser *ps, nadb_slice *out) {
 
 static nadb_rc take_tag(parser *ps) {
     const uint8_t *from = ps->p;
-    nadb_slice tag;
+    nadb_slice tag = {NULL, 0};
     nadb_rc rc;
 
     if (!at(ps, '"'))

@@ -32,7 +32,7 @@ static nadb_rc open_index(nadb_session *ss, session_view *v, bool engine,
             ss->engine->ops->iter(ss->engine, v->view, range, &sources[n], err);
         if (rc == NADB_OK) n++;
     }
-    if (rc == NADB_OK) return nadb_merge(sources, n, false, false, out, err);
+    if (rc == NADB_OK) return nadb_merge(sources, n, range, false, out, err);
     while (n > 0) nadb_iter_free(sources[--n]);
     return rc;
 }

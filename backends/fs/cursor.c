@@ -90,21 +90,6 @@ static nadb_rc private_block(fs_cursor *c, unsigned no, nadb_err *err) {
                         &c->block, err);
 }
 
-static nadb_rc load_block(fs_cursor *c, unsigned no, nadb_err *err) {
-    nadb_rc rc = c->private
-                     ? private_block(c, no, err)
-                     : fs_sst_block(c->s, no, NULL, &c->block, &c->off, err);
-
-    if (rc != NADB_OK) return rc;
-    c->no = no;
-    nadb_buf_reset(&c->key);
-    /* A key is no longer than the block it is in. */
-    if (!nadb_buf_reserve(&c->key, c->block.n))
-        return nadb_fail(err, NADB_NOMEM, "reading %s", c->s->path);
-    memcpy(c->key.p, c->block.prefix.p, c->block.prefix.n);
-    return NADB_OK;
-}
-
 /* --- tables --- */
 
 static nadb_slice larger(nadb_slice a, nadb_slice b) {
@@ -122,13 +107,38 @@ static bool past_end(const fs_cursor *c) {
                        : nadb_slice_cmp(key, t->hi) > 0;
 }
 
+/* Takes key and value of an entry of the block. */
+static nadb_rc take_entry(fs_cursor *c, unsigned i, nadb_err *err) {
+    if (!fs_block_entry(&c->block, i, &c->e))
+        return fs_sst_corrupt(c->s, "bad entry in the block", c->off, err);
+    c->key.n = c->block.prefix.n;
+    if (nadb_buf_append(&c->key, c->e.suffix.p, c->e.suffix.n)) return NADB_OK;
+    return nadb_fail(err, NADB_NOMEM, "reading %s", c->s->path);
+}
+
+static nadb_rc load_block(fs_cursor *c, unsigned no, nadb_err *err) {
+    nadb_rc rc = c->private
+                     ? private_block(c, no, err)
+                     : fs_sst_block(c->s, no, NULL, &c->block, &c->off, err);
+
+    if (rc != NADB_OK) return rc;
+    c->no = no;
+    c->check_key = false;
+    nadb_buf_reset(&c->key);
+    if (!nadb_buf_append(&c->key, c->block.prefix.p, c->block.prefix.n))
+        return nadb_fail(err, NADB_NOMEM, "reading %s", c->s->path);
+    if (!c->check_end) return NADB_OK;
+    rc = take_entry(c, c->reverse ? 0 : c->block.count - 1, err);
+    if (rc == NADB_OK) c->check_key = past_end(c);
+    return rc;
+}
+
 /* Makes entry c->i of the block the present one. */
 static nadb_rc show(fs_cursor *c, nadb_err *err) {
-    if (!fs_block_entry(&c->block, c->i, &c->e))
-        return fs_sst_corrupt(c->s, "bad entry in the block", c->off, err);
-    memcpy(c->key.p + c->block.prefix.n, c->e.suffix.p, c->e.suffix.n);
-    c->key.n = c->block.prefix.n + c->e.suffix.n;
-    c->valid = !c->check_end || !past_end(c);
+    nadb_rc rc = take_entry(c, c->i, err);
+
+    if (rc != NADB_OK) return rc;
+    c->valid = !c->check_key || !past_end(c);
     if (!c->valid) c->s = NULL;
     return NADB_OK;
 }

@@ -25,7 +25,8 @@ typedef struct fs_cursor {
     size_t table;   /* in the run */
     fs_sst *s;      /* that table, NULL outside the run */
     bool hi_first;  /* the range ends before the table does */
-    bool check_end; /* its keys may go past the limit */
+    bool check_end; /* its keys may go past the limit .. */
+    bool check_key; /* .. and those of the block do */
     fs_block block;
     unsigned no; /* of the block */
     unsigned i;  /* of the entry */

@@ -1,16 +1,15 @@
 /* merge.c - several runs as one sorted sequence (see merge.h). */
 #include "merge.h"
 
-static bool copy_bound(nadb_buf *b, nadb_slice *s, size_t at) {
-    if (s->p == NULL) return true;
-    if (!nadb_buf_append(b, s->p, s->n)) return false;
-    s->p = b->p + at;
-    return true;
+static nadb_slice copy_of(nadb_slice s, uint8_t *to) {
+    if (s.n > 0) memcpy(to, s.p, s.n);
+    return nadb_slice_of(to, s.n);
 }
 
 nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
                       const nadb_range *range, bool private, nadb_err *err) {
     nadb_range r = *range;
+    uint8_t *bounds;
     size_t lo_n = range->lo.p == NULL ? 0 : range->lo.n;
     size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
 
@@ -18,17 +17,14 @@ nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
     m->v = v;
     m->reverse = range->reverse;
     m->skip = range->hi.p == NULL ? 0 : nadb_slice_common(range->lo, range->hi);
-    m->cursors = nadb_calloc(n + 1, sizeof *m->cursors);
-    m->heap = nadb_calloc(n + 1, sizeof *m->heap);
-    /* One allocation, so that the first copy stays where it is. */
-    if (m->cursors == NULL || m->heap == NULL ||
-        !nadb_buf_reserve(&m->bounds, lo_n + hi_n + 1) ||
-        !copy_bound(&m->bounds, &r.lo, 0) ||
-        !copy_bound(&m->bounds, &r.hi, lo_n)) {
-        fs_merge_clear(m);
+    m->cursors = nadb_malloc(n * (sizeof *m->cursors + sizeof *m->heap) + lo_n +
+                             hi_n + 1);
+    if (m->cursors == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", v->base->env.dir);
-    }
-    if (r.lo.p == NULL) r.lo = nadb_slice_of(m->bounds.p, 0);
+    m->heap = (fs_source *)(void *)(m->cursors + n);
+    bounds = (uint8_t *)(m->heap + n);
+    r.lo = copy_of(range->lo, bounds);
+    if (range->hi.p != NULL) r.hi = copy_of(range->hi, bounds + lo_n);
     for (size_t i = 0; i < n; i++)
         fs_cursor_init(&m->cursors[i], v, &v->m.runs[first + i], &r, private);
     m->n_cursors = n;
@@ -38,8 +34,6 @@ nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
 void fs_merge_clear(fs_merge *m) {
     for (size_t i = 0; i < m->n_cursors; i++) fs_cursor_clear(&m->cursors[i]);
     nadb_free(m->cursors);
-    nadb_free(m->heap);
-    nadb_buf_clear(&m->bounds);
     memset(m, 0, sizeof *m);
 }
 

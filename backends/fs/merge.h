@@ -17,16 +17,15 @@ typedef struct fs_source {
 
 typedef struct fs_merge {
     fs_version *v;
-    fs_cursor *top; /* the present entry; NULL at the end */
-    double older;   /* bytes of entries that a newer one hid */
-    fs_cursor *cursors;
-    fs_source *heap;
+    fs_cursor *top;     /* the present entry; NULL at the end */
+    double older;       /* bytes of entries that a newer one hid */
+    fs_cursor *cursors; /* behind them, in the same memory: the heap, */
+    fs_source *heap;    /* and a copy of the range's keys */
     size_t n_cursors;
     size_t n; /* in the heap */
     bool reverse;
     bool started;
-    size_t skip;     /* bytes that all keys of the range begin with */
-    nadb_buf bounds; /* copy of the range's keys */
+    size_t skip; /* bytes that all keys of the range begin with */
 } fs_merge;
 
 /* Over runs [first, first + n). The range is copied; `v` outlives `m`, which

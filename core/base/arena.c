@@ -1,7 +1,7 @@
 /* arena.c - a list of chunks, newest first (see arena.h). */
 #include "arena.h"
 
-#define CHUNK_FIRST ((size_t)4096)
+#define CHUNK_FIRST ((size_t)1024)
 #define CHUNK_MAX ((size_t)1 << 20)
 
 struct nadb_arena_chunk {

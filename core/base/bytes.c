@@ -60,11 +60,10 @@ uint64_t nadb_hash64(nadb_slice s) {
     return h;
 }
 
-bool nadb_buf_reserve(nadb_buf *b, size_t more) {
+bool nadb_buf_grow(nadb_buf *b, size_t more) {
     size_t need, cap;
     uint8_t *p;
 
-    if (b->cap - b->n >= more) return true;
     if (more > SIZE_MAX / 2 - b->n) return false;
     need = b->n + more;
     cap = b->cap < 64 ? 64 : b->cap + b->cap / 2;
@@ -73,19 +72,6 @@ bool nadb_buf_reserve(nadb_buf *b, size_t more) {
     if (p == NULL) return false;
     b->p = p;
     b->cap = cap;
-    return true;
-}
-
-bool nadb_buf_append(nadb_buf *b, const void *p, size_t n) {
-    if (!nadb_buf_reserve(b, n)) return false;
-    if (n > 0) memcpy(b->p + b->n, p, n);
-    b->n += n;
-    return true;
-}
-
-bool nadb_buf_byte(nadb_buf *b, uint8_t v) {
-    if (!nadb_buf_reserve(b, 1)) return false;
-    b->p[b->n++] = v;
     return true;
 }
 

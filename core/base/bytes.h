@@ -83,12 +83,29 @@ typedef struct nadb_buf {
 #define NADB_BUF_INIT                                                          \
     { NULL, 0, 0 }
 
+void nadb_buf_clear(nadb_buf *b); /* frees; the buffer may be used again */
+/* Of nadb_buf_reserve(), when there is not enough. */
+bool nadb_buf_grow(nadb_buf *b, size_t more) NADB_MUST_USE;
+
 /* Room for `more` bytes behind buf->n; false when out of memory (the buffer
  * is then unchanged). */
-bool nadb_buf_reserve(nadb_buf *b, size_t more) NADB_MUST_USE;
-bool nadb_buf_append(nadb_buf *b, const void *p, size_t n) NADB_MUST_USE;
-bool nadb_buf_byte(nadb_buf *b, uint8_t v) NADB_MUST_USE;
-void nadb_buf_clear(nadb_buf *b); /* frees; the buffer may be used again */
+static inline NADB_MUST_USE bool nadb_buf_reserve(nadb_buf *b, size_t more) {
+    return b->cap - b->n >= more || nadb_buf_grow(b, more);
+}
+
+static inline NADB_MUST_USE bool nadb_buf_append(nadb_buf *b, const void *p,
+                                                 size_t n) {
+    if (!nadb_buf_reserve(b, n)) return false;
+    if (n > 0) memcpy(b->p + b->n, p, n);
+    b->n += n;
+    return true;
+}
+
+static inline NADB_MUST_USE bool nadb_buf_byte(nadb_buf *b, uint8_t v) {
+    if (!nadb_buf_reserve(b, 1)) return false;
+    b->p[b->n++] = v;
+    return true;
+}
 
 static inline void nadb_buf_reset(nadb_buf *b) { b->n = 0; }
 

@@ -80,6 +80,7 @@ static what keys[SOURCES][KEYS];
 
 static nadb_iter *make(int n, bool reverse, bool tombstones, int failing,
                        unsigned *freed, nadb_err *err) {
+    const nadb_range range = {.reverse = reverse};
     nadb_iter *sources[SOURCES], *it = NULL;
 
     for (int i = 0; i < n; i++) {
@@ -95,7 +96,7 @@ static nadb_iter *make(int n, bool reverse, bool tombstones, int failing,
         s->freed = freed;
         sources[i] = &s->base;
     }
-    (void)!nadb_merge(sources, (size_t)n, reverse, tombstones, &it, err);
+    (void)!nadb_merge(sources, (size_t)n, &range, tombstones, &it, err);
     return it;
 }
 
