@@ -41,7 +41,8 @@ struct nadb_options {
     int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
     int64_t log_slow_ms; /* 0 = none */
     /* Redis */
-    char *url, *host, *socket, *user, *password_env, *sentinel;
+    char *url, *host, *socket, *user, *password_env, *sentinel,
+        *sentinel_password_env;
     int port, redis_db, pool_size, shards, wait;
     int64_t connect_timeout_ms, timeout_ms;
     bool cluster, tls;

@@ -154,6 +154,8 @@ static const option table[] = {
     NUMBER_OPTION("shards", KIND_INT, shards, NULL, 1, 1024, 1,
                   "a number of shards from 1 to 1024", "redis"),
     TEXT_OPTION("sentinel", sentinel, "redis", false, NULL),
+    TEXT_OPTION("sentinel_password_env", sentinel_password_env, "redis", false,
+                check_password_env),
     NUMBER_OPTION("wait", KIND_INT, wait, NULL, 0, 1000, 1,
                   "a number of replicas from 0 to 1000", "redis"),
     BOOL_OPTION("tls", tls, "redis"),

@@ -123,10 +123,21 @@ static nadb_options *options_copy(const nadb_options *o) {
 
     if (c == NULL) return NULL;
     *c = *o;
-    char **texts[] = {&c->backend, &c->path, &c->db_file,      &c->db,
-                      &c->ns,      &c->log,  &c->url,          &c->host,
-                      &c->socket,  &c->user, &c->password_env, &c->sentinel,
-                      &c->dir,     &c->id};
+    char **texts[] = {&c->backend,
+                      &c->path,
+                      &c->db_file,
+                      &c->db,
+                      &c->ns,
+                      &c->log,
+                      &c->url,
+                      &c->host,
+                      &c->socket,
+                      &c->user,
+                      &c->password_env,
+                      &c->sentinel,
+                      &c->sentinel_password_env,
+                      &c->dir,
+                      &c->id};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const char *text = *texts[i];
 

@@ -172,6 +172,8 @@ static nadb_rc check(const address *a, nadb_err *err) {
     if (sentinel && (a->host != NULL || a->socket != NULL))
         what = "sentinel: the sentinels say where the server is: give no url, "
                "host or socket";
+    else if (!sentinel && a->sentinel_env != NULL)
+        what = "sentinel_password_env: option sentinel names no sentinels";
     else if (sentinel && a->cluster)
         what = "sentinel: a cluster has none";
     else if (a->cluster && a->db != 0)
@@ -192,6 +194,8 @@ static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
 
     if (rc == NADB_OK)
         rc = copy_option(&out->password_env, o, "password_env", err);
+    if (rc == NADB_OK)
+        rc = copy_option(&out->sentinel_env, o, "sentinel_password_env", err);
     if (rc == NADB_OK) rc = copy_option(&out->socket, o, "socket", err);
     if (rc == NADB_OK) rc = copy_option(&out->host, o, "host", err);
     if (rc == NADB_OK && url != NULL)
@@ -232,6 +236,7 @@ void address_clear(address *a) {
     nadb_free(a->user);
     nadb_free(a->password_env);
     nadb_free(a->master);
+    nadb_free(a->sentinel_env);
     nadb_buf_clear(&a->sentinels);
     memset(a, 0, sizeof *a);
 }

@@ -24,6 +24,7 @@ typedef struct address {
     int wait;           /* replicas that must have a commit */
     nadb_buf sentinels; /* endpoint each; none: no sentinel */
     char *master;       /* what the sentinels call it */
+    char *sentinel_env; /* for their password; NULL: that of the server */
     int64_t connect_timeout_ms;
     int64_t timeout_ms; /* of one exchange with the server */
     char name[160];     /* for messages: host:port, or the socket's path */

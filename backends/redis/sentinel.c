@@ -7,10 +7,11 @@
 
 #include "route.h"
 
-/* What a sentinel says; an error when it does not know the master. */
-static nadb_rc ask_one(const address *at, const endpoint *sentinel,
-                       endpoint *out, nadb_err *err) {
-    address plain = *at; /* they have no passwords and databases of servers */
+/* What a sentinel says; an error when it does not know the master. `user` and
+ * `env` (both may be NULL) are how to enter there. */
+static nadb_rc ask_as(const address *at, const endpoint *sentinel, char *user,
+                      char *env, endpoint *out, nadb_err *err) {
+    address plain = *at; /* they have no databases */
     redisReply *r = NULL;
     nadb_slice host;
     args a;
@@ -19,7 +20,8 @@ static nadb_rc ask_one(const address *at, const endpoint *sentinel,
 
     memset(&w, 0, sizeof w);
     memset(&a, 0, sizeof a);
-    plain.password_env = NULL;
+    plain.user = user;
+    plain.password_env = env;
     plain.db = 0;
     rc = wire_open(&w, &plain, sentinel, err);
     args_text(&a, "SENTINEL");
@@ -46,6 +48,17 @@ done:
     freeReplyObject(r);
     args_clear(&a);
     wire_close(&w);
+    return rc;
+}
+
+/* The server's password is told to those alone who ask for one. */
+static nadb_rc ask_one(const address *at, const endpoint *sentinel,
+                       endpoint *out, nadb_err *err) {
+    nadb_rc rc = ask_as(at, sentinel, NULL, at->sentinel_env, out, err);
+
+    if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
+        at->password_env != NULL)
+        rc = ask_as(at, sentinel, at->user, at->password_env, out, err);
     return rc;
 }
 

@@ -367,23 +367,25 @@ proc redis_slot_move {slot from to others} {
 
 # --- sentinels ---
 
-# One that alone decides, and quickly. The master's name is `themaster`.
-proc redis_sentinel_start {name master} {
-    redis_start $name -as-sentinel 1 -sentinel [join [list \
+# One that alone decides, and quickly. The master's name is `themaster`. It
+# connects once a second: with `down` below that, and servers that are busy, it
+# may find a new master down before it has asked it.
+proc redis_sentinel_start {name master {down 500} args} {
+    redis_start $name -as-sentinel 1 {*}$args -sentinel [join [list \
         "monitor themaster 127.0.0.1 $::R($master,port) 1" \
-        "down-after-milliseconds themaster 1100" \
+        "down-after-milliseconds themaster $down" \
         "failover-timeout themaster 1500"] "\nsentinel "]
 }
 
 # Servers with a sentinel that knows them: a master, and replicas of it.
-proc redis_group_start {sentinel names} {
+proc redis_group_start {sentinel names {down 500}} {
     set replicas [lassign $names master]
     redis_start $master
     foreach name $replicas { redis_replica_start $name $master }
     set n [llength $replicas]
     # Who asks later sees them at once, and else seconds later.
     wait_for_condition {expr {[redis_replicas $master] == $n}}
-    redis_sentinel_start $sentinel $master
+    redis_sentinel_start $sentinel $master $down
     wait_for_condition {
         string match *slaves=$n* [redis_call $sentinel INFO sentinel]
     }
