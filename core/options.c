@@ -90,7 +90,8 @@ static nadb_rc unknown_option(parser *p, nadb_slice name) {
     int shown = name.n > 60 ? 60 : (int)name.n;
 
     /* Not "did you mean password_env": the value must not be tried there. */
-    if (name.n == 8 && strncasecmp((const char *)name.p, "password", 8) == 0)
+    if (name.n >= 8 &&
+        strncasecmp((const char *)name.p + name.n - 8, "password", 8) == 0)
         return nadb_fail(p->err, NADB_INVALID,
                          "a password does not belong in the schema: put it "
                          "into an environment variable and name that one, as "

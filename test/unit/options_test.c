@@ -195,6 +195,7 @@ static void test_redis_options(void) {
 
     refused("password='hunter2'", "password_env='NADB_PASSWORD'");
     refused("PassWord='hunter2'", "does not belong in the schema");
+    refused("sentinel_password='hunter2'", "does not belong in the schema");
     refused("password 'hunter2'", "expected option='value' at 'password'");
     refused("password_env='HOME'", "starts with NADB_ or REDIS_");
     refused("password_env='NADB_A B'", "starts with NADB_ or REDIS_");
