@@ -60,22 +60,36 @@ nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
 
 static int64_t sweeper_now_ms(nadb_sweeper *w) {
     const nadb_os *os = nadb_os_get();
-    int64_t mono_ms = os->mono_ns() / 1000000;
-    int64_t ahead = os->now_ms() - mono_ms;
-    int64_t passed = mono_ms - w->last_ms;
+    int64_t mono_ms, ahead, passed, now_ms;
 
-    if (!w->started || ahead < w->ahead_ms)
-        w->ahead_ms = ahead;
-    else if (ahead - w->ahead_ms > passed)
+    nadb_lock(&w->lock);
+    mono_ms = os->mono_ns() / 1000000;
+    ahead = os->now_ms() - mono_ms;
+    passed = mono_ms - w->last_ms;
+    if (ahead - w->ahead_ms > passed)
         w->ahead_ms += passed;
     else
         w->ahead_ms = ahead;
-    w->started = true;
     w->last_ms = mono_ms;
-    return mono_ms + w->ahead_ms;
+    now_ms = mono_ms + w->ahead_ms;
+    nadb_unlock(&w->lock);
+    return now_ms;
 }
 
-void nadb_sweeper_start(nadb_sweeper *w) { (void)sweeper_now_ms(w); }
+nadb_rc nadb_sweeper_start(nadb_sweeper *w, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_rc rc = nadb_mutex_init(&w->lock, NADB_RANK_OS, err);
+
+    w->started = rc == NADB_OK;
+    w->last_ms = os->mono_ns() / 1000000;
+    w->ahead_ms = os->now_ms() - w->last_ms;
+    return rc;
+}
+
+void nadb_sweeper_stop(nadb_sweeper *w) {
+    if (w->started) nadb_mutex_clear(&w->lock);
+    w->started = false;
+}
 
 /* --- when rows were read --- */
 
@@ -120,22 +134,46 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
     return rc;
 }
 
+static nadb_rc session_for_sweep(nadb_store *s, nadb_session **out,
+                                 nadb_err *err) {
+    nadb_rc rc = nadb_session_new(s, out, err);
+
+    if (rc != NADB_OK) return rc;
+    (*out)->in_background = true;
+    (*out)->timeout_ms = WAIT_MS;
+    return NADB_OK;
+}
+
 bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
     const nadb_os *os = nadb_os_get();
     int64_t to_ms = sweeper_now_ms(w);
     int64_t until_ns = os->mono_ns() + STEP_NS;
     nadb_session *ss = NULL;
     bool more = true;
-    nadb_rc rc = nadb_session_new(s, &ss, NULL);
+    nadb_rc rc = session_for_sweep(s, &ss, NULL);
 
-    if (rc == NADB_OK) {
-        ss->in_background = true;
-        ss->timeout_ms = WAIT_MS;
-    }
     /* What fails is left for the next round: rows stay where they are. */
     if (rc == NADB_OK) write_accesses(ss);
     while (rc == NADB_OK && more && os->mono_ns() < until_ns)
         rc = sweep_step(ss, to_ms, &more, NULL);
     nadb_session_free(ss);
     return rc == NADB_OK && more;
+}
+
+nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_store *s, nadb_stop_fn *stop,
+                       void *ctx, nadb_err *err) {
+    int64_t to_ms = sweeper_now_ms(w);
+    nadb_session *ss = NULL;
+    bool more = true;
+    nadb_rc rc = session_for_sweep(s, &ss, err);
+
+    while (rc == NADB_OK && more) {
+        if (stop != NULL && stop(ctx))
+            rc = nadb_fail(err, NADB_INTERRUPT, "removing what has expired");
+        else
+            rc = sweep_step(ss, to_ms, &more, err);
+    }
+    nadb_session_free(ss);
+    /* A row that somebody holds is left for the sweeper. */
+    return rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
 }

@@ -110,8 +110,9 @@ const nadb_options *nadb_store_options(const nadb_store *s); /* in force */
 /* Everything committed is in the backend and synced. */
 nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_flush_all(nadb_err *err) NADB_MUST_USE; /* every open store */
-/* Leaves no dead data. NADB_INTERRUPT when `stop` (NULL: never), which is asked
- * every now and then, wants it to end; what was done until then stays. */
+/* Leaves no dead data, nor rows that have expired. NADB_INTERRUPT when `stop`
+ * (NULL: never), which is asked every now and then, wants it to end; what was
+ * done until then stays. */
 nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
                            nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,

@@ -176,6 +176,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
 
 static void store_free(nadb_store *s) {
     if (s == NULL) return;
+    nadb_sweeper_stop(&s->sweeper);
     nadb_cache_free(s->cache);
     nadb_access_free(s->access);
     nadb_options_free(s->options);
@@ -239,7 +240,8 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
         goto done;
     }
     atomic_store(&s->synchronous, s->options->synchronous);
-    nadb_sweeper_start(&s->sweeper);
+    rc = nadb_sweeper_start(&s->sweeper, err);
+    if (rc != NADB_OK) goto done;
     s->backend = nadb_backend_for(s->options);
     if (s->backend == NULL) {
         rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
@@ -381,6 +383,8 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
+    rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
+    if (rc != NADB_OK) return rc;
     return s->engine->ops->compact(s->engine, stop, ctx, err);
 }
 
