@@ -171,17 +171,25 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
     return rc;
 }
 
-nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
-                       const nadb_range *range, nadb_iter **out,
-                       nadb_err *err) {
+static nadb_rc walk_index(nadb_engine *engine, nadb_view *view,
+                          const nadb_range *range, uint8_t keyspace,
+                          nadb_rc (*load)(redis_walk *, conn *, nadb_err *),
+                          nadb_iter **out, nadb_err *err) {
     redis_walk *w = NULL;
-    nadb_rc rc = redis_walk_new(engine, view, range, NADB_KS_COUNT, &w, err);
+    nadb_rc rc = redis_walk_new(engine, view, range, keyspace, &w, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = load_counts;
+    w->load = load;
     *out = &w->base;
     return NADB_OK;
+}
+
+nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
+                       const nadb_range *range, nadb_iter **out,
+                       nadb_err *err) {
+    return walk_index(engine, view, range, NADB_KS_COUNT, load_counts, out,
+                      err);
 }
 
 nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
@@ -335,12 +343,6 @@ static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
 nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
                          const nadb_range *range, nadb_iter **out,
                          nadb_err *err) {
-    redis_walk *w = NULL;
-    nadb_rc rc = redis_walk_new(engine, view, range, NADB_KS_EXPIRY, &w, err);
-
-    *out = NULL;
-    if (rc != NADB_OK) return rc;
-    w->load = load_expiry;
-    *out = &w->base;
-    return NADB_OK;
+    return walk_index(engine, view, range, NADB_KS_EXPIRY, load_expiry, out,
+                      err);
 }

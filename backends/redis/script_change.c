@@ -134,15 +134,7 @@
     "local n = tonumber(ARGV[10])\n"                                           \
     "local clear = string.find(flags, 'c')\n"                                  \
     "if clear and layout == '1' then layout = '" SCRIPT_LAYOUT                 \
-    "' end\n" LUA_LAYOUT "local function lt(a, b)\n"                           \
-    "  local same = math.min(#a, #b)\n"                                        \
-    "  for i = 1, same do\n"                                                   \
-    "    local x, y = string.byte(a, i), string.byte(b, i)\n"                  \
-    "    if x ~= y then return x < y end\n"                                    \
-    "  end\n"                                                                  \
-    "  return #a < #b\n"                                                       \
-    "end\n"                                                                    \
-    "local function after(s)\n"                                                \
+    "' end\n" LUA_LAYOUT LUA_LESS "local function after(s)\n"                  \
     "  return tonumber(s) > seq and\n"                                         \
     "    not string.find(ARGV[11], ',' .. s .. ',', 1, true)\n"                \
     "end\n"                                                                    \

@@ -48,6 +48,17 @@ extern const char script_match[], script_tags[], script_expiry[];
     "local C, L, D, R = P .. 'changes', P .. 'claims', P .. 'dead', P .. "     \
     "'writers'\n"
 
+/* The order of keys: of their bytes. */
+#define LUA_LESS                                                               \
+    "local function lt(a, b)\n"                                                \
+    "  local same = math.min(#a, #b)\n"                                        \
+    "  for i = 1, same do\n"                                                   \
+    "    local x, y = string.byte(a, i), string.byte(b, i)\n"                  \
+    "    if x ~= y then return x < y end\n"                                    \
+    "  end\n"                                                                  \
+    "  return #a < #b\n"                                                       \
+    "end\n"
+
 /* The layout of another version of nadb is left alone. */
 #define LUA_LAYOUT                                                             \
     "if layout and layout ~= '" SCRIPT_LAYOUT                                  \

@@ -130,14 +130,7 @@
 /* Keys of several sets in one order. A number of the bytes behind what all have
  * in common decides most comparisons. */
 #define LUA_ORDER                                                              \
-    "local function lt(a, b)\n"                                                \
-    "  local same = math.min(#a, #b)\n"                                        \
-    "  for i = 1, same do\n"                                                   \
-    "    local x, y = string.byte(a, i), string.byte(b, i)\n"                  \
-    "    if x ~= y then return x < y end\n"                                    \
-    "  end\n"                                                                  \
-    "  return #a < #b\n"                                                       \
-    "end\n"                                                                    \
+    LUA_LESS                                                                   \
     "local function order(keys)\n"                                             \
     "  local p, rank = #keys[1], {}\n"                                         \
     "  for _, key in ipairs(keys) do\n"                                        \
@@ -316,16 +309,7 @@ const char script_tags[] = LUA_BASE LUA_NAMES LUA_TAGS LUA_READ LUA_COUNTS;
  *
  * Behind the place where to go on, which is true: key and time. */
 #define LUA_EXPIRY                                                             \
-    "local most = tonumber(ARGV[6])\n"                                         \
-    "local function lt(a, b)\n"                                                \
-    "  local same = math.min(#a, #b)\n"                                        \
-    "  for i = 1, same do\n"                                                   \
-    "    local x, y = string.byte(a, i), string.byte(b, i)\n"                  \
-    "    if x ~= y then return x < y end\n"                                    \
-    "  end\n"                                                                  \
-    "  return #a < #b\n"                                                       \
-    "end\n"                                                                    \
-    "local function first(skip)\n"                                             \
+    "local most = tonumber(ARGV[6])\n" LUA_LESS "local function first(skip)\n" \
     "  local low = call('ZCOUNT', X, '-inf', '(' .. ARGV[3])\n"                \
     "  local high = call('ZCOUNT', X, '-inf', ARGV[3])\n"                      \
     "  while low < high do\n"                                                  \
