@@ -1,64 +1,23 @@
-/* check.c - whether index, sets of tags and rows agree, and making them agree;
- * removing what is left of expired rows. All in scripts, a page a call, so that
- * nobody waits long, and each page sees one state of the store. */
+/* check.c - whether index, sets of tags and rows agree, and making them agree.
+ * All in scripts, a page a call, so that nobody waits long, and each page sees
+ * one state of the store. A server whose answers lead nowhere is an error. */
 #include <stdlib.h>
 
 #include "engine.h"
 
 #define CHECK_ROWS 200
-#define SWEEP_ROWS 500u
 
-/* --- sweeping --- */
-
-nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
-                       int64_t *removed, bool *more, nadb_err *err) {
-    size_t left = rows_max;
-    nadb_rc rc = NADB_OK;
-    args a;
-
-    *more = true;
-    memset(&a, 0, sizeof a);
-    while (rc == NADB_OK && *more && left > 0) {
-        size_t n = left < SWEEP_ROWS ? left : SWEEP_ROWS;
-        redisReply *r = NULL;
-
-        script_begin(&a, redis_prefix(e));
-        args_number(&a, (int64_t)n);
-        rc = script_call(e->scripts, c, SCRIPT_SWEEP, &a, &r, err);
-        if (rc == NADB_OK && (!script_says(r, "ok") || r->elements != 2 ||
-                              r->element[1]->type != REDIS_REPLY_INTEGER))
-            rc = conn_confused(c, err);
-        if (rc == NADB_OK) {
-            *removed += r->element[1]->integer;
-            *more = r->element[1]->integer == (long long)n;
-            left -= n;
-        }
-        freeReplyObject(r);
-    }
-    args_clear(&a);
-    return rc;
-}
-
-nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
-                    bool *more, nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
-    conn *c = NULL;
-    nadb_rc rc = pool_take(e->pool, &c, err);
-
-    *more = false;
-    if (rc != NADB_OK) return rc;
-    rc = redis_sweep_on(e, c, rows_max, removed, more, err);
-    pool_give(e->pool, c);
-    return rc;
-}
-
-/* --- checking --- */
+/* Pages of all that a server can hold. */
+#define PAGES_MOST (REDIS_KEYS_MOST / CHECK_ROWS)
+/* Pages that were repaired until nothing of them was left. */
+#define STILL_MOST 1000u
 
 /* Who looks, and what becomes of what is found. */
 typedef struct checker {
     redis_engine *e;
     conn *c;
     bool repair;
+    const redis_stop *stop;
     nadb_report_fn *report;
     void *ctx;
     nadb_buf names; /* of tags: a page of them, as slices' lengths and bytes */
@@ -87,45 +46,90 @@ static nadb_rc take_page(checker *k, const redisReply *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* One page; *from is where it begins, then where the next does. */
-static nadb_rc check_page(checker *k, const char *what, nadb_slice tag,
-                          nadb_buf *from, bool *more, nadb_err *err) {
-    redisReply *r = NULL;
-    nadb_slice next;
-    args a;
-    nadb_rc rc;
+/* Where a walk is. */
+typedef struct place {
+    const char *what;
+    nadb_slice tag;
+    nadb_buf from; /* the next page */
+    bool more;
+    uint64_t pages, still;
+    nadb_buf mark; /* an earlier one, where the order of pages is not known */
+} place;
 
-    *more = false;
+static void place_begin(place *p, const char *what, nadb_slice tag) {
+    memset(p, 0, sizeof *p);
+    p->what = what;
+    p->tag = tag;
+    p->more = true;
+}
+
+static void place_end(place *p) {
+    nadb_buf_clear(&p->from);
+    nadb_buf_clear(&p->mark);
+}
+
+static uint64_t number_of(nadb_slice s) {
+    return s.n > 0 ? strtoull((const char *)s.p, NULL, 10) : 0;
+}
+
+/* Whether a walk that goes on at `next` comes to an end. */
+static bool leads_on(const checker *k, place *p, nadb_slice next) {
+    nadb_slice from = nadb_buf_slice(&p->from);
+
+    if (++p->pages > PAGES_MOST) return false;
+    if (strcmp(p->what, "expiry") == 0) {
+        /* A number of entries, which repair takes away. */
+        if (number_of(next) > number_of(from)) return true;
+        return k->repair && number_of(next) == number_of(from) &&
+               ++p->still <= STILL_MOST;
+    }
+    if (strcmp(p->what, "xtags") != 0) return nadb_slice_cmp(next, from) > 0;
+    /* The server's cursor: one that comes again is the begin of a circle. */
+    return p->pages == 1 || !nadb_slice_eq(next, nadb_buf_slice(&p->mark));
+}
+
+static nadb_rc go_on(const checker *k, place *p, nadb_slice next,
+                     nadb_err *err) {
+    p->more = next.p != NULL;
+    if (!p->more) return NADB_OK;
+    if (!leads_on(k, p, next)) return conn_confused(k->c, err);
+    nadb_buf_reset(&p->from);
+    if (!nadb_buf_append(&p->from, next.p, next.n)) return no_memory(err);
+    if ((p->pages & (p->pages - 1)) != 0) return NADB_OK;
+    nadb_buf_reset(&p->mark);
+    return nadb_buf_append(&p->mark, next.p, next.n) ? NADB_OK : no_memory(err);
+}
+
+static nadb_rc check_page(checker *k, place *p, nadb_err *err) {
+    redisReply *r = NULL;
+    args a;
+    nadb_rc rc = redis_stopped(k->stop, err);
+
+    if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     script_begin(&a, redis_prefix(k->e));
-    args_text(&a, what);
-    args_add(&a, nadb_buf_slice(from));
+    args_text(&a, p->what);
+    args_add(&a, nadb_buf_slice(&p->from));
     args_number(&a, CHECK_ROWS);
     args_text(&a, k->repair ? "repair" : "");
-    args_add(&a, tag);
+    args_add(&a, p->tag);
     rc = script_call(k->e->scripts, k->c, SCRIPT_CHECK, &a, &r, err);
     args_clear(&a);
     if (rc == NADB_OK && !reply_is_array(r, 1)) rc = conn_confused(k->c, err);
     if (rc == NADB_OK) rc = take_page(k, r, err);
-    if (rc == NADB_OK) {
-        next = reply_slice(r->element[0]);
-        *more = next.p != NULL;
-        nadb_buf_reset(from);
-        if (!nadb_buf_append(from, next.p, next.n)) rc = no_memory(err);
-    }
+    if (rc == NADB_OK) rc = go_on(k, p, reply_slice(r->element[0]), err);
     freeReplyObject(r);
     return rc;
 }
 
 static nadb_rc check_all(checker *k, const char *what, nadb_slice tag,
                          nadb_err *err) {
-    nadb_buf from = NADB_BUF_INIT;
-    bool more = true;
     nadb_rc rc = NADB_OK;
+    place p;
 
-    while (rc == NADB_OK && more)
-        rc = check_page(k, what, tag, &from, &more, err);
-    nadb_buf_clear(&from);
+    place_begin(&p, what, tag);
+    while (rc == NADB_OK && p.more) rc = check_page(k, &p, err);
+    place_end(&p);
     return rc;
 }
 
@@ -149,16 +153,15 @@ static nadb_rc check_members(checker *k, nadb_err *err) {
 }
 
 static nadb_rc check_tags(checker *k, nadb_err *err) {
-    const nadb_slice none = {NULL, 0};
-    nadb_buf from = NADB_BUF_INIT;
-    bool more = true;
     nadb_rc rc = NADB_OK;
+    place p;
 
-    while (rc == NADB_OK && more) {
-        rc = check_page(k, "tags", none, &from, &more, err);
+    place_begin(&p, "tags", nadb_slice_of(NULL, 0));
+    while (rc == NADB_OK && p.more) {
+        rc = check_page(k, &p, err);
         if (rc == NADB_OK) rc = check_members(k, err);
     }
-    nadb_buf_clear(&from);
+    place_end(&p);
     return rc;
 }
 
@@ -176,12 +179,13 @@ static nadb_rc check_index(checker *k, nadb_err *err) {
     return rc;
 }
 
-nadb_rc redis_repair(redis_engine *e, nadb_err *err) {
+nadb_rc redis_repair(redis_engine *e, const redis_stop *stop, nadb_err *err) {
     checker k;
 
     memset(&k, 0, sizeof k);
     k.e = e;
     k.repair = true;
+    k.stop = stop;
     return check_index(&k, err);
 }
 

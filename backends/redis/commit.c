@@ -18,8 +18,6 @@
 
 /* Steps of removal after a clear, before the rest is left to later commits. */
 #define CLEAN_STEPS 200
-#define CLEAN_ROWS 500
-#define CLEAN_AGE_MS 60000
 
 /* What a commit is made of, gathered before a connection is taken. */
 typedef struct parts {
@@ -389,29 +387,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
     return rc;
 }
 
-/* --- removing what a clear has left --- */
-
-nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
-                    int64_t age_ms, size_t steps, nadb_err *err) {
-    bool more = true;
-    args a;
-    nadb_rc rc = NADB_OK;
-
-    memset(&a, 0, sizeof a);
-    for (size_t i = 0; i < steps && more && rc == NADB_OK; i++) {
-        redisReply *r = NULL;
-
-        script_begin(&a, redis_prefix(e));
-        args_add(&a, generation);
-        args_number(&a, CLEAN_ROWS);
-        args_number(&a, age_ms);
-        rc = script_call(e->scripts, c, SCRIPT_CLEAN, &a, &r, err);
-        more = rc == NADB_OK && script_says(r, "more");
-        freeReplyObject(r);
-    }
-    args_clear(&a);
-    return rc;
-}
+/* --- the second half --- */
 
 void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     redis_engine *e = (redis_engine *)engine;
@@ -421,29 +397,10 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     if (t->clear && t->reply != NULL &&
         pool_take(e->pool, &c, NULL) == NADB_OK) {
         (void)redis_clean(e, c, reply_slice(t->reply->element[3]), 0,
-                          CLEAN_STEPS, NULL);
+                          CLEAN_STEPS, NULL, NULL);
         pool_give(e->pool, c);
     }
     ticket_drop(e, t);
-}
-
-nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
-                      nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
-    int64_t removed = 0;
-    bool more;
-    conn *c = NULL;
-    nadb_rc rc = pool_take(e->pool, &c, err);
-
-    (void)stop; /* not asked: what is dead is little */
-    (void)ctx;
-    if (rc != NADB_OK) return rc;
-    rc = redis_sweep_on(e, c, SIZE_MAX, &removed, &more, err);
-    if (rc == NADB_OK)
-        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
-                         err);
-    pool_give(e->pool, c);
-    return rc == NADB_OK ? redis_repair(e, err) : rc;
 }
 
 /* Clears, so that others see all go at once; then removes, step by step. */
@@ -466,7 +423,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     freeReplyObject(r);
     r = NULL;
     if (rc == NADB_OK)
-        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, err);
+        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), 0, SIZE_MAX, NULL, err);
     if (rc == NADB_OK) {
         script_begin(&a, redis_prefix(e));
         rc = script_call(e->scripts, c, SCRIPT_WIPE, &a, &r, err);

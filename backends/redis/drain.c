@@ -195,7 +195,7 @@ static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     if (rc == NADB_OK && some && !*again) rc = conn_wait(c, err);
     if (rc == NADB_OK && clean)
         rc = redis_clean(b->e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS,
-                         CLEAN_STEPS, err);
+                         CLEAN_STEPS, NULL, err);
     return rc;
 }
 

@@ -157,8 +157,9 @@ nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
 nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
                        const redisReply *value, const redisReply *meta,
                        const redisReply *tags, nadb_err *err);
-/* The next page begins behind `key`. */
-nadb_rc redis_walk_go_on(redis_walk *w, nadb_slice key, nadb_err *err);
+/* The next page begins behind `key`, which must be behind where the present one
+ * began: else a server could have a walk go on for ever. */
+nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);
 /* Lower and upper bound of the next page, as ZRANGEBYLEX wants them. */
 void redis_add_bounds(const redis_walk *w, args *a, bool upper_first);
 
@@ -193,14 +194,37 @@ nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
 
 /* --- check.c --- */
 
+/* When to end before the end; NULL: never. */
+typedef struct redis_stop {
+    nadb_stop_fn *ask; /* may be NULL */
+    void *ctx;
+} redis_stop;
+
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err);
 /* Puts right what redis_check() would report of the index and sets of tags. */
-nadb_rc redis_repair(redis_engine *e, nadb_err *err);
+nadb_rc redis_repair(redis_engine *e, const redis_stop *stop, nadb_err *err);
+
+/* --- keep.c --- */
+
+/* More keys no server can hold. */
+#define REDIS_KEYS_MOST ((uint64_t)1 << 32)
+
+/* NADB_INTERRUPT when it is time to end. */
+nadb_rc redis_stopped(const redis_stop *stop, nadb_err *err);
 nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
-                       int64_t *removed, bool *more, nadb_err *err);
+                       const redis_stop *stop, int64_t *removed, bool *more,
+                       nadb_err *err);
 nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err);
+/* Removes rows that a clear has left, some a step: those of a generation, or of
+ * any that was cleared age_ms ago. */
+nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
+                    int64_t age_ms, size_t steps, const redis_stop *stop,
+                    nadb_err *err);
+/* Removes what clears have left and the server has expired. */
+nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
+                      nadb_err *err);
 
 /* --- redis.c --- */
 
@@ -230,14 +254,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
-/* Removes rows that a clear has left, some a step: those of a generation, or of
- * any that was cleared age_ms ago. */
-nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
-                    int64_t age_ms, size_t steps, nadb_err *err);
 void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
-/* Removes what clears have left and the server has expired. */
-nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
-                      nadb_err *err);
 
 /* --- change.c --- */
 

@@ -11,6 +11,7 @@
     128u /* from here on, a walk of one tag goes without script                \
           */
 #define PAGE_MOST 500u
+#define SWEEP_MOST 1000000u
 #define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -36,23 +37,14 @@ static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
     return rc;
 }
 
-/* The page after this one begins behind what the answer says, which is behind
- * where this one began: else a walk would have no end. */
+/* The page after this one begins behind what the answer says. */
 static nadb_rc plan_next(redis_walk *w, conn *c, const redisReply *r,
                          nadb_slice last, nadb_err *err) {
-    int way;
-
     w->at_end = r->element[3]->type != REDIS_REPLY_STRING;
     if (w->page_rows < PAGE_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
         w->page_rows =
             2 * w->page_rows < PAGE_MOST ? 2 * w->page_rows : PAGE_MOST;
-    if (w->at_end) return NADB_OK;
-    way = w->from_set ? nadb_slice_cmp(last, nadb_buf_slice(&w->from)) : 0;
-    if (w->from_set && (w->reverse ? way > 0 : way < 0))
-        return conn_confused(c, err);
-    if (w->from_set && way == 0 && !w->from_included)
-        return conn_confused(c, err);
-    return redis_walk_go_on(w, last, err);
+    return w->at_end ? NADB_OK : redis_walk_go_on(w, c, last, err);
 }
 
 /* --- rows by tags --- */
@@ -158,7 +150,8 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
         freeReplyObject(r);
         r = NULL;
         /* Who may only read must count them one by one. */
-        (void)redis_sweep_on(w->engine, c, SIZE_MAX, &removed, &more, NULL);
+        (void)redis_sweep_on(w->engine, c, SWEEP_MOST, NULL, &removed, &more,
+                             NULL);
         if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
         ask_counts(w, "all");
         if (rc == NADB_OK) rc = call(w, c, SCRIPT_TAGS, &r, err);

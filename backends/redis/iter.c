@@ -86,15 +86,15 @@ static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
 }
 
 /* Where the page after this one begins, and how large it is. */
-static nadb_rc plan_next(redis_walk *w, const redisReply *keys, size_t taken,
-                         nadb_err *err) {
+static nadb_rc plan_next(redis_walk *w, conn *c, const redisReply *keys,
+                         size_t taken, nadb_err *err) {
     w->at_end = taken == keys->elements && keys->elements < w->page_rows;
     if (taken < keys->elements)
         w->page_rows = w->page_rows > 1 ? w->page_rows / 2 : 1;
     else if (w->page_rows < PAGE_ROWS_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
         w->page_rows *= 2;
     if (taken == 0) return NADB_OK;
-    return redis_walk_go_on(w, reply_slice(keys->element[taken - 1]), err);
+    return redis_walk_go_on(w, c, reply_slice(keys->element[taken - 1]), err);
 }
 
 nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err) {
@@ -103,7 +103,7 @@ nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err) {
     nadb_rc rc = fetch_keys(w, c, &keys, err);
 
     if (rc == NADB_OK) rc = fetch_rows(w, c, keys, &taken, err);
-    if (rc == NADB_OK) rc = plan_next(w, keys, taken, err);
+    if (rc == NADB_OK) rc = plan_next(w, c, keys, taken, err);
     freeReplyObject(keys);
     return rc;
 }

@@ -9,7 +9,7 @@
  *            sentinel)                    iter    scans, in pages
  *   conn     a wire along the route       index   by tags and expiry, in pages
  *   pool     the connections of a store   change  scripts that change, fences
- *   script   the Lua in the server        commit, claim, check, ahead
+ *   script   the Lua in the server        commit, claim, check, keep, ahead
  *
  * write=buffered is another form, over the core's log: buffered.h.
  *

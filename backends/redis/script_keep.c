@@ -3,7 +3,8 @@
 #include "script_lua.h"
 
 /* ARGV: 1 generation or '', 2 rows at most, 3 age in ms of what may go without
- * being named. Removes rows that a clear has left. {'more'} or {'end'}. */
+ * being named. Removes rows that a clear has left. {'more', how many}, 0 when
+ * that was the end of one generation; or {'end'}. */
 #define LUA_CLEAN                                                              \
     "local g = ARGV[1]\n"                                                      \
     "if g == '' then\n"                                                        \
@@ -13,8 +14,7 @@
     "if not g or g == gen or not call('ZSCORE', D, g) then\n"                  \
     "  return {'end'}\n"                                                       \
     "end\n"                                                                    \
-    "remove(g, tonumber(ARGV[2]))\n"                                           \
-    "return {'more'}\n"
+    "return {'more', remove(g, tonumber(ARGV[2]))}\n"
 
 const char script_clean[] = LUA_BASE LUA_NAMES LUA_REMOVE LUA_CLEAN;
 

@@ -247,13 +247,14 @@ extern const char script_match[], script_tags[], script_expiry[];
     "  local b = P .. g .. ':'\n"                                              \
     "  local keys = call('ZPOPMIN', b .. 'keys', most)\n"                      \
     "  for j = 1, #keys, 2 do call('UNLINK', b .. 'r:' .. keys[j]) end\n"      \
-    "  if #keys > 0 then return end\n"                                         \
+    "  if #keys > 0 then return #keys / 2 end\n"                               \
     "  local tags = call('ZPOPMIN', b .. 'tags', most)\n"                      \
     "  for j = 1, #tags, 2 do call('UNLINK', b .. 't:' .. tags[j]) end\n"      \
-    "  if #tags > 0 then return end\n"                                         \
+    "  if #tags > 0 then return #tags / 2 end\n"                               \
     "  call('UNLINK', b .. 'expiry', b .. 'xtags')\n"                          \
     "  call('ZREM', D, g)\n"                                                   \
     "  if call('EXISTS', D) == 0 then call('HSET', M, 'dead', '') end\n"       \
+    "  return 0\n"                                                             \
     "end\n"
 
 #endif

@@ -104,7 +104,14 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
     return redis_walk_entry(w, begin, key, rec.version, err);
 }
 
-nadb_rc redis_walk_go_on(redis_walk *w, nadb_slice key, nadb_err *err) {
+nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key,
+                         nadb_err *err) {
+    int way = nadb_slice_cmp(key, nadb_buf_slice(&w->from));
+
+    if (w->from_set && (w->reverse ? way > 0 : way < 0))
+        return conn_confused(c, err);
+    if (w->from_set && way == 0 && !w->from_included)
+        return conn_confused(c, err);
     nadb_buf_reset(&w->from);
     w->from_set = true;
     w->from_included = false;

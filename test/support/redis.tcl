@@ -240,11 +240,14 @@ proc proxy_start {name server {port port}} {
     gets $chan ::R($name,port)
 }
 
-# As redis_proxy.py says; bytes of `say` are given as they are.
+# As redis_proxy.py says; bytes of `say` and `each` are given as they are.
 proc proxy {name args} {
-    if {[lindex $args 0] eq "say"} {
-        binary scan [lindex $args end] H* hex
-        lset args end $hex
+    set bytes [dict create say end each {1 2}]
+    if {[dict exists $bytes [lindex $args 0]]} {
+        foreach i [dict get $bytes [lindex $args 0]] {
+            binary scan [lindex $args $i] H* hex
+            lset args $i $hex
+        }
     }
     puts $::R_proxy($name) [join $args]
     gets $::R_proxy($name) answer

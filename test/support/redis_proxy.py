@@ -10,6 +10,8 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
     say N TIMES AFTER HEX  as cut, but these bytes come then, instead of what
                            the server says. AFTER: close, hang, or endless (the
                            bytes again and again), drip (one at a time, slowly)
+    each HEX HEX           a question that has the first bytes in it is answered
+                           with the second ones; all others pass
     fired                  answers with how often it has happened since
 """
 import os
@@ -27,8 +29,9 @@ class Plan:
         self.lock = threading.Lock()
         self.set(0, -1, "pass", b"")
 
-    def set(self, after_bytes, times, action, text):
+    def set(self, after_bytes, times, action, text, question=None):
         with self.lock:
+            self.question = question
             self.after_bytes = self.left = after_bytes
             self.times = times
             self.action = action
@@ -52,6 +55,15 @@ class Plan:
             return passed, self.action
 
 
+    def asked(self, data):
+        """The answer to these questions, if it is not the server's."""
+        with self.lock:
+            if self.question is None or self.question not in data:
+                return None
+            self.fired += 1
+            return self.text
+
+
 def hang_up(s, reset=False):
     """Also while another thread waits for it, which a mere close() ignores."""
     if reset:
@@ -64,10 +76,14 @@ def hang_up(s, reset=False):
     s.close()
 
 
-def requests(client, server):
+def requests(plan, client, server):
     try:
         while data := client.recv(65536):
-            server.sendall(data)
+            text = plan.asked(data)
+            if text is None:
+                server.sendall(data)
+            else:
+                client.sendall(text)
     except OSError:
         pass
     hang_up(server)
@@ -108,7 +124,7 @@ def accept(plan, listener, target):
         server = socket.create_connection(("127.0.0.1", target))
         for s in client, server:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for body in ((requests, client, server),
+        for body in ((requests, plan, client, server),
                      (answers, plan, client, server)):
             threading.Thread(target=body[0], args=body[1:],
                              daemon=True).start()
@@ -130,6 +146,9 @@ def main():
         elif word == "say":
             plan.set(int(rest[0]), int(rest[1]), rest[2],
                      bytes.fromhex(rest[3]))
+        elif word == "each":
+            plan.set(0, -1, "pass", bytes.fromhex(rest[1]),
+                     bytes.fromhex(rest[0]))
         elif word == "fired":
             answer = str(plan.fired)
         print(answer, flush=True)

@@ -1,0 +1,128 @@
+/* keep.c - removing what is over, a bounded step a call, so that others need
+ * not wait long: what is left of expired rows, and what a clear has left. A
+ * server that says for ever that there is more is an error. */
+#include "engine.h"
+
+#define SWEEP_ROWS 500u
+#define CLEAN_ROWS 500
+#define CLEAN_AGE_MS 60000
+/* Generations without rows, each of which takes a step. */
+#define CLEAN_EMPTY_MOST 1000u
+
+nadb_rc redis_stopped(const redis_stop *stop, nadb_err *err) {
+    if (stop == NULL || stop->ask == NULL || !stop->ask(stop->ctx))
+        return NADB_OK;
+    return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+}
+
+/* The number behind the first word of an answer; -1 when it is none that can
+ * be. */
+static long long count_of(const redisReply *r, size_t most) {
+    if (!reply_is_array(r, 2) || r->element[1]->type != REDIS_REPLY_INTEGER ||
+        r->element[1]->integer > (long long)most)
+        return -1;
+    return r->element[1]->integer;
+}
+
+static nadb_rc sweep_step(redis_engine *e, conn *c, size_t rows, args *a,
+                          long long *n, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc;
+
+    script_begin(a, redis_prefix(e));
+    args_number(a, (int64_t)rows);
+    rc = script_call(e->scripts, c, SCRIPT_SWEEP, a, &r, err);
+    *n = rc == NADB_OK && script_says(r, "ok") ? count_of(r, rows) : -1;
+    if (rc == NADB_OK && *n < 0) rc = conn_confused(c, err);
+    freeReplyObject(r);
+    return rc;
+}
+
+nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
+                       const redis_stop *stop, int64_t *removed, bool *more,
+                       nadb_err *err) {
+    uint64_t left = rows_max < REDIS_KEYS_MOST ? rows_max : REDIS_KEYS_MOST;
+    nadb_rc rc = NADB_OK;
+    args a;
+
+    *more = true;
+    memset(&a, 0, sizeof a);
+    while (rc == NADB_OK && *more && left > 0) {
+        size_t rows = left < SWEEP_ROWS ? (size_t)left : SWEEP_ROWS;
+        long long n;
+
+        rc = sweep_step(e, c, rows, &a, &n, err);
+        if (rc == NADB_OK) {
+            *removed += n;
+            *more = n == (long long)rows;
+            left -= rows;
+            rc = redis_stopped(stop, err);
+        }
+    }
+    args_clear(&a);
+    return rc;
+}
+
+nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
+                    bool *more, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(e->pool, &c, err);
+
+    *more = false;
+    if (rc != NADB_OK) return rc;
+    rc = redis_sweep_on(e, c, rows_max, NULL, removed, more, err);
+    pool_give(e->pool, c);
+    return rc;
+}
+
+nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
+                    int64_t age_ms, size_t steps, const redis_stop *stop,
+                    nadb_err *err) {
+    uint64_t rows = 0, empty = 0;
+    bool more = true;
+    nadb_rc rc = NADB_OK;
+    args a;
+
+    memset(&a, 0, sizeof a);
+    for (size_t i = 0; i < steps && more && rc == NADB_OK; i++) {
+        redisReply *r = NULL;
+        long long n = 0;
+
+        script_begin(&a, redis_prefix(e));
+        args_add(&a, generation);
+        args_number(&a, CLEAN_ROWS);
+        args_number(&a, age_ms);
+        rc = script_call(e->scripts, c, SCRIPT_CLEAN, &a, &r, err);
+        more = rc == NADB_OK && !script_says(r, "end");
+        if (more) {
+            n = script_says(r, "more") ? count_of(r, CLEAN_ROWS) : -1;
+            rows += n > 0 ? (uint64_t)n : 0;
+            empty += n == 0;
+            if (n < 0 || rows > REDIS_KEYS_MOST || empty > CLEAN_EMPTY_MOST)
+                rc = conn_confused(c, err);
+        }
+        freeReplyObject(r);
+        if (rc == NADB_OK) rc = redis_stopped(stop, err);
+    }
+    args_clear(&a);
+    return rc;
+}
+
+nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
+                      nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    redis_stop when = {stop, ctx};
+    int64_t removed = 0;
+    bool more;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(e->pool, &c, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = redis_sweep_on(e, c, SIZE_MAX, &when, &removed, &more, err);
+    if (rc == NADB_OK)
+        rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
+                         &when, err);
+    pool_give(e->pool, c);
+    return rc == NADB_OK ? redis_repair(e, &when, err) : rc;
+}
