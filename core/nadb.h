@@ -117,7 +117,10 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
                            nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
-/* The names and numbers of nadb_stats. */
+/* The names and numbers of nadb_stats that cost no look at the rows. */
+nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
+                         nadb_err *err) NADB_MUST_USE;
+/* All of them. */
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
 

@@ -91,7 +91,7 @@ static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     const char *server[] = {o->url, o->host, o->socket, o->sentinel};
     const nadb_backend *b = nadb_backend_for(o);
     int in_files = b != NULL && (b->caps & NADB_CAP_BASE) != 0;
-    int numbers[] = {o->port, o->redis_db, in_files};
+    int numbers[] = {o->port, o->redis_db, o->shards, in_files};
     nadb_rc rc = NADB_OK;
     bool ok;
 
@@ -383,7 +383,10 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
-    rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
+    /* An engine that removes expired rows itself compacts them away, too. */
+    if ((s->backend->caps & NADB_CAP_ENGINE) == 0 ||
+        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
+        rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
     if (rc != NADB_OK) return rc;
     return s->engine->ops->compact(s->engine, stop, ctx, err);
 }
@@ -449,6 +452,14 @@ static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     emit(ctx, "size_bytes", size);
     emit(ctx, "value_stored_bytes", stored);
     return NADB_OK;
+}
+
+nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
+                         nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    if (rc == NADB_OK) s->engine->ops->stats(s->engine, emit, ctx);
+    return rc;
 }
 
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,

@@ -126,10 +126,10 @@ static nadb_rc compact(call *k, nadb_err *err) {
                          "%s is read-only: it was created with mode=ro",
                          k->v->name);
     store = k->v->s->store;
-    rc = nadb_store_stats(store, pick_size, &before, err);
+    rc = nadb_store_sizes(store, pick_size, &before, err);
     if (rc == NADB_OK)
         rc = nadb_store_compact(store, interrupted, k->v->c->db, err);
-    if (rc == NADB_OK) rc = nadb_store_stats(store, pick_size, &after, err);
+    if (rc == NADB_OK) rc = nadb_store_sizes(store, pick_size, &after, err);
     if (rc != NADB_OK) return rc;
     json = sqlite3_mprintf("{\"files_before\":%.0f,\"files_after\":%.0f,"
                            "\"bytes_before\":%.0f,\"bytes_after\":%.0f,"

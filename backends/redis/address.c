@@ -158,8 +158,9 @@ static nadb_rc parse_sentinels(address *a, const char *text, nadb_err *err) {
 static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
     const char *what = NULL;
 
-    if (nadb_option_number(o, "shards") > 1)
-        what = "shards: this version of nadb keeps a store in one slot";
+    if (nadb_option_number(o, "shards") > 1 &&
+        nadb_option_number(o, "write") == NADB_WRITE_BUFFERED)
+        what = "shards: with write=buffered a store is kept in one slot";
     if (what == NULL) return NADB_OK;
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }

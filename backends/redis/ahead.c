@@ -81,56 +81,81 @@ static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
     return rc;
 }
 
-static nadb_rc ask(redis_engine *e, conn *c, redis_view *v,
-                   const nadb_slice *keys, size_t n, nadb_buf *marks,
-                   nadb_err *err) {
+static nadb_rc ask(redis_wanted *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
-    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
-        nadb_slice key = nadb_slice_of(keys[i].p + 1, keys[i].n - 1);
+    for (size_t i = 0; i < w->n && rc == NADB_OK; i++) {
+        nadb_slice key = nadb_slice_of(w->keys[i].p + 1, w->keys[i].n - 1);
         cache_mark mark;
 
-        cache_begin(&e->cache, key, &mark);
-        if (!nadb_buf_append(marks, &mark, sizeof mark)) return no_memory(err);
-        rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+        cache_begin(&w->e->cache, key, &mark);
+        if (!nadb_buf_append(&w->marks, &mark, sizeof mark))
+            return no_memory(err);
+        rc = redis_ask_row(w->e, w->c, &w->v->a, w->v->generation, key, err);
     }
     return rc;
 }
 
-/* `drop`: the answers are of no use. */
-static nadb_rc take(redis_engine *e, conn *c, redis_view *v,
-                    const nadb_slice *keys, size_t n, const nadb_buf *marks,
-                    bool drop, nadb_err *err) {
+/* When they are to be asked for again, the answers are of no use. */
+static nadb_rc take(redis_wanted *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
-    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+    for (size_t i = 0; i < w->n && rc == NADB_OK; i++) {
         redisReply *r = NULL;
         cache_mark mark;
 
-        rc = conn_receive(c, &r, err);
+        rc = conn_receive(w->c, &r, err);
         /* What is too much is read when it is asked for. */
-        if (rc == NADB_OK && !drop && v->ahead.n < REDIS_PAGE_BYTES) {
-            memcpy(&mark, marks->p + i * sizeof mark, sizeof mark);
-            rc = keep(e, v, c, keys[i], &mark, r, err);
+        if (rc == NADB_OK && !w->again && w->v->ahead.n < REDIS_PAGE_BYTES) {
+            memcpy(&mark, w->marks.p + i * sizeof mark, sizeof mark);
+            rc = keep(w->e, w->v, w->c, w->keys[i], &mark, r, err);
         }
         freeReplyObject(r);
     }
     return rc;
 }
 
-nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
-                      const nadb_slice *keys, size_t n, nadb_err *err) {
-    bool fresh = !v->known, again = false;
-    nadb_buf marks = NADB_BUF_INIT;
+/* Sends for the rows of w->keys. */
+static nadb_rc send(redis_wanted *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
-    if (fresh) rc = redis_ask_state(e, c, v, err);
-    if (rc == NADB_OK) rc = ask(e, c, v, keys, n, &marks, err);
-    if (rc == NADB_OK && fresh) rc = redis_take_state(e, c, v, &again, err);
-    if (rc == NADB_OK) rc = take(e, c, v, keys, n, &marks, again, err);
-    nadb_buf_clear(&marks);
-    if (rc == NADB_OK && again) return redis_want_on(e, c, v, keys, n, err);
-    if (rc != NADB_OK) redis_ahead_forget(v);
+    w->fresh = !w->v->known;
+    w->again = false;
+    nadb_buf_reset(&w->marks);
+    if (w->fresh) rc = redis_ask_state(w->e, w->c, w->v, err);
+    return rc == NADB_OK ? ask(w, err) : rc;
+}
+
+static nadb_rc receive(redis_wanted *w, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (w->fresh) rc = redis_take_state(w->e, w->c, w->v, &w->again, err);
+    if (rc == NADB_OK) rc = take(w, err);
+    if (rc != NADB_OK) redis_ahead_forget(w->v);
+    return rc;
+}
+
+/* The generation was another one than we thought. */
+static nadb_rc repeat(redis_wanted *w, nadb_err *err) {
+    nadb_rc rc = send(w, err);
+
+    return rc == NADB_OK ? receive(w, err) : rc;
+}
+
+nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
+                      const nadb_slice *keys, size_t n, nadb_err *err) {
+    redis_wanted w;
+    nadb_rc rc;
+
+    memset(&w, 0, sizeof w);
+    w.e = e;
+    w.v = v;
+    w.c = c;
+    w.keys = keys;
+    w.n = n;
+    rc = repeat(&w, err);
+    if (rc == NADB_OK && w.again) rc = repeat(&w, err);
+    nadb_buf_clear(&w.marks);
     return rc;
 }
 
@@ -148,21 +173,47 @@ static nadb_rc add_missing(redis_engine *e, const redis_view *v,
     return NADB_OK;
 }
 
+nadb_rc redis_want_send(redis_wanted *w, redis_engine *e, redis_view *v,
+                        conn *c, const nadb_slice *keys, size_t n,
+                        nadb_err *err) {
+    nadb_rc rc;
+
+    memset(w, 0, sizeof *w);
+    w->e = e;
+    w->v = v;
+    w->c = c;
+    redis_ahead_forget(v);
+    rc = add_missing(e, v, keys, n, &w->missing, err);
+    w->keys = (const nadb_slice *)(void *)w->missing.p;
+    w->n = w->missing.n / sizeof *keys;
+    if (rc != NADB_OK || w->n == 0) return rc;
+    if (c == NULL) {
+        rc = pool_take(e->pool, &w->c, err);
+        w->took = rc == NADB_OK;
+    }
+    if (rc == NADB_OK) rc = send(w, err);
+    /* On one connection all goes together. */
+    return rc == NADB_OK && w->took ? conn_push(w->c, err) : rc;
+}
+
+nadb_rc redis_want_receive(redis_wanted *w, nadb_err *err) {
+    return w->n == 0 ? NADB_OK : receive(w, err);
+}
+
+nadb_rc redis_want_end(redis_wanted *w, nadb_rc rc, nadb_err *err) {
+    if (rc == NADB_OK && w->again) rc = repeat(w, err);
+    if (w->took) pool_give(w->e->pool, w->c);
+    nadb_buf_clear(&w->missing);
+    nadb_buf_clear(&w->marks);
+    return rc;
+}
+
 nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
                    size_t n, nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
-    redis_view *v = (redis_view *)view;
-    nadb_buf missing = NADB_BUF_INIT;
-    conn *c = NULL;
-    nadb_rc rc = add_missing(e, v, keys, n, &missing, err);
+    redis_wanted w;
+    nadb_rc rc = redis_want_send(&w, (redis_engine *)engine, (redis_view *)view,
+                                 NULL, keys, n, err);
 
-    redis_ahead_forget(v);
-    if (rc == NADB_OK && missing.n > 0) rc = pool_take(e->pool, &c, err);
-    if (rc != NADB_OK || c == NULL) goto done;
-    rc = redis_want_on(e, c, v, (const nadb_slice *)(void *)missing.p,
-                       missing.n / sizeof *keys, err);
-    pool_give(e->pool, c);
-done:
-    nadb_buf_clear(&missing);
-    return rc;
+    if (rc == NADB_OK) rc = redis_want_receive(&w, err);
+    return redis_want_end(&w, rc, err);
 }

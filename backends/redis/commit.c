@@ -27,7 +27,8 @@ typedef struct parts {
     args all;     /* of the script */
     size_t n_ranges, n_changes;
     bool puts;
-    bool plain; /* the last put has neither tags nor expiry */
+    bool plain;       /* the last put has neither tags nor expiry */
+    const char *lock; /* NULL: none */
     nadb_buf scratch;
 } parts;
 
@@ -62,6 +63,7 @@ static void parts_reset(parts *p) {
     nadb_buf_reset(&p->scratch);
     p->n_ranges = p->n_changes = 0;
     p->puts = p->plain = false;
+    p->lock = NULL;
 }
 
 void redis_ticket_free(nadb_ticket *t) {
@@ -195,9 +197,9 @@ static void add_own(args *a, const redis_view *v) {
 static bool is_short(const parts *p, const nadb_commit_req *req) {
     const redis_view *v = (const redis_view *)req->view;
 
-    if (req->clear || req->reads_all || req->claim != 0 || p->n_ranges > 0 ||
-        p->n_changes != 1 || !p->puts || !p->plain || p->keys.n > 1 ||
-        (v != NULL && v->n_own > 0))
+    if (p->lock != NULL || req->clear || req->reads_all || req->claim != 0 ||
+        p->n_ranges > 0 || p->n_changes != 1 || !p->puts || !p->plain ||
+        p->keys.n > 1 || (v != NULL && v->n_own > 0))
         return false;
     return p->keys.n == 0 ||
            nadb_slice_eq(args_get(&p->keys, 0), args_get(&p->changes, 1));
@@ -209,35 +211,47 @@ static void add_short(args *a, const parts *p) {
     for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&p->changes, i));
 }
 
-/* Everything behind the deadline, as script_change.c has it. */
-static void add_parts(redis_engine *e, args *a, const parts *p,
-                      const nadb_commit_req *req) {
-    const redis_view *v = (const redis_view *)req->view;
+/* Behind the version, in the long form. */
+static void add_long(redis_engine *e, args *a, const parts *p,
+                     const nadb_commit_req *req) {
     bool all = req->reads_all || p->n_ranges > REDIS_RANGES_MAX;
     char flags[4];
     size_t n = 0;
 
-    /* A view that has read nothing has decided nothing. */
-    if (v != NULL && v->known)
-        args_number(a, (int64_t)v->base.seq);
-    else
-        args_text(a, "");
-    if (is_short(p, req)) {
-        add_short(a, p);
-        return;
-    }
     if (req->clear) flags[n++] = 'c';
     if (all) flags[n++] = 'a';
     if (!p->puts) flags[n++] = 'd';
     args_copy(a, nadb_slice_of(flags, n));
-    redis_add_claim(e, a, req->claim);
+    if (p->lock == NULL) {
+        redis_add_claim(e, a, req->claim);
+    } else {
+        args_text(a, p->lock);
+        args_text(a, "");
+    }
     args_number(a, (int64_t)p->keys.n);
     args_number(a, all ? 0 : (int64_t)p->n_ranges);
     args_number(a, (int64_t)p->n_changes);
-    add_own(a, v);
+    add_own(a, (const redis_view *)req->view);
     args_append(a, &p->keys);
     if (!all) args_append(a, &p->ranges);
     args_append(a, &p->changes);
+}
+
+/* Everything behind the deadline, as script_change.c has it. */
+static void add_parts(redis_engine *e, args *a, const parts *p,
+                      const nadb_commit_req *req) {
+    const redis_view *v = (const redis_view *)req->view;
+
+    /* A view that has read nothing has decided nothing; who holds a lock has
+     * looked. */
+    if (v != NULL && v->known && p->lock == NULL)
+        args_number(a, (int64_t)v->base.seq);
+    else
+        args_text(a, "");
+    if (is_short(p, req))
+        add_short(a, p);
+    else
+        add_long(e, a, p, req);
 }
 
 /* --- answers --- */
@@ -306,7 +320,7 @@ static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
     return rc;
 }
 
-static nadb_rc check_size(const nadb_commit_req *req, nadb_err *err) {
+nadb_rc redis_check_size(const nadb_commit_req *req, nadb_err *err) {
     if (req->count <= REDIS_COMMIT_KEYS && req->bytes <= REDIS_COMMIT_BYTES)
         return NADB_OK;
     return nadb_fail(err, NADB_TOOBIG,
@@ -345,13 +359,14 @@ static void forget_changes(redis_engine *e, const nadb_ticket *t) {
     }
 }
 
-nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
-                      nadb_ticket **out, nadb_err *err) {
+nadb_rc redis_prepare_locked(nadb_engine *engine, const nadb_commit_req *req,
+                             const char *lock, nadb_ticket **out,
+                             nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     int64_t end = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
     nadb_ticket *t = NULL;
     bool wait = false, done = false;
-    nadb_rc rc = check_size(req, err);
+    nadb_rc rc = redis_check_size(req, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
@@ -359,6 +374,7 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
     if (t == NULL) return no_memory(err);
     t->clear = req->clear;
     t->view = (redis_view *)req->view;
+    t->parts.lock = lock;
     rc = gather(t, req, err);
     while (rc == NADB_OK) {
         rc = try_once(e, req, t, &wait, &done, err);
@@ -384,6 +400,44 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
         forget_changes(e, t);
     }
     ticket_drop(e, t);
+    return rc;
+}
+
+nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
+                      nadb_ticket **out, nadb_err *err) {
+    return redis_prepare_locked(engine, req, NULL, out, err);
+}
+
+/* --- looking without changing --- */
+
+nadb_rc redis_validate(nadb_engine *engine, const nadb_commit_req *req,
+                       const char *lock, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    redisReply *r = NULL;
+    conn *c = NULL;
+    parts p;
+    args a;
+    nadb_rc rc = pool_take(e->pool, &c, err);
+
+    if (rc != NADB_OK) return rc;
+    memset(&p, 0, sizeof p);
+    memset(&a, 0, sizeof a);
+    p.lock = lock;
+    add_reads(&p, req);
+    script_begin(&a, redis_prefix(e));
+    for (int i = 0; i < 3; i++) args_text(&a, ""); /* it changes nothing */
+    args_number(&a, (int64_t)req->view->seq);
+    add_long(e, &a, &p, req);
+    rc = script_call(e->scripts, c, SCRIPT_VALIDATE, &a, &r, err);
+    if (rc == NADB_OK &&
+        (script_says(r, "conflict") || script_says(r, "claimed")))
+        rc = conflict(r, err);
+    else if (rc == NADB_OK && !script_says(r, "ok"))
+        rc = conn_confused(c, err);
+    freeReplyObject(r);
+    args_clear(&a);
+    parts_clear(&p);
+    pool_give(e->pool, c);
     return rc;
 }
 

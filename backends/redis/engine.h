@@ -104,6 +104,27 @@ nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
 /* On a connection that is taken. */
 nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
                       const nadb_slice *keys, size_t n, nadb_err *err);
+/* redis_want() in pieces, so that several can be under way. */
+typedef struct redis_wanted {
+    redis_engine *e;
+    redis_view *v;
+    conn *c;
+    bool took; /* the connection, from the pool */
+    const nadb_slice *keys;
+    size_t n;
+    nadb_buf missing, marks;
+    bool fresh, again;
+} redis_wanted;
+
+/* On `c`, or on a connection from the pool if it is NULL. */
+nadb_rc redis_want_send(redis_wanted *w, redis_engine *e, redis_view *v,
+                        conn *c, const nadb_slice *keys, size_t n,
+                        nadb_err *err);
+/* In the order in which they were sent. */
+nadb_rc redis_want_receive(redis_wanted *w, nadb_err *err);
+/* After each send; `rc` is what has come of it, and is returned. When several
+ * were sent on one connection, after all have been received. */
+nadb_rc redis_want_end(redis_wanted *w, nadb_rc rc, nadb_err *err);
 /* False: the key is not among them. */
 bool redis_ahead_get(redis_view *v, nadb_slice key, nadb_entry *out,
                      bool *found);
@@ -239,6 +260,8 @@ typedef struct redis_part {
 void redis_close(nadb_engine *engine);
 nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
                    nadb_err *err);
+nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
+                        nadb_engine **out, nadb_err *err);
 
 /* --- buffered.c, lease.c --- */
 
@@ -248,6 +271,16 @@ nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err);
 
 /* --- commit.c --- */
 
+/* NADB_TOOBIG: more than can be committed at once. */
+nadb_rc redis_check_size(const nadb_commit_req *req, nadb_err *err);
+/* NADB_CONFLICT: what was read in the view has changed, or is about to, by
+ * somebody else than the holder of `lock`. Changes nothing. */
+nadb_rc redis_validate(nadb_engine *engine, const nadb_commit_req *req,
+                       const char *lock, nadb_err *err);
+/* Of what has been validated under this lock, on all that is changed. */
+nadb_rc redis_prepare_locked(nadb_engine *engine, const nadb_commit_req *req,
+                             const char *lock, nadb_ticket **out,
+                             nadb_err *err);
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err);
 void redis_commit(nadb_engine *engine, nadb_ticket *t);

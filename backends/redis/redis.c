@@ -11,7 +11,8 @@
  *   pool     the connections of a store   change  scripts that change, fences
  *   script   the Lua in the server        commit, claim, check, keep, ahead
  *
- * write=buffered is another form, over the core's log: buffered.h.
+ * write=buffered is another form, over the core's log: buffered.h; shards=N is
+ * several of these under one roof: shards.c.
  *
  * It promises: a commit is atomic and checked for conflicts inside the server;
  * an outage is an error, never an empty result; no write comes late or twice.
@@ -20,7 +21,7 @@
  * is the server's. */
 #include "redis.h"
 
-#include "engine.h"
+#include "shards.h"
 
 /* --- names --- */
 
@@ -158,9 +159,8 @@ no_scripts:
     return rc;
 }
 
-static nadb_rc redis_open_part(const nadb_options *options,
-                               const redis_part *part, nadb_engine **out,
-                               nadb_err *err) {
+nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
+                        nadb_engine **out, nadb_err *err) {
     redis_engine *e = nadb_calloc(1, sizeof *e);
     nadb_rc rc;
 
@@ -188,11 +188,18 @@ nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
     return redis_open_part(options, &whole, out, err);
 }
 
+static nadb_rc open_store(const nadb_options *options, nadb_engine **out,
+                          nadb_err *err) {
+    if (nadb_option_number(options, "shards") > 1)
+        return shards_open(options, out, err);
+    return redis_open(options, out, err);
+}
+
 const nadb_backend nadb_backend_redis = {
     .name = "redis",
     .caps = NADB_CAP_ENGINE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
             NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
     .summary = "a Redis server, shared by machines and programs",
-    .engine_open = redis_open,
+    .engine_open = open_store,
     .buffered = &redis_buffered,
 };

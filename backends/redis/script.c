@@ -2,13 +2,15 @@
 #include "script_lua.h"
 
 static const char *const texts[SCRIPT_COUNT] = {
-    [SCRIPT_COMMIT] = script_commit,   [SCRIPT_UNDO] = script_undo,
-    [SCRIPT_FENCE] = script_fence,     [SCRIPT_CLAIM] = script_claim,
-    [SCRIPT_UNCLAIM] = script_unclaim, [SCRIPT_CLEAN] = script_clean,
-    [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
-    [SCRIPT_WIPE] = script_wipe,       [SCRIPT_MATCH] = script_match,
-    [SCRIPT_TAGS] = script_tags,       [SCRIPT_EXPIRY] = script_expiry,
-    [SCRIPT_LEASE] = script_lease,     [SCRIPT_DRAIN] = script_drain,
+    [SCRIPT_COMMIT] = script_commit,     [SCRIPT_UNDO] = script_undo,
+    [SCRIPT_FENCE] = script_fence,       [SCRIPT_CLAIM] = script_claim,
+    [SCRIPT_UNCLAIM] = script_unclaim,   [SCRIPT_CLEAN] = script_clean,
+    [SCRIPT_SWEEP] = script_sweep,       [SCRIPT_CHECK] = script_check,
+    [SCRIPT_WIPE] = script_wipe,         [SCRIPT_MATCH] = script_match,
+    [SCRIPT_TAGS] = script_tags,         [SCRIPT_EXPIRY] = script_expiry,
+    [SCRIPT_VALIDATE] = script_validate, [SCRIPT_MARK] = script_mark,
+    [SCRIPT_LOCK] = script_lock,         [SCRIPT_UNLOCK] = script_unlock,
+    [SCRIPT_LEASE] = script_lease,       [SCRIPT_DRAIN] = script_drain,
 };
 
 /* --- calling --- */
@@ -97,8 +99,38 @@ nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
     return rc == NADB_OK ? script_receive(c, id, a, out, err) : rc;
 }
 
+/* "2/4": layout 2, in 4 shards; "2/4+" is being made, "2/4-" removed. */
+static nadb_rc other_shards(const conn *c, nadb_slice layout, nadb_err *err) {
+    const char *n = layout.n == 0 ? NULL : memchr(layout.p, '/', layout.n);
+    int digits = 0;
+
+    if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_NO_LAYOUT)))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "redis server %s: a shard of the store is not there",
+                         conn_name(c));
+    if (n == NULL) return NADB_OK;
+    n++;
+    digits = (int)(layout.n - (size_t)(n - (const char *)layout.p));
+    if (digits > 20) digits = 20;
+    if (digits > 0 && n[digits - 1] == '-')
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "redis server %s: the store is being destroyed "
+                         "(nadb_destroy, of a table with shards=%.*s, goes on "
+                         "where one has stopped)",
+                         conn_name(c), digits - 1, n);
+    if (digits > 0 && n[digits - 1] == '+') digits--;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "redis server %s: the store is spread over %.*s shards: "
+                     "give option shards=%.*s",
+                     conn_name(c), digits, n, digits, n);
+}
+
 nadb_rc script_layout(const conn *c, nadb_slice layout, nadb_err *err) {
+    nadb_rc rc;
+
     if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_LAYOUT))) return NADB_OK;
+    rc = other_shards(c, layout, err);
+    if (rc != NADB_OK) return rc;
     if (layout.n == 0) layout = nadb_slice_str("1");
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store has layout %.*s, which "

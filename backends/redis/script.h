@@ -24,6 +24,10 @@ typedef enum script_id {
     SCRIPT_COMMIT,
     SCRIPT_UNDO,
     SCRIPT_FENCE,
+    SCRIPT_VALIDATE,
+    SCRIPT_MARK,
+    SCRIPT_LOCK,
+    SCRIPT_UNLOCK,
     SCRIPT_CLAIM,
     SCRIPT_UNCLAIM,
     SCRIPT_CLEAN,
@@ -43,6 +47,8 @@ typedef enum script_id {
 
 /* Of the keys on the server. 1 had no sets of tags. */
 #define SCRIPT_LAYOUT "2"
+/* What a commit says of a shard that is not there. */
+#define SCRIPT_NO_LAYOUT "-"
 
 /* What the server calls the scripts; learnt from it. */
 typedef struct script_names {

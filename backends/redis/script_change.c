@@ -14,14 +14,6 @@
     "  return {'again'}\n"                                                     \
     "end\n"
 
-/* Without claims nobody looks for one. */
-#define LUA_RELEASE                                                            \
-    "local function release(key)\n"                                            \
-    "  if call('HDEL', L, key) == 1 and call('EXISTS', L) == 0 then\n"         \
-    "    call('HSET', M, 'held', '0')\n"                                       \
-    "  end\n"                                                                  \
-    "end\n"
-
 #define LUA_DONE                                                               \
     "local function changes_since(seq, counts)\n"                              \
     "  local keys, last = {}, -1\n"                                            \
@@ -133,8 +125,10 @@
     "local changes = ranges + 2 * tonumber(ARGV[9])\n"                         \
     "local n = tonumber(ARGV[10])\n"                                           \
     "local clear = string.find(flags, 'c')\n"                                  \
-    "if clear and layout == '1' then layout = '" SCRIPT_LAYOUT                 \
-    "' end\n" LUA_LAYOUT LUA_LESS "local function after(s)\n"                  \
+    "if clear and layout == '1' then layout = '" SCRIPT_LAYOUT "' end\n"       \
+    "if ver == 0 and string.find(P, '/', 1, true) then\n"                      \
+    "  return {'layout', '" SCRIPT_NO_LAYOUT "'}\n"                            \
+    "end\n" LUA_LAYOUT LUA_LESS "local function after(s)\n"                    \
     "  return tonumber(s) > seq and\n"                                         \
     "    not string.find(ARGV[11], ',' .. s .. ',', 1, true)\n"                \
     "end\n"                                                                    \
@@ -172,10 +166,45 @@
     "  end\n"                                                                  \
     "end\n"
 
+/* In a shard: what was read may be about to change, by a commit that has begun
+ * in another one and holds locks (script_shards.c) on what it changes. */
+#define LUA_LOCKED                                                             \
+    "local held = tonumber(m[6] or 0) > now\n"                                 \
+    "local function locked_read()\n"                                           \
+    "  local all, read = call('HGETALL', L), {}\n"                             \
+    "  local every = string.find(flags, 'a') or\n"                             \
+    "    #all * (changes - ranges) > 2000000\n"                                \
+    "  for i = at, ranges - 1 do read[ARGV[i]] = true end\n"                   \
+    "  for j = 1, #all, 2 do\n"                                                \
+    "    local key = all[j]\n"                                                 \
+    "    local other, token = foreign(all[j + 1], ARGV[6])\n"                  \
+    "    if other and string.sub(token, 1, 1) == 'c' then\n"                   \
+    "      if every or key == '' or read[key] then return key end\n"           \
+    "      for i = ranges, changes - 1, 2 do\n"                                \
+    "        local hi = ARGV[i + 1]\n"                                         \
+    "        if not lt(key, ARGV[i]) and (hi == '' or lt(key, hi)) then\n"     \
+    "          return key\n"                                                   \
+    "        end\n"                                                            \
+    "      end\n"                                                              \
+    "    end\n"                                                                \
+    "  end\n"                                                                  \
+    "end\n"                                                                    \
+    "if held and string.find(P, '/', 1, true) then\n"                          \
+    "  local key = seq and locked_read()\n"                                    \
+    "  if not key and foreign(call('HGET', L, ''), ARGV[6]) then key = '' "    \
+    "end\n"                                                                    \
+    "  if key then return {'claimed', key} end\n"                              \
+    "end\n"
+
+/* ARGV: as a commit's, without changes. {'ok'} when nothing that was read has
+ * changed, or is about to; {'conflict', key}, {'claimed', key}. */
+const char script_validate[] =
+    LUA_BASE LUA_NAMES LUA_FOREIGN LUA_DONE LUA_CONFLICTS LUA_LOCKED
+    "return {'ok'}\n";
+
 /* The rows that will be overwritten, and whether others have claimed them. */
 #define LUA_BEFORE                                                             \
     "local old = {}\n"                                                         \
-    "local held = tonumber(m[6] or 0) > now\n"                                 \
     "if held then\n" LUA_LEASE "  if till > now then\n"                        \
     "    return {'leased', call('HGET', M, 'leaser') or '', str(till - "       \
     "now)}\n"                                                                  \
@@ -185,12 +214,7 @@
     "for c = 1, n do\n"                                                        \
     "  local key, more = ARGV[i + 1], ARGV[i] == 'p'\n"                        \
     "  local h = held and call('HGET', L, key)\n"                              \
-    "  if h then\n"                                                            \
-    "    local token, till = string.match(h, '^(%S+) (%d+)$')\n"               \
-    "    if token ~= ARGV[6] and tonumber(till) > now then\n"                  \
-    "      return {'claimed', key}\n"                                          \
-    "    end\n"                                                                \
-    "  end\n"                                                                  \
+    "  if h and foreign(h, ARGV[6]) then return {'claimed', key} end\n"        \
     "  local tags = more and ARGV[i + 4] or ''\n"                              \
     "  if clear then\n"                                                        \
     "    old[c] = {row = false, tags = ''}\n"                                  \
@@ -266,9 +290,9 @@
     "done()\n"                                                                 \
     "return {'ok', v, before, cleared, rows}\n"
 
-const char script_commit[] =
-    LUA_WRITER LUA_SHORT LUA_GUARD LUA_NAMES LUA_TAGS LUA_ROWS LUA_REMOVE
-        LUA_RELEASE LUA_DONE LUA_CONFLICTS LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
+const char script_commit[] = LUA_WRITER LUA_SHORT LUA_GUARD LUA_NAMES
+    LUA_FOREIGN LUA_TAGS LUA_ROWS LUA_REMOVE LUA_RELEASE LUA_DONE LUA_CONFLICTS
+        LUA_LOCKED LUA_BEFORE LUA_APPLY LUA_KEEP_HOUSE;
 
 /* --- undo ---
  *

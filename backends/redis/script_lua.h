@@ -13,6 +13,9 @@
 /* script_change.c */
 extern const char script_commit[], script_undo[], script_fence[];
 extern const char script_claim[], script_unclaim[];
+extern const char script_validate[];
+/* script_shards.c */
+extern const char script_mark[], script_lock[], script_unlock[];
 /* script_drain.c */
 extern const char script_lease[], script_drain[];
 /* script_keep.c */
@@ -63,6 +66,22 @@ extern const char script_match[], script_tags[], script_expiry[];
 #define LUA_LAYOUT                                                             \
     "if layout and layout ~= '" SCRIPT_LAYOUT                                  \
     "' then return {'layout', layout} end\n"
+
+/* Without claims nobody looks for one. */
+#define LUA_RELEASE                                                            \
+    "local function release(key)\n"                                            \
+    "  if call('HDEL', L, key) == 1 and call('EXISTS', L) == 0 then\n"         \
+    "    call('HSET', M, 'held', '0')\n"                                       \
+    "  end\n"                                                                  \
+    "end\n"
+
+/* Whether a claim is somebody else's and still holds; its token. */
+#define LUA_FOREIGN                                                            \
+    "local function foreign(h, mine)\n"                                        \
+    "  if not h then return false end\n"                                       \
+    "  local token, till = string.match(h, '^(%S+) (%d+)$')\n"                 \
+    "  return token ~= mine and tonumber(till) > now, token\n"                 \
+    "end\n"
 
 /* A row's tags are in the set of each tag; a row that expires has them in `E`
  * too, for who removes it when the server has. `tags` is the JSON, or ''. What

@@ -15,7 +15,7 @@
 # Environment:
 #   NADB_LIB       the library; default build/test/nadb.so
 #   NADB_BACKENDS  run only these backends; redis-buffered is redis with
-#                  write=buffered
+#                  write=buffered, redis-sharded with shards=3
 #   NADB_REDIS     cluster: stores on backend redis are in a cluster; moving:
 #                  and go around in it
 #   NADB_SEED      seed of random tests
@@ -164,7 +164,11 @@ proc store_options {{options ""}} {
         lappend list "socket='$::R(backend,socket)'"
         if {[redis_clustered]} { lappend list cluster=on }
     }
-    if {$::H(write) ne ""} { lappend list "write=$::H(write)" }
+    switch $::H(write) {
+        "" {}
+        sharded { lappend list shards=3 }
+        default { lappend list "write=$::H(write)" }
+    }
     if {$options ne ""} { lappend list $options }
     return [join $list ", "]
 }
@@ -226,7 +230,7 @@ proc foreach_backend {list body} {
     }
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]
-        if {"redis" in $list} { lappend list redis-buffered }
+        if {"redis" in $list} { lappend list redis-buffered redis-sharded }
         set list [lmap b $list {
             if {$b ni $only} continue
             set b

@@ -3,9 +3,10 @@
 #
 #     run_suites FORM ?suite ..?    default: all suites that run everywhere
 #
-# FORM: buffered (write=buffered), cluster, or moving: a cluster in which the
-# store moves from node to node. By hand: NADB_BACKENDS=redis-buffered, or
-# NADB_BACKENDS=redis NADB_REDIS=cluster (or moving), tclsh SUITE.
+# FORM: buffered (write=buffered), sharded (shards=3), cluster, or moving: a
+# cluster in which the store moves from node to node. By hand:
+# NADB_BACKENDS=redis-buffered (or redis-sharded), or NADB_BACKENDS=redis
+# NADB_REDIS=cluster (or moving), tclsh SUITE.
 
 # Those that say so: what memory and fs can do, Redis must.
 proc suites_of_all_backends {} {
@@ -28,6 +29,10 @@ proc suites_server {form} {
     switch $form {
         buffered {
             set ::env(NADB_BACKENDS) redis-buffered
+            redis_start backend
+        }
+        sharded {
+            set ::env(NADB_BACKENDS) redis-sharded
             redis_start backend
         }
         cluster {

@@ -1,0 +1,276 @@
+/* shards.c - a store that is spread over N slots (option shards=N), for those
+ * who outgrow one node.
+ *
+ * Each shard is a store of its own (redis.c), with names of its own, and so a
+ * slot of its own; a row is in the shard that the hash of its key says. What is
+ * asked of the whole is asked of each: walks are merged in the order of keys,
+ * numbers are added up.
+ *
+ *   shards_mark    how many shards there are, in one place for all
+ *   shards_read    views and single rows: by key
+ *   shards_iter    walks: merged
+ *   shards_commit  one shard after the other
+ *
+ * It promises: the part of a transaction that is in one shard is atomic, as in
+ * redis.c. Of all parts together: they are done, or taken back where one meets
+ * a conflict or an error, and whoever commits has decided on nothing that
+ * another commit changed meanwhile, in whichever shard. It does not promise
+ * that others see all parts at once; nor that a client that dies in the middle,
+ * or a server that cannot be reached then, leaves all or nothing: that needs
+ * somebody who remembers, which is what one slot is for. */
+#include "shards.h"
+
+#include <stdio.h>
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM,
+                     "out of memory for the shards of a "
+                     "Redis store");
+}
+
+/* --- the whole store --- */
+
+static nadb_rc shards_flush(nadb_engine *engine, nadb_err *err) {
+    shards *s = (shards *)engine;
+    nadb_rc rc = NADB_OK;
+
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        rc = s->parts[i]->base.ops->flush(&s->parts[i]->base, err);
+    return rc;
+}
+
+/* Begins at another shard each time, so that none waits for the others. */
+static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
+                            int64_t *removed, bool *more, nadb_err *err) {
+    shards *s = (shards *)engine;
+    unsigned first = atomic_fetch_add(&s->sweep_first, 1);
+    nadb_rc rc = NADB_OK;
+
+    *more = false;
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
+        redis_engine *e = s->parts[(first + i) % s->n];
+        int64_t gone = 0;
+        bool left = false;
+
+        if (rows_max == 0) {
+            *more = true;
+            break;
+        }
+        rc = redis_sweep(&e->base, rows_max, &gone, &left, err);
+        *removed += gone;
+        *more = *more || left;
+        rows_max -= (size_t)gone < rows_max ? (size_t)gone : rows_max;
+    }
+    return rc;
+}
+
+static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
+                              void *ctx, nadb_err *err) {
+    shards *s = (shards *)engine;
+    nadb_rc rc = shards_replace_lost(s, err);
+
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
+        if (stop != NULL && stop(ctx))
+            return nadb_fail(err, NADB_INTERRUPT, "compaction was interrupted");
+        rc = redis_compact(&s->parts[i]->base, stop, ctx, err);
+    }
+    return rc;
+}
+
+/* --- checking --- */
+
+typedef struct reporter {
+    nadb_report_fn *report;
+    void *ctx;
+    unsigned shard;
+} reporter;
+
+static void report_shard(void *ctx, const char *what) {
+    reporter *r = ctx;
+    nadb_buf line = NADB_BUF_INIT;
+    char head[32];
+
+    snprintf(head, sizeof head, "shard %u: ", r->shard);
+    if (nadb_buf_append(&line, head, strlen(head)) &&
+        nadb_buf_append(&line, what, strlen(what) + 1))
+        r->report(r->ctx, (const char *)line.p);
+    else
+        r->report(r->ctx, what);
+    nadb_buf_clear(&line);
+}
+
+static void report_stray(reporter *r, nadb_slice key, unsigned home) {
+    char what[300];
+
+    snprintf(what, sizeof what, "key '%.*s' is here, and belongs into shard %u",
+             key.n > 200 ? 200 : (int)key.n, (const char *)key.p, home);
+    report_shard(r, what);
+}
+
+/* A view that shows what was inserted after it began, too: a row that comes
+ * from elsewhere has versions from there. */
+static nadb_rc open_all(nadb_engine *e, nadb_view **out, nadb_err *err) {
+    static const uint8_t any[] = {NADB_KS_ROW, 0};
+    nadb_entry entry;
+    bool found;
+    nadb_rc rc = redis_view_open(e, out, err);
+
+    if (rc == NADB_OK)
+        rc = redis_get(e, *out, nadb_slice_of(any, sizeof any), &entry, &found,
+                       err);
+    if (rc == NADB_OK) (*out)->seq = UINT64_MAX;
+    return rc;
+}
+
+/* Rows in a shard that is not theirs: nobody finds them. */
+static nadb_rc check_place(shards *s, reporter *r, nadb_err *err) {
+    nadb_engine *e = &s->parts[r->shard]->base;
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_view *v = NULL;
+    redis_walk *w = NULL;
+    nadb_rc rc = open_all(e, &v, err);
+
+    if (rc == NADB_OK) rc = redis_walk_new(e, v, &all, NADB_KS_ROW, &w, err);
+    if (rc == NADB_OK) {
+        w->load = redis_load_rows;
+        w->keys_only = true;
+        rc = nadb_iter_next(&w->base, err);
+    }
+    while (rc == NADB_OK && w->base.valid) {
+        nadb_slice key =
+            nadb_slice_of(w->base.entry.key.p + 1, w->base.entry.key.n - 1);
+        unsigned home = shards_of(s, key);
+
+        if (home != r->shard) report_stray(r, key, home);
+        rc = nadb_iter_next(&w->base, err);
+    }
+    if (w != NULL) nadb_iter_free(&w->base);
+    redis_view_close(e, v);
+    return rc;
+}
+
+static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
+                            void *ctx, nadb_err *err) {
+    shards *s = (shards *)engine;
+    reporter r = {report, ctx, 0};
+    nadb_rc rc = shards_check_mark(s, report, ctx, err);
+
+    for (; r.shard < s->n && rc == NADB_OK; r.shard++) {
+        rc = redis_check(&s->parts[r.shard]->base, report_shard, &r, err);
+        if (rc == NADB_OK) rc = check_place(s, &r, err);
+    }
+    return rc;
+}
+
+/* --- numbers --- */
+
+#define NUMBERS_MAX 32
+
+typedef struct numbers {
+    size_t n;
+    const char *names[NUMBERS_MAX]; /* texts that stay */
+    double values[NUMBERS_MAX];
+} numbers;
+
+static double *number_at(numbers *all, const char *name) {
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->names[i], name) == 0) return &all->values[i];
+    if (all->n == NUMBERS_MAX) return NULL;
+    all->names[all->n] = name;
+    all->values[all->n] = 0;
+    return &all->values[all->n++];
+}
+
+static void add_number(void *ctx, const char *name, double value) {
+    double *x = number_at(ctx, name);
+
+    if (x != NULL) *x += value;
+}
+
+static void shards_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
+    shards *s = (shards *)engine;
+    numbers all = {.n = 0};
+    double *rate, *hits, *misses;
+
+    s->mark->base.ops->stats(&s->mark->base, add_number, &all);
+    for (unsigned i = 0; i < s->n; i++)
+        s->parts[i]->base.ops->stats(&s->parts[i]->base, add_number, &all);
+    rate = number_at(&all, "cache_hit_rate");
+    hits = number_at(&all, "cache_hits");
+    misses = number_at(&all, "cache_misses");
+    if (rate != NULL && hits != NULL && misses != NULL)
+        *rate = *hits + *misses == 0 ? 0 : *hits / (*hits + *misses);
+    for (size_t i = 0; i < all.n; i++) emit(ctx, all.names[i], all.values[i]);
+    emit(ctx, "redis_shards", s->n);
+}
+
+/* --- opening and closing --- */
+
+static void shards_close(nadb_engine *engine) {
+    shards *s = (shards *)engine;
+
+    if (s == NULL) return;
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->parts[i] != NULL) redis_close(&s->parts[i]->base);
+    /* The others use its connections. */
+    if (s->mark != NULL) redis_close(&s->mark->base);
+    nadb_free(s);
+}
+
+static const nadb_engine_ops ops = {
+    .close = shards_close,
+    .view_open = shards_view_open,
+    .view_close = shards_view_close,
+    .view_refresh = shards_view_refresh,
+    .view_rest = shards_view_rest,
+    .get = shards_get,
+    .want = shards_want,
+    .iter = shards_iter_new,
+    .match = shards_match,
+    .sweep = shards_sweep,
+    .claim = shards_claim,
+    .unclaim = shards_unclaim,
+    .prepare = shards_prepare,
+    .commit = shards_commit,
+    .rollback = shards_rollback,
+    .flush = shards_flush,
+    .compact = shards_compact,
+    .check = shards_check,
+    .stats = shards_stats,
+    .destroy = shards_destroy,
+};
+
+static nadb_rc open_part(const nadb_options *options, const char *name,
+                         const shards *s, redis_engine **out, nadb_err *err) {
+    redis_part part = {name, s->n, s->mark};
+    nadb_engine *e = NULL;
+    nadb_rc rc = redis_open_part(options, &part, &e, err);
+
+    *out = (redis_engine *)e;
+    return rc;
+}
+
+nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
+                    nadb_err *err) {
+    unsigned n = (unsigned)nadb_option_number(options, "shards");
+    shards *s = nadb_calloc(1, sizeof *s + n * sizeof s->parts[0]);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (s == NULL) return no_memory(err);
+    s->base.ops = &ops;
+    s->n = n;
+    rc = open_part(options, "", s, &s->mark, err);
+    for (unsigned i = 0; i < n && rc == NADB_OK; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "/%u/%u", i, n);
+        rc = open_part(options, name, s, &s->parts[i], err);
+    }
+    if (rc != NADB_OK) {
+        shards_close(&s->base);
+        return rc;
+    }
+    *out = &s->base;
+    return NADB_OK;
+}

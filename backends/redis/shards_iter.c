@@ -1,0 +1,235 @@
+/* shards_iter.c - walks over all shards: a walk in each, merged in the order of
+ * keys by a heap. Each reads pages of its own, so that the cost of a page is
+ * that of as many pages as there are shards, once, and of one afterwards.
+ *
+ * Counts of one tag are added up. A row in a shard that is not its own (nobody
+ * finds it by its key) is not shown here either; nadb_check tells of it. */
+#include "../../core/base/coding.h"
+#include "shards.h"
+
+typedef struct shards_iter {
+    nadb_iter base;
+    shards *s;
+    shards_view *v;
+    bool reverse, begun;
+    uint8_t keyspace;
+    nadb_buf key, sum; /* of the present count */
+    unsigned n_heap;
+    unsigned *heap; /* shards whose walk has an entry, the next one first */
+    nadb_iter *walks[];
+} shards_iter;
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory to scan a Redis store");
+}
+
+/* --- the heap --- */
+
+static bool is_before(const shards_iter *it, unsigned a, unsigned b) {
+    int c = nadb_slice_cmp(it->walks[a]->entry.key, it->walks[b]->entry.key);
+
+    if (c == 0) return a < b;
+    return it->reverse ? c > 0 : c < 0;
+}
+
+static void sift_down(shards_iter *it, unsigned at) {
+    for (;;) {
+        unsigned next = 2 * at + 1, x = it->heap[at];
+
+        if (next >= it->n_heap) return;
+        if (next + 1 < it->n_heap &&
+            is_before(it, it->heap[next + 1], it->heap[next]))
+            next++;
+        if (!is_before(it, it->heap[next], x)) return;
+        it->heap[at] = it->heap[next];
+        it->heap[next] = x;
+        at = next;
+    }
+}
+
+static void heap_make(shards_iter *it) {
+    it->n_heap = 0;
+    for (unsigned i = 0; i < it->s->n; i++)
+        if (it->walks[i]->valid) it->heap[it->n_heap++] = i;
+    for (unsigned at = it->n_heap / 2; at-- > 0;) sift_down(it, at);
+}
+
+/* --- moving --- */
+
+/* Moves on to a row that belongs where it is. */
+static nadb_rc skip_strays(shards_iter *it, unsigned i, nadb_err *err) {
+    nadb_iter *w = it->walks[i];
+    nadb_rc rc = NADB_OK;
+
+    if (it->keyspace != NADB_KS_ROW) return NADB_OK;
+    while (rc == NADB_OK && w->valid && shards_of_row(it->s, w->entry.key) != i)
+        rc = nadb_iter_next(w, err);
+    return rc;
+}
+
+/* All walks to their first entry, or to `key`. */
+static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    it->begun = true;
+    it->n_heap = 0;
+    for (unsigned i = 0; i < it->s->n && rc == NADB_OK; i++) {
+        nadb_iter *w = it->walks[i];
+
+        rc =
+            key == NULL ? nadb_iter_next(w, err) : nadb_iter_seek(w, *key, err);
+        if (rc == NADB_OK) rc = skip_strays(it, i, err);
+        if (rc == NADB_OK) rc = shards_seen(it->s, it->v, i, err);
+    }
+    if (rc == NADB_OK) heap_make(it);
+    return rc;
+}
+
+/* The walk at the top goes on. */
+static nadb_rc advance(shards_iter *it, nadb_err *err) {
+    unsigned i = it->heap[0];
+    nadb_rc rc = nadb_iter_next(it->walks[i], err);
+
+    if (rc == NADB_OK) rc = skip_strays(it, i, err);
+    if (rc != NADB_OK) {
+        it->n_heap = 0;
+        return rc;
+    }
+    if (!it->walks[i]->valid) it->heap[0] = it->heap[--it->n_heap];
+    if (it->n_heap > 0) sift_down(it, 0);
+    return NADB_OK;
+}
+
+/* Shows what is at the top. */
+static void show(shards_iter *it) {
+    it->base.valid = it->n_heap > 0;
+    if (it->base.valid) it->base.entry = it->walks[it->heap[0]]->entry;
+}
+
+/* Shows the count of the tag at the top, and moves all walks past it. */
+static nadb_rc add_up(shards_iter *it, nadb_err *err) {
+    nadb_entry *e = &it->base.entry;
+    uint64_t rows = 0;
+
+    if (it->n_heap == 0) return NADB_OK;
+    *e = it->walks[it->heap[0]]->entry;
+    nadb_buf_reset(&it->key);
+    nadb_buf_reset(&it->sum);
+    if (!nadb_buf_append(&it->key, e->key.p, e->key.n)) return no_memory(err);
+    e->key = nadb_buf_slice(&it->key);
+    while (it->n_heap > 0 &&
+           nadb_slice_eq(it->walks[it->heap[0]]->entry.key, e->key)) {
+        nadb_reader r = nadb_reader_of(it->walks[it->heap[0]]->entry.value);
+        nadb_rc rc;
+
+        rows += nadb_read_varint(&r);
+        rc = advance(it, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (!nadb_buf_varint(&it->sum, rows)) return no_memory(err);
+    e->value = nadb_buf_slice(&it->sum);
+    it->base.valid = true;
+    return NADB_OK;
+}
+
+static nadb_rc settle(shards_iter *it, nadb_rc rc, nadb_err *err) {
+    it->base.valid = false;
+    if (rc == NADB_OK && it->keyspace == NADB_KS_COUNT) rc = add_up(it, err);
+    if (rc == NADB_OK && it->keyspace != NADB_KS_COUNT) show(it);
+    return rc;
+}
+
+static nadb_rc iter_next(nadb_iter *base, nadb_err *err) {
+    shards_iter *it = (shards_iter *)base;
+    nadb_rc rc = NADB_OK;
+
+    if (!it->begun)
+        rc = start(it, NULL, err);
+    else if (it->n_heap > 0 && it->keyspace != NADB_KS_COUNT)
+        rc = advance(it, err);
+    return settle(it, rc, err);
+}
+
+static nadb_rc iter_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
+    shards_iter *it = (shards_iter *)base;
+
+    return settle(it, start(it, &key, err), err);
+}
+
+static void iter_free(nadb_iter *base) {
+    shards_iter *it = (shards_iter *)base;
+
+    for (unsigned i = 0; i < it->s->n; i++) nadb_iter_free(it->walks[i]);
+    nadb_buf_clear(&it->key);
+    nadb_buf_clear(&it->sum);
+    nadb_free(it->heap);
+    nadb_free(it);
+}
+
+/* --- opening --- */
+
+/* What is walked through in each shard. */
+typedef struct walk_of {
+    const nadb_range *range;
+    const nadb_match *match; /* NULL: the range alone */
+    bool keys_only;
+} walk_of;
+
+static nadb_rc open_walk(shards_iter *it, unsigned i, const walk_of *how,
+                         nadb_err *err) {
+    nadb_engine *e = &it->s->parts[i]->base;
+    redis_view *part;
+    nadb_rc rc = shards_part(it->s, it->v, i, &part, err);
+
+    if (rc != NADB_OK) return rc;
+    if (how->match == NULL)
+        return redis_iter_new(e, &part->base, how->range, &it->walks[i], err);
+    return redis_match(e, &part->base, how->match, how->range, how->keys_only,
+                       &it->walks[i], err);
+}
+
+static nadb_rc open_all(nadb_engine *engine, nadb_view *view,
+                        const walk_of *how, nadb_iter **out, nadb_err *err) {
+    static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
+    shards *s = (shards *)engine;
+    shards_iter *it = nadb_calloc(1, sizeof *it + s->n * sizeof it->walks[0]);
+    nadb_slice lo = how->range->lo;
+    nadb_rc rc = NADB_OK;
+
+    *out = NULL;
+    if (it == NULL) return no_memory(err);
+    it->base.ops = &ops;
+    it->s = s;
+    it->v = (shards_view *)view;
+    it->reverse = how->range->reverse;
+    /* As redis_iter_new() has it. */
+    it->keyspace = NADB_KS_ROW;
+    if (lo.n > 0 && (lo.p[0] == NADB_KS_COUNT || lo.p[0] == NADB_KS_EXPIRY))
+        it->keyspace = lo.p[0];
+    it->heap = nadb_calloc(s->n, sizeof *it->heap);
+    if (it->heap == NULL) rc = no_memory(err);
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        rc = open_walk(it, i, how, err);
+    if (rc != NADB_OK) {
+        iter_free(&it->base);
+        return rc;
+    }
+    *out = &it->base;
+    return NADB_OK;
+}
+
+nadb_rc shards_iter_new(nadb_engine *engine, nadb_view *view,
+                        const nadb_range *range, nadb_iter **out,
+                        nadb_err *err) {
+    const walk_of how = {range, NULL, false};
+
+    return open_all(engine, view, &how, out, err);
+}
+
+nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
+                     const nadb_range *range, bool keys_only, nadb_iter **out,
+                     nadb_err *err) {
+    const walk_of how = {range, m, keys_only};
+
+    return open_all(engine, view, &how, out, err);
+}
