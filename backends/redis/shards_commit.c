@@ -253,9 +253,12 @@ static nadb_rc try_all(split *x, unsigned *n_changed, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc lock_all(split *x, const char *lock, nadb_err *err) {
+/* *end: behind the last shard that was locked. */
+static nadb_rc lock_all(split *x, const char *lock, unsigned *end,
+                        nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    *end = 0;
     for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
         nadb_commit_req req;
         part_iter changes;
@@ -263,13 +266,14 @@ static nadb_rc lock_all(split *x, const char *lock, nadb_err *err) {
         if (!is_changed(x, i)) continue;
         part_request(x, i, &changes, &req);
         rc = shards_lock(x->s->parts[i], &req, lock, err);
+        if (rc == NADB_OK) *end = i + 1;
     }
     return rc;
 }
 
 /* Locks that cannot be given back end by their time. */
-static void unlock_all(split *x, const char *lock) {
-    for (unsigned i = 0; i < x->s->n; i++) {
+static void unlock_all(split *x, const char *lock, unsigned end) {
+    for (unsigned i = 0; i < end; i++) {
         nadb_commit_req req;
         part_iter changes;
 
@@ -353,13 +357,14 @@ static void make_lock(char out[20]) {
 }
 
 static nadb_rc prepare_several(shards *s, split *x, ticket *t, nadb_err *err) {
+    unsigned end;
     char lock[20];
     nadb_rc rc;
 
     make_lock(lock);
     x->locked_until_ns =
         nadb_os_get()->mono_ns() + SHARDS_LOCK_MS / 2 * 1000000;
-    rc = lock_all(x, lock, err);
+    rc = lock_all(x, lock, &end, err);
     if (rc == NADB_OK) rc = look_all(x, lock, err);
     if (rc == NADB_OK && nadb_os_get()->mono_ns() > x->locked_until_ns)
         rc = nadb_fail(err, NADB_BUSY,
@@ -368,7 +373,7 @@ static nadb_rc prepare_several(shards *s, split *x, ticket *t, nadb_err *err) {
                        s->n);
     if (rc == NADB_OK) rc = change_all(x, lock, t, err);
     if (rc != NADB_OK) rc = give_up(s, t, rc, err);
-    unlock_all(x, lock);
+    unlock_all(x, lock, end);
     return rc;
 }
 
