@@ -11,6 +11,7 @@
     "if layout and layout ~= ARGV[2] and layout ~= ARGV[3] then\n"             \
     "  return {'layout', layout}\n"                                            \
     "end\n"                                                                    \
+    "call('DEL', P .. 'none')\n"                                               \
     "if ARGV[4] == '' then\n"                                                  \
     "  call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', "    \
     "'dead')\n"                                                                \
@@ -29,7 +30,8 @@ const char script_mark[] = LUA_BASE LUA_NAMES LUA_VERSIONS LUA_MARK;
  * waits, and so does who has read it and commits. The key '' stands for all.
  *
  * ARGV: 1 token, 2 token of an own claim, 3 its key, 4 ms, 5.. keys. All of
- * them or none: {'ok'} or {'held', key}. */
+ * them or none: {'ok'} or {'held', key}. A full server locks, too: rows may be
+ * deleted there. */
 #define LUA_LOCK                                                               \
     "if ver == 0 then return {'layout', '" SCRIPT_NO_LAYOUT                    \
     "'} end\n" LUA_LAYOUT "local held = tonumber(m[6] or 0) > now\n"           \
@@ -47,6 +49,7 @@ const char script_mark[] = LUA_BASE LUA_NAMES LUA_VERSIONS LUA_MARK;
     "for i = 5, held and #ARGV or 0 do\n"                                      \
     "  if other(call('HGET', L, ARGV[i])) then return {'held', ARGV[i]} end\n" \
     "end\n"                                                                    \
+    "call('DEL', P .. 'none')\n"                                               \
     "local till = now + ARGV[4]\n"                                             \
     "local text = ARGV[1] .. ' ' .. str(till)\n"                               \
     "for i = 5, #ARGV do call('HSET', L, ARGV[i], text) end\n"                 \

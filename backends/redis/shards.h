@@ -92,8 +92,8 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
  * long as the request says. NADB_BUSY: others hold some of it. */
 nadb_rc shards_lock(redis_engine *e, const nadb_commit_req *req,
                     const char *lock, nadb_err *err);
-void shards_unlock(redis_engine *e, const nadb_commit_req *req,
-                   const char *lock);
+nadb_rc shards_unlock(redis_engine *e, const nadb_commit_req *req,
+                      const char *lock, nadb_err *err);
 
 /* --- shards_commit.c --- */
 

@@ -253,7 +253,7 @@ static nadb_rc try_all(split *x, unsigned *n_changed, nadb_err *err) {
     return rc;
 }
 
-/* *end: behind the last shard that was locked. */
+/* *end: behind the last shard that was locked, or may have been. */
 static nadb_rc lock_all(split *x, const char *lock, unsigned *end,
                         nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -266,7 +266,7 @@ static nadb_rc lock_all(split *x, const char *lock, unsigned *end,
         if (!is_changed(x, i)) continue;
         part_request(x, i, &changes, &req);
         rc = shards_lock(x->s->parts[i], &req, lock, err);
-        if (rc == NADB_OK) *end = i + 1;
+        *end = i + 1;
     }
     return rc;
 }
@@ -279,7 +279,7 @@ static void unlock_all(split *x, const char *lock, unsigned end) {
 
         if (!is_changed(x, i)) continue;
         part_request(x, i, &changes, &req);
-        shards_unlock(x->s->parts[i], &req, lock);
+        (void)shards_unlock(x->s->parts[i], &req, lock, NULL);
     }
 }
 

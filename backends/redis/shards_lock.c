@@ -19,27 +19,34 @@ static void add_keys(args *a, const nadb_commit_req *req) {
     }
 }
 
-/* *held: somebody else has one of the keys. */
-static nadb_rc lock_once(redis_engine *e, const nadb_commit_req *req,
-                         const char *lock, bool *held, nadb_err *err) {
-    redisReply *r = NULL;
+/* `id`: SCRIPT_LOCK or SCRIPT_UNLOCK. Both may be done twice: when the
+ * connection is lost it is sent once more, or locks would stay for their whole
+ * time. */
+static nadb_rc call(redis_engine *e, script_id id, const nadb_commit_req *req,
+                    const char *lock, redisReply **out, nadb_err *err) {
     conn *c = NULL;
     args a;
     nadb_rc rc = pool_take(e->pool, &c, err);
 
-    *held = false;
+    *out = NULL;
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
-    script_begin(&a, redis_prefix(e));
-    args_text(&a, lock);
-    redis_add_claim(e, &a, req->claim);
-    args_number(&a, SHARDS_LOCK_MS);
-    add_keys(&a, req);
-    rc = script_call(e->scripts, c, SCRIPT_LOCK, &a, &r, err);
-    if (rc == NADB_OK) *held = script_says(r, "held");
-    if (rc == NADB_OK && !*held && !script_says(r, "ok"))
+    for (int attempt = 0; attempt < 2; attempt++) {
+        script_begin(&a, redis_prefix(e));
+        args_text(&a, lock);
+        if (id == SCRIPT_LOCK) {
+            redis_add_claim(e, &a, req->claim);
+            args_number(&a, SHARDS_LOCK_MS);
+        }
+        add_keys(&a, req);
+        rc = script_call(e->scripts, c, id, &a, out, err);
+        if (rc == NADB_OK || conn_is_open(c) || attempt == 1) break;
+        freeReplyObject(*out);
+        *out = NULL;
+        if (pool_reopen(e->pool, c, NULL) != NADB_OK) break;
+    }
+    if (rc == NADB_OK && !script_says(*out, "ok") && !script_says(*out, "held"))
         rc = conn_confused(c, err);
-    freeReplyObject(r);
     args_clear(&a);
     pool_give(e->pool, c);
     return rc;
@@ -50,9 +57,11 @@ nadb_rc shards_lock(redis_engine *e, const nadb_commit_req *req,
     int64_t end = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
 
     for (;;) {
-        bool held = false;
-        nadb_rc rc = lock_once(e, req, lock, &held, err);
+        redisReply *r = NULL;
+        nadb_rc rc = call(e, SCRIPT_LOCK, req, lock, &r, err);
+        bool held = rc == NADB_OK && script_says(r, "held");
 
+        freeReplyObject(r);
         if (rc != NADB_OK || !held) return rc;
         if (nadb_os_get()->mono_ns() > end)
             return nadb_fail(err, NADB_BUSY,
@@ -63,20 +72,11 @@ nadb_rc shards_lock(redis_engine *e, const nadb_commit_req *req,
     }
 }
 
-void shards_unlock(redis_engine *e, const nadb_commit_req *req,
-                   const char *lock) {
+nadb_rc shards_unlock(redis_engine *e, const nadb_commit_req *req,
+                      const char *lock, nadb_err *err) {
     redisReply *r = NULL;
-    conn *c = NULL;
-    args a;
+    nadb_rc rc = call(e, SCRIPT_UNLOCK, req, lock, &r, err);
 
-    if (pool_take(e->pool, &c, NULL) != NADB_OK) return;
-    memset(&a, 0, sizeof a);
-    script_begin(&a, redis_prefix(e));
-    args_text(&a, lock);
-    add_keys(&a, req);
-    if (script_call(e->scripts, c, SCRIPT_UNLOCK, &a, &r, NULL) != NADB_OK)
-        args_reset(&a); /* they end by their time */
     freeReplyObject(r);
-    args_clear(&a);
-    pool_give(e->pool, c);
+    return rc;
 }
