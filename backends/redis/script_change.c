@@ -286,7 +286,7 @@ const char script_validate[] =
     "                    'LIMIT', 0, 1)[1]\n"                                  \
     "  if dead then remove(dead, 50) end\n"                                    \
     "end\n"                                                                    \
-    "if ARGV[6] ~= '' then release(ARGV[7]) end\n"                             \
+    "if ARGV[7] ~= '' then release(ARGV[7]) end\n"                             \
     "done()\n"                                                                 \
     "return {'ok', v, before, cleared, rows}\n"
 
