@@ -69,7 +69,10 @@ proc redis_is_up {name} {
     if {[catch {redis_call $name PING} answer]} {
         return [expr {[string match *NOAUTH* $answer]}]
     }
-    return 1
+    if {$answer eq "PONG"} { return 1 }
+    # Where nobody listens, TCP may connect a client with itself.
+    redis_hang_up $name
+    return 0
 }
 
 proc redis_hang_up {name} {
