@@ -184,6 +184,13 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
 nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
                  nadb_err *err) NADB_MUST_USE;
 
+/* The present moment of the session's changes, and the row as it was then.
+ * *found: it was there, and has been changed since. Its slices, as above. */
+uint64_t nadb_moment(const nadb_session *ss);
+nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
+                        nadb_row *row, bool *found,
+                        nadb_err *err) NADB_MUST_USE;
+
 /* What the writer decided before the put. It matters when an autocommit
  * statement of one key meets another writer of that key at prepare. */
 typedef enum nadb_put_mode {

@@ -234,10 +234,11 @@ static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
 }
 
-/* The live row under the key in ss->key, with the transaction's changes. */
-static nadb_rc row_get(nadb_session *ss, nadb_slice key, nadb_row *row,
-                       bool *found, nadb_err *err) {
-    const batch_op *op = batch_find(ss->b, key, UINT64_MAX);
+/* The live row under the key in ss->key, with the transaction's changes below
+ * the number `limit`. */
+static nadb_rc row_get(nadb_session *ss, nadb_slice key, uint64_t limit,
+                       nadb_row *row, bool *found, nadb_err *err) {
+    const batch_op *op = batch_find(ss->b, key, limit);
     nadb_entry e;
     nadb_rc rc = NADB_OK;
 
@@ -247,7 +248,7 @@ static nadb_rc row_get(nadb_session *ss, nadb_slice key, nadb_row *row,
         *found = !(op->flags & NADB_ENTRY_TOMBSTONE);
         e.value = op->value;
         e.flags = NADB_ENTRY_PINNED;
-    } else if (!batch_cleared(ss->b, UINT64_MAX)) {
+    } else if (!batch_cleared(ss->b, limit)) {
         rc = ss->engine->ops->get(ss->engine, ss->txn->view, key, &e, found,
                                   err);
     }
@@ -267,7 +268,7 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 
     *found = false;
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc == NADB_OK) rc = row_get(ss, k, row, found, err);
+    if (rc == NADB_OK) rc = row_get(ss, k, UINT64_MAX, row, found, err);
     if (rc != NADB_OK || batch_find(ss->b, k, UINT64_MAX) != NULL) return rc;
     /* key + "\0" is the first key after it */
     if (!nadb_buf_byte(&ss->key, 0))
@@ -276,6 +277,22 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
     k = nadb_slice_of(after.p, after.n - 1);
     if (*found) row->key = nadb_slice_of(k.p + 1, k.n - 1);
     return session_note_read(ss, k, after, false, NULL, err);
+}
+
+uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
+
+nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
+                        nadb_row *row, bool *found, nadb_err *err) {
+    nadb_slice k;
+    const batch_op *op;
+    nadb_rc rc = need_txn(ss, err);
+
+    *found = false;
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc != NADB_OK) return rc;
+    op = batch_find(ss->b, k, UINT64_MAX);
+    if (op == NULL || op->id < moment) return NADB_OK;
+    return row_get(ss, k, moment, row, found, err);
 }
 
 nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,

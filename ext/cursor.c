@@ -60,6 +60,7 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     }
     if (v->s->n_creators > 0) txn_drop_undone(v->s);
     c->row = NULL;
+    if (v->n_open == 0) v->read_from_ms = 0;
     v->n_open++;
     nadb_session_enter(v->s->core);
     *out = &c->base;
@@ -185,6 +186,7 @@ static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
 
     /* UPDATE .. FROM reads every column in turn, though nobody named tag. */
+    c->v->read_moment = nadb_moment(c->v->s->core);
     if ((c->plan & PLAN_TAG_USED) == 0 ||
         ((c->plan & PLAN_ALL_USED) != 0 && c->v->phase != PHASE_IDLE &&
          c->last_column == COL_SIZE)) {
@@ -198,6 +200,7 @@ static int column_tag(vcursor *c, sqlite3_context *ctx) {
 
 static int column_ttl(vcursor *c, sqlite3_context *ctx) {
     c->v->read_ms = nadb_cursor_now(c->core);
+    if (c->v->read_from_ms == 0) c->v->read_from_ms = c->v->read_ms;
     value_time_to_sql(ctx, c->row->expires_ms - c->v->read_ms);
     return SQLITE_OK;
 }

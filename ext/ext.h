@@ -124,9 +124,12 @@ struct vtab {
     unsigned n_open; /* cursors */
     vcursor *spare;  /* closed cursors, to be used again */
     unsigned n_spare;
-    int64_t read_ms; /* the clock of the last cursor that was opened */
-    nadb_buf tags;   /* scratch of xUpdate: a tag list */
-    vtab *next;      /* in sess.objects */
+    /* What a running UPDATE .. FROM has read: update.c. */
+    int64_t read_from_ms; /* the clock at its first ttl; 0: none yet */
+    int64_t read_ms;      /* at its last */
+    uint64_t read_moment; /* of the transaction's changes */
+    nadb_buf tags;        /* scratch of xUpdate: a tag list */
+    vtab *next;           /* in sess.objects */
 };
 
 extern const sqlite3_module vtab_module;

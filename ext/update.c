@@ -8,13 +8,16 @@
  * INSERT OR REPLACE reads nothing. UPDATE reads the row, and changes what the
  * statement names: SQLite marks the columns that it does not touch. The one
  * exception is UPDATE .. FROM, which hands over every column; there, a column
- * whose value is the row's own counts as untouched. */
+ * whose value is what the statement has read counts as untouched. The row may
+ * be another by now: it comes as often as FROM has a match for it. */
 #include "ext.h"
 
 /* SQLite's arguments, by column. */
 typedef struct columns {
     sqlite3_value **at; /* COL_COUNT of them */
     bool from;          /* UPDATE .. FROM: no column is marked */
+    /* Of the row that UPDATE .. FROM has read: */
+    int64_t expires_ms, updated_ms, stored_size;
 } columns;
 
 static bool is_null(const columns *cols, int i) {
@@ -152,7 +155,7 @@ static nadb_rc decide_mode(vtab *v, int conflict, nadb_put_req *req,
 }
 
 static int insert_row(vtab *v, sqlite3_value **argv) {
-    columns cols = {argv + 2, false};
+    columns cols = {.at = argv + 2};
     int conflict = sqlite3_vtab_on_conflict(v->c->db);
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
@@ -195,7 +198,8 @@ static nadb_rc update_times(const columns *cols, const nadb_row *old,
     }
     req->updated_ms = INT64_MIN; /* now */
     if (rc == NADB_OK && !untouched(cols, COL_UPDATED_AT) &&
-        !same_time(cols->at[COL_UPDATED_AT], old->updated_ms)) {
+        !(cols->from &&
+          same_time(cols->at[COL_UPDATED_AT], cols->updated_ms))) {
         rc =
             row_time(cols, COL_UPDATED_AT, "updated_at", &req->updated_ms, err);
     }
@@ -203,18 +207,25 @@ static nadb_rc update_times(const columns *cols, const nadb_row *old,
 }
 
 /* Whether the statement leaves the ttl, or expires_at, of the row alone. */
-static bool keeps_ttl(const vtab *v, const columns *cols, const nadb_row *old) {
+static bool keeps_ttl(const vtab *v, const columns *cols) {
+    double ms;
+
     if (!cols->from) return untouched(cols, COL_TTL);
-    if (old->expires_ms == NADB_NO_EXPIRY) return is_null(cols, COL_TTL);
-    return same_time(cols->at[COL_TTL], old->expires_ms - v->read_ms);
+    if (is_null(cols, COL_TTL) || cols->expires_ms == NADB_NO_EXPIRY) {
+        return is_null(cols, COL_TTL) && cols->expires_ms == NADB_NO_EXPIRY;
+    }
+    /* What was left at one of the moments at which the statement has read. */
+    ms = sqlite3_value_double(cols->at[COL_TTL]) * 1000;
+    return ms >= (double)(cols->expires_ms - v->read_ms) - 0.5 &&
+           ms <= (double)(cols->expires_ms - v->read_from_ms) + 0.5;
 }
 
-static bool keeps_expires_at(const columns *cols, const nadb_row *old) {
+static bool keeps_expires_at(const columns *cols) {
     if (!cols->from) return untouched(cols, COL_EXPIRES_AT);
-    if (old->expires_ms == NADB_NO_EXPIRY) {
+    if (cols->expires_ms == NADB_NO_EXPIRY) {
         return is_null(cols, COL_EXPIRES_AT);
     }
-    return same_time(cols->at[COL_EXPIRES_AT], old->expires_ms);
+    return same_time(cols->at[COL_EXPIRES_AT], cols->expires_ms);
 }
 
 static nadb_rc update_expiry(const vtab *v, const columns *cols,
@@ -222,23 +233,22 @@ static nadb_rc update_expiry(const vtab *v, const columns *cols,
     bool given;
 
     *ms = old->expires_ms;
-    if (!keeps_expires_at(cols, old)) {
+    if (!keeps_expires_at(cols)) {
         *ms = NADB_NO_EXPIRY;
         return value_time(cols->at[COL_EXPIRES_AT], "expires_at", ms, &given,
                           err);
     }
-    if (keeps_ttl(v, cols, old)) return NADB_OK;
+    if (keeps_ttl(v, cols)) return NADB_OK;
     *ms = NADB_NO_EXPIRY;
     if (is_null(cols, COL_TTL)) return NADB_OK;
     return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
 }
 
-static nadb_rc update_hidden(const columns *cols, const nadb_row *old,
-                             nadb_err *err) {
+static nadb_rc update_hidden(const columns *cols, nadb_err *err) {
     for (int i = COL_TAG; i < COL_COUNT; i++) {
         if (untouched(cols, i) || (cols->from && is_null(cols, i))) continue;
         if (cols->from && i == COL_STORED_SIZE &&
-            sqlite3_value_int64(cols->at[i]) == (int64_t)old->stored.n) {
+            sqlite3_value_int64(cols->at[i]) == cols->stored_size) {
             continue;
         }
         return refuse_column(i, err);
@@ -250,7 +260,7 @@ static nadb_rc update_hidden(const columns *cols, const nadb_row *old,
 static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
                              nadb_put_req *req, nadb_value *value,
                              nadb_err *err) {
-    nadb_rc rc = update_hidden(cols, old, err);
+    nadb_rc rc = update_hidden(cols, err);
 
     req->keep = old;
     req->tags = old->tags;
@@ -268,16 +278,30 @@ static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
     return rc;
 }
 
-static nadb_rc update_found(vtab *v, const columns *cols, nadb_slice old_key,
+static void note_read(columns *cols, const nadb_row *row) {
+    cols->expires_ms = row->expires_ms;
+    cols->updated_ms = row->updated_ms;
+    cols->stored_size = (int64_t)row->stored.n;
+}
+
+static nadb_rc update_found(vtab *v, columns *cols, nadb_slice old_key,
                             nadb_put_req *req, nadb_err *err) {
     bool renamed = !nadb_slice_eq(old_key, req->key);
     nadb_value value;
     nadb_row old;
     bool found;
-    nadb_rc rc = nadb_get(v->s->core, old_key, &old, &found, err);
+    bool changed = false;
+    nadb_rc rc = NADB_OK;
 
+    if (cols->from) {
+        rc = nadb_get_before(v->s->core, old_key, v->read_moment, &old,
+                             &changed, err);
+        if (changed) note_read(cols, &old);
+    }
+    if (rc == NADB_OK) rc = nadb_get(v->s->core, old_key, &old, &found, err);
     /* Gone: it expired, or an earlier row of this statement replaced it. */
     if (rc != NADB_OK || !found) return rc;
+    if (!changed) note_read(cols, &old);
     if (!renamed) req->mode = NADB_PUT_UPDATE;
     rc = update_fields(v, cols, &old, req, &value, err);
     if (rc == NADB_OK) rc = nadb_put(v->s->core, req, err);
@@ -286,7 +310,7 @@ static nadb_rc update_found(vtab *v, const columns *cols, nadb_slice old_key,
 }
 
 static int change_row(vtab *v, sqlite3_value **argv) {
-    columns cols = {argv + 2, true};
+    columns cols = {.at = argv + 2, .from = true};
     int conflict = sqlite3_vtab_on_conflict(v->c->db);
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
