@@ -52,6 +52,8 @@ typedef struct plan {
     int n_args;
     unsigned args; /* of idxNum, shifted */
     bool literal;  /* key = 'x' */
+    bool real;     /* key = 5.0, or CAST('5' AS REAL), which is compared as
+                      a number: they look alike here */
     bool tagged;
     bool matched;
     bool scans_tags; /* some MATCH cannot be answered by the index */
@@ -187,6 +189,7 @@ static bool take_equal(plan *p) {
 
     for (int i = 0; i < p->info->nConstraint; i++) {
         int op = p->info->aConstraint[i].op;
+        sqlite3_value *value;
 
         if (!is_key(p, i) || !is_binary(p, i)) continue;
         if (op != SQLITE_INDEX_CONSTRAINT_EQ &&
@@ -198,7 +201,9 @@ static bool take_equal(plan *p) {
             in = i;
             continue;
         }
-        p->literal = literal(p, i) != NULL;
+        value = literal(p, i);
+        p->real = value != NULL && sqlite3_value_type(value) == SQLITE_FLOAT;
+        p->literal = value != NULL && !p->real;
         take(p, i, p->literal ? ARG_KEY_TEXT : ARG_KEY_EQ, p->literal);
         p->shape = SHAPE_KEY;
         p->scanned = 1;
@@ -403,7 +408,7 @@ static bool is_keys(const plan *p) {
  * ('5' and '05' are both 5), so it is given where the columns in use look like
  * UPDATE or DELETE; xFilter sees to it that it holds there. */
 static bool is_unique(const plan *p, int flags) {
-    if (p->shape != SHAPE_KEY) return false;
+    if (p->shape != SHAPE_KEY || p->real) return false;
     if (p->literal) return true;
     return (flags & (PLAN_KEY_ONLY | PLAN_ALL_USED)) != 0 &&
            p->info->nOrderBy == 0;
@@ -441,6 +446,9 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         !p.tagged) {
         info->estimatedCost = 1e50;
     }
+    /* UPDATE uses every column, also where nobody names `tag`. There the plan
+     * with the term is made cheap: without it there is no other but the OR. */
+    if (p.tagged && (flags & PLAN_ALL_USED) != 0) info->estimatedCost /= 1e6;
     info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
     return SQLITE_OK;
 }
