@@ -169,7 +169,7 @@ nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_store *s, nadb_stop_fn *stop,
 
     while (rc == NADB_OK && more) {
         if (stop != NULL && stop(ctx))
-            rc = nadb_fail(err, NADB_INTERRUPT, "removing what has expired");
+            rc = nadb_fail(err, NADB_INTERRUPT, "interrupted");
         else
             rc = sweep_step(ss, to_ms, &more, err);
     }

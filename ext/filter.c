@@ -425,7 +425,9 @@ static nadb_rc looks_equal(vcursor *c, double number, bool *equal,
     *equal = false;
     if (rc != NADB_OK) return rc;
     seen = strtod(text, &end);
-    *equal = end != text && fabs(seen - number) <= fabs(number) * 1e-14;
+    *equal = end != text &&
+             (seen == number || (isfinite(number) &&
+                                 fabs(seen - number) <= fabs(number) * 1e-14));
     return NADB_OK;
 }
 

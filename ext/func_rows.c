@@ -314,6 +314,32 @@ typedef struct pop {
     sqlite3_context *out;
 } pop;
 
+/* The bytes in memory of the result's own, so that nothing that can fail is
+ * left to do when the row is gone. */
+static nadb_rc pop_bytes(vtab *v, sqlite3_context *out, const nadb_value *value,
+                         nadb_err *err) {
+    size_t n = value->bytes.n;
+    int most = sqlite3_limit(v->c->db, SQLITE_LIMIT_LENGTH, -1);
+    uint8_t *copy;
+
+    if (n > (size_t)most) {
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the value has %zu bytes, and this connection takes "
+                         "%d (SQLITE_LIMIT_LENGTH): the row stays",
+                         n, most);
+    }
+    copy = sqlite3_malloc64(n + 1);
+    if (copy == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    if (n > 0) memcpy(copy, value->bytes.p, n);
+    copy[n] = 0;
+    if (value->type == NADB_TEXT) {
+        sqlite3_result_text64(out, (char *)copy, n, sqlite3_free, SQLITE_UTF8);
+    } else {
+        sqlite3_result_blob64(out, copy, n, sqlite3_free);
+    }
+    return NADB_OK;
+}
+
 static nadb_rc pop_command(vtab *v, void *ctx, nadb_err *err) {
     pop *p = ctx;
     nadb_value value;
@@ -322,10 +348,13 @@ static nadb_rc pop_command(vtab *v, void *ctx, nadb_err *err) {
 
     if (rc == NADB_OK && l.row != NULL) {
         rc = nadb_cursor_value(l.c, &value, NULL, err);
-        if (rc == NADB_OK) {
+        if (rc == NADB_OK &&
+            (value.type == NADB_TEXT || value.type == NADB_BLOB)) {
+            rc = pop_bytes(v, p->out, &value, err);
+        } else if (rc == NADB_OK) {
             value_to_sql(p->out, &value, false);
-            rc = nadb_delete(v->s->core, p->key, err);
         }
+        if (rc == NADB_OK) rc = nadb_delete(v->s->core, p->key, err);
     }
     lookup_end(&l);
     return rc;
