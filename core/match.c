@@ -384,17 +384,6 @@ bool nadb_match_tags(const nadb_match *m, nadb_slice tags) {
     return node_matches(m->root, tags);
 }
 
-bool nadb_match_which(const nadb_match *m, nadb_slice tags, nadb_slice *tag) {
-    nadb_slice rest = tags;
-
-    while (nadb_tags_next(&rest, tag)) {
-        if (nadb_match_tags(m, nadb_slice_of(tags.p, tags.n - rest.n)))
-            return true;
-        tags = rest;
-    }
-    return false;
-}
-
 bool nadb_match_needs_tags(const nadb_match_node *m) {
     const nadb_match_node *part = m->first;
 

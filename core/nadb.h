@@ -335,8 +335,6 @@ nadb_rc nadb_match_estimate(nadb_session *ss, const nadb_match *m, double *rows,
                             nadb_err *err) NADB_MUST_USE;
 /* Whether a tag list is what the expression asks for. */
 bool nadb_match_tags(const nadb_match *m, nadb_slice tags);
-/* The first tag of a list that would do alone; false: none. */
-bool nadb_match_which(const nadb_match *m, nadb_slice tags, nadb_slice *tag);
 
 /* --- the library --- */
 

@@ -181,11 +181,8 @@ static int column_tags(vcursor *c, sqlite3_context *ctx) {
     return SQLITE_OK;
 }
 
-/* Only reached when the term could not be given to xFilter; or in an UPDATE
- * with an OR beside it, which SQLite looks up branch by branch: then it is
- * given to each, and SQLite evaluates it once more. */
+/* Only reached when the term could not be given to xFilter. */
 static int column_tag(vcursor *c, sqlite3_context *ctx) {
-    nadb_slice tag;
     nadb_err err;
 
     /* UPDATE .. FROM reads every column in turn, though nobody named tag. */
@@ -193,10 +190,6 @@ static int column_tag(vcursor *c, sqlite3_context *ctx) {
     if ((c->plan & PLAN_TAG_USED) == 0 ||
         ((c->plan & PLAN_ALL_USED) != 0 && c->v->phase != PHASE_IDLE &&
          c->last_column == COL_SIZE)) {
-        return SQLITE_OK;
-    }
-    if (c->tag != NULL && nadb_match_which(c->tag, c->row->tags, &tag)) {
-        value_text_to_sql(ctx, tag, false);
         return SQLITE_OK;
     }
     (void)nadb_fail(&err, NADB_INVALID,

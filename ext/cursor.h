@@ -22,7 +22,6 @@ struct vcursor {
     nadb_buf key_text;
     nadb_match *match; /* what the tags must be; NULL: anything */
     bool filtered;     /* rows are to be checked against it */
-    nadb_match *tag;   /* in UPDATE: what column tag must be; or NULL */
     bool by_expiry;    /* rows whose expiry is in [expires_from, expires_to] */
     int64_t expires_from, expires_to; /* ms */
 

@@ -24,8 +24,7 @@ bool filter_is_column_number(sqlite3_value *value) {
 
 void filter_clear(vcursor *c) {
     nadb_match_free(c->match);
-    nadb_match_free(c->tag);
-    c->match = c->tag = NULL;
+    c->match = NULL;
     nadb_buf_clear(&c->lo);
     nadb_buf_clear(&c->hi);
     nadb_buf_clear(&c->keys);
@@ -39,8 +38,7 @@ static void reset(vcursor *c) {
     c->expires_from = INT64_MIN;
     c->expires_to = INT64_MAX;
     nadb_match_free(c->match);
-    nadb_match_free(c->tag);
-    c->match = c->tag = NULL;
+    c->match = NULL;
     nadb_buf_reset(&c->lo);
     nadb_buf_reset(&c->hi);
     nadb_buf_reset(&c->keys);
@@ -244,12 +242,6 @@ static nadb_rc filter_list(vcursor *c, sqlite3_value *value, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc add_any(nadb_match **m, const nadb_slice *tags, size_t n,
-                       nadb_err *err) {
-    if (*m == NULL) *m = nadb_match_new();
-    return *m == NULL ? no_memory(err) : nadb_match_add_any(*m, tags, n, err);
-}
-
 /* One of these tags. Tags come before keys in a plan, so the lists are free. */
 static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
                            nadb_err *err) {
@@ -259,12 +251,14 @@ static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     nadb_rc rc = arg == ARG_TAG_IN ? add_list(c, value, &numbers, err)
                                    : add_value(c, value, err);
 
+    if (rc == NADB_OK && c->match == NULL) c->match = nadb_match_new();
+    if (rc == NADB_OK && c->match == NULL) rc = no_memory(err);
     if (rc != NADB_OK) return rc;
     tags = set_pointers(c, &n);
-    c->nothing = c->nothing || n == 0;
-    if (n > 0) rc = add_any(&c->match, tags, n, err);
-    if (rc == NADB_OK && n > 0 && (c->plan & PLAN_ALL_USED) != 0)
-        rc = add_any(&c->tag, tags, n, err);
+    if (n == 0)
+        c->nothing = true;
+    else
+        rc = nadb_match_add_any(c->match, tags, n, err);
     nadb_buf_reset(&c->keys);
     nadb_buf_reset(&c->key_text);
     return rc;
