@@ -308,7 +308,7 @@ static nadb_rc count_of(scan *s, nadb_slice tag, double *rows, nadb_err *err) {
     if (!nadb_index_count_key(&key, tag)) rc = no_memory(err);
     if (rc == NADB_OK)
         rc = e->ops->get(e, s->view, nadb_buf_slice(&key), &entry, &found, err);
-    *rows = found ? (double)nadb_index_count(entry.value) : 0;
+    *rows = rc == NADB_OK && found ? (double)nadb_index_count(entry.value) : 0;
     nadb_buf_clear(&key);
     return rc;
 }

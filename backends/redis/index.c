@@ -200,12 +200,12 @@ nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
     if (rc == NADB_OK) rc = redis_tags_new(&e->base, &v->base, &one, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     if (rc == NADB_OK && it->valid) {
-        *found = true;
         *out = it->entry;
         if (!nadb_buf_append(&v->row, out->value.p, out->value.n))
             rc = no_memory(err);
         out->key = key;
         out->value = nadb_buf_slice(&v->row);
+        *found = rc == NADB_OK;
     }
     nadb_iter_free(it);
     nadb_buf_clear(&after);
