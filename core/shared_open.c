@@ -56,6 +56,25 @@ static nadb_rc like_db_file(shared *s, nadb_stat *like, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Makes one directory. Another process may have been faster; and a/.. is there
+ * once a is. */
+static nadb_rc make_dir(const nadb_os *os, const char *path,
+                        const nadb_stat *like, nadb_err *err) {
+    nadb_stat st;
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = os->mkdir(path, like->mode, &mine);
+    if (rc == NADB_OK) return os->chown(path, like->uid, like->gid, err);
+    if (mine.sys_errno == EEXIST) {
+        rc = os->stat(path, &st, err);
+        if (rc != NADB_OK || st.kind == NADB_KIND_DIR) return rc;
+    }
+    *err = mine;
+    return mine.rc;
+}
+
 /* Makes `path` and what is missing above it, with the permissions and owner
  * of *like, or (kind NONE) of the nearest directory that is there. */
 static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
@@ -83,8 +102,7 @@ static nadb_rc make_dirs(const nadb_os *os, char *path, nadb_stat *like,
         *slash = '/';
         if (rc != NADB_OK) return rc;
     }
-    rc = os->mkdir(path, like->mode, err);
-    if (rc == NADB_OK) rc = os->chown(path, like->uid, like->gid, err);
+    rc = make_dir(os, path, like, err);
     if (rc == NADB_OK && slash != NULL && slash != path) {
         *slash = 0;
         rc = os->sync_dir(path, err);

@@ -299,7 +299,8 @@ nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
     }
     if (!(seconds >= -SECONDS_MAX && seconds <= SECONDS_MAX)) {
         return nadb_fail(err, NADB_INVALID,
-                         "%s is out of range: it is a Unix time in seconds",
+                         "%s is out of range: it is a Unix time in "
+                         "seconds, up to 140737488355",
                          what);
     }
     *ms = (int64_t)llround(seconds * 1000.0);
