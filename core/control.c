@@ -204,10 +204,26 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
                      c->os->path(c->file));
 }
 
+/* Whether the file that we have is no more the one at `path`: the store was
+ * removed before we had the open byte, and perhaps made anew. */
+static nadb_rc was_removed(control *c, const char *path, bool *removed,
+                           nadb_err *err) {
+    nadb_stat mine;
+    nadb_stat there;
+    nadb_rc rc = c->os->fstat(c->file, &mine, err);
+
+    if (rc == NADB_OK) rc = c->os->stat(path, &there, err);
+    if (rc != NADB_OK) return rc;
+    *removed = there.kind != NADB_KIND_FILE || there.ino != mine.ino ||
+               there.dev != mine.dev;
+    return NADB_OK;
+}
+
 nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
                      bool create, uint32_t mode, int64_t timeout_ms,
                      control_state *state, nadb_err *err) {
     bool got = false;
+    bool removed = false;
     nadb_rc rc = NADB_OK;
     char *path = NULL;
 
@@ -230,12 +246,17 @@ nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
                        path);
         goto done;
     }
-    rc = judge(c, state, err);
+    rc = was_removed(c, path, &removed, err);
+    if (rc == NADB_OK && removed) {
+        *state = CONTROL_REMOVED;
+        goto done;
+    }
+    if (rc == NADB_OK) rc = judge(c, state, err);
     if (rc == NADB_OK) rc = slot_take(c, *state == CONTROL_REBUILD, err);
     if (rc == NADB_OK && *state == CONTROL_TRUSTED) slot_enter(c);
 done:
     nadb_free(path);
-    if (rc != NADB_OK) control_close(c);
+    if (rc != NADB_OK || removed) control_close(c);
     return rc;
 }
 

@@ -166,7 +166,8 @@ static inline bool control_in_doubt(const control_doubt *d) {
 /* What control_open() found. */
 typedef enum control_state {
     CONTROL_TRUSTED, /* attach to what is there */
-    CONTROL_REBUILD  /* nobody else is there, and it must be built anew */
+    CONTROL_REBUILD, /* nobody else is there, and it must be built anew */
+    CONTROL_REMOVED  /* it was removed meanwhile; nothing is open or held */
 } control_state;
 
 /* Opens `dir`/control, making it when `create`, and takes a slot. Holds the

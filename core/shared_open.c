@@ -221,12 +221,15 @@ static nadb_rc dir_prepare(shared *s, bool create, bool *created,
         s->file_mode = like.mode & 0666;
         *created = true;
     }
-    if (!s->options->read_only && !s->os->writable(s->dir))
-        return nadb_fail(err, NADB_READONLY,
-                         "%s is not writable: change its permissions, or "
-                         "declare the table with mode='ro'",
-                         s->dir);
-    return NADB_OK;
+    if (s->options->read_only || s->os->writable(s->dir)) return NADB_OK;
+    rc = s->os->stat(s->dir, &like, err);
+    if (rc != NADB_OK) return rc;
+    if (like.kind == NADB_KIND_NONE) /* find_or_make() tries again */
+        return nadb_fail_errno(err, ENOENT, "cannot open %s", s->dir);
+    return nadb_fail(err, NADB_READONLY,
+                     "%s is not writable: change its permissions, or "
+                     "declare the table with mode='ro'",
+                     s->dir);
 }
 
 /* --- opening --- */
@@ -288,7 +291,7 @@ static nadb_rc control_choose(shared *s, control_state *state, nadb_err *err) {
     nadb_rc rc = control_open(&s->ctl, s->os, s->dir, !ro, s->file_mode,
                               s->options->busy_timeout_ms, state, err);
 
-    if (!ro || (rc == NADB_OK && *state == CONTROL_TRUSTED)) return rc;
+    if (!ro || (rc == NADB_OK && *state != CONTROL_REBUILD)) return rc;
     left = s->ctl.left;
     if (rc == NADB_OK)
         control_close(&s->ctl);
@@ -396,6 +399,29 @@ void nadb_shared_tune(nadb_engine *e, const nadb_options *o) {
     atomic_store(&s->synchronous, o->synchronous);
 }
 
+#define OPEN_TRIES 20
+
+/* Finds or makes the directory and opens control. Anew, where another process
+ * has removed the store between the two. */
+static nadb_rc find_or_make(shared *s, bool create, bool *created,
+                            control_state *state, nadb_err *err) {
+    bool again = true;
+    nadb_rc rc = NADB_OK;
+
+    for (int i = 0; i < OPEN_TRIES && again; i++) {
+        nadb_err_clear(err);
+        rc = dir_prepare(s, create, created, err);
+        if (rc == NADB_OK) rc = control_choose(s, state, err);
+        again = rc == NADB_OK ? *state == CONTROL_REMOVED
+                              : create && err->sys_errno == ENOENT;
+    }
+    if (rc == NADB_OK && again) {
+        rc = nadb_fail(err, NADB_BUSY, "%s is being opened by another process",
+                       s->dir);
+    }
+    return rc;
+}
+
 nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
                          bool create, bool *created, nadb_engine **out,
                          nadb_err *err) {
@@ -419,8 +445,7 @@ nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
         return rc;
     }
     rc = dir_name(options, &s->dir, err);
-    if (rc == NADB_OK) rc = dir_prepare(s, create, created, err);
-    if (rc == NADB_OK) rc = control_choose(s, &state, err);
+    if (rc == NADB_OK) rc = find_or_make(s, create, created, &state, err);
     if (rc == NADB_OK) {
         failed = s->ctl.ours && atomic_load(&s->ctl.map->failed);
         rc = attach_or_rebuild(s, state, err);
@@ -581,7 +606,7 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
     if (s->options->read_only || s->private_memory) {
         rc = nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
                        s->dir);
-    } else if (control_others(&s->ctl)) {
+    } else if (!control_last(&s->ctl)) { /* and nobody opens it meanwhile */
         rc = nadb_fail(err, NADB_LOCKED,
                        "the store in %s is open in another process: close it "
                        "there first",
