@@ -42,7 +42,7 @@ ours() { build/bench/redis_bench "$library" "$socket" "$@"; }
 best() { awk -v a="$1" -v b="$2" 'BEGIN { print (a > b ? a : b) }'; }
 line() { printf '%-34s %10.0f  %s\n' "$1" "$2" "${3:-}"; }
 
-set=0 get=0 put=0 got=0 pipe=0 buffered=0
+set=0 get=0 put=0 got=0 pipe=0 buffered=0 batches=0
 ours load 100000 1 >/dev/null
 for ((i = 0; i < rounds; i++)); do
     set=$(best $set "$(theirs set)")
@@ -51,6 +51,7 @@ for ((i = 0; i < rounds; i++)); do
     got=$(best $got "$(ours get 100000 $seconds)")
     pipe=$(best $pipe "$(piped)")
     buffered=$(best $buffered "$(ours buffered 100000 $seconds)")
+    batches=$(best $batches "$(ours batches 100000 $seconds)")
 done
 echo "a store on Redis, 100,000 rows, one client, unix socket:"
 line "redis-benchmark SET /s" "$set"
@@ -60,9 +61,11 @@ line "redis-benchmark GET /s" "$get"
 line "get /s" "$got" \
     "$(awk -v a="$got" -v b="$get" 'BEGIN { printf("%.2f of GET", a / b) }')"
 line "redis-benchmark -P 100 SET /s" "$pipe"
-line "buffered put, until it is there /s" "$buffered" \
-    "$(awk -v a="$buffered" -v b="$pipe" \
-        'BEGIN { printf("%.2f of -P 100 SET", a / b) }')"
+for how in "each a COMMIT:$buffered" "100 a COMMIT:$batches"; do
+    line "buffered put, ${how%:*}, /s" "${how#*:}" \
+        "$(awk -v a="${how#*:}" -v b="$pipe" \
+            'BEGIN { printf("%.2f of -P 100 SET", a / b) }')"
+done
 for work in load in scan tagged tag; do
     rate=0
     for ((i = 0; i < rounds; i++)); do
