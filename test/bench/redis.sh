@@ -81,6 +81,8 @@ for work in load in scan tagged tag; do
 done
 echo "put /s as the store grows (the Python NADB: 94, 44, 20 at 200, 400, 800 keys):"
 for rows in $sizes; do
+    # nothing of the rows before is left to be removed
+    redis-cli -s "$socket" FLUSHALL >/dev/null
     ours load "$rows" 1 >/dev/null
     put=0
     for ((i = 0; i < rounds; i++)); do
