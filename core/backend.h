@@ -214,7 +214,7 @@ typedef struct nadb_engine_ops {
     void (*view_rest)(nadb_engine *e, nadb_view *v);
 
     /* Reads one key; no tombstones. The entry is PINNED or valid until the
-     * next call on this view. */
+     * next call on this view. *found is false on error. */
     nadb_rc (*get)(nadb_engine *e, nadb_view *v, nadb_slice key,
                    nadb_entry *out, bool *found, nadb_err *err);
     /* Optional (NULL). Keys that get() will be called for next, in this order:
@@ -409,7 +409,8 @@ typedef struct nadb_base_ops {
     /* Tombstones are found too (flags say so). Thread-safe. out->key is
      * `key`. Where nothing is mapped the bytes are put into *scratch, which
      * the caller owns and may use for call after call; such an entry is not
-     * PINNED and lasts as long as *scratch is left alone. */
+     * PINNED and lasts as long as *scratch is left alone. *found is false on
+     * error. */
     nadb_rc (*get)(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
                    nadb_entry *out, bool *found, nadb_err *err);
     /* With tombstones. Takes its own reference. */

@@ -155,15 +155,13 @@ static size_t flushable(shared *s, const shared_version *v) {
 /* The oldest `n` logs of v as one source for the base. */
 static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
                              nadb_flush_req *req, nadb_err *err) {
-    nadb_iter **sources = nadb_calloc(n, sizeof *sources);
+    nadb_iter **sources;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     uint64_t floor = 0;
     size_t made = 0;
     nadb_rc rc = NADB_OK;
 
     memset(req, 0, sizeof *req);
-    if (sources == NULL)
-        return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
     req->seq = v->base->seq;
     req->first_log = v->logs[v->n_logs - n - 1]->log.number;
     for (size_t i = v->n_logs - n; i < v->n_logs; i++) {
@@ -178,10 +176,10 @@ static nadb_rc flush_request(shared *s, const shared_version *v, size_t n,
         req->count += atomic_load(&m->head->nodes);
     }
     req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
-    if (s->base_ops->remote != NULL) {
-        nadb_free(sources);
-        return NADB_OK;
-    }
+    if (s->base_ops->remote != NULL) return NADB_OK; /* it has them */
+    sources = nadb_calloc(n, sizeof *sources);
+    if (sources == NULL)
+        return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
     for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
         /* What a damaged index hides must not be lost with its log. */
         rc = memtable_check_links(v->logs[i], err);

@@ -215,10 +215,9 @@ static nadb_rc or_next(const scan *s, node *n, nadb_err *err) {
 }
 
 static nadb_rc or_seek(const scan *s, node *n, nadb_slice key, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
+    while (n->n_heap > 0 && behind(s, n->heap[0]->key, key)) {
+        nadb_rc rc = node_seek(s, n->heap[0], key, err);
 
-    while (n->n_heap > 0 && behind(s, n->heap[0]->key, key) && rc == NADB_OK) {
-        rc = node_seek(s, n->heap[0], key, err);
         if (rc != NADB_OK) return rc;
         if (n->heap[0]->valid)
             heap_down(s, n, 0);
@@ -226,7 +225,7 @@ static nadb_rc or_seek(const scan *s, node *n, nadb_slice key, nadb_err *err) {
             heap_pop(s, n);
     }
     or_settle(n);
-    return rc;
+    return NADB_OK;
 }
 
 static nadb_rc or_start(const scan *s, node *n, nadb_err *err) {

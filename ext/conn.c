@@ -45,7 +45,6 @@ static bool is_used(sess *s) {
     if (nadb_cursor_scan(c, &scan, &err) == NADB_OK) {
         used = nadb_cursor_row(c) != NULL;
     }
-    nadb_cursor_close(c);
     nadb_cursor_free(c);
     return used;
 }

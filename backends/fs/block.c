@@ -58,8 +58,7 @@ bool fs_block_entry(const fs_block *b, unsigned i, fs_entry *e) {
     const uint8_t *p;
     uint64_t suffix, tag, value;
 
-    /* Behind the prefix: then prefix and suffix together fit in the block, on
-     * which those who put keys together rely. */
+    /* Entries lie behind the prefix. */
     if (b->p + at < b->prefix.p + b->prefix.n || at >= b->n) return false;
     p = varint(b->p + at, end, &suffix);
     if (p == NULL) return false;

@@ -11,7 +11,8 @@ struct nadb_arena_chunk {
     max_align_t data[]; /* cap bytes */
 };
 
-/* Header included, so that chunks are whole pages to the allocator. */
+/* Header included: the first chunk is of those that glibc's malloc() keeps at
+ * hand, and large ones are whole pages to it. */
 static size_t next_capacity(const nadb_arena *a) {
     size_t size = CHUNK_FIRST;
 

@@ -16,7 +16,7 @@ void *nadb_malloc(size_t n) { return malloc(n == 0 ? 1 : n); }
 void *nadb_calloc(size_t n, size_t size) {
     void *p;
 
-    if (n > SMALL || size > SMALL || n * size > SMALL) return calloc(n, size);
+    if (size != 0 && n > SMALL / size) return calloc(n, size);
     p = nadb_malloc(n * size);
     if (p != NULL) memset(p, 0, n * size);
     return p;
