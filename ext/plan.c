@@ -403,15 +403,31 @@ static bool is_keys(const plan *p) {
     return used == 0;
 }
 
+/* Whether this cannot be the table of a DELETE: there is a LIMIT, as in EXISTS,
+ * or the statement gives columns. The one that is being prepared is the first
+ * of the connection's list; SELECT has set its columns by now. */
+static bool is_select(const plan *p) {
+    sqlite3_stmt *stmt;
+
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        if (is_limit(p->info->aConstraint[i].op)) return true;
+    }
+    stmt = sqlite3_next_stmt(p->v->c->db, NULL);
+    return stmt != NULL && sqlite3_column_count(stmt) > 0;
+}
+
 /* Whether to promise that there is one row at most. It makes UPDATE and DELETE
  * much cheaper, and SELECT hardly. A number from a column can break the promise
- * ('5' and '05' are both 5), so it is given where the columns in use look like
- * UPDATE or DELETE; xFilter sees to it that it holds there. */
+ * ('5' and '05' are both 5), and SQLite relies on it: it drops a LEFT JOIN that
+ * can add no row. So it is given where the columns in use look like UPDATE, or
+ * like DELETE where nothing speaks against one; xFilter sees to it that it
+ * holds there. */
 static bool is_unique(const plan *p, int flags) {
     if (p->shape != SHAPE_KEY || p->real) return false;
     if (p->literal) return true;
-    return (flags & (PLAN_KEY_ONLY | PLAN_ALL_USED)) != 0 &&
-           p->info->nOrderBy == 0;
+    if (p->info->nOrderBy != 0) return false;
+    return (flags & PLAN_ALL_USED) != 0 ||
+           ((flags & PLAN_KEY_ONLY) != 0 && !is_select(p));
 }
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
