@@ -190,6 +190,9 @@ uint64_t nadb_moment(const nadb_session *ss);
 nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
                         nadb_row *row, bool *found,
                         nadb_err *err) NADB_MUST_USE;
+/* Whether the row of that key was put at `moment` or later. */
+nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
+                       bool *put, nadb_err *err) NADB_MUST_USE;
 
 /* What the writer decided before the put. It matters when an autocommit
  * statement of one key meets another writer of that key at prepare. */

@@ -295,6 +295,21 @@ nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
     return row_get(ss, k, moment, row, found, err);
 }
 
+nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
+                       bool *put, nadb_err *err) {
+    nadb_slice k;
+    const batch_op *op;
+    nadb_rc rc = need_txn(ss, err);
+
+    *put = false;
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc != NADB_OK) return rc;
+    op = batch_find(ss->b, k, UINT64_MAX);
+    *put = op != NULL && op->id >= moment &&
+           (op->flags & NADB_ENTRY_TOMBSTONE) == 0;
+    return NADB_OK;
+}
+
 nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
                     nadb_err *err) {
     nadb_row row;

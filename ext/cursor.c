@@ -61,6 +61,7 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     if (v->s->n_creators > 0) txn_drop_undone(v->s);
     c->row = NULL;
     if (v->n_open == 0) v->read_from_ms = 0;
+    v->moved_moment = 0; /* all cursors are opened before the first change */
     v->n_open++;
     nadb_session_enter(v->s->core);
     *out = &c->base;

@@ -128,8 +128,11 @@ struct vtab {
     int64_t read_from_ms; /* the clock at its first ttl; 0: none yet */
     int64_t read_ms;      /* at its last */
     uint64_t read_moment; /* of the transaction's changes */
-    nadb_buf tags;        /* scratch of xUpdate: a tag list */
-    vtab *next;           /* in sess.objects */
+    /* Where a running UPDATE OR REPLACE has given the first row another key, as
+     * a moment of the transaction's changes; 0: not yet. */
+    uint64_t moved_moment;
+    nadb_buf tags; /* scratch of xUpdate: a tag list */
+    vtab *next;    /* in sess.objects */
 };
 
 extern const sqlite3_module vtab_module;

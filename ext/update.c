@@ -309,6 +309,30 @@ static nadb_rc update_found(vtab *v, columns *cols, nadb_slice old_key,
     return rc;
 }
 
+/* UPDATE OR REPLACE moves a row to a key whose own row is still to come: SQLite
+ * has worked out already what becomes of that one, and would do it to the row
+ * that has moved there. In its own tables it works it out anew, from the row
+ * that has moved: that cannot be had here. */
+static nadb_rc check_moved(vtab *v, nadb_slice old_key, bool renamed,
+                           nadb_err *err) {
+    bool moved = false;
+    nadb_rc rc = NADB_OK;
+
+    if (v->moved_moment != 0) {
+        rc = nadb_put_since(v->s->core, old_key, v->moved_moment, &moved, err);
+    } else if (renamed) {
+        v->moved_moment = nadb_moment(v->s->core);
+    }
+    if (rc != NADB_OK || !moved) return rc;
+    return nadb_fail(err, NADB_INVALID,
+                     "UPDATE OR REPLACE has moved a row to key '%.*s' and then "
+                     "comes to this key itself: DELETE the rows to be replaced "
+                     "first, or move in two UPDATEs, first to keys that no row "
+                     "has",
+                     (int)(old_key.n > 100 ? 100 : old_key.n),
+                     (const char *)old_key.p);
+}
+
 static int change_row(vtab *v, sqlite3_value **argv) {
     columns cols = {.at = argv + 2, .from = true};
     int conflict = sqlite3_vtab_on_conflict(v->c->db);
@@ -316,6 +340,7 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     nadb_put_req req = {0};
     nadb_slice old_key;
     bool taken = false;
+    bool renamed;
     value_key_kind kind;
     nadb_err err;
     nadb_rc rc;
@@ -329,7 +354,11 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     kind = value_key(v->c, argv[1], &req.key);
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
     rc = update_check_key(kind, req.key, &err);
-    if (rc == NADB_OK && !nadb_slice_eq(old_key, req.key)) {
+    renamed = rc == NADB_OK && !nadb_slice_eq(old_key, req.key);
+    if (rc == NADB_OK && conflict == SQLITE_REPLACE) {
+        rc = check_moved(v, old_key, renamed, &err);
+    }
+    if (rc == NADB_OK && renamed) {
         rc = decide_mode(v, conflict, &req, &taken, &err);
     }
     if (rc == NADB_OK && !taken) {
