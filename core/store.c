@@ -331,8 +331,8 @@ nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     if (--s->refs > 0) {
         rc = nadb_fail(err, NADB_LOCKED,
-                       "another connection or table of this process has the "
-                       "store open: close it first");
+                       "another connection of this process has the store open: "
+                       "close it first");
     } else {
         unlist(s);
         if (s->backend->caps & NADB_CAP_BASE)

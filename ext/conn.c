@@ -207,8 +207,63 @@ static char *probe_sql(sqlite3 *db, const char *name, const char **table) {
     return sqlite3_mprintf("SELECT key FROM \"%w\"", name);
 }
 
-nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
+/* Planning the statement connects the table, if that has not been done, and
+ * passes through xBestIndex, which leaves the object in c->planned. For a view
+ * that is an object of another name. Frees `sql`. */
+static int probe(conn *c, char *sql) {
     sqlite3_stmt *stmt = NULL;
+    int code = SQLITE_NOMEM;
+
+    c->planned = NULL;
+    if (sql != NULL) code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    return code;
+}
+
+/* The first object of the session beside v. */
+static vtab *another(vtab *v) {
+    vtab *o = v->s->objects;
+
+    return o == v ? o->next : o;
+}
+
+/* Whether SQLite has no way to the object any more. When it cannot be told, it
+ * has. Asking SQLite may be what frees it. */
+static bool is_left_over(vtab *v) {
+    conn *c = v->c;
+    int code = probe(c, sqlite3_mprintf("SELECT key FROM \"%w\".\"%w\"",
+                                        v->schema, v->name));
+
+    return (code == SQLITE_OK || code == SQLITE_ERROR) && c->planned != v;
+}
+
+nadb_rc conn_leave_alone(vtab *v, nadb_err *err) {
+    vtab *o;
+
+    while ((o = another(v)) != NULL) {
+        bool left_over = is_left_over(o);
+
+        if (o != another(v)) continue; /* freed */
+        if (!left_over) {
+            return nadb_fail(err, NADB_LOCKED,
+                             "table %s.%s of this connection has the same "
+                             "store: DROP it first, which keeps the data",
+                             o->schema, o->name);
+        }
+        if (o->n_open > 0 || o->phase != PHASE_IDLE) {
+            return nadb_fail(err, NADB_LOCKED,
+                             "a statement of this connection still reads the "
+                             "table under its former name %s: finalize or "
+                             "reset it first",
+                             o->name);
+        }
+        vtab_let_go(o);
+    }
+    return NADB_OK;
+}
+
+nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
     const char *table;
     char *sql;
     int code;
@@ -221,13 +276,7 @@ nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
     }
     sql = probe_sql(c->db, name, &table);
     if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    /* Planning the statement connects the table, if that has not been done,
-     * and passes through xBestIndex, which leaves the object in c->planned.
-     * For a view that is an object of another name. */
-    c->planned = NULL;
-    code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
-    sqlite3_finalize(stmt);
-    sqlite3_free(sql);
+    code = probe(c, sql);
     if (code == SQLITE_OK && c->planned != NULL &&
         sqlite3_stricmp(c->planned->name, table) == 0) {
         *out = c->planned;

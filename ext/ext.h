@@ -75,6 +75,11 @@ bool conn_is_utf8(conn *c);
 nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) NADB_MUST_USE;
 void conn_detach(vtab *v); /* nothing when it is not attached */
 
+/* Leaves the object alone with its session: others that SQLite keeps only for
+ * statements that have expired, as ALTER leaves them behind, give up the store.
+ * NADB_LOCKED: a table that is still there has it, too. */
+nadb_rc conn_leave_alone(vtab *v, nadb_err *err) NADB_MUST_USE;
+
 /* Finds the table object for a function's first argument: "table" or
  * "schema.table". Connects the table if it has not been used yet. The object
  * is valid until the caller gives control back to SQLite. */

@@ -202,6 +202,8 @@ static nadb_rc destroy(call *k, nadb_err *err) {
                          "%s is read-only: it was created with mode=ro",
                          k->v->name);
     }
+    rc = conn_leave_alone(k->v, err);
+    if (rc != NADB_OK) return rc;
     drop =
         sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
     if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
