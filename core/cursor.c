@@ -313,8 +313,8 @@ static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
 
 /* An index gave the key alone, and vouches for its row. */
 static void key_take(nadb_cursor *c, const nadb_entry *e) {
-    memset(&c->row, 0, sizeof c->row);
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    c->row.key_pinned = false;
     c->valid = true;
     c->loaded = c->decoded = false;
 }
@@ -520,8 +520,10 @@ const nadb_row *nadb_cursor_row(const nadb_cursor *c) {
 
 nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
     if (!c->valid) return NADB_OK;
-    nadb_cached_release(c->cached);
-    c->cached = NULL;
+    if (c->cached != NULL) {
+        nadb_cached_release(c->cached);
+        c->cached = NULL;
+    }
     return c->mode == CURSOR_SCAN ? scan_next(c, err) : keys_next(c, err);
 }
 

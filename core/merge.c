@@ -1,15 +1,10 @@
 /* merge.c - see merge.h.
  *
  * Sources are few (the batch, a handful of memtables, the base), so the least
- * is found by looking at all of them. The prefixes of their keys are kept
- * beside each other, so that the look rarely leaves one cache line. */
+ * is found by looking at all of them, and first at 8 bytes of each key. */
 #include "merge.h"
 
-typedef struct source {
-    uint64_t word; /* 8 bytes of its key behind merge_iter.skip; reverse:
-                      inverted, so that the least wins */
-    nadb_iter *it;
-} source;
+#include "base/least.h"
 
 typedef struct merge_iter {
     nadb_iter base;
@@ -17,21 +12,21 @@ typedef struct merge_iter {
     size_t n;   /* sources that have not ended are live[0..n) */
     size_t all; /* sources owned */
     size_t least;
-    size_t skip; /* bytes that all keys of the range begin with */
+    size_t skip;      /* bytes that all keys of the range begin with */
+    nadb_iter **live; /* in order of age: newest first */
     nadb_iter **owned;
-    source live[]; /* in order of age: newest first; then what is owned */
+    uint64_t words[]; /* 8 bytes of the key of each live one, behind `skip`;
+                         in reverse inverted, so that the least wins. Then the
+                         lists of sources */
 } merge_iter;
 
-static void word_set(merge_iter *m, source *s) {
-    s->word = nadb_slice_prefix8_behind(s->it->entry.key, m->skip);
-    if (m->reverse) s->word = ~s->word;
+static inline void word_set(merge_iter *m, size_t i) {
+    m->words[i] = nadb_least_word(m->live[i]->entry.key, m->skip, m->reverse);
 }
 
-static int compare(const merge_iter *m, const source *a, const source *b) {
-    int c;
+static int compare(const merge_iter *m, size_t a, size_t b) {
+    int c = nadb_slice_cmp(m->live[a]->entry.key, m->live[b]->entry.key);
 
-    if (a->word != b->word) return a->word < b->word ? -1 : 1;
-    c = nadb_slice_cmp(a->it->entry.key, b->it->entry.key);
     return m->reverse ? -c : c;
 }
 
@@ -39,68 +34,70 @@ static int compare(const merge_iter *m, const source *a, const source *b) {
 static void drop_ended(merge_iter *m) {
     size_t kept = 0;
 
-    for (size_t i = 0; i < m->n; i++)
-        if (m->live[i].it->valid) m->live[kept++] = m->live[i];
+    for (size_t i = 0; i < m->n; i++) {
+        if (!m->live[i]->valid) continue;
+        m->words[kept] = m->words[i];
+        m->live[kept++] = m->live[i];
+    }
     m->n = kept;
 }
 
-/* Moves every other source that stands on the present key past it. */
-static nadb_rc skip_older(merge_iter *m, nadb_err *err) {
-    source *least = &m->live[m->least];
+/* Several words are as little as that of m->least, the newest of those: finds
+ * the least key, and moves every older source that stands on it past it. */
+static nadb_rc choose_of_tied(merge_iter *m, nadb_err *err) {
+    uint64_t word = m->words[m->least];
+    nadb_iter *keep;
     bool ended = false;
 
-    for (size_t i = 0; i < m->n; i++) {
-        source *s = &m->live[i];
+    for (size_t i = m->least + 1; i < m->n; i++)
+        if (m->words[i] == word && compare(m, i, m->least) < 0) m->least = i;
+    keep = m->live[m->least];
+    for (size_t i = m->least + 1; i < m->n; i++) {
         nadb_rc rc;
 
-        if (i == m->least || s->word != least->word ||
-            compare(m, s, least) != 0)
-            continue;
-        rc = nadb_iter_next(s->it, err);
+        if (m->words[i] != word || compare(m, i, m->least) != 0) continue;
+        rc = nadb_iter_next(m->live[i], err);
         if (rc != NADB_OK) return rc;
-        if (s->it->valid)
-            word_set(m, s);
+        if (m->live[i]->valid)
+            word_set(m, i);
         else
             ended = true;
     }
     if (ended) {
-        nadb_iter *keep = least->it;
-
         drop_ended(m);
-        for (m->least = 0; m->live[m->least].it != keep;) m->least++;
+        for (m->least = 0; m->live[m->least] != keep;) m->least++;
     }
     return NADB_OK;
 }
 
 /* Finds the least key; the newest source among equals. */
 static inline nadb_rc choose(merge_iter *m, nadb_err *err) {
+    bool tied;
+
     m->base.valid = false;
     if (m->n == 0) return NADB_OK;
-    m->least = 0;
-    for (size_t i = 1; i < m->n; i++)
-        if (compare(m, &m->live[i], &m->live[m->least]) < 0) m->least = i;
-    if (m->n > 1) {
-        nadb_rc rc = skip_older(m, err);
+    m->least = nadb_least(m->words, m->n, &tied);
+    if (tied) {
+        nadb_rc rc = choose_of_tied(m, err);
 
         if (rc != NADB_OK) return rc;
     }
-    m->base.entry = m->live[m->least].it->entry;
+    m->base.entry = m->live[m->least]->entry;
     m->base.valid = true;
     return NADB_OK;
 }
 
 /* Moves the source that gave the present entry. */
 static inline nadb_rc advance(merge_iter *m, nadb_err *err) {
-    source *s = &m->live[m->least];
     nadb_rc rc;
 
     if (m->n == 0) return NADB_OK;
-    rc = nadb_iter_next(s->it, err);
+    rc = nadb_iter_next(m->live[m->least], err);
     if (rc != NADB_OK) return rc;
-    if (!s->it->valid)
+    if (!m->live[m->least]->valid)
         drop_ended(m);
     else if (m->n > 1) /* alone there is nothing to compare with */
-        word_set(m, s);
+        word_set(m, m->least);
     return NADB_OK;
 }
 
@@ -129,8 +126,8 @@ static nadb_rc merge_restart(merge_iter *m, const nadb_slice *key,
 
         if (rc != NADB_OK) return rc;
         if (!it->valid) continue;
-        m->live[m->n].it = it;
-        word_set(m, &m->live[m->n++]);
+        m->live[m->n] = it;
+        word_set(m, m->n++);
     }
     return settle(m, err);
 }
@@ -162,7 +159,8 @@ static const nadb_iter_ops merge_ops = {merge_next, merge_seek, merge_free};
 nadb_rc nadb_merge(nadb_iter **sources, size_t n, const nadb_range *range,
                    bool tombstones, nadb_iter **out, nadb_err *err) {
     merge_iter *m =
-        nadb_calloc(1, sizeof *m + n * (sizeof m->live[0] + sizeof *m->owned));
+        nadb_calloc(1, sizeof *m + n * (sizeof m->words[0] + sizeof *m->live +
+                                        sizeof *m->owned));
 
     *out = NULL;
     if (m == NULL) {
@@ -177,7 +175,8 @@ nadb_rc nadb_merge(nadb_iter **sources, size_t n, const nadb_range *range,
     }
     m->tombstones = tombstones;
     m->all = n;
-    m->owned = (nadb_iter **)(void *)(m->live + n);
+    m->live = (nadb_iter **)(void *)(m->words + n);
+    m->owned = m->live + n;
     for (size_t i = 0; i < n; i++) m->owned[i] = sources[i];
     *out = &m->base;
     return NADB_OK;

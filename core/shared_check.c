@@ -117,7 +117,7 @@ static nadb_rc check_range(shared *s, const shared_version *v,
     if (rc != NADB_OK || v->base->seq <= since) return rc;
     if (old != NULL)
         return check_logs(old->logs, old->n, since, &forward, left, err);
-    rc = s->base_ops->iter(v->base, &forward, &it, err);
+    rc = s->base_ops->iter(v->base, &forward, true, &it, err);
     return rc == NADB_OK ? check_source(it, since, left, err) : rc;
 }
 

@@ -37,22 +37,26 @@ nadb_rc shared_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
     shared *s = shared_of(e);
     shared_view *v = (shared_view *)view;
     shared_version *ver = v->version;
-    size_t n = 0;
-    nadb_iter **sources = nadb_calloc(ver->n_logs + 1, sizeof *sources);
+    nadb_iter **sources;
+    size_t n = 0, first = 0;
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
+    /* Each process that opens a store begins a log, and may write none. */
+    while (first < ver->n_logs && memtable_is_empty(ver->logs[first])) first++;
+    if (first == ver->n_logs && v->floor == 0)
+        return s->base_ops->iter(ver->base, range, false, out, err);
+    sources = nadb_calloc(ver->n_logs - first + 1, sizeof *sources);
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
-    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK; i++) {
-        /* Each process that opens a store begins a log, and may write none. */
+    for (size_t i = first; i < ver->n_logs && rc == NADB_OK; i++) {
         if (memtable_is_empty(ver->logs[i])) continue;
         rc = memtable_iter(ver->logs[i], v->base.seq, v->floor, range,
                            &sources[n], err);
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK && v->floor == 0) {
-        rc = s->base_ops->iter(ver->base, range, &sources[n], err);
+        rc = s->base_ops->iter(ver->base, range, false, &sources[n], err);
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK) {

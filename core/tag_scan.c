@@ -502,7 +502,7 @@ static nadb_rc give(scan *s, nadb_err *err) {
     nadb_buf_reset(&s->key);
     if (!nadb_buf_reserve(&s->key, 1 + key.n)) return no_memory(err);
     s->key.p[0] = NADB_KS_ROW;
-    memcpy(s->key.p + 1, key.p, key.n);
+    nadb_copy(s->key.p + 1, key.p, key.n);
     s->key.n = 1 + key.n;
     s->base.entry.key = nadb_buf_slice(&s->key);
     return NADB_OK;

@@ -215,7 +215,7 @@ void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned) {
 
     if (text.n > 0 && text.n < sizeof copy &&
         memchr(text.p, 0, text.n) == NULL) {
-        memcpy(copy, text.p, text.n);
+        nadb_copy(copy, text.p, text.n);
         copy[text.n] = 0;
         sqlite3_result_text(ctx, copy, -1, SQLITE_TRANSIENT);
         return;

@@ -24,8 +24,9 @@ bool fs_block_init(fs_block *b, const uint8_t *p, size_t n) {
     return true;
 }
 
-static const uint8_t *varint_slow(const uint8_t *p, const uint8_t *end,
-                                  uint64_t *out) {
+/* A varint between p and end; NULL when it does not fit. */
+static const uint8_t *varint_any(const uint8_t *p, const uint8_t *end,
+                                 uint64_t *out) {
     uint64_t v = 0;
 
     for (unsigned shift = 0; shift < 64 && p < end; shift += 7) {
@@ -41,38 +42,70 @@ static const uint8_t *varint_slow(const uint8_t *p, const uint8_t *end,
     return NULL;
 }
 
-/* A varint between p and end; NULL when it does not fit. Nearly all of them
- * are one byte. */
-static inline const uint8_t *varint(const uint8_t *p, const uint8_t *end,
-                                    uint64_t *out) {
-    if (p < end && *p < 0x80) {
-        *out = *p;
-        return p + 1;
-    }
-    return varint_slow(p, end, out);
+typedef struct entry_head {
+    uint64_t suffix, tag, value;
+} entry_head;
+
+/* The three varints before an entry's bytes; NULL when they do not fit. */
+static const uint8_t *head_any(const uint8_t *p, const uint8_t *end,
+                               entry_head *h) {
+    p = varint_any(p, end, &h->suffix);
+    if (p != NULL) p = varint_any(p, end, &h->tag);
+    return p == NULL ? NULL : varint_any(p, end, &h->value);
+}
+
+/* Likewise. Nearly always they take 1, up to 4 and 1 byte: then all are taken
+ * out of one word, and the groups of 7 bits moved together. */
+static inline const uint8_t *head(const uint8_t *p, const uint8_t *end,
+                                  entry_head *h) {
+    uint64_t word, stop;
+    unsigned bits;
+
+    if (end - p < 8) return head_any(p, end, h);
+    word = nadb_get_u64(p);
+    h->suffix = word & 0xff;
+    word >>= 8;
+    stop = ~word & 0x80808080;
+    if (h->suffix >= 0x80 || stop == 0) return head_any(p, end, h);
+    bits = (unsigned)__builtin_ctzll(stop) + 1;
+    h->value = (word >> bits) & 0xff;
+    if (h->value >= 0x80) return head_any(p, end, h);
+    word &= (stop ^ (stop - 1)) & 0x7f7f7f7f;
+    word = (word & 0x007f007f) | (word & 0x7f007f00) >> 1;
+    h->tag = (word & 0x3fff) | (word & 0x3fff0000) >> 2;
+    return p + 2 + bits / 8;
+}
+
+/* Where the suffix of entry `i` begins; NULL when its bytes do not fit. */
+static inline const uint8_t *entry_at(const fs_block *b, uint32_t at,
+                                      entry_head *h) {
+    const uint8_t *end = b->p + b->n;
+    const uint8_t *p = b->p + at;
+
+    /* Entries lie behind the prefix. */
+    if (p < b->prefix.p + b->prefix.n || p >= end) return NULL;
+    p = head(p, end, h);
+    if (p == NULL || h->suffix > (uint64_t)(end - p) ||
+        h->value > (uint64_t)(end - p) - h->suffix)
+        return NULL;
+    return p;
+}
+
+static inline uint32_t offset(const fs_block *b, unsigned i) {
+    return nadb_get_u16(b->p + FS_BLOCK_HEAD + 2 * i);
 }
 
 bool fs_block_entry(const fs_block *b, unsigned i, fs_entry *e) {
-    uint32_t at = nadb_get_u16(b->p + FS_BLOCK_HEAD + 2 * i);
-    const uint8_t *end = b->p + b->n;
+    entry_head h;
     const uint8_t *p;
-    uint64_t suffix, tag, value;
 
-    /* Entries lie behind the prefix. */
-    if (b->p + at < b->prefix.p + b->prefix.n || at >= b->n) return false;
-    p = varint(b->p + at, end, &suffix);
+    e->at = offset(b, i);
+    p = entry_at(b, e->at, &h);
     if (p == NULL) return false;
-    p = varint(p, end, &tag);
-    if (p == NULL) return false;
-    p = varint(p, end, &value);
-    if (p == NULL || suffix > (uint64_t)(end - p) ||
-        value > (uint64_t)(end - p) - suffix)
-        return false;
-    e->suffix = nadb_slice_of(p, (size_t)suffix);
-    e->value = nadb_slice_of(p + suffix, (size_t)value);
-    e->seq = tag >> 2;
-    e->kind = (unsigned)(tag & 3);
-    e->at = at;
+    e->suffix = nadb_slice_of(p, (size_t)h.suffix);
+    e->value = nadb_slice_of(p + h.suffix, (size_t)h.value);
+    e->seq = h.tag >> 2;
+    e->kind = (unsigned)(h.tag & 3);
     return e->kind <= FS_REF;
 }
 
@@ -92,11 +125,12 @@ bool fs_block_seek(const fs_block *b, nadb_slice key, unsigned *i,
     key = fs_skip(key, common);
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
-        fs_entry e;
+        entry_head h;
+        const uint8_t *p = entry_at(b, offset(b, mid), &h);
         int c;
 
-        if (!fs_block_entry(b, mid, &e)) return false;
-        c = nadb_slice_cmp(e.suffix, key);
+        if (p == NULL) return false;
+        c = nadb_slice_cmp(nadb_slice_of(p, (size_t)h.suffix), key);
         if (c == 0) {
             *equal = true;
             *i = mid;

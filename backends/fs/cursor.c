@@ -291,33 +291,39 @@ nadb_rc fs_cursor_start(fs_cursor *c, nadb_err *err) {
     }
 }
 
-/* Within the present table; invalid behind its last entry in the range. */
-static nadb_rc next_in_table(fs_cursor *c, nadb_err *err) {
-    if (c->reverse ? c->i > 0 : c->i + 1 < c->block.count) {
-        c->i = c->reverse ? c->i - 1 : c->i + 1;
-        return show(c, err);
-    }
-    if (c->reverse ? c->no > 0 : c->no + 1 < c->s->props.n_blocks) {
-        nadb_rc rc = load_block(c, c->reverse ? c->no - 1 : c->no + 1, err);
-
-        if (rc != NADB_OK) return rc;
-        c->i = c->reverse ? c->block.count - 1 : 0;
-        return show(c, err);
-    }
-    return NADB_OK;
-}
-
-nadb_rc fs_cursor_next(fs_cursor *c, nadb_err *err) {
-    nadb_slice from = {NULL, 0};
+/* To the next block of the present table; invalid when there is none. */
+static nadb_rc next_block(fs_cursor *c, nadb_err *err) {
     nadb_rc rc;
 
-    c->valid = false;
-    if (c->s == NULL) return NADB_OK;
-    rc = next_in_table(c, err);
-    if (rc != NADB_OK || c->valid) return rc;
+    if (c->reverse ? c->no == 0 : c->no + 1 == c->s->props.n_blocks)
+        return NADB_OK;
+    rc = load_block(c, c->reverse ? c->no - 1 : c->no + 1, err);
+    if (rc != NADB_OK) return rc;
+    c->i = c->reverse ? c->block.count - 1 : 0;
+    return show(c, err);
+}
+
+/* To the next table of the run. */
+static nadb_rc next_table(fs_cursor *c, nadb_err *err) {
+    nadb_slice from = {NULL, 0};
+
     c->s = NULL;
     if (!c->reverse) return walk_tables(c, c->table + 1, from, err);
     if (c->table == 0) return NADB_OK;
     from = c->v->m.tables[c->run->first + c->table - 1].hi;
     return walk_tables(c, c->table - 1, from, err);
+}
+
+nadb_rc fs_cursor_next(fs_cursor *c, nadb_err *err) {
+    nadb_rc rc;
+
+    c->valid = false;
+    if (c->s == NULL) return NADB_OK;
+    if (c->reverse ? c->i == 0 : c->i + 1 == c->block.count) {
+        rc = next_block(c, err);
+    } else {
+        c->i = c->reverse ? c->i - 1 : c->i + 1;
+        rc = show(c, err);
+    }
+    return rc != NADB_OK || c->valid ? rc : next_table(c, err);
 }

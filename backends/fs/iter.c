@@ -1,27 +1,32 @@
 /* iter.c - the base's iterator: a merge of all runs, references followed,
- * what a clear hides left out (see merge.h). */
+ * what a clear hides left out, and tombstones unless asked for (see merge.h).
+ */
 #include "fs_ops.h"
 #include "merge.h"
 
 typedef struct iter {
     nadb_iter it;
     fs_merge merge;
+    bool tombstones;
     nadb_buf value; /* of a large value that is not mapped */
 } iter;
 
+static inline bool passed_over(const iter *it, const fs_cursor *c) {
+    return (c->e.kind == FS_TOMBSTONE && !it->tombstones) ||
+           fs_hidden(it->merge.v, c->s, c->e.seq);
+}
+
 static nadb_rc show(iter *it, nadb_err *err) {
     fs_version *v = it->merge.v;
-    fs_cursor *c;
+    fs_cursor *c = it->merge.top;
     nadb_entry *out = &it->it.entry;
 
     it->it.valid = false;
-    while (it->merge.top != NULL &&
-           fs_hidden(v, it->merge.top->s, it->merge.top->e.seq)) {
+    for (; c != NULL && passed_over(it, c); c = it->merge.top) {
         nadb_rc rc = fs_merge_next(&it->merge, err);
 
         if (rc != NADB_OK) return rc;
     }
-    c = it->merge.top;
     if (c == NULL) return NADB_OK;
     out->key = nadb_buf_slice(&c->key);
     out->value = c->e.value;
@@ -67,7 +72,7 @@ static void iter_free(nadb_iter *base) {
 }
 
 nadb_rc fs_iter(nadb_base_version *base, const nadb_range *range,
-                nadb_iter **out, nadb_err *err) {
+                bool tombstones, nadb_iter **out, nadb_err *err) {
     static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
     fs_version *v = (fs_version *)base;
     iter *it = nadb_calloc(1, sizeof *it);
@@ -77,6 +82,7 @@ nadb_rc fs_iter(nadb_base_version *base, const nadb_range *range,
     if (it == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", v->base->env.dir);
     it->it.ops = &ops;
+    it->tombstones = tombstones;
     rc = fs_merge_init(&it->merge, v, 0, v->m.n_runs, range, false, err);
     if (rc != NADB_OK) {
         nadb_free(it);

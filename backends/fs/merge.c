@@ -1,6 +1,8 @@
 /* merge.c - several runs as one sorted sequence (see merge.h). */
 #include "merge.h"
 
+#include "../../core/base/least.h"
+
 static nadb_slice copy_of(nadb_slice s, uint8_t *to) {
     if (s.n > 0) memcpy(to, s.p, s.n);
     return nadb_slice_of(to, s.n);
@@ -17,12 +19,14 @@ nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
     m->v = v;
     m->reverse = range->reverse;
     m->skip = range->hi.p == NULL ? 0 : nadb_slice_common(range->lo, range->hi);
-    m->cursors = nadb_malloc(n * (sizeof *m->cursors + sizeof *m->heap) + lo_n +
-                             hi_n + 1);
+    m->cursors = nadb_malloc(
+        n * (sizeof *m->cursors + sizeof *m->live + sizeof *m->words) + lo_n +
+        hi_n + 1);
     if (m->cursors == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", v->base->env.dir);
-    m->heap = (fs_source *)(void *)(m->cursors + n);
-    bounds = (uint8_t *)(m->heap + n);
+    m->live = (fs_cursor **)(void *)(m->cursors + n);
+    m->words = (uint64_t *)(void *)(m->live + n);
+    bounds = (uint8_t *)(m->words + n);
     r.lo = copy_of(range->lo, bounds);
     if (range->hi.p != NULL) r.hi = copy_of(range->hi, bounds + lo_n);
     for (size_t i = 0; i < n; i++)
@@ -37,87 +41,26 @@ void fs_merge_clear(fs_merge *m) {
     memset(m, 0, sizeof *m);
 }
 
-/* --- the heap --- */
+/* --- the order --- */
 
-static uint64_t prefix_of(const fs_merge *m, nadb_slice key) {
-    return nadb_slice_prefix8_behind(key, m->skip) ^
-           (m->reverse ? UINT64_MAX : 0);
+static inline void word_set(fs_merge *m, size_t i) {
+    m->words[i] =
+        nadb_least_word(nadb_buf_slice(&m->live[i]->key), m->skip, m->reverse);
 }
 
-static nadb_slice key_of(const fs_merge *m, const fs_source *s) {
-    return nadb_buf_slice(&m->cursors[s->i].key);
-}
+static int compare(const fs_merge *m, size_t a, size_t b) {
+    int c = nadb_slice_cmp(nadb_buf_slice(&m->live[a]->key),
+                           nadb_buf_slice(&m->live[b]->key));
 
-static int compare_keys(const fs_merge *m, const fs_source *a,
-                        const fs_source *b) {
-    int c;
-
-    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
-    c = nadb_slice_cmp(key_of(m, a), key_of(m, b));
     return m->reverse ? -c : c;
 }
 
-static bool before(const fs_merge *m, const fs_source *a, const fs_source *b) {
-    int c = compare_keys(m, a, b);
+/* Takes a run that has ended out of the live ones, keeping their order. */
+static void drop(fs_merge *m, size_t i) {
+    size_t after = --m->n - i;
 
-    return c < 0 || (c == 0 && a->i < b->i);
-}
-
-static void sift_down(fs_merge *m, size_t at) {
-    fs_source moving = m->heap[at];
-
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child >= m->n) break;
-        if (child + 1 < m->n && before(m, &m->heap[child + 1], &m->heap[child]))
-            child++;
-        if (!before(m, &m->heap[child], &moving)) break;
-        m->heap[at] = m->heap[child];
-        at = child;
-    }
-    m->heap[at] = moving;
-}
-
-/* Takes the present key of source `at` into the heap's order, or the source
- * out of the heap when it is at its end. */
-static void settle(fs_merge *m, size_t at) {
-    fs_source *s = &m->heap[at];
-
-    if (m->cursors[s->i].valid) {
-        /* With one source there is nothing to compare. */
-        if (m->n > 1) s->prefix = prefix_of(m, key_of(m, s));
-    } else {
-        *s = m->heap[--m->n];
-    }
-    if (at < m->n) sift_down(m, at);
-}
-
-static void set_top(fs_merge *m) {
-    m->top = m->n == 0 ? NULL : &m->cursors[m->heap[0].i];
-}
-
-static nadb_rc rebuild(fs_merge *m, const nadb_slice *key, nadb_err *err) {
-    m->started = true;
-    m->n = 0;
-    m->top = NULL;
-    for (size_t i = 0; i < m->n_cursors; i++) {
-        fs_cursor *c = &m->cursors[i];
-        nadb_rc rc = key == NULL ? fs_cursor_start(c, err)
-                                 : fs_cursor_seek(c, *key, err);
-
-        if (rc != NADB_OK) {
-            m->n = 0;
-            return rc;
-        }
-        if (!c->valid) continue;
-        m->heap[m->n].i = i;
-        m->heap[m->n].prefix = prefix_of(m, nadb_buf_slice(&c->key));
-        m->n++;
-    }
-    for (size_t i = m->n / 2; i-- > 0;) sift_down(m, i);
-    set_top(m);
-    return NADB_OK;
+    memmove(m->live + i, m->live + i + 1, after * sizeof *m->live);
+    memmove(m->words + i, m->words + i + 1, after * sizeof *m->words);
 }
 
 static double entry_bytes(const fs_cursor *c) {
@@ -129,44 +72,85 @@ static double entry_bytes(const fs_cursor *c) {
     return bytes;
 }
 
-/* Moves the sources past the present key that have an older entry of it. In a
- * heap they are found below the root first. */
-static nadb_rc skip_older(fs_merge *m, nadb_err *err) {
-    size_t child = 1;
+/* Several words are as little as that of m->least, the newest of those: finds
+ * the least key, and moves every older run that has an entry of it past it. */
+static nadb_rc choose_of_tied(fs_merge *m, nadb_err *err) {
+    uint64_t word = m->words[m->least];
+    size_t i;
 
-    while (child < m->n && child <= 2) {
+    for (i = m->least + 1; i < m->n; i++)
+        if (m->words[i] == word && compare(m, i, m->least) < 0) m->least = i;
+    for (i = m->n; --i > m->least;) {
         nadb_rc rc;
 
-        if (compare_keys(m, &m->heap[child], &m->heap[0]) != 0) {
-            child++;
-            continue;
-        }
-        m->older += entry_bytes(&m->cursors[m->heap[child].i]);
-        rc = fs_cursor_next(&m->cursors[m->heap[child].i], err);
+        if (m->words[i] != word || compare(m, i, m->least) != 0) continue;
+        m->older += entry_bytes(m->live[i]);
+        rc = fs_cursor_next(m->live[i], err);
         if (rc != NADB_OK) return rc;
-        settle(m, child);
-        child = 1;
+        if (m->live[i]->valid)
+            word_set(m, i);
+        else
+            drop(m, i);
     }
     return NADB_OK;
+}
+
+static inline nadb_rc choose(fs_merge *m, nadb_err *err) {
+    bool tied;
+
+    m->top = NULL;
+    if (m->n == 0) return NADB_OK;
+    m->least = nadb_least(m->words, m->n, &tied);
+    if (tied) {
+        nadb_rc rc = choose_of_tied(m, err);
+
+        if (rc != NADB_OK) return rc;
+    }
+    m->top = m->live[m->least];
+    return NADB_OK;
+}
+
+/* --- walking --- */
+
+static nadb_rc restart(fs_merge *m, const nadb_slice *key, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    m->started = true;
+    m->n = 0;
+    m->top = NULL;
+    for (size_t i = 0; i < m->n_cursors && rc == NADB_OK; i++) {
+        fs_cursor *c = &m->cursors[i];
+
+        rc = key == NULL ? fs_cursor_start(c, err)
+                         : fs_cursor_seek(c, *key, err);
+        if (rc != NADB_OK || !c->valid) continue;
+        m->live[m->n] = c;
+        word_set(m, m->n++);
+    }
+    if (rc == NADB_OK) rc = choose(m, err);
+    if (rc != NADB_OK) m->n = 0;
+    return rc;
 }
 
 nadb_rc fs_merge_next(fs_merge *m, nadb_err *err) {
     nadb_rc rc;
 
-    if (!m->started) return rebuild(m, NULL, err);
+    if (!m->started) return restart(m, NULL, err);
     if (m->n == 0) return NADB_OK;
-    rc = skip_older(m, err);
-    if (rc == NADB_OK) rc = fs_cursor_next(m->top, err);
-    if (rc != NADB_OK) {
-        m->n = 0;
-        m->top = NULL;
-        return rc;
+    rc = fs_cursor_next(m->top, err);
+    if (rc == NADB_OK) {
+        if (!m->top->valid)
+            drop(m, m->least);
+        else if (m->n > 1) /* alone there is nothing to compare with */
+            word_set(m, m->least);
+        rc = choose(m, err);
     }
-    settle(m, 0);
-    set_top(m);
-    return NADB_OK;
+    if (rc == NADB_OK) return NADB_OK;
+    m->n = 0;
+    m->top = NULL;
+    return rc;
 }
 
 nadb_rc fs_merge_seek(fs_merge *m, nadb_slice key, nadb_err *err) {
-    return rebuild(m, &key, err);
+    return restart(m, &key, err);
 }

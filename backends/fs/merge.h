@@ -2,27 +2,25 @@
  *
  * Gives the newest entry of each key, whatever it is (tombstones, references,
  * entries that a clear hides): what to make of it is the caller's business.
- * A heap of cursors, in which a newer run goes before an older one at equal
- * keys. */
+ * Runs are few, so all of them are looked at for the next key (least.h); at
+ * equal keys a newer run goes before an older one. */
 #ifndef NADB_FS_MERGE_H
 #define NADB_FS_MERGE_H
 
 #include "cursor.h"
 
-typedef struct fs_source {
-    uint64_t prefix; /* 8 bytes of the key behind fs_merge.skip;
-                        inverted in reverse */
-    size_t i;        /* of the cursor: 0 is the newest run */
-} fs_source;
-
 typedef struct fs_merge {
     fs_version *v;
     fs_cursor *top;     /* the present entry; NULL at the end */
     double older;       /* bytes of entries that a newer one hid */
-    fs_cursor *cursors; /* behind them, in the same memory: the heap, */
-    fs_source *heap;    /* and a copy of the range's keys */
+    fs_cursor *cursors; /* behind them, in the same memory: the next two, and a
+                           copy of the range's keys */
+    fs_cursor **live;   /* that have not ended, the newest run first */
+    uint64_t *words;    /* of each live one 8 bytes of its key, behind `skip`;
+                           inverted in reverse */
     size_t n_cursors;
-    size_t n; /* in the heap */
+    size_t n;     /* live */
+    size_t least; /* of the live ones: `top` */
     bool reverse;
     bool started;
     size_t skip; /* bytes that all keys of the range begin with */

@@ -21,6 +21,24 @@ void *nadb_realloc(void *p, size_t n);    /* only bytes.c and arena.c call it */
 void nadb_free(void *p);                  /* NULL is fine */
 char *nadb_strdup(const char *s);         /* NULL when out of memory */
 
+/* memcpy of a few bytes, as keys have, without a call: two words or vectors
+ * that may overlap. */
+static inline void nadb_copy(void *to, const void *from, size_t n) {
+    uint8_t *p = to;
+    const uint8_t *q = from;
+
+    if (n - 8 <= 8) {
+        uint64_t a, b;
+
+        memcpy(&a, q, 8);
+        memcpy(&b, q + n - 8, 8);
+        memcpy(p, &a, 8);
+        memcpy(p + n - 8, &b, 8);
+    } else if (n > 0) {
+        memcpy(p, q, n);
+    }
+}
+
 /* --- slices --- */
 
 typedef struct nadb_slice {
@@ -59,12 +77,6 @@ static inline bool nadb_slice_starts(nadb_slice s, nadb_slice prefix) {
  * do, except that equal ones decide nothing. */
 uint64_t nadb_slice_prefix8(nadb_slice s);
 
-/* Of keys that all begin with the same `skip` bytes: decides sooner. */
-static inline uint64_t nadb_slice_prefix8_behind(nadb_slice s, size_t skip) {
-    return nadb_slice_prefix8(s.n <= skip
-                                  ? nadb_slice_of(s.p, 0)
-                                  : nadb_slice_of(s.p + skip, s.n - skip));
-}
 /* How many bytes all keys between lo and hi (itself not) begin with. */
 size_t nadb_slice_common(nadb_slice lo, nadb_slice hi);
 
@@ -96,7 +108,7 @@ static inline NADB_MUST_USE bool nadb_buf_reserve(nadb_buf *b, size_t more) {
 static inline NADB_MUST_USE bool nadb_buf_append(nadb_buf *b, const void *p,
                                                  size_t n) {
     if (!nadb_buf_reserve(b, n)) return false;
-    if (n > 0) memcpy(b->p + b->n, p, n);
+    nadb_copy(b->p + b->n, p, n);
     b->n += n;
     return true;
 }

@@ -304,6 +304,55 @@ static void test_entry_in_prefix(void) {
     }
 }
 
+/* Its one entry, as it is written and as it is read; cut off anywhere before
+ * its end it is refused. */
+static void check_head(uint64_t seq, size_t suffix, size_t value) {
+    enum { MOST = 1024 };
+    uint8_t *block = calloc(1, MOST); /* exact sizes: the sanitizer sees */
+    uint8_t *p = block + FS_BLOCK_HEAD + 2;
+    size_t at = (size_t)(p - block), n;
+    fs_block b;
+    fs_entry e;
+
+    REQUIRE(block != NULL);
+    nadb_put_u16(block, 1);
+    nadb_put_u16(block + FS_BLOCK_HEAD, (uint16_t)at);
+    p = nadb_put_varint(p, suffix);
+    p = nadb_put_varint(p, seq << 2 | FS_TOMBSTONE);
+    p = nadb_put_varint(p, value);
+    n = (size_t)(p - block) + suffix + value;
+    for (size_t cut = at; cut <= n; cut++) {
+        uint8_t *copy = malloc(cut);
+
+        REQUIRE(copy != NULL);
+        memcpy(copy, block, cut);
+        REQUIRE(fs_block_init(&b, copy, cut));
+        CHECK(fs_block_entry(&b, 0, &e) == (cut == n));
+        free(copy);
+    }
+    REQUIRE(fs_block_init(&b, block, n));
+    REQUIRE(fs_block_entry(&b, 0, &e));
+    CHECK_U64(e.seq, seq);
+    CHECK_U64(e.kind, FS_TOMBSTONE);
+    CHECK_U64(e.suffix.n, suffix);
+    CHECK_U64(e.value.n, value);
+    CHECK(e.suffix.p == p && e.value.p == p + suffix);
+    free(block);
+}
+
+/* What stands before an entry's bytes takes a few bytes, mostly. */
+static void test_entry_heads(void) {
+    static const size_t sizes[] = {0, 1, 127, 128, 300};
+
+    for (unsigned bits = 0; bits <= 62; bits++)
+        for (size_t i = 0; i < 25; i++) {
+            uint64_t top = UINT64_C(1) << bits;
+
+            check_head(top - 1, sizes[i / 5], sizes[i % 5]);
+            if (bits < 62) check_head(top | top / 3, sizes[i / 5], 1);
+        }
+}
+
 /* --- properties --- */
 
 static fs_props some_props(void) {
@@ -492,6 +541,7 @@ int main(void) {
     RUN(test_flipped_bits);
     RUN(test_unordered_keys);
     RUN(test_entry_in_prefix);
+    RUN(test_entry_heads);
     RUN(test_size_differs);
     RUN(test_unknown_property);
     RUN(test_bad_properties);
