@@ -6,6 +6,7 @@
 #   make test     all tests, once             make soak      the long ones
 #   make asan     under address and undefined-behaviour sanitizers
 #   make tsan     under the thread sanitizer
+#   make hiredis1 the tests of Redis with hiredis 1.x
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
 
@@ -13,6 +14,8 @@ CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 PKG_CONFIG ?= pkg-config
+# Where all of it goes: another one for another hiredis (PKG_CONFIG_PATH).
+BUILD := build
 REDIS ?= $(if $(wildcard backends/redis/*.c),1,0)
 # TLS to Redis needs OpenSSL's headers; its library is loaded when it is used.
 ifndef TLS
@@ -34,8 +37,12 @@ BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) \
 # ends some 3 % of its life. STATIC=0: all of them stay apart.
 STATIC ?= 1
 NAMES := $(patsubst -l%,%,$(shell $(PKG_CONFIG) --libs-only-l $(LINKED)))
-ARCHIVES := $(filter /%,$(foreach n,$(NAMES), \
-    $(shell $(CC) -print-file-name=lib$n.a)))
+PLACES := $(patsubst -L%,%,$(shell $(PKG_CONFIG) --libs-only-L $(LINKED)))
+# A library of a place of its own is not the one that the compiler finds.
+archive = $(or $(firstword $(wildcard $(PLACES:%=%/lib$1.a))), \
+    $(if $(wildcard $(PLACES:%=%/lib$1.so)),, \
+    $(filter /%,$(shell $(CC) -print-file-name=lib$1.a))))
+ARCHIVES := $(foreach n,$(NAMES),$(call archive,$n))
 fits = $(shell $(CC) -shared -o /dev/null -Wl,-z,defs,--exclude-libs,ALL,--whole-archive $1 \
     -Wl,--no-whole-archive -lm -pthread 2>/dev/null && echo $1)
 FITTING := $(if $(filter 1,$(STATIC)),$(foreach a,$(ARCHIVES),$(call fits,$a)))
@@ -59,15 +66,15 @@ ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-frame-pointer
 COVER := -O0 --coverage
 
-all: build/nadb.so nadb.so
+all: $(BUILD)/nadb.so nadb.so
 
-nadb.so: build/nadb.so
-	ln -sf build/nadb.so $@
+nadb.so: $(BUILD)/nadb.so
+	ln -sf $(BUILD)/nadb.so $@
 
 # Objects depend on this file, which changes when the way to compile does.
 CONFIG := $(CC) $(CFLAGS) $(BASE_CFLAGS) $(LIBS)
-build/config: FORCE
-	@mkdir -p build
+$(BUILD)/config: FORCE
+	@mkdir -p $(@D)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
 
 # $(call objects,DIR,SOURCES)
@@ -75,7 +82,7 @@ objects = $(patsubst %.c,$1/obj/%.o,$2)
 
 # $(call compile,DIR,FLAGS): how DIR/obj/X.o is made of X.c
 define compile
-$1/obj/%.o: %.c build/config
+$1/obj/%.o: %.c $(BUILD)/config
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(BASE_CFLAGS) $2 -MMD -MP -c -o $$@ $$<
 endef
@@ -105,26 +112,26 @@ $1/all: $1/nadb.so $(addprefix $2/,$(UNIT_NAMES))
 .PHONY: $1/all
 endef
 
-build/nadb.so: LDFLAGS += -Wl,-z,defs
-$(eval $(call library,build,$(CORE) $(EXT),))
-$(eval $(call variant,build/test,build/unit,))
-$(eval $(call variant,build/asan,build/asan/unit,$(ASAN)))
-$(eval $(call variant,build/tsan,build/tsan/unit,$(TSAN)))
-$(eval $(call variant,build/cover,build/cover/unit,$(COVER)))
+$(BUILD)/nadb.so: LDFLAGS += -Wl,-z,defs
+$(eval $(call library,$(BUILD),$(CORE) $(EXT),))
+$(eval $(call variant,$(BUILD)/test,$(BUILD)/unit,))
+$(eval $(call variant,$(BUILD)/asan,$(BUILD)/asan/unit,$(ASAN)))
+$(eval $(call variant,$(BUILD)/tsan,$(BUILD)/tsan/unit,$(TSAN)))
+$(eval $(call variant,$(BUILD)/cover,$(BUILD)/cover/unit,$(COVER)))
 
 # What tidy asks for: no warning, as the library and as the test library.
 STRICT_TEST := $(CORE) $(EXT) $(wildcard test/support/*.c test/unit/*.c)
-build/strict/%: CFLAGS := -O2 -Werror
-build/strict/gcc/%: CC := gcc
-build/strict/gcc-test/%: CC := gcc
-build/strict/clang/%: CC := clang
-build/strict/clang-test/%: CC := clang
-$(foreach cc,gcc clang,$(eval $(call compile,build/strict/$(cc),)) \
-    $(eval $(call compile,build/strict/$(cc)-test,$(TEST))) \
+$(BUILD)/strict/%: CFLAGS := -O2 -Werror
+$(BUILD)/strict/gcc/%: CC := gcc
+$(BUILD)/strict/gcc-test/%: CC := gcc
+$(BUILD)/strict/clang/%: CC := clang
+$(BUILD)/strict/clang-test/%: CC := clang
+$(foreach cc,gcc clang,$(eval $(call compile,$(BUILD)/strict/$(cc),)) \
+    $(eval $(call compile,$(BUILD)/strict/$(cc)-test,$(TEST))) \
     $(eval strict-$(cc): \
-    $(call objects,build/strict/$(cc),$(CORE) $(EXT)) \
-    $(call objects,build/strict/$(cc)-test,$(STRICT_TEST))))
--include $(wildcard build/strict/*/obj/*/*.d build/strict/*/obj/*/*/*.d)
+    $(call objects,$(BUILD)/strict/$(cc),$(CORE) $(EXT)) \
+    $(call objects,$(BUILD)/strict/$(cc)-test,$(STRICT_TEST))))
+-include $(wildcard $(BUILD)/strict/*/obj/*/*.d $(BUILD)/strict/*/obj/*/*/*.d)
 
 demo:
 	bash sql/demo.sh
@@ -137,6 +144,10 @@ test:
 
 soak:
 	NADB_SOAK=1 bash test/run.sh test
+
+# The Redis suites with hiredis 1.x, where the system has 0.14.
+hiredis1:
+	bash test/support/hiredis1.sh
 
 asan tsan:
 	bash test/run.sh $@
@@ -151,14 +162,14 @@ tidy:
 fmt:
 	clang-format -i $(C_FILES)
 
-install: build/nadb.so
+install: $(BUILD)/nadb.so
 	install -d $(DESTDIR)$(libdir)
-	install -m 755 build/nadb.so $(DESTDIR)$(libdir)/nadb.so
+	install -m 755 $(BUILD)/nadb.so $(DESTDIR)$(libdir)/nadb.so
 
 clean:
-	rm -rf build nadb.so
+	rm -rf $(BUILD) nadb.so
 
 FORCE:
 
-.PHONY: all demo test soak asan tsan tidy fmt cover bench install clean \
+.PHONY: all demo test soak hiredis1 asan tsan tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE

@@ -196,8 +196,20 @@ typedef struct nadb_commit_req {
 typedef void nadb_stat_fn(void *ctx, const char *name, double value);
 /* One line a problem; `what` names file, offset and key where they apply. */
 typedef void nadb_report_fn(void *ctx, const char *what);
-/* Whether what is under way should end. */
+/* Whether what is under way should end. Locks of the store may be held. */
 typedef bool nadb_stop_fn(void *ctx);
+/* When to end before the end; NULL: never. */
+typedef struct nadb_stop {
+    nadb_stop_fn *ask; /* may be NULL */
+    void *ctx;
+} nadb_stop;
+
+/* NADB_INTERRUPT when it is time to end. */
+static inline nadb_rc nadb_stopped(const nadb_stop *stop, nadb_err *err) {
+    if (stop == NULL || stop->ask == NULL || !stop->ask(stop->ctx))
+        return NADB_OK;
+    return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+}
 
 typedef struct nadb_engine_ops {
     /* Closes; nothing of it is in use. What was committed is durable. */
@@ -332,6 +344,7 @@ typedef struct nadb_flush_req {
  * `file`. What comes while it is done does not count, so that it ends. */
 typedef struct nadb_compact_goal {
     uint64_t seq, file;
+    const nadb_stop *stop; /* asked inside a step that may take long */
 } nadb_compact_goal;
 
 /* --- bases on a server: they take whole transactions --- */
@@ -359,6 +372,7 @@ struct nadb_records {
                     nadb_err *err);
     /* The next change of the transaction; false behind the last one. */
     bool (*change)(nadb_records *r, nadb_entry *out);
+    const nadb_stop *stop; /* asked before each piece that is sent */
 };
 
 /* What such a base does besides. Its version's iter() shows rows without
@@ -450,6 +464,7 @@ struct nadb_backend {
     const char *name; /* as in backend='..' */
     unsigned caps;
     const char *summary; /* one line, for nadb_backends */
+    const char *uses;    /* another library, for nadb_debug; or NULL */
     /* engines: */
     nadb_rc (*engine_open)(const nadb_options *options, nadb_engine **out,
                            nadb_err *err);

@@ -21,11 +21,12 @@ bool nadb_debug_text(nadb_buf *out) {
 
     if (n < 0 || !nadb_buf_append(out, line, (size_t)n)) return false;
     for (size_t i = 0; nadb_backend_at(i) != NULL; i++) {
-        const char *name = nadb_backend_at(i)->name;
+        const nadb_backend *b = nadb_backend_at(i);
 
-        if (!nadb_buf_byte(out, ' ') ||
-            !nadb_buf_append(out, name, strlen(name)))
-            return false;
+        n = b->uses == NULL
+                ? snprintf(line, sizeof line, " %s", b->name)
+                : snprintf(line, sizeof line, " %s (%s)", b->name, b->uses);
+        if (n < 0 || !nadb_buf_append(out, line, (size_t)n)) return false;
     }
     return true;
 }

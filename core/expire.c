@@ -163,15 +163,14 @@ bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
 nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_store *s, nadb_stop_fn *stop,
                        void *ctx, nadb_err *err) {
     int64_t to_ms = sweeper_now_ms(w);
+    nadb_stop when = {stop, ctx};
     nadb_session *ss = NULL;
     bool more = true;
     nadb_rc rc = session_for_sweep(s, &ss, err);
 
     while (rc == NADB_OK && more) {
-        if (stop != NULL && stop(ctx))
-            rc = nadb_fail(err, NADB_INTERRUPT, "interrupted");
-        else
-            rc = sweep_step(ss, to_ms, &more, err);
+        rc = nadb_stopped(&when, err);
+        if (rc == NADB_OK) rc = sweep_step(ss, to_ms, &more, err);
     }
     nadb_session_free(ss);
     /* A row that somebody holds is left for the sweeper. */

@@ -228,7 +228,7 @@ nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
 /* --- shared_drain.c: bases on a server --- */
 
 /* Sends what is committed. The flusher word is ours. */
-nadb_rc shared_drain(shared *s, const shared_version *v,
+nadb_rc shared_drain(shared *s, const shared_version *v, const nadb_stop *stop,
                      nadb_err *err) NADB_MUST_USE;
 /* The base is about to change what control holds. */
 nadb_rc shared_unseal(shared *s, nadb_err *err) NADB_MUST_USE;

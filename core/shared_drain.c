@@ -169,7 +169,8 @@ nadb_rc shared_unseal(shared *s, nadb_err *err) {
     return rc;
 }
 
-nadb_rc shared_drain(shared *s, const shared_version *v, nadb_err *err) {
+nadb_rc shared_drain(shared *s, const shared_version *v, const nadb_stop *stop,
+                     nadb_err *err) {
     control_map *map = s->ctl.map;
     uint64_t from = atomic_load(&map->drained);
     record_walk w;
@@ -177,6 +178,7 @@ nadb_rc shared_drain(shared *s, const shared_version *v, nadb_err *err) {
     uint64_t end;
 
     if (rc != NADB_OK) return rc;
+    w.base.stop = stop;
     end = wal_place(v->logs[0]->log.number, w.tails[0]);
     if (w.stop < end) end = w.stop;
     if (end > from) rc = shared_sync_to(s, end, err);

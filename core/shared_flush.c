@@ -17,6 +17,9 @@
 /* How long nadb_flush() waits for another process's flusher. */
 #define FLUSH_WAIT_MS 60000
 
+/* How soon somebody who waits finds out that he need not. */
+#define STOP_MS 20
+
 /* --- the log --- */
 
 nadb_rc shared_rotate(shared *s, const shared_version *from, uint64_t need,
@@ -298,15 +301,15 @@ static nadb_rc remove_unused(shared *s, nadb_err *err) {
 }
 
 /* The flusher word is ours. */
-static nadb_rc work_owned(shared *s, const nadb_compact_goal *goal, bool *more,
-                          nadb_err *err) {
+static nadb_rc work_owned(shared *s, const nadb_compact_goal *goal,
+                          const nadb_stop *stop, bool *more, nadb_err *err) {
     shared_version *v = NULL;
     size_t n = 0;
     nadb_rc rc = catch_up(s, err);
 
     if (rc == NADB_OK) rc = shared_version_get(s, &v, err);
     if (rc == NADB_OK && s->base_ops->remote != NULL)
-        rc = shared_drain(s, v, err);
+        rc = shared_drain(s, v, stop, err);
     if (rc != NADB_OK) {
         shared_version_unref(s, v);
         return rc;
@@ -330,14 +333,20 @@ static nadb_rc work_owned(shared *s, const nadb_compact_goal *goal, bool *more,
     return rc;
 }
 
-static nadb_rc work(shared *s, const nadb_compact_goal *goal, bool *more,
-                    bool *busy, nadb_err *err) {
+/* Where it may take long it asks `stop` (NULL: never). */
+static nadb_rc work(shared *s, const nadb_compact_goal *goal,
+                    const nadb_stop *stop, bool *more, bool *busy,
+                    nadb_err *err) {
     nadb_rc rc;
 
     *more = *busy = false;
-    nadb_lock(&s->flush_lock);
+    /* The background has it for as long as it sends. */
+    while (!nadb_lock_timed(&s->flush_lock, STOP_MS)) {
+        rc = nadb_stopped(stop, err);
+        if (rc != NADB_OK) return rc;
+    }
     if (control_flusher_try(&s->ctl)) {
-        rc = work_owned(s, goal, more, err);
+        rc = work_owned(s, goal, stop, more, err);
         control_flusher_drop(&s->ctl);
     } else {
         *busy = true;
@@ -356,7 +365,7 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
     if (s->options->read_only) return NADB_OK;
     nadb_err_clear(&mine);
     if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
-    rc = work(s, NULL, more, &busy, &mine);
+    rc = work(s, NULL, NULL, more, &busy, &mine);
     note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     return rc;
@@ -388,7 +397,8 @@ static nadb_rc freeze(shared *s, uint64_t *until, nadb_err *err) {
 }
 
 /* Runs rounds until the base contains every log below `until`. */
-static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
+static nadb_rc flush_until(shared *s, uint64_t until, const nadb_stop *stop,
+                           nadb_err *err) {
     int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
     _Atomic uint32_t *events = &s->ctl.map->flush_events;
 
@@ -400,7 +410,8 @@ static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
 
         control_read(&s->ctl, &now);
         if (now.first_log >= until) return NADB_OK;
-        rc = work(s, NULL, &more, &busy, err);
+        rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = work(s, NULL, stop, &more, &busy, err);
         control_read(&s->ctl, &now);
         /* What came after the flush, and may have failed, is tried again in
          * the background. */
@@ -415,15 +426,18 @@ static nadb_rc flush_until(shared *s, uint64_t until, nadb_err *err) {
     }
 }
 
-nadb_rc shared_flush(nadb_engine *e, nadb_err *err) {
-    shared *s = shared_of(e);
+static nadb_rc flush_all(shared *s, const nadb_stop *stop, nadb_err *err) {
     uint64_t until = 0;
     nadb_rc rc = shared_check_usable(s, err);
 
     if (rc != NADB_OK || s->private_memory || s->options->read_only) return rc;
     rc = freeze(s, &until, err);
-    if (rc == NADB_OK) rc = flush_until(s, until, err);
+    if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
     return rc;
+}
+
+nadb_rc shared_flush(nadb_engine *e, nadb_err *err) {
+    return flush_all(shared_of(e), NULL, err);
 }
 
 void shared_freeze_full(shared *s) {
@@ -456,8 +470,9 @@ void shared_flush_at_close(shared *s) {
 nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
                        nadb_err *err) {
     shared *s = shared_of(e);
-    nadb_rc rc = shared_flush(e, err);
-    nadb_compact_goal goal = {0, 0};
+    nadb_stop when = {stop, ctx};
+    nadb_rc rc = flush_all(s, &when, err);
+    nadb_compact_goal goal = {0, 0, &when};
     int64_t deadline = 0;
     bool more = true, busy = false;
 
@@ -469,11 +484,11 @@ nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
     while (rc == NADB_OK && (more || busy)) {
         uint32_t seen = atomic_load(&s->ctl.map->flush_events);
 
-        if (stop != NULL && stop(ctx))
-            return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+        rc = nadb_stopped(&when, err);
+        if (rc != NADB_OK) break;
         if (!busy)
             deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
-        rc = work(s, &goal, &more, &busy, err);
+        rc = work(s, &goal, &when, &more, &busy, err);
         if (busy && s->os->mono_ns() > deadline)
             return nadb_fail(err, NADB_BUSY,
                              "compacting %s: another process's flusher is busy",

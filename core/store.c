@@ -383,9 +383,8 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
-    /* An engine that removes expired rows itself compacts them away, too. */
-    if ((s->backend->caps & NADB_CAP_ENGINE) == 0 ||
-        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
+    /* Who removes expired rows itself compacts them away, too. */
+    if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
         rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
     if (rc != NADB_OK) return rc;
     return s->engine->ops->compact(s->engine, stop, ctx, err);

@@ -1,22 +1,25 @@
 #!/bin/bash
-# run.sh [test|asan|tsan|cover] - builds and runs every test there is.
+# run.sh [test|asan|tsan|cover] [NAME..] - builds and runs every test there is,
+# or those of these names: "conflict", "unit-wal_test".
 #
 # A suite is a program that prints "N passed, N failed" as its last line: a C
 # unit test, a Tcl file, or tidy. Two run at a time, each with its own log in
 # build/log. A suite that ends without that line, or with a bad exit code and
 # no failure counted, counts as one failure. The last line printed here sums
-# up.
+# up. NADB_BUILD is the folder for what is built, instead of build.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 variant=${1:-test}
+names=" ${*:2} "
+build=${NADB_BUILD:-build}
 jobs=${NADB_JOBS:-2}
 limit=${NADB_SUITE_SECONDS:-$([ -n "${NADB_SOAK:-}" ] && echo 14400 || echo 900)}
 make=${MAKE:-make}
-logs=build/log/$variant
-units=build/$variant/unit
-[ "$variant" = test ] && units=build/unit
-export NADB_LIB=$PWD/build/$variant/nadb.so
+logs=$build/log/$variant
+units=$build/$variant/unit
+[ "$variant" = test ] && units=$build/unit
+export NADB_LIB=$PWD/$build/$variant/nadb.so
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
 packages=(gcc make pkg-config libc6-dev libsqlite3-dev zlib1g-dev
@@ -75,17 +78,25 @@ run_suite() {
     echo "$passed $failed" >"$logs/$name.result"
     printf '%-28s %5d passed, %d failed %7d ms\n' "$name" "$passed" \
         "$failed" $(((end - start) / 1000000))
+    grep '^not run: ' "$logs/$name.log" | sed 's/^/    /'
     [ "$failed" -eq 0 ] || tail -n 40 "$logs/$name.log" | sed 's/^/    /'
 }
 
+# Whether the suite of this name is to run.
+wanted() { [ -z "${names// /}" ] || [[ $names == *" $1 "* ]]; }
+
 # Starts a suite as soon as fewer than $jobs run.
 enqueue() {
+    wanted "$1" || return
     while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
     run_suite "$@" &
 }
 
 # One failing build must not hide the results of the others.
-if ! $make -k -j "$jobs" "build/$variant/all" >"$logs/build.log" 2>&1; then
+what=all
+[[ -z ${names// /} || $names == *" unit-"* ]] || what=nadb.so
+if ! $make -k -j "$jobs" BUILD="$build" "$build/$variant/$what" \
+    >"$logs/build.log" 2>&1; then
     grep -E 'error:|undefined reference|\*\*\*' "$logs/build.log" |
         head -n 40
     echo "0 1" >"$logs/build.result"
@@ -109,15 +120,26 @@ for suite in test/suites/*.test; do
             "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
+if [ "$variant" = test ] && [ -z "${NADB_BUILD:-}" ]; then
+    # Another library below; in a soak, what its short form leaves out too.
+    form=short
+    [ -z "${NADB_SOAK:-}" ] || form=long
+    enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
+fi
 wait
-[ "$variant" = test ] && run_suite tidy python3 test/tidy/tidy.py
+[ "$variant" = test ] && wanted tidy && run_suite tidy python3 test/tidy/tidy.py
+for name in $names; do
+    [ -e "$logs/$name.result" ] && continue
+    echo "there is no suite $name"
+    echo "0 1" >"$logs/$name.result"
+done
 
 if [ "$variant" = cover ]; then
-    lcov -q -c -d build/cover/obj -o build/cover/all.info 2>/dev/null &&
-        lcov -q -r build/cover/all.info '*/test/*' '/usr/*' \
-            -o build/cover/nadb.info &&
-        genhtml -q -o build/cover/html build/cover/nadb.info &&
-        lcov --summary build/cover/nadb.info
+    lcov -q -c -d "$build/cover/obj" -o "$build/cover/all.info" 2>/dev/null &&
+        lcov -q -r "$build/cover/all.info" '*/test/*' '/usr/*' \
+            -o "$build/cover/nadb.info" &&
+        genhtml -q -o "$build/cover/html" "$build/cover/nadb.info" &&
+        lcov --summary "$build/cover/nadb.info"
 fi
 
 passed=0

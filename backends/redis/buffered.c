@@ -377,7 +377,7 @@ static nadb_rc compact_step(nadb_base *base, const nadb_compact_goal *goal,
                             nadb_base_version **out, nadb_err *err) {
     *out = NULL;
     if (goal == NULL) return NADB_OK;
-    return redis_compact(&((redis_base *)base)->e->base, NULL, NULL, err);
+    return redis_compact_until(((redis_base *)base)->e, goal->stop, err);
 }
 
 static nadb_rc remove_unused(nadb_base *base, uint64_t oldest_generation,

@@ -17,7 +17,7 @@ typedef struct checker {
     redis_engine *e;
     conn *c;
     bool repair;
-    const redis_stop *stop;
+    const nadb_stop *stop;
     nadb_report_fn *report;
     void *ctx;
     nadb_buf names; /* of tags: a page of them, as slices' lengths and bytes */
@@ -103,7 +103,7 @@ static nadb_rc go_on(const checker *k, place *p, nadb_slice next,
 static nadb_rc check_page(checker *k, place *p, nadb_err *err) {
     redisReply *r = NULL;
     args a;
-    nadb_rc rc = redis_stopped(k->stop, err);
+    nadb_rc rc = nadb_stopped(k->stop, err);
 
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
@@ -179,7 +179,7 @@ static nadb_rc check_index(checker *k, nadb_err *err) {
     return rc;
 }
 
-nadb_rc redis_repair(redis_engine *e, const redis_stop *stop, nadb_err *err) {
+nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     checker k;
 
     memset(&k, 0, sizeof k);

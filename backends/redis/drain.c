@@ -191,6 +191,7 @@ static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
         /* Should the token change, the next one is refused. */
         if (rc == NADB_OK && !*again && redis_lease_due(b))
             rc = redis_lease_take(b, c, NULL, err);
+        if (rc == NADB_OK) rc = nadb_stopped(x->records->stop, err);
     }
     if (rc == NADB_OK && some && !*again) rc = conn_wait(c, err);
     if (rc == NADB_OK && clean)

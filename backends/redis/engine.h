@@ -215,35 +215,29 @@ nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
 
 /* --- check.c --- */
 
-/* When to end before the end; NULL: never. */
-typedef struct redis_stop {
-    nadb_stop_fn *ask; /* may be NULL */
-    void *ctx;
-} redis_stop;
-
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err);
 /* Puts right what redis_check() would report of the index and sets of tags. */
-nadb_rc redis_repair(redis_engine *e, const redis_stop *stop, nadb_err *err);
+nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err);
 
 /* --- keep.c --- */
 
 /* More keys no server can hold. */
 #define REDIS_KEYS_MOST ((uint64_t)1 << 32)
 
-/* NADB_INTERRUPT when it is time to end. */
-nadb_rc redis_stopped(const redis_stop *stop, nadb_err *err);
 nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
-                       const redis_stop *stop, int64_t *removed, bool *more,
+                       const nadb_stop *stop, int64_t *removed, bool *more,
                        nadb_err *err);
 nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err);
 /* Removes rows that a clear has left, some a step: those of a generation, or of
  * any that was cleared age_ms ago. */
 nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
-                    int64_t age_ms, size_t steps, const redis_stop *stop,
+                    int64_t age_ms, size_t steps, const nadb_stop *stop,
                     nadb_err *err);
 /* Removes what clears have left and the server has expired. */
+nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
+                            nadb_err *err);
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
                       nadb_err *err);
 

@@ -9,12 +9,6 @@
 /* Generations without rows, each of which takes a step. */
 #define CLEAN_EMPTY_MOST 1000u
 
-nadb_rc redis_stopped(const redis_stop *stop, nadb_err *err) {
-    if (stop == NULL || stop->ask == NULL || !stop->ask(stop->ctx))
-        return NADB_OK;
-    return nadb_fail(err, NADB_INTERRUPT, "interrupted");
-}
-
 /* The number behind the first word of an answer; -1 when it is none that can
  * be. */
 static long long count_of(const redisReply *r, size_t most) {
@@ -39,7 +33,7 @@ static nadb_rc sweep_step(redis_engine *e, conn *c, size_t rows, args *a,
 }
 
 nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
-                       const redis_stop *stop, int64_t *removed, bool *more,
+                       const nadb_stop *stop, int64_t *removed, bool *more,
                        nadb_err *err) {
     uint64_t left = rows_max < REDIS_KEYS_MOST ? rows_max : REDIS_KEYS_MOST;
     nadb_rc rc = NADB_OK;
@@ -56,7 +50,7 @@ nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
             *removed += n;
             *more = n == (long long)rows;
             left -= rows;
-            rc = redis_stopped(stop, err);
+            rc = nadb_stopped(stop, err);
         }
     }
     args_clear(&a);
@@ -77,7 +71,7 @@ nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
 }
 
 nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
-                    int64_t age_ms, size_t steps, const redis_stop *stop,
+                    int64_t age_ms, size_t steps, const nadb_stop *stop,
                     nadb_err *err) {
     uint64_t rows = 0, empty = 0;
     bool more = true;
@@ -103,26 +97,31 @@ nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
                 rc = conn_confused(c, err);
         }
         freeReplyObject(r);
-        if (rc == NADB_OK) rc = redis_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_stopped(stop, err);
     }
     args_clear(&a);
     return rc;
 }
 
-nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
-                      nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
-    redis_stop when = {stop, ctx};
+nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
+                            nadb_err *err) {
     int64_t removed = 0;
     bool more;
     conn *c = NULL;
     nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    rc = redis_sweep_on(e, c, SIZE_MAX, &when, &removed, &more, err);
+    rc = redis_sweep_on(e, c, SIZE_MAX, stop, &removed, &more, err);
     if (rc == NADB_OK)
         rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
-                         &when, err);
+                         stop, err);
     pool_give(e->pool, c);
-    return rc == NADB_OK ? redis_repair(e, &when, err) : rc;
+    return rc == NADB_OK ? redis_repair(e, stop, err) : rc;
+}
+
+nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
+                      nadb_err *err) {
+    nadb_stop when = {stop, ctx};
+
+    return redis_compact_until((redis_engine *)engine, &when, err);
 }

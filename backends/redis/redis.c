@@ -200,6 +200,8 @@ const nadb_backend nadb_backend_redis = {
     .caps = NADB_CAP_ENGINE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
             NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE,
     .summary = "a Redis server, shared by machines and programs",
+    .uses = "hiredis " NADB_TEXT(HIREDIS_MAJOR) "." NADB_TEXT(
+        HIREDIS_MINOR) "." NADB_TEXT(HIREDIS_PATCH),
     .engine_open = open_store,
     .buffered = &redis_buffered,
 };

@@ -67,12 +67,12 @@ static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
 static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
                               void *ctx, nadb_err *err) {
     shards *s = (shards *)engine;
+    nadb_stop when = {stop, ctx};
     nadb_rc rc = shards_replace_lost(s, err);
 
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
-        if (stop != NULL && stop(ctx))
-            return nadb_fail(err, NADB_INTERRUPT, "compaction was interrupted");
-        rc = redis_compact(&s->parts[i]->base, stop, ctx, err);
+        rc = nadb_stopped(&when, err);
+        if (rc == NADB_OK) rc = redis_compact_until(s->parts[i], &when, err);
     }
     return rc;
 }

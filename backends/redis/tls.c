@@ -14,10 +14,8 @@
 
 /* --- the library --- */
 
-#define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
 #if OPENSSL_VERSION_MAJOR >= 3
-#define LIBRARY "libssl.so." TEXT(OPENSSL_SHLIB_VERSION)
+#define LIBRARY "libssl.so." NADB_TEXT(OPENSSL_SHLIB_VERSION)
 #else
 #define LIBRARY "libssl.so.1.1"
 #endif

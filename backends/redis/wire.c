@@ -91,7 +91,6 @@ static nadb_rc broken(wire *w, const char *doing, int error, nadb_err *err) {
     if (slow) return too_late(w, doing, err);
     w->timed_out = false;
     if (w->why != NULL) why = w->why;
-    if (w->elements > WIRE_ELEMENTS_MOST) why = "an answer that has no end";
     nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", w->name, doing, why);
     if (err != NULL) err->sys_errno = error;
     wire_close(w);
@@ -175,12 +174,17 @@ static struct timeval timeval_of(int64_t ms) {
     return t;
 }
 
-/* For hiredis: the elements of all arrays of an answer are counted. */
+/* For hiredis: the elements of all arrays of an answer are counted, and how
+ * deep they are, for it frees an answer by recursion. */
 static void *make_array(const redisReadTask *task, wire_count n) {
     wire *w = task->privdata;
+    unsigned depth = 1;
 
+    for (const redisReadTask *t = task->parent; t != NULL; t = t->parent)
+        if (++depth > WIRE_DEPTH_MOST) w->why = "an answer nested too deeply";
     w->elements += (size_t)n;
-    return w->elements > WIRE_ELEMENTS_MOST ? NULL : w->make_array(task, n);
+    if (w->elements > WIRE_ELEMENTS_MOST) w->why = "an answer that has no end";
+    return w->why != NULL ? NULL : w->make_array(task, n);
 }
 
 static void set_name(wire *w, const address *at, const endpoint *to) {

@@ -3,8 +3,8 @@
  * Every failure is an error that names the server and the reason, and closes
  * the wire: what was sent may or may not have been done. Whatever the other
  * side sends, an answer is complete within the timeout (and a second more for
- * each MB), has at most WIRE_ELEMENTS_MOST elements and WIRE_BYTES_MOST bytes,
- * or is an error.
+ * each MB), has at most WIRE_ELEMENTS_MOST elements, WIRE_DEPTH_MOST arrays in
+ * one another and WIRE_BYTES_MOST bytes, or is an error.
  *
  * No call raises SIGPIPE. Descriptors are closed by exec(). One thread at a
  * time uses a wire. hiredis of 0.14 and 1.x are used alike; 0.14 ends the
@@ -19,6 +19,7 @@
 #include "tls.h"
 
 #define WIRE_ELEMENTS_MOST 8000000u
+#define WIRE_DEPTH_MOST 8u /* what 0.14 allows */
 #define WIRE_BYTES_MOST (1u << 30)
 #define WIRE_NAME_MAX 300
 

@@ -39,6 +39,12 @@ static inline void nadb_copy(void *to, const void *from, size_t n) {
     }
 }
 
+/* --- text --- */
+
+/* What a macro stands for, as a string. */
+#define NADB_TEXT_OF(x) #x
+#define NADB_TEXT(x) NADB_TEXT_OF(x)
+
 /* --- slices --- */
 
 typedef struct nadb_slice {

@@ -8,7 +8,7 @@
 #include "fuzz.h"
 
 static void pick(const fs_manifest *m) {
-    nadb_compact_goal goal = {m->seq, 1000};
+    nadb_compact_goal goal = {m->seq, 1000, NULL};
 
     for (int all = 0; all <= 1; all++) {
         fs_task t;

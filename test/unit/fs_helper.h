@@ -56,7 +56,7 @@ static inline fs_version *store_version(fs_store *s, nadb_err *err) {
     return (fs_version *)v;
 }
 
-static const nadb_compact_goal everything = {UINT64_MAX, UINT64_MAX};
+static const nadb_compact_goal everything = {UINT64_MAX, UINT64_MAX, NULL};
 
 /* Until no dead data is left, or `stop` says so: NADB_INTERRUPT. *out is the
  * last state, NULL when nothing was done or after an error. */
