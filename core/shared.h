@@ -121,8 +121,8 @@ nadb_rc shared_view_open(nadb_engine *e, nadb_view **out, nadb_err *err);
 void shared_view_close(nadb_engine *e, nadb_view *v);
 nadb_rc shared_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
 void shared_view_rest(nadb_engine *e, nadb_view *v);
-/* From now on the background threads look after the store. With no lock held
- * but the registry's. */
+/* From now on the background threads look after the store. With no lock
+ * held. */
 nadb_rc shared_wake(shared *s, nadb_err *err) NADB_MUST_USE;
 bool shared_indexed(nadb_engine *e, nadb_view *v);
 /* A view of `version` on the caller's stack, which shows what is committed up

@@ -2,12 +2,16 @@
  *
  * A store is known by backend, path, db and namespace; whoever opens it again
  * gets the same object and a reference. Options that several openers give are
- * joined: the largest buffer and cache, the shortest interval. The list's lock
- * is held while a store is opened or closed, so that the two never overlap for
- * one store.
+ * joined: the largest buffer and cache, the shortest interval.
+ *
+ * A store is in the list from before it is opened until it is closed, and its
+ * state says so: whoever wants it meanwhile waits, so that opening and closing
+ * never overlap for one store. Nobody who wants another one waits: the list's
+ * lock is not held.
  *
  * fork(): the child's inherited stores are marked and left alone; it begins
- * with an empty list and threads of its own. */
+ * with an empty list and threads of its own. What is half open nobody could
+ * leave alone, so a fork waits until nothing is. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -22,7 +26,15 @@
 #include "tags.h"
 #include "workers.h"
 
+typedef enum store_state {
+    STORE_OPENING,
+    STORE_OPEN,
+    STORE_CLOSING
+} store_state;
+
 struct nadb_store {
+    store_state state; /* under the list's lock; OPENING and CLOSING: all but
+                          this, the name and `next` is that thread's */
     nadb_options *options;
     nadb_buf name; /* what it is known by: store_name() */
     const nadb_backend *backend;
@@ -41,16 +53,24 @@ static struct {
     pthread_once_t once;
     nadb_rc init_rc;
     nadb_mutex lock;
+    nadb_cond changed; /* a store has been opened or closed, a fork is over */
     nadb_store *stores;
+    unsigned moving; /* stores that are being opened or closed */
+    unsigned forks;  /* that wait, or are under way: nothing begins to move */
 } registry = {.once = PTHREAD_ONCE_INIT};
 
 static void before_fork(void) {
     nadb_lock(&registry.lock);
+    registry.forks++;
+    while (registry.moving > 0)
+        nadb_cond_wait(&registry.changed, &registry.lock);
     nadb_workers_before_fork();
 }
 
 static void after_fork_in_parent(void) {
     nadb_workers_after_fork(false);
+    registry.forks--;
+    nadb_cond_broadcast(&registry.changed);
     nadb_unlock(&registry.lock);
 }
 
@@ -61,12 +81,17 @@ static void after_fork_in_child(void) {
         if (s->backend->caps & NADB_CAP_BASE) nadb_shared_forked(s->engine);
     }
     registry.stores = NULL;
+    registry.forks = 0;
+    /* Who waited for it is not here. It was made once: it can be again. */
+    (void)!nadb_cond_init(&registry.changed, NULL);
     nadb_unlock(&registry.lock);
 }
 
 static void init(void) {
     registry.init_rc =
         nadb_mutex_init(&registry.lock, NADB_RANK_REGISTRY, NULL);
+    if (registry.init_rc == NADB_OK)
+        registry.init_rc = nadb_cond_init(&registry.changed, NULL);
     if (registry.init_rc == NADB_OK &&
         pthread_atfork(before_fork, after_fork_in_parent,
                        after_fork_in_child) != 0)
@@ -227,8 +252,7 @@ void nadb_store_committed(nadb_store *s) {
 }
 
 static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
-                         unsigned flags, bool *created, nadb_store **out,
-                         nadb_err *err) {
+                         nadb_store **out, nadb_err *err) {
     nadb_store *s = nadb_calloc(1, sizeof *s);
     nadb_rc rc = NADB_OK;
 
@@ -243,11 +267,22 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
     s->backend = nadb_backend_for(s->options);
-    if (s->backend == NULL) {
+    if (s->backend == NULL)
         rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
                        s->options->backend);
-        goto done;
-    }
+done:
+    if (rc == NADB_OK)
+        *out = s;
+    else
+        store_free(s);
+    return rc;
+}
+
+/* What may take long: a log to recover, a server that does not answer. */
+static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
+                           nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
     if (s->options->cache_bytes > 0)
         rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
     if (rc == NADB_OK && s->options->track_access)
@@ -256,7 +291,67 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
         (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 && !s->options->read_only)
         nadb_shared_sweep(s->engine, sweep, s);
-done:
+    return rc;
+}
+
+/* --- the list: all with its lock --- */
+
+/* The open store of that name, NULL when there is none. Waits while it is being
+ * opened or closed, and while nothing may be. */
+static nadb_store *find(const nadb_buf *name) {
+    for (;;) {
+        nadb_store *s = registry.stores;
+
+        while (s != NULL && !name_is(s, name)) s = s->next;
+        if (registry.forks == 0 && (s == NULL || s->state == STORE_OPEN))
+            return s;
+        nadb_cond_wait(&registry.changed, &registry.lock);
+    }
+}
+
+/* The store goes through `state`, without the lock, until move_end(). */
+static void move_begin(nadb_store *s, store_state state) {
+    s->state = state;
+    registry.moving++;
+    nadb_unlock(&registry.lock);
+}
+
+static void unlist(nadb_store *s) {
+    nadb_store **p = &registry.stores;
+
+    while (*p != NULL && *p != s) p = &(*p)->next;
+    if (*p == s) *p = s->next;
+}
+
+static void move_end(nadb_store *s, bool open) {
+    nadb_lock(&registry.lock);
+    s->state = STORE_OPEN;
+    if (!open) unlist(s);
+    registry.moving--;
+    nadb_cond_broadcast(&registry.changed);
+}
+
+/* Takes a reference away. True: it was the last, and nobody moves the store but
+ * the caller. */
+static bool release(nadb_store *s) {
+    while (registry.forks > 0)
+        nadb_cond_wait(&registry.changed, &registry.lock);
+    return --s->refs == 0;
+}
+
+static nadb_rc open_first(const nadb_options *options, const nadb_buf *name,
+                          unsigned flags, bool *created, nadb_store **out,
+                          nadb_err *err) {
+    nadb_store *s;
+    nadb_rc rc = store_new(options, name, &s, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    s->next = registry.stores;
+    registry.stores = s;
+    move_begin(s, STORE_OPENING);
+    rc = store_start(s, flags, created, err);
+    move_end(s, rc == NADB_OK);
     if (rc == NADB_OK)
         *out = s;
     else
@@ -278,16 +373,11 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
         nadb_buf_clear(&name);
         return rc;
     }
-    for (s = registry.stores; s != NULL && !name_is(s, &name);) s = s->next;
-    if (s != NULL) {
+    s = find(&name);
+    if (s != NULL)
         options_join(s, options);
-    } else {
-        rc = store_new(options, &name, flags, &made, &s, err);
-        if (rc == NADB_OK) {
-            s->next = registry.stores;
-            registry.stores = s;
-        }
-    }
+    else
+        rc = open_first(options, &name, flags, &made, &s, err);
     if (rc == NADB_OK) {
         s->refs++;
         *out = s;
@@ -298,13 +388,6 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
     return rc;
 }
 
-static void unlist(nadb_store *s) {
-    nadb_store **p = &registry.stores;
-
-    while (*p != NULL && *p != s) p = &(*p)->next;
-    if (*p == s) *p = s->next;
-}
-
 /* Notes of when rows were read would be lost. */
 static void last_sweep(nadb_store *s) {
     if (s->access == NULL || s->options->read_only) return;
@@ -313,37 +396,44 @@ static void last_sweep(nadb_store *s) {
 }
 
 void nadb_store_close(nadb_store *s) {
+    bool last;
+
     if (s == NULL || s->forked) return; /* the parent's: left alone */
     if (registry_lock(NULL) != NADB_OK) return;
-    if (--s->refs == 0) {
-        unlist(s);
+    last = release(s);
+    if (last) {
+        move_begin(s, STORE_CLOSING);
         last_sweep(s);
         s->engine->ops->close(s->engine);
-        store_free(s);
+        move_end(s, false);
     }
     nadb_unlock(&registry.lock);
+    if (last) store_free(s);
 }
 
 nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
+    bool last;
 
     if (rc == NADB_OK) rc = registry_lock(err);
     if (rc != NADB_OK) return rc;
-    if (--s->refs > 0) {
-        rc = nadb_fail(err, NADB_LOCKED,
-                       "another connection of this process has the store open: "
-                       "close it first");
-    } else {
-        unlist(s);
+    last = release(s);
+    if (last) {
+        move_begin(s, STORE_CLOSING);
         if (s->backend->caps & NADB_CAP_BASE)
             rc = nadb_shared_destroy(s->engine, err);
         else if (s->engine->ops->destroy != NULL)
             rc = s->engine->ops->destroy(s->engine, err);
         else
             s->engine->ops->close(s->engine);
-        store_free(s);
+        move_end(s, false);
+    } else {
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "another connection of this process has the store open: "
+                       "close it first");
     }
     nadb_unlock(&registry.lock);
+    if (last) store_free(s);
     return rc;
 }
 
@@ -400,14 +490,36 @@ nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
     return rc;
 }
 
-nadb_rc nadb_flush_all(nadb_err *err) {
+/* References to all open stores, in fresh memory. */
+static nadb_rc hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
     nadb_rc rc = registry_lock(err);
+    size_t max = 1;
 
+    *n = 0;
     if (rc != NADB_OK) return rc;
+    for (nadb_store *s = registry.stores; s != NULL; s = s->next) max++;
+    *out = nadb_calloc(max, sizeof **out);
+    if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "flushing all stores");
     for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
-         s = s->next)
-        rc = s->engine->ops->flush(s->engine, err);
+         s = s->next) {
+        if (s->state != STORE_OPEN) continue;
+        s->refs++;
+        (*out)[(*n)++] = s;
+    }
     nadb_unlock(&registry.lock);
+    return rc;
+}
+
+nadb_rc nadb_flush_all(nadb_err *err) {
+    nadb_store **all = NULL;
+    size_t n = 0;
+    nadb_rc rc = hold_all(&all, &n, err);
+
+    for (size_t i = 0; i < n; i++) {
+        if (rc == NADB_OK) rc = all[i]->engine->ops->flush(all[i]->engine, err);
+        nadb_store_close(all[i]);
+    }
+    nadb_free(all);
     return rc;
 }
 
@@ -494,6 +606,7 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
         nadb_store_info info;
         nadb_err last;
 
+        if (s->state != STORE_OPEN) continue;
         memset(&info, 0, sizeof info);
         nadb_err_clear(&last);
         info.options = s->options;

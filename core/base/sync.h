@@ -14,7 +14,7 @@
 #include "status.h"
 
 typedef enum nadb_rank {
-    NADB_RANK_REGISTRY = 1, /* core/registry.c: which stores are open */
+    NADB_RANK_REGISTRY = 1, /* core/store.c: which stores are open */
     NADB_RANK_WORKERS,      /* core/workers.c: what the threads have to do */
     NADB_RANK_FLUSH,        /* one flush or compaction at a time */
     NADB_RANK_SYNC,         /* one sync at a time */

@@ -7,6 +7,8 @@ Prints "ok NAME" or "not ok NAME: what happened".
 import os
 import sqlite3
 import sys
+import threading
+import time
 
 lib, folder = sys.argv[1:3]
 
@@ -95,3 +97,36 @@ got = attempt(other, "SELECT nadb_destroy('kv')")
 say("dead-parent-is-not-alive", isinstance(got, list), got)
 os.kill(pid, 9)
 os.waitpid(pid, 0)
+
+
+# Forks while other threads open and close the store: no child keeps a slot.
+def come_and_go():
+    while not stop.is_set():
+        db = connect()
+        attempt(db, "REPLACE INTO kv(key) VALUES('x')")
+        db.close()
+
+
+stop = threading.Event()
+threads = [threading.Thread(target=come_and_go) for _ in range(2)]
+for thread in threads:
+    thread.start()
+children = []
+for _ in range(20):
+    time.sleep(0.003)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    children.append(pid)
+stop.set()
+for thread in threads:
+    thread.join()
+other = connect()
+got = attempt(other, "SELECT nadb_destroy('kv')")
+say("forked-while-opening-keeps-nothing", isinstance(got, list), got)
+ended = [pid for pid in children if os.waitpid(pid, os.WNOHANG) != (0, 0)]
+say("forked-while-opening-lives", ended == [], ended)
+for pid in set(children) - set(ended):
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)

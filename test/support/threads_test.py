@@ -4,7 +4,11 @@ usage: threads_test.py library folder seconds
 
 Prints "ok NAME" or "not ok NAME: what happened".
 """
+import fcntl
+import os
+import random
 import sqlite3
+import struct
 import sys
 import threading
 import time
@@ -133,3 +137,94 @@ def come_and_go():
 
 run("come-and-go", [come_and_go] * 4, 60)
 say("check", db.execute("SELECT nadb_check('s1')").fetchone() == ("ok",))
+
+
+# --- a store whose opening hangs stands in nobody's way but its own ---
+def control_descriptors():
+    """How many of this process's files are the control of the slow store."""
+    n = 0
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+        n += path == f"{folder}/slow/main/slow/control"
+    return n
+
+
+def slow_opening():
+    """All bytes of its control are locked: nobody gets in, or knows who is."""
+    said = []
+
+    def open_slow():
+        c = connect()
+        try:
+            c.execute("CREATE VIRTUAL TABLE slow USING nadb("
+                      f"path='{folder}/slow', busy_timeout=20000)")
+            c.execute("REPLACE INTO slow(key) VALUES('s')")
+        except sqlite3.Error as error:
+            said.append(str(error))
+        said.append("done")
+        c.close()
+
+    open_slow()
+    said.clear()
+    control = os.open(f"{folder}/slow/main/slow/control", os.O_RDWR)
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+    fcntl.fcntl(control, fcntl.F_OFD_SETLK, whole)
+    threads = [threading.Thread(target=open_slow, daemon=True)
+               for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while control_descriptors() < 2:
+        time.sleep(0.001)
+    c = connect("s1", "s3")
+    c.execute("REPLACE INTO s3(key) VALUES('meanwhile')")
+    c.execute("SELECT nadb_flush()")
+    stores = c.execute("SELECT count(*) FROM nadb_stores").fetchone()[0]
+    c.close()
+    say("slow-opening-others-go-on", said == [] and stores == 3,
+        (said, stores))
+    os.close(control)
+    for thread in threads:
+        thread.join(60)
+    say("slow-opening-ends", said == ["done"] * 3, said)
+
+
+slow_opening()
+
+# --- made, used and destroyed by several threads at once ---
+made = [0]
+destroyed = [0]
+
+
+def make_and_destroy(me):
+    dice = random.Random(me)
+    end = time.monotonic() + min(seconds, 3)
+    while time.monotonic() < end:
+        c = sqlite3.connect(":memory:", isolation_level=None)
+        c.enable_load_extension(True)
+        c.execute("SELECT load_extension(?)", (lib,))
+        try:
+            c.execute("CREATE VIRTUAL TABLE d USING nadb("
+                      f"path='{folder}/made{dice.randrange(2)}')")
+            made[0] += 1
+            c.execute("REPLACE INTO d(key, value) VALUES(?, 1)", (str(me),))
+            n = c.execute("SELECT sum(value) FROM d WHERE key = ?",
+                          (str(me),)).fetchone()[0]
+            if n != 1:
+                raise RuntimeError(f"its row is {n}")
+            if dice.randrange(2):
+                c.execute("SELECT nadb_destroy('d')")
+                destroyed[0] += 1
+        except sqlite3.OperationalError as error:
+            # Others have it open: it stays.
+            if "has the store open" not in str(error):
+                raise
+        c.close()
+
+
+run("make-and-destroy", [lambda i=i: make_and_destroy(i) for i in range(4)],
+    seconds + 30)
+say("make-and-destroy-both", made[0] > 20 and destroyed[0] > 0,
+    (made, destroyed))
