@@ -39,15 +39,14 @@ bool memtable_look_again(memtable *m) {
     return grown;
 }
 
-node *memtable_node(memtable *m, uint32_t at) {
+node *memtable_node_far(memtable *m, uint32_t at) {
     uint64_t off = (uint64_t)at * 8;
-    node *n;
+    node *n = (node *)((uint8_t *)m->head + off);
 
     if (off < sizeof(memtable_head)) return NULL;
     while (off + sizeof(node) + 4 * MEMTABLE_HEIGHT >
            atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
         if (!memtable_look_again(m)) return NULL;
-    n = (node *)((uint8_t *)m->head + off);
     return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
 }
 
@@ -76,12 +75,13 @@ bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out) {
     return true;
 }
 
-/* Order of the node's key against k; *ok is cleared on damage. */
-static int node_cmp(memtable *m, const node *n, const memtable_key *k,
-                    bool *ok) {
+int memtable_cmp_far(memtable *m, const node *n, const memtable_key *k,
+                     bool *ok) {
     nadb_slice key;
 
-    if (n->prefix != k->prefix) return n->prefix < k->prefix ? -1 : 1;
+    /* Then the one that is held whole begins the other. */
+    if (n->key_len <= MEMTABLE_HELD || k->key.n <= MEMTABLE_HELD)
+        return n->key_len < k->key.n ? -1 : n->key_len > k->key.n;
     if (!memtable_key_bytes(m, n, &key)) {
         *ok = false;
         return 1;
@@ -122,7 +122,7 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
         if (n->hash == (uint32_t)(k->hash >> 32) && n->key_len == k->key.n) {
             nadb_rc rc;
 
-            if (node_cmp(m, n, k, &ok) == 0) {
+            if (memtable_cmp(m, n, k, &ok) == 0) {
                 *out = n;
                 return NADB_OK;
             }
@@ -250,7 +250,7 @@ bool memtable_indexed(memtable *m) {
     uint32_t last = atomic_load_explicit(&m->head->last, memory_order_acquire);
     const node *n = last == 0 ? NULL : memtable_node(m, last);
 
-    return last != 0 && (n == NULL || n->prefix >> 56 > NADB_KS_ROW);
+    return last != 0 && (n == NULL || n->space > NADB_KS_ROW);
 }
 
 uint64_t memtable_floor(const memtable *m, uint64_t snapshot) {
@@ -270,7 +270,7 @@ void memtable_clear_at(memtable *m, uint64_t seq) {
 
     if (n > 0 && atomic_load(&m->head->clears[n - 1]) == seq) return;
     if (n >= MEMTABLE_CLEARS) return; /* the caller rotates before that */
-    atomic_store(&m->head->clears[n], seq);
+    nadb_set(&m->head->clears[n], seq);
     atomic_store_explicit(&m->head->n_clears, n + 1, memory_order_release);
 }
 
@@ -281,9 +281,19 @@ static _Atomic uint32_t *next_of(memtable *m, uint32_t at, uint32_t level) {
     return &((node *)((uint8_t *)m->head + (uint64_t)at * 8))->next[level];
 }
 
-/* Moves along `level` from `at` as far as keys are below k. */
+/* The way goes on from here a level lower, mostly: has the node brought that is
+ * next there, while this level is still looked at. */
+static inline void fetch(memtable *m, uint32_t at, uint32_t level) {
+    uint64_t next =
+        atomic_load_explicit(next_of(m, at, level), memory_order_relaxed);
+
+    __builtin_prefetch((uint8_t *)m->head + next * 8 + offsetof(node, words));
+}
+
+/* Moves along `level` from *at as far as keys are below k. *bound is a node
+ * that is not below, the first such one so far; 0: none is known. */
 static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
-                    uint32_t *at, nadb_err *err) {
+                    uint32_t *at, uint32_t *bound, nadb_err *err) {
     uint64_t left = nodes_max(m);
     bool ok = true;
 
@@ -292,11 +302,15 @@ static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
             atomic_load_explicit(next_of(m, *at, level), memory_order_acquire);
         node *n;
 
-        if (next == 0) return NADB_OK;
+        if (level > 0) fetch(m, *at, level - 1);
+        if (next == 0 || next == *bound) return NADB_OK;
         n = memtable_node(m, next);
         if (n == NULL || n->height <= level || left-- == 0)
             return damaged(m, err);
-        if (node_cmp(m, n, k, &ok) >= 0) return ok ? NADB_OK : damaged(m, err);
+        if (memtable_cmp(m, n, k, &ok) >= 0) {
+            *bound = next;
+            return ok ? NADB_OK : damaged(m, err);
+        }
         *at = next;
     }
 }
@@ -323,7 +337,7 @@ nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
                            memtable_splice *s, nadb_err *err) {
     uint32_t top = atomic_load(&m->head->height);
     uint32_t from = top;
-    uint32_t at = 0;
+    uint32_t at = 0, bound = 0;
     bool ok = true;
     nadb_rc rc = NADB_OK;
 
@@ -335,14 +349,14 @@ nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
             node *n = next == 0 ? NULL : memtable_node(m, next);
 
             if (next != 0 && n == NULL) return damaged(m, err);
-            if (n == NULL || node_cmp(m, n, k, &ok) >= 0) break;
+            if (n == NULL || memtable_cmp(m, n, k, &ok) >= 0) break;
             if (!ok) return damaged(m, err);
         }
         at = from > 0 ? s->prev[from - 1] : 0;
     }
     while (from > 0) {
         from--;
-        rc = walk(m, k, from, &at, err);
+        rc = walk(m, k, from, &at, &bound, err);
         if (rc != NADB_OK) return rc;
         s->prev[from] = at;
     }
@@ -362,7 +376,7 @@ static uint32_t draw_height(uint64_t hash) {
 static uint64_t take(memtable *m, uint64_t n) {
     uint64_t at = atomic_load(&m->head->alloc);
 
-    atomic_store(&m->head->alloc, at + (n + 7) / 8 * 8);
+    nadb_set(&m->head->alloc, at + (n + 7) / 8 * 8);
     return at;
 }
 
@@ -388,11 +402,13 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
     v->off = e->off;
     v->older = 0;
     v->sum = version_sum(m, v, e);
-    n->prefix = k->prefix;
+    memcpy(n->words, k->words, sizeof n->words);
+    n->space = k->space;
+    n->unused = 0;
     n->key_off = (uint64_t)(e->key.p - m->log.map);
     n->key_len = (uint32_t)e->key.n;
     n->hash = (uint32_t)(k->hash >> 32);
-    n->height = height;
+    n->height = (uint8_t)height;
     atomic_store_explicit(&n->chain, 0, memory_order_relaxed);
     atomic_store_explicit(&n->newest, (uint32_t)(voff / 8),
                           memory_order_relaxed);
@@ -402,17 +418,17 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
             &n->next[i], i == 0 ? next : atomic_load(next_of(m, s->prev[i], i)),
             memory_order_relaxed);
     if (height > atomic_load(&m->head->height))
-        atomic_store(&m->head->height, height);
-    atomic_fetch_add(&m->head->nodes, 1);
+        nadb_set(&m->head->height, height);
+    nadb_set(&m->head->nodes, atomic_load(&m->head->nodes) + 1);
     for (uint32_t i = 0; i < height; i++) {
         atomic_store_explicit(next_of(m, s->prev[i], i), at,
                               memory_order_release);
         s->prev[i] = at;
     }
-    atomic_store(
-        next == 0 ? &m->head->last
-                  : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))->prev,
-        at);
+    nadb_set(next == 0
+                 ? &m->head->last
+                 : &((node *)((uint8_t *)m->head + (uint64_t)next * 8))->prev,
+             at);
     chain_in(m, n, at, k->hash);
 }
 
@@ -425,7 +441,7 @@ static nadb_rc node_mend(memtable *m, node *n, uint32_t at,
     nadb_rc rc;
 
     if (next != 0 && after == NULL) return damaged(m, err);
-    atomic_store(after == NULL ? &m->head->last : &after->prev, at);
+    nadb_set(after == NULL ? &m->head->last : &after->prev, at);
     rc = node_find(m, k, &found, err);
     if (rc == NADB_OK && found == NULL) chain_in(m, n, at, k->hash);
     return rc;
@@ -463,16 +479,16 @@ nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
     if (rc != NADB_OK) return rc;
     if (!memtable_index_fits(m, alloc, memtable_room(1)))
         return damaged(m, err);
-    atomic_fetch_add_explicit(&m->head->versions, 1, memory_order_relaxed);
+    nadb_set(&m->head->versions, atomic_load(&m->head->versions) + 1);
     if (atomic_load_explicit(&m->head->max_seq, memory_order_relaxed) < seq)
-        atomic_store(&m->head->max_seq, seq);
+        nadb_set(&m->head->max_seq, seq);
     if (n != NULL) return version_add(m, n, e, seq, err);
     rc = memtable_seek_prev(m, &k, splice, err);
     if (rc != NADB_OK) return rc;
     next = atomic_load(next_of(m, splice->prev[0], 0));
     n = next == 0 ? NULL : memtable_node(m, next);
     if (next != 0 && n == NULL) return damaged(m, err);
-    if (n != NULL && node_cmp(m, n, &k, &ok) == 0 && ok) {
+    if (n != NULL && memtable_cmp(m, n, &k, &ok) == 0 && ok) {
         rc = node_mend(m, n, next, &k, err);
         return rc == NADB_OK ? version_add(m, n, e, seq, err) : rc;
     }

@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "base/sync.h"
 #include "wal.h"
 
 #define MEMTABLE_HEIGHT 12
@@ -64,15 +65,35 @@ typedef struct memtable {
     _Atomic uint64_t log_safe; /* bytes of the log known to exist */
 } memtable;
 
-/* A key with what is computed from it once a lookup. */
+/* A key with what is computed from it once a lookup. The 17 bytes that `space`
+ * and `words` hold decide nearly all comparisons, so that those need not touch
+ * the log. */
 typedef struct memtable_key {
     nadb_slice key;
-    uint64_t prefix;
+    uint64_t words[2]; /* of the bytes behind the first, big-endian; zeros
+                          where there is none */
     uint64_t hash;
+    uint8_t space; /* the first byte; 0: none */
 } memtable_key;
 
+enum { MEMTABLE_HELD = 17 };
+
+static inline memtable_key memtable_key_unhashed(nadb_slice key) {
+    memtable_key k = {.key = key};
+
+    if (key.n > 0) {
+        k.space = key.p[0];
+        k.words[0] = nadb_slice_prefix8(nadb_slice_of(key.p + 1, key.n - 1));
+    }
+    if (key.n > 9)
+        k.words[1] = nadb_slice_prefix8(nadb_slice_of(key.p + 9, key.n - 9));
+    return k;
+}
+
 static inline memtable_key memtable_key_of(nadb_slice key) {
-    memtable_key k = {key, nadb_slice_prefix8(key), nadb_hash64(key)};
+    memtable_key k = memtable_key_unhashed(key);
+
+    k.hash = nadb_hash64(key);
     return k;
 }
 

@@ -13,7 +13,7 @@
 #include "memtable_node.h"
 
 #define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
-#define FORMAT 1u
+#define FORMAT 2u
 #define GROW ((uint64_t)256 << 10)
 #define SLACK 256u /* a node may be read as if it had full height */
 
@@ -59,8 +59,8 @@ uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
 }
 
 void memtable_tail_set(memtable *m, uint64_t tail) {
-    atomic_store(&m->head->tail_not, ~tail);
-    atomic_store_explicit(&m->head->tail, tail, memory_order_release);
+    nadb_set(&m->head->tail_not, ~tail);
+    nadb_set(&m->head->tail, tail);
 }
 
 bool memtable_tail_ok(memtable *m) {

@@ -15,45 +15,41 @@ typedef struct mt_iter {
     const node *last; /* the one before it in the walk; NULL: none */
     bool started;
     bool reverse;
-    bool bounded;     /* hi is a bound */
-    uint64_t hi_word; /* prefix8 of the bound at which the walk ends */
+    bool bounded; /* hi is a bound */
     nadb_slice lo, hi;
+    memtable_key end; /* the bound at which the walk ends */
     uint8_t bounds[]; /* bytes of lo and hi */
 } mt_iter;
 
 /* Whether the node lies past the end of the walk. */
 static nadb_rc past_end(mt_iter *it, const node *n, bool *past, nadb_err *err) {
-    nadb_slice key;
+    bool ok = true;
     int c;
 
     *past = false;
     if (!it->reverse && !it->bounded) return NADB_OK;
-    if (n->prefix != it->hi_word) {
-        *past = it->reverse ? n->prefix < it->hi_word : n->prefix > it->hi_word;
-        return NADB_OK;
-    }
-    if (!memtable_key_bytes(it->m, n, &key))
-        return memtable_damaged(it->m, err);
-    c = nadb_slice_cmp(key, it->reverse ? it->lo : it->hi);
+    c = memtable_cmp(it->m, n, &it->end, &ok);
     *past = it->reverse ? c < 0 : c >= 0;
-    return NADB_OK;
+    return ok ? NADB_OK : memtable_damaged(it->m, err);
 }
 
 /* Each node of the walk must come after the one before: whatever the links
  * are, the walk has an end. */
 static bool in_order(mt_iter *it, const node *n) {
     const node *last = it->last;
-    nadb_slice a, b;
+    memtable_key k;
+    bool ok = true;
     int c;
 
     if (last == NULL) return true;
-    if (n->prefix != last->prefix)
-        return (n->prefix < last->prefix) == it->reverse;
-    if (!memtable_key_bytes(it->m, last, &a) ||
-        !memtable_key_bytes(it->m, n, &b))
+    k.space = last->space;
+    memcpy(k.words, last->words, sizeof k.words);
+    k.key = nadb_slice_of(NULL, last->key_len);
+    if (last->key_len > MEMTABLE_HELD &&
+        !memtable_key_bytes(it->m, last, &k.key))
         return false;
-    c = nadb_slice_cmp(a, b);
-    return it->reverse ? c > 0 : c < 0;
+    c = memtable_cmp(it->m, n, &k, &ok);
+    return ok && (it->reverse ? c < 0 : c > 0);
 }
 
 static uint32_t step(mt_iter *it, const node *n) {
@@ -91,7 +87,7 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
 
 /* Places the walk at the first node of `key` or beyond in its direction. */
 static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
-    memtable_key k = {key, nadb_slice_prefix8(key), 0};
+    memtable_key k = memtable_key_unhashed(key);
     memtable_splice s = {false, {0}};
     node *before = NULL;
     nadb_rc rc;
@@ -193,7 +189,7 @@ nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
     if (hi_n > 0) memcpy(it->bounds + range->lo.n, range->hi.p, hi_n);
     it->lo = nadb_slice_of(it->bounds, range->lo.n);
     it->hi = nadb_slice_of(it->bounds + range->lo.n, hi_n);
-    it->hi_word = nadb_slice_prefix8(it->reverse ? it->lo : it->hi);
+    it->end = memtable_key_unhashed(it->reverse ? it->lo : it->hi);
     *out = &it->base;
     return NADB_OK;
 }

@@ -13,19 +13,36 @@ typedef struct version {
     uint32_t sum;   /* CRC32C of the above and the entry's bytes */
 } version;
 
+/* What a search reads stands together, at the end: mostly one cache line. */
 typedef struct node {
-    uint64_t prefix;  /* first 8 bytes of the key, big-endian */
     uint64_t key_off; /* where the log has the key's bytes */
     uint32_t key_len;
-    uint32_t hash; /* upper half of the key's hash */
-    uint32_t height;
+    uint32_t hash;           /* upper half of the key's hash */
     _Atomic uint32_t chain;  /* next in the hash bucket */
     _Atomic uint32_t newest; /* version */
+    uint64_t words[2];       /* as memtable_key's */
+    uint8_t space;           /* likewise */
+    uint8_t height;
+    uint16_t unused;         /* 0 */
     _Atomic uint32_t prev;   /* node before; 0 = the first */
     _Atomic uint32_t next[]; /* `height` of them */
 } node;
 
-node *memtable_node(memtable *m, uint32_t at); /* NULL when out of bounds */
+/* Looks whether the files have grown; NULL when out of bounds. */
+node *memtable_node_far(memtable *m, uint32_t at);
+
+/* NULL when out of bounds. */
+static inline node *memtable_node(memtable *m, uint32_t at) {
+    uint64_t off = (uint64_t)at * 8;
+    node *n = (node *)((uint8_t *)m->head + off);
+
+    if (off < sizeof(memtable_head) ||
+        off + sizeof(node) + 4 * MEMTABLE_HEIGHT >
+            atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
+        return memtable_node_far(m, at);
+    return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
+}
+
 /* Where the nodes begin: what `alloc` is while there are none. */
 static inline uint64_t memtable_first_free(const memtable *m) {
     return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
@@ -33,6 +50,18 @@ static inline uint64_t memtable_first_free(const memtable *m) {
 /* Whether `alloc` can be the index's, and `room` behind it exists. */
 bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
+/* Where the words do not decide; *ok is cleared on damage. */
+int memtable_cmp_far(memtable *m, const node *n, const memtable_key *k,
+                     bool *ok);
+
+/* Order of the node's key against k; *ok is cleared on damage. */
+static inline int memtable_cmp(memtable *m, const node *n,
+                               const memtable_key *k, bool *ok) {
+    if (n->space != k->space) return n->space < k->space ? -1 : 1;
+    if (n->words[0] != k->words[0]) return n->words[0] < k->words[0] ? -1 : 1;
+    if (n->words[1] != k->words[1]) return n->words[1] < k->words[1] ? -1 : 1;
+    return memtable_cmp_far(m, n, k, ok);
+}
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err);
 /* Whether the log still has the key of n. */

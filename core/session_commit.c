@@ -54,36 +54,42 @@ static const batch_op *only_change(const nadb_session *ss, size_t count) {
     return count == 1 && op != NULL && op->prev == NULL ? op : NULL;
 }
 
-/* Reads as the engine wants them. `skip`: a key whose existence alone was read
- * and whose deletion means the same whatever happened to it. */
-static nadb_rc reads_list(nadb_session *ss, const batch_op *skip,
-                          nadb_range **out, size_t *n, nadb_err *err) {
-    size_t all = ss->reads.n / sizeof(session_read *);
-    nadb_range *list = nadb_calloc(all + 1, sizeof *list);
-
-    *out = NULL;
-    *n = 0;
-    if (list == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
-    for (size_t i = 0; i < all; i++) {
-        session_read *r;
-
-        memcpy(&r, ss->reads.p + i * sizeof r, sizeof r);
-        if (skip != NULL && r->key_only && nadb_slice_eq(r->lo, skip->key))
-            continue;
-        list[*n].lo = r->lo;
-        list[*n].hi = r->hi;
-        (*n)++;
-    }
-    *out = list;
-    return NADB_OK;
-}
+#define READS_FEW 4u
 
 /* A request, and what its changes are made of. */
 typedef struct preparing {
     nadb_commit_req req;
     nadb_session *ss;
     size_t count, bytes; /* of the rows */
+    bool indexed;        /* req.changes has changes of indexes, too */
+    nadb_range few[READS_FEW];
+    nadb_range *many; /* owned; NULL: the reads are few */
 } preparing;
+
+/* Reads as the engine wants them. `skip`: a key whose existence alone was read
+ * and whose deletion means the same whatever happened to it. */
+static nadb_rc reads_list(preparing *p, const batch_op *skip, nadb_err *err) {
+    const nadb_buf *reads = &p->ss->reads;
+    size_t all = reads->n / sizeof(session_read *);
+    nadb_range *list = p->few;
+    size_t n = 0;
+
+    if (all > READS_FEW) list = p->many = nadb_calloc(all, sizeof *list);
+    if (list == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    for (size_t i = 0; i < all; i++) {
+        session_read *r;
+
+        memcpy(&r, reads->p + i * sizeof r, sizeof r);
+        if (skip != NULL && r->key_only && nadb_slice_eq(r->lo, skip->key))
+            continue;
+        list[n].lo = r->lo;
+        list[n].hi = r->hi;
+        n++;
+    }
+    p->req.reads = list;
+    p->req.n_reads = n;
+    return NADB_OK;
+}
 
 static nadb_rc rows_iter(nadb_session *ss, nadb_iter **out, nadb_err *err) {
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
@@ -101,15 +107,13 @@ static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
                                    ss->access != NULL, err);
 
     if (rc != NADB_OK) return rc;
-    nadb_iter_free(p->req.changes);
-    p->req.changes = NULL;
     p->req.count = p->count + nadb_index_changed(&ss->index);
     p->req.bytes = p->bytes + ss->index.bytes;
+    if (p->req.count == p->count && !p->indexed) return NADB_OK;
+    nadb_iter_free(p->req.changes);
+    p->req.changes = NULL;
+    p->indexed = true;
     rc = rows_iter(ss, &sources[0], err);
-    if (rc == NADB_OK && p->req.count == p->count) {
-        p->req.changes = sources[0];
-        return NADB_OK;
-    }
     if (rc == NADB_OK) rc = nadb_index_iter(&ss->index, &all, &sources[1], err);
     if (rc == NADB_OK)
         return nadb_merge(sources, 2, NULL, true, &p->req.changes, err);
@@ -121,7 +125,6 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
                             size_t count, size_t bytes, nadb_err *err) {
     bool deletes = only != NULL && (only->flags & NADB_ENTRY_TOMBSTONE);
     preparing p;
-    nadb_range *reads = NULL;
     nadb_rc rc;
 
     memset(&p, 0, sizeof p);
@@ -137,8 +140,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
         p.req.sync = NADB_SYNC_NORMAL;
     p.req.timeout_ms = ss->timeout_ms;
     p.req.purged = ss->purged;
-    rc = reads_list(ss, deletes ? only : NULL, &reads, &p.req.n_reads, err);
-    p.req.reads = reads;
+    rc = reads_list(&p, deletes ? only : NULL, err);
     if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
     if (rc == NADB_OK && ss->derives) {
         p.req.derive = derive;
@@ -150,7 +152,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     if (rc == NADB_OK)
         rc = ss->engine->ops->prepare(ss->engine, &p.req, &ss->ticket, err);
     nadb_iter_free(p.req.changes);
-    nadb_free(reads);
+    nadb_free(p.many);
     return rc;
 }
 

@@ -209,7 +209,7 @@ static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
                             "this store and open it again",
                             s->dir);
     }
-    atomic_store(&h->appending, 1);
+    nadb_set(&h->appending, 1);
     rc = wal_append(&m->log, off, changes, flags, synced, &s->scratch, length,
                     count, err);
     if (rc == NADB_OK) return NADB_OK;
@@ -221,7 +221,7 @@ static nadb_rc record_write(shared *s, memtable *m, nadb_iter *changes,
 
 static void record_finish(memtable *m, uint64_t length) {
     memtable_tail_set(m, memtable_tail(m) + length);
-    atomic_store(&m->head->appending, 0);
+    nadb_set(&m->head->appending, 0);
 }
 
 /* The transaction's record, noted as a doubt. */
@@ -237,12 +237,12 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
                      &t->length, &count, err);
 
     if (rc != NADB_OK) return rc;
-    atomic_store(&d->slot, s->ctl.slot);
-    atomic_store(&d->log, m->log.number);
-    atomic_store(&d->off, off);
-    atomic_store(&d->room, memtable_room(count));
-    atomic_store(&d->seq, 0);
-    atomic_store(&d->state, DOUBT_PREPARED);
+    nadb_set(&d->slot, s->ctl.slot);
+    nadb_set(&d->log, m->log.number);
+    nadb_set(&d->off, off);
+    nadb_set(&d->room, memtable_room(count));
+    nadb_set(&d->seq, 0);
+    nadb_set(&d->state, DOUBT_PREPARED);
     control_doubt_mark(s->ctl.map, doubt, true);
     record_finish(m, t->length);
     t->m = memtable_ref(m);
@@ -396,7 +396,7 @@ void shared_doubt_end(shared *s, uint32_t doubt) {
     control_map *map = s->ctl.map;
 
     control_doubt_mark(map, doubt, false);
-    atomic_store(&map->doubts[doubt].state, DOUBT_FREE);
+    nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
     atomic_fetch_add(&map->doubt_events, 1);
     if (atomic_load(&map->doubt_waiters) > 0)
         s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
@@ -412,8 +412,8 @@ void shared_apply(shared *s, memtable *m, uint32_t doubt) {
     if (atomic_load(&d->state) == DOUBT_COMMITTING) {
         seq = atomic_load(&d->seq);
     } else {
-        atomic_store(&d->seq, seq);
-        atomic_store(&d->state, DOUBT_COMMITTING);
+        nadb_set(&d->seq, seq);
+        nadb_set(&d->state, DOUBT_COMMITTING);
     }
     if (shared_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
                     NULL) != NADB_OK) {

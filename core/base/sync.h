@@ -8,6 +8,7 @@
 #define NADB_SYNC_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -55,5 +56,10 @@ nadb_rc nadb_thread_start(pthread_t *out, const char *name,
                           void *(*body)(void *), void *arg,
                           nadb_err *err) NADB_MUST_USE;
 void nadb_thread_join(pthread_t t);
+
+/* For what changes under a lock, here or in memory that processes share: is
+ * seen after all that was stored before. atomic_store() would have the
+ * processor wait until it is seen, which a put of a microsecond would feel. */
+#define nadb_set(at, v) atomic_store_explicit(at, v, memory_order_release)
 
 #endif
