@@ -48,13 +48,45 @@ typedef struct attempt {
     shared *s;
     const nadb_commit_req *req;
     shared_version *v; /* current while the lock is held */
-    int64_t deadline;  /* monotonic ns */
+    bool borrowed;     /* v is the view's, which outlives this */
+    int64_t deadline;  /* monotonic ns; 0: nothing has been waited for */
 } attempt;
 
-static int64_t ms_left(const attempt *a) {
-    int64_t ns = a->deadline - a->s->os->mono_ns();
+static int64_t ms_left(attempt *a) {
+    int64_t now = a->s->os->mono_ns();
 
-    return ns < 0 ? 0 : ns / 1000000;
+    if (a->deadline == 0) a->deadline = now + a->req->timeout_ms * 1000000;
+    return now > a->deadline ? 0 : (a->deadline - now) / 1000000;
+}
+
+static void let_go(attempt *a, shared_version *v) {
+    if (!a->borrowed) shared_version_unref(a->s, v);
+    a->borrowed = false;
+}
+
+/* The version that is current, mostly: that of the transaction's view, which
+ * costs nothing, at the first time. */
+static nadb_rc guess_version(attempt *a, nadb_err *err) {
+    shared_view *view = a->req == NULL ? NULL : (shared_view *)a->req->view;
+    bool first = a->v == NULL;
+
+    let_go(a, a->v);
+    a->v = NULL;
+    if (first && view != NULL &&
+        atomic_load_explicit(&view->state, memory_order_relaxed) == VIEW_USED &&
+        view->version != NULL) {
+        a->v = view->version;
+        a->borrowed = true;
+        return NADB_OK;
+    }
+    return shared_version_get(a->s, &a->v, err);
+}
+
+/* The lock is nearly always free: then no clock is asked. */
+static nadb_rc take_lock(attempt *a, nadb_err *err) {
+    nadb_rc rc = shared_lock(a->s, 0, err);
+
+    return rc == NADB_BUSY ? shared_lock(a->s, ms_left(a), err) : rc;
 }
 
 static nadb_rc cannot_keep_up(shared *s, nadb_err *err) {
@@ -86,9 +118,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
         control_now now;
         nadb_rc rc;
 
-        shared_version_unref(s, a->v);
-        a->v = NULL;
-        rc = shared_version_get(s, &a->v, err);
+        rc = guess_version(a, err);
         if (rc != NADB_OK) return rc;
         if (a->v->n_logs >= SHARED_LOGS_MAX) {
             if (ms_left(a) == 0) return cannot_keep_up(s, err);
@@ -96,7 +126,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
             s->os->futex_wait((uint32_t *)events, seen, DOUBT_MS);
             continue;
         }
-        rc = shared_lock(s, ms_left(a), err);
+        rc = take_lock(a, err);
         if (rc != NADB_OK) return rc;
         control_read(&s->ctl, &now);
         if (now.generation == a->v->generation) return NADB_OK;
@@ -183,7 +213,7 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
         if (i > 0) break;
         rc = shared_rotate(s, old, bytes, &a->v, err);
         if (rc != NADB_OK) return rc;
-        shared_version_unref(s, old);
+        let_go(a, old);
     }
     return nadb_fail(err, NADB_TOOBIG,
                      "a transaction of %llu bytes is more than a log can hold",
@@ -253,7 +283,7 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
 }
 
 void shared_witness(shared *s) {
-    attempt a = {s, NULL, NULL, 0};
+    attempt a = {.s = s};
     memtable_head *h;
     uint64_t length = 0;
     uint32_t count = 0;
@@ -328,7 +358,7 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
 nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     shared *s = shared_of(e);
-    attempt a = {s, req, NULL, 0};
+    attempt a = {.s = s, .req = req};
     nadb_ticket *t = NULL;
     bool again = true;
     nadb_rc rc = check_writable(s, err);
@@ -342,12 +372,11 @@ nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (rc != NADB_OK) return rc;
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
-    a.deadline = s->os->mono_ns() + req->timeout_ms * 1000000;
     while (again && rc == NADB_OK) {
         rc = enter(&a, err);
         if (rc == NADB_OK) rc = prepare_locked(&a, t, &again, err);
     }
-    shared_version_unref(s, a.v);
+    let_go(&a, a.v);
     if (rc != NADB_OK) {
         nadb_free(t);
         return rc;
