@@ -169,14 +169,18 @@ static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
 static nadb_rc gather(nadb_ticket *t, const nadb_commit_req *req,
                       nadb_err *err) {
     nadb_iter *it = req->changes;
+    parts *p = &t->parts;
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
-    add_reads(&t->parts, req);
+    add_reads(p, req);
     for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
         rc = add_change(t, &it->entry, err);
         if (rc != NADB_OK) break;
     }
-    t->count = t->parts.n_changes;
+    t->count = p->n_changes;
+    if (rc == NADB_OK &&
+        (p->keys.failed || p->ranges.failed || p->changes.failed))
+        rc = no_memory(err);
     return rc;
 }
 

@@ -201,9 +201,13 @@ nadb_rc conn_send(conn *c, const args *a, nadb_err *err) {
     if (!route_may_change(c->way)) {
         rc = wire_send(&c->wire, a, err);
     } else {
+        size_t begin = c->queue.n;
+
         rc = enqueue(c, a, &at, err);
         if (rc == NADB_OK && !c->singly)
             rc = wire_send_bytes(&c->wire, queued(c, &at), err);
+        /* What nobody waits for must not be sent to the next server. */
+        if (rc != NADB_OK) c->queue.n = begin;
     }
     if (rc == NADB_OK) c->pending++;
     if (!conn_is_open(c)) conn_close(c);

@@ -82,9 +82,13 @@ proc redis_hang_up {name} {
     }
 }
 
-# Sends one command and reads its answer. Texts go as UTF-8; bytes as bytes if
-# they are a byte array. nil is the empty text.
+# Sends one command and reads its answer. Texts go as UTF-8; what comes back is
+# bytes, and goes as such with redis_call_bytes. nil is the empty text.
 proc redis_call {name args} {
+    redis_call_bytes $name {*}[lmap a $args {encoding convertto utf-8 $a}]
+}
+
+proc redis_call_bytes {name args} {
     set old [info exists ::R($name,chan)]
     if {!$old} {
         set ::R($name,chan) [socket 127.0.0.1 $::R($name,port)]
@@ -94,7 +98,6 @@ proc redis_call {name args} {
     if {[catch {
         puts -nonewline $chan "*[llength $args]\r\n"
         foreach a $args {
-            set a [encoding convertto utf-8 $a]
             puts -nonewline $chan "\$[string length $a]\r\n$a\r\n"
         }
         flush $chan
@@ -102,7 +105,7 @@ proc redis_call {name args} {
     } message]} {
         redis_hang_up $name
         # A server that becomes a replica hangs up on its clients.
-        if {$old} { return [redis_call $name {*}$args] }
+        if {$old} { return [redis_call_bytes $name {*}$args] }
         error $message
     }
     lassign $answer ok value
@@ -210,14 +213,15 @@ proc redis_for_backend {} {
     if {![redis_clustered]} { set nodes backend }
     if {[info exists ::env(NADB_REDIS_AT)]} {
         array set ::R $::env(NADB_REDIS_AT)
-        foreach name $nodes { redis_call $name FLUSHALL }
+        redis_empty $nodes
     } elseif {[info exists ::R(backend,pid)]} {
-        foreach name $nodes { redis_call $name FLUSHALL }
+        redis_empty $nodes
     } elseif {[redis_clustered]} {
         redis_cluster_start $nodes
         if {$::env(NADB_REDIS) eq "moving"} {
             exec [info nameofexecutable] \
                 [file join $::H(support) redis_mover.tcl] [pid] \
+                [moving_names $::H(write)] \
                 {*}[lmap name $nodes {set ::R($name,port)}] \
                 >/dev/null 2>/dev/null &
         }
@@ -226,8 +230,29 @@ proc redis_for_backend {} {
     }
 }
 
+# Keys may go from one that is not empty yet to one that is.
+proc redis_empty {nodes} {
+    while 1 {
+        foreach name $nodes { redis_call $name FLUSHALL }
+        set left [lmap name $nodes {redis_call $name DBSIZE}]
+        if {[lsort -unique $left] eq "0"} break
+    }
+}
+
+# A key in each slot of the table `kv` with `n` shards.
+proc shard_names {n} {
+    set list {}
+    for {set i 0} {$i < $n} {incr i} { lappend list "nadb:{main:kv/$i/$n}:meta" }
+    return $list
+}
+
+proc moving_names {write} {
+    if {$write eq "sharded"} { return [shard_names 3] }
+    return [list "nadb:{main:kv}:meta"]
+}
+
 # NADB_REDIS=cluster: that server is one of three that are a cluster; moving:
-# and the slot of the table `kv` goes around.
+# and the slots of the table `kv` go around.
 proc redis_clustered {} {
     expr {[info exists ::env(NADB_REDIS)]
           && $::env(NADB_REDIS) in {cluster moving}}
@@ -336,7 +361,8 @@ proc redis_slot_begin {slot from to} {
 proc redis_slot_step {slot from to {keys 10}} {
     set list [redis_call $from CLUSTER GETKEYSINSLOT $slot $keys]
     if {[llength $list] == 0} { return 0 }
-    redis_call $from MIGRATE 127.0.0.1 $::R($to,port) "" 0 5000 KEYS {*}$list
+    redis_call_bytes $from MIGRATE 127.0.0.1 $::R($to,port) "" 0 5000 \
+        KEYS {*}$list
     return 1
 }
 

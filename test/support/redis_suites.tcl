@@ -3,10 +3,10 @@
 #
 #     run_suites FORM ?suite ..?    default: all suites that run everywhere
 #
-# FORM: buffered (write=buffered), sharded (shards=3), cluster, or moving: a
-# cluster in which the store moves from node to node. By hand:
-# NADB_BACKENDS=redis-buffered (or redis-sharded), or NADB_BACKENDS=redis
-# NADB_REDIS=cluster (or moving), tclsh SUITE.
+# FORM: buffered (write=buffered), sharded (shards=3), cluster, moving: a
+# cluster in which the store moves from node to node, or moving-sharded: its
+# shards do. By hand: NADB_BACKENDS=redis-buffered (or redis-sharded, or redis),
+# with NADB_REDIS=cluster (or moving) or without, tclsh SUITE.
 
 # Those that say so: what memory and fs can do, Redis must.
 proc suites_of_all_backends {} {
@@ -41,6 +41,11 @@ proc suites_server {form} {
         }
         moving {
             set ::env(NADB_REDIS) moving
+            return
+        }
+        moving-sharded {
+            set ::env(NADB_REDIS) moving
+            set ::env(NADB_BACKENDS) redis-sharded
             return
         }
     }
