@@ -1,7 +1,7 @@
 """redis_threads.py - threads that share a store on Redis, and its cache
-(redis_cache.test).
+(redis_cache.test), also in shards (redis_shards_commit.test).
 
-usage: redis_threads.py library socket-of-the-server seconds
+usage: redis_threads.py library socket-of-the-server seconds [options]
 
 Prints "ok NAME" or "not ok NAME: what happened".
 """
@@ -12,6 +12,7 @@ import time
 
 lib, server = sys.argv[1:3]
 seconds = float(sys.argv[3])
+more = "".join(", " + o for o in sys.argv[4:])
 KEYS = 8
 
 
@@ -19,12 +20,12 @@ def say(name, good, detail=""):
     print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
 
 
-def connect(options=""):
+def connect():
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.enable_load_extension(True)
     db.execute("SELECT load_extension(?)", (lib,))
     db.execute("CREATE VIRTUAL TABLE kv USING nadb(backend=redis, namespace=th,"
-               f" socket='{server}', pool_size=3, cache_size_mb=1{options})")
+               f" socket='{server}', pool_size=3, cache_size_mb=1{more})")
     return db
 
 
@@ -47,6 +48,19 @@ def count(me):
                        (f"k{i}",))
             counts[me] += 1
             value(db, f"k{i}")
+    db.close()
+
+
+def count_all(me):
+    """All rows, in all shards: together, or not at all."""
+    db = connect()
+    while time.monotonic() < end:
+        try:
+            db.execute("UPDATE kv SET value = value + 1")
+            counts[me] += KEYS
+        except sqlite3.OperationalError as error:
+            if "another transaction" not in str(error):
+                raise
     db.close()
 
 
@@ -84,6 +98,7 @@ db.executemany("REPLACE INTO kv(key, value) VALUES(?, 0)",
                [(f"k{i}",) for i in range(KEYS)])
 threads = [threading.Thread(target=guarded, args=args, daemon=True)
            for args in ([(count, i) for i in range(2)]
+                        + [(count_all, 2)]
                         + [(read, i) for i in range(3)] + [(come_and_go,)])]
 for thread in threads:
     thread.start()
