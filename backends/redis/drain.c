@@ -25,6 +25,9 @@ typedef struct call {
     args *a;                    /* .. does the other; the one being made */
     size_t n_records, n_rows;
     size_t run, n_run; /* the run at the end: where its number is, 0 = none */
+    bool equal;        /* the rows of the run have one meta, in front */
+    bool plain;        /* `last` is the row before, which is of a run */
+    nadb_row last;
     bool puts;
     nadb_buf scratch;
     /* The next transaction, which was too much for the call before. */
@@ -41,26 +44,58 @@ static void end_run(call *x) {
     x->run = x->n_run = 0;
 }
 
+static void begin_run(call *x, bool equal, const nadb_row *row) {
+    args_text(x->a, equal ? "e" : "s");
+    x->run = x->a->n;
+    args_text(x->a, "");
+    if (equal) record_add_meta(x->a, row);
+    x->equal = equal;
+}
+
+/* The last row of the run, whose meta turns out to be that of the next, too,
+ * begins a new run with it. */
+static void begin_equal(call *x, const nadb_row *row) {
+    nadb_slice key = args_get(x->a, x->a->n - 3);
+    nadb_slice value = args_get(x->a, x->a->n - 2);
+
+    args_cut(x->a, x->a->n - 3);
+    if (--x->n_run == 0) args_cut(x->a, x->run - 1);
+    if (x->n_run > 0) end_run(x);
+    begin_run(x, true, row);
+    args_add(x->a, key);
+    args_add(x->a, value);
+    x->n_run = 1;
+}
+
 /* Puts without tags and expiry that come one after the other are a run. */
-static nadb_rc add_put(call *x, nadb_slice key, nadb_slice value,
-                       nadb_err *err) {
-    size_t at = x->a->n;
-    bool plain = false;
+static nadb_rc add_plain(call *x, nadb_slice key, const nadb_row *row,
+                         nadb_err *err) {
+    bool same = x->plain && record_same_meta(&x->last, row);
     nadb_rc rc;
 
+    if (x->a->failed) return no_memory(err);
+    if (x->run != 0 && x->equal && !same) end_run(x);
+    if (x->run != 0 && !x->equal && same) begin_equal(x, row);
+    if (x->run == 0) begin_run(x, same, row);
+    args_add(x->a, key);
+    rc = record_add_value(x->a, row, err);
+    if (!x->equal) record_add_meta(x->a, row);
+    x->last = *row;
+    x->plain = true;
+    if (++x->n_run == RUN_MOST) end_run(x);
+    return rc;
+}
+
+static nadb_rc add_put(call *x, nadb_slice key, nadb_slice value,
+                       nadb_err *err) {
+    bool plain;
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(value, &row, err);
+
+    if (rc != NADB_OK) return rc;
     x->puts = true;
-    if (x->run == 0) {
-        args_text(x->a, "s");
-        args_text(x->a, "");
-    }
-    rc = record_plain(x->a, key, value, &plain, err);
-    if (rc != NADB_OK || x->a->failed) return rc;
-    if (plain) {
-        if (x->run == 0) x->run = at + 1;
-        if (++x->n_run == RUN_MOST) end_run(x);
-        return NADB_OK;
-    }
-    args_cut(x->a, at);
+    if (row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY)
+        return add_plain(x, key, &row, err);
     end_run(x);
     return record_put(x->a, key, value, &x->scratch, &plain, err);
 }
@@ -114,7 +149,7 @@ static nadb_rc fill(call *x, nadb_err *err) {
     args_text(x->a, "");
     args_text(x->a, "");
     x->n_records = x->n_rows = x->run = x->n_run = 0;
-    x->puts = false;
+    x->puts = x->plain = false;
     for (;;) {
         if (!x->holds)
             rc = x->records->next(x->records, &x->next, &x->holds, err);

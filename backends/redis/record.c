@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../core/row.h"
-
 static const char type_letters[] = "nirtb"; /* by nadb_type */
 
 #define NUMBER_TEXT_MAX 40
@@ -55,7 +53,7 @@ static char *put_word(char *p, int64_t v) {
     return p;
 }
 
-static void add_meta(args *a, const nadb_row *row) {
+void record_add_meta(args *a, const nadb_row *row) {
     char meta[6 * (ARGS_NUMBER_MAX + 1)];
     char *p = meta;
 
@@ -74,7 +72,7 @@ static void add_meta(args *a, const nadb_row *row) {
     args_copy(a, nadb_slice_of(meta, (size_t)(p - meta)));
 }
 
-static nadb_rc add_value(args *a, const nadb_row *row, nadb_err *err) {
+nadb_rc record_add_value(args *a, const nadb_row *row, nadb_err *err) {
     char text[NUMBER_TEXT_MAX];
     nadb_value v;
     nadb_rc rc;
@@ -93,6 +91,11 @@ static nadb_rc add_value(args *a, const nadb_row *row, nadb_err *err) {
     return NADB_OK;
 }
 
+bool record_same_meta(const nadb_row *a, const nadb_row *b) {
+    return a->type == b->type && a->codec == b->codec && a->size == b->size &&
+           a->created_ms == b->created_ms && a->updated_ms == b->updated_ms;
+}
+
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
                    bool *plain, nadb_err *err) {
     nadb_row row;
@@ -102,9 +105,9 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
     *plain = row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY;
     args_text(a, "p");
     args_add(a, key);
-    rc = add_value(a, &row, err);
+    rc = record_add_value(a, &row, err);
     if (rc != NADB_OK) return rc;
-    add_meta(a, &row);
+    record_add_meta(a, &row);
     nadb_buf_reset(scratch);
     if (row.tags.n > 0 && !nadb_tags_json(row.tags, scratch)) a->failed = true;
     args_copy(a, nadb_buf_slice(scratch));
@@ -113,20 +116,6 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
     else
         args_number(a, row.expires_ms);
     return NADB_OK;
-}
-
-nadb_rc record_plain(args *a, nadb_slice key, nadb_slice bytes, bool *plain,
-                     nadb_err *err) {
-    nadb_row row;
-    nadb_rc rc = nadb_row_decode(bytes, &row, err);
-
-    *plain =
-        rc == NADB_OK && row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY;
-    if (!*plain) return rc;
-    args_add(a, key);
-    rc = add_value(a, &row, err);
-    if (rc == NADB_OK) add_meta(a, &row);
-    return rc;
 }
 
 /* --- reading --- */

@@ -7,6 +7,7 @@
 #ifndef NADB_REDIS_RECORD_H
 #define NADB_REDIS_RECORD_H
 
+#include "../../core/row.h"
 #include "conn.h"
 
 /* Adds the arguments of one put to a commit script: 'p' key value, meta from
@@ -16,10 +17,13 @@
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice row, nadb_buf *scratch,
                    bool *plain, nadb_err *err) NADB_MUST_USE;
 
-/* Adds key, value and rest of meta of a row without tags and expiry; nothing of
- * another one. */
-nadb_rc record_plain(args *a, nadb_slice key, nadb_slice row, bool *plain,
-                     nadb_err *err) NADB_MUST_USE;
+/* The value alone, and meta from `type` on. `row` was decoded from bytes that
+ * outlive the arguments. */
+nadb_rc record_add_value(args *a, const nadb_row *row,
+                         nadb_err *err) NADB_MUST_USE;
+void record_add_meta(args *a, const nadb_row *row);
+/* Of two rows without tags and expiry: whether that meta is the same. */
+bool record_same_meta(const nadb_row *a, const nadb_row *b);
 
 typedef struct record {
     uint64_t version;    /* of the commit that wrote it */

@@ -34,8 +34,9 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
  *
  * ARGV: 1 owner, 2 token, 3 flags (d nothing but deletes), 4 and 5 log and
  * offset where it begins, 6 and 7 where it ends; then changes: 's' n, and n
- * times key value rest-of-meta (no tags, no expiry); 'p' key value rest-of-meta
- * tags expiry; 'd' key; 'c' for a clear.
+ * times key value rest-of-meta (no tags, no expiry); 'e' n rest-of-meta, and n
+ * times key value, where it is the same; 'p' key value rest-of-meta tags
+ * expiry; 'd' key; 'c' for a clear.
  *
  * {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
  * ours; {'gap'}: it does not begin where the last one ended, so that nothing is
@@ -92,17 +93,19 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
  * is mended. New ones go into the index in one call. */
 #define LUA_PLAIN                                                              \
     "local mine = {}\n"                                                        \
-    "local function plain(first, last)\n"                                      \
+    "local function plain(first, last, step, rest)\n"                          \
     "  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '\n"                 \
+    "  if rest then fresh, over = fresh .. rest, over .. rest end\n"           \
     "  local rows, guess, add, k = B .. 'r:', over, {K}, 1\n"                  \
-    "  for j = first, last, 3 do\n"                                            \
-    "    local key, rest = ARGV[j], ARGV[j + 2]\n"                             \
+    "  for j = first, last, step do\n"                                         \
+    "    local key = ARGV[j]\n"                                                \
     "    local was = call('HSET', rows .. key, 'value', ARGV[j + 1],\n"        \
-    "                     'meta', guess .. rest) == 0\n"                       \
+    "      'meta', rest and guess or guess .. ARGV[j + 2]) == 0\n"             \
     "    local right = was and not mine[key] and over or fresh\n"              \
     "    if right ~= guess then\n"                                             \
     "      guess = right\n"                                                    \
-    "      call('HSET', rows .. key, 'meta', guess .. rest)\n"                 \
+    "      call('HSET', rows .. key, 'meta',\n"                                \
+    "           rest and guess or guess .. ARGV[j + 2])\n"                     \
     "    end\n"                                                                \
     "    if not was then\n"                                                    \
     "      mine[key] = true\n"                                                 \
@@ -112,17 +115,20 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "  end\n"                                                                  \
     "  if k > 1 then call('ZADD', unpack(add)) end\n"                          \
     "end\n"                                                                    \
-    "local function puts(first, n)\n"                                          \
-    "  local last = first + 3 * n - 1\n"                                       \
+    "local function puts(first, n, step, rest)\n"                              \
+    "  local last = first + step * n - 1\n"                                    \
     "  settle()\n"                                                             \
     "  if m[5] == '' and call('EXISTS', G) == 0 then\n"                        \
-    "    return plain(first, last)\n"                                          \
+    "    plain(first, last, step, rest)\n"                                     \
+    "    return last + 1\n"                                                    \
     "  end\n"                                                                  \
-    "  for j = first, last, 3 do\n"                                            \
+    "  for j = first, last, step do\n"                                         \
     "    local key = ARGV[j]\n"                                                \
     "    touch(key)\n"                                                         \
-    "    write(key, present(key, ''), ARGV[j + 1], ARGV[j + 2], '', '')\n"     \
+    "    write(key, present(key, ''), ARGV[j + 1], rest or ARGV[j + 2],\n"     \
+    "          '', '')\n"                                                      \
     "  end\n"                                                                  \
+    "  return last + 1\n"                                                      \
     "end\n"
 
 #define LUA_DRAIN                                                              \
@@ -130,8 +136,9 @@ const char script_lease[] = LUA_BASE LUA_NAMES LUA_LAYOUT LUA_LEASE LUA_TAKE;
     "while ARGV[i] do\n"                                                       \
     "  local op, key = ARGV[i], ARGV[i + 1]\n"                                 \
     "  if op == 's' then\n"                                                    \
-    "    puts(i + 2, tonumber(key))\n"                                         \
-    "    i = i + 2 + 3 * tonumber(key)\n"                                      \
+    "    i = puts(i + 2, tonumber(key), 3)\n"                                  \
+    "  elseif op == 'e' then\n"                                                \
+    "    i = puts(i + 3, tonumber(key), 2, ARGV[i + 2])\n"                     \
     "  elseif op == 'p' then\n"                                                \
     "    local tags, exp = ARGV[i + 4], ARGV[i + 5]\n"                         \
     "    touch(key)\n"                                                         \
