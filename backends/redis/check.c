@@ -68,8 +68,12 @@ static void place_end(place *p) {
     nadb_buf_clear(&p->mark);
 }
 
+/* Nothing ends the bytes of a buffer. */
 static uint64_t number_of(nadb_slice s) {
-    return s.n > 0 ? strtoull((const char *)s.p, NULL, 10) : 0;
+    char text[24] = "";
+
+    if (s.n > 0) memcpy(text, s.p, s.n < sizeof text ? s.n : sizeof text - 1);
+    return strtoull(text, NULL, 10);
 }
 
 /* Whether a walk that goes on at `next` comes to an end. */
