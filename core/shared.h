@@ -10,6 +10,7 @@
  *   shared_repair.c   finishing what a dead process began
  *   shared_stats.c    numbers, and reading every byte
  *   shared_flush.c    sync, rotation, flush, compaction: background work
+ *   shared_spare.c    space that is kept for giving space back
  *   shared_drain.c    where the base is on a server
  *
  * Locking. The commit lock (control.h) guards appending, linking and
@@ -27,6 +28,8 @@
 
 /* Live memtables at which writers wait for the flush. */
 #define SHARED_LOGS_MAX 6u
+/* How many more a clear may begin, when the disk is too full to flush. */
+#define SHARED_LOGS_MORE 2u
 
 /* One state of the store, as this process has it open. Immutable. */
 typedef struct shared_version {
@@ -90,10 +93,11 @@ typedef struct shared {
 
     nadb_mutex sync_lock;
     nadb_mutex flush_lock;
-    bool unused_left;     /* files that a reader kept; under flush_lock */
-    nadb_buf scratch;     /* a record being built; under the commit lock */
-    nadb_err flush_error; /* the last flush's; under version_lock */
-    nadb_err sync_error;  /* of the log, in the background; likewise */
+    atomic_bool spare_kept; /* as far as this process knows */
+    bool unused_left;       /* files that a reader kept; under flush_lock */
+    nadb_buf scratch;       /* a record being built; under the commit lock */
+    nadb_err flush_error;   /* the last flush's; under version_lock */
+    nadb_err sync_error;    /* of the log, in the background; likewise */
 } shared;
 
 struct nadb_ticket {
@@ -217,6 +221,9 @@ void shared_sync_in_background(shared *s);
  * of compaction. *more: there is work left. */
 nadb_rc shared_work(shared *s, bool *more, nadb_err *err) NADB_MUST_USE;
 nadb_rc shared_flush(nadb_engine *e, nadb_err *err);
+/* After NADB_FULL: gives up what only idle views still need, and the spare
+ * space. With flush_lock: who has it may use that before a flush does. */
+void shared_find_space(shared *s);
 /* Begins a new log if the active one is full, as one large transaction can
  * leave it, so that it is flushed without waiting for the next writer. */
 void shared_freeze_full(shared *s);
@@ -224,6 +231,13 @@ void shared_freeze_full(shared *s);
 void shared_flush_at_close(shared *s);
 nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
                        nadb_err *err);
+
+/* --- shared_spare.c --- */
+
+/* Sees to it that the spare space is there, if the disk has it. */
+void shared_spare_keep(shared *s);
+/* Gives up all of it, or the half that is for deletes. False: it is gone. */
+bool shared_spare_spend(shared *s, bool all);
 
 /* --- shared_drain.c: bases on a server --- */
 

@@ -108,6 +108,21 @@ static nadb_rc cannot_keep_up(shared *s, nadb_err *err) {
                      s->dir);
 }
 
+/* Whether the logs that wait cannot be flushed before the request is there,
+ * which makes what is in them void. */
+static bool is_way_out(attempt *a) {
+    shared *s = a->s;
+    nadb_rc rc;
+
+    if (a->req == NULL || !a->req->clear ||
+        a->v->n_logs >= SHARED_LOGS_MAX + SHARED_LOGS_MORE)
+        return false;
+    nadb_lock(&s->version_lock);
+    rc = s->flush_error.rc;
+    nadb_unlock(&s->version_lock);
+    return rc == NADB_FULL || ms_left(a) == 0;
+}
+
 /* Takes the commit lock with a->v current, when there is room to write. */
 static nadb_rc enter(attempt *a, nadb_err *err) {
     shared *s = a->s;
@@ -120,7 +135,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
 
         rc = guess_version(a, err);
         if (rc != NADB_OK) return rc;
-        if (a->v->n_logs >= SHARED_LOGS_MAX) {
+        if (a->v->n_logs >= SHARED_LOGS_MAX && !is_way_out(a)) {
             if (ms_left(a) == 0) return cannot_keep_up(s, err);
             nadb_workers_kick();
             s->os->futex_wait((uint32_t *)events, seen, DOUBT_MS);
@@ -193,7 +208,7 @@ static bool is_full(const attempt *a, uint64_t bytes, uint64_t room) {
 }
 
 /* Makes room for the record in the active log, or in a new one. */
-static nadb_rc make_room(attempt *a, nadb_err *err) {
+static nadb_rc find_room(attempt *a, nadb_err *err) {
     shared *s = a->s;
     uint64_t bytes = wal_record_bound(a->req->count, a->req->bytes);
     uint64_t room = memtable_room(a->req->count);
@@ -218,6 +233,31 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
     return nadb_fail(err, NADB_TOOBIG,
                      "a transaction of %llu bytes is more than a log can hold",
                      (unsigned long long)a->req->bytes);
+}
+
+/* Whether the request deletes rows and writes none. */
+static bool only_deletes(const nadb_commit_req *req) {
+    nadb_iter *it = req->changes;
+    bool deletes = req->clear;
+    nadb_rc rc;
+
+    if (deletes || it == NULL) return deletes;
+    for (rc = nadb_iter_seek(it, nadb_slice_of("", 0), NULL);
+         rc == NADB_OK && it->valid; rc = nadb_iter_next(it, NULL)) {
+        if (it->entry.key.n == 0 || it->entry.key.p[0] != NADB_KS_ROW) continue;
+        if ((it->entry.flags & NADB_ENTRY_TOMBSTONE) == 0) return false;
+        deletes = true;
+    }
+    return rc == NADB_OK && deletes;
+}
+
+static nadb_rc make_room(attempt *a, nadb_err *err) {
+    nadb_rc rc = find_room(a, err);
+
+    if (rc != NADB_FULL || !only_deletes(a->req) ||
+        !shared_spare_spend(a->s, a->req->clear))
+        return rc;
+    return find_room(a, err);
 }
 
 /* Writes a record at the tail, which stays where it is, with `appending` set.
@@ -355,12 +395,22 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
     return rc;
 }
 
+static nadb_rc prepare_try(attempt *a, nadb_ticket *t, nadb_err *err) {
+    bool again = true;
+    nadb_rc rc = NADB_OK;
+
+    while (again && rc == NADB_OK) {
+        rc = enter(a, err);
+        if (rc == NADB_OK) rc = prepare_locked(a, t, &again, err);
+    }
+    return rc;
+}
+
 nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     shared *s = shared_of(e);
     attempt a = {.s = s, .req = req};
     nadb_ticket *t = NULL;
-    bool again = true;
     nadb_rc rc = check_writable(s, err);
 
     *out = NULL;
@@ -372,9 +422,13 @@ nadb_rc shared_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (rc != NADB_OK) return rc;
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
-    while (again && rc == NADB_OK) {
-        rc = enter(&a, err);
-        if (rc == NADB_OK) rc = prepare_locked(&a, t, &again, err);
+    rc = prepare_try(&a, t, err);
+    if (rc == NADB_FULL && only_deletes(req)) {
+        if (err != NULL) nadb_err_clear(err);
+        nadb_lock(&s->flush_lock);
+        shared_find_space(s);
+        rc = prepare_try(&a, t, err);
+        nadb_unlock(&s->flush_lock);
     }
     let_go(&a, a.v);
     if (rc != NADB_OK) {

@@ -356,18 +356,41 @@ static nadb_rc work(shared *s, const nadb_compact_goal *goal,
     return rc;
 }
 
-nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
-    bool busy = false;
-    nadb_err mine;
-    nadb_rc rc;
+/* A store without tables has next to nothing to give back. */
+static void keep_spare(shared *s) {
+    control_now now;
 
-    *more = false;
-    if (s->options->read_only) return NADB_OK;
-    nadb_err_clear(&mine);
-    if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
-    rc = work(s, NULL, NULL, more, &busy, &mine);
-    note_error(s, &s->flush_error, &mine);
-    if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
+    control_read(&s->ctl, &now);
+    if (now.base_generation > 0) shared_spare_keep(s);
+}
+
+void shared_find_space(shared *s) {
+    shared_version *v = NULL;
+
+    /* The newest version, so that those before it can go. */
+    if (shared_version_get(s, &v, NULL) == NADB_OK) shared_version_unref(s, v);
+    shared_views_trim(s);
+    if (control_flusher_try(&s->ctl)) {
+        (void)!remove_unused(s, NULL);
+        control_flusher_drop(&s->ctl);
+    }
+    (void)shared_spare_spend(s, true);
+}
+
+/* As work(), and once more when the disk is full. */
+static nadb_rc work_hard(shared *s, const nadb_compact_goal *goal,
+                         const nadb_stop *stop, bool *more, bool *busy,
+                         nadb_err *err) {
+    nadb_rc rc = work(s, goal, stop, more, busy, err);
+
+    if (rc == NADB_FULL) {
+        if (err != NULL) nadb_err_clear(err);
+        nadb_lock(&s->flush_lock);
+        shared_find_space(s);
+        nadb_unlock(&s->flush_lock);
+        rc = work(s, goal, stop, more, busy, err);
+    }
+    keep_spare(s);
     return rc;
 }
 
@@ -396,6 +419,53 @@ static nadb_rc freeze(shared *s, uint64_t *until, nadb_err *err) {
     }
 }
 
+static nadb_rc freeze_hard(shared *s, uint64_t *until, nadb_err *err) {
+    nadb_rc rc = freeze(s, until, err);
+
+    if (rc != NADB_FULL) return rc;
+    if (err != NULL) nadb_err_clear(err);
+    nadb_lock(&s->flush_lock);
+    shared_find_space(s);
+    rc = freeze(s, until, err);
+    nadb_unlock(&s->flush_lock);
+    return rc;
+}
+
+/* Whether a clear makes void what there is no room for. It must go to the base
+ * with that, and so out of the active log. */
+static bool freeze_clear(shared *s) {
+    shared_version *v = NULL;
+    uint64_t until = 0;
+    bool cleared = false;
+
+    if (shared_version_get(s, &v, NULL) != NADB_OK) return false;
+    for (size_t i = v->n_logs; i > 0; i--)
+        cleared = atomic_load(&v->logs[i - 1]->head->n_clears) > 0 || cleared;
+    if (cleared) cleared = freeze_hard(s, &until, NULL) == NADB_OK;
+    shared_version_unref(s, v);
+    return cleared;
+}
+
+nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
+    bool busy = false;
+    nadb_err mine;
+    nadb_rc rc;
+
+    *more = false;
+    if (s->options->read_only) return NADB_OK;
+    nadb_err_clear(&mine);
+    if (control_has_doubts(s->ctl.map)) shared_void_retry(s);
+    rc = work(s, NULL, NULL, more, &busy, &mine);
+    if (rc == NADB_FULL && freeze_clear(s)) {
+        nadb_err_clear(&mine);
+        rc = work_hard(s, NULL, NULL, more, &busy, &mine);
+    }
+    keep_spare(s);
+    note_error(s, &s->flush_error, &mine);
+    if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
+    return rc;
+}
+
 /* Runs rounds until the base contains every log below `until`. */
 static nadb_rc flush_until(shared *s, uint64_t until, const nadb_stop *stop,
                            nadb_err *err) {
@@ -411,7 +481,7 @@ static nadb_rc flush_until(shared *s, uint64_t until, const nadb_stop *stop,
         control_read(&s->ctl, &now);
         if (now.first_log >= until) return NADB_OK;
         rc = nadb_stopped(stop, err);
-        if (rc == NADB_OK) rc = work(s, NULL, stop, &more, &busy, err);
+        if (rc == NADB_OK) rc = work_hard(s, NULL, stop, &more, &busy, err);
         control_read(&s->ctl, &now);
         /* What came after the flush, and may have failed, is tried again in
          * the background. */
@@ -431,7 +501,7 @@ static nadb_rc flush_all(shared *s, const nadb_stop *stop, nadb_err *err) {
     nadb_rc rc = shared_check_usable(s, err);
 
     if (rc != NADB_OK || s->private_memory || s->options->read_only) return rc;
-    rc = freeze(s, &until, err);
+    rc = freeze_hard(s, &until, err);
     if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
     return rc;
 }
@@ -488,7 +558,7 @@ nadb_rc shared_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
         if (rc != NADB_OK) break;
         if (!busy)
             deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
-        rc = work(s, &goal, &when, &more, &busy, err);
+        rc = work_hard(s, &goal, &when, &more, &busy, err);
         if (busy && s->os->mono_ns() > deadline)
             return nadb_fail(err, NADB_BUSY,
                              "compacting %s: another process's flusher is busy",

@@ -500,7 +500,8 @@ void nadb_shared_forked(nadb_engine *e) {
 /* --- removing --- */
 
 static bool is_ours(const char *name) {
-    static const char *const names[] = {"control", "MANIFEST", "MANIFEST.tmp"};
+    static const char *const names[] = {"control", "MANIFEST", "MANIFEST.tmp",
+                                        "spare"};
     static const char *const suffixes[] = {".log", ".idx", ".sst", ".val",
                                            ".tmp"};
     size_t n = strlen(name);

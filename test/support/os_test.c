@@ -158,6 +158,55 @@ static nadb_rc fail_if_told(fault_class cls, const char *what, const char *path,
 
 bool test_fault_malloc(void) { return fault_of(F_MALLOC, "") != 0; }
 
+/* --- a small disk --- */
+
+static atomic_bool disk_limited;
+static struct {
+    uint64_t bytes;
+    char folder[512];
+} disk; /* guarded by fault_lock */
+
+bool test_disk_set(const char *folder, uint64_t bytes) {
+    if (folder != NULL && strlen(folder) >= sizeof disk.folder) return false;
+    pthread_mutex_lock(&fault_lock);
+    if (folder != NULL) memcpy(disk.folder, folder, strlen(folder) + 1);
+    disk.bytes = bytes;
+    atomic_store(&disk_limited, folder != NULL);
+    pthread_mutex_unlock(&fault_lock);
+    return true;
+}
+
+static uint64_t blocks(uint64_t bytes) { return (bytes + 4095) / 4096; }
+
+static nadb_rc add_blocks(void *ctx, const char *name, nadb_err *err) {
+    char *path = nadb_path_join(disk.folder, name);
+    nadb_stat st;
+
+    if (path != NULL && nadb_os_posix.stat(path, &st, err) == NADB_OK &&
+        st.kind == NADB_KIND_FILE)
+        *(uint64_t *)ctx += blocks(st.size);
+    nadb_free(path);
+    return NADB_OK;
+}
+
+/* Whether the disk has room for the file to reach `end`. */
+static nadb_rc disk_allows(nadb_file *f, uint64_t end, nadb_err *err) {
+    uint64_t size = 0, used = 0;
+    bool fits = true;
+
+    if (!atomic_load(&disk_limited)) return NADB_OK;
+    pthread_mutex_lock(&fault_lock);
+    if (strncmp(f->path, disk.folder, strlen(disk.folder)) == 0 &&
+        nadb_os_posix.size(f, &size, NULL) == NADB_OK && end > size) {
+        (void)!nadb_os_posix.list(disk.folder, add_blocks, &used, NULL);
+        used += blocks(end) - blocks(size);
+        fits = blocks(end) == blocks(size) || used <= disk.bytes / 4096;
+    }
+    pthread_mutex_unlock(&fault_lock);
+    if (fits) return NADB_OK;
+    return nadb_fail_errno(err, ENOSPC, "writing %s", f->path);
+}
+
 /* --- files --- */
 
 static void record_file(power_kind kind, nadb_file *f, uint64_t off,
@@ -203,6 +252,8 @@ static nadb_rc os_pwrite(nadb_file *f, const void *p, size_t n, uint64_t off,
     nadb_rc rc = NADB_OK;
     bool rec;
 
+    if (e == 0) rc = disk_allows(f, off + n, err);
+    if (rc != NADB_OK) return rc;
     if (e == 0 || e == SHORT_WRITE) {
         rec = power_enter();
         rc = nadb_os_posix.pwrite(f, p, todo, off, err);
@@ -243,6 +294,7 @@ static nadb_rc os_reserve(nadb_file *f, uint64_t off, uint64_t end,
     nadb_rc rc = fail_if_told(F_RESERVE, "reserving space for", f->path, err);
     bool rec;
 
+    if (rc == NADB_OK) rc = disk_allows(f, end, err);
     if (rc != NADB_OK) return rc;
     rec = power_enter();
     rc = nadb_os_posix.reserve(f, off, end, err);

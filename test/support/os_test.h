@@ -6,6 +6,7 @@
  *   clock   now_ms() runs ahead by what test_os_advance_clock() was given;
  *           mono_ns(), and so every timeout, does not
  *   faults  the N-th call of a class fails with a chosen error
+ *   disk    files of one folder may take so many bytes together
  *   power   what was done to a directory tree is recorded, and the tree is
  *           built again as a power cut at any moment could have left it
  *
@@ -41,6 +42,12 @@ void test_fault_clear(uint64_t *calls, uint64_t *fired);
 
 /* Used by mem_test.c. */
 bool test_fault_malloc(void);
+
+/* --- a small disk --- */
+
+/* From now on the files in `folder` may have `bytes` bytes together, in blocks
+ * of 4096: what would grow one beyond that is ENOSPC. NULL: no such limit. */
+bool test_disk_set(const char *folder, uint64_t bytes);
 
 /* --- power cuts --- */
 

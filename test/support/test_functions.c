@@ -5,6 +5,7 @@
  *   test_new_boot()                 the machine seems to have restarted
  *   test_fault(class, nth, errno [, persistent [, path_part]])
  *   test_fault_clear()              '{"calls":C,"fired":F}'
+ *   test_disk(folder, bytes)        NULL: no limit
  *   test_power_start(root)          records the tree; returns root
  *   test_power_events()             events so far
  *   test_power_stop()               events in all
@@ -81,6 +82,15 @@ static void clear_fault(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     sqlite3_result_text(ctx, text, -1, SQLITE_TRANSIENT);
 }
 
+static void set_disk(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    (void)argc;
+    if (!test_disk_set((const char *)sqlite3_value_text(argv[0]),
+                       (uint64_t)sqlite3_value_int64(argv[1])))
+        fail_with(ctx, "test_disk(): the name is too long");
+    else
+        sqlite3_result_value(ctx, argv[1]);
+}
+
 static void power_start(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     nadb_err err;
 
@@ -126,6 +136,7 @@ int nadb_test_register(sqlite3 *db) {
         {"test_new_boot", 0, new_boot},
         {"test_fault", -1, set_fault},
         {"test_fault_clear", 0, clear_fault},
+        {"test_disk", 2, set_disk},
         {"test_power_start", 1, power_start},
         {"test_power_events", 0, power_events},
         {"test_power_stop", 0, power_stop},
