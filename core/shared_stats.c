@@ -87,11 +87,12 @@ static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
         }
         while (!rec.taken_back && wal_entry_next(&m->log, &rec, &e)) {
             memtable_key k = memtable_key_of(e.key);
-            uint64_t newest = 0;
+            nadb_entry found;
+            bool is_there = false;
 
-            rc = memtable_newest(m, &k, &newest, err);
+            rc = memtable_get(m, &k, UINT64_MAX, 0, &found, &is_there, err);
             if (rc != NADB_OK) return rc;
-            if (newest == 0 && atomic_load(&m->head->max_seq) <= seq) {
+            if (!is_there && atomic_load(&m->head->max_seq) <= seq) {
                 /* Not linked: it is in doubt still, or lost. */
                 bool in_doubt = atomic_load(&m->head->closed) == 0;
 
