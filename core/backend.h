@@ -305,6 +305,7 @@ struct nadb_base_version {
     uint64_t first_log;  /* logs below this one are contained in the base */
     uint64_t seq;        /* highest sequence number contained */
     uint64_t clear_seq;  /* everything up to this one was cleared */
+    uint64_t bytes;      /* of its files; bases on a server: 0 */
     bool indexed;        /* may hold keys of other keyspaces than rows */
 };
 

@@ -356,14 +356,6 @@ static nadb_rc work(shared *s, const nadb_compact_goal *goal,
     return rc;
 }
 
-/* A store without tables has next to nothing to give back. */
-static void keep_spare(shared *s) {
-    control_now now;
-
-    control_read(&s->ctl, &now);
-    if (now.base_generation > 0) shared_spare_keep(s);
-}
-
 void shared_find_space(shared *s) {
     shared_version *v = NULL;
 
@@ -390,7 +382,7 @@ static nadb_rc work_hard(shared *s, const nadb_compact_goal *goal,
         nadb_unlock(&s->flush_lock);
         rc = work(s, goal, stop, more, busy, err);
     }
-    keep_spare(s);
+    shared_spare_keep(s);
     return rc;
 }
 
@@ -460,7 +452,7 @@ nadb_rc shared_work(shared *s, bool *more, nadb_err *err) {
         nadb_err_clear(&mine);
         rc = work_hard(s, NULL, NULL, more, &busy, &mine);
     }
-    keep_spare(s);
+    shared_spare_keep(s);
     note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     return rc;

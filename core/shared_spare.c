@@ -1,14 +1,17 @@
 /* shared_spare.c - space that is kept for giving space back.
  *
  * On a full disk nothing can be written, and whoever wants to delete has to
- * write. So a store that has tables keeps a file, `spare`, which holds nothing
- * but space. Half of it is given up when a transaction that only deletes finds
- * the disk full; the other half is for a clear, and for the flush that gives
- * back what was deleted. It is filled again as soon as there is room.
+ * write. So a store with tables of some size keeps a file, `spare`, which holds
+ * nothing but space. Half of it is given up when a transaction that only
+ * deletes finds the disk full; the other half is for a clear, and for the flush
+ * that gives back what was deleted. It is filled again as soon as there is
+ * room.
  *
  * What is given up is anybody's: other programs may take it first, and then
  * this one has failed as it would have without. */
 #include "shared.h"
+
+#define TIMES 2 /* the size of the file, at least, are the tables */
 
 /* For three new logs, whose index grows with the buffer (the one of the
  * deletes, of a clear, and that of the flush), a table of tombstones, and
@@ -40,11 +43,22 @@ static bool grow(shared *s, nadb_file *f, uint64_t size) {
     return false;
 }
 
+/* A small store has little to give back, and its users look at its size. */
+static bool is_worth_it(shared *s) {
+    shared_version *v = NULL;
+    bool worth = false;
+
+    if (shared_version_get(s, &v, NULL) == NADB_OK)
+        worth = v->base->bytes / TIMES >= size_of(s);
+    shared_version_unref(s, v);
+    return worth;
+}
+
 void shared_spare_keep(shared *s) {
     nadb_file *f;
 
     if (atomic_load(&s->spare_kept) || s->base_ops->remote != NULL ||
-        spare_open(s, NADB_OPEN_CREATE, &f) != NADB_OK)
+        !is_worth_it(s) || spare_open(s, NADB_OPEN_CREATE, &f) != NADB_OK)
         return;
     if (grow(s, f, size_of(s)))
         atomic_store(&s->spare_kept, true);

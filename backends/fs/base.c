@@ -175,6 +175,9 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     v->pub.first_log = v->m.first_log;
     v->pub.seq = v->m.seq;
     v->pub.clear_seq = v->m.clear_seq;
+    for (size_t i = 0; i < v->m.n_tables; i++)
+        v->pub.bytes += v->m.tables[i].size;
+    for (size_t i = 0; i < v->m.n_vals; i++) v->pub.bytes += v->m.vals[i].size;
     atomic_init(&v->refs, 1);
     v->tables = nadb_calloc(v->m.n_tables + 1, sizeof *v->tables);
     v->vals = nadb_calloc(v->m.n_vals + 1, sizeof *v->vals);
