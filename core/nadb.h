@@ -104,6 +104,9 @@ void nadb_store_close(nadb_store *s);
  * everything in it. NADB_LOCKED when another connection or process has it
  * open. Removes nothing outside a directory with our control file. */
 nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+/* The same for a store that was made in vain, here alone: NADB_LOCKED also when
+ * somebody has ever committed to it. One on a server stays as it is. */
+nadb_rc nadb_store_undo(nadb_store *s, nadb_err *err) NADB_MUST_USE;
 
 const nadb_options *nadb_store_options(const nadb_store *s); /* in force */
 

@@ -293,7 +293,10 @@ nadb_rc shared_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
 nadb_rc nadb_shared_open(const nadb_options *options, const nadb_base_ops *base,
                          bool create, bool *created, nadb_engine **out,
                          nadb_err *err) NADB_MUST_USE;
-nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) NADB_MUST_USE;
+/* Closes, also on error. `unused`: only if nobody has ever committed, and here
+ * alone, not on a server; NADB_LOCKED otherwise. */
+nadb_rc nadb_shared_destroy(nadb_engine *e, bool unused,
+                            nadb_err *err) NADB_MUST_USE;
 /* Takes on the options that are in force now. */
 void nadb_shared_tune(nadb_engine *e, const nadb_options *o);
 /* Has the background threads sweep. */

@@ -70,6 +70,8 @@ static nadb_rc make_dir(const nadb_os *os, const char *path,
     if (mine.sys_errno == EEXIST) {
         rc = os->stat(path, &st, err);
         if (rc != NADB_OK || st.kind == NADB_KIND_DIR) return rc;
+        if (st.kind == NADB_KIND_NONE) /* find_or_make() tries again */
+            return nadb_fail_errno(err, ENOENT, "cannot open %s", path);
     }
     *err = mine;
     return mine.rc;
@@ -226,6 +228,8 @@ static nadb_rc dir_prepare(shared *s, bool create, bool *created,
     if (rc != NADB_OK) return rc;
     if (like.kind == NADB_KIND_NONE) /* find_or_make() tries again */
         return nadb_fail_errno(err, ENOENT, "cannot open %s", s->dir);
+    /* It may have been removed, and made again since. */
+    if (s->os->writable(s->dir)) return NADB_OK;
     return nadb_fail(err, NADB_READONLY,
                      "%s is not writable: change its permissions, or "
                      "declare the table with mode='ro'",
@@ -599,7 +603,7 @@ done:
     return rc;
 }
 
-nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
+nadb_rc nadb_shared_destroy(nadb_engine *e, bool unused, nadb_err *err) {
     shared *s = shared_of(e);
     nadb_rc rc = shared_check_usable(s, err);
 
@@ -612,9 +616,16 @@ nadb_rc nadb_shared_destroy(nadb_engine *e, nadb_err *err) {
                        "the store in %s is open in another process: close it "
                        "there first",
                        s->dir);
+    } else if (unused && control_seq(atomic_load(&s->ctl.map->visible)) > 0) {
+        /* Whoever it was may have closed it since: so it is asked now, when
+         * nobody can come any more. */
+        rc = nadb_fail(err, NADB_LOCKED, "the store in %s has been used",
+                       s->dir);
+        shared_close(e);
+        return rc;
     }
     nadb_workers_remove(s);
-    if (rc == NADB_OK && s->base_ops->remote != NULL)
+    if (rc == NADB_OK && s->base_ops->remote != NULL && !unused)
         rc = s->base_ops->remote->destroy(s->base, err);
     if (rc == NADB_OK) rc = remove_all(s, err);
     shared_free(s);

@@ -411,7 +411,7 @@ void nadb_store_close(nadb_store *s) {
     if (last) store_free(s);
 }
 
-nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
+static nadb_rc destroy(nadb_store *s, bool unused, nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
     bool last;
 
@@ -421,8 +421,8 @@ nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
     if (last) {
         move_begin(s, STORE_CLOSING);
         if (s->backend->caps & NADB_CAP_BASE)
-            rc = nadb_shared_destroy(s->engine, err);
-        else if (s->engine->ops->destroy != NULL)
+            rc = nadb_shared_destroy(s->engine, unused, err);
+        else if (s->engine->ops->destroy != NULL && !unused)
             rc = s->engine->ops->destroy(s->engine, err);
         else
             s->engine->ops->close(s->engine);
@@ -435,6 +435,14 @@ nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
     nadb_unlock(&registry.lock);
     if (last) store_free(s);
     return rc;
+}
+
+nadb_rc nadb_store_destroy(nadb_store *s, nadb_err *err) {
+    return destroy(s, false, err);
+}
+
+nadb_rc nadb_store_undo(nadb_store *s, nadb_err *err) {
+    return destroy(s, true, err);
 }
 
 const nadb_options *nadb_store_options(const nadb_store *s) {

@@ -32,32 +32,14 @@ conn *conn_ref(sqlite3 *db) {
     return c;
 }
 
-/* Whether somebody has committed rows to the store, who may have closed it
- * since; or it cannot be told. */
-static bool is_used(sess *s) {
-    nadb_scan scan = {.key_only = true};
-    nadb_cursor *c = NULL;
-    bool used = true;
-    nadb_err err;
-
-    if (s->core == NULL) return false;
-    if (nadb_cursor_new(s->core, &c, &err) != NADB_OK) return true;
-    if (nadb_cursor_scan(c, &scan, &err) == NADB_OK) {
-        used = nadb_cursor_row(c) != NULL;
-    }
-    nadb_cursor_free(c);
-    return used;
-}
-
 /* Ends the session, and gives up or removes the store. */
 static void sess_free(sess *s) {
     nadb_err err;
 
-    if (s->remove && is_used(s)) s->remove = false;
     nadb_session_free(s->core);
     if (!s->remove) {
         nadb_store_close(s->store);
-    } else if (nadb_store_destroy(s->store, &err) != NADB_OK &&
+    } else if (nadb_store_undo(s->store, &err) != NADB_OK &&
                err.rc != NADB_LOCKED) {
         /* Locked: somebody else found the store useful, and keeps it. */
         sqlite3_log(value_code(err.rc),
