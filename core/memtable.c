@@ -39,24 +39,18 @@ bool memtable_look_again(memtable *m) {
     return grown;
 }
 
-node *memtable_node_far(memtable *m, uint32_t at) {
-    uint64_t off = (uint64_t)at * 8;
-    node *n = (node *)((uint8_t *)m->head + off);
-
-    if (off < sizeof(memtable_head)) return NULL;
-    while (off + sizeof(node) + 4 * MEMTABLE_HEIGHT >
-           atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
-        if (!memtable_look_again(m)) return NULL;
-    return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
+bool memtable_index_exists(memtable *m, uint64_t end) {
+    while (end > atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
+        if (!memtable_look_again(m)) return false;
+    return true;
 }
 
 static version *version_at(memtable *m, uint32_t at) {
     uint64_t off = (uint64_t)at * 8;
 
-    if (off < sizeof(memtable_head)) return NULL;
-    while (off + sizeof(version) >
-           atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
-        if (!memtable_look_again(m)) return NULL;
+    if (off < sizeof(memtable_head) ||
+        !memtable_index_exists(m, off + sizeof(version)))
+        return NULL;
     return (version *)((uint8_t *)m->head + off);
 }
 

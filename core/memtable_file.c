@@ -42,9 +42,7 @@ bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
     if (alloc < memtable_first_free(m) || alloc % 8 != 0 || end < alloc ||
         end > m->idx_capacity)
         return false;
-    while (end > atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
-        if (!memtable_look_again(m)) return false;
-    return true;
+    return memtable_index_exists(m, end);
 }
 
 uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {

@@ -28,18 +28,19 @@ typedef struct node {
     _Atomic uint32_t next[]; /* `height` of them */
 } node;
 
-/* Looks whether the files have grown; NULL when out of bounds. */
-node *memtable_node_far(memtable *m, uint32_t at);
+/* Whether the index exists up to `end`; asks when it has grown. */
+bool memtable_index_exists(memtable *m, uint64_t end);
 
 /* NULL when out of bounds. */
 static inline node *memtable_node(memtable *m, uint32_t at) {
     uint64_t off = (uint64_t)at * 8;
+    uint64_t end = off + sizeof(node) + 4 * MEMTABLE_HEIGHT;
     node *n = (node *)((uint8_t *)m->head + off);
 
-    if (off < sizeof(memtable_head) ||
-        off + sizeof(node) + 4 * MEMTABLE_HEIGHT >
-            atomic_load_explicit(&m->idx_safe, memory_order_relaxed))
-        return memtable_node_far(m, at);
+    if (off < sizeof(memtable_head)) return NULL;
+    if (end > atomic_load_explicit(&m->idx_safe, memory_order_relaxed) &&
+        !memtable_index_exists(m, end))
+        return NULL;
     return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
 }
 

@@ -281,17 +281,28 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 
 uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
 
+/* The key's newest change, if that was at `moment` or later; else *op is NULL.
+ * *k is the key as it is stored. */
+static nadb_rc change_since(nadb_session *ss, nadb_slice key, uint64_t moment,
+                            nadb_slice *k, const batch_op **op, nadb_err *err) {
+    nadb_rc rc = need_txn(ss, err);
+
+    *op = NULL;
+    if (rc == NADB_OK) rc = session_key(ss, key, k, err);
+    if (rc != NADB_OK) return rc;
+    *op = batch_find(ss->b, *k, UINT64_MAX);
+    if (*op != NULL && (*op)->id < moment) *op = NULL;
+    return NADB_OK;
+}
+
 nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
                         nadb_row *row, bool *found, nadb_err *err) {
     nadb_slice k;
     const batch_op *op;
-    nadb_rc rc = need_txn(ss, err);
+    nadb_rc rc = change_since(ss, key, moment, &k, &op, err);
 
     *found = false;
-    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc != NADB_OK) return rc;
-    op = batch_find(ss->b, k, UINT64_MAX);
-    if (op == NULL || op->id < moment) return NADB_OK;
+    if (rc != NADB_OK || op == NULL) return rc;
     return row_get(ss, k, moment, row, found, err);
 }
 
@@ -299,15 +310,10 @@ nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
                        bool *put, nadb_err *err) {
     nadb_slice k;
     const batch_op *op;
-    nadb_rc rc = need_txn(ss, err);
+    nadb_rc rc = change_since(ss, key, moment, &k, &op, err);
 
-    *put = false;
-    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc != NADB_OK) return rc;
-    op = batch_find(ss->b, k, UINT64_MAX);
-    *put = op != NULL && op->id >= moment &&
-           (op->flags & NADB_ENTRY_TOMBSTONE) == 0;
-    return NADB_OK;
+    *put = op != NULL && (op->flags & NADB_ENTRY_TOMBSTONE) == 0;
+    return rc;
 }
 
 nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,

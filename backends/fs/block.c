@@ -76,13 +76,15 @@ static inline const uint8_t *head(const uint8_t *p, const uint8_t *end,
     return p + 2 + bits / 8;
 }
 
-/* Where the suffix of entry `i` begins; NULL when its bytes do not fit. */
+/* Where the suffix of the entry at that offset begins; NULL when its bytes do
+ * not fit. */
 static inline const uint8_t *entry_at(const fs_block *b, uint32_t at,
                                       entry_head *h) {
     const uint8_t *end = b->p + b->n;
     const uint8_t *p = b->p + at;
 
-    /* Entries lie behind the prefix. */
+    /* Behind the prefix: then prefix and suffix together fit in the block, on
+     * which those who put keys together rely. */
     if (p < b->prefix.p + b->prefix.n || p >= end) return NULL;
     p = head(p, end, h);
     if (p == NULL || h->suffix > (uint64_t)(end - p) ||

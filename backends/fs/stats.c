@@ -13,7 +13,7 @@ void fs_stats(nadb_base_version *base, nadb_stat_fn *tell, void *ctx) {
     }
     for (size_t i = 0; i < m->n_vals; i++) large += m->vals[i].size;
     tell(ctx, "files", (double)(m->n_tables + m->n_vals));
-    tell(ctx, "stored_bytes", (double)(bytes + large));
+    tell(ctx, "stored_bytes", (double)base->bytes);
     tell(ctx, "table_count", (double)m->n_tables);
     tell(ctx, "table_runs", (double)m->n_runs);
     tell(ctx, "table_bytes", (double)bytes);

@@ -59,8 +59,10 @@ static void begin_equal(call *x, const nadb_row *row) {
     nadb_slice value = args_get(x->a, x->a->n - 2);
 
     args_cut(x->a, x->a->n - 3);
-    if (--x->n_run == 0) args_cut(x->a, x->run - 1);
-    if (x->n_run > 0) end_run(x);
+    if (--x->n_run > 0)
+        end_run(x);
+    else /* it was the only one: nothing is left of that run */
+        args_cut(x->a, x->run - 1);
     begin_run(x, true, row);
     args_add(x->a, key);
     args_add(x->a, value);

@@ -21,8 +21,8 @@ void *nadb_realloc(void *p, size_t n);    /* only bytes.c and arena.c call it */
 void nadb_free(void *p);                  /* NULL is fine */
 char *nadb_strdup(const char *s);         /* NULL when out of memory */
 
-/* memcpy of a few bytes, as keys have, without a call: two words or vectors
- * that may overlap. */
+/* memcpy without a call where there are 8 to 16 bytes, as keys have: two words,
+ * which may overlap. */
 static inline void nadb_copy(void *to, const void *from, size_t n) {
     uint8_t *p = to;
     const uint8_t *q = from;
