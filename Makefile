@@ -50,14 +50,14 @@ LIBS := $(shell $(PKG_CONFIG) --libs-only-L --libs-only-other $(LINKED)) \
     $(foreach n,$(NAMES),$(or $(filter %/lib$n.a,$(FITTING)),-l$n)) \
     -Wl,--exclude-libs,ALL -lm -ldl -pthread
 
-CORE := $(wildcard core/*.c core/base/*.c backends/*.c) \
+CORE := $(wildcard core/*.c core/*/*.c backends/*.c) \
     $(filter-out $(if $(filter 1,$(REDIS)),,backends/redis/%), \
     $(wildcard backends/*/*.c))
 EXT := $(wildcard ext/*.c)
 UNIT_SUPPORT := $(filter-out test/support/test_functions.c, \
     $(wildcard test/support/*.c))
 UNIT_NAMES := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*_test.c))
-C_FILES := $(wildcard core/*.[ch] core/base/*.[ch] ext/*.[ch] \
+C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \
     backends/*.[ch] backends/*/*.[ch] test/*/*.[ch])
 
 TEST := -DNADB_TEST -DNADB_DEBUG

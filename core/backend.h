@@ -4,14 +4,14 @@
  * (NADB_KS_*), so rows and their indexes live in one ordered space; a backend
  * that has indexes of its own (capability NADB_CAP_OWN_INDEX) may ignore all
  * but rows. Values are opaque here, but documented in docs/format.md; a backend
- * that keeps the parts of a row apart takes it to pieces with core/row.h.
+ * that keeps the parts of a row apart takes it to pieces with core/kv/row.h.
  *
  * There are two kinds, told apart by which table of operations they fill:
  *
  *   engine  transactional by itself: snapshots, atomic commits with conflict
  *           check. backends/memory is the example to read. Redis is another.
  *   base    only the sorted, immutable bottom under the core's shared log and
- *           memtable (core/shared.c), which turns it into an engine.
+ *           memtable (core/engine), which turns it into an engine.
  *           backends/fs is one.
  *
  * The core adapts to the declared capabilities; it never asks which backend
@@ -19,45 +19,25 @@
 #ifndef NADB_BACKEND_H
 #define NADB_BACKEND_H
 
-#include "base/bytes.h"
-#include "base/os.h"
+#include "util/iter.h"
+#include "util/os.h"
 
-/* --- keys and entries --- */
+/* --- keyspaces --- */
 
-/* Keyspaces. All but rows are indexes (core/index.h says how their keys are
+/* Keyspaces. All but rows are indexes (core/kv/index.h says how their keys are
  * made): rows that have expired stay in them until they are swept. */
 enum {
-    NADB_KS_ROW = 'r',    /* r <key>                  -> row (core/row.h) */
+    NADB_KS_ROW = 'r',    /* r <key>                  -> row (core/kv/row.h) */
     NADB_KS_TAG = 't',    /* t <tag> 0 0 <key>        -> expiry */
     NADB_KS_EXPIRY = 'x', /* x <be64 expires_ms> <key> -> tags */
     NADB_KS_COUNT = 'c',  /* c <tag>                  -> rows with that tag */
     NADB_KS_ACCESS = 'a'  /* a <key>                  -> last read, ms */
 };
 
-enum {
-    NADB_ENTRY_TOMBSTONE = 1,   /* the key was deleted; value is empty */
-    NADB_ENTRY_PINNED = 2,      /* slices outlive the iterator's moves: they are
-                                   valid until the view is closed */
-    NADB_ENTRY_READ = 4,        /* in a change: the writer decided on what the
-                                   view showed under this key (check it) */
-    NADB_ENTRY_VALUE_PINNED = 8 /* as PINNED, for the value alone: the key
-                                   goes with the iterator's next move */
-};
-
 /* The value of a tombstone is empty; or, where what had expired was removed, 8
  * bytes: the sequence number of what was removed, and to conflict checks
  * nothing has happened since then. A counter that went down for no other reason
  * has these bytes behind its number. */
-typedef struct nadb_entry {
-    nadb_slice key; /* keyspace byte included */
-    nadb_slice value;
-    uint64_t seq; /* sequence number of the commit; 0 = very old */
-    unsigned flags;
-    uint64_t id; /* names the stored bytes in the value cache: file number << 36
-                    ^ offset, as logs and tables never share a number; 0 =
-                    none */
-} nadb_entry;
-
 /* When the key of an entry last changed, as conflict checks see it. */
 static inline uint64_t nadb_changed_seq(nadb_slice key, uint64_t seq,
                                         unsigned flags, nadb_slice value) {
@@ -72,49 +52,6 @@ static inline uint64_t nadb_changed_seq(nadb_slice key, uint64_t seq,
     if (value.n != at + 8) return seq;
     for (size_t i = 8; i-- > 0;) swept = swept << 8 | value.p[at + i];
     return swept < seq ? swept : seq;
-}
-
-/* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */
-typedef struct nadb_range {
-    nadb_slice lo;
-    nadb_slice hi;
-    bool reverse; /* iterate from hi down to lo */
-} nadb_range;
-
-/* --- iterators --- */
-
-typedef struct nadb_iter nadb_iter;
-
-/* An iterator moves in one direction through one range. It is created before
- * its first entry: call seek() or next() first. After each call `valid` says
- * whether `entry` is there. Slices of `entry` are valid until the next call,
- * or as NADB_ENTRY_PINNED says. One entry a key, newest visible version,
- * tombstones included where the source says so. */
-typedef struct nadb_iter_ops {
-    nadb_rc (*next)(nadb_iter *it, nadb_err *err);
-    /* Forward: to the first entry >= key; reverse: to the last <= key; within
-     * the range in both cases. May move in either direction. */
-    nadb_rc (*seek)(nadb_iter *it, nadb_slice key, nadb_err *err);
-    void (*free)(nadb_iter *it);
-} nadb_iter_ops;
-
-struct nadb_iter {
-    const nadb_iter_ops *ops;
-    bool valid;
-    nadb_entry entry;
-};
-
-static inline nadb_rc nadb_iter_next(nadb_iter *it, nadb_err *err) {
-    return it->ops->next(it, err);
-}
-
-static inline nadb_rc nadb_iter_seek(nadb_iter *it, nadb_slice key,
-                                     nadb_err *err) {
-    return it->ops->seek(it, key, err);
-}
-
-static inline void nadb_iter_free(nadb_iter *it) {
-    if (it != NULL) it->ops->free(it);
 }
 
 /* --- capabilities --- */
@@ -162,7 +99,7 @@ int64_t nadb_option_number(const nadb_options *o, const char *name);
 typedef struct nadb_engine nadb_engine; /* begins with `ops` */
 typedef struct nadb_view nadb_view;     /* a snapshot; begins with `seq` */
 typedef struct nadb_ticket nadb_ticket; /* a prepared commit, in doubt */
-typedef struct nadb_match nadb_match;   /* a tag expression: core/match.h */
+typedef struct nadb_match nadb_match;   /* a tag expression: core/kv/match.h */
 
 struct nadb_view {
     uint64_t seq; /* commits up to this one are seen */

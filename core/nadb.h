@@ -69,10 +69,10 @@ typedef struct nadb_value {
 typedef struct nadb_row {
     nadb_slice key;
     nadb_type type;
-    uint8_t codec;     /* how `stored` is encoded: core/codec.h; 0 = raw */
+    uint8_t codec;     /* how `stored` is encoded: core/kv/codec.h; 0 = raw */
     nadb_slice stored; /* the value as it is in the store */
     uint64_t size;     /* bytes of the value; 8 for numbers, 0 for NULL */
-    nadb_slice tags;   /* tag list: core/tags.h; empty when there are none */
+    nadb_slice tags;   /* tag list: core/kv/tags.h; empty when there are none */
     int64_t created_ms, updated_ms; /* Unix time */
     int64_t expires_ms;             /* NADB_NO_EXPIRY: for ever */
     bool pinned;                    /* slices but the key's */
@@ -212,7 +212,7 @@ typedef struct nadb_put_req {
     nadb_put_mode mode;
     const nadb_value *value; /* NULL: take `keep`'s, without decoding it */
     const nadb_row *keep;
-    nadb_slice tags;    /* tag list (core/tags.h) */
+    nadb_slice tags;    /* tag list (core/kv/tags.h) */
     int64_t created_ms; /* INT64_MIN: now */
     int64_t updated_ms; /* INT64_MIN: now */
     int64_t expires_ms; /* NADB_NO_EXPIRY: for ever */
@@ -292,7 +292,7 @@ nadb_rc nadb_cursor_accessed(nadb_cursor *c, int64_t *ms, bool *known,
 /* Lets go of the rows; pinned slices die. The cursor may be opened again. */
 void nadb_cursor_close(nadb_cursor *c);
 
-/* --- tags: core/tags.h --- */
+/* --- tags: core/kv/tags.h --- */
 
 /* Parses a JSON array of strings into a tag list: sorted, without repeats.
  * Appends to *out (nothing for an empty array). NADB_INVALID says what is
@@ -318,7 +318,7 @@ nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
                          nadb_buf *out, size_t *changed,
                          nadb_err *err) NADB_MUST_USE;
 
-/* --- tags MATCH: core/match.h --- */
+/* --- tags MATCH: core/kv/match.h --- */
 
 /* Of several expressions, which must all be true; of none yet. NULL when out of
  * memory. */

@@ -16,7 +16,7 @@
 #ifndef NADB_NAMES_H
 #define NADB_NAMES_H
 
-#include "base/bytes.h"
+#include "util/bytes.h"
 
 /* Appends the component (no terminator); false when out of memory. */
 bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;

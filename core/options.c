@@ -10,8 +10,8 @@
 
 #include <strings.h>
 
-#include "base/os.h"
 #include "options_table.h"
+#include "util/os.h"
 
 typedef struct parser {
     nadb_options *o;

@@ -15,16 +15,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/sync.h"
-#include "cache.h"
-#include "expire.h"
-#include "index_check.h"
+#include "engine/engine.h"
+#include "engine/workers.h"
+#include "kv/cache.h"
+#include "kv/expire.h"
+#include "kv/index_check.h"
+#include "kv/row.h"
+#include "kv/session.h"
+#include "kv/tags.h"
 #include "nadb.h"
-#include "row.h"
-#include "session.h"
-#include "shared.h"
-#include "tags.h"
-#include "workers.h"
+#include "util/sync.h"
 
 typedef enum store_state {
     STORE_OPENING,
@@ -78,7 +78,7 @@ static void after_fork_in_child(void) {
     nadb_workers_after_fork(true);
     for (nadb_store *s = registry.stores; s != NULL; s = s->next) {
         s->forked = true;
-        if (s->backend->caps & NADB_CAP_BASE) nadb_shared_forked(s->engine);
+        if (s->backend->caps & NADB_CAP_BASE) nadb_engine_forked(s->engine);
     }
     registry.stores = NULL;
     registry.forks = 0;
@@ -190,7 +190,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
         have->synchronous = o->synchronous;
         atomic_store(&s->synchronous, o->synchronous);
     }
-    if (s->backend->caps & NADB_CAP_BASE) nadb_shared_tune(s->engine, have);
+    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->engine, have);
     if (o->cache_bytes > have->cache_bytes) {
         have->cache_bytes = o->cache_bytes;
         if (s->cache != NULL) nadb_cache_resize(s->cache, o->cache_bytes);
@@ -215,7 +215,7 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
     nadb_rc rc;
 
     if (s->backend->caps & NADB_CAP_BASE) {
-        rc = nadb_shared_open(s->options, s->backend->base, create, created,
+        rc = nadb_engine_open(s->options, s->backend->base, create, created,
                               &s->engine, err);
     } else {
         *created = create;
@@ -290,7 +290,7 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
         (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 && !s->options->read_only)
-        nadb_shared_sweep(s->engine, sweep, s);
+        nadb_engine_sweep(s->engine, sweep, s);
     return rc;
 }
 
@@ -391,7 +391,7 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
 /* Notes of when rows were read would be lost. */
 static void last_sweep(nadb_store *s) {
     if (s->access == NULL || s->options->read_only) return;
-    if (s->backend->caps & NADB_CAP_BASE) nadb_shared_calm(s->engine);
+    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_calm(s->engine);
     (void)nadb_sweep(&s->sweeper, s);
 }
 
@@ -421,7 +421,7 @@ static nadb_rc destroy(nadb_store *s, bool unused, nadb_err *err) {
     if (last) {
         move_begin(s, STORE_CLOSING);
         if (s->backend->caps & NADB_CAP_BASE)
-            rc = nadb_shared_destroy(s->engine, unused, err);
+            rc = nadb_engine_destroy(s->engine, unused, err);
         else if (s->engine->ops->destroy != NULL && !unused)
             rc = s->engine->ops->destroy(s->engine, err);
         else
@@ -621,7 +621,7 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
         info.refs = s->refs;
         if (s->backend->caps & NADB_CAP_BASE) {
             info.is_running = nadb_workers_running();
-            nadb_shared_last_error(s->engine, &last);
+            nadb_engine_last_error(s->engine, &last);
         }
         info.last_error = last.msg;
         s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #include "../../core/backend.h"
-#include "../../core/base/sync.h"
+#include "../../core/util/sync.h"
 #include "manifest.h"
 #include "sst.h"
 #include "vals.h"

@@ -7,9 +7,9 @@
 #ifndef NADB_FS_FORMAT_H
 #define NADB_FS_FORMAT_H
 
-#include "../../core/base/bytes.h"
-#include "../../core/base/coding.h"
-#include "../../core/base/crc32c.h"
+#include "../../core/util/bytes.h"
+#include "../../core/util/coding.h"
+#include "../../core/util/crc32c.h"
 
 enum {
     FS_FORMAT = 1,           /* version of tables and MANIFEST */

@@ -11,8 +11,8 @@
 #ifndef NADB_FS_MANIFEST_H
 #define NADB_FS_MANIFEST_H
 
-#include "../../core/base/arena.h"
-#include "../../core/base/os.h"
+#include "../../core/util/arena.h"
+#include "../../core/util/os.h"
 #include "format.h"
 
 /* Bytes of values in a .val file that a table refers to. */

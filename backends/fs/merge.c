@@ -1,7 +1,7 @@
 /* merge.c - several runs as one sorted sequence (see merge.h). */
 #include "merge.h"
 
-#include "../../core/base/least.h"
+#include "../../core/util/least.h"
 
 static nadb_slice copy_of(nadb_slice s, uint8_t *to) {
     if (s.n > 0) memcpy(to, s.p, s.n);

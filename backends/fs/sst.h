@@ -11,7 +11,7 @@
 #ifndef NADB_FS_SST_H
 #define NADB_FS_SST_H
 
-#include "../../core/base/os.h"
+#include "../../core/util/os.h"
 #include "props.h"
 
 typedef struct fs_sst {

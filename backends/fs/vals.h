@@ -7,7 +7,7 @@
 #ifndef NADB_FS_VALS_H
 #define NADB_FS_VALS_H
 
-#include "../../core/base/os.h"
+#include "../../core/util/os.h"
 #include "format.h"
 
 typedef struct fs_val {

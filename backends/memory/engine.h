@@ -3,7 +3,7 @@
 #define NADB_MEMORY_ENGINE_H
 
 #include "../../core/backend.h"
-#include "../../core/base/sync.h"
+#include "../../core/util/sync.h"
 #include "map.h"
 
 typedef struct memory_view {

@@ -2,7 +2,7 @@
 #ifndef NADB_REDIS_ARGS_H
 #define NADB_REDIS_ARGS_H
 
-#include "../../core/base/arena.h"
+#include "../../core/util/arena.h"
 
 /* The arguments of a command, built one by one. They borrow what they are
  * given, except for what is copied into `memory`. */

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../../core/base/coding.h"
-#include "../../core/base/crc32c.h"
+#include "../../core/util/coding.h"
+#include "../../core/util/crc32c.h"
 
 #define NAME "MANIFEST"
 #define MAGIC "NADBrds1"

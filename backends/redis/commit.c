@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../core/base/coding.h"
+#include "../../core/util/coding.h"
 #include "engine.h"
 
 /* Steps of removal after a clear, before the rest is left to later commits. */

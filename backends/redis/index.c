@@ -2,8 +2,8 @@
  * script_read.c, a page a round trip. */
 #include <stdlib.h>
 
-#include "../../core/base/coding.h"
-#include "../../core/match.h"
+#include "../../core/kv/match.h"
+#include "../../core/util/coding.h"
 #include "engine.h"
 
 #define PAGE_FIRST 32u

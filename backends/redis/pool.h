@@ -7,7 +7,7 @@
 #ifndef NADB_REDIS_POOL_H
 #define NADB_REDIS_POOL_H
 
-#include "../../core/base/sync.h"
+#include "../../core/util/sync.h"
 #include "conn.h"
 
 typedef struct pool {

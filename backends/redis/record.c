@@ -179,7 +179,7 @@ nadb_slice record_expiry(nadb_slice meta) {
     return word;
 }
 
-/* The value's bytes as core/row.h has them; numbers go into `number`. A
+/* The value's bytes as core/kv/row.h has them; numbers go into `number`. A
  * number that was not asked for is 0. */
 static bool take_value(const nadb_row_head *h, const redisReply *r,
                        uint8_t number[10], nadb_slice *out) {

@@ -7,12 +7,12 @@
 #ifndef NADB_REDIS_RECORD_H
 #define NADB_REDIS_RECORD_H
 
-#include "../../core/row.h"
+#include "../../core/kv/row.h"
 #include "conn.h"
 
 /* Adds the arguments of one put to a commit script: 'p' key value, meta from
  * `type` on, tags, expiry; *plain: without the last two. `row` is in the form
- * of core/row.h and outlives the arguments; `key` likewise. `scratch` is the
+ * of core/kv/row.h and outlives the arguments; `key` likewise. `scratch` is the
  * caller's. */
 nadb_rc record_put(args *a, nadb_slice key, nadb_slice row, nadb_buf *scratch,
                    bool *plain, nadb_err *err) NADB_MUST_USE;

@@ -10,7 +10,7 @@
 #ifndef NADB_REDIS_ROUTE_H
 #define NADB_REDIS_ROUTE_H
 
-#include "../../core/base/sync.h"
+#include "../../core/util/sync.h"
 #include "wire.h"
 
 typedef struct route {

@@ -24,7 +24,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "../../core/base/arena.h"
+#include "../../core/util/arena.h"
 #include "shards.h"
 
 typedef struct prepared {

@@ -4,7 +4,7 @@
  *
  * Counts of one tag are added up. A row in a shard that is not its own (nobody
  * finds it by its key) is not shown here either; nadb_check tells of it. */
-#include "../../core/base/coding.h"
+#include "../../core/util/coding.h"
 #include "shards.h"
 
 typedef struct shards_iter {

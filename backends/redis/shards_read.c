@@ -2,7 +2,7 @@
  * looked for where its hash says. */
 #include <stdlib.h>
 
-#include "../../core/base/coding.h"
+#include "../../core/util/coding.h"
 #include "shards.h"
 
 static nadb_rc no_memory(nadb_err *err) {

@@ -10,7 +10,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 
-#include "../../core/base/bytes.h"
+#include "../../core/util/bytes.h"
 
 /* --- the library --- */
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../../core/base/status.h"
+#include "../../core/util/status.h"
 
 typedef struct tls tls; /* in tls.c */
 

@@ -4,7 +4,7 @@
  * Pages grow, so that LIMIT 1 reads little and a full scan goes seldom. A row
  * that was inserted after the view began is left out, so that a statement that
  * inserts while it reads comes to an end. */
-#include "../../core/row.h"
+#include "../../core/kv/row.h"
 #include "engine.h"
 
 #define PAGE_ROWS_FIRST 16u

@@ -1,7 +1,7 @@
 /* fs_corpus.c - writes the seeds of table_fuzz and manifest_fuzz.
  *
  *     cc -std=c11 -D_GNU_SOURCE -o build/fs_corpus test/fuzz/fs_corpus.c \
- *         backends/fs/?*.c core/base/?*.c -pthread
+ *         backends/fs/?*.c core/util/?*.c -pthread
  *     build/fs_corpus test/fuzz/corpus */
 #include <stdio.h>
 #include <stdlib.h>

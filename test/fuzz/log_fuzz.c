@@ -1,7 +1,7 @@
 /* log_fuzz.c - hostile bytes in a log: with checksums put right and a control
  * that is not trusted, so that the log is replayed (mode 0), the same as they
  * are (mode 1), and in a store that is open (mode 2, 3). */
-#include "../../core/wal.h"
+#include "../../core/engine/wal.h"
 #include "store_fuzz.h"
 
 /* Puts right what would stop the reader at once: the header's checksum, and

@@ -4,8 +4,8 @@
  * a line. An expression and NOT (expression) must disagree. */
 #include "fuzz.h"
 
-#include "../../core/match.h"
-#include "../../core/tags.h"
+#include "../../core/kv/match.h"
+#include "../../core/kv/tags.h"
 
 static void split(nadb_slice lines, nadb_buf *list) {
     nadb_err err;

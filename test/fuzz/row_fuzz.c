@@ -1,8 +1,8 @@
 /* row_fuzz.c - the bytes of a row, decompression included. A row that decodes
  * says the same after its head was written anew. */
-#include "../../core/codec.h"
-#include "../../core/row.h"
-#include "../../core/tags.h"
+#include "../../core/kv/codec.h"
+#include "../../core/kv/row.h"
+#include "../../core/kv/tags.h"
 #include "fuzz.h"
 
 #define SIZE_TRIED (1 << 20) /* larger sizes are only memory */

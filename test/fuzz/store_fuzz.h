@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #include "../../backends/fs/manifest.h"
-#include "../../core/base/coding.h"
-#include "../../core/base/crc32c.h"
-#include "../../core/control.h"
+#include "../../core/engine/control.h"
 #include "../../core/nadb.h"
+#include "../../core/util/coding.h"
+#include "../../core/util/crc32c.h"
 #include "fuzz.h"
 
 enum { FILES_MAX = 16, BIG = 40000 };

@@ -1,6 +1,6 @@
 /* tags_fuzz.c - the tags argument: what parses gives a valid list, whose JSON
  * is canonical: it parses to the same list, and comes out as it went in. */
-#include "../../core/tags.h"
+#include "../../core/kv/tags.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {

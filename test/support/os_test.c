@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "../../core/base/os_posix.h"
+#include "../../core/util/os_posix.h"
 #include "power.h"
 
 /* --- clock and boot --- */

@@ -16,7 +16,7 @@
 #ifndef NADB_OS_TEST_H
 #define NADB_OS_TEST_H
 
-#include "../../core/base/os.h"
+#include "../../core/util/os.h"
 
 /* --- clock and boot --- */
 

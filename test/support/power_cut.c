@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../core/base/os_posix.h"
+#include "../../core/util/os_posix.h"
 #include "power.h"
 
 #define SECTOR ((size_t)512)

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-LIBRARY = ["core/*.[ch]", "core/base/*.[ch]", "ext/*.[ch]",
+LIBRARY = ["core/*.[ch]", "core/*/*.[ch]", "ext/*.[ch]",
            "backends/*.[ch]", "backends/*/*.[ch]"]
 TESTS_C = ["test/*/*.[ch]"]
 OTHER = ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
@@ -58,34 +58,31 @@ def find_calls(paths, names, why):
 
 # --- who may include whom (ARCHITECTURE.md) ---
 
-def is_base(path):
-    return path.startswith("core/base/")
-
-
-def is_core(path):
-    return re.fullmatch(r"core/[^/]*", path) is not None
+ROOMS = {
+    # room: what its files may include, besides their own room and core/util
+    "core/util": [],
+    "core/kv": ["core/backend.h", "core/nadb.h"],
+    "core/engine": ["core/backend.h", "core/options.h", "core/names.h"],
+    "core": ["core/kv/", "core/engine/", "backends/registry.h"],
+    "ext": ["core/nadb.h", "test/support/test_functions.h"],
+    "backends": ["core/backend.h", "backends/"],
+}
+# A backend that stores a row's parts needs to know how rows are made.
+BACKEND = ["core/backend.h", "core/kv/row.h", "core/kv/match.h",
+           "core/kv/tags.h"]
 
 
 def may_include(path, header):
-    folder = os.path.dirname(path)
-    if path.startswith("test/"):
+    room = os.path.dirname(path)
+    if room.startswith("test/"):
         return True
-    if is_base(header) and header != "core/base/os_posix.h":
+    if os.path.dirname(header) == room:
         return True
-    if is_base(path):
-        return is_base(header)
-    if is_core(path):
-        return is_core(header) or header == "backends/registry.h"
-    if folder == "ext":
-        return (header.startswith("ext/") or header == "core/nadb.h"
-                or header == "test/support/test_functions.h")
-    # A backend that stores a row's parts needs to know how rows are made.
-    if header in ("core/backend.h", "core/row.h", "core/match.h",
-                  "core/tags.h"):
-        return True
-    if folder == "backends":
-        return header.startswith("backends/")
-    return os.path.dirname(header) == folder
+    if os.path.dirname(header) == "core/util" and room != "ext":
+        return header != "core/util/os_posix.h"
+    allowed = ROOMS.get(room, BACKEND)
+    return any(header == a or a.endswith("/") and header.startswith(a)
+               for a in allowed)
 
 
 SYSTEM = [
@@ -93,7 +90,7 @@ SYSTEM = [
     (r"hiredis/.*", r"backends/redis/"),
     (r"zlib\.h", r"core/|test/"),
     (r"(fcntl|dirent|aio|sys/(mman|stat|statfs|vfs|file|uio|syscall|random)|"
-     r"linux/.*)\.h", r"core/base/os_|test/"),
+     r"linux/.*)\.h", r"core/util/os_|test/"),
 ]
 
 
@@ -128,8 +125,8 @@ def check_posix_io():
              "realpath", "syscall", "gettimeofday", "clock_gettime", "time",
              "getrandom"]
     paths = [f for f in files(LIBRARY)
-             if not f.startswith("core/base/os_")
-             and f != "core/base/sync.c"]  # deadlines of its own waits
+             if not f.startswith("core/util/os_")
+             and f != "core/util/sync.c"]  # deadlines of its own waits
     return find_calls(paths, names, "I/O goes through nadb_os")
 
 
@@ -190,12 +187,12 @@ def check_banned():
 
 
 def check_allocation():
-    raw = [f for f in files(LIBRARY) if f != "core/base/mem.c"]
+    raw = [f for f in files(LIBRARY) if f != "core/util/mem.c"]
     out = find_calls(raw, ["malloc", "calloc", "realloc", "reallocarray",
                            "free", "strdup", "strndup", "asprintf"],
                      "memory comes from nadb_malloc()")
-    grows = [f for f in raw if f not in ("core/base/bytes.c",
-                                         "core/base/bytes.h")]
+    grows = [f for f in raw if f not in ("core/util/bytes.c",
+                                         "core/util/bytes.h")]
     return out + find_calls(grows, ["nadb_realloc"],
                             "only nadb_buf grows memory")
 
@@ -250,7 +247,7 @@ def check_dead():
     """Functions with external linkage that no other object refers to."""
     make("build/nadb.so")
     defined, used = {}, set()
-    for source in files(["core/*.c", "core/base/*.c", "ext/*.c",
+    for source in files(["core/*.c", "core/*/*.c", "ext/*.c",
                          "backends/*.c", "backends/*/*.c"]):
         for s in symbols("build/obj/" + source[:-1] + "o"):
             if s[-2] == "T":
@@ -272,7 +269,7 @@ def check_dead():
 
 RULES = [
     ("includes as ARCHITECTURE.md has it", check_includes),
-    ("system calls only in core/base/os_*", check_posix_io),
+    ("system calls only in core/util/os_*", check_posix_io),
     (f"files up to {FILE_LINES} lines", check_file_length),
     (f"functions up to {FUNCTION_LINES} lines", check_function_length),
     (f"{COLUMNS} columns", check_columns),

@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "../../core/base/arena.h"
-#include "../../core/base/coding.h"
-#include "../../core/base/crc32c.h"
-#include "../../core/base/sync.h"
+#include "../../core/util/arena.h"
+#include "../../core/util/coding.h"
+#include "../../core/util/crc32c.h"
+#include "../../core/util/sync.h"
 #include "../support/os_test.h"
 #include "unit.h"
 
@@ -324,7 +324,7 @@ static void test_arena(void) {
 
 static nadb_mutex outer, inner;
 static nadb_cond cond;
-static int shared_count;
+static int engine_count;
 
 static void *count_up(void *arg) {
     (void)arg;
@@ -333,7 +333,7 @@ static void *count_up(void *arg) {
             nadb_lock(&outer);
         else if (!nadb_lock_timed(&outer, 60000))
             return &cond;
-        shared_count++;
+        engine_count++;
         nadb_unlock(&outer);
     }
     nadb_lock(&outer);
@@ -363,12 +363,12 @@ static void test_locks(void) {
         REQUIRE_OK(nadb_thread_start(&t[i], "counter", count_up, NULL, &err),
                    err);
     nadb_lock(&outer);
-    while (shared_count < 30000) {
+    while (engine_count < 30000) {
         bool woken = nadb_cond_wait_timed(&cond, &outer, 10000);
 
         CHECK(woken);
     }
-    CHECK(!nadb_cond_wait_timed(&cond, &outer, 10) || shared_count == 30000);
+    CHECK(!nadb_cond_wait_timed(&cond, &outer, 10) || engine_count == 30000);
     nadb_lock(&inner);
     nadb_unlock(&inner);
     REQUIRE_OK(nadb_thread_start(&trier, "trier", try_outer, &ok, &err), err);

@@ -1,6 +1,6 @@
 /* batch_test.c - the private changes of a transaction: against a model that
  * remembers every state there was. */
-#include "../../core/batch.h"
+#include "../../core/kv/batch.h"
 #include "rig.h"
 
 enum { KEYS = 30, OPS = 120 };

@@ -1,7 +1,7 @@
 /* cache_test.c - the value cache: bounds, scan resistance, references. */
 #include <pthread.h>
 
-#include "../../core/cache.h"
+#include "../../core/kv/cache.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

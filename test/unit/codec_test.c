@@ -4,7 +4,7 @@
 #include <time.h>
 #include <zlib.h>
 
-#include "../../core/codec.h"
+#include "../../core/kv/codec.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

@@ -4,9 +4,9 @@
  * and another writes, in the end more than logs can hold that are not flushed.
  * They do not wait for the end of the compaction, which comes all the same. */
 #include "../../backends/fs/base.h"
-#include "../../core/session.h"
-#include "../../core/shared.h"
-#include "../../core/workers.h"
+#include "../../core/engine/engine.h"
+#include "../../core/engine/workers.h"
+#include "../../core/kv/session.h"
 #include "rig.h"
 
 static const fs_limits tiny = {2000, 100000, 1000, 200};
@@ -29,7 +29,7 @@ static bool open_as(int opener, bool read_only, nadb_store **out) {
 
     if (!CHECK_OK(rig_open(w.dir, &how, out, NULL, &err), err)) return false;
     /* The threads would leave nothing to do. */
-    nadb_workers_remove(shared_of(nadb_store_engine(*out)));
+    nadb_workers_remove(engine_of(nadb_store_engine(*out)));
     return true;
 }
 
@@ -66,7 +66,7 @@ static bool between(void *ctx) {
     return false;
 }
 
-static size_t runs_of(shared *s) {
+static size_t runs_of(engine *s) {
     nadb_base_version *v = NULL;
     nadb_err err;
     size_t n;
@@ -80,7 +80,7 @@ static size_t runs_of(shared *s) {
 /* Opens a store with some runs of tables, for steps of a few KB. */
 static nadb_store *begin(const char *name, unsigned stop_at) {
     nadb_store *store = NULL;
-    shared *s;
+    engine *s;
     nadb_err err;
 
     memset(&w, 0, sizeof w);
@@ -88,7 +88,7 @@ static nadb_store *begin(const char *name, unsigned stop_at) {
     snprintf(w.dir, sizeof w.dir, "%s", unit_path(name));
     CHECK_OK(nadb_os_get()->mkdir(w.dir, 0700, &err), err);
     if (!open_as(0, false, &store) || !open_as(1, false, &w.other)) return NULL;
-    s = shared_of(nadb_store_engine(store));
+    s = engine_of(nadb_store_engine(store));
     ((fs_base *)s->base)->limits = tiny;
     for (int i = 0; i < 200 && (i < 30 || runs_of(s) < 5); i++) {
         (void)write_some(store, 3);

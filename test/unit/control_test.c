@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "../../core/control.h"
+#include "../../core/engine/control.h"
 #include "rig.h"
 
 static const nadb_os *os;

@@ -16,8 +16,8 @@
  * the time is up. What failed can be run alone: test_one_cell(). */
 #include <dirent.h>
 
-#include "../../core/session.h"
-#include "../../core/shared.h"
+#include "../../core/engine/engine.h"
+#include "../../core/kv/session.h"
 #include "rig.h"
 
 typedef struct fault {
@@ -464,7 +464,7 @@ static void test_after_failed_sync(void) {
     w.f = &f;
     test_fault_set("sync", 1, "EIO", true, ".log");
     (void)do_transact(true, false); /* under full it fails */
-    CHECK(shared_sync_to(shared_of(nadb_store_engine(w.store)), UINT64_MAX,
+    CHECK(engine_sync_to(engine_of(nadb_store_engine(w.store)), UINT64_MAX,
                          &err) != NADB_OK);
     CHECK(!do_transact(true, false));
     close_store();

@@ -5,7 +5,7 @@
 
 #include "../../backends/fs/fs.h"
 #include "../../backends/fs/fs_ops.h"
-#include "../../core/base/coding.h"
+#include "../../core/util/coding.h"
 #include "unit.h"
 
 typedef struct fs_store {

@@ -1,6 +1,6 @@
 /* match_test.c - MATCH: the parser, and its tree against a naive evaluator. */
-#include "../../core/match.h"
-#include "../../core/tags.h"
+#include "../../core/kv/match.h"
+#include "../../core/kv/tags.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

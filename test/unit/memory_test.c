@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "../../backends/memory/memory.h"
-#include "../../core/base/bytes.h"
+#include "../../core/util/bytes.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

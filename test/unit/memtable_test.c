@@ -6,8 +6,8 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#include "../../core/base/sync.h"
-#include "../../core/memtable.h"
+#include "../../core/engine/memtable.h"
+#include "../../core/util/sync.h"
 #include "rig.h"
 
 enum { KEYS = 60, SEQS = 3000, CHANGES = 8, MODEL_CLEARS = 10 };

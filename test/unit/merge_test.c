@@ -1,6 +1,6 @@
 /* merge_test.c - several sorted sources read as one: against a model, both
  * ways, with seeks, and with sources that fail. */
-#include "../../core/merge.h"
+#include "../../core/util/merge.h"
 #include "rig.h"
 
 enum { KEYS = 40, SOURCES = 7 };

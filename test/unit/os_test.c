@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "../../core/base/os.h"
-#include "../../core/base/sync.h"
+#include "../../core/util/os.h"
+#include "../../core/util/sync.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

@@ -15,8 +15,8 @@
  * has its own mappings and versions, syncs what the other wrote, and goes and
  * comes back. Another test lets cut follow upon cut, some of them during
  * recovery. */
-#include "../../core/session.h"
-#include "../../core/shared.h"
+#include "../../core/engine/engine.h"
+#include "../../core/kv/session.h"
 #include "rig.h"
 
 /* --- the workload --- */
@@ -127,7 +127,7 @@ static void step_whole_store(const char *dir) {
         (void)join(dir, i);
         return;
     default:
-        CHECK_OK(shared_sync_to(shared_of(nadb_store_engine(store)), UINT64_MAX,
+        CHECK_OK(engine_sync_to(engine_of(nadb_store_engine(store)), UINT64_MAX,
                                 &err),
                  err);
     }

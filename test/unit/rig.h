@@ -10,9 +10,9 @@
 
 #include <sys/statvfs.h>
 
-#include "../../core/base/os.h"
+#include "../../core/kv/tags.h"
 #include "../../core/nadb.h"
-#include "../../core/tags.h"
+#include "../../core/util/os.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <time.h>
 
-#include "../../core/codec.h"
-#include "../../core/row.h"
-#include "../../core/tags.h"
+#include "../../core/kv/codec.h"
+#include "../../core/kv/row.h"
+#include "../../core/kv/tags.h"
 #include "unit.h"
 
 static uint64_t rng_state;

@@ -6,7 +6,7 @@
  *     a small store as in a large one;
  *   - a rare tag makes a frequent one jump;
  *   - keys and counts by tag read no row. */
-#include "../../core/session.h"
+#include "../../core/kv/session.h"
 #include "rig.h"
 
 enum { PAGE = 50, SMALL = 2000, LARGE = 40000, BATCH = 5000, RARE = 400 };

@@ -1,5 +1,5 @@
 /* tags_test.c - tags from JSON and back. */
-#include "../../core/tags.h"
+#include "../../core/kv/tags.h"
 #include "../support/os_test.h"
 #include "unit.h"
 

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../core/base/status.h"
+#include "../../core/util/status.h"
 
 static struct {
     int passed;

@@ -1,6 +1,6 @@
 /* wal_test.c - the write-ahead log: records come back as they were written,
  * damage of any byte is noticed, and no length leads out of bounds. */
-#include "../../core/wal.h"
+#include "../../core/engine/wal.h"
 #include "../support/os_test.h"
 #include "rig.h"
 

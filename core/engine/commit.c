@@ -1,0 +1,563 @@
+/* commit.c - the life of a record: prepared, then committed or taken
+ * back.
+ *
+ *   prepare   under the commit lock: check, reserve, append the record to the
+ *             log, note it as a doubt. Outside it: sync, if that is asked.
+ *   commit    under the commit lock: link the entries, raise the visible
+ *             sequence number, strike the doubt out.
+ *   rollback  mark the record as taken back, strike the doubt out.
+ *
+ * Whoever dies in between is found by its free slot byte, and the next to need
+ * the lock, the keys or the log finishes for it (engine/repair.c): a record
+ * in doubt of a dead owner is committed. The order of the steps in append()
+ * and engine_apply() is what makes that possible at every instant. */
+#include "engine.h"
+#include "workers.h"
+
+/* How long a writer waits for a doubt to end before it looks again. */
+#define DOUBT_MS 20
+
+nadb_rc engine_check_usable(engine *s, nadb_err *err) {
+    if (s->forked)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "the store in %s was opened before fork(): open a "
+                         "new connection in this process",
+                         s->dir);
+    return NADB_OK;
+}
+
+static nadb_rc check_writable(engine *s, nadb_err *err) {
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->private_memory || s->options->read_only)
+        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                         s->dir);
+    if (atomic_load(&s->ctl.map->failed))
+        return nadb_fail(err, NADB_IOERR,
+                         "a write or sync of the log in %s failed, so no more "
+                         "writes are taken: close all connections to this "
+                         "store and open it again (reads go on)",
+                         s->dir);
+    return NADB_OK;
+}
+
+/* --- prepare --- */
+
+typedef struct attempt {
+    engine *s;
+    const nadb_commit_req *req;
+    engine_version *v; /* current while the lock is held */
+    bool borrowed;     /* v is the view's, which outlives this */
+    int64_t deadline;  /* monotonic ns; 0: nothing has been waited for */
+} attempt;
+
+static int64_t ms_left(attempt *a) {
+    int64_t now = a->s->os->mono_ns();
+
+    if (a->deadline == 0) a->deadline = now + a->req->timeout_ms * 1000000;
+    return now > a->deadline ? 0 : (a->deadline - now) / 1000000;
+}
+
+static void let_go(attempt *a, engine_version *v) {
+    if (!a->borrowed) engine_version_unref(a->s, v);
+    a->borrowed = false;
+}
+
+/* The version that is current, mostly: that of the transaction's view, which
+ * costs nothing, at the first time. */
+static nadb_rc guess_version(attempt *a, nadb_err *err) {
+    engine_view *view = a->req == NULL ? NULL : (engine_view *)a->req->view;
+    bool first = a->v == NULL;
+
+    let_go(a, a->v);
+    a->v = NULL;
+    if (first && view != NULL &&
+        atomic_load_explicit(&view->state, memory_order_relaxed) == VIEW_USED &&
+        view->version != NULL) {
+        a->v = view->version;
+        a->borrowed = true;
+        return NADB_OK;
+    }
+    return engine_version_get(a->s, &a->v, err);
+}
+
+/* The lock is nearly always free: then no clock is asked. */
+static nadb_rc take_lock(attempt *a, nadb_err *err) {
+    nadb_rc rc = engine_lock(a->s, 0, err);
+
+    return rc == NADB_BUSY ? engine_lock(a->s, ms_left(a), err) : rc;
+}
+
+static nadb_rc cannot_keep_up(engine *s, nadb_err *err) {
+    nadb_err why;
+
+    nadb_lock(&s->version_lock);
+    why = s->flush_error;
+    nadb_unlock(&s->version_lock);
+    /* A server that is away may come back: it is worth trying again. */
+    if (why.rc == NADB_IOERR && s->base_ops->remote != NULL) why.rc = NADB_BUSY;
+    if (why.rc != NADB_OK)
+        return nadb_fail(err, why.rc,
+                         "the buffer is full, and flushing it "
+                         "fails: %s",
+                         why.msg);
+    return nadb_fail(err, NADB_BUSY,
+                     "the buffer of %s is full, and the flush did not catch "
+                     "up within busy_timeout",
+                     s->dir);
+}
+
+/* Whether the logs that wait cannot be flushed before the request is there,
+ * which makes what is in them void. */
+static bool is_way_out(attempt *a) {
+    engine *s = a->s;
+    nadb_rc rc;
+
+    if (a->req == NULL || !a->req->clear ||
+        a->v->n_logs >= ENGINE_LOGS_MAX + ENGINE_LOGS_MORE)
+        return false;
+    nadb_lock(&s->version_lock);
+    rc = s->flush_error.rc;
+    nadb_unlock(&s->version_lock);
+    return rc == NADB_FULL || ms_left(a) == 0;
+}
+
+/* Takes the commit lock with a->v current, when there is room to write. */
+static nadb_rc enter(attempt *a, nadb_err *err) {
+    engine *s = a->s;
+    _Atomic uint32_t *events = &s->ctl.map->flush_events;
+
+    for (;;) {
+        uint32_t seen = atomic_load(events);
+        control_now now;
+        nadb_rc rc;
+
+        rc = guess_version(a, err);
+        if (rc != NADB_OK) return rc;
+        if (a->v->n_logs >= ENGINE_LOGS_MAX && !is_way_out(a)) {
+            if (ms_left(a) == 0) return cannot_keep_up(s, err);
+            nadb_workers_kick();
+            s->os->futex_wait((uint32_t *)events, seen, DOUBT_MS);
+            continue;
+        }
+        rc = take_lock(a, err);
+        if (rc != NADB_OK) return rc;
+        control_read(&s->ctl, &now);
+        if (now.generation == a->v->generation) return NADB_OK;
+        engine_unlock(s);
+    }
+}
+
+void engine_doubt_wait(engine *s, int64_t timeout_ms) {
+    control_map *map = s->ctl.map;
+    uint32_t seen = atomic_load(&map->doubt_events);
+
+    atomic_fetch_add(&map->doubt_waiters, 1);
+    s->os->futex_wait((uint32_t *)&map->doubt_events, seen,
+                      timeout_ms < DOUBT_MS ? timeout_ms : DOUBT_MS);
+    atomic_fetch_sub(&map->doubt_waiters, 1);
+    if (atomic_load(&map->doubt_events) == seen && engine_has_dead(s))
+        (void)engine_repair_now(s, timeout_ms, NULL);
+}
+
+/* A doubt is in the way: lets the lock go and waits until some has ended. */
+static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
+    engine_unlock(a->s);
+    if (ms_left(a) > 0) engine_doubt_wait(a->s, ms_left(a));
+    if (ms_left(a) > 0) return NADB_OK;
+    return nadb_fail(err, NADB_BUSY,
+                     "another transaction on the same keys is prepared and "
+                     "has not ended within busy_timeout");
+}
+
+bool engine_doubt_free(engine *s, uint32_t *out) {
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+/* Index space promised to records in doubt of this log. */
+static uint64_t promised(engine *s, uint64_t log) {
+    uint64_t room = 0;
+
+    if (!control_has_doubts(s->ctl.map)) return 0;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+
+        if (control_in_doubt(d) && atomic_load(&d->log) == log)
+            room += atomic_load(&d->room);
+    }
+    return room;
+}
+
+/* Whether the active memtable is too full to take this record. */
+static bool is_full(const attempt *a, uint64_t bytes, uint64_t room) {
+    const memtable_head *h = a->v->logs[0]->head;
+    uint64_t tail = atomic_load(&h->tail);
+    uint64_t max = atomic_load(&a->s->buffer_bytes);
+
+    if (atomic_load(&h->closed)) return true;
+    if (a->req->clear && atomic_load(&h->n_clears) >= MEMTABLE_CLEARS)
+        return true;
+    return tail > WAL_HEADER &&
+           (tail + bytes > max || atomic_load(&h->alloc) + room > max * 2);
+}
+
+/* Makes room for the record in the active log, or in a new one. */
+static nadb_rc find_room(attempt *a, nadb_err *err) {
+    engine *s = a->s;
+    uint64_t bytes = wal_record_bound(a->req->count, a->req->bytes);
+    uint64_t room = memtable_room(a->req->count);
+    bool fits = false;
+    nadb_rc rc = NADB_OK;
+
+    for (int i = 0; i < 2; i++) {
+        memtable *m = a->v->logs[0];
+        engine_version *old = a->v;
+
+        if (i > 0 || !is_full(a, bytes, room)) {
+            rc = memtable_reserve(m, bytes, room + promised(s, m->log.number),
+                                  &fits, err);
+            if (rc == NADB_CORRUPT) atomic_store(&s->ctl.map->distrust, 1);
+            if (rc != NADB_OK || fits) return rc;
+        }
+        if (i > 0) break;
+        rc = engine_rotate(s, old, bytes, &a->v, err);
+        if (rc != NADB_OK) return rc;
+        let_go(a, old);
+    }
+    return nadb_fail(err, NADB_TOOBIG,
+                     "a transaction of %llu bytes is more than a log can hold",
+                     (unsigned long long)a->req->bytes);
+}
+
+/* Whether the request deletes rows and writes none. */
+static bool only_deletes(const nadb_commit_req *req) {
+    nadb_iter *it = req->changes;
+    bool deletes = req->clear;
+    nadb_rc rc;
+
+    if (deletes || it == NULL) return deletes;
+    for (rc = nadb_iter_seek(it, nadb_slice_of("", 0), NULL);
+         rc == NADB_OK && it->valid; rc = nadb_iter_next(it, NULL)) {
+        if (it->entry.key.n == 0 || it->entry.key.p[0] != NADB_KS_ROW) continue;
+        if ((it->entry.flags & NADB_ENTRY_TOMBSTONE) == 0) return false;
+        deletes = true;
+    }
+    return rc == NADB_OK && deletes;
+}
+
+static nadb_rc make_room(attempt *a, nadb_err *err) {
+    nadb_rc rc = find_room(a, err);
+
+    if (rc != NADB_FULL || !only_deletes(a->req) ||
+        !engine_spare_spend(a->s, a->req->clear))
+        return rc;
+    return find_room(a, err);
+}
+
+/* Writes a record at the tail, which stays where it is, with `appending` set.
+ * When that fails, whatever bytes are there must never count: the log is
+ * closed, and the next begins by saying where it ended. */
+static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
+                            uint32_t flags, uint64_t *length, uint32_t *count,
+                            nadb_err *err) {
+    memtable_head *h = m->head;
+    uint64_t off = atomic_load(&h->tail);
+    uint64_t synced = atomic_load(&s->ctl.map->synced);
+    nadb_rc rc;
+
+    /* What is not there cannot have been synced, and must not be promised. */
+    if (synced > wal_place(m->log.number, off)) {
+        atomic_store(&s->ctl.map->distrust, 1);
+        return nadb_corrupt(err,
+                            "%s/control is damaged: close all connections to "
+                            "this store and open it again",
+                            s->dir);
+    }
+    nadb_set(&h->appending, 1);
+    rc = wal_append(&m->log, off, changes, flags, synced, &s->scratch, length,
+                    count, err);
+    if (rc == NADB_OK) return NADB_OK;
+    atomic_store(&h->closed, 1);
+    atomic_store(&h->appending, 0);
+    (void)!wal_take_back(&m->log, off, NULL); /* closed is enough for now */
+    return rc;
+}
+
+static void record_finish(memtable *m, uint64_t length) {
+    memtable_tail_set(m, memtable_tail(m) + length);
+    nadb_set(&m->head->appending, 0);
+}
+
+/* The transaction's record, noted as a doubt. */
+static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
+                      nadb_err *err) {
+    engine *s = a->s;
+    memtable *m = a->v->logs[0];
+    control_doubt *d = &s->ctl.map->doubts[doubt];
+    uint64_t off = memtable_tail(m);
+    uint32_t count = 0;
+    nadb_rc rc =
+        record_write(s, m, a->req->changes, a->req->clear ? WAL_CLEAR : 0,
+                     &t->length, &count, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_set(&d->slot, s->ctl.slot);
+    nadb_set(&d->log, m->log.number);
+    nadb_set(&d->off, off);
+    nadb_set(&d->room, memtable_room(count));
+    nadb_set(&d->seq, 0);
+    nadb_set(&d->state, DOUBT_PREPARED);
+    control_doubt_mark(s->ctl.map, doubt, true);
+    record_finish(m, t->length);
+    t->m = memtable_ref(m);
+    t->off = off;
+    t->doubt = doubt;
+    t->purged = a->req->purged;
+    return NADB_OK;
+}
+
+void engine_witness(engine *s) {
+    attempt a = {.s = s};
+    memtable_head *h;
+    uint64_t length = 0;
+    uint32_t count = 0;
+    bool fits = false;
+
+    if (check_writable(s, NULL) != NADB_OK) return;
+    a.deadline = s->os->mono_ns() + (int64_t)DOUBT_MS * 1000000;
+    if (enter(&a, NULL) == NADB_OK) {
+        engine_version *old = a.v;
+
+        h = a.v->logs[0]->head;
+        if (atomic_load(&h->closed)) {
+            /* The next log's header says where this one ends. */
+            if (engine_rotate(s, old, 0, &a.v, NULL) == NADB_OK)
+                engine_version_unref(s, old);
+        } else if (atomic_load(&h->tail) != atomic_load(&h->witness) &&
+                   (atomic_load(&h->tail) > WAL_HEADER ||
+                    a.v->logs[0]->log.prev_log != 0) &&
+                   memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
+                       NADB_OK &&
+                   fits &&
+                   record_write(s, a.v->logs[0], NULL, 0, &length, &count,
+                                NULL) == NADB_OK) {
+            record_finish(a.v->logs[0], length);
+            atomic_store(&h->witness, atomic_load(&h->tail));
+        }
+        engine_unlock(s);
+    }
+    engine_version_unref(s, a.v);
+}
+
+/* Has the owner of the request add what the indexes need. */
+static nadb_rc derive(attempt *a, nadb_err *err) {
+    const nadb_commit_req *req = a->req;
+    engine_view now;
+    nadb_rc rc;
+
+    if (req->derive == NULL) return NADB_OK;
+    engine_view_init(&now, a->v,
+                     control_seq(atomic_load(&a->s->ctl.map->visible)));
+    rc = req->derive(req->derive_ctx, &now.base, err);
+    nadb_buf_clear(&now.scratch);
+    return rc;
+}
+
+/* The part of prepare that needs the lock; returns without it. *again: a
+ * doubt was in the way and has been waited for. */
+static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
+                              nadb_err *err) {
+    engine *s = a->s;
+    uint32_t doubt = 0;
+    bool clash = false;
+    nadb_rc rc = check_writable(s, err);
+
+    *again = false;
+    if (rc == NADB_OK) rc = derive(a, err);
+    if (rc == NADB_OK && control_has_doubts(s->ctl.map))
+        rc = engine_clash(s, a->v, a->req, &clash, err);
+    if (rc == NADB_OK && (clash || !engine_doubt_free(s, &doubt))) {
+        *again = true;
+        return wait_doubt(a, err);
+    }
+    if (rc == NADB_OK) rc = engine_check(s, a->v, a->req, err);
+    if (rc == NADB_OK) rc = make_room(a, err);
+    if (rc == NADB_OK && a->req->changes != NULL)
+        rc = nadb_iter_seek(a->req->changes, nadb_slice_of("", 0), err);
+    if (rc == NADB_OK) rc = append(a, doubt, t, err);
+    engine_unlock(s);
+    return rc;
+}
+
+static nadb_rc prepare_try(attempt *a, nadb_ticket *t, nadb_err *err) {
+    bool again = true;
+    nadb_rc rc = NADB_OK;
+
+    while (again && rc == NADB_OK) {
+        rc = enter(a, err);
+        if (rc == NADB_OK) rc = prepare_locked(a, t, &again, err);
+    }
+    return rc;
+}
+
+nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err) {
+    engine *s = engine_of(e);
+    attempt a = {.s = s, .req = req};
+    nadb_ticket *t = NULL;
+    nadb_rc rc = check_writable(s, err);
+
+    *out = NULL;
+    if (rc == NADB_OK) rc = engine_wake(s, err);
+    if (rc == NADB_OK && s->base_ops->remote != NULL) {
+        rc = engine_unseal(s, err);
+        if (rc == NADB_OK) rc = s->base_ops->remote->admit(s->base, req, err);
+    }
+    if (rc != NADB_OK) return rc;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    rc = prepare_try(&a, t, err);
+    if (rc == NADB_FULL && only_deletes(req)) {
+        if (err != NULL) nadb_err_clear(err);
+        nadb_lock(&s->flush_lock);
+        engine_find_space(s);
+        rc = prepare_try(&a, t, err);
+        nadb_unlock(&s->flush_lock);
+    }
+    let_go(&a, a.v);
+    if (rc != NADB_OK) {
+        nadb_free(t);
+        return rc;
+    }
+    if (req->sync == NADB_SYNC_FULL) {
+        rc = engine_sync_to(s, wal_place(t->m->log.number, t->off + t->length),
+                            err);
+        if (rc != NADB_OK) {
+            (void)engine_rollback(e, t, NULL);
+            return rc;
+        }
+    }
+    *out = t;
+    return NADB_OK;
+}
+
+/* --- commit --- */
+
+nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) {
+    memtable_splice splice = {false, {0}};
+    wal_record r;
+    wal_entry e;
+    bool valid = false;
+    nadb_rc rc = NADB_OK;
+
+    if (memtable_log_exists(m, end))
+        wal_record_at(&m->log, off, end, check, &r, &valid);
+    if (!valid)
+        return nadb_corrupt(err, "%s: no record at offset %llu",
+                            m->log.os->path(m->log.file),
+                            (unsigned long long)off);
+    if (r.taken_back) return NADB_OK; /* by an owner who died right after */
+    if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
+    while (rc == NADB_OK && r.count > 0) {
+        if (!wal_entry_next(&m->log, &r, &e))
+            return nadb_corrupt(err, "%s: bad entry in the record at %llu",
+                                m->log.os->path(m->log.file),
+                                (unsigned long long)off);
+        rc = memtable_link(m, &splice, &e, seq, err);
+    }
+    return rc;
+}
+
+void engine_doubt_end(engine *s, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+
+    control_doubt_mark(map, doubt, false);
+    nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
+    atomic_fetch_add(&map->doubt_events, 1);
+    if (atomic_load(&map->doubt_waiters) > 0)
+        s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
+}
+
+void engine_apply(engine *s, memtable *m, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+    control_doubt *d = &map->doubts[doubt];
+    uint64_t word = atomic_load(&map->visible);
+    uint64_t seq = control_seq(word) + 1;
+
+    /* Once COMMITTING names its seq, repeating the rest gives the same. */
+    if (atomic_load(&d->state) == DOUBT_COMMITTING) {
+        seq = atomic_load(&d->seq);
+    } else {
+        nadb_set(&d->seq, seq);
+        nadb_set(&d->state, DOUBT_COMMITTING);
+    }
+    if (engine_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
+                    NULL) != NADB_OK) {
+        /* The log has the record; only the index is damaged. Opening the
+         * store afresh builds it anew. */
+        atomic_store(&map->distrust, 1);
+        atomic_store(&map->failed, 1);
+    }
+    if (control_seq(word) < seq)
+        atomic_store_explicit(&map->visible, seq << 8 | control_index(word),
+                              memory_order_release);
+    atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
+                              memory_order_relaxed);
+    engine_doubt_end(s, doubt);
+}
+
+static void ticket_free(nadb_ticket *t) {
+    memtable_unref(t->m);
+    nadb_free(t);
+}
+
+void engine_commit(nadb_engine *e, nadb_ticket *t) {
+    engine *s = engine_of(e);
+
+    /* Waits as long as the lock's holder lives: SQLite takes no error here,
+     * and the record is in the log already. */
+    if (!s->forked) {
+        while (engine_lock(s, -1, NULL) != NADB_OK) continue;
+        engine_apply(s, t->m, t->doubt);
+        engine_unlock(s);
+        if (t->purged > 0)
+            atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_EXPIRED],
+                             t->purged);
+    }
+    ticket_free(t);
+}
+
+nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
+    engine *s = engine_of(e);
+    control_map *map = s->ctl.map;
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc == NADB_OK) rc = engine_lock(s, -1, err);
+    if (rc == NADB_OK) {
+        rc = wal_take_back(&t->m->log, t->off, err);
+        if (rc == NADB_OK) {
+            /* The record may be on the disk already, also without a sync of
+             * ours, and must not come back: who commits next makes indexes and
+             * counters of a state without it. So nobody does before this; who
+             * finds us dead in between syncs for us (engine/repair.c). */
+            rc = s->os->sync(t->m->log.file, err);
+            if (rc != NADB_OK) atomic_store(&map->failed, 1);
+            engine_doubt_end(s, t->doubt);
+        } else {
+            engine_doubt_end(s, t->doubt);
+            /* Nobody links it any more; the log is told later. */
+            atomic_store(&map->doubts[t->doubt].state, DOUBT_VOID);
+            control_doubt_mark(map, t->doubt, true);
+        }
+        engine_unlock(s);
+    }
+    ticket_free(t);
+    return rc;
+}

@@ -1,0 +1,513 @@
+/* control.c - see control.h.
+ *
+ * Bytes of the file that are locked lie behind its end: slot i at SLOT_BYTE +
+ * i, the open byte at OPEN_BYTE. An opener takes the open byte, so that only
+ * one at a time decides whether the file can be trusted; it then takes the
+ * first slot whose byte it can lock. */
+#include "control.h"
+
+#include <stdio.h>
+
+#include "../util/coding.h"
+#include "../util/crc32c.h"
+
+#define MAGIC nadb_get_u64((const uint8_t *)"NADBctl1")
+#define FORMAT 1u
+#define OPEN_BYTE ((uint64_t)1 << 40)
+#define SLOT_BYTE (OPEN_BYTE + 16)
+
+#define LOCK_WAITERS 0x80000000u
+#define LOCK_OWNER(word) ((word) & ~LOCK_WAITERS)
+
+/* How long a waiter sleeps before it looks whether the holder lives. */
+#define PROBE_MS 20
+
+static uint32_t layout_word(void) {
+    uint32_t one = 1;
+    uint8_t little = *(const uint8_t *)&one;
+    uint32_t libc = 0;
+
+#if defined(__GLIBC__)
+    libc = 1;
+#endif
+    return (uint32_t)sizeof(control_map) << 8 | libc << 5 |
+           (uint32_t)sizeof(void *) << 1 | little;
+}
+
+static uint64_t head_crc(const control_map *m) {
+    return nadb_crc32c(0, m, offsetof(control_map, head_crc));
+}
+
+static void head_fill(control_map *m, const uint8_t boot[16],
+                      const nadb_stat *st) {
+    atomic_store(&m->magic, MAGIC);
+    m->version = FORMAT;
+    m->layout = layout_word();
+    memcpy(m->boot_id, boot, 16);
+    m->dev = st->dev;
+    m->ino = st->ino;
+    m->head_crc = head_crc(m);
+}
+
+/* Judges a control file that was there. *ours: made by this boot, in this
+ * place, and whole. */
+static nadb_rc head_check(const control_map *m, const char *path,
+                          const uint8_t boot[16], const nadb_stat *st,
+                          bool *ours, nadb_err *err) {
+    *ours = false;
+    if (atomic_load(&m->magic) == 0) return NADB_OK; /* torn creation */
+    if (atomic_load(&m->magic) != MAGIC)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is not a control file of a nadb store", path);
+    if (m->version > FORMAT && m->head_crc == head_crc(m))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s has format %u, this nadb knows up to %u: "
+                         "use a newer nadb",
+                         path, m->version, FORMAT);
+    *ours = m->version == FORMAT && m->head_crc == head_crc(m) &&
+            m->layout == layout_word() && memcmp(m->boot_id, boot, 16) == 0 &&
+            m->dev == st->dev && m->ino == st->ino;
+    return NADB_OK;
+}
+
+static bool slot_locked(control *c, uint32_t i) {
+    bool locked = true;
+
+    /* A failing probe counts as alive: the careful answer. */
+    if (c->os->bytes_locked(c->file, SLOT_BYTE + i, 1, &locked, NULL) !=
+        NADB_OK)
+        return true;
+    return locked;
+}
+
+bool control_alive(control *c, uint32_t slot) {
+    if (slot >= CONTROL_SLOTS) return false;
+    if (slot == c->slot || c->private_map) return true;
+    return slot_locked(c, slot);
+}
+
+static bool any_locked(control *c) {
+    bool locked = true;
+
+    if (c->os->bytes_locked(c->file, SLOT_BYTE, CONTROL_SLOTS, &locked, NULL) !=
+        NADB_OK)
+        return true;
+    return locked;
+}
+
+bool control_others(control *c) { return !c->private_map && any_locked(c); }
+
+/* --- the seal --- */
+
+static uint32_t seal_of(const control_map *m) {
+    size_t from = offsetof(control_map, pad0);
+    size_t mid = offsetof(control_map, seal);
+    size_t behind = offsetof(control_map, seal_index);
+    const uint8_t *p = (const uint8_t *)m;
+    uint32_t crc = nadb_crc32c(0, p + from, mid - from);
+
+    crc = nadb_crc32c(crc, p + behind, offsetof(control_map, slots) - behind);
+    return crc == 0 ? 1 : crc;
+}
+
+bool control_last(control *c) {
+    bool got = false;
+
+    return !c->private_map &&
+           c->os->lock_byte(c->file, OPEN_BYTE, &got, NULL) == NADB_OK && got &&
+           !any_locked(c);
+}
+
+void control_seal(control *c, uint32_t index_crc) {
+    atomic_store(&c->map->seal_index, index_crc);
+    atomic_store(&c->map->seal, seal_of(c->map));
+}
+
+/* Takes a slot: one that is unused, so that a dead opener's doubts keep their
+ * owner until they are repaired. */
+static nadb_rc slot_take(control *c, bool rebuild, nadb_err *err) {
+    for (uint32_t i = 0; i < CONTROL_SLOTS; i++) {
+        bool got = false;
+        nadb_rc rc;
+
+        if (!rebuild && atomic_load(&c->map->slots[i].used) != 0) continue;
+        rc = c->os->lock_byte(c->file, SLOT_BYTE + i, &got, err);
+        if (rc != NADB_OK) return rc;
+        if (!got) continue;
+        c->slot = i;
+        return NADB_OK;
+    }
+    return nadb_fail(err, NADB_BUSY,
+                     "opening %s: %u processes have this store open, which is "
+                     "the limit",
+                     c->os->path(c->file), CONTROL_SLOTS);
+}
+
+static void slot_enter(control *c) {
+    control_slot *s = &c->map->slots[c->slot];
+
+    atomic_store(&s->pin_gen, 0);
+    atomic_store(&s->pin_seq, 0);
+    atomic_store(&s->used, 1);
+    c->entered = true;
+}
+
+/* The mapped part exists on disk before it is touched. */
+static nadb_rc file_map(control *c, const char *path, bool create,
+                        uint32_t mode, nadb_err *err) {
+    unsigned flags = NADB_OPEN_WRITE | (create ? NADB_OPEN_CREATE : 0u);
+    void *p = NULL;
+    nadb_rc rc = c->os->open(path, flags, mode, &c->file, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = c->os->reserve(c->file, 0, sizeof(control_map), err);
+    if (rc != NADB_OK) return rc;
+    rc = c->os->map(c->file, sizeof(control_map), true, &p, err);
+    if (rc == NADB_OK) c->map = p;
+    return rc;
+}
+
+/* With the open byte held: can what is there be used as it is? */
+static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
+    uint8_t boot[16];
+    nadb_stat st;
+    bool ours = false;
+    bool alone = !any_locked(c);
+    nadb_rc rc = c->os->boot_id(boot, err);
+
+    if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
+    if (rc == NADB_OK)
+        rc = head_check(c->map, c->os->path(c->file), boot, &st, &ours, err);
+    if (rc != NADB_OK) return rc;
+
+    c->ours = ours;
+    *state = CONTROL_TRUSTED;
+    if (alone && atomic_load(&c->map->seal) == seal_of(c->map)) {
+        control_now now;
+
+        control_read(c, &now);
+        c->left.base_generation = now.base_generation;
+        c->left.last_log = now.last_log;
+        c->left.synced = atomic_load(&c->map->synced);
+        c->was_sealed = ours && atomic_load(&c->map->distrust) == 0 &&
+                        atomic_load(&c->map->failed) == 0;
+    }
+    if (c->was_sealed) return NADB_OK;
+    if (alone) {
+        *state = CONTROL_REBUILD;
+        return NADB_OK;
+    }
+    if (ours) return NADB_OK; /* the others live with it, so can we */
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s is open on another machine or in another container: "
+                     "close it there first",
+                     c->os->path(c->file));
+}
+
+/* Whether the file that we have is no more the one at `path`: the store was
+ * removed before we had the open byte, and perhaps made anew. */
+static nadb_rc was_removed(control *c, const char *path, bool *removed,
+                           nadb_err *err) {
+    nadb_stat mine;
+    nadb_stat there;
+    nadb_rc rc = c->os->fstat(c->file, &mine, err);
+
+    if (rc == NADB_OK) rc = c->os->stat(path, &there, err);
+    if (rc != NADB_OK) return rc;
+    *removed = there.kind != NADB_KIND_FILE || there.ino != mine.ino ||
+               there.dev != mine.dev;
+    return NADB_OK;
+}
+
+nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
+                     bool create, uint32_t mode, int64_t timeout_ms,
+                     control_state *state, nadb_err *err) {
+    bool got = false;
+    bool removed = false;
+    nadb_rc rc = NADB_OK;
+    char *path = NULL;
+
+    memset(c, 0, sizeof *c);
+    c->slot = CONTROL_SLOTS; /* none yet */
+    rc = nadb_mutex_init(&c->queue, NADB_RANK_COMMIT, err);
+    if (rc != NADB_OK) return rc;
+    c->os = os;
+    path = nadb_path_join(dir, "control");
+    if (path == NULL) {
+        rc = nadb_fail(err, NADB_NOMEM, "opening %s", dir);
+        goto done;
+    }
+    rc = file_map(c, path, create, mode, err);
+    if (rc != NADB_OK) goto done;
+    rc = os->lock_byte_wait(c->file, OPEN_BYTE, timeout_ms, &got, err);
+    if (rc != NADB_OK) goto done;
+    if (!got) {
+        rc = nadb_fail(err, NADB_BUSY, "%s is being opened by another process",
+                       path);
+        goto done;
+    }
+    rc = was_removed(c, path, &removed, err);
+    if (rc == NADB_OK && removed) {
+        *state = CONTROL_REMOVED;
+        goto done;
+    }
+    if (rc == NADB_OK) rc = judge(c, state, err);
+    if (rc == NADB_OK) rc = slot_take(c, *state == CONTROL_REBUILD, err);
+    if (rc == NADB_OK && *state == CONTROL_TRUSTED) slot_enter(c);
+done:
+    nadb_free(path);
+    if (rc != NADB_OK || removed) control_close(c);
+    return rc;
+}
+
+void control_opened(control *c) {
+    if (c->file != NULL) c->os->unlock_byte(c->file, OPEN_BYTE);
+}
+
+nadb_rc control_open_private(control *c, const nadb_os *os, nadb_err *err) {
+    void *p = NULL;
+    nadb_rc rc;
+
+    memset(c, 0, sizeof *c);
+    c->private_map = true;
+    rc = nadb_mutex_init(&c->queue, NADB_RANK_COMMIT, err);
+    if (rc != NADB_OK) return rc;
+    c->os = os;
+    rc = os->map_private(sizeof(control_map), &p, err);
+    if (rc != NADB_OK) {
+        control_close(c);
+        return rc;
+    }
+    c->map = p;
+    return NADB_OK;
+}
+
+nadb_rc control_format(control *c, nadb_err *err) {
+    control_map *m = c->map;
+
+    /* The head goes first and comes back last: a death in between leaves a
+     * file that nobody trusts. */
+    atomic_store(&m->magic, 0);
+    memset((uint8_t *)m + sizeof m->magic, 0, sizeof *m - sizeof m->magic);
+    atomic_store(&m->next_file, 1);
+    slot_enter(c);
+    if (!c->private_map) {
+        uint8_t boot[16];
+        nadb_stat st;
+        nadb_rc rc = c->os->boot_id(boot, err);
+
+        if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
+        if (rc != NADB_OK) return rc;
+        atomic_store(&m->distrust, 1); /* until the caller has filled it */
+        head_fill(m, boot, &st);
+    }
+    return NADB_OK;
+}
+
+void control_close(control *c) {
+    if (c->map != NULL) {
+        if (c->entered && !c->private_map) {
+            atomic_store(&c->map->slots[c->slot].pin_gen, 0);
+            atomic_store(&c->map->slots[c->slot].used, 0);
+        }
+        if (c->slot < CONTROL_SLOTS && !c->private_map) {
+            /* Closing is not enough while a child that was just forked still
+             * has its copy of the descriptor. */
+            c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
+            c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() */
+        }
+        c->os->unmap(c->map, sizeof(control_map));
+        c->map = NULL;
+    }
+    if (c->os != NULL) {
+        c->os->close(c->file); /* drops every byte lock */
+        nadb_mutex_clear(&c->queue);
+    }
+    c->file = NULL;
+    c->os = NULL;
+}
+
+void control_forked(control *c) {
+    if (c->file != NULL) c->os->close(c->file);
+    c->file = NULL;
+}
+
+/* --- the commit lock --- */
+
+/* Takes a word from its owner if that one is dead. Whoever holds the byte of a
+ * slot keeps new openers out of it: else one could come, get the word, and
+ * lose it to us, who had seen the slot free before. */
+static bool word_steal(control *c, _Atomic uint32_t *word, uint32_t seen,
+                       uint32_t mine) {
+    uint32_t owner = LOCK_OWNER(seen) - 1;
+    bool foreign = owner != c->slot && owner < CONTROL_SLOTS;
+    bool got = false;
+
+    if (foreign &&
+        (c->os->lock_byte(c->file, SLOT_BYTE + owner, &got, NULL) != NADB_OK ||
+         !got))
+        return false;
+    got = atomic_compare_exchange_strong(word, &seen, mine);
+    if (foreign) c->os->unlock_byte(c->file, SLOT_BYTE + owner);
+    return got;
+}
+
+/* One attempt on the word; sleeps when it is held. */
+static bool word_try(control *c, bool waited, bool *stolen) {
+    _Atomic uint32_t *word = &c->map->commit_lock;
+    uint32_t mine = c->slot + 1;
+    uint32_t seen = 0;
+
+    /* Who has slept cannot know whether others still do. */
+    if (waited) mine |= LOCK_WAITERS;
+    if (atomic_compare_exchange_strong(word, &seen, mine)) return true;
+    if (!(seen & LOCK_WAITERS) &&
+        !atomic_compare_exchange_strong(word, &seen, seen | LOCK_WAITERS))
+        return false;
+    if (!waited) return false;
+
+    seen |= LOCK_WAITERS;
+    c->os->futex_wait((uint32_t *)word, seen, PROBE_MS);
+    /* Under `queue` no thread of ours can be the holder. */
+    if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
+        word_steal(c, word, seen, mine)) {
+        *stolen = true;
+        return true;
+    }
+    return false;
+}
+
+nadb_rc control_lock(control *c, int64_t timeout_ms, bool *stolen,
+                     nadb_err *err) {
+    int64_t deadline = 0;
+    bool waited = false;
+
+    *stolen = false;
+    if (timeout_ms >= 0) {
+        if (!nadb_trylock(&c->queue) && !nadb_lock_timed(&c->queue, timeout_ms))
+            goto busy;
+    } else {
+        nadb_lock(&c->queue);
+    }
+    if (c->private_map) return NADB_OK;
+    while (!word_try(c, waited, stolen)) {
+        if (!waited) deadline = c->os->mono_ns() + timeout_ms * 1000000;
+        waited = true;
+        if (timeout_ms >= 0 && c->os->mono_ns() >= deadline) {
+            nadb_unlock(&c->queue);
+            goto busy;
+        }
+    }
+    return NADB_OK;
+busy:
+    return nadb_fail(err, NADB_BUSY,
+                     "the store is locked by another writer for more than "
+                     "%lld ms (busy_timeout)",
+                     (long long)timeout_ms);
+}
+
+void control_unlock(control *c) {
+    if (!c->private_map) {
+        _Atomic uint32_t *word = &c->map->commit_lock;
+
+        if (atomic_exchange(word, 0) & LOCK_WAITERS)
+            c->os->futex_wake((uint32_t *)word, 1);
+    }
+    nadb_unlock(&c->queue);
+}
+
+/* --- the flusher word --- */
+
+bool control_flusher_try(control *c) {
+    _Atomic uint32_t *word = &c->map->flusher;
+    uint32_t mine = c->slot + 1;
+    uint32_t seen = 0;
+
+    if (c->private_map || atomic_exchange(&c->flushing, true)) return false;
+    if (atomic_compare_exchange_strong(word, &seen, mine)) return true;
+    if (word_steal(c, word, seen, mine)) return true;
+    atomic_store(&c->flushing, false);
+    return false;
+}
+
+void control_flusher_drop(control *c) {
+    atomic_store(&c->map->flusher, 0);
+    atomic_store(&c->flushing, false);
+}
+
+/* --- descriptors --- */
+
+void control_read(const control *c, control_now *out) {
+    for (;;) {
+        uint64_t word = atomic_load(&c->map->visible);
+        control_desc *d = &c->map->descs[control_index(word)];
+
+        out->visible = word;
+        out->generation = atomic_load(&d->generation);
+        out->first_log = atomic_load(&d->first_log);
+        out->last_log = atomic_load(&d->last_log);
+        out->base_generation = atomic_load(&d->base_generation);
+        out->seq = atomic_load(&d->seq);
+        /* The slot was not rewritten meanwhile, and is still the current. */
+        if (atomic_load(&d->generation) == out->generation &&
+            control_index(atomic_load(&c->map->visible)) == control_index(word))
+            return;
+    }
+}
+
+void control_publish(control *c, uint64_t first_log, uint64_t last_log,
+                     uint64_t base_generation) {
+    uint64_t word = atomic_load(&c->map->visible);
+    uint32_t next = (control_index(word) + 1) % CONTROL_DESCS;
+    uint64_t generation =
+        atomic_load(&c->map->descs[control_index(word)].generation) + 1;
+    control_desc *d = &c->map->descs[next];
+
+    atomic_store(&d->generation, 0);
+    atomic_store(&d->first_log, first_log);
+    atomic_store(&d->last_log, last_log);
+    atomic_store(&d->base_generation, base_generation);
+    atomic_store(&d->seq, control_seq(word));
+    atomic_store(&d->generation, generation);
+    atomic_store(&c->map->visible, control_seq(word) << 8 | next);
+}
+
+/* --- pins --- */
+
+void control_pin(control *c, uint64_t base_generation, uint64_t seq) {
+    control_slot *s = &c->map->slots[c->slot];
+
+    atomic_store(&s->pin_seq, seq);
+    atomic_store(&s->pin_gen, base_generation + 1);
+}
+
+void control_unpin(control *c) {
+    atomic_store(&c->map->slots[c->slot].pin_gen, 0);
+}
+
+/* The lower of `oldest` and what living openers have pinned. */
+static uint64_t oldest_pin(control *c, uint64_t oldest, bool seq) {
+    for (uint32_t i = 0; i < CONTROL_SLOTS && !c->private_map; i++) {
+        control_slot *s = &c->map->slots[i];
+        uint64_t gen = atomic_load(&s->pin_gen);
+        uint64_t pin = seq ? atomic_load(&s->pin_seq) : gen - 1;
+
+        if (atomic_load(&s->used) == 0 || gen == 0 || pin >= oldest) continue;
+        if (control_alive(c, i)) oldest = pin;
+    }
+    return oldest;
+}
+
+uint64_t control_oldest_gen(control *c) {
+    control_now now;
+
+    control_read(c, &now);
+    return oldest_pin(c, now.base_generation, false);
+}
+
+uint64_t control_oldest_seq(control *c) {
+    control_now now;
+
+    control_read(c, &now);
+    return oldest_pin(c, control_seq(now.visible), true);
+}

@@ -1,0 +1,238 @@
+/* control.h - the small mapped file through which the processes that have a
+ * store open agree on its state (bytes: docs/format.md, "Control").
+ *
+ * It holds: who has the store open (slots), the commit lock, which memtables
+ * and which state of the base are current, the highest visible sequence
+ * number, and the records that are prepared but not yet committed ("doubts").
+ * It is memory that processes share while one boot of one machine lasts; it is
+ * rebuilt from MANIFEST and logs whenever it cannot be trusted, so nothing in
+ * it needs to reach the disk.
+ *
+ * The visible state is one 64-bit word: sequence number << 8 | index of an
+ * immutable descriptor. Publishing is one store of that word.
+ *
+ * An opener is alive while it holds the lock on its slot's byte of the file. A
+ * free byte under a used slot means that the opener died.
+ *
+ * Locking: fields marked (C) are written only under the commit lock, those
+ * marked (F) only by the holder of the flusher word; all are read by anybody
+ * at any time. Mapped bytes are foreign bytes: indexes are bounded when used.
+ */
+#ifndef NADB_CONTROL_H
+#define NADB_CONTROL_H
+
+#include <stdatomic.h>
+
+#include "../backend.h"
+#include "../util/sync.h"
+
+#define CONTROL_SLOTS 250u
+#define CONTROL_DESCS 64u
+#define CONTROL_DOUBTS 128u
+
+/* One opener: a store object of a process. */
+typedef struct control_slot {
+    _Atomic uint32_t used;
+    uint32_t spare0;
+    _Atomic uint64_t pin_gen; /* oldest base generation in use + 1; 0 = none */
+    _Atomic uint64_t pin_seq; /* no older snapshot is in use */
+    uint64_t spare;
+} control_slot;
+
+/* One immutable state: which logs are live over which state of the base. */
+typedef struct control_desc {
+    _Atomic uint64_t generation; /* rises by one with each; 0 while written */
+    _Atomic uint64_t first_log;  /* live logs: those that exist of .. */
+    _Atomic uint64_t last_log;   /* .. first_log to last_log; last is active */
+    _Atomic uint64_t base_generation; /* of MANIFEST */
+    _Atomic uint64_t seq;             /* visible when it was published */
+} control_desc;
+
+enum {
+    DOUBT_FREE,
+    DOUBT_PREPARED,
+    DOUBT_COMMITTING,
+    DOUBT_CLAIM,
+    DOUBT_VOID /* taken back, but writing that into the log has failed */
+};
+
+/* A record that is in the log, and whose transaction has not ended; or a claim
+ * on one key, before there is a record. */
+typedef struct control_doubt {
+    _Atomic uint32_t state; /* DOUBT_*; taken (C), freed by its owner */
+    _Atomic uint32_t slot;  /* whose */
+    _Atomic uint64_t log;   /* number of the log, ..; 0 in a claim */
+    _Atomic uint64_t off;   /* .. where the record begins */
+    _Atomic uint64_t seq;   /* COMMITTING: what it is committed as; CLAIM:
+                               hash of the key */
+    _Atomic uint64_t room;  /* bytes of the index promised to it */
+} control_doubt;
+
+typedef struct control_map {
+    _Atomic uint64_t magic; /* "NADBctl1"; 0 while it is being made */
+    uint32_t version;
+    uint32_t layout; /* word size, byte order, libc, size of this struct */
+    uint8_t boot_id[16];
+    uint64_t dev, ino; /* of the control file itself */
+    uint64_t head_crc; /* CRC32C of all before */
+    uint8_t pad0[8];
+
+    _Atomic uint64_t visible; /* (C) seq << 8 | descriptor index */
+    uint8_t pad1[56];
+    _Atomic uint32_t commit_lock;  /* 0, or slot + 1, | LOCK_WAITERS */
+    _Atomic uint32_t flusher;      /* 0, or slot + 1 */
+    _Atomic uint32_t failed;       /* a sync failed: no more writes */
+    _Atomic uint32_t distrust;     /* found damaged: rebuild when free */
+    _Atomic uint32_t flush_events; /* futex: a flush was published */
+    _Atomic uint32_t doubt_events; /* futex: a doubt has ended */
+    _Atomic uint64_t next_file;    /* next unused file number */
+    _Atomic uint64_t synced;       /* wal_place up to which all is synced */
+    _Atomic uint64_t last_flush_ms;
+    _Atomic uint64_t counters[8];   /* CONTROL_N_* */
+    _Atomic uint32_t doubt_waiters; /* sleeping on doubt_events; a hint */
+    uint32_t pad2;
+    _Atomic uint64_t doubt_bits[2]; /* places that may be in use */
+    _Atomic uint32_t seal;          /* CRC32C from pad0 to the slots without
+                                       itself; 0: the store is or was in use */
+    _Atomic uint32_t seal_index;    /* of the live indexes */
+    _Atomic uint64_t drained;       /* (F) wal_place up to which the base has
+                                       all; of bases on a server */
+    _Atomic uint64_t base_words[NADB_BASE_WORDS]; /* the base's own */
+
+    control_desc descs[CONTROL_DESCS];
+    control_doubt doubts[CONTROL_DOUBTS];
+    control_slot slots[CONTROL_SLOTS];
+} control_map;
+
+enum {
+    CONTROL_N_FLUSHES,
+    CONTROL_N_COMPACTIONS,
+    CONTROL_N_COMMITS,
+    CONTROL_N_EXPIRED
+};
+
+/* What the last to close left, also on an earlier boot or in another place.
+ * Zeros when that is not known. */
+typedef struct control_left {
+    uint64_t base_generation, last_log, synced;
+} control_left;
+
+typedef struct control {
+    const nadb_os *os;
+    nadb_file *file; /* NULL for a private one */
+    control_map *map;
+    uint32_t slot; /* ours */
+    bool entered;  /* it says so */
+    bool private_map;
+    bool ours; /* what was found was made by this boot, in this place */
+    control_left left;
+    bool was_sealed;      /* nobody was there, and the seal was right */
+    atomic_bool flushing; /* a thread of ours has the flusher word */
+    nadb_mutex queue;     /* threads of this process, before the commit lock */
+} control;
+
+static inline uint64_t control_seq(uint64_t visible) { return visible >> 8; }
+
+static inline uint32_t control_index(uint64_t visible) {
+    return (uint32_t)(visible & (CONTROL_DESCS - 1));
+}
+
+/* False: surely no doubt is in use. */
+static inline bool control_has_doubts(const control_map *m) {
+    return (atomic_load(&m->doubt_bits[0]) | atomic_load(&m->doubt_bits[1])) !=
+           0;
+}
+
+/* The place's state is set before its bit, and the bit is cleared before the
+ * state is DOUBT_FREE, so that it cannot be the bit of who takes the place
+ * next. What a dead opener left wrong is put right by repair
+ * (engine/repair.c). */
+static inline void control_doubt_mark(control_map *m, uint32_t i, bool used) {
+    uint64_t bit = (uint64_t)1 << (i % 64);
+
+    if (used)
+        atomic_fetch_or(&m->doubt_bits[i / 64], bit);
+    else
+        atomic_fetch_and(&m->doubt_bits[i / 64], ~bit);
+}
+
+/* A record that may still be committed, or a claim. */
+static inline bool control_in_doubt(const control_doubt *d) {
+    uint32_t state = atomic_load(&d->state);
+
+    return state != DOUBT_FREE && state != DOUBT_VOID;
+}
+
+/* What control_open() found. */
+typedef enum control_state {
+    CONTROL_TRUSTED, /* attach to what is there */
+    CONTROL_REBUILD, /* nobody else is there, and it must be built anew */
+    CONTROL_REMOVED  /* it was removed meanwhile; nothing is open or held */
+} control_state;
+
+/* Opens `dir`/control, making it when `create`, and takes a slot. Holds the
+ * file's open byte on success: the caller finishes opening (rebuilding the
+ * state if *state says so) and calls control_opened().
+ * Errors: NADB_CANTOPEN (not ours, newer format, open on another machine),
+ * NADB_BUSY (somebody is opening it for longer than timeout_ms). */
+nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
+                     bool create, uint32_t mode, int64_t timeout_ms,
+                     control_state *state, nadb_err *err) NADB_MUST_USE;
+void control_opened(control *c);
+/* A control in private memory, for readers that may not write. */
+nadb_rc control_open_private(control *c, const nadb_os *os,
+                             nadb_err *err) NADB_MUST_USE;
+/* Makes the map that of a store without logs. Rebuild only. */
+nadb_rc control_format(control *c, nadb_err *err) NADB_MUST_USE;
+/* Sealing: the last to close says what it leaves behind, so that damage to
+ * these files, which nothing else covers, is found when the store is opened.
+ * The first to take the commit lock breaks the seal (engine_lock()). */
+static inline bool control_sealed(const control *c) {
+    return atomic_load(&c->map->seal) != 0;
+}
+static inline void control_unseal(control *c) {
+    atomic_store(&c->map->seal, 0);
+}
+/* Whether nobody else is there, and can come before control_close(). */
+bool control_last(control *c);
+void control_seal(control *c, uint32_t index_crc);
+/* Gives up the slot and unmaps. */
+void control_close(control *c);
+/* In a forked child: lets go of the descriptor and nothing else. */
+void control_forked(control *c);
+
+/* Whether the opener in `slot` lives. Our own slot always does. */
+bool control_alive(control *c, uint32_t slot);
+/* Whether any slot but ours is alive. */
+bool control_others(control *c);
+
+/* The commit lock. *stolen: the last holder died in it, and the caller must
+ * repair what it left. timeout_ms < 0 waits for ever. */
+nadb_rc control_lock(control *c, int64_t timeout_ms, bool *stolen,
+                     nadb_err *err) NADB_MUST_USE;
+void control_unlock(control *c);
+
+/* The flusher word: false when a living opener has it. */
+bool control_flusher_try(control *c);
+void control_flusher_drop(control *c);
+
+/* A consistent copy of the current descriptor, and the word it came from. */
+typedef struct control_now {
+    uint64_t visible;
+    uint64_t generation, first_log, last_log, base_generation, seq;
+} control_now;
+void control_read(const control *c, control_now *out);
+/* Publishes a descriptor with the next generation; the sequence number stays.
+ * Caller holds the commit lock. */
+void control_publish(control *c, uint64_t first_log, uint64_t last_log,
+                     uint64_t base_generation);
+
+/* What this opener still reads, for other processes to see: no older state of
+ * the base than `base_generation`, no older snapshot than `seq`. */
+void control_pin(control *c, uint64_t base_generation, uint64_t seq);
+void control_unpin(control *c);
+/* The oldest that any living opener reads. */
+uint64_t control_oldest_gen(control *c);
+uint64_t control_oldest_seq(control *c);
+
+#endif

@@ -1,0 +1,310 @@
+/* engine.h - the engine made of a shared log and memtable over a base: for
+ * all backends that are written buffered. Private to the files of core/engine
+ * and core/engine/workers.c; the rest of the core sees a nadb_engine.
+ *
+ *   engine/open.c     opening, recovery, closing, fork
+ *   engine/version.c  which memtables and base state are current; views
+ *   engine/read.c     get and iterate
+ *   engine/commit.c   prepare, commit, rollback: the life of a record
+ *   engine/conflict.c    what a commit may conflict with
+ *   engine/repair.c   finishing what a dead process began
+ *   engine/stats.c    numbers, and reading every byte
+ *   engine/flush.c    sync, rotation, flush, compaction: background work
+ *   engine/space.c    space that is kept for giving space back
+ *   engine/drain.c    where the base is on a server
+ *
+ * Locking. The commit lock (control.h) guards appending, linking and
+ * publishing; nobody holds it over a sync or a foreign call. version_lock
+ * guards this process's list of versions and views. sync_lock lets one thread
+ * sync the log for all that wait. flush_lock is held by whoever does the
+ * flusher's work in this process, before the flusher word. */
+#ifndef NADB_SHARED_H
+#define NADB_SHARED_H
+
+#include "../backend.h"
+#include "../options.h"
+#include "control.h"
+#include "memtable.h"
+
+/* Live memtables at which writers wait for the flush. */
+#define ENGINE_LOGS_MAX 6u
+/* How many more a clear may begin, when the disk is too full to flush. */
+#define ENGINE_LOGS_MORE 2u
+
+/* One state of the store, as this process has it open. Immutable. */
+typedef struct engine_version {
+    _Atomic uint32_t refs;
+    uint64_t generation; /* of the control descriptor */
+    uint32_t index;      /* of the descriptor */
+    uint64_t seq;        /* visible when it was published */
+    uint64_t first_log, last_log;
+    nadb_base_version *base;
+    struct engine_version *next; /* in engine.versions */
+    size_t n_logs;
+    memtable *logs[]; /* newest first; [0] is the active one */
+} engine_version;
+
+enum { VIEW_RESTING = 0, VIEW_USED = 1, VIEW_STOLEN = 2 };
+
+typedef struct engine_view {
+    nadb_view base;
+    _Atomic uint32_t state;  /* VIEW_*: whether the version may be taken away */
+    engine_version *version; /* NULL when it was */
+    uint64_t floor;          /* cleared up to this; the base too if nonzero */
+    nadb_buf scratch;        /* an entry that is not mapped */
+    nadb_view *ahead;        /* of a base on a server: rows that were wanted */
+    struct engine_view *next, **link; /* in engine.views */
+} engine_view;
+
+typedef struct engine {
+    nadb_engine engine;
+    const nadb_os *os;
+    const nadb_options *options;
+    char *dir;
+    uint32_t file_mode;
+    /* Options that a later opener may change. */
+    _Atomic uint64_t buffer_bytes;
+    _Atomic int64_t flush_interval_ms;
+    _Atomic int synchronous; /* nadb_durability */
+
+    /* The background threads look after the store. They do from the start,
+     * but for a store that nobody else has open and that was left in good
+     * order: there they come with the first write or the second statement. */
+    atomic_bool awake;
+    atomic_bool has_read; /* asleep, a first statement has ended */
+
+    /* Sweeps what has expired, a bounded step; true: there is more. NULL:
+     * nobody has asked for it. */
+    bool (*_Atomic sweep)(void *ctx);
+    void *sweep_ctx;
+
+    bool private_memory; /* a reader that may not write */
+    bool forked;         /* inherited by a child: of no use */
+
+    control ctl;
+    const nadb_base_ops *base_ops;
+    nadb_base *base;
+
+    nadb_mutex version_lock;
+    engine_version *versions; /* live ones, newest first; the first is the
+                                 current one and has a reference of its own */
+    engine_view *views;
+    bool unpinned; /* versions are kept, and files may go; never when awake */
+
+    nadb_mutex sync_lock;
+    nadb_mutex flush_lock;
+    atomic_bool spare_kept; /* as far as this process knows */
+    bool unused_left;       /* files that a reader kept; under flush_lock */
+    nadb_buf scratch;       /* a record being built; under the commit lock */
+    nadb_err flush_error;   /* the last flush's; under version_lock */
+    nadb_err sync_error;    /* of the log, in the background; likewise */
+} engine;
+
+struct nadb_ticket {
+    uint64_t purged;
+    memtable *m;
+    uint64_t off, length;
+    uint32_t doubt; /* index */
+};
+
+static inline engine *engine_of(nadb_engine *e) { return (engine *)e; }
+
+/* --- engine/version.c --- */
+
+/* With the store's folder. */
+#define ENGINE_MANIFEST_OLD                                                    \
+    "%s/MANIFEST is missing or older than the state that the store was left "  \
+    "in: put the right one back, or restore a whole backup"
+
+/* The current version, with a reference. Not under the commit lock: it may
+ * have to wait for a flusher to publish. */
+nadb_rc engine_version_get(engine *s, engine_version **out,
+                           nadb_err *err) NADB_MUST_USE;
+void engine_version_unref(engine *s, engine_version *v); /* NULL is fine */
+nadb_rc engine_view_open(nadb_engine *e, nadb_view **out, nadb_err *err);
+void engine_view_close(nadb_engine *e, nadb_view *v);
+nadb_rc engine_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
+void engine_view_rest(nadb_engine *e, nadb_view *v);
+/* From now on the background threads look after the store. With no lock
+ * held. */
+nadb_rc engine_wake(engine *s, nadb_err *err) NADB_MUST_USE;
+bool engine_indexed(nadb_engine *e, nadb_view *v);
+/* A view of `version` on the caller's stack, which shows what is committed up
+ * to `seq`; the caller keeps the version, and clears v->scratch. */
+void engine_view_init(engine_view *v, engine_version *version, uint64_t seq);
+/* Takes old versions away from views that rest. */
+void engine_views_trim(engine *s);
+/* Publishes, under the commit lock, what `from` (the current version) becomes
+ * with `m` as its active memtable. Takes the reference to m on success. */
+nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
+                             engine_version **out, nadb_err *err) NADB_MUST_USE;
+/* Publishes a state of the base, if it is newer than the current one. Under
+ * the commit lock. */
+void engine_base_publish(engine *s, const nadb_base_version *base);
+/* A log of the current version by its number; NULL when it is not live. */
+memtable *engine_log(const engine_version *v, uint64_t number);
+
+/* --- engine/read.c --- */
+
+/* In the memtables: tombstones are found, too. */
+nadb_rc engine_get_recent(engine_view *v, nadb_slice key, nadb_entry *out,
+                          bool *found, nadb_err *err);
+nadb_rc engine_get(nadb_engine *e, nadb_view *v, nadb_slice key,
+                   nadb_entry *out, bool *found, nadb_err *err);
+nadb_rc engine_iter(nadb_engine *e, nadb_view *v, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err);
+
+/* --- engine/commit.c --- */
+
+nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
+                       nadb_ticket **out, nadb_err *err);
+void engine_commit(nadb_engine *e, nadb_ticket *t);
+nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err);
+/* Links the record of a doubt and makes it visible. Under the commit lock. */
+void engine_apply(engine *s, memtable *m, uint32_t doubt);
+/* Links the record at `off` as commit `seq`, and whatever is there already
+ * stays. Under the commit lock. */
+nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) NADB_MUST_USE;
+nadb_rc engine_check_usable(engine *s, nadb_err *err) NADB_MUST_USE;
+
+/* Everything has been synced: writes an empty record that says so, so that
+ * later damage to what is before it is not taken for a torn end. No harm if it
+ * cannot be written. */
+void engine_witness(engine *s);
+/* Some doubt has ended: frees its place and wakes who waits. */
+void engine_doubt_end(engine *s, uint32_t doubt);
+/* Waits up to timeout_ms, without the lock, for some doubt to end; repairs
+ * what dead openers left. */
+void engine_doubt_wait(engine *s, int64_t timeout_ms);
+bool engine_doubt_free(engine *s, uint32_t *out); /* an unused place */
+
+/* --- engine/conflict.c --- */
+
+nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
+                     int64_t timeout_ms, uint32_t *claim, nadb_err *err);
+void engine_unclaim(nadb_engine *e, uint32_t claim);
+/* NADB_CONFLICT when something that the request decided on has changed since
+ * its view. Under the commit lock. */
+nadb_rc engine_check(engine *s, const engine_version *v,
+                     const nadb_commit_req *req, nadb_err *err) NADB_MUST_USE;
+/* *clash: a record in doubt, or somebody's claim, has a key of the request. */
+nadb_rc engine_clash(engine *s, const engine_version *v,
+                     const nadb_commit_req *req, bool *clash,
+                     nadb_err *err) NADB_MUST_USE;
+
+/* --- engine/repair.c --- */
+
+/* Takes the commit lock, repairing first what a dead holder left. */
+nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
+void engine_unlock(engine *s);
+/* Commits what dead openers left in doubt and frees their slots. */
+nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
+/* Tells logs which of their records are void (DOUBT_VOID), where that could
+ * not be written before. */
+void engine_void_retry(engine *s);
+/* Whether a slot of a dead opener is there to repair. */
+bool engine_has_dead(engine *s);
+
+/* --- engine/flush.c --- */
+
+/* Begins a new log with room for a record of `need` bytes and publishes it:
+ * `from`, the current version, becomes *out, with a reference (on error *out is
+ * left alone). Under the commit lock. */
+nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
+                      engine_version **out, nadb_err *err) NADB_MUST_USE;
+/* Everything before this wal_place is synced. */
+nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
+/* All of it, unless synchronous=off; an error is kept in flush_error. */
+void engine_sync_in_background(engine *s);
+/* One round of the flusher: everything frozen goes to the base, and one step
+ * of compaction. *more: there is work left. */
+nadb_rc engine_work(engine *s, bool *more, nadb_err *err) NADB_MUST_USE;
+nadb_rc engine_flush(nadb_engine *e, nadb_err *err);
+/* After NADB_FULL: gives up what only idle views still need, and the spare
+ * space. With flush_lock: who has it may use that before a flush does. */
+void engine_find_space(engine *s);
+/* Begins a new log if the active one is full, as one large transaction can
+ * leave it, so that it is flushed without waiting for the next writer. */
+void engine_freeze_full(engine *s);
+/* Nobody else has the store open: flushes when it is more than a little. */
+void engine_flush_at_close(engine *s);
+nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
+                       nadb_err *err);
+
+/* --- engine/space.c --- */
+
+/* Sees to it that the spare space is there, if the disk has it. */
+void engine_spare_keep(engine *s);
+/* Gives up all of it, or the half that is for deletes. False: it is gone. */
+bool engine_spare_spend(engine *s, bool all);
+
+/* --- engine/drain.c: bases on a server --- */
+
+/* Sends what is committed. The flusher word is ours. */
+nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
+                     nadb_err *err) NADB_MUST_USE;
+/* The base is about to change what control holds. */
+nadb_rc engine_unseal(engine *s, nadb_err *err) NADB_MUST_USE;
+/* Whether the base has all of a log; that of files needs nothing. */
+bool engine_drained(engine *s, const memtable *m);
+/* Whether there is something that only this machine has. */
+bool engine_pending(engine *s);
+/* The last process is about to close the store. */
+void engine_leave(engine *s);
+void engine_remote_view_close(nadb_engine *e, nadb_view *v);
+nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
+void engine_remote_view_rest(nadb_engine *e, nadb_view *v);
+nadb_rc engine_remote_want(nadb_engine *e, nadb_view *v, const nadb_slice *keys,
+                           size_t n, nadb_err *err);
+nadb_rc engine_remote_get(nadb_engine *e, nadb_view *v, nadb_slice key,
+                          nadb_entry *out, bool *found, nadb_err *err);
+nadb_rc engine_remote_iter(nadb_engine *e, nadb_view *v,
+                           const nadb_range *range, nadb_iter **out,
+                           nadb_err *err);
+nadb_rc engine_remote_match(nadb_engine *e, nadb_view *v, const nadb_match *m,
+                            const nadb_range *range, bool keys_only,
+                            nadb_iter **out, nadb_err *err);
+nadb_rc engine_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
+                            bool *more, nadb_err *err);
+
+/* Logs that were retired since a view of `then` began, newest first. */
+#define ENGINE_RETIRED_MAX 1000u
+typedef struct engine_retired {
+    size_t n;
+    bool complete; /* else some are gone: anything may have changed */
+    memtable *logs[ENGINE_RETIRED_MAX];
+} engine_retired;
+nadb_rc engine_retired_get(engine *s, const engine_version *now,
+                           const engine_version *then, engine_retired *out,
+                           nadb_err *err) NADB_MUST_USE;
+void engine_retired_free(engine_retired *r);
+/* No process needs them any more. */
+nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
+
+/* --- engine/stats.c --- */
+
+void engine_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
+nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
+                           nadb_err *err);
+
+/* --- engine/open.c --- */
+
+nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
+                         bool create, bool *created, nadb_engine **out,
+                         nadb_err *err) NADB_MUST_USE;
+/* Closes, also on error. `unused`: only if nobody has ever committed, and here
+ * alone, not on a server; NADB_LOCKED otherwise. */
+nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused,
+                            nadb_err *err) NADB_MUST_USE;
+/* Takes on the options that are in force now. */
+void nadb_engine_tune(nadb_engine *e, const nadb_options *o);
+/* Has the background threads sweep. */
+void nadb_engine_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx);
+/* The background threads leave it alone, until it is written to. */
+void nadb_engine_calm(nadb_engine *e);
+void nadb_engine_forked(nadb_engine *e); /* in a forked child */
+/* The last error of background work, empty if the last round went well. */
+void nadb_engine_last_error(nadb_engine *e, nadb_err *out);
+
+#endif

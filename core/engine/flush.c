@@ -1,0 +1,562 @@
+/* flush.c - what happens behind the writers: sync, rotation, flush,
+ * compaction.
+ *
+ * Order of a flush: the frozen memtables go to the base, which syncs its files
+ * and renames MANIFEST; then the new state is published in control; then the
+ * logs are unlinked. A crash after any step leaves a store that recovers: the
+ * logs below MANIFEST's first log are in the base. Unlinking needs no care for
+ * readers, who have the logs of their version mapped. */
+#include "../util/merge.h"
+#include "engine.h"
+#include "workers.h"
+
+/* What the last to close leaves in the log for the next to open, who has to
+ * look through it: more is flushed. */
+#define CLOSE_BYTES ((uint64_t)256 << 10)
+
+/* How long nadb_flush() waits for another process's flusher. */
+#define FLUSH_WAIT_MS 60000
+
+/* How soon somebody who waits finds out that he need not. */
+#define STOP_MS 20
+
+/* --- the log --- */
+
+nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
+                      engine_version **out, nadb_err *err) {
+    control_map *map = s->ctl.map;
+    memtable *last = from->n_logs > 0 ? from->logs[0] : NULL;
+    memtable *m = NULL;
+    wal_birth birth;
+    nadb_rc rc;
+
+    if (last != NULL && !memtable_tail_ok(last)) {
+        atomic_store(&map->distrust, 1);
+        return memtable_damaged(last, err);
+    }
+    memset(&birth, 0, sizeof birth);
+    birth.number = atomic_fetch_add(&map->next_file, 1);
+    birth.capacity = atomic_load(&s->buffer_bytes);
+    if (birth.capacity < need + WAL_HEADER) birth.capacity = need + WAL_HEADER;
+    if (birth.capacity >= (uint64_t)UINT32_MAX * 8)
+        return nadb_fail(err, NADB_TOOBIG,
+                         "a transaction of %llu bytes is more than a log can "
+                         "hold",
+                         (unsigned long long)need);
+    birth.base_seq = control_seq(atomic_load(&map->visible));
+    birth.mode = s->file_mode;
+    if (last != NULL) {
+        birth.prev_log = last->log.number;
+        birth.prev_end = memtable_tail(last);
+        birth.cut = atomic_load(&last->head->closed) != 0;
+    }
+    rc = memtable_create(&m, s->os, s->dir, &birth, err);
+    if (rc != NADB_OK) return rc;
+    rc = engine_version_adopt(s, from, m, out, err);
+    if (rc != NADB_OK) {
+        (void)s->os->unlink(s->os->path(m->log.file), NULL);
+        (void)s->os->unlink(s->os->path(m->idx_file), NULL);
+        memtable_unref(m);
+        return rc;
+    }
+    nadb_workers_kick();
+    return NADB_OK;
+}
+
+static void synced_raise(control_map *map, uint64_t place) {
+    uint64_t seen = atomic_load(&map->synced);
+
+    while (seen < place &&
+           !atomic_compare_exchange_weak(&map->synced, &seen, place))
+        continue;
+}
+
+/* The end of the log, to promise that it is synced up to there; `known` when
+ * the tail is damaged, or who moved it died doing so. */
+static uint64_t end_to_sync(memtable *m, uint64_t known) {
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t end = memtable_tail(m);
+
+        if (memtable_tail_ok(m) && memtable_tail(m) == end) return end;
+    }
+    return known;
+}
+
+/* `place`: what the caller knows to be there, if it is in this log. */
+static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
+    uint64_t number = m->log.number;
+    uint64_t known = place - wal_place(number, 0);
+    uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
+        return NADB_OK;
+    if (atomic_load(&m->head->dir_synced) == 0) {
+        rc = s->os->sync_dir(s->dir, err);
+        if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
+    }
+    if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
+    if (rc == NADB_OK) synced_raise(s->ctl.map, wal_place(number, end));
+    /* Nobody knows what a failed sync has left: no more promises. */
+    else
+        atomic_store(&s->ctl.map->failed, 1);
+    return rc;
+}
+
+nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) {
+    engine_version *v = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= place) return NADB_OK;
+    nadb_lock(&s->sync_lock);
+    if (atomic_load(&s->ctl.map->synced) < place) {
+        rc = engine_version_get(s, &v, err);
+        for (size_t i = v == NULL ? 0 : v->n_logs; i > 0 && rc == NADB_OK;)
+            rc = log_sync(s, v->logs[--i], place, err);
+        engine_version_unref(s, v);
+    }
+    nadb_unlock(&s->sync_lock);
+    return rc;
+}
+
+static void note_error(engine *s, nadb_err *where, const nadb_err *e) {
+    nadb_lock(&s->version_lock);
+    *where = *e;
+    nadb_unlock(&s->version_lock);
+}
+
+void engine_sync_in_background(engine *s) {
+    nadb_err mine;
+
+    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF || s->options->read_only)
+        return;
+    nadb_err_clear(&mine);
+    if (engine_sync_to(s, UINT64_MAX, &mine) != NADB_OK)
+        note_error(s, &s->sync_error, &mine);
+}
+
+/* --- the flusher --- */
+
+/* How many of the version's logs, from the oldest, can go to the base: frozen,
+ * and with nothing in doubt. */
+static size_t flushable(engine *s, const engine_version *v) {
+    size_t n = 0;
+
+    for (size_t i = v->n_logs; i > 1; i--, n++) {
+        uint64_t number = v->logs[i - 1]->log.number;
+
+        if (!engine_drained(s, v->logs[i - 1])) return n;
+        if (!control_has_doubts(s->ctl.map)) continue;
+        for (uint32_t d = 0; d < CONTROL_DOUBTS; d++)
+            if (control_in_doubt(&s->ctl.map->doubts[d]) &&
+                atomic_load(&s->ctl.map->doubts[d].log) == number)
+                return n;
+    }
+    return n;
+}
+
+/* The oldest `n` logs of v as one source for the base. */
+static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
+                             nadb_flush_req *req, nadb_err *err) {
+    nadb_iter **sources;
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    uint64_t floor = 0;
+    size_t made = 0;
+    nadb_rc rc = NADB_OK;
+
+    memset(req, 0, sizeof *req);
+    req->seq = v->base->seq;
+    req->first_log = v->logs[v->n_logs - n - 1]->log.number;
+    for (size_t i = v->n_logs - n; i < v->n_logs; i++) {
+        memtable *m = v->logs[i];
+        uint64_t cleared = memtable_floor(m, UINT64_MAX);
+        uint64_t max_seq = atomic_load(&m->head->max_seq);
+
+        if (cleared > floor) floor = cleared;
+        if (max_seq > req->seq) req->seq = max_seq;
+        if (cleared + 1 > req->seq && cleared > 0) req->seq = cleared + 1;
+        req->bytes += memtable_tail(m);
+        req->count += atomic_load(&m->head->nodes);
+    }
+    req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
+    if (s->base_ops->remote != NULL) return NADB_OK; /* it has them */
+    sources = nadb_calloc(n, sizeof *sources);
+    if (sources == NULL)
+        return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
+    for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
+        /* What a damaged index hides must not be lost with its log. */
+        rc = memtable_check_links(v->logs[i], err);
+        if (rc == NADB_CORRUPT) atomic_store(&s->ctl.map->distrust, 1);
+        if (rc == NADB_OK)
+            rc = memtable_iter(v->logs[i], UINT64_MAX, floor, &all,
+                               &sources[made], err);
+        if (rc == NADB_OK) made++;
+    }
+    if (rc == NADB_OK) {
+        rc = nadb_merge(sources, made, NULL, true, &req->entries, err);
+    } else {
+        while (made > 0) nadb_iter_free(sources[--made]);
+    }
+    nadb_free(sources);
+    return rc;
+}
+
+/* Makes a new state of the base the current one. */
+static nadb_rc publish(engine *s, const nadb_base_version *base,
+                       nadb_err *err) {
+    control_map *map = s->ctl.map;
+    nadb_rc rc = engine_lock(s, -1, err);
+
+    if (rc != NADB_OK) return rc;
+    engine_base_publish(s, base);
+    engine_unlock(s);
+    synced_raise(map, wal_place(base->first_log, 0));
+    atomic_store(&map->last_flush_ms, (uint64_t)s->os->now_ms());
+    atomic_fetch_add(&map->flush_events, 1);
+    s->os->futex_wake((uint32_t *)&map->flush_events, 1 << 20);
+    return NADB_OK;
+}
+
+/* The logs of v that the base contains. */
+static void unlink_logs(engine *s, const engine_version *v,
+                        uint64_t first_log) {
+    /* Commits may still have to be checked against them. */
+    if (s->base_ops->remote != NULL) return;
+    for (size_t i = 0; i < v->n_logs; i++) {
+        if (v->logs[i]->log.number >= first_log) continue;
+        /* What stays behind is below MANIFEST's first log: recovery removes
+         * it. */
+        (void)s->os->unlink(s->os->path(v->logs[i]->log.file), NULL);
+        (void)s->os->unlink(s->os->path(v->logs[i]->idx_file), NULL);
+    }
+}
+
+/* A process died, or failed, between MANIFEST and control: finishes for it.
+ * It may not have come to make the name MANIFEST durable. */
+static nadb_rc catch_up(engine *s, nadb_err *err) {
+    nadb_base_version *base = NULL;
+    engine_version *v;
+    control_now now;
+    nadb_rc rc = s->base_ops->version_open(s->base, &base, err);
+
+    if (rc != NADB_OK) return rc;
+    control_read(&s->ctl, &now);
+    if (base->generation > now.base_generation) {
+        nadb_lock(&s->version_lock);
+        v = s->versions;
+        if (v != NULL) atomic_fetch_add(&v->refs, 1);
+        nadb_unlock(&s->version_lock);
+        rc = s->os->sync_dir(s->dir, err);
+        if (rc == NADB_OK) rc = publish(s, base, err);
+        if (rc == NADB_OK && v != NULL) unlink_logs(s, v, base->first_log);
+        engine_version_unref(s, v);
+    }
+    s->base_ops->version_unref(base);
+    return rc;
+}
+
+static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
+                          nadb_err *err) {
+    nadb_flush_req req;
+    nadb_base_version *base = NULL;
+    nadb_rc rc = flush_request(s, v, n, &req, err);
+
+    if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
+    nadb_iter_free(req.entries);
+    if (rc != NADB_OK) return rc;
+    rc = publish(s, base, err);
+    if (rc == NADB_OK) {
+        atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
+        unlink_logs(s, v, base->first_log);
+    }
+    s->base_ops->version_unref(base);
+    return rc;
+}
+
+static nadb_rc compact_once(engine *s, const nadb_compact_goal *goal, bool *did,
+                            nadb_err *err) {
+    nadb_base_version *base = NULL;
+    nadb_rc rc = s->base_ops->compact_step(s->base, goal, &base, err);
+
+    *did = false;
+    if (rc != NADB_OK || base == NULL) return rc;
+    *did = true;
+    rc = publish(s, base, err);
+    s->base_ops->version_unref(base);
+    atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_COMPACTIONS], 1);
+    return rc;
+}
+
+/* Unlinks what nobody needs. What somebody still reads stays, and is looked at
+ * again in the next round, also when that has nothing else to do. */
+static nadb_rc remove_unused(engine *s, nadb_err *err) {
+    uint64_t oldest = control_oldest_gen(&s->ctl);
+    control_now now;
+
+    control_read(&s->ctl, &now);
+    s->unused_left = oldest < now.base_generation;
+    if (s->base_ops->remote != NULL)
+        return s->unused_left ? NADB_OK : engine_unlink_retired(s, err);
+    return s->base_ops->remove_unused(s->base, oldest, err);
+}
+
+/* The flusher word is ours. */
+static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
+                          const nadb_stop *stop, bool *more, nadb_err *err) {
+    engine_version *v = NULL;
+    size_t n = 0;
+    nadb_rc rc = catch_up(s, err);
+
+    if (rc == NADB_OK) rc = engine_version_get(s, &v, err);
+    if (rc == NADB_OK && s->base_ops->remote != NULL)
+        rc = engine_drain(s, v, stop, err);
+    if (rc != NADB_OK) {
+        engine_version_unref(s, v);
+        return rc;
+    }
+    n = flushable(s, v);
+    if (n > 0) rc = flush_logs(s, v, n, err);
+    engine_version_unref(s, v);
+    v = NULL;
+    /* Opened now: a compaction that fails half way leaves a newer MANIFEST. */
+    if (rc == NADB_OK && n > 0) rc = engine_version_get(s, &v, err);
+    engine_version_unref(s, v);
+    if (rc == NADB_OK) rc = compact_once(s, goal, more, err);
+    /* Our own handles on what is gone must not keep it on the disk. */
+    if (rc == NADB_OK && (n > 0 || *more || s->unused_left)) {
+        v = NULL;
+        rc = engine_version_get(s, &v, err);
+        engine_version_unref(s, v);
+        engine_views_trim(s);
+        if (rc == NADB_OK) rc = remove_unused(s, err);
+    }
+    return rc;
+}
+
+/* Where it may take long it asks `stop` (NULL: never). */
+static nadb_rc work(engine *s, const nadb_compact_goal *goal,
+                    const nadb_stop *stop, bool *more, bool *busy,
+                    nadb_err *err) {
+    nadb_rc rc;
+
+    *more = *busy = false;
+    /* The background has it for as long as it sends. */
+    while (!nadb_lock_timed(&s->flush_lock, STOP_MS)) {
+        rc = nadb_stopped(stop, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (control_flusher_try(&s->ctl)) {
+        rc = work_owned(s, goal, stop, more, err);
+        control_flusher_drop(&s->ctl);
+    } else {
+        *busy = true;
+        rc = NADB_OK;
+    }
+    nadb_unlock(&s->flush_lock);
+    return rc;
+}
+
+void engine_find_space(engine *s) {
+    engine_version *v = NULL;
+
+    /* The newest version, so that those before it can go. */
+    if (engine_version_get(s, &v, NULL) == NADB_OK) engine_version_unref(s, v);
+    engine_views_trim(s);
+    if (control_flusher_try(&s->ctl)) {
+        (void)!remove_unused(s, NULL);
+        control_flusher_drop(&s->ctl);
+    }
+    (void)engine_spare_spend(s, true);
+}
+
+/* As work(), and once more when the disk is full. */
+static nadb_rc work_hard(engine *s, const nadb_compact_goal *goal,
+                         const nadb_stop *stop, bool *more, bool *busy,
+                         nadb_err *err) {
+    nadb_rc rc = work(s, goal, stop, more, busy, err);
+
+    if (rc == NADB_FULL) {
+        if (err != NULL) nadb_err_clear(err);
+        nadb_lock(&s->flush_lock);
+        engine_find_space(s);
+        nadb_unlock(&s->flush_lock);
+        rc = work(s, goal, stop, more, busy, err);
+    }
+    engine_spare_keep(s);
+    return rc;
+}
+
+/* Freezes what is in the active log; *until is the log that comes after. */
+static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err) {
+    for (;;) {
+        engine_version *v = NULL, *next = NULL;
+        control_now now;
+        nadb_rc rc = engine_version_get(s, &v, err);
+
+        if (rc != NADB_OK) return rc;
+        rc = engine_lock(s, s->options->busy_timeout_ms, err);
+        if (rc == NADB_OK) {
+            control_read(&s->ctl, &now);
+            *until = now.last_log;
+            if (now.generation != v->generation)
+                *until = 0;
+            else if (memtable_tail(v->logs[0]) > WAL_HEADER)
+                rc = engine_rotate(s, v, 0, &next, err);
+            engine_unlock(s);
+        }
+        if (next != NULL) *until = next->last_log;
+        engine_version_unref(s, next);
+        engine_version_unref(s, v);
+        if (rc != NADB_OK || *until != 0) return rc;
+    }
+}
+
+static nadb_rc freeze_hard(engine *s, uint64_t *until, nadb_err *err) {
+    nadb_rc rc = freeze(s, until, err);
+
+    if (rc != NADB_FULL) return rc;
+    if (err != NULL) nadb_err_clear(err);
+    nadb_lock(&s->flush_lock);
+    engine_find_space(s);
+    rc = freeze(s, until, err);
+    nadb_unlock(&s->flush_lock);
+    return rc;
+}
+
+/* Whether a clear makes void what there is no room for. It must go to the base
+ * with that, and so out of the active log. */
+static bool freeze_clear(engine *s) {
+    engine_version *v = NULL;
+    uint64_t until = 0;
+    bool cleared = false;
+
+    if (engine_version_get(s, &v, NULL) != NADB_OK) return false;
+    for (size_t i = v->n_logs; i > 0; i--)
+        cleared = atomic_load(&v->logs[i - 1]->head->n_clears) > 0 || cleared;
+    if (cleared) cleared = freeze_hard(s, &until, NULL) == NADB_OK;
+    engine_version_unref(s, v);
+    return cleared;
+}
+
+nadb_rc engine_work(engine *s, bool *more, nadb_err *err) {
+    bool busy = false;
+    nadb_err mine;
+    nadb_rc rc;
+
+    *more = false;
+    if (s->options->read_only) return NADB_OK;
+    nadb_err_clear(&mine);
+    if (control_has_doubts(s->ctl.map)) engine_void_retry(s);
+    rc = work(s, NULL, NULL, more, &busy, &mine);
+    if (rc == NADB_FULL && freeze_clear(s)) {
+        nadb_err_clear(&mine);
+        rc = work_hard(s, NULL, NULL, more, &busy, &mine);
+    }
+    engine_spare_keep(s);
+    note_error(s, &s->flush_error, &mine);
+    if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
+    return rc;
+}
+
+/* Runs rounds until the base contains every log below `until`. */
+static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
+                           nadb_err *err) {
+    int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+    _Atomic uint32_t *events = &s->ctl.map->flush_events;
+
+    for (;;) {
+        uint32_t seen = atomic_load(events);
+        bool more = false, busy = false;
+        control_now now;
+        nadb_rc rc;
+
+        control_read(&s->ctl, &now);
+        if (now.first_log >= until) return NADB_OK;
+        rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = work_hard(s, NULL, stop, &more, &busy, err);
+        control_read(&s->ctl, &now);
+        /* What came after the flush, and may have failed, is tried again in
+         * the background. */
+        if (now.first_log >= until) return NADB_OK;
+        if (rc != NADB_OK) return rc;
+        if (s->os->mono_ns() > deadline)
+            return nadb_fail(err, NADB_BUSY,
+                             "flushing %s: a prepared transaction or another "
+                             "process's flush is in the way",
+                             s->dir);
+        s->os->futex_wait((uint32_t *)events, seen, 10);
+    }
+}
+
+static nadb_rc flush_all(engine *s, const nadb_stop *stop, nadb_err *err) {
+    uint64_t until = 0;
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc != NADB_OK || s->private_memory || s->options->read_only) return rc;
+    rc = freeze_hard(s, &until, err);
+    if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
+    return rc;
+}
+
+nadb_rc engine_flush(nadb_engine *e, nadb_err *err) {
+    return flush_all(engine_of(e), NULL, err);
+}
+
+void engine_freeze_full(engine *s) {
+    engine_version *v = NULL;
+    uint64_t until = 0;
+
+    if (engine_version_get(s, &v, NULL) != NADB_OK) return;
+    if (memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) &&
+        v->n_logs < ENGINE_LOGS_MAX && !s->options->read_only)
+        (void)freeze(s, &until, NULL);
+    engine_version_unref(s, v);
+}
+
+void engine_flush_at_close(engine *s) {
+    engine_version *v = NULL;
+    bool much;
+
+    if (control_has_doubts(s->ctl.map) ||
+        engine_version_get(s, &v, NULL) != NADB_OK)
+        return;
+    much = v->n_logs > 1 || memtable_tail(v->logs[0]) > CLOSE_BYTES;
+    engine_version_unref(s, v);
+    /* On error everything stays in the log, where it is as safe. */
+    if (much) (void)engine_flush(&s->engine, NULL);
+}
+
+/* Step by step: each is published, so that nobody who opens the store meanwhile
+ * has to wait for the end, and what writers have filled is flushed in between.
+ */
+nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
+                       nadb_err *err) {
+    engine *s = engine_of(e);
+    nadb_stop when = {stop, ctx};
+    nadb_rc rc = flush_all(s, &when, err);
+    nadb_compact_goal goal = {0, 0, &when};
+    int64_t deadline = 0;
+    bool more = true, busy = false;
+
+    if (s->private_memory || s->options->read_only)
+        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                         s->dir);
+    goal.seq = control_seq(atomic_load(&s->ctl.map->visible));
+    goal.file = atomic_load(&s->ctl.map->next_file);
+    while (rc == NADB_OK && (more || busy)) {
+        uint32_t seen = atomic_load(&s->ctl.map->flush_events);
+
+        rc = nadb_stopped(&when, err);
+        if (rc != NADB_OK) break;
+        if (!busy)
+            deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+        rc = work_hard(s, &goal, &when, &more, &busy, err);
+        if (busy && s->os->mono_ns() > deadline)
+            return nadb_fail(err, NADB_BUSY,
+                             "compacting %s: another process's flusher is busy",
+                             s->dir);
+        if (busy)
+            s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events, seen, 10);
+    }
+    return rc;
+}

@@ -1,0 +1,308 @@
+/* memtable_file.c - making, opening and growing the two files of a memtable.
+ *
+ * Both files are mapped at their full capacity from the start, far beyond
+ * their ends, and grow below the mapping in steps of GROW: space is reserved
+ * before a page is touched, so that a full disk is an error and not a signal,
+ * and no mapping ever moves. */
+#include "memtable.h"
+
+#include <errno.h>
+
+#include "../util/coding.h"
+#include "../util/crc32c.h"
+#include "memtable_node.h"
+
+#define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
+#define FORMAT 2u
+#define GROW ((uint64_t)256 << 10)
+#define SLACK 256u /* a node may be read as if it had full height */
+
+uint64_t memtable_room(uint64_t count) {
+    return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8);
+}
+
+static uint32_t bucket_count(uint64_t log_capacity) {
+    uint32_t n = 1024;
+
+    while (n < ((uint32_t)1 << 22) && (uint64_t)n * 128 < log_capacity) n *= 2;
+    return n;
+}
+
+/* Enough for a log full of the smallest entries. Address space, not memory. */
+static uint64_t index_capacity(uint64_t log_capacity) {
+    uint64_t n = log_capacity * 20 + ((uint64_t)1 << 20);
+    uint64_t max = (uint64_t)UINT32_MAX * 8;
+
+    return n < max ? n : max;
+}
+
+bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
+    uint64_t end = alloc + room + SLACK;
+
+    if (alloc < memtable_first_free(m) || alloc % 8 != 0 || end < alloc ||
+        end > m->idx_capacity)
+        return false;
+    return memtable_index_exists(m, end);
+}
+
+uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
+    uint64_t end = atomic_load(&m->head->alloc);
+
+    if (!memtable_index_fits(m, end, 0)) {
+        *ok = false;
+        return crc;
+    }
+    if (end == memtable_first_free(m)) end = sizeof(memtable_head);
+    return nadb_crc32c(crc, m->head, (size_t)end);
+}
+
+void memtable_tail_set(memtable *m, uint64_t tail) {
+    nadb_set(&m->head->tail_not, ~tail);
+    nadb_set(&m->head->tail, tail);
+}
+
+bool memtable_tail_ok(memtable *m) {
+    uint64_t tail = memtable_tail(m);
+
+    return atomic_load(&m->head->tail_not) == ~tail && tail >= WAL_HEADER &&
+           tail % 8 == 0 && memtable_log_exists(m, tail);
+}
+
+void memtable_unseal(memtable *m) {
+    _Atomic uint32_t *bucket = (_Atomic uint32_t *)(m->head + 1);
+
+    if (atomic_load(&m->head->alloc) != memtable_first_free(m)) return;
+    for (uint32_t i = 0; i < m->buckets; i++)
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) != 0)
+            atomic_store(&bucket[i], 0);
+}
+
+/* The mapping is there and zero: makes it an empty index. The magic comes
+ * last, so that a half-made index is none. */
+static void head_format(memtable *m) {
+    memtable_head *h = m->head;
+
+    h->version = FORMAT;
+    h->buckets = m->buckets;
+    h->salt = m->log.salt;
+    h->number = m->log.number;
+    h->capacity = m->idx_capacity;
+    memtable_tail_set(m, WAL_HEADER);
+    atomic_store(&h->log_reserved, WAL_HEADER);
+    atomic_store(&h->idx_reserved, atomic_load(&m->idx_safe));
+    atomic_store(&h->alloc, memtable_first_free(m));
+    atomic_store(&h->magic, MAGIC);
+}
+
+static bool head_valid(const memtable *m) {
+    const memtable_head *h = m->head;
+
+    return atomic_load(&h->magic) == MAGIC && h->version == FORMAT &&
+           h->salt == m->log.salt && h->number == m->log.number &&
+           h->capacity == m->idx_capacity && h->buckets == m->buckets;
+}
+
+static nadb_rc index_map(memtable *m, nadb_err *err) {
+    void *p = NULL;
+    nadb_rc rc = m->log.os->map(m->idx_file, m->idx_capacity, true, &p, err);
+
+    if (rc == NADB_OK) m->head = p;
+    return rc;
+}
+
+static nadb_rc index_make(memtable *m, const char *dir, bool private,
+                          uint32_t mode, nadb_err *err) {
+    const nadb_os *os = m->log.os;
+    uint64_t size = sizeof(memtable_head) + SLACK + GROW +
+                    (uint64_t)bucket_count(m->log.capacity) * 4;
+    char *path = NULL;
+    nadb_rc rc = NADB_OK;
+
+    m->idx_capacity = index_capacity(m->log.capacity);
+    m->buckets = bucket_count(m->log.capacity);
+    if (size > m->idx_capacity) size = m->idx_capacity;
+    if (private) {
+        void *p = NULL;
+
+        rc = os->map_private(m->idx_capacity, &p, err);
+        m->head = p;
+        size = m->idx_capacity;
+    } else {
+        path = wal_path(dir, m->log.number, "idx");
+        if (path == NULL)
+            rc = nadb_fail(err, NADB_NOMEM, "creating an index in %s", dir);
+        if (rc == NADB_OK)
+            rc = os->open(
+                path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_TRUNCATE,
+                mode, &m->idx_file, err);
+        if (rc == NADB_OK) rc = os->reserve(m->idx_file, 0, size, err);
+        if (rc == NADB_OK) rc = index_map(m, err);
+        if (rc != NADB_OK && path != NULL) os->unlink(path, NULL);
+        nadb_free(path);
+    }
+    if (rc != NADB_OK) return rc;
+    atomic_store(&m->idx_safe, size);
+    head_format(m);
+    return NADB_OK;
+}
+
+static memtable *blank(void) {
+    memtable *m = nadb_calloc(1, sizeof *m);
+
+    if (m != NULL) atomic_store(&m->refs, 1);
+    return m;
+}
+
+static nadb_rc no_memory(const char *dir, nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "opening a memtable in %s", dir);
+}
+
+nadb_rc memtable_create(memtable **out, const nadb_os *os, const char *dir,
+                        const wal_birth *birth, nadb_err *err) {
+    memtable *m = blank();
+    nadb_rc rc;
+
+    *out = NULL;
+    if (m == NULL) return no_memory(dir, err);
+    rc = wal_create(&m->log, os, dir, birth, err);
+    if (rc == NADB_OK) {
+        atomic_store(&m->log_safe, WAL_HEADER);
+        rc = index_make(m, dir, false, birth->mode, err);
+        if (rc != NADB_OK) os->unlink(os->path(m->log.file), NULL);
+    }
+    if (rc == NADB_OK)
+        *out = m;
+    else
+        memtable_unref(m);
+    return rc;
+}
+
+nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
+                        uint64_t number, nadb_err *err) {
+    memtable *m = blank();
+    char *path = wal_path(dir, number, "idx");
+    bool valid = false;
+    nadb_err mine;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (m == NULL || path == NULL) {
+        rc = no_memory(dir, err);
+        goto done;
+    }
+    rc = wal_open(&m->log, os, dir, number, false, &valid, err);
+    if (rc == NADB_OK && !valid)
+        rc = nadb_corrupt(err, "log %llu in %s has a damaged header",
+                          (unsigned long long)number, dir);
+    if (rc != NADB_OK) goto done;
+    nadb_err_clear(&mine);
+    rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, &mine);
+    if (rc != NADB_OK && mine.sys_errno == ENOENT) /* no loss: built again */
+        rc = memtable_damaged(m, err);
+    else if (rc != NADB_OK)
+        rc = nadb_fail_errno(err, mine.sys_errno, "cannot open %s", path);
+    if (rc != NADB_OK) goto done;
+    m->idx_capacity = index_capacity(m->log.capacity);
+    m->buckets = bucket_count(m->log.capacity);
+    memtable_look_again(m);
+    if (atomic_load(&m->idx_safe) < memtable_first_free(m)) {
+        rc = memtable_damaged(m, err);
+        goto done;
+    }
+    rc = index_map(m, err);
+    if (rc == NADB_OK && !head_valid(m)) rc = memtable_damaged(m, err);
+done:
+    nadb_free(path);
+    if (rc == NADB_OK)
+        *out = m;
+    else
+        memtable_unref(m);
+    return rc;
+}
+
+nadb_rc memtable_rebuild(memtable **out, const nadb_os *os, const char *dir,
+                         uint64_t number, bool private, uint32_t mode,
+                         nadb_err *err) {
+    memtable *m = blank();
+    bool valid = false;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (m == NULL) return no_memory(dir, err);
+    rc = wal_open(&m->log, os, dir, number, private, &valid, err);
+    if (rc == NADB_OK && valid) {
+        memtable_look_again(m);
+        rc = index_make(m, dir, private, mode, err);
+    }
+    if (rc == NADB_OK && valid) {
+        atomic_store(&m->head->log_reserved, atomic_load(&m->log_safe));
+        atomic_store(&m->head->closed, 1); /* appending goes on in another */
+        *out = m;
+    } else {
+        memtable_unref(m);
+    }
+    return rc;
+}
+
+memtable *memtable_ref(memtable *m) {
+    atomic_fetch_add(&m->refs, 1);
+    return m;
+}
+
+void memtable_unref(memtable *m) {
+    const nadb_os *os;
+
+    if (m == NULL || atomic_fetch_sub(&m->refs, 1) != 1) return;
+    os = m->log.os;
+    if (m->head != NULL) os->unmap(m->head, m->idx_capacity);
+    if (m->idx_file != NULL) os->close(m->idx_file);
+    wal_close(&m->log);
+    nadb_free(m);
+}
+
+/* Makes `file` exist up to `need`, in steps. `reserved` is only told: how far
+ * the file exists is asked of the system. */
+static nadb_rc grow(memtable *m, nadb_file *file, uint64_t need,
+                    uint64_t capacity, _Atomic uint64_t *reserved,
+                    _Atomic uint64_t *safe, nadb_err *err) {
+    const nadb_os *os = m->log.os;
+    uint64_t want = (need + GROW - 1) / GROW * GROW;
+    uint64_t have;
+    nadb_rc rc;
+
+    if (need <= atomic_load(safe)) return NADB_OK;
+    (void)memtable_look_again(m);
+    have = atomic_load(safe);
+    if (need <= have) return NADB_OK;
+    if (want > capacity) want = capacity;
+    rc = os->reserve(file, have, want, err);
+    if (rc != NADB_OK) return rc;
+    atomic_store(reserved, want);
+    atomic_store(safe, want);
+    return NADB_OK;
+}
+
+nadb_rc memtable_reserve(memtable *m, uint64_t log_bytes, uint64_t room,
+                         bool *fits, nadb_err *err) {
+    memtable_head *h = m->head;
+    uint64_t tail = atomic_load(&h->tail);
+    uint64_t alloc = atomic_load(&h->alloc);
+    uint64_t log_end = tail + log_bytes;
+    uint64_t idx_end = alloc + room + SLACK;
+    nadb_rc rc;
+
+    *fits = false;
+    if (!memtable_tail_ok(m) || alloc < memtable_first_free(m) ||
+        alloc % 8 != 0 || alloc > m->idx_capacity)
+        return memtable_damaged(m, err);
+    if (log_bytes > m->log.capacity || log_end > m->log.capacity ||
+        room > m->idx_capacity || idx_end > m->idx_capacity)
+        return NADB_OK;
+    rc = grow(m, m->log.file, log_end, m->log.capacity, &h->log_reserved,
+              &m->log_safe, err);
+    if (rc == NADB_OK)
+        rc = grow(m, m->idx_file, idx_end, m->idx_capacity, &h->idx_reserved,
+                  &m->idx_safe, err);
+    *fits = rc == NADB_OK;
+    return rc;
+}

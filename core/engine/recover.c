@@ -1,0 +1,407 @@
+/* recover.c - see engine/recover.h.
+ *
+ * Each log is replayed up to its first bad record. A crash leaves such an end
+ * in the last log only. After a power cut any unsynced part of any log may be
+ * missing, so what comes after the first gap is dropped: the store is then as
+ * it was at some moment before the cut. Two kinds of witness tell a torn end
+ * from damage:
+ *
+ *   - the header of the next log says where this one ended when it was made;
+ *     if it holds records, this log must reach that place (each log names the
+ *     one before it: what is not in that chain was never used, or had been
+ *     dropped);
+ *   - every record says up to which place the logs had been synced; if a later
+ *     one covers the bad place, synced bytes are gone: NADB_CORRUPT. */
+#include "recover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+typedef struct found_log {
+    uint64_t number;
+    memtable *m;    /* NULL: no valid header */
+    uint64_t limit; /* bytes of the file that can be records */
+    uint64_t end;   /* where replay stopped */
+    bool kept;      /* it is part of what is recovered */
+} found_log;
+
+typedef struct recovery {
+    engine *s;
+    found_log *logs; /* ascending */
+    size_t n;
+    nadb_buf numbers; /* uint64_t of every .log */
+    uint64_t max_number;
+    uint64_t seq;
+    nadb_base_version *base;
+} recovery;
+
+static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
+    recovery *r = ctx;
+    uint64_t number = 0;
+    const char *suffix = "";
+
+    if (!wal_parse_name(name, &number, &suffix)) return NADB_OK;
+    if (number > r->max_number) r->max_number = number;
+    if (strcmp(suffix, "log") != 0) return NADB_OK;
+    if (!nadb_buf_append(&r->numbers, &number, sizeof number))
+        return nadb_fail(err, NADB_NOMEM, "listing %s", r->s->dir);
+    return NADB_OK;
+}
+
+static int by_number(const void *a, const void *b) {
+    const found_log *x = a, *y = b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void remove_log(engine *s, uint64_t number) {
+    static const char *const suffixes[] = {"log", "idx"};
+
+    if (s->private_memory) return;
+    for (int i = 0; i < 2; i++) {
+        char *path = wal_path(s->dir, number, suffixes[i]);
+
+        if (path != NULL) (void)s->os->unlink(path, NULL);
+        nadb_free(path);
+    }
+}
+
+/* Finds the logs that the base does not contain; removes the others. */
+static nadb_rc find_logs(recovery *r, nadb_err *err) {
+    engine *s = r->s;
+    nadb_rc rc = s->os->list(s->dir, each_name, r, err);
+    size_t all = r->numbers.n / sizeof(uint64_t);
+
+    if (rc != NADB_OK) return rc;
+    /* New logs come after it, also when every file of that age is gone. */
+    if (r->base->first_log > r->max_number) r->max_number = r->base->first_log;
+    r->logs = nadb_calloc(all + 1, sizeof *r->logs);
+    if (r->logs == NULL)
+        return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    for (size_t i = 0; i < all; i++) {
+        uint64_t number;
+
+        memcpy(&number, r->numbers.p + i * sizeof number, sizeof number);
+        if (number < r->base->first_log)
+            remove_log(s, number);
+        else
+            r->logs[r->n++].number = number;
+    }
+    qsort(r->logs, r->n, sizeof *r->logs, by_number);
+    return NADB_OK;
+}
+
+/* Whether what the last to close left is there still. An earlier close may
+ * have reached the disk last, so it is: this or something later. */
+static nadb_rc check_left(const recovery *r, nadb_err *err) {
+    const control_left *left = &r->s->ctl.left;
+    bool there = false;
+
+    if (r->base->generation < left->base_generation)
+        return nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, r->s->dir);
+    if (r->base->generation > left->base_generation ||
+        left->synced <= wal_place(left->last_log, WAL_HEADER))
+        return NADB_OK;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->logs[i].number == left->last_log) there = true;
+    if (there) return NADB_OK;
+    return nadb_corrupt(err,
+                        "%s/%06llu.log is missing, which was there when the "
+                        "store was closed: restore it, or a backup",
+                        r->s->dir, (unsigned long long)left->last_log);
+}
+
+static nadb_rc open_logs(recovery *r, nadb_err *err) {
+    engine *s = r->s;
+
+    for (size_t i = 0; i < r->n; i++) {
+        found_log *f = &r->logs[i];
+        nadb_rc rc = memtable_rebuild(&f->m, s->os, s->dir, f->number,
+                                      s->private_memory, s->file_mode, err);
+
+        if (rc != NADB_OK) return rc;
+        if (f->m == NULL) continue;
+        f->limit = atomic_load(&f->m->log_safe);
+        if (f->limit > f->m->log.capacity) f->limit = f->m->log.capacity;
+        f->end = WAL_HEADER;
+    }
+    return NADB_OK;
+}
+
+static bool was_used(const recovery *r, size_t i);
+
+static bool has_record(const found_log *f) {
+    wal_record rec;
+    bool valid = false;
+
+    if (f->m != NULL)
+        wal_record_at(&f->m->log, WAL_HEADER, f->limit, true, &rec, &valid);
+    return valid;
+}
+
+/* The log that was begun after logs[i]: the last that names it and was used;
+ * r->n if there is none. Others that name it hold nothing: their makers died
+ * before anybody used them, or an earlier recovery dropped them and a power
+ * cut brought their names back. */
+static size_t successor(const recovery *r, size_t i) {
+    for (size_t j = r->n; j > i + 1;) {
+        const found_log *f = &r->logs[--j];
+
+        if (f->m != NULL && f->m->log.prev_log == r->logs[i].number &&
+            (f->m->log.cut || was_used(r, j)))
+            return j;
+    }
+    return r->n;
+}
+
+/* It holds something, or a log that does came after it: one that was too small
+ * for the first record stays empty. */
+static bool was_used(const recovery *r, size_t i) {
+    return has_record(&r->logs[i]) || successor(r, i) < r->n;
+}
+
+/* The log with which the chain begins: the one before it is in the base, or
+ * nothing was left of those before it. The last such, if it holds anything. */
+static size_t chain_first(const recovery *r) {
+    size_t first = r->n;
+
+    for (size_t j = r->n; j-- > 0;) {
+        const found_log *f = &r->logs[j];
+
+        if (f->m == NULL || (f->m->log.prev_log != 0 &&
+                             f->m->log.prev_log >= r->base->first_log))
+            continue;
+        if (was_used(r, j)) return j;
+        first = j;
+    }
+    return first;
+}
+
+static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
+                             nadb_err *err) {
+    bool fits = false;
+    nadb_rc rc;
+
+    if (rec->taken_back) return NADB_OK;
+    rc = memtable_reserve(f->m, 0, memtable_room(rec->count), &fits, err);
+    if (rc == NADB_OK && !fits)
+        rc = nadb_corrupt(err, "%s: too many entries",
+                          r->s->os->path(f->m->log.file));
+    if (rc == NADB_OK && (rec->flags & WAL_CLEAR) &&
+        atomic_load(&f->m->head->n_clears) >= MEMTABLE_CLEARS)
+        rc = nadb_corrupt(err, "%s: too many clears",
+                          r->s->os->path(f->m->log.file));
+    if (rc == NADB_OK)
+        rc = engine_link(f->m, rec->off, f->limit, r->seq + 1, false, err);
+    if (rc == NADB_OK) r->seq++;
+    return rc;
+}
+
+/* Links every record up to the first bad one, or to where the next log says
+ * that this one's void tail begins. */
+static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
+                      nadb_err *err) {
+    uint64_t off = WAL_HEADER;
+
+    if (f->m->log.base_seq > r->seq) r->seq = f->m->log.base_seq;
+    if (next != NULL && next->m->log.cut && next->m->log.prev_end < f->limit)
+        f->limit = next->m->log.prev_end;
+    for (;;) {
+        wal_record rec;
+        bool valid = false;
+        nadb_rc rc;
+
+        wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
+        if (!valid) break;
+        rc = replay_record(r, f, &rec, err);
+        if (rc != NADB_OK) return rc;
+        off += rec.length;
+    }
+    f->end = off;
+    memtable_tail_set(f->m, off);
+    return NADB_OK;
+}
+
+/* Whether some record of logs[i..] from `off` on says that `bad` was synced.
+ * Records can begin at any multiple of 8 behind a bad one. */
+static bool was_synced(const recovery *r, size_t i, uint64_t off,
+                       uint64_t bad) {
+    for (; i < r->n; i++, off = WAL_HEADER) {
+        const found_log *f = &r->logs[i];
+
+        if (f->m == NULL) continue;
+        while (off + WAL_RECORD <= f->limit) {
+            wal_record rec;
+            bool valid = false;
+
+            wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
+            if (valid && rec.synced > bad) return true;
+            off += valid ? rec.length : 8;
+        }
+    }
+    return false;
+}
+
+/* Removes the logs that are not in the chain, or come after a gap. */
+static void drop_others(recovery *r) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        found_log *f = &r->logs[i];
+
+        if (f->kept) {
+            r->logs[kept++] = *f;
+            continue;
+        }
+        memtable_unref(f->m);
+        remove_log(r->s, f->number);
+    }
+    r->n = kept;
+}
+
+/* The chain ends in logs[i] at `end`: nothing behind that may have been
+ * synced. */
+static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
+                         nadb_err *err) {
+    uint64_t number = i < r->n ? r->logs[i].number : r->base->first_log;
+
+    if (!was_synced(r, i < r->n ? i : 0, end, wal_place(number, end)))
+        return NADB_OK;
+    return nadb_corrupt(err,
+                        "%s/%06llu.log is damaged at offset %llu, or a log "
+                        "after it is missing, though this had been synced: "
+                        "restore a backup",
+                        r->s->dir, (unsigned long long)number,
+                        (unsigned long long)end);
+}
+
+static nadb_rc replay_all(recovery *r, nadb_err *err) {
+    size_t i = chain_first(r);
+    nadb_rc rc = NADB_OK;
+
+    if (i == r->n) rc = check_end(r, i, WAL_HEADER, err);
+    while (rc == NADB_OK && i < r->n) {
+        found_log *f = &r->logs[i];
+        size_t next = successor(r, i);
+        const found_log *n = next < r->n ? &r->logs[next] : NULL;
+
+        rc = replay(r, f, n, err);
+        if (rc != NADB_OK) return rc;
+        f->kept = true;
+        if (n == NULL || f->end < n->m->log.prev_end) {
+            rc = check_end(r, i, f->end, err);
+            break;
+        }
+        i = next;
+    }
+    if (rc == NADB_OK) drop_others(r);
+    return rc;
+}
+
+/* The recovered logs, newest first, as a version that nothing replaces. */
+static nadb_rc version_first(recovery *r, engine_version **out, nadb_err *err) {
+    engine *s = r->s;
+    engine_version *v =
+        nadb_calloc(1, sizeof *v + (r->n + 1) * sizeof(memtable *));
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    atomic_store(&v->refs, 1);
+    v->base = r->base;
+    s->base_ops->version_ref(v->base);
+    for (size_t i = r->n; i > 0;) {
+        memtable *m = r->logs[--i].m;
+
+        if (m != NULL) v->logs[v->n_logs++] = memtable_ref(m);
+    }
+    v->first_log = v->n_logs > 0 ? v->logs[v->n_logs - 1]->log.number : 0;
+    *out = v;
+    return NADB_OK;
+}
+
+/* Publishes the recovered state, with a new log to append to. */
+static nadb_rc install(recovery *r, nadb_err *err) {
+    engine *s = r->s;
+    control_map *map = s->ctl.map;
+    engine_version *v = NULL, *next = NULL;
+    control_now now;
+    nadb_rc rc = version_first(r, &v, err);
+
+    if (rc != NADB_OK) return rc;
+    atomic_store(&map->next_file, r->max_number + 1);
+    if (v->first_log == 0) v->first_log = r->max_number + 1;
+    atomic_store(&map->visible, r->seq << 8);
+    control_publish(&s->ctl, v->first_log,
+                    v->n_logs > 0 ? v->logs[0]->log.number : 0,
+                    v->base->generation);
+    control_read(&s->ctl, &now);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    s->versions = v;
+    if (s->private_memory) return NADB_OK;
+    rc = engine_lock(s, -1, err);
+    if (rc != NADB_OK) return rc;
+    rc = engine_rotate(s, v, 0, &next, err);
+    engine_unlock(s);
+    engine_version_unref(s, next);
+    if (rc != NADB_OK) return rc;
+    atomic_store(&map->synced, wal_place(r->base->first_log, 0));
+    atomic_store(&map->distrust, 0);
+    return NADB_OK;
+}
+
+/* Control of this boot may know of records that are void, which their logs do
+ * not: its last chance to tell them. */
+static nadb_rc void_records(engine *s, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (s->private_memory || !s->ctl.ours) return NADB_OK;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
+        control_doubt *d = &s->ctl.map->doubts[i];
+        uint64_t off = atomic_load(&d->off), size = 0;
+        bool valid = false;
+        nadb_err mine;
+        wal_record rec;
+        wal w;
+
+        if (atomic_load(&d->state) != DOUBT_VOID) continue;
+        nadb_err_clear(&mine);
+        rc = wal_open(&w, s->os, s->dir, atomic_load(&d->log), false, &valid,
+                      &mine);
+        if (valid) {
+            rc = s->os->size(w.file, &size, &mine);
+            if (size > w.capacity) size = w.capacity;
+            wal_record_at(&w, off, size, true, &rec, &valid);
+            if (rc == NADB_OK && valid) rc = wal_take_back(&w, off, &mine);
+            wal_close(&w);
+        }
+        if (mine.sys_errno == ENOENT) rc = NADB_OK; /* it is in the base */
+        if (rc != NADB_OK) (void)nadb_fail(err, rc, "%s", mine.msg);
+    }
+    return rc;
+}
+
+nadb_rc engine_recover(engine *s, nadb_err *err) {
+    recovery r;
+    nadb_rc rc;
+
+    memset(&r, 0, sizeof r);
+    r.s = s;
+    rc = void_records(s, err);
+    if (rc == NADB_OK) rc = control_format(&s->ctl, err);
+    if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
+    if (rc == NADB_OK) rc = find_logs(&r, err);
+    if (rc == NADB_OK) rc = check_left(&r, err);
+    if (rc == NADB_OK) rc = open_logs(&r, err);
+    if (rc == NADB_OK) {
+        r.seq = r.base->seq;
+        rc = replay_all(&r, err);
+    }
+    if (rc == NADB_OK) rc = install(&r, err);
+    for (size_t i = 0; i < r.n; i++) memtable_unref(r.logs[i].m);
+    if (r.base != NULL) s->base_ops->version_unref(r.base);
+    nadb_free(r.logs);
+    nadb_buf_clear(&r.numbers);
+    return rc;
+}

@@ -1,0 +1,83 @@
+/* space.c - space that is kept for giving space back.
+ *
+ * On a full disk nothing can be written, and whoever wants to delete has to
+ * write. So a store with tables of some size keeps a file, `spare`, which holds
+ * nothing but space. Half of it is given up when a transaction that only
+ * deletes finds the disk full; the other half is for a clear, and for the flush
+ * that gives back what was deleted. It is filled again as soon as there is
+ * room.
+ *
+ * What is given up is anybody's: other programs may take it first, and then
+ * this one has failed as it would have without. */
+#include "engine.h"
+
+#define TIMES 2 /* the size of the file, at least, are the tables */
+
+/* For three new logs, whose index grows with the buffer (the one of the
+ * deletes, of a clear, and that of the flush), a table of tombstones, and
+ * MANIFEST. */
+static uint64_t size_of(engine *s) {
+    return ((uint64_t)3 << 19) + atomic_load(&s->buffer_bytes) / 8;
+}
+
+static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
+    char *path = nadb_path_join(s->dir, "spare");
+    nadb_rc rc = NADB_NOMEM;
+
+    *out = NULL;
+    if (path != NULL)
+        rc =
+            s->os->open(path, NADB_OPEN_WRITE | flags, s->file_mode, out, NULL);
+    nadb_free(path);
+    return rc;
+}
+
+/* Has the file grow to `size`, or not at all. */
+static bool grow(engine *s, nadb_file *f, uint64_t size) {
+    uint64_t before = 0, now = 0;
+
+    if (s->os->size(f, &before, NULL) != NADB_OK) return false;
+    if (s->os->reserve(f, 0, size, NULL) == NADB_OK) return true;
+    if (s->os->size(f, &now, NULL) == NADB_OK && now > before)
+        (void)!s->os->truncate(f, before, NULL);
+    return false;
+}
+
+/* A small store has little to give back, and its users look at its size. */
+static bool is_worth_it(engine *s) {
+    engine_version *v = NULL;
+    bool worth = false;
+
+    if (engine_version_get(s, &v, NULL) == NADB_OK)
+        worth = v->base->bytes / TIMES >= size_of(s);
+    engine_version_unref(s, v);
+    return worth;
+}
+
+void engine_spare_keep(engine *s) {
+    nadb_file *f;
+
+    if (atomic_load(&s->spare_kept) || s->base_ops->remote != NULL ||
+        !is_worth_it(s) || spare_open(s, NADB_OPEN_CREATE, &f) != NADB_OK)
+        return;
+    if (grow(s, f, size_of(s)))
+        atomic_store(&s->spare_kept, true);
+    else
+        (void)grow(s, f, size_of(s) / 2);
+    s->os->close(f);
+}
+
+bool engine_spare_spend(engine *s, bool all) {
+    uint64_t rest = all ? 0 : size_of(s) / 2;
+    nadb_file *f;
+    uint64_t size = 0;
+    bool spent;
+
+    if (s->base_ops->remote != NULL || spare_open(s, 0, &f) != NADB_OK)
+        return false;
+    atomic_store(&s->spare_kept, false);
+    spent = s->os->size(f, &size, NULL) == NADB_OK && size > rest &&
+            s->os->truncate(f, rest, NULL) == NADB_OK;
+    s->os->close(f);
+    return spent;
+}

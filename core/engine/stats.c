@@ -1,0 +1,159 @@
+/* stats.c - the numbers of the shared part, and nadb_check: every
+ * record's CRC, every index entry against the log, and the base's own check. */
+#include <stdio.h>
+
+#include "engine.h"
+
+void engine_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx) {
+    engine *s = engine_of(e);
+    control_map *map = s->ctl.map;
+    engine_version *v = NULL;
+    double entries = 0, bytes = 0, log_bytes = 0;
+
+    if (s->forked || engine_version_get(s, &v, NULL) != NADB_OK) return;
+    for (size_t i = 0; i < v->n_logs; i++) {
+        const memtable_head *h = v->logs[i]->head;
+
+        entries += (double)atomic_load(&h->nodes);
+        log_bytes += (double)(atomic_load(&h->tail) - WAL_HEADER);
+        bytes += (double)atomic_load(&h->alloc);
+    }
+    bytes += log_bytes;
+    emit(ctx, "buffer_entries", entries);
+    emit(ctx, "buffer_bytes", log_bytes);
+    emit(ctx, "buffer_memory_bytes", bytes);
+    emit(ctx, "buffer_utilization_percent",
+         100.0 * log_bytes / (double)atomic_load(&s->buffer_bytes));
+    emit(ctx, "log_count", (double)v->n_logs);
+    emit(ctx, "flush_count",
+         (double)atomic_load(&map->counters[CONTROL_N_FLUSHES]));
+    emit(ctx, "compaction_count",
+         (double)atomic_load(&map->counters[CONTROL_N_COMPACTIONS]));
+    emit(ctx, "commit_count",
+         (double)atomic_load(&map->counters[CONTROL_N_COMMITS]));
+    emit(ctx, "expired_count",
+         (double)atomic_load(&map->counters[CONTROL_N_EXPIRED]));
+    emit(ctx, "last_flush_at",
+         (double)atomic_load(&map->last_flush_ms) / 1000.0);
+    emit(ctx, "sequence", (double)control_seq(atomic_load(&map->visible)));
+    s->base_ops->stats(v->base, emit, ctx);
+    engine_version_unref(s, v);
+}
+
+void nadb_engine_last_error(nadb_engine *e, nadb_err *out) {
+    engine *s = engine_of(e);
+
+    nadb_lock(&s->version_lock);
+    *out = s->sync_error.rc != NADB_OK ? s->sync_error : s->flush_error;
+    nadb_unlock(&s->version_lock);
+}
+
+typedef struct reporter {
+    nadb_report_fn *report;
+    void *ctx;
+} reporter;
+
+static void say(const reporter *r, const memtable *m, uint64_t off,
+                const char *what) {
+    char line[NADB_MSG_MAX];
+
+    snprintf(line, sizeof line, "%s: offset %llu: %s",
+             m->log.os->path(m->log.file), (unsigned long long)off, what);
+    r->report(r->ctx, line);
+}
+
+/* Every record up to the tail must be whole: the tail is known. Entries that
+ * are visible must be found through the index. */
+static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
+                         nadb_err *err) {
+    uint64_t tail = memtable_tail(m);
+    uint64_t off = WAL_HEADER;
+    nadb_rc rc = NADB_OK;
+
+    (void)memtable_look_again(m);
+    if (tail > atomic_load(&m->log_safe)) {
+        say(r, m, tail, "the file is shorter than its records");
+        return NADB_OK;
+    }
+    while (off < tail) {
+        wal_record rec;
+        wal_entry e;
+        bool valid = false;
+
+        wal_record_at(&m->log, off, tail, true, &rec, &valid);
+        if (!valid) {
+            say(r, m, off, "damaged record");
+            return NADB_OK;
+        }
+        while (!rec.taken_back && wal_entry_next(&m->log, &rec, &e)) {
+            memtable_key k = memtable_key_of(e.key);
+            nadb_entry found;
+            bool is_there = false;
+
+            rc = memtable_get(m, &k, UINT64_MAX, 0, &found, &is_there, err);
+            if (rc != NADB_OK) return rc;
+            if (!is_there && atomic_load(&m->head->max_seq) <= seq) {
+                /* Not linked: it is in doubt still, or lost. */
+                bool in_doubt = atomic_load(&m->head->closed) == 0;
+
+                if (!in_doubt) say(r, m, e.off, "entry not in the index");
+            }
+        }
+        off += rec.length;
+    }
+    return NADB_OK;
+}
+
+/* Walks the index in order: keys ascend and every entry decodes. */
+static nadb_rc check_index(memtable *m, const reporter *r, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_buf last = NADB_BUF_INIT;
+    nadb_iter *it = NULL;
+    nadb_rc rc = memtable_iter(m, UINT64_MAX, 0, &all, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        if (last.n > 0 &&
+            nadb_slice_cmp(nadb_buf_slice(&last), it->entry.key) >= 0)
+            say(r, m, it->entry.id, "keys of the index do not ascend");
+        nadb_buf_reset(&last);
+        if (!nadb_buf_append(&last, it->entry.key.p, it->entry.key.n))
+            rc = nadb_fail(err, NADB_NOMEM, "checking");
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    nadb_buf_clear(&last);
+    return rc;
+}
+
+nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
+                           nadb_err *err) {
+    engine *s = engine_of(e);
+    reporter r = {report, ctx};
+    engine_version *v = NULL;
+    uint64_t seq;
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc == NADB_OK && !s->options->read_only) engine_void_retry(s);
+    if (rc == NADB_OK) rc = engine_version_get(s, &v, err);
+    if (rc != NADB_OK) return rc;
+    seq = control_seq(atomic_load(&s->ctl.map->visible));
+    for (size_t i = 0; i < v->n_logs; i++) {
+        nadb_err mine;
+
+        nadb_err_clear(&mine);
+        rc = check_log(v->logs[i], seq, &r, &mine);
+        if (rc == NADB_OK) rc = check_index(v->logs[i], &r, &mine);
+        if (rc == NADB_CORRUPT) {
+            report(ctx, mine.msg);
+            rc = NADB_OK;
+        }
+        if (rc != NADB_OK) {
+            rc = nadb_fail(err, rc, "%s", mine.msg);
+            break;
+        }
+    }
+    if (rc == NADB_OK) rc = s->base_ops->check(v->base, report, ctx, err);
+    engine_version_unref(s, v);
+    return rc;
+}

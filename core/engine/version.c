@@ -1,0 +1,429 @@
+/* version.c - which memtables and which base are current, and views.
+ *
+ * A version is a process's open handle on one descriptor of control: the
+ * memtables attached, the base's tables open. Versions are made when somebody
+ * first needs them, share what they can with the one before, and go when the
+ * last view lets go. A view is a version and a sequence number; both come from
+ * one word of control, so they belong together.
+ *
+ * A session keeps its view between statements, so that the next one only
+ * compares words. A view that rests can be robbed of its version by the
+ * background thread: an idle connection holds nothing back. While there is no
+ * thread, the first statement lets go of its pin at its end, and the second one
+ * starts the threads. */
+#include "engine.h"
+#include "workers.h"
+
+/* How often a state that is being replaced is looked at again; each time waits
+ * up to a millisecond for the flusher. */
+#define TRIES 5000
+
+static void version_free(engine *s, engine_version *v) {
+    for (size_t i = 0; i < v->n_logs; i++) memtable_unref(v->logs[i]);
+    if (v->base != NULL) s->base_ops->version_unref(v->base);
+    nadb_free(v);
+}
+
+/* Tells other processes what we still need. Under version_lock. */
+static void pin(engine *s) {
+    uint64_t gen = UINT64_MAX;
+    uint64_t seq = UINT64_MAX;
+
+    for (engine_version *v = s->versions; v != NULL; v = v->next) {
+        if (v->base->generation < gen) gen = v->base->generation;
+        if (v->seq < seq) seq = v->seq;
+    }
+    if (gen == UINT64_MAX)
+        control_unpin(&s->ctl);
+    else
+        control_pin(&s->ctl, gen, seq);
+}
+
+/* What is open may be used. Under version_lock. */
+static void pin_again(engine *s) {
+    if (!s->unpinned) return;
+    s->unpinned = false;
+    pin(s);
+}
+
+static void unref_locked(engine *s, engine_version *v) {
+    engine_version **p = &s->versions;
+
+    if (atomic_fetch_sub(&v->refs, 1) != 1) return;
+    while (*p != v) p = &(*p)->next;
+    *p = v->next;
+    version_free(s, v);
+    if (!s->unpinned) pin(s);
+}
+
+void engine_version_unref(engine *s, engine_version *v) {
+    if (v == NULL) return;
+    nadb_lock(&s->version_lock);
+    unref_locked(s, v);
+    nadb_unlock(&s->version_lock);
+}
+
+memtable *engine_log(const engine_version *v, uint64_t number) {
+    for (size_t i = 0; i < v->n_logs; i++)
+        if (v->logs[i]->log.number == number) return v->logs[i];
+    return NULL;
+}
+
+/* A log that the version before has open already, or a fresh handle. */
+static nadb_rc log_take(engine *s, uint64_t number, memtable **out,
+                        nadb_err *err) {
+    memtable *m = s->versions == NULL ? NULL : engine_log(s->versions, number);
+
+    if (m != NULL) {
+        *out = memtable_ref(m);
+        return NADB_OK;
+    }
+    return memtable_attach(out, s->os, s->dir, number, err);
+}
+
+/* Each log names the one before it: follows them from last to first. */
+static nadb_rc logs_take(engine *s, const control_now *now, engine_version **v,
+                         nadb_err *err) {
+    uint64_t number = now->last_log;
+
+    while (number >= now->first_log && number != 0) {
+        engine_version *old = *v;
+        memtable *m = NULL;
+        nadb_rc rc = log_take(s, number, &m, err);
+
+        if (rc != NADB_OK) return rc;
+        if (old->n_logs % 8 == 0) {
+            engine_version *wider = nadb_calloc(
+                1, sizeof *wider + (old->n_logs + 8) * sizeof(memtable *));
+
+            if (wider == NULL) {
+                memtable_unref(m);
+                return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+            }
+            memcpy(wider, old, sizeof *old + old->n_logs * sizeof(memtable *));
+            nadb_free(old);
+            *v = old = wider;
+        }
+        old->logs[old->n_logs++] = m;
+        if (m->log.prev_log >= number) break;
+        number = m->log.prev_log;
+    }
+    if ((*v)->n_logs == 0)
+        return nadb_corrupt(err, "%s/control names no log", s->dir);
+    return NADB_OK;
+}
+
+static nadb_rc base_take(engine *s, const control_now *now,
+                         nadb_base_version **out, nadb_err *err) {
+    engine_version *cur = s->versions;
+
+    if (cur != NULL && cur->base->generation == now->base_generation) {
+        s->base_ops->version_ref(cur->base);
+        *out = cur->base;
+        return NADB_OK;
+    }
+    return s->base_ops->version_open(s->base, out, err);
+}
+
+void engine_base_publish(engine *s, const nadb_base_version *base) {
+    uint64_t first = base->first_log;
+    control_now now;
+
+    control_read(&s->ctl, &now);
+    if (base->generation <= now.base_generation) return;
+    /* After a recovery that found no logs, MANIFEST still names one of them. */
+    if (first < now.first_log) first = now.first_log;
+    control_publish(&s->ctl, first, now.last_log, base->generation);
+}
+
+/* MANIFEST is ahead of control: its flusher is about to publish it, or died.
+ * In the second case we publish. */
+static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
+    _Atomic uint32_t *word = &s->ctl.map->flush_events;
+    uint32_t seen = atomic_load(word);
+    nadb_base_version *base = NULL;
+    nadb_rc rc;
+
+    if (s->private_memory) return NADB_OK;
+    s->os->futex_wait((uint32_t *)word, seen, 1);
+    if (!control_flusher_try(&s->ctl)) return NADB_OK;
+    rc = s->base_ops->version_open(s->base, &base, err);
+    /* It may not have come to make the name MANIFEST durable. */
+    if (rc == NADB_OK) rc = s->os->sync_dir(s->dir, err);
+    if (rc == NADB_OK && engine_lock(s, 1000, NULL) == NADB_OK) {
+        engine_base_publish(s, base);
+        engine_unlock(s);
+    }
+    if (base != NULL) s->base_ops->version_unref(base);
+    control_flusher_drop(&s->ctl);
+    return rc;
+}
+
+static bool is_current(const engine *s, const control_now *now) {
+    control_now again;
+
+    control_read(&s->ctl, &again);
+    return again.generation == now->generation;
+}
+
+/* Makes the version of what control names now; *out is NULL when control moved
+ * on meanwhile, or is about to. Under version_lock. */
+static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
+    engine_version *v = nadb_calloc(1, sizeof *v);
+    control_now now;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    control_read(&s->ctl, &now);
+    /* What we are about to open must not be unlinked meanwhile. */
+    if (s->versions == NULL) control_pin(&s->ctl, now.base_generation, now.seq);
+    atomic_store(&v->refs, 1);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    v->first_log = now.first_log;
+    v->last_log = now.last_log;
+    rc = base_take(s, &now, &v->base, err);
+    /* MANIFEST is renamed before control speaks of it, so it never is older. */
+    if (rc == NADB_OK && v->base->generation < now.base_generation)
+        rc = nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, s->dir);
+    if (rc == NADB_OK) rc = logs_take(s, &now, &v, err);
+    if (rc == NADB_OK && v->base->generation == now.base_generation) {
+        *out = v;
+        return NADB_OK;
+    }
+    version_free(s, v);
+    return is_current(s, &now) ? rc : NADB_OK;
+}
+
+/* Puts a new version in front. Under version_lock. */
+static void version_enter(engine *s, engine_version *v) {
+    engine_version *old = s->versions;
+
+    v->next = old;
+    s->versions = v;
+    if (old != NULL) unref_locked(s, old);
+    pin(s);
+}
+
+static bool version_fresh(const engine *s) {
+    const engine_version *v = s->versions;
+    uint64_t word = atomic_load(&s->ctl.map->visible);
+
+    return v != NULL && control_index(word) == v->index &&
+           atomic_load(&s->ctl.map->descs[v->index].generation) ==
+               v->generation;
+}
+
+nadb_rc engine_version_get(engine *s, engine_version **out, nadb_err *err) {
+    *out = NULL;
+    for (int i = 0; i < TRIES; i++) {
+        engine_version *v = NULL;
+        nadb_rc rc = NADB_OK;
+
+        nadb_lock(&s->version_lock);
+        pin_again(s);
+        if (!version_fresh(s)) {
+            rc = version_make(s, &v, err);
+            if (v != NULL) version_enter(s, v);
+        }
+        if (rc == NADB_OK && version_fresh(s)) {
+            *out = s->versions;
+            atomic_fetch_add(&s->versions->refs, 1);
+        }
+        nadb_unlock(&s->version_lock);
+        if (rc == NADB_OK && *out == NULL && v == NULL)
+            rc = wait_for_publisher(s, err);
+        if (rc != NADB_OK || *out != NULL) return rc;
+    }
+    return nadb_corrupt(err,
+                        "MANIFEST in %s does not belong to this state of the "
+                        "store: was it replaced while the store was open?",
+                        s->dir);
+}
+
+nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
+                             engine_version **out, nadb_err *err) {
+    size_t n = (from->n_logs + 8) / 8 * 8;
+    engine_version *v = nadb_calloc(1, sizeof *v + n * sizeof(memtable *));
+    control_now now;
+
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    atomic_store(&v->refs, 2); /* the list's and the caller's */
+    v->base = from->base;
+    s->base_ops->version_ref(v->base);
+    v->logs[v->n_logs++] = m;
+    for (size_t i = 0; i < from->n_logs; i++)
+        v->logs[v->n_logs++] = memtable_ref(from->logs[i]);
+    v->first_log = from->first_log;
+    v->last_log = m->log.number;
+    control_publish(&s->ctl, v->first_log, v->last_log, v->base->generation);
+    control_read(&s->ctl, &now);
+    v->generation = now.generation;
+    v->index = control_index(now.visible);
+    v->seq = now.seq;
+    nadb_lock(&s->version_lock);
+    version_enter(s, v);
+    nadb_unlock(&s->version_lock);
+    *out = v;
+    return NADB_OK;
+}
+
+/* --- views --- */
+
+nadb_rc engine_view_open(nadb_engine *e, nadb_view **out, nadb_err *err) {
+    engine *s = engine_of(e);
+    engine_view *v = nadb_calloc(1, sizeof *v);
+    nadb_rc rc;
+
+    *out = NULL;
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
+    nadb_lock(&s->version_lock);
+    v->next = s->views;
+    v->link = &s->views;
+    if (v->next != NULL) v->next->link = &v->next;
+    s->views = v;
+    nadb_unlock(&s->version_lock);
+    rc = engine_view_refresh(e, &v->base, err);
+    if (rc == NADB_OK)
+        *out = &v->base;
+    else
+        engine_view_close(e, &v->base);
+    return rc;
+}
+
+/* Takes the view into use, whatever the background thread is doing. */
+static void view_take(engine_view *v) {
+    for (;;) {
+        uint32_t seen = VIEW_RESTING;
+
+        if (atomic_load_explicit(&v->state, memory_order_relaxed) == VIEW_USED)
+            return;
+        if (atomic_compare_exchange_weak(&v->state, &seen, VIEW_USED)) return;
+    }
+}
+
+void engine_view_close(nadb_engine *e, nadb_view *view) {
+    engine *s = engine_of(e);
+    engine_view *v = (engine_view *)view;
+
+    if (v == NULL) return;
+    view_take(v);
+    nadb_lock(&s->version_lock);
+    *v->link = v->next;
+    if (v->next != NULL) v->next->link = v->link;
+    if (v->version != NULL) unref_locked(s, v->version);
+    nadb_unlock(&s->version_lock);
+    nadb_buf_clear(&v->scratch);
+    nadb_free(v);
+}
+
+/* The store sleeps. Tables that others replace may go, unless some view of ours
+ * is in use. */
+static void unpin(engine *s) {
+    engine_view *v;
+
+    atomic_store(&s->has_read, true); /* before the views are looked at */
+    nadb_lock(&s->version_lock);
+    for (v = s->views; v != NULL && atomic_load(&v->state) != VIEW_USED;)
+        v = v->next;
+    if (v == NULL && !atomic_load(&s->awake)) {
+        s->unpinned = true;
+        control_unpin(&s->ctl);
+    }
+    nadb_unlock(&s->version_lock);
+}
+
+nadb_rc engine_wake(engine *s, nadb_err *err) {
+    nadb_rc rc;
+
+    if (atomic_load(&s->awake)) return NADB_OK;
+    rc = nadb_workers_add(s, err);
+    nadb_lock(&s->version_lock);
+    pin_again(s); /* who reads does so without threads, too */
+    if (rc == NADB_OK) atomic_store(&s->awake, true);
+    nadb_unlock(&s->version_lock);
+    return rc;
+}
+
+void engine_view_rest(nadb_engine *e, nadb_view *view) {
+    engine *s = engine_of(e);
+
+    atomic_store_explicit(&((engine_view *)view)->state, VIEW_RESTING,
+                          memory_order_release);
+    if (!atomic_load_explicit(&s->awake, memory_order_relaxed) && !s->forked)
+        unpin(s);
+}
+
+static void floor_set(engine_view *v) {
+    uint64_t floor = 0;
+
+    for (size_t i = 0; i < v->version->n_logs && floor == 0; i++)
+        floor = memtable_floor(v->version->logs[i], v->base.seq);
+    v->floor = floor;
+}
+
+void engine_view_init(engine_view *v, engine_version *version, uint64_t seq) {
+    memset(v, 0, sizeof *v);
+    v->base.seq = seq;
+    v->version = version;
+    floor_set(v);
+}
+
+bool engine_indexed(nadb_engine *e, nadb_view *view) {
+    const engine_view *v = (const engine_view *)view;
+
+    (void)e;
+    for (size_t i = 0; i < v->version->n_logs; i++)
+        if (memtable_indexed(v->version->logs[i])) return true;
+    return v->floor == 0 && v->version->base->indexed;
+}
+
+nadb_rc engine_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
+    engine *s = engine_of(e);
+    engine_view *v = (engine_view *)view;
+    control_map *map = s->ctl.map;
+    nadb_rc rc;
+
+    view_take(v);
+    if (!atomic_load_explicit(&s->awake, memory_order_relaxed) &&
+        atomic_load(&s->has_read))
+        rc = engine_wake(s, NULL); /* with an error it is tried again */
+    for (;;) {
+        uint64_t word =
+            atomic_load_explicit(&map->visible, memory_order_acquire);
+
+        if (v->version != NULL && control_index(word) == v->version->index &&
+            atomic_load_explicit(&map->descs[v->version->index].generation,
+                                 memory_order_acquire) ==
+                v->version->generation) {
+            v->base.seq = control_seq(word);
+            floor_set(v);
+            return NADB_OK;
+        }
+        engine_version_unref(s, v->version);
+        v->version = NULL;
+        rc = engine_version_get(s, &v->version, err);
+        if (rc != NADB_OK) return rc;
+    }
+}
+
+void engine_views_trim(engine *s) {
+    nadb_lock(&s->version_lock);
+    for (engine_view *v = s->views; v != NULL; v = v->next) {
+        uint32_t seen = VIEW_RESTING;
+        engine_version *old;
+
+        /* Without the state we may not even look at v->version. */
+        if (!atomic_compare_exchange_strong(&v->state, &seen, VIEW_STOLEN))
+            continue;
+        old = v->version;
+        if (old != NULL && old != s->versions) {
+            v->version = NULL;
+            unref_locked(s, old);
+        }
+        atomic_store(&v->state, VIEW_RESTING);
+    }
+    nadb_unlock(&s->version_lock);
+}

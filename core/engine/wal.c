@@ -1,0 +1,333 @@
+/* wal.c - see wal.h.
+ *
+ * A small record is built in one buffer and written with one call. A large one
+ * is built in pieces of WRITE_PIECE: its entries first and its header last, so
+ * that the header is only there when all of it is. */
+#include "wal.h"
+
+#include <stdio.h>
+
+#include "../util/coding.h"
+#include "../util/crc32c.h"
+
+#define MAGIC "NADBlog1"
+#define FORMAT 1u
+#define WRITE_PIECE ((size_t)1 << 20)
+
+/* offsets in a record's header */
+enum {
+    R_CRC = 0,
+    R_STATE = 4,
+    R_OFF = 8,
+    R_SYNCED = 16,
+    R_LEN = 24,
+    R_COUNT = 32,
+    R_FLAGS = 36
+};
+
+char *wal_path(const char *dir, uint64_t number, const char *suffix) {
+    char name[40];
+
+    snprintf(name, sizeof name, "%06llu.%s", (unsigned long long)number,
+             suffix);
+    return nadb_path_join(dir, name);
+}
+
+bool wal_parse_name(const char *name, uint64_t *number, const char **suffix) {
+    uint64_t v = 0;
+    const char *p = name;
+
+    for (; *p >= '0' && *p <= '9' && p - name < 12; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    if (p == name || *p != '.') return false;
+    *number = v;
+    *suffix = p + 1;
+    return true;
+}
+
+static void header_put(uint8_t h[WAL_HEADER], const wal *w) {
+    memset(h, 0, WAL_HEADER);
+    memcpy(h, MAGIC, 8);
+    nadb_put_u32(h + 8, FORMAT);
+    nadb_put_u64(h + 16, w->salt);
+    nadb_put_u64(h + 24, w->number);
+    nadb_put_u64(h + 32, w->base_seq);
+    nadb_put_u64(h + 40, w->capacity);
+    nadb_put_u64(h + 48, w->prev_log);
+    nadb_put_u64(h + 56, w->prev_end);
+    nadb_put_u32(h + 64, w->cut);
+    nadb_put_u32(h + 76, nadb_crc32c(0, h, 76));
+}
+
+static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
+    if (memcmp(h, MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
+        nadb_get_u32(h + 76) != nadb_crc32c(0, h, 76))
+        return false;
+    w->salt = nadb_get_u64(h + 16);
+    w->base_seq = nadb_get_u64(h + 32);
+    w->capacity = nadb_get_u64(h + 40);
+    w->prev_log = nadb_get_u64(h + 48);
+    w->prev_end = nadb_get_u64(h + 56);
+    w->cut = nadb_get_u32(h + 64) != 0;
+    return nadb_get_u64(h + 24) == w->number && w->capacity >= WAL_HEADER &&
+           w->capacity < (uint64_t)1 << WAL_OFF_BITS;
+}
+
+/* The place of the checksum is the same in every later format. */
+static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
+                          nadb_err *err) {
+    if (memcmp(h, MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
+        nadb_get_u32(h + 76) == nadb_crc32c(0, h, 76))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s has format %u, this version of nadb reads %u: "
+                         "use a newer nadb",
+                         path, nadb_get_u32(h + 8), FORMAT);
+    return nadb_corrupt(err, "%s: the header is damaged: restore a backup",
+                        path);
+}
+
+/* A header that never reached the disk, as a power cut leaves it. */
+static bool is_blank(const uint8_t h[WAL_HEADER]) {
+    for (size_t i = 0; i < WAL_HEADER; i++)
+        if (h[i] != 0) return false;
+    return true;
+}
+
+static nadb_rc log_map(wal *w, nadb_err *err) {
+    void *p = NULL;
+    nadb_rc rc = w->os->map(w->file, w->capacity, false, &p, err);
+
+    w->map = p;
+    return rc;
+}
+
+nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
+                   const wal_birth *birth, nadb_err *err) {
+    uint8_t h[WAL_HEADER];
+    char *path = wal_path(dir, birth->number, "log");
+    nadb_rc rc = NADB_OK;
+
+    memset(w, 0, sizeof *w);
+    w->os = os;
+    w->number = birth->number;
+    w->capacity = birth->capacity;
+    w->base_seq = birth->base_seq;
+    w->prev_log = birth->prev_log;
+    w->prev_end = birth->prev_end;
+    w->cut = birth->cut;
+    os->random(&w->salt, sizeof w->salt);
+    if (path == NULL) {
+        rc = nadb_fail(err, NADB_NOMEM, "creating a log in %s", dir);
+        goto done;
+    }
+    rc =
+        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                 birth->mode, &w->file, err);
+    if (rc != NADB_OK) goto done;
+    header_put(h, w);
+    rc = os->pwrite(w->file, h, sizeof h, 0, err);
+    if (rc == NADB_OK) rc = log_map(w, err);
+    if (rc != NADB_OK) os->unlink(path, NULL);
+done:
+    nadb_free(path);
+    if (rc != NADB_OK) wal_close(w);
+    return rc;
+}
+
+nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
+                 bool read_only, bool *valid, nadb_err *err) {
+    uint8_t h[WAL_HEADER];
+    uint64_t size = 0;
+    char *path = wal_path(dir, number, "log");
+    nadb_rc rc = NADB_OK;
+
+    *valid = false;
+    memset(w, 0, sizeof *w);
+    w->os = os;
+    w->number = number;
+    if (path == NULL) {
+        rc = nadb_fail(err, NADB_NOMEM, "opening a log in %s", dir);
+        goto done;
+    }
+    rc = os->open(path, read_only ? NADB_OPEN_READ : NADB_OPEN_WRITE, 0,
+                  &w->file, err);
+    if (rc == NADB_OK) rc = os->size(w->file, &size, err);
+    if (rc != NADB_OK || size < sizeof h) goto done;
+    rc = os->pread(w->file, h, sizeof h, 0, err);
+    if (rc != NADB_OK || is_blank(h)) goto done;
+    if (!header_get(h, w)) {
+        rc = bad_header(h, path, err);
+        goto done;
+    }
+    rc = log_map(w, err);
+    *valid = rc == NADB_OK;
+done:
+    nadb_free(path);
+    if (!*valid) wal_close(w);
+    return rc;
+}
+
+void wal_close(wal *w) {
+    if (w->os == NULL) return;
+    if (w->map != NULL) w->os->unmap((void *)(uintptr_t)w->map, w->capacity);
+    w->os->close(w->file);
+    memset(w, 0, sizeof *w);
+}
+
+uint64_t wal_record_bound(uint64_t count, uint64_t bytes) {
+    return WAL_RECORD + count * WAL_ENTRY_MAX + bytes + 8;
+}
+
+/* --- appending --- */
+
+typedef struct append_state {
+    wal *w;
+    nadb_buf *buf;
+    uint64_t at;  /* where buf's first byte goes */
+    uint32_t crc; /* of entries that left the buffer */
+} append_state;
+
+static uint32_t salted(const wal *w) {
+    uint8_t s[8];
+
+    nadb_put_u64(s, w->salt);
+    return nadb_crc32c(0, s, sizeof s);
+}
+
+static nadb_rc out_of_memory(const wal *w, nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "appending to %s", w->os->path(w->file));
+}
+
+/* Writes out what the buffer holds behind the header. */
+static nadb_rc piece_flush(append_state *s, nadb_err *err) {
+    nadb_rc rc = s->w->os->pwrite(s->w->file, s->buf->p, s->buf->n, s->at, err);
+
+    s->crc = nadb_crc32c(s->crc, s->buf->p, s->buf->n);
+    s->at += s->buf->n;
+    nadb_buf_reset(s->buf);
+    return rc;
+}
+
+static nadb_rc entry_append(append_state *s, const nadb_entry *e,
+                            nadb_err *err) {
+    uint8_t *p;
+    uint8_t tomb = (e->flags & NADB_ENTRY_TOMBSTONE) != 0;
+
+    if (!nadb_buf_reserve(s->buf, WAL_ENTRY_MAX + e->key.n + e->value.n))
+        return out_of_memory(s->w, err);
+    p = s->buf->p + s->buf->n;
+    *p++ = tomb;
+    p = nadb_put_varint(p, e->key.n);
+    p = nadb_put_varint(p, e->value.n);
+    memcpy(p, e->key.p, e->key.n);
+    p += e->key.n;
+    if (e->value.n > 0) memcpy(p, e->value.p, e->value.n);
+    s->buf->n = (size_t)(p + e->value.n - s->buf->p);
+    return NADB_OK;
+}
+
+static void record_header(uint8_t *h, uint64_t off, uint64_t synced,
+                          uint64_t length, uint32_t count, uint32_t flags) {
+    nadb_put_u32(h + R_CRC, 0);
+    nadb_put_u32(h + R_STATE, 0);
+    nadb_put_u64(h + R_OFF, off);
+    nadb_put_u64(h + R_SYNCED, synced);
+    nadb_put_u64(h + R_LEN, length);
+    nadb_put_u32(h + R_COUNT, count);
+    nadb_put_u32(h + R_FLAGS, flags);
+}
+
+/* The CRC goes over the entries first and the header behind them, so that a
+ * record can be written before its length is known. */
+static uint32_t record_crc(const uint8_t *h, uint32_t entries) {
+    return nadb_crc32c(entries, h + R_OFF, WAL_RECORD - R_OFF);
+}
+
+nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
+                   uint64_t synced, nadb_buf *buf, uint64_t *length,
+                   uint32_t *count, nadb_err *err) {
+    append_state s = {w, buf, off, salted(w)};
+    uint8_t h[WAL_RECORD] = {0};
+    bool pieces = false;
+    nadb_rc rc = NADB_OK;
+
+    *count = 0;
+    nadb_buf_reset(buf);
+    if (!nadb_buf_append(buf, h, WAL_RECORD)) return out_of_memory(w, err);
+    for (; changes != NULL && changes->valid; (*count)++) {
+        rc = entry_append(&s, &changes->entry, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(changes, err);
+        if (rc == NADB_OK && buf->n >= WRITE_PIECE) {
+            if (!pieces) { /* the header's place stays zero for now */
+                buf->n -= WAL_RECORD;
+                memmove(buf->p, buf->p + WAL_RECORD, buf->n);
+                s.at = off + WAL_RECORD;
+                pieces = true;
+            }
+            rc = piece_flush(&s, err);
+        }
+        if (rc != NADB_OK) return rc;
+    }
+    while ((s.at + buf->n) % 8 != 0)
+        if (!nadb_buf_byte(buf, 0)) return out_of_memory(w, err);
+    *length = s.at + buf->n - off;
+    record_header(pieces ? h : buf->p, off, synced, *length, *count, flags);
+    if (!pieces) {
+        s.crc = nadb_crc32c(s.crc, buf->p + WAL_RECORD, buf->n - WAL_RECORD);
+        nadb_put_u32(buf->p, record_crc(buf->p, s.crc));
+        return w->os->pwrite(w->file, buf->p, buf->n, off, err);
+    }
+    rc = piece_flush(&s, err);
+    nadb_put_u32(h, record_crc(h, s.crc));
+    if (rc == NADB_OK) rc = w->os->pwrite(w->file, h, sizeof h, off, err);
+    return rc;
+}
+
+nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) {
+    uint8_t state[4];
+
+    nadb_put_u32(state, WAL_TAKEN_BACK);
+    return w->os->pwrite(w->file, state, sizeof state, off + R_STATE, err);
+}
+
+/* --- reading --- */
+
+void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
+                   wal_record *out, bool *valid) {
+    const uint8_t *h = w->map + off;
+    uint32_t state;
+
+    *valid = false;
+    if (end > w->capacity || off > end || end - off < WAL_RECORD) return;
+    out->off = nadb_get_u64(h + R_OFF);
+    out->length = nadb_get_u64(h + R_LEN);
+    if (out->off != off || out->length < WAL_RECORD ||
+        out->length > end - off || out->length % 8 != 0)
+        return;
+    out->synced = nadb_get_u64(h + R_SYNCED);
+    out->count = nadb_get_u32(h + R_COUNT);
+    out->flags = nadb_get_u32(h + R_FLAGS);
+    out->entries =
+        nadb_slice_of(h + WAL_RECORD, (size_t)(out->length - WAL_RECORD));
+    state = nadb_get_u32(h + R_STATE);
+    out->taken_back = state == WAL_TAKEN_BACK;
+    if (state != 0 && !out->taken_back) return;
+    if (check) {
+        uint32_t crc = nadb_crc32c(salted(w), out->entries.p, out->entries.n);
+
+        if (record_crc(h, crc) != nadb_get_u32(h + R_CRC)) return;
+    }
+    *valid = true;
+}
+
+bool wal_entry_next(const wal *w, wal_record *r, wal_entry *out) {
+    uint64_t off = (uint64_t)(r->entries.p - w->map);
+    uint64_t used;
+
+    if (r->count == 0) return false;
+    if (!wal_entry_at(w, off, off + r->entries.n, out)) return false;
+    used = (uint64_t)(out->value.p + out->value.n - r->entries.p);
+    r->entries = nadb_slice_of(r->entries.p + used, r->entries.n - used);
+    r->count--;
+    return true;
+}

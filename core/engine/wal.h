@@ -1,0 +1,149 @@
+/* wal.h - write-ahead log (bytes: docs/format.md, "Log").
+ *
+ *   header | record | record | ...
+ *
+ *   record  crc u32, state u32, offset u64, synced u64,
+ *           length u64, count u32, flags u32, then `count` entries
+ *   entry   flags u8, varint key length, varint value length, key, value
+ *
+ * A record is one transaction, and is all there or not at all: its CRC covers
+ * everything but crc and state, and is seeded with the log's random salt, so
+ * that bytes of a user's value can never pass for a record. `state` is written
+ * after the fact: WAL_TAKEN_BACK makes the record void.
+ *
+ * The first bad record ends the log: it is the torn end that a crash leaves,
+ * unless a later record says (`synced`, a wal_place) that the bad one had been
+ * synced. Then it is damage.
+ *
+ * Locking: none of its own. Appending is done under the commit lock; reading
+ * needs no lock, below a tail that was read with acquire order. */
+#ifndef NADB_WAL_H
+#define NADB_WAL_H
+
+#include "../backend.h"
+
+#define WAL_HEADER 80u    /* bytes before the first record */
+#define WAL_RECORD 40u    /* bytes before a record's first entry */
+#define WAL_ENTRY_MAX 21u /* an entry's bytes besides key and value */
+#define WAL_TAKEN_BACK 0xb5a4c39du
+
+enum { WAL_CLEAR = 1 /* record: all that was before it is gone */ };
+
+typedef struct wal {
+    const nadb_os *os;
+    nadb_file *file;
+    const uint8_t *map; /* `capacity` bytes; below the tail they exist */
+    uint64_t number;
+    uint64_t capacity; /* records never go past it */
+    uint64_t salt;
+    uint64_t base_seq; /* every record was committed after it */
+    uint64_t prev_log; /* the log before this one, and where it ended when .. */
+    uint64_t prev_end; /* .. this one was made */
+    bool cut;          /* whatever the one before has behind that is void */
+} wal;
+
+typedef struct wal_record {
+    uint64_t off;
+    uint64_t length; /* header and padding included */
+    uint64_t synced; /* wal_place up to which all was synced by then */
+    uint32_t count;
+    uint32_t flags;
+    bool taken_back;
+    nadb_slice entries;
+} wal_record;
+
+typedef struct wal_entry {
+    nadb_slice key;
+    nadb_slice value;
+    bool tombstone;
+    uint64_t off; /* of the entry in the log */
+} wal_entry;
+
+/* What a new log is born with. */
+typedef struct wal_birth {
+    uint64_t number, capacity, base_seq, prev_log, prev_end;
+    bool cut;
+    uint32_t mode; /* permission bits of the files */
+} wal_birth;
+
+/* Appends "NNNNNN.log" (or .idx) behind dir to fresh memory. */
+char *wal_path(const char *dir, uint64_t number, const char *suffix);
+
+/* Takes such a name apart; false for other names. */
+bool wal_parse_name(const char *name, uint64_t *number, const char **suffix);
+
+/* Makes a log. Its name is not durable before its directory is synced. */
+nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
+                   const wal_birth *birth, nadb_err *err) NADB_MUST_USE;
+/* Opens one that is there. *valid is false when its header never reached the
+ * disk; a damaged one is NADB_CORRUPT. */
+nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
+                 bool read_only, bool *valid, nadb_err *err) NADB_MUST_USE;
+void wal_close(wal *w); /* a zeroed one is fine */
+
+/* A place in the sequence of all logs, as one word: later places are greater.
+ * Log numbers have 28 bits, offsets 36. */
+#define WAL_OFF_BITS 36
+static inline uint64_t wal_place(uint64_t number, uint64_t off) {
+    return number << WAL_OFF_BITS | off;
+}
+
+/* Bytes of the record for changes of `count` keys with `bytes` bytes. */
+uint64_t wal_record_bound(uint64_t count, uint64_t bytes);
+
+/* Writes the record at `off`, in one system call unless it is large. The space
+ * below off + wal_record_bound() is reserved. *length is what it took. `synced`
+ * is the wal_place up to which all is known to be synced. */
+nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
+                   uint64_t synced, nadb_buf *scratch, uint64_t *length,
+                   uint32_t *count, nadb_err *err) NADB_MUST_USE;
+nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) NADB_MUST_USE;
+
+/* Reads the record at `off`, not past `end`; *valid is false when there is
+ * none. `check` verifies its CRC. */
+void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
+                   wal_record *out, bool *valid);
+/* Takes the next entry from r->entries; false at the end or when bad. */
+bool wal_entry_next(const wal *w, wal_record *r, wal_entry *out);
+/* Decodes the entry at `off`, which must lie below `end`. */
+static inline bool wal_entry_at(const wal *w, uint64_t off, uint64_t end,
+                                wal_entry *out);
+
+/* --- inline: the hot part of a read --- */
+
+static inline bool wal_varint(const uint8_t **p, const uint8_t *end,
+                              uint64_t *out) {
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; shift < 63 && *p < end; shift += 7) {
+        uint8_t b = *(*p)++;
+
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80) {
+            *out = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool wal_entry_at(const wal *w, uint64_t off, uint64_t end,
+                                wal_entry *out) {
+    const uint8_t *p, *stop;
+    uint64_t klen = 0, vlen = 0;
+
+    if (end > w->capacity || off >= end) return false;
+    p = w->map + off;
+    stop = w->map + end;
+    out->off = off;
+    out->tombstone = (*p++ & 1) != 0;
+    if (!wal_varint(&p, stop, &klen) || !wal_varint(&p, stop, &vlen))
+        return false;
+    if (klen > (uint64_t)(stop - p) || vlen > (uint64_t)(stop - p) - klen)
+        return false;
+    out->key = nadb_slice_of(p, (size_t)klen);
+    out->value = nadb_slice_of(p + klen, (size_t)vlen);
+    return true;
+}
+
+#endif

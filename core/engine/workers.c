@@ -1,0 +1,227 @@
+/* workers.c - see workers.h.
+ *
+ * Both threads walk one list of stores. A store is marked busy while a thread
+ * works on it without the list's lock, so that removal can wait for that. */
+#include "workers.h"
+
+#include <pthread.h>
+
+#define IDLE_MS 1000
+#define SWEEP_PAUSE_MS 3
+#define START_MS 50 /* who only opens, reads and ends has it to himself */
+
+typedef struct job {
+    engine *s;
+    unsigned busy; /* threads at work on it */
+    bool leaving;  /* takes no more work */
+    int64_t sync_due_ns, sweep_due_ns;
+    struct job *next;
+} job;
+
+static struct {
+    pthread_once_t once;
+    nadb_rc init_rc;
+    nadb_mutex lock;
+    nadb_cond idle; /* some busy count went down */
+    job *jobs;
+    bool running;
+    _Atomic uint32_t kicks; /* futex of nadb-work */
+    _Atomic uint32_t ticks; /* futex of nadb-flush */
+} workers = {.once = PTHREAD_ONCE_INIT};
+
+static void init(void) {
+    workers.init_rc = nadb_mutex_init(&workers.lock, NADB_RANK_WORKERS, NULL);
+    if (workers.init_rc == NADB_OK)
+        workers.init_rc = nadb_cond_init(&workers.idle, NULL);
+}
+
+/* Calls `body` on every store, without the lock. */
+static void each_job(void (*body)(job *j, void *ctx), void *ctx) {
+    nadb_lock(&workers.lock);
+    for (job *j = workers.jobs; j != NULL;) {
+        job *next;
+
+        if (!j->leaving) {
+            j->busy++;
+            nadb_unlock(&workers.lock);
+            body(j, ctx);
+            nadb_lock(&workers.lock);
+            j->busy--;
+            nadb_cond_broadcast(&workers.idle);
+        }
+        /* A job leaves the list only when nobody is busy with it, and then
+         * its remover waits for us to have moved on: take next under lock. */
+        next = j->next;
+        j = next;
+    }
+    nadb_unlock(&workers.lock);
+}
+
+/* --- nadb-flush --- */
+
+static void tend(job *j, void *ctx) {
+    const nadb_os *os = j->s->os;
+    int64_t now = os->mono_ns();
+    int64_t *wake_ns = ctx;
+
+    if (now >= j->sync_due_ns) {
+        engine_sync_in_background(j->s);
+        engine_freeze_full(j->s);
+        engine_views_trim(j->s);
+        if (engine_has_dead(j->s)) (void)engine_repair_now(j->s, 100, NULL);
+        nadb_workers_kick();
+        j->sync_due_ns = now + atomic_load(&j->s->flush_interval_ms) * 1000000;
+    }
+    if (now >= j->sweep_due_ns) {
+        bool (*sweep)(void *) = atomic_load(&j->s->sweep);
+        bool more = sweep != NULL && sweep(j->s->sweep_ctx);
+
+        /* A pause between the steps, for others. */
+        now = os->mono_ns();
+        j->sweep_due_ns = now + (more ? SWEEP_PAUSE_MS
+                                      : atomic_load(&j->s->flush_interval_ms)) *
+                                    1000000;
+    }
+    if (j->sync_due_ns < *wake_ns) *wake_ns = j->sync_due_ns;
+    if (j->sweep_due_ns < *wake_ns) *wake_ns = j->sweep_due_ns;
+}
+
+static void *flush_thread(void *arg) {
+    const nadb_os *os = nadb_os_get();
+
+    (void)arg;
+    for (;;) {
+        uint32_t seen = atomic_load(&workers.ticks);
+        int64_t now = os->mono_ns();
+        int64_t wake_ns = now + (int64_t)IDLE_MS * 1000000;
+
+        each_job(tend, &wake_ns);
+        now = os->mono_ns();
+        if (wake_ns > now)
+            os->futex_wait((uint32_t *)&workers.ticks, seen,
+                           (wake_ns - now) / 1000000 + 1);
+    }
+    return NULL;
+}
+
+/* --- nadb-work --- */
+
+static void work(job *j, void *ctx) {
+    bool *again = ctx;
+    bool more = false;
+
+    /* An error is kept with the store and shown to writers who wait. */
+    if (engine_work(j->s, &more, NULL) == NADB_OK && more) *again = true;
+}
+
+static void *work_thread(void *arg) {
+    const nadb_os *os = nadb_os_get();
+
+    (void)arg;
+    os->futex_wait((uint32_t *)&workers.kicks, 0, START_MS);
+    for (;;) {
+        uint32_t seen = atomic_load(&workers.kicks);
+        bool again = false;
+
+        each_job(work, &again);
+        if (!again) os->futex_wait((uint32_t *)&workers.kicks, seen, IDLE_MS);
+    }
+    return NULL;
+}
+
+void nadb_workers_kick(void) {
+    atomic_fetch_add(&workers.kicks, 1);
+    nadb_os_get()->futex_wake((uint32_t *)&workers.kicks, 1);
+}
+
+/* --- the list --- */
+
+static nadb_rc start(nadb_err *err) {
+    pthread_t t;
+    nadb_rc rc = NADB_OK;
+
+    if (workers.running) return NADB_OK;
+    rc = nadb_thread_start(&t, "nadb-flush", flush_thread, NULL, err);
+    if (rc != NADB_OK) return rc;
+    rc = nadb_thread_start(&t, "nadb-work", work_thread, NULL, err);
+    workers.running = rc == NADB_OK;
+    return rc;
+}
+
+/* Two threads may begin to use a store at the same time. */
+static bool is_listed(const engine *s) {
+    const job *j = workers.jobs;
+
+    while (j != NULL && j->s != s) j = j->next;
+    return j != NULL;
+}
+
+nadb_rc nadb_workers_add(engine *s, nadb_err *err) {
+    job *j = nadb_calloc(1, sizeof *j);
+    nadb_rc rc;
+
+    if (j == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    pthread_once(&workers.once, init);
+    rc = workers.init_rc;
+    if (rc != NADB_OK) {
+        nadb_free(j);
+        return nadb_fail(err, rc, "starting the background threads");
+    }
+    j->s = s;
+    j->sync_due_ns =
+        s->os->mono_ns() + atomic_load(&s->flush_interval_ms) * 1000000;
+    j->sweep_due_ns = j->sync_due_ns;
+    nadb_lock(&workers.lock);
+    rc = start(err);
+    if (rc == NADB_OK && !is_listed(s)) {
+        j->next = workers.jobs;
+        workers.jobs = j;
+        j = NULL;
+    }
+    nadb_unlock(&workers.lock);
+    nadb_free(j);
+    if (rc != NADB_OK) return rc;
+    atomic_fetch_add(&workers.ticks, 1);
+    s->os->futex_wake((uint32_t *)&workers.ticks, 1);
+    return NADB_OK;
+}
+
+void nadb_workers_remove(engine *s) {
+    job **p, *j;
+
+    pthread_once(&workers.once, init);
+    nadb_lock(&workers.lock);
+    for (j = workers.jobs; j != NULL && j->s != s;) j = j->next;
+    if (j != NULL) {
+        j->leaving = true;
+        while (j->busy > 0) nadb_cond_wait(&workers.idle, &workers.lock);
+        for (p = &workers.jobs; *p != j;) p = &(*p)->next;
+        *p = j->next;
+        nadb_free(j);
+    }
+    nadb_unlock(&workers.lock);
+}
+
+bool nadb_workers_running(void) {
+    bool running;
+
+    pthread_once(&workers.once, init);
+    nadb_lock(&workers.lock);
+    running = workers.running;
+    nadb_unlock(&workers.lock);
+    return running;
+}
+
+void nadb_workers_before_fork(void) {
+    pthread_once(&workers.once, init);
+    nadb_lock(&workers.lock);
+}
+
+void nadb_workers_after_fork(bool child) {
+    if (child) {
+        /* The jobs are the parent's; forgetting them leaks a few bytes. */
+        workers.jobs = NULL;
+        workers.running = false;
+    }
+    nadb_unlock(&workers.lock);
+}

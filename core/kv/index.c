@@ -1,0 +1,433 @@
+/* index.c - see index.h.
+ *
+ * A row's change is the difference of two heads: the tags and the expiry that
+ * it had, and those that it gets. What stays the same is not written again: an
+ * update of the value alone changes no index. */
+#include "index.h"
+
+#include <stdlib.h>
+
+#include "../util/coding.h"
+#include "key_map.h"
+#include "row.h"
+#include "tags.h"
+
+#define SIGN ((uint64_t)1 << 63) /* makes negative times sort first */
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for the tag index");
+}
+
+/* --- keys and values --- */
+
+bool nadb_index_tag_key(nadb_buf *out, nadb_slice tag, nadb_slice key) {
+    return nadb_buf_byte(out, NADB_KS_TAG) &&
+           nadb_buf_append(out, tag.p, tag.n) && nadb_buf_byte(out, 0) &&
+           nadb_buf_byte(out, 0) && nadb_buf_append(out, key.p, key.n);
+}
+
+bool nadb_index_tag_value(nadb_buf *out, int64_t expires_ms) {
+    uint8_t le[8];
+
+    nadb_put_u64(le, (uint64_t)expires_ms);
+    return expires_ms == NADB_NO_EXPIRY || nadb_buf_append(out, le, sizeof le);
+}
+
+static void expiry_put(uint8_t p[8], int64_t ms) {
+    uint64_t v = (uint64_t)ms ^ SIGN;
+
+    for (int i = 7; i >= 0; i--, v >>= 8) p[i] = (uint8_t)v;
+}
+
+bool nadb_index_expiry_key(nadb_buf *out, int64_t expires_ms, nadb_slice key) {
+    uint8_t be[8];
+
+    expiry_put(be, expires_ms);
+    return nadb_buf_byte(out, NADB_KS_EXPIRY) &&
+           nadb_buf_append(out, be, sizeof be) &&
+           nadb_buf_append(out, key.p, key.n);
+}
+
+bool nadb_index_count_key(nadb_buf *out, nadb_slice tag) {
+    return nadb_buf_byte(out, NADB_KS_COUNT) &&
+           nadb_buf_append(out, tag.p, tag.n);
+}
+
+int64_t nadb_index_expires(nadb_slice value) {
+    return value.n == 8 ? (int64_t)nadb_get_u64(value.p) : NADB_NO_EXPIRY;
+}
+
+bool nadb_index_expiry_split(nadb_slice entry_key, int64_t *expires_ms,
+                             nadb_slice *key) {
+    uint64_t v = 0;
+
+    if (entry_key.n < 10 || entry_key.p[0] != NADB_KS_EXPIRY) return false;
+    for (int i = 1; i <= 8; i++) v = v << 8 | entry_key.p[i];
+    *expires_ms = (int64_t)(v ^ SIGN);
+    *key = nadb_slice_of(entry_key.p + 9, entry_key.n - 9);
+    return true;
+}
+
+uint64_t nadb_index_count(nadb_slice value) {
+    nadb_reader r = nadb_reader_of(value);
+    uint64_t n = nadb_read_varint(&r);
+    size_t left = nadb_reader_left(&r);
+
+    return r.bad || (left != 0 && left != 8) ? 0 : n;
+}
+
+/* --- a list of entries --- */
+
+static uint8_t *take(nadb_index_changes *x, size_t n) {
+    return nadb_arena_alloc(&x->memory, n + 1);
+}
+
+static nadb_rc add(nadb_index_changes *x, nadb_slice key, nadb_slice value,
+                   bool remove, nadb_err *err) {
+    nadb_entry e;
+
+    memset(&e, 0, sizeof e);
+    e.key = key;
+    e.value = value;
+    e.flags = NADB_ENTRY_PINNED;
+    if (remove) e.flags |= NADB_ENTRY_TOMBSTONE;
+    if (!nadb_buf_append(&x->list, &e, sizeof e)) return no_memory(err);
+    x->bytes += key.n + value.n;
+    return NADB_OK;
+}
+
+static nadb_rc add_tag(nadb_index_changes *x, nadb_slice tag, nadb_slice key,
+                       int64_t expires_ms, bool remove, nadb_err *err) {
+    size_t n = 1 + tag.n + 2 + key.n;
+    bool expires = !remove && expires_ms != NADB_NO_EXPIRY;
+    uint8_t *p = take(x, n + 8);
+
+    if (p == NULL) return no_memory(err);
+    p[0] = NADB_KS_TAG;
+    memcpy(p + 1, tag.p, tag.n);
+    p[1 + tag.n] = p[2 + tag.n] = 0;
+    memcpy(p + 3 + tag.n, key.p, key.n);
+    if (expires) nadb_put_u64(p + n, (uint64_t)expires_ms);
+    return add(x, nadb_slice_of(p, n),
+               remove ? x->as_of
+                      : nadb_slice_of(expires ? p + n : NULL, expires ? 8 : 0),
+               remove, err);
+}
+
+/* `tags` outlive the list: they are the batch's. */
+static nadb_rc add_expiry(nadb_index_changes *x, int64_t expires_ms,
+                          nadb_slice key, nadb_slice tags, bool remove,
+                          nadb_err *err) {
+    uint8_t *p = take(x, 9 + key.n);
+
+    if (p == NULL) return no_memory(err);
+    p[0] = NADB_KS_EXPIRY;
+    expiry_put(p + 1, expires_ms);
+    memcpy(p + 9, key.p, key.n);
+    return add(x, nadb_slice_of(p, 9 + key.n), remove ? x->as_of : tags, remove,
+               err);
+}
+
+/* `as_of`: all that was taken away had expired, and this is the sequence number
+ * of the counter before; NULL: others may notice. */
+static nadb_rc add_count(nadb_index_changes *x, nadb_slice tag, uint64_t rows,
+                         const uint64_t *as_of, nadb_err *err) {
+    uint8_t *p = take(x, 1 + tag.n + NADB_VARINT_MAX + 8);
+    uint8_t *value, *end;
+
+    if (p == NULL) return no_memory(err);
+    p[0] = NADB_KS_COUNT;
+    memcpy(p + 1, tag.p, tag.n);
+    value = end = p + 1 + tag.n;
+    if (rows > 0) end = nadb_put_varint(end, rows);
+    if (as_of != NULL) {
+        nadb_put_u64(end, *as_of);
+        end += 8;
+    }
+    return add(x, nadb_slice_of(p, 1 + tag.n),
+               nadb_slice_of(value, (size_t)(end - value)), rows == 0, err);
+}
+
+/* What was noted of a row that is deleted goes with it. */
+static nadb_rc add_untracked(nadb_index_changes *x, nadb_slice key,
+                             nadb_err *err) {
+    uint8_t *p = take(x, 1 + key.n);
+
+    if (p == NULL) return no_memory(err);
+    p[0] = NADB_KS_ACCESS;
+    memcpy(p + 1, key.p, key.n);
+    return add(x, nadb_slice_of(p, 1 + key.n), nadb_slice_of(NULL, 0), true,
+               err);
+}
+
+/* --- derivation --- */
+
+/* What the indexes know of a row. */
+typedef struct head {
+    nadb_slice tags;
+    int64_t expires_ms;
+} head;
+
+typedef struct deriving {
+    nadb_index_changes *x;
+    nadb_engine *engine;
+    nadb_view *view;
+    bool track;     /* deleted rows have notes of when they were read */
+    bool reads;     /* the view may have rows that are in an index */
+    bool alive;     /* its counters are of rows that have not expired */
+    key_map deltas; /* of each tag's counter */
+    key_map living; /* tags of which not only expired rows were taken */
+} deriving;
+
+static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(value, &row, err);
+
+    if (rc == NADB_OK) {
+        h->tags = row.tags;
+        h->expires_ms = row.expires_ms;
+    }
+    return rc;
+}
+
+static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
+    int64_t *delta = key_map_at(&d->deltas, tag);
+
+    if (delta == NULL ||
+        (d->x->as_of.n == 0 && key_map_at(&d->living, tag) == NULL))
+        return no_memory(err);
+    *delta += by;
+    return NADB_OK;
+}
+
+/* Walks both sorted lists of tags. */
+static nadb_rc tags_changed(deriving *d, nadb_slice key, const head *old,
+                            const head *now, nadb_err *err) {
+    nadb_slice before = old->tags, after = now->tags;
+    nadb_slice b, a;
+    bool has_b = nadb_tags_next(&before, &b);
+    bool has_a = nadb_tags_next(&after, &a);
+    nadb_rc rc = NADB_OK;
+
+    while (rc == NADB_OK && (has_b || has_a)) {
+        int c = !has_b ? 1 : !has_a ? -1 : nadb_slice_cmp(b, a);
+
+        if (c < 0) {
+            rc = add_tag(d->x, b, key, 0, true, err);
+            if (rc == NADB_OK) rc = count(d, b, -1, err);
+        } else if (c > 0 || old->expires_ms != now->expires_ms) {
+            rc = add_tag(d->x, a, key, now->expires_ms, false, err);
+            if (rc == NADB_OK) rc = count(d, a, c > 0, err);
+        }
+        if (c <= 0) has_b = nadb_tags_next(&before, &b);
+        if (c >= 0) has_a = nadb_tags_next(&after, &a);
+    }
+    return rc;
+}
+
+static nadb_rc expiry_changed(deriving *d, nadb_slice key, const head *old,
+                              const head *now, nadb_err *err) {
+    bool moved = old->expires_ms != now->expires_ms;
+    nadb_rc rc = NADB_OK;
+
+    if (moved && old->expires_ms != NADB_NO_EXPIRY)
+        rc = add_expiry(d->x, old->expires_ms, key, old->tags, true, err);
+    if (rc == NADB_OK && now->expires_ms != NADB_NO_EXPIRY &&
+        (moved || !nadb_slice_eq(old->tags, now->tags)))
+        rc = add_expiry(d->x, now->expires_ms, key, now->tags, false, err);
+    return rc;
+}
+
+static nadb_rc row_changed(deriving *d, const nadb_entry *change,
+                           nadb_err *err) {
+    nadb_slice key = nadb_slice_of(change->key.p + 1, change->key.n - 1);
+    bool gone = (change->flags & NADB_ENTRY_TOMBSTONE) != 0;
+    head old = {{NULL, 0}, NADB_NO_EXPIRY}, now = old;
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = NADB_OK;
+
+    if (change->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    if (d->track && gone) rc = add_untracked(d->x, key, err);
+    if (rc == NADB_OK && d->reads)
+        rc = d->engine->ops->get(d->engine, d->view, change->key, &e, &found,
+                                 err);
+    d->x->as_of = gone ? change->value : nadb_slice_of(NULL, 0);
+    if (rc == NADB_OK && found) rc = head_of(e.value, &old, err);
+    if (d->alive && old.expires_ms <= nadb_now_ms()) old = now;
+    if (rc == NADB_OK && !gone) rc = head_of(change->value, &now, err);
+    if (rc == NADB_OK) rc = tags_changed(d, key, &old, &now, err);
+    if (rc == NADB_OK) rc = expiry_changed(d, key, &old, &now, err);
+    return rc;
+}
+
+/* Turns differences into the numbers that hold from now on. */
+static nadb_rc counts_changed(deriving *d, nadb_err *err) {
+    nadb_buf key = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < d->deltas.n_slots && rc == NADB_OK; i++) {
+        const key_map_slot *slot = &d->deltas.slots[i];
+        uint64_t rows = 0, before = 0;
+        nadb_entry e;
+        bool found = false, swept;
+
+        /* Also where as many came as went: who has counted the tag, and
+         * changes one of its rows, must learn that these are others. */
+        if (slot->key.p == NULL) continue;
+        nadb_buf_reset(&key);
+        if (!nadb_index_count_key(&key, slot->key)) rc = no_memory(err);
+        if (rc == NADB_OK && d->reads)
+            rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(&key),
+                                     &e, &found, err);
+        if (found) rows = nadb_index_count(e.value);
+        swept = found && key_map_find(&d->living, slot->key) == NULL;
+        if (swept)
+            before =
+                nadb_changed_seq(nadb_buf_slice(&key), e.seq, e.flags, e.value);
+        if (slot->number < 0 && rows < (uint64_t)-slot->number) {
+            if (!d->alive && rc == NADB_OK)
+                rc = nadb_corrupt(err,
+                                  "the counter of tag \"%.*s\" is too small: "
+                                  "the index does not belong to the rows",
+                                  (int)slot->key.n, (const char *)slot->key.p);
+            rows = (uint64_t)-slot->number; /* one has expired just now */
+        }
+        if (rc == NADB_OK)
+            rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number,
+                           swept ? &before : NULL, err);
+    }
+    nadb_buf_clear(&key);
+    return rc;
+}
+
+static int by_key(const void *a, const void *b) {
+    return nadb_slice_cmp(((const nadb_entry *)a)->key,
+                          ((const nadb_entry *)b)->key);
+}
+
+static nadb_rc derive(deriving *d, batch *b, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_iter *it = NULL;
+    size_t n;
+    nadb_rc rc = batch_iter(b, &all, UINT64_MAX, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        rc = row_changed(d, &it->entry, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    if (rc == NADB_OK) rc = counts_changed(d, err);
+    n = nadb_index_changed(d->x);
+    if (rc == NADB_OK && n > 1)
+        qsort(d->x->list.p, n, sizeof(nadb_entry), by_key);
+    return rc;
+}
+
+nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
+                          nadb_view *view, batch *b, bool track,
+                          nadb_err *err) {
+    deriving d = {.x = x, .engine = e, .view = view, .track = track};
+    nadb_rc rc = NADB_OK;
+
+    if (x->derived && x->seq == view->seq && x->next_id == b->next_id &&
+        x->undone == b->undone)
+        return NADB_OK;
+    nadb_index_changes_reset(x);
+    d.alive = e->ops->match != NULL;
+    d.reads = !batch_cleared(b, UINT64_MAX) &&
+              (e->ops->indexed == NULL || e->ops->indexed(e, view));
+    if (d.reads || b->indexed || track) rc = derive(&d, b, err);
+    key_map_clear(&d.deltas);
+    key_map_clear(&d.living);
+    x->derived = rc == NADB_OK;
+    x->seq = view->seq;
+    x->next_id = b->next_id;
+    x->undone = b->undone;
+    if (rc != NADB_OK) nadb_index_changes_reset(x);
+    return rc;
+}
+
+size_t nadb_index_changed(const nadb_index_changes *x) {
+    return x->list.n / sizeof(nadb_entry);
+}
+
+void nadb_index_changes_reset(nadb_index_changes *x) {
+    nadb_arena_reset(&x->memory);
+    nadb_buf_reset(&x->list);
+    x->bytes = 0;
+    x->derived = false;
+}
+
+void nadb_index_changes_clear(nadb_index_changes *x) {
+    nadb_arena_clear(&x->memory);
+    nadb_buf_clear(&x->list);
+    x->bytes = 0;
+    x->derived = false;
+}
+
+/* --- iterating --- */
+
+typedef struct x_iter {
+    nadb_iter base;
+    const nadb_entry *list;
+    size_t from, to; /* of the range */
+    size_t at;       /* place of the next entry, forward; behind it, reverse */
+    bool reverse;
+} x_iter;
+
+/* The first entry >= key. */
+static size_t place_of(const nadb_entry *list, size_t n, nadb_slice key) {
+    size_t lo = 0;
+
+    while (lo < n) {
+        size_t mid = lo + (n - lo) / 2;
+
+        if (nadb_slice_cmp(list[mid].key, key) < 0)
+            lo = mid + 1;
+        else
+            n = mid;
+    }
+    return lo;
+}
+
+static nadb_rc x_next(nadb_iter *base, nadb_err *err) {
+    x_iter *it = (x_iter *)base;
+
+    (void)err;
+    base->valid = it->reverse ? it->at > it->from : it->at < it->to;
+    if (base->valid) base->entry = it->list[it->reverse ? --it->at : it->at++];
+    return NADB_OK;
+}
+
+static nadb_rc x_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
+    x_iter *it = (x_iter *)base;
+
+    it->at = place_of(it->list, it->to, key);
+    if (it->at < it->from) it->at = it->from;
+    if (it->reverse && it->at < it->to &&
+        nadb_slice_eq(it->list[it->at].key, key))
+        it->at++;
+    return x_next(base, err);
+}
+
+static void x_free(nadb_iter *base) { nadb_free(base); }
+
+nadb_rc nadb_index_iter(const nadb_index_changes *x, const nadb_range *range,
+                        nadb_iter **out, nadb_err *err) {
+    static const nadb_iter_ops ops = {x_next, x_seek, x_free};
+    x_iter *it = nadb_calloc(1, sizeof *it);
+    size_t n = nadb_index_changed(x);
+
+    *out = NULL;
+    if (it == NULL) return no_memory(err);
+    it->base.ops = &ops;
+    it->list = (const nadb_entry *)(const void *)x->list.p;
+    it->from = place_of(it->list, n, range->lo);
+    it->to = range->hi.p == NULL ? n : place_of(it->list, n, range->hi);
+    it->reverse = range->reverse;
+    it->at = it->reverse ? it->to : it->from;
+    *out = &it->base;
+    return NADB_OK;
+}

@@ -1,0 +1,51 @@
+/* row.h - a row as the value of an entry in keyspace NADB_KS_ROW. Backends may
+ * include it, to store the parts of a row apart.
+ *
+ * Bytes (docs/format.md, "Row"):
+ *
+ *   flags     u8   bits 0-2 type (nadb_type), 3 updated, 4 expires, 5 tags,
+ *                  6 coded
+ *   created   6    ms since 1970, signed, little-endian
+ *   updated   6    when bit 3; else equal to created
+ *   expires   6    when bit 4; else never
+ *   tags      varint length, tag list (core/kv/tags.h)       when bit 5
+ *   codec     u8, then varint size of the decoded value   when bit 6
+ *   value     to the end: INTEGER zigzag varint, REAL 8 bytes IEEE 754 little-
+ *             endian, TEXT and BLOB the bytes, coded or not
+ *
+ * What is decoded is checked: a row with impossible bytes is NADB_CORRUPT. */
+#ifndef NADB_ROW_H
+#define NADB_ROW_H
+
+#include "../nadb.h"
+
+/* Latest and earliest times that a row can hold: 48-bit ms. */
+#define NADB_TIME_MAX ((int64_t)0x7fffffffffff)
+#define NADB_TIME_MIN (-NADB_TIME_MAX)
+
+typedef struct nadb_row_head {
+    nadb_type type;
+    uint8_t codec;
+    uint64_t size; /* decoded size of the value */
+    nadb_slice tags;
+    int64_t created_ms, updated_ms, expires_ms;
+} nadb_row_head;
+
+/* Bytes that nadb_row_encode() needs at most for the head. */
+size_t nadb_row_head_max(const nadb_row_head *h);
+/* Writes the head at `p`; returns the place where the value goes. */
+uint8_t *nadb_row_head_put(uint8_t *p, const nadb_row_head *h);
+/* Decodes `bytes`; row->key, pinned and id are left alone. */
+nadb_rc nadb_row_decode(nadb_slice bytes, nadb_row *row,
+                        nadb_err *err) NADB_MUST_USE;
+/* The expiry alone, cheap: for "is it visible". Impossible bytes give
+ * NADB_NO_EXPIRY (decoding reports them). */
+int64_t nadb_row_expires(nadb_slice bytes);
+
+/* A number's bytes; at most 10. Returns how many. */
+size_t nadb_number_put(uint8_t *p, const nadb_value *v);
+/* The value of a row whose bytes are decoded (codec undone). */
+nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded, nadb_value *out,
+                       nadb_err *err) NADB_MUST_USE;
+
+#endif

@@ -1,0 +1,477 @@
+/* session.c - what one connection does with one store: snapshots, the private
+ * batch, reading and changing single rows. Commit and savepoints are in
+ * session_commit.c, walking rows in cursor.c; the contract is in nadb.h. */
+#include "session.h"
+
+#include "../util/coding.h"
+#include "codec.h"
+#include "row.h"
+
+nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
+    nadb_session *ss = nadb_calloc(1, sizeof *ss);
+
+    *out = NULL;
+    if (ss != NULL) ss->b = batch_new();
+    if (ss == NULL || ss->b == NULL) {
+        nadb_free(ss);
+        return nadb_fail(err, NADB_NOMEM, "opening a session");
+    }
+    ss->store = s;
+    ss->engine = nadb_store_engine(s);
+    ss->options = nadb_store_options(s);
+    ss->cache = nadb_store_cache(s);
+    ss->access = nadb_store_access(s);
+    ss->timeout_ms = ss->options->busy_timeout_ms;
+    ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
+    *out = ss;
+    return NADB_OK;
+}
+
+void nadb_session_free(nadb_session *ss) {
+    if (ss == NULL) return;
+    (void)nadb_session_rollback(ss, NULL);
+    while (ss->views != NULL) {
+        session_view *v = ss->views;
+
+        ss->views = v->next;
+        ss->engine->ops->view_close(ss->engine, v->view);
+        nadb_free(v);
+    }
+    batch_unref(ss->b);
+    nadb_index_changes_clear(&ss->index);
+    nadb_arena_clear(&ss->memory);
+    nadb_buf_clear(&ss->held_views);
+    nadb_buf_clear(&ss->held_batches);
+    nadb_buf_clear(&ss->marks);
+    nadb_buf_clear(&ss->reads);
+    nadb_buf_clear(&ss->key);
+    nadb_buf_clear(&ss->head);
+    nadb_buf_clear(&ss->coded);
+    nadb_buf_clear(&ss->got);
+    nadb_free(ss);
+}
+
+/* A row's key with its keyspace byte, in ss->key. */
+static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
+                           nadb_err *err) {
+    nadb_buf_reset(&ss->key);
+    if (!nadb_buf_byte(&ss->key, NADB_KS_ROW) ||
+        !nadb_buf_append(&ss->key, key.p, key.n))
+        return nadb_fail(err, NADB_NOMEM, "reading a row");
+    *out = nadb_buf_slice(&ss->key);
+    return NADB_OK;
+}
+
+/* --- views --- */
+
+/* A view that nobody reads, as a snapshot of now. */
+static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
+    session_view *v = ss->views;
+    nadb_rc rc = nadb_store_usable(ss->store, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    while (v != NULL && v->refs > 0) v = v->next;
+    if (v != NULL) {
+        rc = ss->engine->ops->view_refresh(ss->engine, v->view, err);
+        if (rc != NADB_OK) {
+            ss->engine->ops->view_rest(ss->engine, v->view);
+            return rc;
+        }
+        v->view->may_lag = false;
+        v->refs = 1;
+        *out = v;
+        return NADB_OK;
+    }
+    v = nadb_calloc(1, sizeof *v);
+    if (v == NULL) return nadb_fail(err, NADB_NOMEM, "reading");
+    rc = ss->engine->ops->view_open(ss->engine, &v->view, err);
+    if (rc != NADB_OK) {
+        nadb_free(v);
+        return rc;
+    }
+    v->refs = 1;
+    v->next = ss->views;
+    ss->views = v;
+    *out = v;
+    return NADB_OK;
+}
+
+nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
+    session_view *share = ss->txn != NULL ? ss->txn : ss->reading;
+    nadb_rc rc;
+
+    if (share != NULL && share->refs > 0) {
+        share->refs++;
+        *out = share;
+        return NADB_OK;
+    }
+    rc = view_fresh(ss, out, err);
+    if (rc != NADB_OK) return rc;
+    (*out)->view->may_lag = true;
+    ss->reading = *out;
+    return NADB_OK;
+}
+
+void session_view_drop(nadb_session *ss, session_view *v) {
+    if (v == NULL || --v->refs > 0) return;
+    ss->engine->ops->view_rest(ss->engine, v->view);
+}
+
+/* Moves a reference into the list; false when the list has it already (or
+ * memory is short), and the reference stays the caller's. */
+static bool hold(nadb_buf *list, const void *p) {
+    for (size_t i = 0; i < list->n; i += sizeof p)
+        if (memcmp(list->p + i, &p, sizeof p) == 0) return false;
+    return nadb_buf_append(list, &p, sizeof p);
+}
+
+void session_let_go(nadb_session *ss, session_view *v, batch *b) {
+    if (v != NULL && (ss->depth == 0 || !hold(&ss->held_views, v)))
+        session_view_drop(ss, v);
+    if (b != NULL && (ss->depth == 0 || !hold(&ss->held_batches, b)))
+        batch_unref(b);
+}
+
+void nadb_session_enter(nadb_session *ss) { ss->depth++; }
+
+void nadb_session_leave(nadb_session *ss) {
+    void *p;
+
+    if (--ss->depth > 0) return;
+    for (size_t i = 0; i < ss->held_views.n; i += sizeof p) {
+        memcpy(&p, ss->held_views.p + i, sizeof p);
+        session_view_drop(ss, p);
+    }
+    for (size_t i = 0; i < ss->held_batches.n; i += sizeof p) {
+        memcpy(&p, ss->held_batches.p + i, sizeof p);
+        batch_unref(p);
+    }
+    nadb_buf_reset(&ss->held_views);
+    nadb_buf_reset(&ss->held_batches);
+}
+
+/* --- transactions --- */
+
+#define NARROW_ROOM 64u
+
+bool nadb_session_dirty(const nadb_session *ss) {
+    return ss->txn != NULL && !batch_empty(ss->b);
+}
+
+nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
+    if (ss->txn != NULL) return NADB_OK;
+    ss->epoch++;
+    ss->autocommit = autocommit;
+    return view_fresh(ss, &ss->txn, err);
+}
+
+nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_engine *e = ss->engine;
+
+    if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
+        ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
+        return NADB_OK;
+    return e->ops->claim(e, ss->txn->view, key, ss->timeout_ms, &ss->claim,
+                         err);
+}
+
+nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
+                          bool key_only, session_read **out, nadb_err *err) {
+    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
+    size_t room;
+    session_read *r;
+    uint8_t *p;
+
+    if (out != NULL) *out = NULL;
+    if (ss->txn == NULL || ss->reads_all) return NADB_OK;
+    if (ss->reads.n / sizeof r >= SESSION_READS_MAX) {
+        ss->reads_all = true;
+        return NADB_OK;
+    }
+    /* An engine that keeps the indexes itself checks what happened to rows. */
+    if (!ss->derives && lo.n > 0 && lo.p[0] != NADB_KS_ROW) {
+        lo = nadb_slice_of(rows, sizeof rows);
+        hi = nadb_slice_of(after, sizeof after);
+        out = NULL; /* nothing of it can be narrowed */
+    }
+    /* With room for narrowing, where a walk may end early. */
+    room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
+    if (out != NULL) room += NARROW_ROOM;
+    r = nadb_arena_alloc(&ss->memory, sizeof *r + 2 * room);
+    if (r == NULL || !nadb_buf_append(&ss->reads, &r, sizeof r))
+        return nadb_fail(err, NADB_NOMEM, "reading in a transaction");
+    p = (uint8_t *)(r + 1);
+    if (lo.n > 0) memcpy(p, lo.p, lo.n);
+    if (hi.p != NULL && hi.n > 0) memcpy(p + room, hi.p, hi.n);
+    r->lo = nadb_slice_of(p, lo.n);
+    r->hi = nadb_slice_of(hi.p == NULL ? NULL : p + room, hi.n);
+    r->key_only = key_only;
+    r->room = room;
+    if (out != NULL) *out = r;
+    return NADB_OK;
+}
+
+void session_narrow_read(const nadb_session *ss, session_read *r,
+                         uint64_t epoch, bool reverse, nadb_slice key) {
+    nadb_slice *bound;
+    uint8_t *p;
+
+    if (r == NULL || epoch != ss->epoch || r->hi.p == NULL ||
+        key.n + 1 > r->room)
+        return;
+    bound = reverse ? &r->lo : &r->hi;
+    p = (uint8_t *)(uintptr_t)bound->p; /* in the arena */
+    memcpy(p, key.p, key.n);
+    bound->n = key.n;
+    if (!reverse) p[bound->n++] = 0; /* the first key behind it */
+}
+
+/* --- single rows, inside a transaction --- */
+
+static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
+    if (ss->txn != NULL) return NADB_OK;
+    return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
+}
+
+/* The live row under the key in ss->key, with the transaction's changes below
+ * the number `limit`. */
+static nadb_rc row_get(nadb_session *ss, nadb_slice key, uint64_t limit,
+                       nadb_row *row, bool *found, nadb_err *err) {
+    const batch_op *op = batch_find(ss->b, key, limit);
+    nadb_entry e;
+    nadb_rc rc = NADB_OK;
+
+    *found = false;
+    memset(&e, 0, sizeof e);
+    if (op != NULL) {
+        *found = !(op->flags & NADB_ENTRY_TOMBSTONE);
+        e.value = op->value;
+        e.flags = NADB_ENTRY_PINNED;
+    } else if (!batch_cleared(ss->b, limit)) {
+        rc = ss->engine->ops->get(ss->engine, ss->txn->view, key, &e, found,
+                                  err);
+    }
+    if (rc != NADB_OK || !*found) return rc;
+    row->key = nadb_slice_of(key.p + 1, key.n - 1);
+    row->pinned = (e.flags & NADB_ENTRY_PINNED) != 0;
+    row->id = e.id;
+    rc = nadb_row_decode(e.value, row, err);
+    *found = rc == NADB_OK && row->expires_ms > nadb_now_ms();
+    return rc;
+}
+
+nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
+                 nadb_err *err) {
+    nadb_slice k, after;
+    nadb_rc rc = need_txn(ss, err);
+
+    *found = false;
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc == NADB_OK) rc = row_get(ss, k, UINT64_MAX, row, found, err);
+    if (rc != NADB_OK || batch_find(ss->b, k, UINT64_MAX) != NULL) return rc;
+    /* key + "\0" is the first key after it */
+    if (!nadb_buf_byte(&ss->key, 0))
+        return nadb_fail(err, NADB_NOMEM, "reading a row");
+    after = nadb_buf_slice(&ss->key);
+    k = nadb_slice_of(after.p, after.n - 1);
+    if (*found) row->key = nadb_slice_of(k.p + 1, k.n - 1);
+    return session_note_read(ss, k, after, false, NULL, err);
+}
+
+uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
+
+/* The key's newest change, if that was at `moment` or later; else *op is NULL.
+ * *k is the key as it is stored. */
+static nadb_rc change_since(nadb_session *ss, nadb_slice key, uint64_t moment,
+                            nadb_slice *k, const batch_op **op, nadb_err *err) {
+    nadb_rc rc = need_txn(ss, err);
+
+    *op = NULL;
+    if (rc == NADB_OK) rc = session_key(ss, key, k, err);
+    if (rc != NADB_OK) return rc;
+    *op = batch_find(ss->b, *k, UINT64_MAX);
+    if (*op != NULL && (*op)->id < moment) *op = NULL;
+    return NADB_OK;
+}
+
+nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
+                        nadb_row *row, bool *found, nadb_err *err) {
+    nadb_slice k;
+    const batch_op *op;
+    nadb_rc rc = change_since(ss, key, moment, &k, &op, err);
+
+    *found = false;
+    if (rc != NADB_OK || op == NULL) return rc;
+    return row_get(ss, k, moment, row, found, err);
+}
+
+nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
+                       bool *put, nadb_err *err) {
+    nadb_slice k;
+    const batch_op *op;
+    nadb_rc rc = change_since(ss, key, moment, &k, &op, err);
+
+    *put = op != NULL && (op->flags & NADB_ENTRY_TOMBSTONE) == 0;
+    return rc;
+}
+
+nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
+                    nadb_err *err) {
+    nadb_row row;
+
+    return nadb_get(ss, key, &row, found, err);
+}
+
+/* --- changes --- */
+
+static nadb_rc check_key(nadb_slice key, nadb_err *err) {
+    if (key.n == 0)
+        return nadb_fail(err, NADB_INVALID,
+                         "the key is empty: give 1 byte "
+                         "to 64 KB");
+    if (key.n > NADB_KEY_MAX)
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the key has %zu bytes: at most 65536 are possible",
+                         key.n);
+    return NADB_OK;
+}
+
+static nadb_rc begin_change(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc = need_txn(ss, err);
+
+    if (rc == NADB_OK && ss->options->read_only)
+        rc = nadb_fail(err, NADB_READONLY,
+                       "the store is open read-only (mode='ro')");
+    return rc == NADB_OK ? session_unprepare(ss, err) : rc;
+}
+
+static int64_t clamp_time(int64_t ms) {
+    if (ms > NADB_TIME_MAX) return NADB_TIME_MAX;
+    return ms < NADB_TIME_MIN ? NADB_TIME_MIN : ms;
+}
+
+/* The value's bytes as they are stored, and what the head says of them. */
+static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
+                            nadb_row_head *h, nadb_slice *stored,
+                            uint8_t number[10], nadb_err *err) {
+    const nadb_value *v = req->value;
+    nadb_rc rc = NADB_OK;
+
+    if (v == NULL) {
+        h->type = req->keep->type;
+        h->codec = req->keep->codec;
+        h->size = req->keep->size;
+        *stored = req->keep->stored;
+        return NADB_OK;
+    }
+    h->type = v->type;
+    h->codec = NADB_CODEC_RAW;
+    h->size = v->bytes.n;
+    *stored = v->bytes;
+    if (v->type == NADB_NULL) {
+        h->size = 0;
+        *stored = nadb_slice_of(NULL, 0);
+    } else if (v->type == NADB_INTEGER || v->type == NADB_REAL) {
+        h->size = 8;
+        *stored = nadb_slice_of(number, nadb_number_put(number, v));
+    } else if (v->bytes.n > NADB_VALUE_MAX) {
+        rc = nadb_fail(err, NADB_TOOBIG,
+                       "the value has %zu bytes: at most "
+                       "%u are possible",
+                       v->bytes.n, NADB_VALUE_MAX);
+    } else if (ss->options->compression > 0 && v->bytes.n >= NADB_CODEC_MIN) {
+        nadb_buf_reset(&ss->coded);
+        rc = nadb_codec_encode(v->bytes, ss->options->compression, &ss->coded,
+                               &h->codec, err);
+        if (h->codec != NADB_CODEC_RAW) *stored = nadb_buf_slice(&ss->coded);
+    }
+    return rc;
+}
+
+nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
+    int64_t now = nadb_now_ms();
+    nadb_row_head h;
+    nadb_slice stored = {NULL, 0}, key;
+    uint8_t number[10];
+    uint8_t *p = NULL;
+    size_t n;
+    nadb_rc rc = begin_change(ss, err);
+
+    memset(&h, 0, sizeof h);
+    if (rc == NADB_OK) rc = check_key(req->key, err);
+    if (rc == NADB_OK) rc = value_encode(ss, req, &h, &stored, number, err);
+    if (rc != NADB_OK) return rc;
+    h.tags = req->tags;
+    h.created_ms =
+        clamp_time(req->created_ms == INT64_MIN ? now : req->created_ms);
+    h.updated_ms =
+        clamp_time(req->updated_ms == INT64_MIN ? now : req->updated_ms);
+    h.expires_ms = req->expires_ms == NADB_NO_EXPIRY
+                       ? NADB_NO_EXPIRY
+                       : clamp_time(req->expires_ms);
+    nadb_buf_reset(&ss->head);
+    if (!nadb_buf_reserve(&ss->head, nadb_row_head_max(&h)))
+        return nadb_fail(err, NADB_NOMEM, "writing a row");
+    n = (size_t)(nadb_row_head_put(ss->head.p, &h) - ss->head.p);
+    rc = session_key(ss, req->key, &key, err);
+    if (rc == NADB_OK)
+        rc = batch_put(ss->b, key, n + stored.n, req->mode, &p, err);
+    if (rc != NADB_OK) return rc;
+    if (h.tags.n > 0 || h.expires_ms != NADB_NO_EXPIRY) ss->b->indexed = true;
+    memcpy(p, ss->head.p, n);
+    if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
+    return NADB_OK;
+}
+
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_slice k;
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = begin_change(ss, err);
+
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc != NADB_OK) return rc;
+    if (batch_find(ss->b, k, UINT64_MAX) != NULL)
+        return batch_delete(ss->b, k, err);
+    rc = ss->engine->ops->get(ss->engine, ss->txn->view, k, &e, &found, err);
+    if (rc != NADB_OK || !found) return rc;
+    return batch_sweep(ss->b, k, e.seq, err);
+}
+
+nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
+                           nadb_err *err) {
+    uint8_t *p = NULL;
+    nadb_rc rc = begin_change(ss, err);
+
+    nadb_buf_reset(&ss->key);
+    if (rc == NADB_OK && !nadb_access_key(&ss->key, key))
+        rc = nadb_fail(err, NADB_NOMEM, "writing when rows were read");
+    if (rc == NADB_OK)
+        rc = batch_put(ss->b, nadb_buf_slice(&ss->key), 8, NADB_PUT_BLIND, &p,
+                       err);
+    if (rc == NADB_OK) nadb_put_u64(p, (uint64_t)ms);
+    return rc;
+}
+
+bool session_indexed(const nadb_session *ss) {
+    return ss->engine->ops->indexed == NULL ||
+           ss->engine->ops->indexed(ss->engine, ss->txn->view);
+}
+
+nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_slice k;
+    nadb_rc rc = begin_change(ss, err);
+
+    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc == NADB_OK) rc = batch_delete(ss->b, k, err);
+    return rc;
+}
+
+nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc = begin_change(ss, err);
+
+    return rc == NADB_OK ? batch_clear_all(ss->b, err) : rc;
+}
+
+int64_t nadb_now_ms(void) { return nadb_os_get()->now_ms(); }

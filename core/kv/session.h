@@ -1,0 +1,129 @@
+/* session.h - inside of a session, for session*.c and cursor.c only. What it
+ * promises stands in nadb.h. */
+#ifndef NADB_SESSION_H
+#define NADB_SESSION_H
+
+#include "../nadb.h"
+#include "access.h"
+#include "batch.h"
+#include "cache.h"
+#include "index.h"
+
+/* Reads that a transaction remembers one by one; past it, any commit since
+ * its snapshot is a conflict. */
+#define SESSION_READS_MAX 100000u
+
+/* A snapshot that cursors of this session share. */
+typedef struct session_view {
+    nadb_view *view;
+    unsigned refs; /* 0: at rest */
+    struct session_view *next;
+} session_view;
+
+/* A range that the transaction has read. Its bytes live in session.memory. */
+typedef struct session_read {
+    nadb_slice lo, hi; /* with keyspace byte; hi.p == NULL: no bound */
+    bool key_only;     /* one key, of which only its existence was used */
+    size_t room;       /* bytes that each of lo and hi may have */
+} session_read;
+
+typedef struct session_mark {
+    int n;       /* SQLite's number of the savepoint */
+    uint64_t id; /* first operation after it */
+} session_mark;
+
+struct nadb_session {
+    nadb_store *store;
+    nadb_engine *engine;
+    const nadb_options *options;
+    nadb_cache *cache;   /* NULL: none */
+    nadb_access *access; /* NULL: reads are not tracked */
+
+    session_view *views;   /* all of them */
+    session_view *reading; /* what cursors outside a transaction share */
+    session_view *txn;     /* snapshot of the transaction; NULL outside */
+    unsigned depth;        /* statements that read: enter without leave */
+    nadb_buf held_views;   /* session_view *: kept until depth is 0 */
+    nadb_buf held_batches; /* batch *: likewise */
+
+    bool in_background; /* the sweeper's: syncs for nobody */
+    int64_t timeout_ms; /* to wait for locks */
+    uint64_t purged;    /* rows deleted because they have expired */
+
+    bool autocommit; /* the transaction is one statement */
+    uint32_t claim;  /* on the one key that it has read; 0 = none */
+
+    batch *b;
+    uint64_t epoch;           /* rises with every transaction */
+    bool derives;             /* the indexes are ours to keep */
+    nadb_index_changes index; /* of the batch, against some view */
+    nadb_ticket *ticket;
+    uint64_t ticket_id; /* b->next_id when it was prepared */
+    nadb_buf marks;     /* session_mark, ascending */
+
+    nadb_arena memory; /* of reads */
+    nadb_buf reads;    /* session_read * */
+    bool reads_all;
+
+    nadb_buf key, head, coded, got; /* scratch */
+};
+
+/* The view that a cursor opened now reads; to be dropped. */
+nadb_rc session_view_take(nadb_session *ss, session_view **out,
+                          nadb_err *err) NADB_MUST_USE;
+void session_view_drop(nadb_session *ss, session_view *v); /* NULL is fine */
+/* A cursor is done with its view and batch (either may be NULL); inside a
+ * statement they are held until it ends, for slices that SQLite has kept. */
+void session_let_go(nadb_session *ss, session_view *v, batch *b);
+
+/* Remembers that [lo, hi) was read; *out (may be NULL) is good for as long as
+ * ss->epoch stays, and NULL outside a transaction. */
+nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
+                          bool key_only, session_read **out,
+                          nadb_err *err) NADB_MUST_USE;
+
+/* A walk has come to `key` and no further: no more counts as read. `epoch` is
+ * that of when the read was noted; NULL is fine. */
+void session_narrow_read(const nadb_session *ss, session_read *r,
+                         uint64_t epoch, bool reverse, nadb_slice key);
+
+/* nadb_cursor_scan(), with the rows that have expired; and what is read does
+ * not count as a decision of the transaction. */
+nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
+                             nadb_err *err) NADB_MUST_USE;
+
+/* Whether the transaction's view may have rows with tags or an expiry. */
+bool session_indexed(const nadb_session *ss);
+
+/* Deletes a row that has expired: nothing that others could see. */
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key,
+                      nadb_err *err) NADB_MUST_USE;
+/* Writes when a row was last read. */
+nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
+                           nadb_err *err) NADB_MUST_USE;
+
+/* The first key that a writing autocommit statement reads: makes other writers
+ * of it wait until this one has ended, and the snapshot a present one. */
+nadb_rc session_claim(nadb_session *ss, nadb_slice key,
+                      nadb_err *err) NADB_MUST_USE;
+
+/* --- session_commit.c --- */
+
+/* Takes back what is prepared, so that the batch may change. */
+nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+
+/* --- store.c --- */
+
+/* After a commit: an engine without background threads is swept now and then.
+ */
+void nadb_store_committed(nadb_store *s);
+
+nadb_engine *nadb_store_engine(nadb_store *s);
+unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
+nadb_cache *nadb_store_cache(nadb_store *s);
+nadb_access *nadb_store_access(nadb_store *s);  /* NULL: not tracked */
+nadb_durability nadb_store_sync(nadb_store *s); /* in force */
+/* NADB_CANTOPEN for a store that was inherited through fork(). */
+nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+
+#endif

@@ -1,0 +1,294 @@
+/* session_commit.c - how a session's transaction ends, and its savepoints. */
+#include "../util/merge.h"
+#include "row.h"
+#include "session.h"
+
+nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) {
+    nadb_ticket *t = ss->ticket;
+
+    if (t == NULL) return NADB_OK;
+    ss->ticket = NULL;
+    return ss->engine->ops->rollback(ss->engine, t, err);
+}
+
+static void unclaim(nadb_session *ss) {
+    if (ss->claim != 0) ss->engine->ops->unclaim(ss->engine, ss->claim);
+    ss->claim = 0;
+}
+
+/* Forgets the transaction. Cursors may still hold its view and its batch. */
+static void txn_end(nadb_session *ss) {
+    unclaim(ss);
+    session_view_drop(ss, ss->txn);
+    ss->txn = NULL;
+    ss->reading = NULL; /* the next cursor sees the present */
+    ss->epoch++;
+    if (ss->b->refs == 1) {
+        batch_reset(ss->b);
+    } else {
+        batch *fresh = batch_new();
+
+        /* Without memory the old one is emptied: its cursors end early. */
+        if (fresh == NULL)
+            batch_undo(ss->b, 0);
+        else {
+            fresh->next_id = ss->b->next_id;
+            batch_unref(ss->b);
+            ss->b = fresh;
+        }
+    }
+    nadb_index_changes_reset(&ss->index);
+    nadb_arena_reset(&ss->memory);
+    nadb_buf_reset(&ss->reads);
+    nadb_buf_reset(&ss->marks);
+    ss->reads_all = false;
+    ss->purged = 0;
+}
+
+/* --- prepare --- */
+
+/* The one change of a transaction that has just one; else NULL. */
+static const batch_op *only_change(const nadb_session *ss, size_t count) {
+    const batch_op *op = ss->b->last;
+
+    return count == 1 && op != NULL && op->prev == NULL ? op : NULL;
+}
+
+#define READS_FEW 4u
+
+/* A request, and what its changes are made of. */
+typedef struct preparing {
+    nadb_commit_req req;
+    nadb_session *ss;
+    size_t count, bytes; /* of the rows */
+    bool indexed;        /* req.changes has changes of indexes, too */
+    nadb_range few[READS_FEW];
+    nadb_range *many; /* owned; NULL: the reads are few */
+} preparing;
+
+/* Reads as the engine wants them. `skip`: a key whose existence alone was read
+ * and whose deletion means the same whatever happened to it. */
+static nadb_rc reads_list(preparing *p, const batch_op *skip, nadb_err *err) {
+    const nadb_buf *reads = &p->ss->reads;
+    size_t all = reads->n / sizeof(session_read *);
+    nadb_range *list = p->few;
+    size_t n = 0;
+
+    if (all > READS_FEW) list = p->many = nadb_calloc(all, sizeof *list);
+    if (list == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    for (size_t i = 0; i < all; i++) {
+        session_read *r;
+
+        memcpy(&r, reads->p + i * sizeof r, sizeof r);
+        if (skip != NULL && r->key_only && nadb_slice_eq(r->lo, skip->key))
+            continue;
+        list[n].lo = r->lo;
+        list[n].hi = r->hi;
+        n++;
+    }
+    p->req.reads = list;
+    p->req.n_reads = n;
+    return NADB_OK;
+}
+
+static nadb_rc rows_iter(nadb_session *ss, nadb_iter **out, nadb_err *err) {
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+
+    return batch_iter(ss->b, &all, UINT64_MAX, out, err);
+}
+
+/* nadb_commit_req.derive */
+static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
+    preparing *p = ctx;
+    nadb_session *ss = p->ss;
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_iter *sources[2] = {NULL, NULL};
+    nadb_rc rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b,
+                                   ss->access != NULL, err);
+
+    if (rc != NADB_OK) return rc;
+    p->req.count = p->count + nadb_index_changed(&ss->index);
+    p->req.bytes = p->bytes + ss->index.bytes;
+    if (p->req.count == p->count && !p->indexed) return NADB_OK;
+    nadb_iter_free(p->req.changes);
+    p->req.changes = NULL;
+    p->indexed = true;
+    rc = rows_iter(ss, &sources[0], err);
+    if (rc == NADB_OK) rc = nadb_index_iter(&ss->index, &all, &sources[1], err);
+    if (rc == NADB_OK)
+        return nadb_merge(sources, 2, NULL, true, &p->req.changes, err);
+    nadb_iter_free(sources[0]);
+    return rc;
+}
+
+static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
+                            size_t count, size_t bytes, nadb_err *err) {
+    bool deletes = only != NULL && (only->flags & NADB_ENTRY_TOMBSTONE);
+    preparing p;
+    nadb_rc rc;
+
+    memset(&p, 0, sizeof p);
+    p.ss = ss;
+    p.count = p.req.count = count;
+    p.bytes = p.req.bytes = bytes;
+    p.req.view = ss->txn->view;
+    p.req.clear = batch_cleared(ss->b, UINT64_MAX);
+    p.req.reads_all = ss->reads_all;
+    p.req.claim = ss->claim;
+    p.req.sync = nadb_store_sync(ss->store);
+    if (ss->in_background && p.req.sync == NADB_SYNC_FULL)
+        p.req.sync = NADB_SYNC_NORMAL;
+    p.req.timeout_ms = ss->timeout_ms;
+    p.req.purged = ss->purged;
+    rc = reads_list(&p, deletes ? only : NULL, err);
+    if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
+    if (rc == NADB_OK && ss->derives) {
+        p.req.derive = derive;
+        p.req.derive_ctx = &p;
+        /* Outside the lock; it holds if nobody commits until then. */
+        rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
+                               ss->access != NULL, err);
+    }
+    if (rc == NADB_OK)
+        rc = ss->engine->ops->prepare(ss->engine, &p.req, &ss->ticket, err);
+    nadb_iter_free(p.req.changes);
+    nadb_free(p.many);
+    return rc;
+}
+
+/* Whether the transaction has read nothing but this key. */
+static bool read_only_key(const nadb_session *ss, nadb_slice key) {
+    size_t all = ss->reads.n / sizeof(session_read *);
+
+    for (size_t i = 0; i < all; i++) {
+        session_read *r;
+
+        memcpy(&r, ss->reads.p + i * sizeof r, sizeof r);
+        if (!nadb_slice_eq(r->lo, key) || r->hi.n != key.n + 1) return false;
+    }
+    return !ss->reads_all;
+}
+
+/* An autocommit INSERT met another writer of its key: looks again, in the
+ * present. *again: the key is still free, so try once more. */
+static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
+                            nadb_err *err) {
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = ss->engine->ops->view_refresh(ss->engine, ss->txn->view, err);
+
+    *again = false;
+    if (rc == NADB_OK)
+        rc = ss->engine->ops->get(ss->engine, ss->txn->view, op->key, &e,
+                                  &found, err);
+    if (rc != NADB_OK) return rc;
+    found = found && nadb_row_expires(e.value) > nadb_now_ms();
+    if (!found) {
+        *again = true;
+        return NADB_OK;
+    }
+    if (op->mode == NADB_PUT_IGNORE) {
+        batch_undo(ss->b, op->id);
+        return NADB_OK;
+    }
+    return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
+}
+
+nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
+    size_t count = 0, bytes = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (ss->txn == NULL) return NADB_OK;
+    if (ss->ticket != NULL && ss->ticket_id == ss->b->next_id) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    if (rc != NADB_OK || batch_empty(ss->b)) return rc;
+    batch_measure(ss->b, &count, &bytes);
+    /* Of several changes, the claim covers one; two transactions that each hold
+     * what the other needs would wait for each other. */
+    if (count > 1) unclaim(ss);
+    for (;;) {
+        const batch_op *only = ss->autocommit ? only_change(ss, count) : NULL;
+        bool again = false;
+
+        rc = prepare_once(ss, only, count, bytes, err);
+        if (rc != NADB_CONFLICT || only == NULL ||
+            (only->mode != NADB_PUT_INSERT && only->mode != NADB_PUT_IGNORE) ||
+            ss->txn->refs > 1 || !read_only_key(ss, only->key))
+            break;
+        nadb_err_clear(err);
+        rc = insert_again(ss, only, &again, err);
+        if (!again) break;
+    }
+    if (rc == NADB_OK) ss->ticket_id = ss->b->next_id;
+    return rc;
+}
+
+void nadb_session_commit(nadb_session *ss) {
+    if (ss->txn == NULL) return;
+    if (ss->ticket != NULL) {
+        ss->engine->ops->commit(ss->engine, ss->ticket);
+        ss->ticket = NULL;
+        if (!ss->in_background) nadb_store_committed(ss->store);
+    }
+    txn_end(ss);
+}
+
+nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc;
+
+    if (ss->txn == NULL) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    batch_undo(ss->b, 0);
+    txn_end(ss);
+    return rc;
+}
+
+/* --- savepoints --- */
+
+static size_t mark_count(const nadb_session *ss) {
+    return ss->marks.n / sizeof(session_mark);
+}
+
+static session_mark mark_at(const nadb_session *ss, size_t i) {
+    session_mark m;
+
+    memcpy(&m, ss->marks.p + i * sizeof m, sizeof m);
+    return m;
+}
+
+/* Drops the marks of savepoints with a number >= n. */
+static void marks_cut(nadb_session *ss, int n) {
+    size_t count = mark_count(ss);
+
+    while (count > 0 && mark_at(ss, count - 1).n >= n) count--;
+    ss->marks.n = count * sizeof(session_mark);
+}
+
+nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
+    session_mark m = {n, ss->b->next_id};
+    size_t count = mark_count(ss);
+
+    if (ss->txn == NULL) return NADB_OK;
+    /* A table or object that joins later calls again for the savepoint that is
+     * open: its mark stays where it was. */
+    for (size_t i = 0; i < count; i++)
+        if (mark_at(ss, i).n == n) return NADB_OK;
+    marks_cut(ss, n);
+    if (!nadb_buf_append(&ss->marks, &m, sizeof m))
+        return nadb_fail(err, NADB_NOMEM, "opening a savepoint");
+    return NADB_OK;
+}
+
+void nadb_session_release(nadb_session *ss, int n) { marks_cut(ss, n); }
+
+nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
+    size_t count;
+    nadb_rc rc;
+
+    if (ss->txn == NULL) return NADB_OK;
+    rc = session_unprepare(ss, err);
+    marks_cut(ss, n + 1);
+    count = mark_count(ss);
+    batch_undo(ss->b, count == 0 ? 0 : mark_at(ss, count - 1).id);
+    return rc;
+}

@@ -1,0 +1,72 @@
+/* iter.h - entries, ranges of keys, and iterators over them. */
+#ifndef NADB_ITER_H
+#define NADB_ITER_H
+
+#include "bytes.h"
+
+/* --- entries --- */
+
+enum {
+    NADB_ENTRY_TOMBSTONE = 1,   /* the key was deleted; value is empty */
+    NADB_ENTRY_PINNED = 2,      /* slices outlive the iterator's moves: they are
+                                   valid until the view is closed */
+    NADB_ENTRY_READ = 4,        /* in a change: the writer decided on what the
+                                   view showed under this key (check it) */
+    NADB_ENTRY_VALUE_PINNED = 8 /* as PINNED, for the value alone: the key
+                                   goes with the iterator's next move */
+};
+
+typedef struct nadb_entry {
+    nadb_slice key; /* keyspace byte included */
+    nadb_slice value;
+    uint64_t seq; /* sequence number of the commit; 0 = very old */
+    unsigned flags;
+    uint64_t id; /* names the stored bytes in the value cache: file number << 36
+                    ^ offset, as logs and tables never share a number; 0 =
+                    none */
+} nadb_entry;
+
+/* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */
+typedef struct nadb_range {
+    nadb_slice lo;
+    nadb_slice hi;
+    bool reverse; /* iterate from hi down to lo */
+} nadb_range;
+
+/* --- iterators --- */
+
+typedef struct nadb_iter nadb_iter;
+
+/* An iterator moves in one direction through one range. It is created before
+ * its first entry: call seek() or next() first. After each call `valid` says
+ * whether `entry` is there. Slices of `entry` are valid until the next call,
+ * or as NADB_ENTRY_PINNED says. One entry a key, newest visible version,
+ * tombstones included where the source says so. */
+typedef struct nadb_iter_ops {
+    nadb_rc (*next)(nadb_iter *it, nadb_err *err);
+    /* Forward: to the first entry >= key; reverse: to the last <= key; within
+     * the range in both cases. May move in either direction. */
+    nadb_rc (*seek)(nadb_iter *it, nadb_slice key, nadb_err *err);
+    void (*free)(nadb_iter *it);
+} nadb_iter_ops;
+
+struct nadb_iter {
+    const nadb_iter_ops *ops;
+    bool valid;
+    nadb_entry entry;
+};
+
+static inline nadb_rc nadb_iter_next(nadb_iter *it, nadb_err *err) {
+    return it->ops->next(it, err);
+}
+
+static inline nadb_rc nadb_iter_seek(nadb_iter *it, nadb_slice key,
+                                     nadb_err *err) {
+    return it->ops->seek(it, key, err);
+}
+
+static inline void nadb_iter_free(nadb_iter *it) {
+    if (it != NULL) it->ops->free(it);
+}
+
+#endif
