@@ -19,8 +19,8 @@
 #ifndef NADB_BACKEND_H
 #define NADB_BACKEND_H
 
+#include "util/home.h"
 #include "util/iter.h"
-#include "util/os.h"
 
 /* --- keyspaces --- */
 
@@ -250,8 +250,8 @@ struct nadb_base_version {
 typedef struct nadb_base_env {
     const nadb_os *os;
     const nadb_options *options;
-    const char *dir; /* the store's directory; outlives the base */
-    uint32_t file_mode;
+    nadb_home *home; /* the store's directory; outlives the base */
+    const char *dir; /* its path, for messages */
     bool read_only;
     bool mmap; /* read through mappings; else by pread, into own memory */
     /* The store was left in good order by the last who had it open: whether

@@ -121,7 +121,7 @@ static const char stores_declaration[] =
     " \"write\" TEXT, compression TEXT, cache_size_mb REAL, mmap TEXT,"
     " default_ttl REAL, max_size_mb REAL, eviction TEXT, track_access TEXT,"
     " busy_timeout INTEGER, mode TEXT, log TEXT, log_level TEXT,"
-    " log_slow_ms INTEGER)";
+    " log_slow_ms INTEGER, identity TEXT)";
 
 static const char *on_off(bool on) { return on ? "on" : "off"; }
 
@@ -129,6 +129,18 @@ static void add_compression(rows *r, int level) {
     char text[2] = {(char)('0' + level % 10), 0};
 
     add_text(r, level == 0 ? "off" : text);
+}
+
+/* In hexadecimal; NULL for a store that is not in files. */
+static void add_identity(rows *r, const uint8_t *id) {
+    static const char hex[] = "0123456789abcdef";
+    char text[2 * NADB_STORE_ID + 1] = "";
+
+    for (size_t i = 0; id != NULL && i < NADB_STORE_ID; i++) {
+        text[2 * i] = hex[id[i] >> 4];
+        text[2 * i + 1] = hex[id[i] & 15];
+    }
+    add_text(r, id == NULL ? NULL : text);
 }
 
 static nadb_rc add_store(void *ctx, const nadb_store_info *info,
@@ -165,6 +177,7 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
     add_text(r, o->log);
     add_text(r, level[o->log_level & 3]);
     add_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
+    add_identity(r, info->identity);
     return NADB_OK;
 }
 
@@ -215,7 +228,7 @@ static const kind kinds[] = {
      true, fill_stats},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
      2, true, fill_tags},
-    {"nadb_stores", stores_declaration, 24, false, fill_stores},
+    {"nadb_stores", stores_declaration, 25, false, fill_stores},
     {"nadb_backends", backends_declaration, 9, false, fill_backends},
 };
 

@@ -128,8 +128,7 @@ nadb_rc fs_handle_sst(fs_handle *h, fs_sst **out, nadb_err *err) {
 
     *out = atomic_load_explicit(&h->opened, memory_order_acquire);
     if (*out != NULL) return NADB_OK;
-    rc =
-        fs_sst_open(env->os, env->dir, h->number, h->size, env->mmap, out, err);
+    rc = fs_sst_open(env->home, h->number, h->size, env->mmap, out, err);
     if (rc == NADB_OK) *out = publish(h, *out);
     return rc;
 }
@@ -140,8 +139,7 @@ nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err) {
 
     *out = atomic_load_explicit(&h->opened, memory_order_acquire);
     if (*out != NULL) return NADB_OK;
-    rc =
-        fs_val_open(env->os, env->dir, h->number, h->size, env->mmap, out, err);
+    rc = fs_val_open(env->home, h->number, h->size, env->mmap, out, err);
     if (rc == NADB_OK) *out = publish(h, *out);
     return rc;
 }
@@ -209,7 +207,7 @@ nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err) {
     for (;;) {
         fs_manifest m;
         uint64_t generation;
-        nadb_rc rc = fs_manifest_read(b->env.dir, &m, err);
+        nadb_rc rc = fs_manifest_read(b->env.home, &m, err);
 
         if (rc != NADB_OK) return rc;
         generation = m.generation;

@@ -241,8 +241,7 @@ static void check_meta(const check *c, const fs_meta *t) {
 
 static nadb_rc check_table(check *c, const fs_meta *t, nadb_err *err) {
     const nadb_base_env *env = &c->v->base->env;
-    nadb_rc rc =
-        fs_sst_open(env->os, env->dir, t->number, t->size, false, &c->s, err);
+    nadb_rc rc = fs_sst_open(env->home, t->number, t->size, false, &c->s, err);
 
     if (rc != NADB_OK) {
         if (fatal(rc)) return rc;
@@ -269,8 +268,8 @@ static nadb_rc open_vals(check *c, nadb_err *err) {
     if (c->vals == NULL)
         return nadb_fail(err, NADB_NOMEM, "checking %s", env->dir);
     for (size_t i = 0; i < m->n_vals; i++) {
-        nadb_rc rc = fs_val_open(env->os, env->dir, m->vals[i].number,
-                                 m->vals[i].size, false, &c->vals[i], err);
+        nadb_rc rc = fs_val_open(env->home, m->vals[i].number, m->vals[i].size,
+                                 false, &c->vals[i], err);
 
         if (fatal(rc)) return rc;
         if (rc != NADB_OK) tell(c, "%s", err->msg);
@@ -287,7 +286,7 @@ nadb_rc fs_check(nadb_base_version *base, nadb_report_fn *report, void *ctx,
     nadb_rc rc;
 
     if (err == NULL) err = &local;
-    rc = fs_manifest_read(v->base->env.dir, &now, err);
+    rc = fs_manifest_read(v->base->env.home, &now, err);
     if (rc == NADB_OK && now.generation < v->m.generation)
         tell(&c, "%s/MANIFEST is missing or older than the state in use",
              v->base->env.dir);

@@ -125,7 +125,7 @@ static bool may_be_installed(fs_base *b, uint64_t generation) {
     fs_manifest now;
     bool old;
 
-    if (fs_manifest_read(b->env.dir, &now, NULL) != NADB_OK) return true;
+    if (fs_manifest_read(b->env.home, &now, NULL) != NADB_OK) return true;
     old = now.generation != generation;
     fs_manifest_clear(&now);
     return !old;
@@ -135,10 +135,13 @@ nadb_rc fs_install(fs_output *o, const fs_version *old, fs_manifest *m,
                    nadb_base_version **out, nadb_err *err) {
     fs_base *b = o->b;
     fs_version *v;
-    nadb_rc rc = fs_version_make(b, m, &v, err);
+    nadb_rc rc;
+
+    memcpy(m->store_id, b->env.home->id.bytes, NADB_STORE_ID);
+    rc = fs_version_make(b, m, &v, err);
 
     if (rc != NADB_OK) return rc;
-    rc = fs_manifest_write(b->env.dir, b->env.file_mode, &v->m, err);
+    rc = fs_manifest_write(b->env.home, &v->m, err);
     if (rc != NADB_OK) {
         o->installed = may_be_installed(b, v->m.generation);
         fs_version_unref(&v->pub);

@@ -10,9 +10,10 @@
 #include "../../core/util/bytes.h"
 #include "../../core/util/coding.h"
 #include "../../core/util/crc32c.h"
+#include "../../core/util/home.h"
 
 enum {
-    FS_FORMAT = 1,           /* version of tables and MANIFEST */
+    FS_FORMAT = 2,           /* version of tables, values and MANIFEST */
     FS_BLOCK_TARGET = 4096,  /* bytes of entries in a block */
     FS_BLOCK_ENTRIES = 255,  /* most entries of a block: a slot is one byte */
     FS_TABLE_BLOCKS = 65535, /* most blocks: a block number is two bytes */
@@ -23,9 +24,9 @@ enum {
     FS_PAGE = 4096,       /* unit of checksums in the hash section */
     FS_BUCKET = 64,       /* bytes of a bucket: one cache line */
     FS_BUCKET_SLOTS = 12,
-    FS_FOOTER = 48,
+    FS_FOOTER = 64,
     FS_VAL_THRESHOLD = 32 << 10, /* larger values go to a .val file */
-    FS_VAL_HEAD = 32,
+    FS_VAL_HEAD = 48,
     FS_VAL_MIN = FS_PAGE /* no smaller value is in a .val file: its first page
                             boundary is then its own (fs_val) */
 };

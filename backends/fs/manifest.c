@@ -29,7 +29,8 @@ static bool put_table(nadb_buf *b, const fs_meta *t) {
 }
 
 static bool put_body(nadb_buf *b, const fs_manifest *m) {
-    bool ok = nadb_buf_varint(b, m->generation) &&
+    bool ok = nadb_buf_append(b, m->store_id, NADB_STORE_ID) &&
+              nadb_buf_varint(b, m->generation) &&
               nadb_buf_varint(b, m->first_log) && nadb_buf_varint(b, m->seq) &&
               nadb_buf_varint(b, m->clear_seq) && nadb_buf_varint(b, m->n_runs);
 
@@ -151,6 +152,9 @@ static bool read_runs(nadb_reader *r, fs_manifest *m) {
 }
 
 static bool read_body(nadb_reader *r, fs_manifest *m) {
+    nadb_slice id = nadb_read_bytes(r, NADB_STORE_ID);
+
+    if (id.n == NADB_STORE_ID) memcpy(m->store_id, id.p, NADB_STORE_ID);
     m->generation = nadb_read_varint(r);
     m->first_log = nadb_read_varint(r);
     m->seq = nadb_read_varint(r);

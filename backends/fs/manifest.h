@@ -55,6 +55,7 @@ typedef struct fs_manifest {
     uint64_t first_log;
     uint64_t seq;
     uint64_t clear_seq;
+    uint8_t store_id[NADB_STORE_ID];
     fs_run *runs; /* newest first */
     size_t n_runs;
     fs_meta *tables; /* in the order of the runs */
@@ -69,16 +70,17 @@ void fs_manifest_clear(fs_manifest *m); /* frees, and zeroes */
 /* Appends the file's bytes. */
 nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out,
                            nadb_err *err) NADB_MUST_USE;
-/* `m` is zeroed first, and cleared on failure. `name` is for messages. */
+/* `m` is zeroed first, and cleared on failure. `name` is for messages. Whose it
+ * is, the caller checks. */
 nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
                            nadb_err *err) NADB_MUST_USE;
 
-/* Reads dir/MANIFEST. None: the empty state, generation 0. */
-nadb_rc fs_manifest_read(const char *dir, fs_manifest *m,
+/* Reads MANIFEST. None: the empty state, generation 0. */
+nadb_rc fs_manifest_read(nadb_home *home, fs_manifest *m,
                          nadb_err *err) NADB_MUST_USE;
-/* Replaces dir/MANIFEST, durably. After an error the file may be the old one
- * or the new one. */
-nadb_rc fs_manifest_write(const char *dir, uint32_t mode, const fs_manifest *m,
+/* Replaces MANIFEST, durably. After an error the file may be the old one or
+ * the new one. */
+nadb_rc fs_manifest_write(const nadb_home *home, const fs_manifest *m,
                           nadb_err *err) NADB_MUST_USE;
 
 /* --- for those who make one --- */

@@ -45,9 +45,7 @@ static nadb_rc add_large(fs_output *o, nadb_slice value, fs_ref *ref,
         uint64_t number;
 
         rc = new_file(o, true, &number, err);
-        if (rc == NADB_OK)
-            rc = fs_val_create(&o->val, env->os, env->dir, number,
-                               env->file_mode, err);
+        if (rc == NADB_OK) rc = fs_val_create(&o->val, env->home, number, err);
     }
     return rc == NADB_OK ? fs_val_append(&o->val, value, ref, err) : rc;
 }
@@ -87,8 +85,7 @@ nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
 
         rc = new_file(o, false, &number, err);
         if (rc == NADB_OK)
-            rc = fs_writer_open(env->os, env->dir, number, env->file_mode,
-                                o->clear_seq, &o->w, err);
+            rc = fs_writer_open(env->home, number, o->clear_seq, &o->w, err);
     }
     if (rc != NADB_OK) return rc;
     if (copy.seq < o->oldest_seq) copy.seq = 0;

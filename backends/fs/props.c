@@ -112,9 +112,10 @@ void fs_footer_put(uint8_t p[FS_FOOTER], const fs_footer *f) {
     nadb_put_u32(p + 16, f->props_crc);
     nadb_put_u32(p + 20, f->format);
     nadb_put_u64(p + 24, f->number);
-    nadb_put_u32(p + 32, 0);
-    nadb_put_u32(p + 36, nadb_crc32c(0, p, 36));
-    memcpy(p + 40, FS_TABLE_MAGIC, 8);
+    memcpy(p + 32, f->store_id, NADB_STORE_ID);
+    nadb_put_u32(p + 48, 0);
+    nadb_put_u32(p + 52, nadb_crc32c(0, p, 52));
+    memcpy(p + 56, FS_TABLE_MAGIC, 8);
 }
 
 bool fs_footer_decode(const uint8_t p[FS_FOOTER], fs_footer *out) {
@@ -123,6 +124,7 @@ bool fs_footer_decode(const uint8_t p[FS_FOOTER], fs_footer *out) {
     out->props_crc = nadb_get_u32(p + 16);
     out->format = nadb_get_u32(p + 20);
     out->number = nadb_get_u64(p + 24);
-    return memcmp(p + 40, FS_TABLE_MAGIC, 8) == 0 &&
-           nadb_get_u32(p + 36) == nadb_crc32c(0, p, 36);
+    memcpy(out->store_id, p + 32, NADB_STORE_ID);
+    return memcmp(p + 56, FS_TABLE_MAGIC, 8) == 0 &&
+           nadb_get_u32(p + 52) == nadb_crc32c(0, p, 52);
 }

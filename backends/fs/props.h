@@ -32,6 +32,7 @@ typedef struct fs_footer {
     uint32_t props_crc;
     uint32_t format;
     uint64_t number;
+    uint8_t store_id[NADB_STORE_ID];
 } fs_footer;
 
 bool fs_props_put(const fs_props *p, nadb_buf *out); /* false: no memory */

@@ -39,7 +39,8 @@ static nadb_rc check_section(const fs_sst *s, uint64_t bit, const uint8_t *p,
 /* --- opening --- */
 
 /* Places the table's tail, from properties on, in memory. */
-static nadb_rc read_tail(fs_sst *s, nadb_slice *props, nadb_err *err) {
+static nadb_rc read_tail(fs_sst *s, nadb_home *home, nadb_slice *props,
+                         nadb_err *err) {
     uint8_t copy[FS_FOOTER];
     const uint8_t *footer = copy;
     fs_footer f;
@@ -59,6 +60,8 @@ static nadb_rc read_tail(fs_sst *s, nadb_slice *props, nadb_err *err) {
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %d",
                          s->path, f.format, FS_FORMAT);
+    rc = nadb_home_check(home, f.store_id, s->path, err);
+    if (rc != NADB_OK) return rc;
     if (f.props > s->size - FS_FOOTER ||
         f.props_n != s->size - FS_FOOTER - f.props)
         return fs_sst_corrupt(s, "bad footer", s->size - FS_FOOTER, err);
@@ -104,7 +107,8 @@ static nadb_rc read_sections(fs_sst *s, nadb_err *err) {
                          s->props.index_crc, s->props.index, err);
 }
 
-static nadb_rc open_bytes(fs_sst *s, bool mmap, nadb_err *err) {
+static nadb_rc open_bytes(fs_sst *s, nadb_home *home, bool mmap,
+                          nadb_err *err) {
     nadb_slice props;
     uint64_t bits;
     void *map;
@@ -118,7 +122,7 @@ static nadb_rc open_bytes(fs_sst *s, bool mmap, nadb_err *err) {
         s->os->close(s->file); /* the mapping stays; descriptors are few */
         s->file = NULL;
     }
-    rc = read_tail(s, &props, err);
+    rc = read_tail(s, home, &props, err);
     if (rc != NADB_OK) return rc;
     if (s->map != NULL) {
         s->offsets = s->map + s->props.offsets;
@@ -135,23 +139,23 @@ static nadb_rc open_bytes(fs_sst *s, bool mmap, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc fs_sst_open(const nadb_os *os, const char *dir, uint64_t number,
-                    uint64_t size, bool mmap, fs_sst **out, nadb_err *err) {
+nadb_rc fs_sst_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
+                    fs_sst **out, nadb_err *err) {
     fs_sst *s = nadb_calloc(1, sizeof *s);
     nadb_rc rc;
 
     *out = NULL;
     if (s != NULL) {
-        s->os = os;
+        s->os = home->os;
         s->number = number;
         s->size = size;
-        s->path = fs_file_path(dir, number, "sst");
+        s->path = fs_file_path(home->dir, number, "sst");
     }
     if (s == NULL || s->path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening a table in %s", dir);
+        rc = nadb_fail(err, NADB_NOMEM, "opening a table in %s", home->dir);
         goto done;
     }
-    rc = open_bytes(s, mmap, err);
+    rc = open_bytes(s, home, mmap, err);
     if (rc != NADB_OK) goto done;
     *out = s;
     s = NULL;

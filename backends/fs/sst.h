@@ -11,7 +11,6 @@
 #ifndef NADB_FS_SST_H
 #define NADB_FS_SST_H
 
-#include "../../core/util/os.h"
 #include "props.h"
 
 typedef struct fs_sst {
@@ -30,9 +29,8 @@ typedef struct fs_sst {
 } fs_sst;
 
 /* `size` is what MANIFEST says. */
-nadb_rc fs_sst_open(const nadb_os *os, const char *dir, uint64_t number,
-                    uint64_t size, bool mmap, fs_sst **out,
-                    nadb_err *err) NADB_MUST_USE;
+nadb_rc fs_sst_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
+                    fs_sst **out, nadb_err *err) NADB_MUST_USE;
 void fs_sst_close(fs_sst *s);
 
 /* The key's entry, which points into the mapping or into *scratch.

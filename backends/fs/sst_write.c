@@ -22,6 +22,7 @@ typedef struct pending {
 
 struct fs_writer {
     const nadb_os *os;
+    const nadb_home *home;
     nadb_file *file;
     uint64_t number;
     uint64_t written; /* bytes in the file */
@@ -79,25 +80,25 @@ nadb_rc fs_file_open(const nadb_os *os, const char *path, uint64_t size,
     return rc;
 }
 
-nadb_rc fs_writer_open(const nadb_os *os, const char *dir, uint64_t number,
-                       uint32_t mode, uint64_t clear_seq, fs_writer **out,
-                       nadb_err *err) {
-    char *path = fs_file_path(dir, number, "sst");
+nadb_rc fs_writer_open(const nadb_home *home, uint64_t number,
+                       uint64_t clear_seq, fs_writer **out, nadb_err *err) {
+    char *path = fs_file_path(home->dir, number, "sst");
     fs_writer *w = nadb_calloc(1, sizeof *w);
     nadb_rc rc;
 
     *out = NULL;
     if (path == NULL || w == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "writing a table in %s", dir);
+        rc = nadb_fail(err, NADB_NOMEM, "writing a table in %s", home->dir);
         goto done;
     }
-    w->os = os;
+    w->os = home->os;
+    w->home = home;
     w->number = number;
     w->props.clear_seq = clear_seq;
     w->props.min_seq = UINT64_MAX;
-    rc =
-        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 mode, &w->file, err);
+    rc = home->os->open(
+        path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+        home->file_mode, &w->file, err);
     if (rc != NADB_OK) goto done;
     *out = w;
     w = NULL;
@@ -335,12 +336,13 @@ static nadb_rc write_hash(fs_writer *w, nadb_buf *pages, nadb_err *err) {
 }
 
 static nadb_rc write_tail(fs_writer *w, nadb_err *err) {
-    fs_footer f = {w->written, 0, 0, FS_FORMAT, w->number};
+    fs_footer f = {w->written, 0, 0, FS_FORMAT, w->number, {0}};
     uint8_t footer[FS_FOOTER];
 
     if (!fs_props_put(&w->props, &w->out)) return no_memory(w, err);
     f.props_n = w->out.n;
     f.props_crc = nadb_crc32c(0, w->out.p, w->out.n);
+    memcpy(f.store_id, w->home->id.bytes, NADB_STORE_ID);
     fs_footer_put(footer, &f);
     if (!nadb_buf_append(&w->out, footer, sizeof footer))
         return no_memory(w, err);

@@ -11,8 +11,8 @@
 
 typedef struct fs_writer fs_writer; /* in sst_write.c */
 
-nadb_rc fs_writer_open(const nadb_os *os, const char *dir, uint64_t number,
-                       uint32_t mode, uint64_t clear_seq, fs_writer **out,
+nadb_rc fs_writer_open(const nadb_home *home, uint64_t number,
+                       uint64_t clear_seq, fs_writer **out,
                        nadb_err *err) NADB_MUST_USE;
 /* NADB_CORRUPT when the key is not above the one before.
  * `true_seq` counts for the table's range of sequence numbers, `seq` is what

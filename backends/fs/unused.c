@@ -97,7 +97,7 @@ nadb_rc fs_remove_unused(nadb_base *base, uint64_t oldest_generation,
     sweep s = {b, &m, false};
     fs_dropped *d;
     size_t kept = 0;
-    nadb_rc rc = fs_manifest_read(b->env.dir, &m, err);
+    nadb_rc rc = fs_manifest_read(b->env.home, &m, err);
 
     if (rc != NADB_OK) return rc;
     rc = b->env.os->list(b->env.dir, look, &s, err);

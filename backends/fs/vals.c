@@ -1,6 +1,7 @@
 /* vals.c - files of large values (see vals.h).
  *
- *     magic 8 | format u32 | number u64 | zeros 8 | crc u32 of these | values
+ *     magic 8 | format u32 | number u64 | store 16 | zeros 8 | crc u32 of
+ *     these | values
  */
 #include "vals.h"
 
@@ -8,15 +9,17 @@
 
 #include "sst_write.h"
 
-static void make_head(uint8_t p[FS_VAL_HEAD], uint64_t number) {
+static void make_head(uint8_t p[FS_VAL_HEAD], uint64_t number,
+                      const uint8_t store_id[NADB_STORE_ID]) {
     memset(p, 0, FS_VAL_HEAD);
     memcpy(p, FS_VAL_MAGIC, 8);
     nadb_put_u32(p + 8, FS_FORMAT);
     nadb_put_u64(p + 12, number);
-    nadb_put_u32(p + 28, nadb_crc32c(0, p, 28));
+    memcpy(p + 20, store_id, NADB_STORE_ID);
+    nadb_put_u32(p + 44, nadb_crc32c(0, p, 44));
 }
 
-static nadb_rc check_head(const fs_val *v, nadb_err *err) {
+static nadb_rc check_head(const fs_val *v, nadb_home *home, nadb_err *err) {
     uint8_t want[FS_VAL_HEAD], copy[FS_VAL_HEAD];
     const uint8_t *got = v->map;
 
@@ -28,10 +31,11 @@ static nadb_rc check_head(const fs_val *v, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         got = copy;
     }
-    make_head(want, v->number);
-    if (memcmp(got, want, FS_VAL_HEAD) == 0) return NADB_OK;
+    make_head(want, v->number, got + 20);
+    if (memcmp(got, want, FS_VAL_HEAD) == 0)
+        return nadb_home_check(home, got + 20, v->path, err);
     if (memcmp(got, want, 8) == 0 &&
-        nadb_get_u32(got + 28) == nadb_crc32c(0, got, 28) &&
+        nadb_get_u32(got + 44) == nadb_crc32c(0, got, 44) &&
         nadb_get_u32(got + 8) != FS_FORMAT)
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %d",
@@ -39,7 +43,8 @@ static nadb_rc check_head(const fs_val *v, nadb_err *err) {
     return nadb_corrupt(err, "%s: bad head", v->path);
 }
 
-static nadb_rc open_bytes(fs_val *v, bool mmap, nadb_err *err) {
+static nadb_rc open_bytes(fs_val *v, nadb_home *home, bool mmap,
+                          nadb_err *err) {
     void *map;
     nadb_rc rc = fs_file_open(v->os, v->path, v->size, &v->file, err);
 
@@ -54,26 +59,26 @@ static nadb_rc open_bytes(fs_val *v, bool mmap, nadb_err *err) {
         if (v->known == NULL)
             return nadb_fail(err, NADB_NOMEM, "opening %s", v->path);
     }
-    return check_head(v, err);
+    return check_head(v, home, err);
 }
 
-nadb_rc fs_val_open(const nadb_os *os, const char *dir, uint64_t number,
-                    uint64_t size, bool mmap, fs_val **out, nadb_err *err) {
+nadb_rc fs_val_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
+                    fs_val **out, nadb_err *err) {
     fs_val *v = nadb_calloc(1, sizeof *v);
     nadb_rc rc;
 
     *out = NULL;
     if (v != NULL) {
-        v->os = os;
+        v->os = home->os;
         v->number = number;
         v->size = size;
-        v->path = fs_file_path(dir, number, "val");
+        v->path = fs_file_path(home->dir, number, "val");
     }
     if (v == NULL || v->path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening values in %s", dir);
+        rc = nadb_fail(err, NADB_NOMEM, "opening values in %s", home->dir);
         goto done;
     }
-    rc = open_bytes(v, mmap, err);
+    rc = open_bytes(v, home, mmap, err);
     if (rc != NADB_OK) goto done;
     *out = v;
     v = NULL;
@@ -134,22 +139,23 @@ nadb_rc fs_val_read(const fs_val *v, const fs_ref *ref, nadb_buf *scratch,
 
 /* --- writing --- */
 
-nadb_rc fs_val_create(fs_val_writer *w, const nadb_os *os, const char *dir,
-                      uint64_t number, uint32_t mode, nadb_err *err) {
-    char *path = fs_file_path(dir, number, "val");
+nadb_rc fs_val_create(fs_val_writer *w, const nadb_home *home, uint64_t number,
+                      nadb_err *err) {
+    const nadb_os *os = home->os;
+    char *path = fs_file_path(home->dir, number, "val");
     uint8_t head[FS_VAL_HEAD];
     nadb_rc rc;
 
     w->os = os;
     w->number = number;
     if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "writing values in %s", dir);
+        return nadb_fail(err, NADB_NOMEM, "writing values in %s", home->dir);
     rc =
         os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 mode, &w->file, err);
+                 home->file_mode, &w->file, err);
     nadb_free(path);
     if (rc != NADB_OK) return rc;
-    make_head(head, number);
+    make_head(head, number, home->id.bytes);
     w->size = FS_VAL_HEAD;
     return os->pwrite(w->file, head, FS_VAL_HEAD, 0, err);
 }

@@ -7,7 +7,6 @@
 #ifndef NADB_FS_VALS_H
 #define NADB_FS_VALS_H
 
-#include "../../core/util/os.h"
 #include "format.h"
 
 typedef struct fs_val {
@@ -20,9 +19,8 @@ typedef struct fs_val {
     _Atomic uint8_t *known;
 } fs_val;
 
-nadb_rc fs_val_open(const nadb_os *os, const char *dir, uint64_t number,
-                    uint64_t size, bool mmap, fs_val **out,
-                    nadb_err *err) NADB_MUST_USE;
+nadb_rc fs_val_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
+                    fs_val **out, nadb_err *err) NADB_MUST_USE;
 void fs_val_close(fs_val *v);
 /* *out points into the mapping or into *scratch, which is overwritten. */
 nadb_rc fs_val_read(const fs_val *v, const fs_ref *ref, nadb_buf *scratch,
@@ -38,8 +36,7 @@ typedef struct fs_val_writer {
 } fs_val_writer;
 
 /* `w` is zeroed before. */
-nadb_rc fs_val_create(fs_val_writer *w, const nadb_os *os, const char *dir,
-                      uint64_t number, uint32_t mode,
+nadb_rc fs_val_create(fs_val_writer *w, const nadb_home *home, uint64_t number,
                       nadb_err *err) NADB_MUST_USE;
 nadb_rc fs_val_append(fs_val_writer *w, nadb_slice value, fs_ref *out,
                       nadb_err *err) NADB_MUST_USE;

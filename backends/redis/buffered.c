@@ -5,7 +5,7 @@
  * directory is made, before the first log, so that no other backend's directory
  * is taken for ours.
  *
- *     magic 8 | format u32 | crc u32 | owner 32 | generation u64 |
+ *     magic 8 | format u32 | crc u32 | store 16 | owner 32 | generation u64 |
  *     first_log u64 | seq u64 | clear_seq u64 */
 #include "buffered.h"
 
@@ -18,9 +18,9 @@
 
 #define NAME "MANIFEST"
 #define MAGIC "NADBrds1"
-#define FORMAT 1u
+#define FORMAT 2u
 #define HEAD 16u
-#define SIZE (HEAD + REDIS_OWNER + 32u)
+#define SIZE (HEAD + NADB_STORE_ID + REDIS_OWNER + 32u)
 
 /* At least: a lease that lapses while its holder is alive does no harm. */
 #define LEASE_LEAST_MS 2000
@@ -41,24 +41,29 @@ static uint32_t manifest_crc(const uint8_t *p) {
 static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
                               nadb_err *err) {
     uint8_t bytes[SIZE];
-    uint8_t *p = bytes + HEAD + REDIS_OWNER;
+    uint8_t *p = bytes + HEAD;
 
     memcpy(bytes, MAGIC, 8);
     nadb_put_u32(bytes + 8, FORMAT);
-    memcpy(bytes + HEAD, b->owner, REDIS_OWNER);
+    memcpy(p, b->env.home->id.bytes, NADB_STORE_ID);
+    p += NADB_STORE_ID;
+    memcpy(p, b->owner, REDIS_OWNER);
+    p += REDIS_OWNER;
     nadb_put_u64(p, v->generation);
     nadb_put_u64(p + 8, v->first_log);
     nadb_put_u64(p + 16, v->seq);
     nadb_put_u64(p + 24, v->clear_seq);
     nadb_put_u32(bytes + 12, manifest_crc(bytes));
     return nadb_os_replace_file(b->env.dir, NAME, nadb_slice_of(bytes, SIZE),
-                                b->env.file_mode, err);
+                                b->env.home->file_mode, err);
 }
 
-static nadb_rc manifest_decode(const redis_base *b, const nadb_buf *bytes,
+static nadb_rc manifest_decode(const redis_base *b, const char *path,
+                               const nadb_buf *bytes,
                                char owner[REDIS_OWNER + 1],
                                nadb_base_version *v, nadb_err *err) {
     const uint8_t *p = bytes->p;
+    nadb_rc rc;
 
     if (bytes->n < HEAD || memcmp(p, MAGIC, 8) != 0)
         return nadb_fail(err, NADB_CANTOPEN,
@@ -70,9 +75,13 @@ static nadb_rc manifest_decode(const redis_base *b, const nadb_buf *bytes,
     if (nadb_get_u32(p + 8) != FORMAT)
         return nadb_fail(err, NADB_CANTOPEN, "%s is of a newer version of nadb",
                          b->env.dir);
-    memcpy(owner, p + HEAD, REDIS_OWNER);
+    p += HEAD;
+    rc = nadb_home_check(b->env.home, p, path, err);
+    if (rc != NADB_OK) return rc;
+    p += NADB_STORE_ID;
+    memcpy(owner, p, REDIS_OWNER);
     owner[REDIS_OWNER] = '\0';
-    p += HEAD + REDIS_OWNER;
+    p += REDIS_OWNER;
     v->generation = nadb_get_u64(p);
     v->first_log = nadb_get_u64(p + 8);
     v->seq = nadb_get_u64(p + 16);
@@ -97,7 +106,7 @@ static nadb_rc manifest_read(const redis_base *b, char owner[REDIS_OWNER + 1],
     nadb_err_clear(&mine);
     rc = nadb_os_read_file(path, (size_t)1 << 20, &bytes, &mine);
     if (rc == NADB_OK) {
-        rc = manifest_decode(b, &bytes, owner, v, err);
+        rc = manifest_decode(b, path, &bytes, owner, v, err);
         *found = rc == NADB_OK;
     } else if (mine.sys_errno == ENOENT) {
         rc = NADB_OK;
@@ -133,6 +142,7 @@ static nadb_rc manifest_make(redis_base *b, nadb_err *err) {
     b->env.os->random(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
         snprintf(b->owner + 2 * i, 3, "%02x", id[i]);
+    if (!b->env.home->id.known) nadb_home_name(b->env.home);
     return b->env.read_only ? NADB_OK : manifest_write(b, &none, err);
 }
 

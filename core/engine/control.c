@@ -12,7 +12,7 @@
 #include "../util/crc32c.h"
 
 #define MAGIC nadb_get_u64((const uint8_t *)"NADBctl1")
-#define FORMAT 1u
+#define FORMAT 2u
 #define OPEN_BYTE ((uint64_t)1 << 40)
 #define SLOT_BYTE (OPEN_BYTE + 16)
 
@@ -38,6 +38,7 @@ static uint64_t head_crc(const control_map *m) {
     return nadb_crc32c(0, m, offsetof(control_map, head_crc));
 }
 
+/* Whose it is, control_identify() says. */
 static void head_fill(control_map *m, const uint8_t boot[16],
                       const nadb_stat *st) {
     atomic_store(&m->magic, MAGIC);
@@ -46,6 +47,7 @@ static void head_fill(control_map *m, const uint8_t boot[16],
     memcpy(m->boot_id, boot, 16);
     m->dev = st->dev;
     m->ino = st->ino;
+    memset(m->store_id, 0, NADB_STORE_ID);
     m->head_crc = head_crc(m);
 }
 
@@ -68,6 +70,22 @@ static nadb_rc head_check(const control_map *m, const char *path,
             m->layout == layout_word() && memcmp(m->boot_id, boot, 16) == 0 &&
             m->dev == st->dev && m->ino == st->ino;
     return NADB_OK;
+}
+
+/* Also of a copy, and after a boot, it says which store it belongs to. */
+static void id_read(control *c) {
+    const control_map *m = c->map;
+    static const uint8_t none[NADB_STORE_ID];
+
+    c->id.known = atomic_load(&m->magic) == MAGIC && m->version == FORMAT &&
+                  m->head_crc == head_crc(m) &&
+                  memcmp(m->store_id, none, sizeof none) != 0;
+    if (c->id.known) memcpy(c->id.bytes, m->store_id, NADB_STORE_ID);
+}
+
+void control_identify(control *c, const nadb_store_id *id) {
+    memcpy(c->map->store_id, id->bytes, NADB_STORE_ID);
+    if (!c->private_map) c->map->head_crc = head_crc(c->map);
 }
 
 static bool slot_locked(control *c, uint32_t i) {
@@ -181,6 +199,7 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
     if (rc != NADB_OK) return rc;
 
     c->ours = ours;
+    id_read(c);
     *state = CONTROL_TRUSTED;
     if (alone && atomic_load(&c->map->seal) == seal_of(c->map)) {
         control_now now;
@@ -284,23 +303,28 @@ nadb_rc control_open_private(control *c, const nadb_os *os, nadb_err *err) {
 
 nadb_rc control_format(control *c, nadb_err *err) {
     control_map *m = c->map;
+    uint8_t *bytes = (uint8_t *)m;
+    size_t from = offsetof(control_map, visible);
+    size_t mid = offsetof(control_map, distrust);
+    size_t behind = mid + sizeof m->distrust;
+    uint8_t boot[16];
+    nadb_stat st;
+    nadb_rc rc = NADB_OK;
 
-    /* The head goes first and comes back last: a death in between leaves a
-     * file that nobody trusts. */
-    atomic_store(&m->magic, 0);
-    memset((uint8_t *)m + sizeof m->magic, 0, sizeof *m - sizeof m->magic);
-    atomic_store(&m->next_file, 1);
-    slot_enter(c);
     if (!c->private_map) {
-        uint8_t boot[16];
-        nadb_stat st;
-        nadb_rc rc = c->os->boot_id(boot, err);
-
+        rc = c->os->boot_id(boot, err);
         if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
         if (rc != NADB_OK) return rc;
-        atomic_store(&m->distrust, 1); /* until the caller has filled it */
-        head_fill(m, boot, &st);
     }
+    /* Until the caller has filled it: a death in between leaves a file that is
+     * ours, and that nobody trusts. */
+    atomic_store(&m->distrust, 1);
+    control_unseal(c);
+    if (!c->private_map) head_fill(m, boot, &st);
+    memset(bytes + from, 0, mid - from);
+    memset(bytes + behind, 0, sizeof *m - behind);
+    atomic_store(&m->next_file, 1);
+    slot_enter(c);
     return NADB_OK;
 }
 

@@ -74,8 +74,9 @@ typedef struct control_map {
     uint32_t layout; /* word size, byte order, libc, size of this struct */
     uint8_t boot_id[16];
     uint64_t dev, ino; /* of the control file itself */
+    uint8_t store_id[NADB_STORE_ID];
     uint64_t head_crc; /* CRC32C of all before */
-    uint8_t pad0[8];
+    uint8_t pad0[56];
 
     _Atomic uint64_t visible; /* (C) seq << 8 | descriptor index */
     uint8_t pad1[56];
@@ -124,7 +125,8 @@ typedef struct control {
     uint32_t slot; /* ours */
     bool entered;  /* it says so */
     bool private_map;
-    bool ours; /* what was found was made by this boot, in this place */
+    bool ours;        /* what was found was made by this boot, in this place */
+    nadb_store_id id; /* the store's, if what was found is whole */
     control_left left;
     bool was_sealed;      /* nobody was there, and the seal was right */
     atomic_bool flushing; /* a thread of ours has the flusher word */
@@ -184,6 +186,8 @@ nadb_rc control_open_private(control *c, const nadb_os *os,
                              nadb_err *err) NADB_MUST_USE;
 /* Makes the map that of a store without logs. Rebuild only. */
 nadb_rc control_format(control *c, nadb_err *err) NADB_MUST_USE;
+/* Says whose control it is. */
+void control_identify(control *c, const nadb_store_id *id);
 /* Sealing: the last to close says what it leaves behind, so that damage to
  * these files, which nothing else covers, is found when the store is opened.
  * The first to take the commit lock breaks the seal (engine_lock()). */

@@ -442,7 +442,7 @@ nadb_rc engine_retired_get(engine *s, const engine_version *now,
         if (old != NULL)
             (void)memtable_ref(old);
         else
-            rc = memtable_attach(&old, s->os, s->dir, number, &mine);
+            rc = memtable_attach(&old, &s->home, number, &mine);
         if (mine.sys_errno == ENOENT) {
             out->complete = false;
             break;

@@ -61,7 +61,7 @@ typedef struct engine {
     const nadb_os *os;
     const nadb_options *options;
     char *dir;
-    uint32_t file_mode;
+    nadb_home home;
     /* Options that a later opener may change. */
     _Atomic uint64_t buffer_bytes;
     _Atomic int64_t flush_interval_ms;
@@ -293,6 +293,9 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
 nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
                          bool create, bool *created, nadb_engine **out,
                          nadb_err *err) NADB_MUST_USE;
+/* The store's identity (util/home.h): made with it, and moved and copied with
+ * its files. */
+const uint8_t *nadb_engine_id(nadb_engine *e);
 /* Closes, also on error. `unused`: only if nobody has ever committed, and here
  * alone, not on a server; NADB_LOCKED otherwise. */
 nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused,

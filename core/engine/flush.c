@@ -44,13 +44,12 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                          "hold",
                          (unsigned long long)need);
     birth.base_seq = control_seq(atomic_load(&map->visible));
-    birth.mode = s->file_mode;
     if (last != NULL) {
         birth.prev_log = last->log.number;
         birth.prev_end = memtable_tail(last);
         birth.cut = atomic_load(&last->head->closed) != 0;
     }
-    rc = memtable_create(&m, s->os, s->dir, &birth, err);
+    rc = memtable_create(&m, &s->home, &birth, err);
     if (rc != NADB_OK) return rc;
     rc = engine_version_adopt(s, from, m, out, err);
     if (rc != NADB_OK) {

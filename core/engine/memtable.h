@@ -98,17 +98,16 @@ static inline memtable_key memtable_key_of(nadb_slice key) {
 }
 
 /* Makes log and index. One reference. */
-nadb_rc memtable_create(memtable **out, const nadb_os *os, const char *dir,
+nadb_rc memtable_create(memtable **out, const nadb_home *home,
                         const wal_birth *birth, nadb_err *err) NADB_MUST_USE;
 /* Opens both as another process made them. A missing file is NADB_CANTOPEN
  * with sys_errno ENOENT. */
-nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
-                        uint64_t number, nadb_err *err) NADB_MUST_USE;
+nadb_rc memtable_attach(memtable **out, nadb_home *home, uint64_t number,
+                        nadb_err *err) NADB_MUST_USE;
 /* Opens the log and makes an empty index for it, in a file or (`private`) in
  * memory. *out is NULL when the log's header is not one. */
-nadb_rc memtable_rebuild(memtable **out, const nadb_os *os, const char *dir,
-                         uint64_t number, bool private, uint32_t mode,
-                         nadb_err *err) NADB_MUST_USE;
+nadb_rc memtable_rebuild(memtable **out, nadb_home *home, uint64_t number,
+                         bool private, nadb_err *err) NADB_MUST_USE;
 memtable *memtable_ref(memtable *m);
 void memtable_unref(memtable *m); /* NULL is fine */
 

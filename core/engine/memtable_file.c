@@ -110,9 +110,9 @@ static nadb_rc index_map(memtable *m, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc index_make(memtable *m, const char *dir, bool private,
-                          uint32_t mode, nadb_err *err) {
-    const nadb_os *os = m->log.os;
+static nadb_rc index_make(memtable *m, const nadb_home *home, bool private,
+                          nadb_err *err) {
+    const nadb_os *os = home->os;
     uint64_t size = sizeof(memtable_head) + SLACK + GROW +
                     (uint64_t)bucket_count(m->log.capacity) * 4;
     char *path = NULL;
@@ -128,13 +128,14 @@ static nadb_rc index_make(memtable *m, const char *dir, bool private,
         m->head = p;
         size = m->idx_capacity;
     } else {
-        path = wal_path(dir, m->log.number, "idx");
+        path = wal_path(home->dir, m->log.number, "idx");
         if (path == NULL)
-            rc = nadb_fail(err, NADB_NOMEM, "creating an index in %s", dir);
+            rc = nadb_fail(err, NADB_NOMEM, "creating an index in %s",
+                           home->dir);
         if (rc == NADB_OK)
             rc = os->open(
                 path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_TRUNCATE,
-                mode, &m->idx_file, err);
+                home->file_mode, &m->idx_file, err);
         if (rc == NADB_OK) rc = os->reserve(m->idx_file, 0, size, err);
         if (rc == NADB_OK) rc = index_map(m, err);
         if (rc != NADB_OK && path != NULL) os->unlink(path, NULL);
@@ -153,22 +154,22 @@ static memtable *blank(void) {
     return m;
 }
 
-static nadb_rc no_memory(const char *dir, nadb_err *err) {
-    return nadb_fail(err, NADB_NOMEM, "opening a memtable in %s", dir);
+static nadb_rc no_memory(const nadb_home *home, nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "opening a memtable in %s", home->dir);
 }
 
-nadb_rc memtable_create(memtable **out, const nadb_os *os, const char *dir,
+nadb_rc memtable_create(memtable **out, const nadb_home *home,
                         const wal_birth *birth, nadb_err *err) {
     memtable *m = blank();
     nadb_rc rc;
 
     *out = NULL;
-    if (m == NULL) return no_memory(dir, err);
-    rc = wal_create(&m->log, os, dir, birth, err);
+    if (m == NULL) return no_memory(home, err);
+    rc = wal_create(&m->log, home, birth, err);
     if (rc == NADB_OK) {
         atomic_store(&m->log_safe, WAL_HEADER);
-        rc = index_make(m, dir, false, birth->mode, err);
-        if (rc != NADB_OK) os->unlink(os->path(m->log.file), NULL);
+        rc = index_make(m, home, false, err);
+        if (rc != NADB_OK) home->os->unlink(home->os->path(m->log.file), NULL);
     }
     if (rc == NADB_OK)
         *out = m;
@@ -177,23 +178,24 @@ nadb_rc memtable_create(memtable **out, const nadb_os *os, const char *dir,
     return rc;
 }
 
-nadb_rc memtable_attach(memtable **out, const nadb_os *os, const char *dir,
-                        uint64_t number, nadb_err *err) {
+nadb_rc memtable_attach(memtable **out, nadb_home *home, uint64_t number,
+                        nadb_err *err) {
+    const nadb_os *os = home->os;
     memtable *m = blank();
-    char *path = wal_path(dir, number, "idx");
+    char *path = wal_path(home->dir, number, "idx");
     bool valid = false;
     nadb_err mine;
     nadb_rc rc;
 
     *out = NULL;
     if (m == NULL || path == NULL) {
-        rc = no_memory(dir, err);
+        rc = no_memory(home, err);
         goto done;
     }
-    rc = wal_open(&m->log, os, dir, number, false, &valid, err);
+    rc = wal_open(&m->log, home, number, false, &valid, err);
     if (rc == NADB_OK && !valid)
         rc = nadb_corrupt(err, "log %llu in %s has a damaged header",
-                          (unsigned long long)number, dir);
+                          (unsigned long long)number, home->dir);
     if (rc != NADB_OK) goto done;
     nadb_err_clear(&mine);
     rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, &mine);
@@ -220,19 +222,18 @@ done:
     return rc;
 }
 
-nadb_rc memtable_rebuild(memtable **out, const nadb_os *os, const char *dir,
-                         uint64_t number, bool private, uint32_t mode,
-                         nadb_err *err) {
+nadb_rc memtable_rebuild(memtable **out, nadb_home *home, uint64_t number,
+                         bool private, nadb_err *err) {
     memtable *m = blank();
     bool valid = false;
     nadb_rc rc;
 
     *out = NULL;
-    if (m == NULL) return no_memory(dir, err);
-    rc = wal_open(&m->log, os, dir, number, private, &valid, err);
+    if (m == NULL) return no_memory(home, err);
+    rc = wal_open(&m->log, home, number, private, &valid, err);
     if (rc == NADB_OK && valid) {
         memtable_look_again(m);
-        rc = index_make(m, dir, private, mode, err);
+        rc = index_make(m, home, private, err);
     }
     if (rc == NADB_OK && valid) {
         atomic_store(&m->head->log_reserved, atomic_load(&m->log_safe));

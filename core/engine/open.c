@@ -199,7 +199,7 @@ static nadb_rc dir_check(engine *s, bool *there, nadb_err *err) {
                          "%s holds files and is not a nadb store: choose "
                          "another path, db or namespace",
                          s->dir);
-    s->file_mode = st.mode & 0666;
+    s->home.file_mode = st.mode & 0666;
     return NADB_OK;
 }
 
@@ -220,7 +220,7 @@ static nadb_rc dir_prepare(engine *s, bool create, bool *created,
         rc = like_db_file(s, &like, err);
         if (rc == NADB_OK) rc = make_dirs(s->os, s->dir, &like, err);
         if (rc != NADB_OK) return rc;
-        s->file_mode = like.mode & 0666;
+        s->home.file_mode = like.mode & 0666;
         *created = true;
     }
     if (s->options->read_only || s->os->writable(s->dir)) return NADB_OK;
@@ -275,8 +275,8 @@ static nadb_rc base_open(engine *s, bool in_order, nadb_err *err) {
     memset(&env, 0, sizeof env);
     env.os = s->os;
     env.options = s->options;
+    env.home = &s->home;
     env.dir = s->dir;
-    env.file_mode = s->file_mode;
     env.read_only = s->options->read_only;
     env.mmap = s->options->mmap;
     env.in_order = in_order;
@@ -292,9 +292,10 @@ static nadb_rc base_open(engine *s, bool in_order, nadb_err *err) {
 static nadb_rc control_choose(engine *s, control_state *state, nadb_err *err) {
     bool ro = s->options->read_only;
     control_left left;
-    nadb_rc rc = control_open(&s->ctl, s->os, s->dir, !ro, s->file_mode,
+    nadb_rc rc = control_open(&s->ctl, s->os, s->dir, !ro, s->home.file_mode,
                               s->options->busy_timeout_ms, state, err);
 
+    if (rc == NADB_OK) s->home.id = s->ctl.id;
     if (!ro || (rc == NADB_OK && *state != CONTROL_REBUILD)) return rc;
     left = s->ctl.left;
     if (rc == NADB_OK)
@@ -449,6 +450,8 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
         return rc;
     }
     rc = dir_name(options, &s->dir, err);
+    s->home.os = s->os;
+    s->home.dir = s->dir;
     if (rc == NADB_OK) rc = find_or_make(s, create, created, &state, err);
     if (rc == NADB_OK) {
         failed = s->ctl.ours && atomic_load(&s->ctl.map->failed);
@@ -469,6 +472,10 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     }
     *out = &s->engine;
     return NADB_OK;
+}
+
+const uint8_t *nadb_engine_id(nadb_engine *e) {
+    return engine_of(e)->home.id.bytes;
 }
 
 /* --- closing --- */

@@ -116,8 +116,8 @@ static nadb_rc open_logs(recovery *r, nadb_err *err) {
 
     for (size_t i = 0; i < r->n; i++) {
         found_log *f = &r->logs[i];
-        nadb_rc rc = memtable_rebuild(&f->m, s->os, s->dir, f->number,
-                                      s->private_memory, s->file_mode, err);
+        nadb_rc rc = memtable_rebuild(&f->m, &s->home, f->number,
+                                      s->private_memory, err);
 
         if (rc != NADB_OK) return rc;
         if (f->m == NULL) continue;
@@ -347,6 +347,7 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     engine_version_unref(s, next);
     if (rc != NADB_OK) return rc;
     atomic_store(&map->synced, wal_place(r->base->first_log, 0));
+    control_identify(&s->ctl, &s->home.id);
     atomic_store(&map->distrust, 0);
     return NADB_OK;
 }
@@ -367,8 +368,7 @@ static nadb_rc void_records(engine *s, nadb_err *err) {
 
         if (atomic_load(&d->state) != DOUBT_VOID) continue;
         nadb_err_clear(&mine);
-        rc = wal_open(&w, s->os, s->dir, atomic_load(&d->log), false, &valid,
-                      &mine);
+        rc = wal_open(&w, &s->home, atomic_load(&d->log), false, &valid, &mine);
         if (valid) {
             rc = s->os->size(w.file, &size, &mine);
             if (size > w.capacity) size = w.capacity;
@@ -394,6 +394,8 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     if (rc == NADB_OK) rc = find_logs(&r, err);
     if (rc == NADB_OK) rc = check_left(&r, err);
     if (rc == NADB_OK) rc = open_logs(&r, err);
+    /* Nothing is there: this is a new store. */
+    if (rc == NADB_OK && !s->home.id.known) nadb_home_name(&s->home);
     if (rc == NADB_OK) {
         r.seq = r.base->seq;
         rc = replay_all(&r, err);

@@ -42,7 +42,7 @@ static nadb_rc log_ref(engine *s, uint64_t number, memtable **out,
     }
     nadb_unlock(&s->version_lock);
     if (*out != NULL) return NADB_OK;
-    return memtable_attach(out, s->os, s->dir, number, err);
+    return memtable_attach(out, &s->home, number, err);
 }
 
 /* A record that is whole though its writer had not noted it as a doubt: notes

@@ -26,8 +26,8 @@ static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
 
     *out = NULL;
     if (path != NULL)
-        rc =
-            s->os->open(path, NADB_OPEN_WRITE | flags, s->file_mode, out, NULL);
+        rc = s->os->open(path, NADB_OPEN_WRITE | flags, s->home.file_mode, out,
+                         NULL);
     nadb_free(path);
     return rc;
 }

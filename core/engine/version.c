@@ -78,7 +78,7 @@ static nadb_rc log_take(engine *s, uint64_t number, memtable **out,
         *out = memtable_ref(m);
         return NADB_OK;
     }
-    return memtable_attach(out, s->os, s->dir, number, err);
+    return memtable_attach(out, &s->home, number, err);
 }
 
 /* Each log names the one before it: follows them from last to first. */

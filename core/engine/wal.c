@@ -11,8 +11,11 @@
 #include "../util/crc32c.h"
 
 #define MAGIC "NADBlog1"
-#define FORMAT 1u
+#define FORMAT 2u
 #define WRITE_PIECE ((size_t)1 << 20)
+
+/* offsets in the log's header */
+enum { STORE_ID_AT = 72, HEADER_CRC_AT = 92 };
 
 /* offsets in a record's header */
 enum {
@@ -45,7 +48,8 @@ bool wal_parse_name(const char *name, uint64_t *number, const char **suffix) {
     return true;
 }
 
-static void header_put(uint8_t h[WAL_HEADER], const wal *w) {
+static void header_put(uint8_t h[WAL_HEADER], const wal *w,
+                       const nadb_home *home) {
     memset(h, 0, WAL_HEADER);
     memcpy(h, MAGIC, 8);
     nadb_put_u32(h + 8, FORMAT);
@@ -56,12 +60,17 @@ static void header_put(uint8_t h[WAL_HEADER], const wal *w) {
     nadb_put_u64(h + 48, w->prev_log);
     nadb_put_u64(h + 56, w->prev_end);
     nadb_put_u32(h + 64, w->cut);
-    nadb_put_u32(h + 76, nadb_crc32c(0, h, 76));
+    memcpy(h + STORE_ID_AT, home->id.bytes, NADB_STORE_ID);
+    nadb_put_u32(h + HEADER_CRC_AT, nadb_crc32c(0, h, HEADER_CRC_AT));
+}
+
+static bool header_is_whole(const uint8_t h[WAL_HEADER]) {
+    return nadb_get_u32(h + HEADER_CRC_AT) == nadb_crc32c(0, h, HEADER_CRC_AT);
 }
 
 static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
     if (memcmp(h, MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
-        nadb_get_u32(h + 76) != nadb_crc32c(0, h, 76))
+        !header_is_whole(h))
         return false;
     w->salt = nadb_get_u64(h + 16);
     w->base_seq = nadb_get_u64(h + 32);
@@ -77,7 +86,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
 static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
                           nadb_err *err) {
     if (memcmp(h, MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
-        nadb_get_u32(h + 76) == nadb_crc32c(0, h, 76))
+        header_is_whole(h))
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %u: "
                          "use a newer nadb",
@@ -101,10 +110,11 @@ static nadb_rc log_map(wal *w, nadb_err *err) {
     return rc;
 }
 
-nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
-                   const wal_birth *birth, nadb_err *err) {
+nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
+                   nadb_err *err) {
+    const nadb_os *os = home->os;
     uint8_t h[WAL_HEADER];
-    char *path = wal_path(dir, birth->number, "log");
+    char *path = wal_path(home->dir, birth->number, "log");
     nadb_rc rc = NADB_OK;
 
     memset(w, 0, sizeof *w);
@@ -117,14 +127,14 @@ nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
     w->cut = birth->cut;
     os->random(&w->salt, sizeof w->salt);
     if (path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "creating a log in %s", dir);
+        rc = nadb_fail(err, NADB_NOMEM, "creating a log in %s", home->dir);
         goto done;
     }
     rc =
         os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 birth->mode, &w->file, err);
+                 home->file_mode, &w->file, err);
     if (rc != NADB_OK) goto done;
-    header_put(h, w);
+    header_put(h, w, home);
     rc = os->pwrite(w->file, h, sizeof h, 0, err);
     if (rc == NADB_OK) rc = log_map(w, err);
     if (rc != NADB_OK) os->unlink(path, NULL);
@@ -134,11 +144,12 @@ done:
     return rc;
 }
 
-nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
-                 bool read_only, bool *valid, nadb_err *err) {
+nadb_rc wal_open(wal *w, nadb_home *home, uint64_t number, bool read_only,
+                 bool *valid, nadb_err *err) {
+    const nadb_os *os = home->os;
     uint8_t h[WAL_HEADER];
     uint64_t size = 0;
-    char *path = wal_path(dir, number, "log");
+    char *path = wal_path(home->dir, number, "log");
     nadb_rc rc = NADB_OK;
 
     *valid = false;
@@ -146,7 +157,7 @@ nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
     w->os = os;
     w->number = number;
     if (path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening a log in %s", dir);
+        rc = nadb_fail(err, NADB_NOMEM, "opening a log in %s", home->dir);
         goto done;
     }
     rc = os->open(path, read_only ? NADB_OPEN_READ : NADB_OPEN_WRITE, 0,
@@ -159,7 +170,8 @@ nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
         rc = bad_header(h, path, err);
         goto done;
     }
-    rc = log_map(w, err);
+    rc = nadb_home_check(home, h + STORE_ID_AT, path, err);
+    if (rc == NADB_OK) rc = log_map(w, err);
     *valid = rc == NADB_OK;
 done:
     nadb_free(path);

@@ -22,7 +22,7 @@
 
 #include "../backend.h"
 
-#define WAL_HEADER 80u    /* bytes before the first record */
+#define WAL_HEADER 96u    /* bytes before the first record */
 #define WAL_RECORD 40u    /* bytes before a record's first entry */
 #define WAL_ENTRY_MAX 21u /* an entry's bytes besides key and value */
 #define WAL_TAKEN_BACK 0xb5a4c39du
@@ -63,7 +63,6 @@ typedef struct wal_entry {
 typedef struct wal_birth {
     uint64_t number, capacity, base_seq, prev_log, prev_end;
     bool cut;
-    uint32_t mode; /* permission bits of the files */
 } wal_birth;
 
 /* Appends "NNNNNN.log" (or .idx) behind dir to fresh memory. */
@@ -73,12 +72,12 @@ char *wal_path(const char *dir, uint64_t number, const char *suffix);
 bool wal_parse_name(const char *name, uint64_t *number, const char **suffix);
 
 /* Makes a log. Its name is not durable before its directory is synced. */
-nadb_rc wal_create(wal *w, const nadb_os *os, const char *dir,
-                   const wal_birth *birth, nadb_err *err) NADB_MUST_USE;
+nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
+                   nadb_err *err) NADB_MUST_USE;
 /* Opens one that is there. *valid is false when its header never reached the
- * disk; a damaged one is NADB_CORRUPT. */
-nadb_rc wal_open(wal *w, const nadb_os *os, const char *dir, uint64_t number,
-                 bool read_only, bool *valid, nadb_err *err) NADB_MUST_USE;
+ * disk; a damaged one, or that of another store, is NADB_CORRUPT. */
+nadb_rc wal_open(wal *w, nadb_home *home, uint64_t number, bool read_only,
+                 bool *valid, nadb_err *err) NADB_MUST_USE;
 void wal_close(wal *w); /* a zeroed one is fine */
 
 /* A place in the sequence of all logs, as one word: later places are greater.

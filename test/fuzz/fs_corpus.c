@@ -10,6 +10,7 @@
 
 static const nadb_os *os;
 static char dir[400];
+static nadb_home home;
 
 static void must(nadb_rc rc, const nadb_err *err) {
     if (rc == NADB_OK) return;
@@ -26,7 +27,7 @@ static void table(const char *name, unsigned n, unsigned shape) {
     nadb_err err;
 
     must(os->unlink(path, &err), &err);
-    must(fs_writer_open(os, dir, 7, 0644, 0, &w, &err), &err);
+    must(fs_writer_open(&home, 7, 0, &w, &err), &err);
     for (unsigned i = 0; i < n; i++) {
         char key[64], value[64];
         uint8_t ref_bytes[64];
@@ -97,6 +98,7 @@ int main(int argc, char **argv) {
     if (argc != 2) return 1;
     snprintf(dir, sizeof dir, "%s", argv[1]);
     os = nadb_os_get();
+    home = (nadb_home){os, dir, 0644, {true, {7}}};
     table("one", 1, 0);
     table("ten", 10, 1);
     table("blocks", 300, 0);

@@ -11,7 +11,7 @@ static void repair(uint8_t *p, size_t n, uint64_t number) {
     uint64_t off = WAL_HEADER;
 
     nadb_put_u64(p + 24, number);
-    nadb_put_u32(p + 76, nadb_crc32c(0, p, 76));
+    nadb_put_u32(p + 92, nadb_crc32c(0, p, 92));
     memcpy(salt, p + 16, 8);
     while (off + WAL_RECORD <= n) {
         uint64_t len = nadb_get_u64(p + off + 24);

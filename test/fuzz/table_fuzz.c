@@ -153,6 +153,7 @@ static void repair(void) {
     f.props = nadb_get_u64(footer);
     f.format = FS_FORMAT;
     f.number = NUMBER;
+    memset(f.store_id, 7, sizeof f.store_id);
     f.props_n = file_n - FS_FOOTER - f.props;
     props = part(f.props, f.props_n);
     if (props == NULL) return;
@@ -235,8 +236,12 @@ static uint64_t zero(void *ctx) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    nadb_base_env env = {
-        .os = &mem_os, .dir = "/d", .next_file = zero, .oldest_seq = zero};
+    nadb_home home = {&mem_os, "/d", 0600, {false, {0}}};
+    nadb_base_env env = {.os = &mem_os,
+                         .home = &home,
+                         .dir = "/d",
+                         .next_file = zero,
+                         .oldest_seq = zero};
     fs_meta t = {.number = NUMBER, .size = size, .count = 1};
 
     file = malloc(size + 1);

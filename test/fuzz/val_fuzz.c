@@ -5,12 +5,13 @@
 
 /* MANIFEST with another size for the one .val file. */
 static void resize(uint64_t size) {
+    nadb_home home = {nadb_os_get(), fuzz_in, 0600, {false, {0}}};
     fs_manifest m;
 
-    MUST(fs_manifest_read(fuzz_in, &m, NULL) == NADB_OK);
+    MUST(fs_manifest_read(&home, &m, NULL) == NADB_OK);
     MUST(m.n_vals == 1);
     m.vals[0].size = size;
-    MUST(fs_manifest_write(fuzz_in, 0600, &m, NULL) == NADB_OK);
+    MUST(fs_manifest_write(&home, &m, NULL) == NADB_OK);
     fs_manifest_clear(&m);
 }
 
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     MUST(copy != NULL);
     memcpy(copy, f->bytes, f->n);
     fuzz_patch(copy, f->n, data + 1, size - 1);
-    if (!(data[0] & 1)) nadb_put_u32(copy + 28, nadb_crc32c(0, copy, 28));
+    if (!(data[0] & 1)) nadb_put_u32(copy + 44, nadb_crc32c(0, copy, 44));
     fuzz_restore(f, copy, n);
     if (data[0] & 4) resize(n);
     free(copy);

@@ -10,6 +10,7 @@
 
 static const nadb_os *os;
 static char dir[100];
+static const nadb_store_id id = {true, "an identity"};
 
 /* A directory of its own for each test. */
 static void fresh_dir(void) {
@@ -30,6 +31,7 @@ static bool open_control(control *c, control_state want) {
         return false;
     if (state == CONTROL_REBUILD) {
         CHECK_OK(control_format(c, &err), err);
+        control_identify(c, &id);
         control_publish(c, 1, 1, 0);
         atomic_store(&c->map->distrust, 0);
     }

@@ -6,11 +6,12 @@
 #include "../../backends/fs/fs.h"
 #include "../../backends/fs/fs_ops.h"
 #include "../../core/util/coding.h"
-#include "unit.h"
+#include "home.h"
 
 typedef struct fs_store {
     nadb_base *base;
     nadb_base_env env;
+    nadb_home home;
     uint64_t files;
     uint64_t oldest;
     char dir[256];
@@ -36,7 +37,8 @@ static inline nadb_rc store_open(fs_store *s, const char *name, bool mmap,
         return NADB_IOERR;
     s->env.os = os;
     s->env.dir = s->dir;
-    s->env.file_mode = 0600;
+    home_init(&s->home, s->dir);
+    s->env.home = &s->home;
     s->env.mmap = mmap;
     s->env.ctx = s;
     s->env.next_file = store_next_file;

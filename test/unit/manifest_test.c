@@ -133,12 +133,12 @@ static void test_newer_format(void) {
 
     of_sizes(&m, sizes);
     encode(&m, &b);
-    nadb_put_u32(b.p + 8, 2);
+    nadb_put_u32(b.p + 8, 3);
     crc = nadb_crc32c(nadb_crc32c(0, b.p, 12), b.p + 16, b.n - 16);
     nadb_put_u32(b.p + 12, crc);
     CHECK(fs_manifest_decode(nadb_buf_slice(&b), "M", &got, &err) ==
           NADB_CANTOPEN);
-    CHECK_STR(err.msg, "M has format 2, this version of nadb reads 1: the "
+    CHECK_STR(err.msg, "M has format 3, this version of nadb reads 2: the "
                        "store was written by a newer version");
     fs_manifest_clear(&m);
     nadb_buf_clear(&b);

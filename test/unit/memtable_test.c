@@ -8,6 +8,7 @@
 
 #include "../../core/engine/memtable.h"
 #include "../../core/util/sync.h"
+#include "home.h"
 #include "rig.h"
 
 enum { KEYS = 60, SEQS = 3000, CHANGES = 8, MODEL_CLEARS = 10 };
@@ -72,16 +73,16 @@ static void changes_draw(changes *c, uint64_t seq, int max) {
 /* --- a memtable --- */
 
 static const nadb_os *os;
-static char dir[100];
+static nadb_home home;
 static uint64_t next_number;
 static nadb_buf scratch;
 
 static memtable *make(uint64_t capacity) {
-    wal_birth birth = {++next_number, capacity, 0, 0, 0, false, 0600};
+    wal_birth birth = {++next_number, capacity, 0, 0, 0, false};
     memtable *m = NULL;
     nadb_err err;
 
-    CHECK_OK(memtable_create(&m, os, dir, &birth, &err), err);
+    CHECK_OK(memtable_create(&m, &home, &birth, &err), err);
     return m;
 }
 
@@ -275,7 +276,7 @@ static void test_model(void) {
     while (model.seq < SEQS && unit.bad_checks == 0) {
         model_step(m);
         if (model.seq % 100 == 50 && other == NULL)
-            REQUIRE_OK(memtable_attach(&other, os, dir, m->log.number, &err),
+            REQUIRE_OK(memtable_attach(&other, &home, m->log.number, &err),
                        err);
         /* another process's handle sees the same */
         check_get(other != NULL ? other : m, (int)rig_rnd(KEYS),
@@ -327,18 +328,18 @@ static void test_no_space(void) {
         uint64_t fired = 1;
 
         for (uint64_t nth = 1; fired > 0; nth++) {
-            wal_birth birth = {++next_number, 70000, 0, 0, 0, false, 0600};
+            wal_birth birth = {++next_number, 70000, 0, 0, 0, false};
             memtable *m = NULL;
             nadb_rc rc;
 
             test_fault_set(classes[i], nth, "ENOSPC", false, NULL);
-            rc = memtable_create(&m, os, dir, &birth, &err);
+            rc = memtable_create(&m, &home, &birth, &err);
             test_fault_clear(NULL, &fired);
             CHECK((rc == NADB_OK) == (m != NULL));
             if (fired == 0) CHECK_OK(rc, err);
             memtable_unref(m);
             if (rc == NADB_OK) continue;
-            CHECK(memtable_attach(&m, os, dir, next_number, &err) ==
+            CHECK(memtable_attach(&m, &home, next_number, &err) ==
                       NADB_CANTOPEN &&
                   err.sys_errno == 2); /* ENOENT: nothing is left */
         }
@@ -530,7 +531,7 @@ static void test_damaged_index(void) {
 int main(void) {
     rig_seed_init();
     os = nadb_os_get();
-    snprintf(dir, sizeof dir, "%s", unit_dir());
+    home_init(&home, unit_dir());
     RUN(test_model);
     RUN(test_full);
     RUN(test_no_space);

@@ -7,6 +7,7 @@
 enum { NUMBER = 7 };
 
 static const nadb_os *os;
+static nadb_home home;
 
 /* --- writing a table from chance --- */
 
@@ -40,8 +41,7 @@ static nadb_rc write_rows(const row *rows, size_t n, fs_meta *meta,
     nadb_rc rc = os->unlink(path, err);
 
     nadb_free(path);
-    if (rc == NADB_OK)
-        rc = fs_writer_open(os, unit_dir(), NUMBER, 0600, 0, w, err);
+    if (rc == NADB_OK) rc = fs_writer_open(&home, NUMBER, 0, w, err);
     for (size_t i = 0; rc == NADB_OK && i < n; i++) {
         fs_entry e = {.value = nadb_buf_slice(&rows[i].value),
                       .seq = rows[i].seq,
@@ -100,9 +100,9 @@ static void round_trip(row *rows, size_t n) {
         for (int mmap = 0; mmap <= 1; mmap++) {
             fs_sst *s = NULL;
 
-            if (!CHECK_OK(fs_sst_open(os, unit_dir(), NUMBER, meta.size,
-                                      mmap == 1, &s, &err),
-                          err))
+            if (!CHECK_OK(
+                    fs_sst_open(&home, NUMBER, meta.size, mmap == 1, &s, &err),
+                    err))
                 continue;
             for (size_t i = 0; i < n; i++) {
                 check_row(s, &rows[i]);
@@ -187,8 +187,7 @@ static void check_flipped(const row *rows, size_t n, uint64_t size, bool mmap) {
     fs_sst *s = NULL;
     nadb_err err;
 
-    if (fs_sst_open(os, unit_dir(), NUMBER, size, mmap, &s, &err) != NADB_OK)
-        return;
+    if (fs_sst_open(&home, NUMBER, size, mmap, &s, &err) != NADB_OK) return;
     for (size_t i = 0; i < n; i++) {
         nadb_slice key = nadb_buf_slice(&rows[i].key);
         nadb_buf scratch = NADB_BUF_INIT;
@@ -248,10 +247,10 @@ static void test_size_differs(void) {
 
     REQUIRE(add_row(&rows[0], "r", 1, "v", 1, 3, FS_VALUE));
     REQUIRE_OK(write_rows(rows, 1, &meta, &w, &err), err);
-    CHECK(fs_sst_open(os, unit_dir(), NUMBER, meta.size - 1, true, &s, &err) ==
+    CHECK(fs_sst_open(&home, NUMBER, meta.size - 1, true, &s, &err) ==
           NADB_CORRUPT);
     CHECK(strstr(err.msg, "000007.sst") != NULL);
-    CHECK(fs_sst_open(os, unit_dir(), 99, 100, true, &s, &err) == NADB_CORRUPT);
+    CHECK(fs_sst_open(&home, 99, 100, true, &s, &err) == NADB_CORRUPT);
     CHECK(strstr(err.msg, "000099.sst is missing") != NULL);
     fs_writer_free(w);
     free_rows(rows, 1);
@@ -425,9 +424,9 @@ static void test_newer_format(void) {
     fs_footer_put(footer, &parsed);
     CHECK_OK(os->pwrite(f, footer, FS_FOOTER, meta.size - FS_FOOTER, &err),
              err);
-    CHECK(fs_sst_open(os, unit_dir(), NUMBER, meta.size, true, &s, &err) ==
+    CHECK(fs_sst_open(&home, NUMBER, meta.size, true, &s, &err) ==
           NADB_CANTOPEN);
-    CHECK(strstr(err.msg, "format 2") != NULL);
+    CHECK(strstr(err.msg, "format 3") != NULL);
     os->close(f);
     nadb_free(path);
     fs_writer_free(w);
@@ -503,14 +502,14 @@ static void test_values(void) {
     nadb_err err;
 
     memset(big, 'x', 100000);
-    REQUIRE_OK(fs_val_create(&w, os, unit_dir(), 8, 0600, &err), err);
+    REQUIRE_OK(fs_val_create(&w, &home, 8, &err), err);
     CHECK_OK(fs_val_append(&w, nadb_slice_of(big, 100000), &a, &err), err);
     CHECK_OK(fs_val_append(&w, nadb_slice_of(big + 1, 4096), &b, &err), err);
     CHECK_OK(fs_val_finish(&w, &err), err);
     for (int mmap = 0; mmap <= 1; mmap++) {
         fs_val *v = NULL;
 
-        REQUIRE_OK(fs_val_open(os, unit_dir(), 8, w.size, mmap, &v, &err), err);
+        REQUIRE_OK(fs_val_open(&home, 8, w.size, mmap, &v, &err), err);
         CHECK_OK(fs_val_read(v, &a, &scratch, &got, &err), err);
         CHECK(nadb_slice_eq(got, nadb_slice_of(big, 100000)));
         CHECK_OK(fs_val_read(v, &b, &scratch, &got, &err), err);
@@ -521,7 +520,7 @@ static void test_values(void) {
         bad.n = UINT64_MAX;
         CHECK(fs_val_read(v, &bad, &scratch, &got, &err) == NADB_CORRUPT);
         bad = a;
-        bad.off = 31;
+        bad.off = 47;
         CHECK(fs_val_read(v, &bad, &scratch, &got, &err) == NADB_CORRUPT);
         bad = a;
         bad.n = 100;
@@ -534,6 +533,7 @@ static void test_values(void) {
 
 int main(void) {
     os = nadb_os_get();
+    home_init(&home, unit_dir());
     RUN(test_one_entry);
     RUN(test_many_tiny);
     RUN(test_long_keys);

@@ -2,6 +2,7 @@
  * damage of any byte is noticed, and no length leads out of bounds. */
 #include "../../core/engine/wal.h"
 #include "../support/os_test.h"
+#include "home.h"
 #include "rig.h"
 
 #define CAPACITY ((uint64_t)4 << 20)
@@ -73,14 +74,14 @@ static void changes_draw(changes *c, size_t n, size_t value_max) {
 /* --- a log --- */
 
 static const nadb_os *os;
-static char dir[100];
+static nadb_home home;
 static nadb_buf scratch;
 
 static bool make(wal *w, uint64_t number) {
-    wal_birth birth = {number, CAPACITY, 7, number - 1, 99, number % 2, 0600};
+    wal_birth birth = {number, CAPACITY, 7, number - 1, 99, number % 2};
     nadb_err err;
 
-    return CHECK_OK(wal_create(w, os, dir, &birth, &err), err) &&
+    return CHECK_OK(wal_create(w, &home, &birth, &err), err) &&
            CHECK_OK(os->reserve(w->file, 0, CAPACITY, &err), err);
 }
 
@@ -163,7 +164,7 @@ static void test_records(void) {
             CHECK(r.flags == flags[i] && r.synced == wal_place(5, offs[i]));
         }
         wal_close(&w);
-        REQUIRE_OK(wal_open(&w, os, dir, 5, round == 0, &valid, &err), err);
+        REQUIRE_OK(wal_open(&w, &home, 5, round == 0, &valid, &err), err);
         REQUIRE(valid);
         CHECK(w.base_seq == 7 && w.prev_log == 4 && w.prev_end == 99 && w.cut);
     }
@@ -345,7 +346,7 @@ static void test_hostile_bytes(void) {
 
 static nadb_rc overwrite(uint64_t number, uint64_t off, const void *p,
                          size_t n) {
-    char *path = wal_path(dir, number, "log");
+    char *path = wal_path(home.dir, number, "log");
     nadb_file *f = NULL;
     nadb_rc rc = os->open(path, NADB_OPEN_WRITE, 0, &f, NULL);
 
@@ -368,18 +369,18 @@ static void test_damaged_header(void) {
         uint8_t bad = h[at] ^ (uint8_t)(1u << rig_rnd(8));
 
         REQUIRE(overwrite(11, at, &bad, 1) == NADB_OK);
-        CHECK(wal_open(&w, os, dir, 11, false, &valid, &err) == NADB_CORRUPT);
+        CHECK(wal_open(&w, &home, 11, false, &valid, &err) == NADB_CORRUPT);
         CHECK(!valid && strstr(err.msg, "000011.log") != NULL);
         REQUIRE(overwrite(11, at, &h[at], 1) == NADB_OK);
     }
-    CHECK_OK(wal_open(&w, os, dir, 11, false, &valid, &err), err);
+    CHECK_OK(wal_open(&w, &home, 11, false, &valid, &err), err);
     CHECK(valid);
     wal_close(&w);
     /* never written, as after a power cut: no log, and no damage */
     REQUIRE(overwrite(11, 0, zeros, sizeof zeros) == NADB_OK);
-    CHECK_OK(wal_open(&w, os, dir, 11, false, &valid, &err), err);
+    CHECK_OK(wal_open(&w, &home, 11, false, &valid, &err), err);
     CHECK(!valid && w.os == NULL);
-    CHECK(wal_open(&w, os, dir, 12, false, &valid, &err) == NADB_CANTOPEN);
+    CHECK(wal_open(&w, &home, 12, false, &valid, &err) == NADB_CANTOPEN);
 }
 
 static void test_create_fails(void) {
@@ -391,18 +392,18 @@ static void test_create_fails(void) {
         uint64_t fired = 1;
 
         for (uint64_t nth = 1; fired > 0; nth++, number++) {
-            wal_birth birth = {number, CAPACITY, 0, 0, 0, false, 0600};
+            wal_birth birth = {number, CAPACITY, 0, 0, 0, false};
             bool valid;
             wal w;
             nadb_rc rc;
 
             test_fault_set(classes[i], nth, "EIO", false, NULL);
-            rc = wal_create(&w, os, dir, &birth, &err);
+            rc = wal_create(&w, &home, &birth, &err);
             test_fault_clear(NULL, &fired);
             wal_close(&w);
             if (fired == 0) CHECK_OK(rc, err);
             if (rc == NADB_OK) continue;
-            CHECK(wal_open(&w, os, dir, number, true, &valid, &err) ==
+            CHECK(wal_open(&w, &home, number, true, &valid, &err) ==
                   NADB_CANTOPEN); /* nothing is left */
         }
     }
@@ -411,7 +412,7 @@ static void test_create_fails(void) {
 int main(void) {
     rig_seed_init();
     os = nadb_os_get();
-    snprintf(dir, sizeof dir, "%s", unit_dir());
+    home_init(&home, unit_dir());
     for (int i = 0; i < 40; i++) {
         drawn[i] = calloc(1, sizeof *drawn[i]);
         if (drawn[i] == NULL) return 1;
