@@ -7,6 +7,7 @@
 #   make asan     under address and undefined-behaviour sanitizers
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
+#   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
 
@@ -149,6 +150,10 @@ soak:
 hiredis1:
 	bash test/support/hiredis1.sh
 
+# Another program edits a table, on a display that nobody sees.
+gui: $(BUILD)/nadb.so
+	bash test/gui/dbbrowser.sh $<
+
 asan tsan:
 	bash test/run.sh $@
 
@@ -171,5 +176,5 @@ clean:
 
 FORCE:
 
-.PHONY: all demo test soak hiredis1 asan tsan tidy fmt cover bench install clean \
+.PHONY: all demo test soak hiredis1 gui asan tsan tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE

@@ -224,11 +224,12 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     nadb_err err;
     bool mortal;
 
-    if (i == COL_KEY) { /* also under nochange: it names the row */
+    /* The key also under nochange: it names the row. */
+    if (i != COL_KEY && sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
+    if (is_key_column(i)) {
         value_text_to_sql(ctx, row->key, row->key_pinned);
         return SQLITE_OK;
     }
-    if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
     if (i != COL_TAG) c->last_column = i;
     if (nadb_cursor_load(c->core, &err) != NADB_OK) {
         return vcursor_failed(c, &err);

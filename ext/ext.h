@@ -100,8 +100,16 @@ enum column {
     COL_TAG, /* hidden from here */
     COL_STORED_SIZE,
     COL_ACCESSED_AT,
+    COL_ROWID, /* the key by another name, for programs that expect a rowid */
+    COL_ROWID_UNDERSCORED,
+    COL_OID,
     COL_COUNT
 };
+
+/* Whether column i is the key, by any of its names. */
+static inline bool is_key_column(int i) {
+    return i == COL_KEY || (i >= COL_ROWID && i <= COL_OID);
+}
 
 typedef struct vcursor vcursor; /* cursor.c */
 

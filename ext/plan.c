@@ -74,7 +74,7 @@ static bool is_binary(const plan *p, int i) {
 static bool is_key(const plan *p, int i) {
     const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
 
-    return c->iColumn == COL_KEY && c->usable && !is_limit(c->op);
+    return is_key_column(c->iColumn) && c->usable && !is_limit(c->op);
 }
 
 /* Takes constraint i as the next argument. */
@@ -318,9 +318,10 @@ static void take_order(plan *p, int *flags) {
         p->ordered = true; /* a single row */
     } else if (distinct == 2) {
         for (int i = 0; i < info->nOrderBy; i++) {
-            if (info->aOrderBy[i].iColumn == COL_KEY) p->ordered = true;
+            if (is_key_column(info->aOrderBy[i].iColumn)) p->ordered = true;
         }
-    } else if (info->aOrderBy[0].iColumn == COL_KEY && conn_is_utf8(p->v->c)) {
+    } else if (is_key_column(info->aOrderBy[0].iColumn) &&
+               conn_is_utf8(p->v->c)) {
         p->ordered = true;
         if (info->aOrderBy[0].desc) *flags |= PLAN_REVERSE;
     }
@@ -381,13 +382,21 @@ static double cost_of(const plan *p, int flags) {
     return COST_SEEK + p->scanned;
 }
 
+/* The columns in use without those that are the key. */
+static sqlite3_uint64 beside_key(sqlite3_uint64 used) {
+    for (int i = 0; i < COL_COUNT; i++) {
+        if (is_key_column(i)) used &= ~((sqlite3_uint64)1 << i);
+    }
+    return used;
+}
+
 /* What the columns in use say. */
 static int column_flags(sqlite3_uint64 used) {
     const sqlite3_uint64 one = 1;
     const sqlite3_uint64 all = (one << COL_COUNT) - 1;
     int flags = 0;
 
-    if ((used & ~(one << COL_KEY)) == 0) flags |= PLAN_KEY_ONLY;
+    if (beside_key(used) == 0) flags |= PLAN_KEY_ONLY;
     if ((used & one << COL_TAG) != 0) flags |= PLAN_TAG_USED;
     if ((used & all) == all) flags |= PLAN_ALL_USED;
     return flags;
@@ -396,7 +405,7 @@ static int column_flags(sqlite3_uint64 used) {
 /* Whether keys are all that is wanted; the columns of terms count as used. */
 static bool is_keys(const plan *p) {
     const sqlite3_uint64 one = 1;
-    sqlite3_uint64 used = p->info->colUsed & ~(one << COL_KEY);
+    sqlite3_uint64 used = beside_key(p->info->colUsed);
 
     if (p->tagged) used &= ~(one << COL_TAG);
     if (p->matched) used &= ~(one << COL_TAGS);

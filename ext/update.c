@@ -58,9 +58,23 @@ static nadb_rc refuse_column(int i, nadb_err *err) {
         [COL_STORED_SIZE] = "column stored_size cannot be assigned: it is what "
                             "the stored value takes",
         [COL_ACCESSED_AT] = "column accessed_at cannot be assigned: create "
-                            "the table with track_access=on"};
+                            "the table with track_access=on",
+        [COL_ROWID] = "column rowid is the key: assign key",
+        [COL_ROWID_UNDERSCORED] = "column _rowid_ is the key: assign key",
+        [COL_OID] = "column oid is the key: assign key"};
 
     return nadb_fail(err, NADB_INVALID, "%s", why[i]);
+}
+
+/* Whether column i is one of rowid, _rowid_, oid and says what is so: a program
+ * that has read it may give it back. */
+static bool names_key(const vtab *v, const columns *cols, int i,
+                      nadb_slice key) {
+    nadb_slice text;
+
+    return is_key_column(i) &&
+           value_key(v->c, cols->at[i], &text) == VALUE_KEY_TEXT &&
+           nadb_slice_eq(text, key);
 }
 
 /* created_at, updated_at. */
@@ -125,7 +139,8 @@ static nadb_rc insert_fields(vtab *v, const columns *cols, nadb_put_req *req,
     nadb_rc rc;
 
     for (int i = COL_TAG; i < COL_COUNT; i++) {
-        if (!is_null(cols, i)) return refuse_column(i, err);
+        if (is_null(cols, i) || names_key(v, cols, i, req->key)) continue;
+        return refuse_column(i, err);
     }
     req->created_ms = req->updated_ms = INT64_MIN;
     rc = parse_tags(v, cols, &req->tags, err);
@@ -244,9 +259,11 @@ static nadb_rc update_expiry(const vtab *v, const columns *cols,
     return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
 }
 
-static nadb_rc update_hidden(const columns *cols, nadb_err *err) {
+static nadb_rc update_hidden(const vtab *v, const columns *cols,
+                             nadb_slice old_key, nadb_err *err) {
     for (int i = COL_TAG; i < COL_COUNT; i++) {
         if (untouched(cols, i) || (cols->from && is_null(cols, i))) continue;
+        if (names_key(v, cols, i, old_key)) continue;
         if (cols->from && i == COL_STORED_SIZE &&
             sqlite3_value_int64(cols->at[i]) == cols->stored_size) {
             continue;
@@ -260,7 +277,7 @@ static nadb_rc update_hidden(const columns *cols, nadb_err *err) {
 static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
                              nadb_put_req *req, nadb_value *value,
                              nadb_err *err) {
-    nadb_rc rc = update_hidden(cols, err);
+    nadb_rc rc = update_hidden(v, cols, old->key, err);
 
     req->keep = old;
     req->tags = old->tags;

@@ -20,12 +20,17 @@
  * one of ours, with the same order. Its name stands in the type as well:
  * 3.40.1 takes HIDDEN out of a type by moving the rest over it, and then reads
  * as the name of the collation what is left behind, which are the last six
- * characters of the type. */
+ * characters of the type.
+ *
+ * rowid, _rowid_ and oid are the key. SQLite takes a quoted name of a column
+ * that is not there for a text: a program that writes WHERE "_rowid_" = ?
+ * would change every row, or none, if these columns did not exist. */
 static const char declaration[] =
     "CREATE TABLE x(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT, ttl REAL,"
     " expires_at REAL, created_at REAL, updated_at REAL, size INTEGER,"
     " tag HIDDEN TEXT nadbin COLLATE nadbin, stored_size HIDDEN,"
-    " accessed_at HIDDEN) WITHOUT ROWID";
+    " accessed_at HIDDEN, rowid TEXT HIDDEN, _rowid_ TEXT HIDDEN,"
+    " oid TEXT HIDDEN) WITHOUT ROWID";
 
 /* --- making objects --- */
 
