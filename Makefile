@@ -51,9 +51,13 @@ LIBS := $(shell $(PKG_CONFIG) --libs-only-L --libs-only-other $(LINKED)) \
     $(foreach n,$(NAMES),$(or $(filter %/lib$n.a,$(FITTING)),-l$n)) \
     -Wl,--exclude-libs,ALL -lm -ldl -pthread
 
+# The scripts that run inside a Redis server, as strings of one C file.
+LUA := backends/redis/lua
+SCRIPTS := $(if $(filter 1,$(REDIS)),$(BUILD)/lua/scripts.c)
+
 CORE := $(wildcard core/*.c core/*/*.c backends/*.c) \
     $(filter-out $(if $(filter 1,$(REDIS)),,backends/redis/%), \
-    $(wildcard backends/*/*.c))
+    $(wildcard backends/*/*.c)) $(SCRIPTS)
 EXT := $(wildcard ext/*.c)
 UNIT_SUPPORT := $(filter-out test/support/test_functions.c, \
     $(wildcard test/support/*.c))
@@ -77,6 +81,12 @@ CONFIG := $(CC) $(CFLAGS) $(BASE_CFLAGS) $(LIBS)
 $(BUILD)/config: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
+
+$(BUILD)/lua/scripts.c: backends/redis/script.h $(LUA)/embed.awk \
+    $(wildcard $(LUA)/*.lua $(LUA)/lib/*.lua)
+	@mkdir -p $(@D)
+	awk -f $(LUA)/embed.awk $< $(wildcard $(LUA)/*.lua) > $@.new
+	mv $@.new $@
 
 # $(call objects,DIR,SOURCES)
 objects = $(patsubst %.c,$1/obj/%.o,$2)

@@ -278,12 +278,12 @@ static nadb_rc buffered_want(nadb_base *base, nadb_view **ahead,
     nadb_rc rc = NADB_OK;
 
     if (*ahead == NULL) rc = redis_view_open(e, ahead, err);
-    return rc == NADB_OK ? redis_want(e, *ahead, keys, n, err) : rc;
+    return rc == NADB_OK ? redis_prefetch(e, *ahead, keys, n, err) : rc;
 }
 
 static bool buffered_wanted(nadb_view *ahead, nadb_slice key, nadb_entry *out,
                             bool *found) {
-    bool known = redis_ahead_get((redis_view *)ahead, key, out, found);
+    bool known = redis_prefetched_get((redis_view *)ahead, key, out, found);
 
     if (known && *found) out->seq = 0; /* versions are no numbers of ours */
     return known;

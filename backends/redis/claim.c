@@ -75,8 +75,8 @@ static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     script_begin(&a, redis_prefix(e));
-    args_add(&a, nadb_slice_of(x->key, x->key_n));
     add_token(&a, x);
+    args_add(&a, nadb_slice_of(x->key, x->key_n));
     if (id == SCRIPT_CLAIM) args_number(&a, CLAIM_MS);
     rc = script_call(e->scripts, *c, id, &a, out, err);
     args_clear(&a);

@@ -241,7 +241,7 @@ static void add_long(redis_engine *e, args *a, const parts *p,
     args_append(a, &p->changes);
 }
 
-/* Everything behind the deadline, as script_change.c has it. */
+/* Everything behind the deadline, as lua/commit.lua has it. */
 static void add_parts(redis_engine *e, args *a, const parts *p,
                       const nadb_commit_req *req) {
     const redis_view *v = (const redis_view *)req->view;
@@ -309,9 +309,9 @@ static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
 
     *wait = *done = false;
     if (rc != NADB_OK) return rc;
-    redis_change_begin(e, c, a);
+    redis_once_begin(e, c, a);
     add_parts(e, a, &t->parts, req);
-    rc = redis_change(e, c, SCRIPT_COMMIT, a, &r, &t->version, err);
+    rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, err);
     if (rc == NADB_OK && r != NULL) rc = take_answer(c, t, r, wait, err);
     if (rc == NADB_OK && !*wait) {
         t->reply = r;
@@ -474,9 +474,9 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     memset(&p, 0, sizeof p);
     memset(&a, 0, sizeof a);
     req.clear = true;
-    redis_change_begin(e, c, &a);
+    redis_once_begin(e, c, &a);
     add_parts(e, &a, &p, &req);
-    rc = redis_change(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
     if (rc == NADB_OK && script_says(r, "leased")) rc = redis_leased(c, r, err);
     freeReplyObject(r);
     r = NULL;
@@ -603,9 +603,9 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     rc = pool_take(e->pool, &c, err);
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
-    redis_change_begin(e, c, &a);
+    redis_once_begin(e, c, &a);
     add_undo(&a, t);
-    rc = redis_change(e, c, SCRIPT_UNDO, &a, &r, &version, err);
+    rc = redis_once(e, c, SCRIPT_UNDO, &a, &r, &version, err);
     if (rc == NADB_OK && script_says(r, "ok") && r->elements == 3)
         forgive(t, version_of(r->element[1]), version_of(r->element[2]));
     else if (rc == NADB_OK && r != NULL)

@@ -55,9 +55,9 @@ typedef struct redis_view {
     /* The last get: its key, with keyspace byte, and row. */
     bool holds_row, found;
     nadb_buf key, row;
-    record last;                 /* in `row` */
-    nadb_buf ahead, ahead_items; /* ahead.c */
-    size_t ahead_at;
+    record last;                          /* in `row` */
+    nadb_buf prefetched, prefetched_rows; /* prefetch.c */
+    size_t prefetched_at;
     args a;
 } redis_view;
 
@@ -92,20 +92,20 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
 nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
                            nadb_slice key, const redisReply *r, nadb_err *err);
 
-/* What an answer of script_read.c says of the store, in the same places. */
+/* What an answer of lua/lib/page.lua says of the store, in the same places. */
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
 
-/* --- ahead.c --- */
+/* --- prefetch.c --- */
 
 /* Reads rows that will be got next, in this order. */
-nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
-                   size_t n, nadb_err *err);
+nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
+                       const nadb_slice *keys, size_t n, nadb_err *err);
 /* On a connection that is taken. */
-nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
-                      const nadb_slice *keys, size_t n, nadb_err *err);
-/* redis_want() in pieces, so that several can be under way. */
-typedef struct redis_wanted {
+nadb_rc redis_prefetch_on(redis_engine *e, conn *c, redis_view *v,
+                          const nadb_slice *keys, size_t n, nadb_err *err);
+/* redis_prefetch() in pieces, so that several can be under way. */
+typedef struct redis_prefetching {
     redis_engine *e;
     redis_view *v;
     conn *c;
@@ -114,22 +114,22 @@ typedef struct redis_wanted {
     size_t n;
     nadb_buf missing, marks;
     bool fresh, again;
-} redis_wanted;
+} redis_prefetching;
 
 /* On `c`, or on a connection from the pool if it is NULL. */
-nadb_rc redis_want_send(redis_wanted *w, redis_engine *e, redis_view *v,
-                        conn *c, const nadb_slice *keys, size_t n,
-                        nadb_err *err);
+nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
+                            redis_view *v, conn *c, const nadb_slice *keys,
+                            size_t n, nadb_err *err);
 /* In the order in which they were sent. */
-nadb_rc redis_want_receive(redis_wanted *w, nadb_err *err);
+nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err);
 /* After each send; `rc` is what has come of it, and is returned. When several
  * were sent on one connection, after all have been received. */
-nadb_rc redis_want_end(redis_wanted *w, nadb_rc rc, nadb_err *err);
+nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err);
 /* False: the key is not among them. */
-bool redis_ahead_get(redis_view *v, nadb_slice key, nadb_entry *out,
-                     bool *found);
-void redis_ahead_forget(redis_view *v);
-void redis_ahead_clear(redis_view *v);
+bool redis_prefetched_get(redis_view *v, nadb_slice key, nadb_entry *out,
+                          bool *found);
+void redis_prefetched_forget(redis_view *v);
+void redis_prefetched_clear(redis_view *v);
 
 /* --- walk.c --- */
 
@@ -220,7 +220,7 @@ nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
 /* Puts right what redis_check() would report of the index and sets of tags. */
 nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err);
 
-/* --- keep.c --- */
+/* --- sweep.c --- */
 
 /* More keys no server can hold. */
 #define REDIS_KEYS_MOST ((uint64_t)1 << 32)
@@ -283,15 +283,15 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
 void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
 
-/* --- change.c --- */
+/* --- once.c --- */
 
 /* Calls a script that changes rows: fills in writer, number and deadline
- * (arguments that redis_change_begin() has left for it), and finds out what
+ * (arguments that redis_once_begin() has left for it), and finds out what
  * became of it when the connection is lost. *out is NULL when it was done, but
  * its answer is lost; *version is then what it has written. */
-nadb_rc redis_change(redis_engine *e, conn *c, script_id id, args *a,
-                     redisReply **out, uint64_t *version, nadb_err *err);
-void redis_change_begin(redis_engine *e, conn *c, args *a);
+nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
+                   redisReply **out, uint64_t *version, nadb_err *err);
+void redis_once_begin(redis_engine *e, conn *c, args *a);
 
 /* --- claim.c --- */
 

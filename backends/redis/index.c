@@ -1,5 +1,5 @@
-/* index.c - what is found through tags and expiry: the scripts of
- * script_read.c, a page a round trip. */
+/* index.c - what is found through tags and expiry: scripts, a
+ * page a round trip. */
 #include <stdlib.h>
 
 #include "../../core/kv/match.h"
@@ -145,7 +145,7 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
     nadb_rc rc;
 
     ask_counts(w, "");
-    rc = call(w, c, SCRIPT_TAGS, &r, err);
+    rc = call(w, c, SCRIPT_COUNTS, &r, err);
     if (rc == NADB_OK && script_says(r, "sweep")) {
         freeReplyObject(r);
         r = NULL;
@@ -154,7 +154,7 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
                              NULL);
         if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
         ask_counts(w, "all");
-        if (rc == NADB_OK) rc = call(w, c, SCRIPT_TAGS, &r, err);
+        if (rc == NADB_OK) rc = call(w, c, SCRIPT_COUNTS, &r, err);
     }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
         rc = add_count(w, reply_slice(r->element[i]),
@@ -298,10 +298,10 @@ static nadb_rc read_rows(redis_walk *w, conn *c, const redisReply *r, size_t n,
         key->p = text.p + at;
         at += key->n;
     }
-    redis_ahead_forget(w->view);
+    redis_prefetched_forget(w->view);
     if (rc == NADB_OK && n > 0)
-        rc = redis_want_on(w->engine, c, w->view,
-                           (const nadb_slice *)(void *)list.p, n, err);
+        rc = redis_prefetch_on(w->engine, c, w->view,
+                               (const nadb_slice *)(void *)list.p, n, err);
     nadb_buf_clear(&list);
     nadb_buf_clear(&text);
     return rc;

@@ -27,7 +27,7 @@ void redis_view_close(nadb_engine *engine, nadb_view *view) {
     if (v == NULL) return;
     nadb_buf_clear(&v->row);
     nadb_buf_clear(&v->key);
-    redis_ahead_clear(v);
+    redis_prefetched_clear(v);
     args_clear(&v->a);
     nadb_free(v);
 }
@@ -36,7 +36,7 @@ static void forget(redis_view *v) {
     v->known = false;
     v->holds_row = false;
     v->n_own = 0;
-    redis_ahead_forget(v);
+    redis_prefetched_forget(v);
 }
 
 nadb_rc redis_view_refresh(nadb_engine *engine, nadb_view *view,
@@ -56,7 +56,7 @@ void redis_view_rest(nadb_engine *engine, nadb_view *view) {
     (void)engine;
     forget(v);
     if (v->row.cap > ROW_KEPT) nadb_buf_clear(&v->row);
-    if (v->ahead.cap > ROW_KEPT) redis_ahead_clear(v);
+    if (v->prefetched.cap > ROW_KEPT) redis_prefetched_clear(v);
 }
 
 /* --- the state of the store --- */
@@ -241,7 +241,7 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     if (key.n > 0 && key.p[0] == NADB_KS_COUNT)
         return redis_get_count(e, v, key, out, found, err);
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
-    if (v->ahead_items.n > 0 && redis_ahead_get(v, key, out, found))
+    if (v->prefetched_rows.n > 0 && redis_prefetched_get(v, key, out, found))
         return NADB_OK;
     /* An UPDATE reads its row twice: the second time costs nothing. */
     if ((!v->known || !v->holds_row ||

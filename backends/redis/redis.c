@@ -8,8 +8,8 @@
  *   route    which server, now (cluster,  walk    what iterators share
  *            sentinel)                    iter    scans, in pages
  *   conn     a wire along the route       index   by tags and expiry, in pages
- *   pool     the connections of a store   change  scripts that change, fences
- *   script   the Lua in the server        commit, claim, check, keep, ahead
+ *   pool     the connections of a store   once    scripts that change, fences
+ *   script   calling what is in lua/      commit, claim, check, sweep, prefetch
  *
  * write=buffered is another form, over the core's log: buffered.h; shards=N is
  * several of these under one roof: shards.c.
@@ -117,7 +117,7 @@ static const nadb_engine_ops redis_ops = {
     .view_refresh = redis_view_refresh,
     .view_rest = redis_view_rest,
     .get = redis_get,
-    .want = redis_want,
+    .want = redis_prefetch,
     .iter = redis_iter_new,
     .match = redis_match,
     .sweep = redis_sweep,

@@ -1,4 +1,6 @@
-/* script.h - the Lua scripts that run inside the server, and how to call one.
+/* script.h - calling the Lua scripts that run inside the server: lua/X.lua
+ * each, made of parts in lua/lib, whose first lines say what it takes and
+ * answers.
  *
  * Everything that must be atomic is one script. All keys of a store have one
  * hash tag, so that they are in one slot of a cluster. Each script reads all
@@ -27,7 +29,6 @@ typedef enum script_id {
     SCRIPT_VALIDATE,
     SCRIPT_MARK,
     SCRIPT_LOCK,
-    SCRIPT_UNLOCK,
     SCRIPT_CLAIM,
     SCRIPT_UNCLAIM,
     SCRIPT_CLEAN,
@@ -35,15 +36,12 @@ typedef enum script_id {
     SCRIPT_CHECK,
     SCRIPT_WIPE,
     SCRIPT_MATCH,
-    SCRIPT_TAGS,
+    SCRIPT_COUNTS,
     SCRIPT_EXPIRY,
     SCRIPT_LEASE,
     SCRIPT_DRAIN,
     SCRIPT_COUNT
 } script_id;
-
-/* Keys that the log of changes (for conflicts) remembers. */
-#define SCRIPT_LOG_MAX "10000"
 
 /* Of the keys on the server. 1 had no sets of tags. */
 #define SCRIPT_LAYOUT "2"

@@ -1,5 +1,5 @@
 /* shards_lock.c - the locks of a commit over several shards, in one of them
- * (see shards_commit.c and script_shards.c). */
+ * (see shards_commit.c). */
 #include <inttypes.h>
 
 #include "shards.h"
@@ -19,7 +19,7 @@ static void add_keys(args *a, const nadb_commit_req *req) {
     }
 }
 
-/* `id`: SCRIPT_LOCK or SCRIPT_UNLOCK. Both may be done twice: when the
+/* `id`: SCRIPT_LOCK or SCRIPT_UNCLAIM. Both may be done twice: when the
  * connection is lost it is sent once more, or locks would stay for their whole
  * time. */
 static nadb_rc call(redis_engine *e, script_id id, const nadb_commit_req *req,
@@ -75,7 +75,7 @@ nadb_rc shards_lock(redis_engine *e, const nadb_commit_req *req,
 nadb_rc shards_unlock(redis_engine *e, const nadb_commit_req *req,
                       const char *lock, nadb_err *err) {
     redisReply *r = NULL;
-    nadb_rc rc = call(e, SCRIPT_UNLOCK, req, lock, &r, err);
+    nadb_rc rc = call(e, SCRIPT_UNCLAIM, req, lock, &r, err);
 
     freeReplyObject(r);
     return rc;

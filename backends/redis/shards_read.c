@@ -155,7 +155,7 @@ static int compare_places(const void *a, const void *b) {
 typedef struct wants {
     nadb_slice *keys; /* by shard, and as they were given */
     place *places;
-    redis_wanted *sent;
+    redis_prefetching *sent;
     size_t n_keys, n_sent;
     conn *c; /* of all shards, where they share a server; else NULL */
 } wants;
@@ -199,8 +199,8 @@ static nadb_rc wants_send(wants *w, shards *s, shards_view *v, nadb_err *err) {
         unsigned i = w->places[k].shard;
 
         for (end = k; end < w->n_keys && w->places[end].shard == i;) end++;
-        rc = redis_want_send(&w->sent[w->n_sent++], s->parts[i], v->parts[i],
-                             w->c, w->keys + k, end - k, err);
+        rc = redis_prefetch_send(&w->sent[w->n_sent++], s->parts[i],
+                                 v->parts[i], w->c, w->keys + k, end - k, err);
     }
     return rc;
 }
@@ -218,9 +218,9 @@ nadb_rc shards_want(nadb_engine *engine, nadb_view *view,
         rc = pool_take(s->mark->pool, &w.c, err);
     if (rc == NADB_OK) rc = wants_send(&w, s, (shards_view *)view, err);
     for (size_t k = 0; k < w.n_sent && rc == NADB_OK; k++)
-        rc = redis_want_receive(&w.sent[k], err);
+        rc = redis_prefetch_receive(&w.sent[k], err);
     for (size_t k = 0; k < w.n_sent; k++)
-        rc = redis_want_end(&w.sent[k], rc, err);
+        rc = redis_prefetch_end(&w.sent[k], rc, err);
     pool_give(s->mark->pool, w.c);
     nadb_free(w.keys);
     nadb_free(w.places);

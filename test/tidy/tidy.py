@@ -9,13 +9,15 @@ column 0.
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 LIBRARY = ["core/*.[ch]", "core/*/*.[ch]", "ext/*.[ch]",
            "backends/*.[ch]", "backends/*/*.[ch]"]
 TESTS_C = ["test/*/*.[ch]"]
-OTHER = ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
+LUA = ["backends/redis/lua/*.lua", "backends/redis/lua/lib/*.lua"]
+OTHER = LUA + ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
          "test/*.sh", "sql/*.sh", "Makefile"]
 
 FILE_LINES = 700
@@ -161,7 +163,7 @@ def check_function_length():
 
 def check_columns():
     out = []
-    for path in files(LIBRARY + TESTS_C):
+    for path in files(LIBRARY + TESTS_C + LUA):
         for i, line in enumerate(text_of(path).split("\n"), 1):
             if len(line) > COLUMNS:
                 out.append(f"{path}:{i}: {len(line)} columns")
@@ -195,6 +197,23 @@ def check_allocation():
                                          "core/util/bytes.h")]
     return out + find_calls(grows, ["nadb_realloc"],
                             "only nadb_buf grows memory")
+
+
+# --- Lua ---
+
+def check_lua():
+    """Each file of Lua is a chunk by itself."""
+    luac = next(filter(None, map(shutil.which, ["luac5.1", "luac", "luac5.4"])),
+                None)
+    if luac is None:
+        print("not run: luac, which checks the Lua scripts, is not there "
+              "(package lua5.1)")
+        return []
+    out = []
+    for path in files(LUA):
+        run = subprocess.run([luac, "-p", path], capture_output=True, text=True)
+        out += run.stderr.strip().split("\n") if run.returncode else []
+    return out
 
 
 # --- what is built ---
@@ -276,6 +295,7 @@ RULES = [
     ("clang-format", check_format),
     ("no banned call", check_banned),
     ("memory from one place", check_allocation),
+    ("Lua as luac wants it", check_lua),
     ("no warning from gcc", check_gcc),
     ("no warning from clang", check_clang),
     ("one exported symbol", check_exports),

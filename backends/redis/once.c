@@ -1,4 +1,4 @@
-/* change.c - scripts that change rows, and what becomes of them.
+/* once.c - scripts that change rows, and what becomes of them.
  *
  * A connection that is lost after a script was sent leaves open whether it was
  * done. It is not sent again blindly: the fence (script.h) asks, and makes
@@ -17,10 +17,10 @@
 /* Places behind those of script_begin(). */
 enum { ARG_NUMBER = 6, ARG_DEADLINE };
 
-void redis_change_begin(redis_engine *e, conn *c, args *a) {
+void redis_once_begin(redis_engine *e, conn *c, args *a) {
     script_begin(a, redis_prefix(e));
     args_text(a, c->writer);
-    args_text(a, ""); /* number, deadline: redis_change() */
+    args_text(a, ""); /* number, deadline: redis_once() */
     args_text(a, "");
 }
 
@@ -77,8 +77,8 @@ static nadb_rc refused(conn *c, const redisReply *r, bool *late,
     return NADB_OK;
 }
 
-nadb_rc redis_change(redis_engine *e, conn *c, script_id id, args *a,
-                     redisReply **out, uint64_t *version, nadb_err *err) {
+nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
+                   redisReply **out, uint64_t *version, nadb_err *err) {
     nadb_err first, why;
     bool done = false, late = false;
 

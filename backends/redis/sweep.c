@@ -1,4 +1,4 @@
-/* keep.c - removing what is over, a bounded step a call, so that others need
+/* sweep.c - removing what is over, a bounded step a call, so that others need
  * not wait long: what is left of expired rows, and what a clear has left. A
  * server that says for ever that there is more is an error. */
 #include "engine.h"

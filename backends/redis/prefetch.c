@@ -1,50 +1,51 @@
-/* ahead.c - rows that are read before they are asked for: of a list of keys,
+/* prefetch.c - rows that are read before they are asked for: of a list of keys,
  * all in one pipeline. They are got in the order of the list, and by an UPDATE
  * once more; other keys are read as ever. */
 #include "engine.h"
 
-/* Of a key in the list; places are in redis_view.ahead. */
-typedef struct ahead_item {
+/* Of a key in the list; places are in redis_view.prefetched. */
+typedef struct prefetched_row {
     size_t key, key_n; /* with the keyspace byte */
     size_t row, row_n;
     uint64_t version;
     bool found;
-} ahead_item;
+} prefetched_row;
 
-void redis_ahead_forget(redis_view *v) {
-    nadb_buf_reset(&v->ahead);
-    nadb_buf_reset(&v->ahead_items);
-    v->ahead_at = 0;
+void redis_prefetched_forget(redis_view *v) {
+    nadb_buf_reset(&v->prefetched);
+    nadb_buf_reset(&v->prefetched_rows);
+    v->prefetched_at = 0;
 }
 
-void redis_ahead_clear(redis_view *v) {
-    nadb_buf_clear(&v->ahead);
-    nadb_buf_clear(&v->ahead_items);
+void redis_prefetched_clear(redis_view *v) {
+    nadb_buf_clear(&v->prefetched);
+    nadb_buf_clear(&v->prefetched_rows);
 }
 
-static ahead_item item_at(const redis_view *v, size_t i) {
-    ahead_item x;
+static prefetched_row item_at(const redis_view *v, size_t i) {
+    prefetched_row x;
 
-    memcpy(&x, v->ahead_items.p + i * sizeof x, sizeof x);
+    memcpy(&x, v->prefetched_rows.p + i * sizeof x, sizeof x);
     return x;
 }
 
-bool redis_ahead_get(redis_view *v, nadb_slice key, nadb_entry *out,
-                     bool *found) {
-    size_t n = v->ahead_items.n / sizeof(ahead_item);
+bool redis_prefetched_get(redis_view *v, nadb_slice key, nadb_entry *out,
+                          bool *found) {
+    size_t n = v->prefetched_rows.n / sizeof(prefetched_row);
 
     for (size_t tried = 0; tried < n; tried++) {
-        size_t i = (v->ahead_at + tried) % n;
-        ahead_item x = item_at(v, i);
+        size_t i = (v->prefetched_at + tried) % n;
+        prefetched_row x = item_at(v, i);
 
-        if (!nadb_slice_eq(key, nadb_slice_of(v->ahead.p + x.key, x.key_n)))
+        if (!nadb_slice_eq(key,
+                           nadb_slice_of(v->prefetched.p + x.key, x.key_n)))
             continue;
-        v->ahead_at = i;
+        v->prefetched_at = i;
         *found = x.found;
         if (!x.found) return true;
         memset(out, 0, sizeof *out);
         out->key = key;
-        out->value = nadb_slice_of(v->ahead.p + x.row, x.row_n);
+        out->value = nadb_slice_of(v->prefetched.p + x.row, x.row_n);
         out->seq = x.version;
         return true;
     }
@@ -60,28 +61,28 @@ static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
                     nadb_err *err) {
     bool found = false;
     record rec;
-    ahead_item x;
+    prefetched_row x;
     nadb_rc rc;
 
     if (!reply_is_array(r, 3)) return conn_confused(c, err);
-    x.key = v->ahead.n;
+    x.key = v->prefetched.n;
     x.key_n = key.n;
-    if (!nadb_buf_append(&v->ahead, key.p, key.n)) return no_memory(err);
-    x.row = v->ahead.n;
-    rc = record_get(c, r->element[0], r->element[1], r->element[2], &v->ahead,
-                    &rec, &found, err);
+    if (!nadb_buf_append(&v->prefetched, key.p, key.n)) return no_memory(err);
+    x.row = v->prefetched.n;
+    rc = record_get(c, r->element[0], r->element[1], r->element[2],
+                    &v->prefetched, &rec, &found, err);
     if (rc == NADB_OK)
         cache_put(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), mark,
                   v->generation, false, &rec, found);
-    x.row_n = v->ahead.n - x.row;
+    x.row_n = v->prefetched.n - x.row;
     x.version = rec.version;
     x.found = found && rec.created_in <= v->base.seq;
-    if (rc == NADB_OK && !nadb_buf_append(&v->ahead_items, &x, sizeof x))
+    if (rc == NADB_OK && !nadb_buf_append(&v->prefetched_rows, &x, sizeof x))
         rc = no_memory(err);
     return rc;
 }
 
-static nadb_rc ask(redis_wanted *w, nadb_err *err) {
+static nadb_rc ask(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (size_t i = 0; i < w->n && rc == NADB_OK; i++) {
@@ -97,7 +98,7 @@ static nadb_rc ask(redis_wanted *w, nadb_err *err) {
 }
 
 /* When they are to be asked for again, the answers are of no use. */
-static nadb_rc take(redis_wanted *w, nadb_err *err) {
+static nadb_rc take(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (size_t i = 0; i < w->n && rc == NADB_OK; i++) {
@@ -106,7 +107,8 @@ static nadb_rc take(redis_wanted *w, nadb_err *err) {
 
         rc = conn_receive(w->c, &r, err);
         /* What is too much is read when it is asked for. */
-        if (rc == NADB_OK && !w->again && w->v->ahead.n < REDIS_PAGE_BYTES) {
+        if (rc == NADB_OK && !w->again &&
+            w->v->prefetched.n < REDIS_PAGE_BYTES) {
             memcpy(&mark, w->marks.p + i * sizeof mark, sizeof mark);
             rc = keep(w->e, w->v, w->c, w->keys[i], &mark, r, err);
         }
@@ -116,7 +118,7 @@ static nadb_rc take(redis_wanted *w, nadb_err *err) {
 }
 
 /* Sends for the rows of w->keys. */
-static nadb_rc send(redis_wanted *w, nadb_err *err) {
+static nadb_rc send(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     w->fresh = !w->v->known;
@@ -126,25 +128,25 @@ static nadb_rc send(redis_wanted *w, nadb_err *err) {
     return rc == NADB_OK ? ask(w, err) : rc;
 }
 
-static nadb_rc receive(redis_wanted *w, nadb_err *err) {
+static nadb_rc receive(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (w->fresh) rc = redis_take_state(w->e, w->c, w->v, &w->again, err);
     if (rc == NADB_OK) rc = take(w, err);
-    if (rc != NADB_OK) redis_ahead_forget(w->v);
+    if (rc != NADB_OK) redis_prefetched_forget(w->v);
     return rc;
 }
 
 /* The generation was another one than we thought. */
-static nadb_rc repeat(redis_wanted *w, nadb_err *err) {
+static nadb_rc repeat(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = send(w, err);
 
     return rc == NADB_OK ? receive(w, err) : rc;
 }
 
-nadb_rc redis_want_on(redis_engine *e, conn *c, redis_view *v,
-                      const nadb_slice *keys, size_t n, nadb_err *err) {
-    redis_wanted w;
+nadb_rc redis_prefetch_on(redis_engine *e, conn *c, redis_view *v,
+                          const nadb_slice *keys, size_t n, nadb_err *err) {
+    redis_prefetching w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
@@ -173,16 +175,16 @@ static nadb_rc add_missing(redis_engine *e, const redis_view *v,
     return NADB_OK;
 }
 
-nadb_rc redis_want_send(redis_wanted *w, redis_engine *e, redis_view *v,
-                        conn *c, const nadb_slice *keys, size_t n,
-                        nadb_err *err) {
+nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
+                            redis_view *v, conn *c, const nadb_slice *keys,
+                            size_t n, nadb_err *err) {
     nadb_rc rc;
 
     memset(w, 0, sizeof *w);
     w->e = e;
     w->v = v;
     w->c = c;
-    redis_ahead_forget(v);
+    redis_prefetched_forget(v);
     rc = add_missing(e, v, keys, n, &w->missing, err);
     w->keys = (const nadb_slice *)(void *)w->missing.p;
     w->n = w->missing.n / sizeof *keys;
@@ -196,11 +198,11 @@ nadb_rc redis_want_send(redis_wanted *w, redis_engine *e, redis_view *v,
     return rc == NADB_OK && w->took ? conn_push(w->c, err) : rc;
 }
 
-nadb_rc redis_want_receive(redis_wanted *w, nadb_err *err) {
+nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err) {
     return w->n == 0 ? NADB_OK : receive(w, err);
 }
 
-nadb_rc redis_want_end(redis_wanted *w, nadb_rc rc, nadb_err *err) {
+nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
     if (rc == NADB_OK && w->again) rc = repeat(w, err);
     if (w->took) pool_give(w->e->pool, w->c);
     nadb_buf_clear(&w->missing);
@@ -208,12 +210,12 @@ nadb_rc redis_want_end(redis_wanted *w, nadb_rc rc, nadb_err *err) {
     return rc;
 }
 
-nadb_rc redis_want(nadb_engine *engine, nadb_view *view, const nadb_slice *keys,
-                   size_t n, nadb_err *err) {
-    redis_wanted w;
-    nadb_rc rc = redis_want_send(&w, (redis_engine *)engine, (redis_view *)view,
-                                 NULL, keys, n, err);
+nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
+                       const nadb_slice *keys, size_t n, nadb_err *err) {
+    redis_prefetching w;
+    nadb_rc rc = redis_prefetch_send(&w, (redis_engine *)engine,
+                                     (redis_view *)view, NULL, keys, n, err);
 
-    if (rc == NADB_OK) rc = redis_want_receive(&w, err);
-    return redis_want_end(&w, rc, err);
+    if (rc == NADB_OK) rc = redis_prefetch_receive(&w, err);
+    return redis_prefetch_end(&w, rc, err);
 }

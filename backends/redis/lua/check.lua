@@ -1,0 +1,158 @@
+-- check.lua - whether rows, index, expiry and sets of tags agree; and making
+-- them agree.
+--
+-- what      to look through (below)
+-- from      where to begin: '' for the first, then what was answered
+-- most      entries at most
+-- repair    'repair' or ''
+-- tag       of `members`
+--
+--   keys     the index: its rows, their expiry, their tags
+--   expiry   what expires: its keys
+--   xtags    the tags of what expires
+--   tags     the tags' names; also answers, in pairs, 'tag' and a name
+--   members  of one tag: its rows
+--
+-- Answers {where to go on or false, problem, ..}.
+local what, from, most, repair, tag = unpack(ARGV, 1, 5)
+most, repair = tonumber(most), repair ~= ''
+include 'lib/store'
+include 'lib/layout'
+include 'lib/tags'
+include 'lib/rows'
+local out = {false}
+if repair then call('DEL', P .. 'none') end
+local function bad(name, is, cure)
+  if repair then cure() else out[#out + 1] = name .. ' ' .. is end
+end
+local function by_name(set)
+  local names = call('ZRANGEBYLEX', set, from == '' and '-' or '(' .. from,
+                     '+', 'LIMIT', 0, most)
+  if #names == most then out[1] = names[most] end
+  return names
+end
+local function row(key)
+  local r = call('HMGET', B .. 'r:' .. key, 'meta', 'tags')
+  return r[1], r[2] or ''
+end
+local function expires(meta)
+  return string.match(meta,
+    '^%d+ %d+ %a %-?%d+ %-?%d+ (%S+) %d+ %d+$')
+end
+local function has(tags, tag)
+  for _, t in ipairs(list(tags)) do
+    if t == tag then return true end
+  end
+end
+local function check_tags(key, tags, exp)
+  local name = "key '" .. key .. "'"
+  for _, t in ipairs(list(tags)) do
+    if not call('ZSCORE', B .. 't:' .. t, key) or
+       not call('ZSCORE', G, t) then
+      bad(name, "has tag '" .. t .. "', but is not in its set", function()
+        call('ZADD', B .. 't:' .. t, 0, key)
+        call('ZADD', G, 0, t)
+      end)
+    end
+  end
+  local x = exp ~= '-' and tags or ''
+  if (call('HGET', E, key) or '') ~= x then
+    bad(name, 'has other tags where those of expiring rows are kept',
+        function()
+      if x == '' then call('HDEL', E, key) else call('HSET', E, key, x) end
+    end)
+  end
+end
+local function check_key(key)
+  local meta, tags = row(key)
+  local s = call('ZSCORE', X, key)
+  local exp, name = meta and expires(meta), "key '" .. key .. "'"
+  if not meta then
+    if not s or tonumber(s) >= now then
+      bad(name, 'is in the index, but its row is not there', function()
+        drop(key, {exp = s, tags = call('HGET', E, key) or ''})
+      end)
+    end
+  elseif not exp then
+    out[#out + 1] = name .. ' has a damaged meta'
+  else
+    if exp == '-' and s then
+      bad(name, 'is among those that expire, but does not', function()
+        call('ZREM', X, key)
+        touched = true
+      end)
+    elseif exp ~= '-' and (not s or tonumber(s) ~= tonumber(exp)) then
+      bad(name, 'expires, but is not among those that do', function()
+        call('ZADD', X, exp, key)
+        touched = true
+      end)
+    end
+    check_tags(key, tags, exp)
+  end
+end
+local function check_expiry()
+  local begin = tonumber(from ~= '' and from or 0)
+  local keys = call('ZRANGE', X, begin, begin + most - 1)
+  local kept = 0
+  for _, key in ipairs(keys) do
+    if call('ZSCORE', K, key) then
+      kept = kept + 1
+    else
+      bad("key '" .. key .. "'", 'expires, but is not in the index',
+          function()
+        drop(key, {exp = true, tags = call('HGET', E, key) or ''})
+      end)
+      if not repair then kept = kept + 1 end
+    end
+  end
+  if #keys == most then out[1] = str(begin + kept) end
+end
+local function check_xtags()
+  local page = call('HSCAN', E, from ~= '' and from or '0', 'COUNT', most)
+  for i = 1, #page[2], 2 do
+    local key = page[2][i]
+    if not call('ZSCORE', X, key) then
+      bad("key '" .. key .. "'", 'has tags kept for its expiry, but does '
+          .. 'not expire', function() call('HDEL', E, key) end)
+    end
+  end
+  if page[1] ~= '0' then out[1] = page[1] end
+end
+local function check_names()
+  for _, t in ipairs(by_name(G)) do
+    if call('EXISTS', B .. 't:' .. t) == 0 then
+      bad("tag '" .. t .. "'", 'has no rows', function()
+        call('ZREM', G, t)
+      end)
+    end
+    out[#out + 1] = 'tag'
+    out[#out + 1] = t
+  end
+end
+local function check_members(tag)
+  for _, key in ipairs(by_name(B .. 't:' .. tag)) do
+    local meta, tags = row(key)
+    if not meta and call('ZSCORE', X, key) then
+      tags = call('HGET', E, key) or ''
+    end
+    if not has(tags, tag) then
+      bad("tag '" .. tag .. "'", "has key '" .. key ..
+          "' in its set, which does not have the tag", function()
+        quit(key, tag)
+      end)
+    end
+  end
+end
+if what == 'keys' then
+  for _, key in ipairs(by_name(K)) do check_key(key) end
+elseif what == 'expiry' then
+  check_expiry()
+elseif what == 'xtags' then
+  check_xtags()
+elseif what == 'tags' then
+  check_names()
+else
+  check_members(tag)
+end
+note_expiry()
+return out

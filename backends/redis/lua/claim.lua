@@ -1,0 +1,13 @@
+-- claim.lua - has others wait before they change a key, for `ms` at most.
+-- {'ok', version, generation, value, meta, tags} or {'held'}.
+local token, key, ms = unpack(ARGV, 1, 3)
+include 'lib/store'
+include 'lib/layout'
+include 'lib/claims'
+if foreign(call('HGET', L, key), token) then return {'held'} end
+local r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
+local till = now + ms
+call('HSET', L, key, token .. ' ' .. str(till))
+call('PEXPIRE', L, 60000)
+hold(till)
+return {'ok', m[VER] or '', gen, r[1], r[2], r[3]}

@@ -1,0 +1,131 @@
+-- drain.lua - applies transactions of a machine that buffers.
+--
+-- Arguments: owner, token, flags (d nothing but deletes), log and offset where
+-- they begin, and where they end; then changes: 's' n, and n times key value
+-- rest-of-meta (no tags, no expiry); 'e' n rest-of-meta, and n times key value,
+-- where it is the same; 'p' key value rest-of-meta tags expiry; 'd' key; 'c'
+-- for a clear.
+--
+-- {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
+-- ours; {'gap'}: they do not begin where the last ones ended, so that nothing
+-- is done twice, or left out.
+local me, mine, flags, log, off, end_log, end_off = unpack(ARGV, 1, 7)
+local first_change = 8
+include 'lib/store'
+include 'lib/layout'
+include 'lib/tags'
+include 'lib/rows'
+include 'lib/versions'
+include 'lib/lease'
+if owner ~= me or token ~= mine or till <= now then return {'fenced'} end
+local mark = call('HGET', M, 'b:' .. owner) or '0 0'
+if mark ~= log .. ' ' .. off then return {'gap'} end
+types()
+call('ZCARD', D)
+if flags == 'd' then call('DEL', P .. 'none') end
+next_version()
+local v = str(ver)
+
+-- What waits for flush() must be there when its key is changed again.
+local seen = {}
+local function settle()
+  if next(seen) then
+    flush()
+    seen = {}
+  end
+end
+local function touch(key)
+  if seen[key] then settle() end
+  seen[key] = true
+end
+
+-- A clear of a machine that buffers cannot be taken back here: its rows may be
+-- removed at once. m[EXPIRY] must not say that nothing expires when something
+-- in this call does.
+local soonest = m[EXPIRY]
+local function clear()
+  settle()
+  next_version()
+  v = str(ver)
+  new_generation(v, 60000)
+  soonest = ''
+  named = {}
+end
+local function write(key, o, value, meta, tags, exp)
+  local new = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v
+  put(key, o, value, v .. ' ' .. new .. ' ' .. meta, tags, exp)
+end
+
+-- Most changes are of this kind. Where nothing expires and nothing has tags, an
+-- old row need not be looked at: version 0 inserted it. Whether there was one,
+-- writing tells; it is guessed to be as with the row before, and a wrong guess
+-- is mended. New ones go into the index in one call.
+local mine_new = {}
+local function plain(first, last, step, rest)
+  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '
+  if rest then fresh, over = fresh .. rest, over .. rest end
+  local rows, guess, add, k = B .. 'r:', over, {K}, 1
+  for j = first, last, step do
+    local key = ARGV[j]
+    local was = call('HSET', rows .. key, 'value', ARGV[j + 1],
+      'meta', rest and guess or guess .. ARGV[j + 2]) == 0
+    local right = was and not mine_new[key] and over or fresh
+    if right ~= guess then
+      guess = right
+      call('HSET', rows .. key, 'meta',
+           rest and guess or guess .. ARGV[j + 2])
+    end
+    if not was then
+      mine_new[key] = true
+      add[k + 1], add[k + 2] = '0', key
+      k = k + 2
+    end
+  end
+  if k > 1 then call('ZADD', unpack(add)) end
+end
+local function puts(first, n, step, rest)
+  local last = first + step * n - 1
+  settle()
+  if m[EXPIRY] == '' and call('EXISTS', G) == 0 then
+    plain(first, last, step, rest)
+    return last + 1
+  end
+  for j = first, last, step do
+    local key = ARGV[j]
+    touch(key)
+    write(key, present(key, ''), ARGV[j + 1], rest or ARGV[j + 2], '', '')
+  end
+  return last + 1
+end
+
+local i = first_change
+while ARGV[i] do
+  local op, key = ARGV[i], ARGV[i + 1]
+  if op == 's' then
+    i = puts(i + 2, tonumber(key), 3)
+  elseif op == 'e' then
+    i = puts(i + 3, tonumber(key), 2, ARGV[i + 2])
+  elseif op == 'p' then
+    local tags, exp = ARGV[i + 4], ARGV[i + 5]
+    touch(key)
+    write(key, present(key, tags), ARGV[i + 2], ARGV[i + 3], tags, exp)
+    if exp ~= '' and m[EXPIRY] == '' then m[EXPIRY] = '-' end
+    i = i + 6
+  elseif op == 'd' then
+    touch(key)
+    drop(key, present(key, ''))
+    i = i + 2
+  else
+    clear()
+    i = i + 1
+  end
+end
+flush()
+forget_changes()
+if soonest ~= '' and tonumber(soonest) < now then
+  sweep(100)
+  touched = true
+end
+note_expiry()
+call('HSET', M, 'b:' .. owner, end_log .. ' ' .. end_off)
+return {'ok', m[DEAD] or ''}

@@ -1,0 +1,45 @@
+-- expiry.lua - keys by expiry.
+--
+-- order_of is 'r' for falling order or ''; from_ms and from_key are where to
+-- begin, or ''; `skip` is 'x' to leave out that very entry or ''; `most`
+-- entries at most.
+--
+-- Behind the place where to go on, which is true: key and time.
+local wanted_gen, order_of, from_ms, from_key, skip, most = unpack(ARGV, 1, 6)
+most = tonumber(most)
+include 'lib/store'
+include 'lib/page'
+include 'lib/less'
+
+-- The place of the first entry from there on; behind it.
+local function first(behind)
+  local low = call('ZCOUNT', X, '-inf', '(' .. from_ms)
+  local high = call('ZCOUNT', X, '-inf', from_ms)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local key = call('ZRANGE', X, middle, middle)[1]
+    if lt(key, from_key) or (behind and key == from_key) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+local list
+if back then
+  local stop = call('ZCARD', X)
+  if from_ms ~= '' then stop = first(skip == '') end
+  list = stop > 0 and call('ZRANGE', X, math.max(stop - most, 0), stop - 1,
+                           'WITHSCORES') or {}
+  for i = #list - 1, 1, -2 do
+    out[#out + 1] = list[i]
+    out[#out + 1] = list[i + 1]
+  end
+else
+  local start = from_ms ~= '' and first(skip ~= '') or 0
+  list = call('ZRANGE', X, start, start + most - 1, 'WITHSCORES')
+  for i = 1, #list do out[#out + 1] = list[i] end
+end
+if #list == 2 * most then out[4] = '1' end
+return out

@@ -1,0 +1,15 @@
+-- fence.lua - what became of a writer's call of this number. {'applied',
+-- version}; or {'void'}: it was not done, and never will be.
+local writer, number = ARGV[1], ARGV[2]
+include 'lib/look'
+include 'lib/state'
+include 'lib/names'
+include 'lib/writers'
+if m[LAST] then
+  local n, how, v = string.match(m[LAST], '^(%d+) (%a+) (%d+) %d+$')
+  if n == number and how == 'ok' then return {'applied', v} end
+end
+call('DEL', P .. 'none')
+call('HSET', M, 'w:' .. writer, number .. ' void 0 ' .. str(now))
+register()
+return {'void'}

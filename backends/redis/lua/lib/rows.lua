@@ -1,0 +1,85 @@
+-- Reading and changing rows, with all that belongs to them: index, expiry, sets
+-- of tags. m[EXPIRY] is the earliest expiry, or ''. A key of a foreign type
+-- fails while it is read, before anything is changed.
+local touched, sets = false, {}
+local function types_of(tags)
+  for _, t in ipairs(list(tags)) do
+    if not sets[t] then
+      sets[t] = true
+      call('ZCARD', B .. 't:' .. t)
+    end
+  end
+end
+local function types()
+  call('ZCARD', K)
+  call('ZCARD', X)
+  call('ZCARD', G)
+  call('LLEN', C)
+  call('HLEN', E)
+end
+-- What is there of a key. row: {meta, value, tags} or false; exp: its entry in
+-- `expiry`; tags: those that it is registered with. `tags` are the new ones.
+local function present(key, tags)
+  local r = call('HMGET', B .. 'r:' .. key, 'meta', 'value', 'tags')
+  local o = {row = r[1] and r, tags = r[1] and r[3] or ''}
+  if m[EXPIRY] and m[EXPIRY] ~= '' then
+    o.exp = call('ZSCORE', X, key)
+    if o.exp and not o.row then o.tags = call('HGET', E, key) or '' end
+  end
+  types_of(o.tags)
+  types_of(tags)
+  return o
+end
+local function put(key, o, value, meta, tags, exp)
+  local r = B .. 'r:' .. key
+  if tags ~= '' then
+    call('HSET', r, 'value', value, 'meta', meta, 'tags', tags)
+  else
+    call('HSET', r, 'value', value, 'meta', meta)
+    if o.row and o.row[3] then call('HDEL', r, 'tags') end
+  end
+  if not o.row then add(K, key) end
+  if tags ~= o.tags then
+    leave(key, o.tags)
+    join(key, tags)
+  end
+  if exp ~= '' then
+    call('ZADD', X, exp, key)
+    call('PEXPIREAT', r, exp)
+    if tags ~= '' then
+      call('HSET', E, key, tags)
+    elseif o.exp and o.tags ~= '' then
+      call('HDEL', E, key)
+    end
+    touched = true
+  elseif o.exp then
+    call('ZREM', X, key)
+    call('HDEL', E, key)
+    call('PERSIST', r)
+    touched = true
+  end
+end
+local function drop(key, o)
+  call('UNLINK', B .. 'r:' .. key)
+  call('ZREM', K, key)
+  leave(key, o.tags)
+  if o.exp then
+    call('ZREM', X, key)
+    call('HDEL', E, key)
+    touched = true
+  end
+end
+-- Removes what is left of rows that the server has expired.
+local function sweep(most)
+  local gone = call('ZRANGEBYSCORE', X, '-inf', '(' .. str(now),
+                    'LIMIT', 0, most)
+  for _, key in ipairs(gone) do
+    drop(key, {exp = true, tags = call('HGET', E, key) or ''})
+  end
+  return #gone
+end
+local function note_expiry()
+  if not touched then return end
+  local first = call('ZRANGE', X, 0, 0, 'WITHSCORES')[2] or ''
+  if first ~= m[EXPIRY] then call('HSET', M, 'expiry', first) end
+end

@@ -1,0 +1,5 @@
+-- The state of the store for a script that has no writer.
+local writer = ''
+include 'lib/look'
+include 'lib/state'
+include 'lib/names'

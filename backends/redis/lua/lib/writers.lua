@@ -1,0 +1,23 @@
+-- What a writer did last is kept for an hour at least: asking comes within
+-- seconds. `writers` names those that have been there.
+local function register()
+  if m[LAST] then return end
+  call('ZADD', R, now, writer)
+  local old = call('ZRANGEBYSCORE', R, '-inf', str(now - 3600000),
+                   'LIMIT', 0, 5)
+  for _, name in ipairs(old) do
+    local s = call('HGET', M, 'w:' .. name)
+    local last = s and tonumber(string.match(s, '(%d+)$')) or 0
+    if last < now - 3600000 then
+      call('HDEL', M, 'w:' .. name)
+      call('ZREM', R, name)
+    else
+      call('ZADD', R, last, name)
+    end
+  end
+end
+local function done()
+  call('HSET', M, 'w:' .. writer,
+       number .. ' ok ' .. str(ver) .. ' ' .. str(now))
+  register()
+end

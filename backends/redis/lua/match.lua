@@ -1,0 +1,238 @@
+-- match.lua - rows by tags.
+--
+-- lower and upper are bounds as ZRANGEBYLEX has them; order_of is 'r' for
+-- falling keys or ''. It stops behind `wanted` rows, `looks` keys that it has
+-- looked at, or `enough` bytes; `only_keys` is 'k' for keys alone or ''. Behind
+-- them the expression, operator first: 't' tag, 'p' prefix, '&' '|' '!' number
+-- of operands.
+--
+-- Behind the place where to go on: key, value, meta, tags of each row.
+--
+-- What can be found through tags at all, is: of an AND, through the operand
+-- with the fewest rows. The rest of the expression decides about each.
+local wanted_gen, order_of, lower, upper = unpack(ARGV, 1, 4)
+local wanted, looks, enough = ARGV[5] + 0, ARGV[6] + 0, ARGV[7] + 0
+local only_keys = ARGV[8] ~= ''
+local at = 9 -- in the expression
+include 'lib/store'
+include 'lib/tags'
+include 'lib/page'
+
+local function parse()
+  local x = {op = ARGV[at]}
+  at = at + 2
+  if x.op == 't' or x.op == 'p' then
+    x.text = ARGV[at - 1]
+  else
+    for i = 1, tonumber(ARGV[at - 1]) do x[i] = parse() end
+  end
+  return x
+end
+local function beyond(text)
+  local head = string.match(text, '^(.-)\255*$')
+  if head == '' then return '+' end
+  return '(' .. string.sub(head, 1, -2) ..
+    string.char(string.byte(head, -1) + 1)
+end
+local function size(tag) return call('ZCARD', B .. 't:' .. tag) end
+local function weigh(x)
+  if x.op == 't' then
+    x.cost = size(x.text)
+  elseif x.op == 'p' then
+    x.names = call('ZRANGEBYLEX', G, '[' .. x.text, beyond(x.text),
+                   'LIMIT', 0, 257)
+    if #x.names <= 256 then
+      x.cost = 0
+      for _, t in ipairs(x.names) do x.cost = x.cost + size(t) end
+    end
+  elseif x.op ~= '!' then
+    local all, least = 0, nil
+    for _, y in ipairs(x) do
+      weigh(y)
+      all = all and y.cost and all + y.cost
+      if y.cost and (not least or y.cost < least.cost) then least = y end
+    end
+    if x.op == '|' then
+      x.cost = all
+    elseif least then
+      x.cost, x.least = least.cost, least
+    end
+  end
+end
+local function collect(x, into)
+  if x.op == 't' then
+    into[#into + 1] = B .. 't:' .. x.text
+  elseif x.op == 'p' then
+    for _, t in ipairs(x.names) do into[#into + 1] = B .. 't:' .. t end
+  elseif x.op == '&' then
+    collect(x.least, into)
+  else
+    for _, y in ipairs(x) do collect(y, into) end
+  end
+end
+local function simple(x)
+  if x.op == '|' then
+    for _, y in ipairs(x) do if not simple(y) then return false end end
+    return true
+  end
+  return x.op == 't' or x.op == 'p'
+end
+local function holds(x, tags)
+  if x.op == 't' then return tags[x.text] ~= nil end
+  if x.op == '!' then return not holds(x[1], tags) end
+  if x.op == 'p' then
+    for t in pairs(tags) do
+      if string.sub(t, 1, #x.text) == x.text then return true end
+    end
+    return false
+  end
+  for _, y in ipairs(x) do
+    if holds(y, tags) ~= (x.op == '&') then return x.op == '|' end
+  end
+  return x.op == '&'
+end
+
+-- What to walk, and what decides: at most 8 sets that a key must or must not
+-- be in, which are cheap to ask, and terms that need the row's tags.
+local root = parse()
+weigh(root)
+local terms = root.op == '&' and root or {root}
+local driver = root.op == '&' and root.least or (root.cost and root) or nil
+local sets = {}
+if driver then collect(driver, sets) end
+if not driver or (#sets > 1 and driver.cost > 2 * call('ZCARD', K)) then
+  driver, sets = nil, {K}
+end
+local asks, rest = {}, {}
+for _, x in ipairs(terms) do
+  local y = x.op == '!' and x[1] or x
+  if x == driver and simple(x) then
+    y = nil
+  elseif y.op == 't' and #asks < 8 then
+    asks[#asks + 1] = {set = B .. 't:' .. y.text, want = x == y}
+  else
+    rest[#rest + 1] = x
+  end
+end
+
+-- Keys of several sets in one order. A number of the bytes behind what all have
+-- in common decides most comparisons.
+include 'lib/less'
+local function order(keys)
+  local p, rank = #keys[1], {}
+  for _, key in ipairs(keys) do
+    while string.sub(key, 1, p) ~= string.sub(keys[1], 1, p) do
+      p = math.floor(p / 2)
+    end
+  end
+  for _, key in ipairs(keys) do
+    local n = 0
+    for i = p + 1, p + 6 do n = n * 256 + (string.byte(key, i) or 0) end
+    rank[key] = n
+  end
+  table.sort(keys, function(a, b)
+    local x, y = rank[a], rank[b]
+    if x == y then
+      if back then return lt(b, a) end
+      return lt(a, b)
+    end
+    if back then return x > y end
+    return x < y
+  end)
+end
+local lo, hi = lower, upper
+local function range(set, n)
+  if back then return call('ZREVRANGEBYLEX', set, hi, lo, 'LIMIT', 0, n) end
+  return call('ZRANGEBYLEX', set, lo, hi, 'LIMIT', 0, n)
+end
+
+-- About n of the next keys of all sets together; whether these are the last. A
+-- set that has given all it was asked for may have more behind its last key, so
+-- that nothing beyond it is certain yet.
+local function take(n)
+  if #sets == 0 then return {}, true end
+  if #sets == 1 then
+    local keys = range(sets[1], n)
+    return keys, #keys < n
+  end
+  local each = math.max(math.ceil(2 * n / #sets), 4)
+  local seen, keys, ends = {}, {}, {}
+  for _, set in ipairs(sets) do
+    local some = range(set, each)
+    for _, key in ipairs(some) do
+      if not seen[key] then
+        seen[key] = true
+        keys[#keys + 1] = key
+      end
+    end
+    if #some == each then ends[some[each]] = true end
+  end
+  if #keys == 0 then return keys, true end
+  order(keys)
+  for i, key in ipairs(keys) do
+    if ends[key] then
+      for j = #keys, i + 1, -1 do keys[j] = nil end
+      return keys, false
+    end
+  end
+  return keys, true
+end
+
+local rows, bytes, looked = 0, 0, 0
+local step = math.max(wanted, 32)
+local function wants(key)
+  if #rest == 0 then return true end
+  local tags = {}
+  for _, t in ipairs(list(call('HGET', B .. 'r:' .. key, 'tags'))) do
+    tags[t] = true
+  end
+  for _, x in ipairs(rest) do
+    if not holds(x, tags) then return false end
+  end
+  return true
+end
+local function emit(key)
+  local r
+  if only_keys then
+    r = call('HMGET', B .. 'r:' .. key, 'meta', 'tags')
+    r = {'', r[1], r[2]}
+  else
+    r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
+  end
+  if not r[2] then return end
+  local n = #out
+  out[n + 1], out[n + 2], out[n + 3], out[n + 4] = key, r[1], r[2], r[3]
+  rows = rows + 1
+  bytes = bytes + #key + #(r[1] or '')
+end
+while rows < wanted and looked < looks and bytes < enough do
+  local keys, last = take(step)
+  local scores = {}
+  for i, ask in ipairs(asks) do
+    if #keys > 0 then
+      scores[i] = call('ZMSCORE', ask.set, unpack(keys))
+    end
+  end
+  for j, key in ipairs(keys) do
+    local good = true
+    for i, ask in ipairs(asks) do
+      if (scores[i][j] and true or false) ~= ask.want then
+        good = false
+        break
+      end
+    end
+    if good and wants(key) then
+      emit(key)
+      if rows >= wanted or bytes >= enough then
+        out[4] = (j < #keys or not last) and key
+        return out
+      end
+    end
+  end
+  out[4] = not last and keys[#keys]
+  if last then return out end
+  if back then hi = '(' .. out[4] else lo = '(' .. out[4] end
+  looked = looked + #keys
+  step = math.min(2 * step, 1000)
+end
+return out

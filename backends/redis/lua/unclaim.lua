@@ -1,0 +1,9 @@
+-- unclaim.lua - gives claims or locks back: those of this token.
+local token = ARGV[1] -- and behind it, keys
+include 'lib/store'
+include 'lib/claims'
+for i = 2, #ARGV do
+  local h = call('HGET', L, ARGV[i])
+  if h and string.match(h, '^(%S+) ') == token then release(ARGV[i]) end
+end
+return {'ok'}
