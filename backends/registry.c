@@ -29,13 +29,3 @@ const nadb_backend *nadb_backend_find(const char *name) {
         if (strcmp(b->name, name) == 0) return b;
     return NULL;
 }
-
-const nadb_backend *nadb_backend_for(const nadb_options *options) {
-    const nadb_backend *b =
-        nadb_backend_find(nadb_option_text(options, "backend"));
-
-    if (b == NULL || b->buffered == NULL ||
-        nadb_option_number(options, "write") != NADB_WRITE_BUFFERED)
-        return b;
-    return b->buffered;
-}

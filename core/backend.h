@@ -71,7 +71,7 @@ enum {
     NADB_CAP_NEEDS_PATH = 256 /* has a directory on this machine */
 };
 
-/* --- options that a backend sees --- */
+/* --- words that options use --- */
 
 typedef enum nadb_durability {
     NADB_SYNC_OFF,
@@ -85,14 +85,48 @@ typedef enum nadb_write_mode {
     NADB_WRITE_IMMEDIATE
 } nadb_write_mode;
 
+/* --- options of CREATE VIRTUAL TABLE --- */
+
 /* What was parsed, read by the names that users give them (core/options.c). */
 typedef struct nadb_options nadb_options;
+
+typedef enum nadb_option_kind {
+    NADB_OPTION_TEXT,
+    NADB_OPTION_SWITCH, /* on or off */
+    NADB_OPTION_NUMBER  /* a number, a word that stands for one, or either */
+} nadb_option_kind;
+
+typedef struct nadb_option_word {
+    const char *text; /* NULL: the end of the list */
+    int value;
+} nadb_option_word;
+
+/* One option: how its text becomes a value. Each is judged alone here; what
+ * depends on several is checked by whoever uses them. */
+typedef struct nadb_option nadb_option;
+struct nadb_option {
+    const char *name; /* NULL: the end of a backend's table */
+    nadb_option_kind kind;
+    const char *initial; /* what holds when none is given, as a user would write
+                            it; NULL: no text, or 0 */
+    const nadb_option_word *words; /* or NULL */
+    double least, most;            /* numbers, in the user's unit; 0, 0: none */
+    double scale;        /* stored = given * scale; 1: whole numbers */
+    const char *allowed; /* completes "'x' is not .." */
+    /* Texts: says in *err what is wrong with it; or NULL. */
+    nadb_rc (*check)(const nadb_option *opt, const char *value, nadb_err *err);
+};
 
 /* The text of an option; NULL when it was not given or is not a text. */
 const char *nadb_option_text(const nadb_options *o, const char *name);
 /* The number of an option as it is stored: times in ms, sizes in bytes, words
- * as their enum, on/off as 1/0; 0 when there is none of that name. */
+ * as their number, on/off as 1/0; 0 when there is none of that name. */
 int64_t nadb_option_number(const nadb_options *o, const char *name);
+/* Whether the statement named it. */
+bool nadb_option_given(const nadb_options *o, const char *name);
+/* NADB_INVALID: "option x: 'value' is not <allowed>". */
+nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
+                           const char *allowed, nadb_err *err);
 
 /* --- engines --- */
 
@@ -403,6 +437,15 @@ struct nadb_backend {
     unsigned caps;
     const char *summary; /* one line, for nadb_backends */
     const char *uses;    /* another library, for nadb_debug; or NULL */
+    /* Options that this backend alone knows, up to one without a name; NULL:
+     * none. */
+    const nadb_option *options;
+    /* Optional (NULL: nothing). Appends, by nadb_identity_add(), what decides
+     * which store the options mean and how it is reached, beside its path, db
+     * and namespace: two tables share a store in a process only where all of
+     * it is equal. NADB_INVALID: the options contradict each other. */
+    nadb_rc (*identity)(const nadb_options *options, nadb_buf *out,
+                        nadb_err *err);
     /* engines: */
     nadb_rc (*engine_open)(const nadb_options *options, nadb_engine **out,
                            nadb_err *err);
@@ -412,12 +455,20 @@ struct nadb_backend {
     const nadb_backend *buffered;
 };
 
+/* The one that these options ask for, in the form in which they do; NULL: there
+ * is none. In core/options.c. */
+const nadb_backend *nadb_backend_for(const nadb_options *options);
+/* Adds a name and its value (NULL: none) to an identity; false when out of
+ * memory. */
+bool nadb_identity_add(nadb_buf *identity, const char *name,
+                       const char *value) NADB_MUST_USE;
+bool nadb_identity_add_number(nadb_buf *identity, const char *name,
+                              int64_t value) NADB_MUST_USE;
+
 /* --- backends/registry.c --- */
 
 /* NULL when there is none of that name. */
 const nadb_backend *nadb_backend_find(const char *name);
-/* The one that these options ask for, in the form in which they do. */
-const nadb_backend *nadb_backend_for(const nadb_options *options);
 /* The i-th, from 0; NULL past the end. */
 const nadb_backend *nadb_backend_at(size_t i);
 

@@ -8,6 +8,8 @@
  * system; whether anything is there is not looked at. */
 #include "options.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <strings.h>
 
 #include "options_table.h"
@@ -15,7 +17,6 @@
 
 typedef struct parser {
     nadb_options *o;
-    uint64_t given; /* bit option_index() of each option seen */
     nadb_buf value; /* of the present argument, unquoted */
     const nadb_place *place;
     nadb_err *err;
@@ -25,11 +26,7 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
 }
 
-static bool was_given(const parser *p, const char *name) {
-    const option *opt = option_find(nadb_slice_str(name));
-
-    return opt != NULL && (p->given >> option_index(opt) & 1) != 0;
-}
+static uint64_t bit_of(const option *opt) { return UINT64_C(1) << opt->index; }
 
 /* --- one argument --- */
 
@@ -53,14 +50,14 @@ static nadb_rc take_quoted(parser *p, const option *opt, const char *s) {
         if (*s == '\0')
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s: the closing %c is missing",
-                             option_name(opt), quote);
+                             opt->spec->name, quote);
         if (*s == quote && *++s != quote) break;
         if (!nadb_buf_byte(&p->value, (uint8_t)*s)) return no_memory(p->err);
     }
     if (*skip_space(s) != '\0')
         return nadb_fail(p->err, NADB_INVALID,
                          "option %s: nothing may follow the closing %c",
-                         option_name(opt), quote);
+                         opt->spec->name, quote);
     return NADB_OK;
 }
 
@@ -70,23 +67,23 @@ static nadb_rc take_bare(parser *p, const option *opt, const char *s) {
     while (n > 0 && is_space(s[n - 1])) n--;
     if (n == 0)
         return nadb_fail(p->err, NADB_INVALID, "option %s has no value",
-                         option_name(opt));
+                         opt->spec->name);
     if (strchr("?:@$", *s) != NULL)
         return nadb_fail(p->err, NADB_INVALID,
                          "option %s: parameters cannot be bound here (write "
                          "the value itself, in quotes)",
-                         option_name(opt));
+                         opt->spec->name);
     for (size_t i = 0; i < n; i++)
         if (is_space(s[i]) || s[i] == '\'' || s[i] == '"')
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s: put the value in quotes",
-                             option_name(opt));
+                             opt->spec->name);
     if (!nadb_buf_append(&p->value, s, n)) return no_memory(p->err);
     return NADB_OK;
 }
 
 static nadb_rc unknown_option(parser *p, nadb_slice name) {
-    const option *near = option_nearest(name);
+    const char *near = option_nearest(name);
     int shown = name.n > 60 ? 60 : (int)name.n;
 
     /* Not "did you mean password_env": the value must not be tried there. */
@@ -101,18 +98,24 @@ static nadb_rc unknown_option(parser *p, nadb_slice name) {
                          (const char *)name.p);
     return nadb_fail(p->err, NADB_INVALID,
                      "unknown option '%.*s': did you mean '%s'?", shown,
-                     (const char *)name.p, option_name(near));
+                     (const char *)name.p, near);
+}
+
+/* The name at the beginning of an argument. */
+static nadb_slice name_of(const char *arg) {
+    nadb_slice name = nadb_slice_of(skip_space(arg), 0);
+
+    while (is_name_char((char)name.p[name.n])) name.n++;
+    return name;
 }
 
 static nadb_rc parse_arg(parser *p, const char *arg) {
-    const char *s = skip_space(arg);
-    nadb_slice name = nadb_slice_of(s, 0);
-    const option *opt;
-    uint64_t bit;
+    nadb_slice name = name_of(arg);
+    const char *s = (const char *)name.p;
+    option opt;
     nadb_rc rc;
 
     if (*s == '\0') return NADB_OK;
-    while (is_name_char(s[name.n])) name.n++;
     s = skip_space(s + name.n);
     /* Of what follows the name nothing is shown: it may be a secret. */
     if (name.n == 0 || *s != '=')
@@ -122,21 +125,19 @@ static nadb_rc parse_arg(parser *p, const char *arg) {
                          name.n == 0 ? "" : " at '",
                          name.n > 60 ? 60 : (int)name.n, (const char *)name.p,
                          name.n == 0 ? "" : "'");
-    opt = option_find(name);
-    if (opt == NULL) return unknown_option(p, name);
-    bit = UINT64_C(1) << option_index(opt);
-    if ((p->given & bit) != 0)
+    if (!option_find(name, &opt)) return unknown_option(p, name);
+    if ((p->o->given & bit_of(&opt)) != 0)
         return nadb_fail(p->err, NADB_INVALID, "option %s is given twice",
-                         option_name(opt));
-    p->given |= bit;
+                         opt.spec->name);
+    p->o->given |= bit_of(&opt);
 
     nadb_buf_reset(&p->value);
     s = skip_space(s + 1);
-    rc =
-        *s == '\'' || *s == '"' ? take_quoted(p, opt, s) : take_bare(p, opt, s);
+    rc = *s == '\'' || *s == '"' ? take_quoted(p, &opt, s)
+                                 : take_bare(p, &opt, s);
     if (rc != NADB_OK) return rc;
     if (!nadb_buf_byte(&p->value, '\0')) return no_memory(p->err);
-    return option_set(opt, p->o, (const char *)p->value.p, p->err);
+    return option_set(&opt, p->o, (const char *)p->value.p, p->err);
 }
 
 /* --- the backend --- */
@@ -165,46 +166,27 @@ static bool has_directory(const nadb_backend *b) {
 
 /* An option that has no effect would deceive whoever wrote it. */
 static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
-    const option *opt;
+    option opt;
 
-    for (unsigned i = 0; (opt = option_at(i)) != NULL; i++) {
-        const char *only = option_backend(opt);
+    for (unsigned i = 0; option_at(i, &opt); i++) {
+        const char *only = opt.backend;
 
-        if ((p->given >> i & 1) == 0) continue;
+        if ((p->o->given & bit_of(&opt)) == 0) continue;
         if (only != NULL && strcmp(only, b->name) != 0)
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s is for backend='%s', and this store "
                              "has backend='%s'",
-                             option_name(opt), only, b->name);
-        if (option_of_files(opt) && !has_directory(b))
+                             opt.spec->name, only, b->name);
+        if (opt.files && !has_directory(b))
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s is not for backend='%s', which keeps "
                              "no files",
-                             option_name(opt), b->name);
+                             opt.spec->name, b->name);
     }
-    return NADB_OK;
-}
-
-static nadb_rc check_pair(const parser *p, const char *a, const char *b) {
-    if (was_given(p, a) && was_given(p, b))
-        return nadb_fail(p->err, NADB_INVALID,
-                         "options %s and %s exclude each other: both say where "
-                         "the server is",
-                         a, b);
     return NADB_OK;
 }
 
 static nadb_rc check_combinations(const parser *p) {
-    static const char *const pairs[][2] = {
-        {"url", "host"},    {"url", "port"},    {"url", "socket"},
-        {"socket", "host"}, {"socket", "port"},
-    };
-
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        nadb_rc rc = check_pair(p, pairs[i][0], pairs[i][1]);
-
-        if (rc != NADB_OK) return rc;
-    }
     if (p->o->eviction != NADB_EVICT_NONE && p->o->size_max == 0)
         return nadb_fail(p->err, NADB_INVALID,
                          "option eviction needs max_size_mb: the size at which "
@@ -295,25 +277,46 @@ static nadb_rc default_text(char **field, const char *value, nadb_err *err) {
     return *field == NULL ? no_memory(err) : NADB_OK;
 }
 
+/* The backend, before the options that only some backends have. */
+static nadb_rc parse_backend(parser *p, const char *const *args, int n) {
+    nadb_rc rc = NADB_OK;
+    option opt;
+
+    for (int i = 0; rc == NADB_OK && i < n; i++)
+        if (option_find(name_of(args[i]), &opt) &&
+            strcmp(opt.spec->name, "backend") == 0)
+            rc = parse_arg(p, args[i]);
+    if (rc == NADB_OK) rc = default_text(&p->o->backend, "fs", p->err);
+    if (rc != NADB_OK) return rc;
+    for (char *c = p->o->backend; *c != '\0'; c++)
+        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+    return nadb_backend_find(p->o->backend) == NULL ? unknown_backend(p)
+                                                    : NADB_OK;
+}
+
+static nadb_rc parse_all(parser *p, const char *const *args, int n) {
+    nadb_rc rc = parse_backend(p, args, n);
+    option opt;
+
+    for (int i = 0; rc == NADB_OK && i < n; i++)
+        if (!option_find(name_of(args[i]), &opt) ||
+            strcmp(opt.spec->name, "backend") != 0)
+            rc = parse_arg(p, args[i]);
+    return rc;
+}
+
 static nadb_rc finish(parser *p) {
     nadb_options *o = p->o;
-    const nadb_backend *b;
-    nadb_rc rc;
+    const nadb_backend *b = nadb_backend_for(o);
+    nadb_rc rc = check_backend_options(p, b);
 
     o->ns_given = o->ns != NULL;
-    rc = default_text(&o->backend, "fs", p->err);
     if (rc == NADB_OK) rc = default_text(&o->db, "main", p->err);
     if (rc == NADB_OK) rc = default_text(&o->ns, p->place->table, p->err);
-    if (rc != NADB_OK) return rc;
-
-    for (char *c = o->backend; *c != '\0'; c++)
-        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-    b = nadb_backend_for(o);
-    if (b == NULL) return unknown_backend(p);
-    rc = check_backend_options(p, b);
     if (rc == NADB_OK) rc = check_combinations(p);
     /* Other programs read what is on a server: no codec unless asked for. */
-    if ((b->caps & NADB_CAP_REMOTE) != 0 && !was_given(p, "compression"))
+    if ((b->caps & NADB_CAP_REMOTE) != 0 &&
+        !nadb_option_given(o, "compression"))
         p->o->compression = 0;
     if (rc == NADB_OK) rc = default_path(p, b);
     if (rc == NADB_OK) rc = make_absolute(p, &o->path);
@@ -323,38 +326,17 @@ static nadb_rc finish(parser *p) {
     return rc;
 }
 
-/* Numbers have their defaults from the same texts that a user would write. */
-static nadb_rc set_defaults(nadb_options *o, nadb_err *err) {
-    static const char *const defaults[][2] = {
-        {"buffer_size_mb", "4"},   {"flush_interval", "1"},
-        {"synchronous", "normal"}, {"compression", "on"},
-        {"cache_size_mb", "16"},   {"mmap", "on"},
-        {"busy_timeout", "5000"},  {"log_level", "info"},
-        {"port", "6379"},          {"connect_timeout", "5"},
-        {"timeout", "5"},          {"pool_size", "4"},
-        {"shards", "1"},
-    };
-
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
-        const option *opt = option_find(nadb_slice_str(defaults[i][0]));
-        nadb_rc rc = option_set(opt, o, defaults[i][1], err);
-
-        if (rc != NADB_OK) return rc;
-    }
-    return NADB_OK;
-}
-
 nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) {
-    parser p = {NULL, 0, NADB_BUF_INIT, place, err};
+    parser p = {NULL, NADB_BUF_INIT, place, err};
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
     p.o = nadb_calloc(1, sizeof *p.o);
     if (p.o == NULL) return no_memory(err);
-    rc = set_defaults(p.o, err);
-    for (int i = 0; rc == NADB_OK && i < n; i++) rc = parse_arg(&p, args[i]);
+    rc = option_init_all(p.o, err);
+    if (rc == NADB_OK) rc = parse_all(&p, args, n);
     if (rc == NADB_OK) rc = finish(&p);
     if (rc != NADB_OK) goto done;
     *out = p.o;
@@ -365,21 +347,69 @@ done:
     return rc;
 }
 
-const char *nadb_option_text(const nadb_options *o, const char *name) {
-    const option *opt = option_find(nadb_slice_str(name));
+void nadb_options_free(nadb_options *o) {
+    if (o == NULL) return;
+    option_free_all(o);
+    nadb_free(o->db_file);
+    nadb_free(o);
+}
 
-    return opt == NULL ? NULL : option_get_text(opt, o);
+nadb_options *nadb_options_copy(const nadb_options *o) {
+    nadb_options *c = nadb_malloc(sizeof *c);
+    bool ok;
+
+    if (c == NULL) return NULL;
+    *c = *o;
+    if (o->db_file != NULL) c->db_file = nadb_strdup(o->db_file);
+    ok = option_copy_all(c) && (o->db_file == NULL || c->db_file != NULL);
+    if (ok) return c;
+    nadb_options_free(c);
+    return NULL;
+}
+
+/* --- for backends --- */
+
+const char *nadb_option_text(const nadb_options *o, const char *name) {
+    option opt;
+
+    if (!option_find(nadb_slice_str(name), &opt)) return NULL;
+    return option_get_text(&opt, o);
 }
 
 int64_t nadb_option_number(const nadb_options *o, const char *name) {
-    const option *opt = option_find(nadb_slice_str(name));
+    option opt;
 
-    return opt == NULL ? 0 : option_get_number(opt, o);
+    if (!option_find(nadb_slice_str(name), &opt)) return 0;
+    return option_get_number(&opt, o);
 }
 
-void nadb_options_free(nadb_options *o) {
-    if (o == NULL) return;
-    option_free_texts(o);
-    nadb_free(o->db_file);
-    nadb_free(o);
+bool nadb_option_given(const nadb_options *o, const char *name) {
+    option opt;
+
+    return option_find(nadb_slice_str(name), &opt) &&
+           (o->given & bit_of(&opt)) != 0;
+}
+
+const nadb_backend *nadb_backend_for(const nadb_options *o) {
+    const nadb_backend *b = nadb_backend_find(o->backend);
+
+    if (b == NULL || b->buffered == NULL || o->write != NADB_WRITE_BUFFERED)
+        return b;
+    return b->buffered;
+}
+
+/* An identity is a list of names and values, each with a NUL. */
+bool nadb_identity_add(nadb_buf *identity, const char *name,
+                       const char *value) {
+    if (value == NULL) value = "";
+    return nadb_buf_append(identity, name, strlen(name) + 1) &&
+           nadb_buf_append(identity, value, strlen(value) + 1);
+}
+
+bool nadb_identity_add_number(nadb_buf *identity, const char *name,
+                              int64_t value) {
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return nadb_identity_add(identity, name, text);
 }

@@ -15,6 +15,12 @@ typedef enum nadb_eviction {
     NADB_EVICT_TTL
 } nadb_eviction;
 
+/* A field is used by its kind. */
+typedef struct nadb_option_value {
+    char *text;
+    int64_t number;
+} nadb_option_value;
+
 /* All strings are owned, or NULL when not given. */
 struct nadb_options {
     char *backend; /* never NULL */
@@ -40,14 +46,11 @@ struct nadb_options {
     char *log;
     int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
     int64_t log_slow_ms; /* 0 = none */
-    /* Redis */
-    char *url, *host, *socket, *user, *password_env, *sentinel,
-        *sentinel_password_env;
-    int port, redis_db, pool_size, shards, wait;
-    int64_t connect_timeout_ms, timeout_ms;
-    bool cluster, tls;
     /* backup */
     char *dir, *id;
+    nadb_option_value *own; /* of the options that backends bring, .. */
+    unsigned n_own;         /* .. so many of them */
+    uint64_t given;         /* a bit for each option that was named */
 };
 
 /* Where the table is declared, for defaults. */
@@ -64,5 +67,6 @@ nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) NADB_MUST_USE;
 void nadb_options_free(nadb_options *o);
+nadb_options *nadb_options_copy(const nadb_options *o); /* NULL: no memory */
 
 #endif

@@ -2,34 +2,22 @@
  * options.h, a line in `table`, a line in docs/options.md. */
 #include "options_table.h"
 
-typedef enum option_kind {
-    KIND_TEXT,  /* char * */
-    KIND_BOOL,  /* bool */
-    KIND_INT,   /* int, or an enum */
-    KIND_INT64, /* int64_t */
-    KIND_UINT64 /* uint64_t */
-} option_kind;
+/* How a value is kept in its field. */
+typedef enum field_type {
+    FIELD_TEXT, /* char * */
+    FIELD_BOOL,
+    FIELD_INT, /* int, or an enum */
+    FIELD_INT64,
+    FIELD_UINT64
+} field_type;
 
-typedef struct option_word {
-    const char *text;
-    int value;
-} option_word;
-
-/* Judges a text; says what is wrong with it in *err. */
-typedef nadb_rc text_check(const option *opt, const char *value, nadb_err *err);
-
-struct option {
-    const char *name;
-    option_kind kind;
-    size_t field;             /* offset in nadb_options */
-    const option_word *words; /* or NULL */
-    double least, most;       /* numbers, in the user's unit; 0, 0: none */
-    double scale;             /* stored = given * scale; 1: whole numbers */
-    const char *allowed;      /* completes "'x' is not .." */
-    const char *backend;      /* only this one knows it; NULL: all */
-    bool files;               /* see option_of_files() */
-    text_check *check;        /* or NULL */
-};
+typedef struct core_option {
+    nadb_option spec;
+    field_type type;
+    size_t field;        /* offset in nadb_options */
+    const char *backend; /* see struct option */
+    bool files;
+} core_option;
 
 /* Words set int fields that may be enums: same size, or memcpy would tear. */
 _Static_assert(sizeof(nadb_durability) == sizeof(int), "enum size");
@@ -41,23 +29,23 @@ _Static_assert(sizeof(nadb_eviction) == sizeof(int), "enum size");
  * results that are a tenth to a third larger. */
 #define COMPRESSION_ON 1
 
-static const option_word on_off[] = {
+static const nadb_option_word on_off[] = {
     {"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}, {"yes", 1},
     {"no", 0}, {"1", 1},   {"0", 0},    {NULL, 0},
 };
-static const option_word none_word[] = {{"none", 0}, {NULL, 0}};
-static const option_word synchronous_words[] = {
+static const nadb_option_word none_word[] = {{"none", 0}, {NULL, 0}};
+static const nadb_option_word synchronous_words[] = {
     {"off", NADB_SYNC_OFF},
     {"normal", NADB_SYNC_NORMAL},
     {"full", NADB_SYNC_FULL},
     {NULL, 0},
 };
-static const option_word write_words[] = {
+static const nadb_option_word write_words[] = {
     {"buffered", NADB_WRITE_BUFFERED},
     {"immediate", NADB_WRITE_IMMEDIATE},
     {NULL, 0},
 };
-static const option_word compression_words[] = {
+static const nadb_option_word compression_words[] = {
     {"on", COMPRESSION_ON},
     {"true", COMPRESSION_ON},
     {"yes", COMPRESSION_ON},
@@ -67,117 +55,122 @@ static const option_word compression_words[] = {
     {"0", 0},
     {NULL, 0},
 };
-static const option_word eviction_words[] = {
+static const nadb_option_word eviction_words[] = {
     {"none", NADB_EVICT_NONE}, {"lru", NADB_EVICT_LRU}, {"lfu", NADB_EVICT_LFU},
     {"fifo", NADB_EVICT_FIFO}, {"ttl", NADB_EVICT_TTL}, {NULL, 0},
 };
-static const option_word mode_words[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
-static const option_word level_words[] = {
+static const nadb_option_word mode_words[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
+static const nadb_option_word level_words[] = {
     {"debug", 0}, {"info", 1}, {"warning", 2}, {"error", 3}, {NULL, 0},
 };
 
-static text_check check_log, check_url, check_password_env, check_id;
+static nadb_rc check_log(const nadb_option *opt, const char *value,
+                         nadb_err *err);
+static nadb_rc check_id(const nadb_option *opt, const char *value,
+                        nadb_err *err);
 
 #define MB 1048576.0
 #define SECONDS 1000.0 /* stored as ms */
 
 #define FIELD(f) offsetof(nadb_options, f)
-#define BOOL_OPTION(name, f, be)                                               \
-    { name, KIND_BOOL, FIELD(f), on_off, 0, 0, 1, "on or off", be, false, NULL }
-#define WORD_OPTION(name, kind, f, words, allowed)                             \
-    { name, kind, FIELD(f), words, 0, 0, 1, allowed, NULL, false, NULL }
 #define TEXT_OPTION(name, f, be, files, check)                                 \
-    { name, KIND_TEXT, FIELD(f), NULL, 0, 0, 1, NULL, be, files, check }
-#define NUMBER_OPTION(name, kind, f, words, least, most, scale, allowed, be)   \
     {                                                                          \
-        name, kind, FIELD(f), words, least, most, scale, allowed, be, false,   \
-            NULL                                                               \
+        {name, NADB_OPTION_TEXT, NULL, NULL, 0, 0, 1, NULL, check},            \
+            FIELD_TEXT, FIELD(f), be, files                                    \
+    }
+#define BOOL_OPTION(name, f, initial)                                          \
+    {                                                                          \
+        {name, NADB_OPTION_SWITCH, initial, NULL, 0, 0, 1, NULL, NULL},        \
+            FIELD_BOOL, FIELD(f), NULL, false                                  \
+    }
+#define WORD_OPTION(name, type, f, initial, words, allowed)                    \
+    {                                                                          \
+        {name, NADB_OPTION_NUMBER, initial, words, 0, 0, 1, allowed, NULL},    \
+            type, FIELD(f), NULL, false                                        \
+    }
+#define NUMBER_OPTION(name, type, f, initial, words, least, most, scale,       \
+                      allowed)                                                 \
+    {                                                                          \
+        {                                                                      \
+            name,    NADB_OPTION_NUMBER,                                       \
+            initial, words,                                                    \
+            least,   most,                                                     \
+            scale,   allowed,                                                  \
+            NULL},                                                             \
+            type, FIELD(f), NULL, false                                        \
     }
 
-static const option table[] = {
+static const core_option table[] = {
     TEXT_OPTION("backend", backend, NULL, false, NULL),
     TEXT_OPTION("path", path, NULL, true, NULL),
     TEXT_OPTION("db", db, NULL, false, NULL),
     TEXT_OPTION("namespace", ns, NULL, false, NULL),
-    NUMBER_OPTION("buffer_size_mb", KIND_UINT64, buffer_bytes, NULL, 0.01, 1024,
-                  MB, "a number of megabytes from 0.01 to 1024", NULL),
-    NUMBER_OPTION("flush_interval", KIND_INT64, flush_interval_ms, NULL, 0.01,
-                  86400, SECONDS, "a number of seconds from 0.01 to 86400",
-                  NULL),
-    WORD_OPTION("synchronous", KIND_INT, synchronous, synchronous_words,
-                "off, normal or full"),
-    WORD_OPTION("write", KIND_INT, write, write_words, "buffered or immediate"),
-    NUMBER_OPTION("compression", KIND_INT, compression, compression_words, 1, 9,
-                  1, "on, off or a level from 1 to 9", NULL),
-    NUMBER_OPTION("cache_size_mb", KIND_UINT64, cache_bytes, NULL, 0, 1048576,
-                  MB, "a number of megabytes from 0 to 1048576", NULL),
-    BOOL_OPTION("mmap", mmap, NULL),
-    NUMBER_OPTION("default_ttl", KIND_INT64, default_ttl_ms, none_word, 0.001,
-                  1e11, SECONDS,
-                  "none or a number of seconds from 0.001 to 100000000000",
-                  NULL),
-    NUMBER_OPTION("max_size_mb", KIND_UINT64, size_max, none_word, 0.01, 1e9,
-                  MB, "none or a number of megabytes from 0.01 to 1000000000",
-                  NULL),
-    WORD_OPTION("eviction", KIND_INT, eviction, eviction_words,
+    NUMBER_OPTION("buffer_size_mb", FIELD_UINT64, buffer_bytes, "4", NULL, 0.01,
+                  1024, MB, "a number of megabytes from 0.01 to 1024"),
+    NUMBER_OPTION("flush_interval", FIELD_INT64, flush_interval_ms, "1", NULL,
+                  0.01, 86400, SECONDS,
+                  "a number of seconds from 0.01 to 86400"),
+    WORD_OPTION("synchronous", FIELD_INT, synchronous, "normal",
+                synchronous_words, "off, normal or full"),
+    WORD_OPTION("write", FIELD_INT, write, NULL, write_words,
+                "buffered or immediate"),
+    NUMBER_OPTION("compression", FIELD_INT, compression, "on",
+                  compression_words, 1, 9, 1, "on, off or a level from 1 to 9"),
+    NUMBER_OPTION("cache_size_mb", FIELD_UINT64, cache_bytes, "16", NULL, 0,
+                  1048576, MB, "a number of megabytes from 0 to 1048576"),
+    BOOL_OPTION("mmap", mmap, "on"),
+    NUMBER_OPTION("default_ttl", FIELD_INT64, default_ttl_ms, NULL, none_word,
+                  0.001, 1e11, SECONDS,
+                  "none or a number of seconds from 0.001 to 100000000000"),
+    NUMBER_OPTION("max_size_mb", FIELD_UINT64, size_max, NULL, none_word, 0.01,
+                  1e9, MB,
+                  "none or a number of megabytes from 0.01 to 1000000000"),
+    WORD_OPTION("eviction", FIELD_INT, eviction, NULL, eviction_words,
                 "none, lru, lfu, fifo or ttl"),
     BOOL_OPTION("track_access", track_access, NULL),
-    NUMBER_OPTION("busy_timeout", KIND_INT64, busy_timeout_ms, NULL, 0,
+    NUMBER_OPTION("busy_timeout", FIELD_INT64, busy_timeout_ms, "5000", NULL, 0,
                   2147483647, 1,
-                  "a whole number of milliseconds from 0 to 2147483647", NULL),
-    WORD_OPTION("mode", KIND_BOOL, read_only, mode_words, "rw or ro"),
+                  "a whole number of milliseconds from 0 to 2147483647"),
+    WORD_OPTION("mode", FIELD_BOOL, read_only, NULL, mode_words, "rw or ro"),
     TEXT_OPTION("log", log, NULL, true, check_log),
-    WORD_OPTION("log_level", KIND_INT, log_level, level_words,
+    WORD_OPTION("log_level", FIELD_INT, log_level, "info", level_words,
                 "debug, info, warning or error"),
     NUMBER_OPTION(
-        "log_slow_ms", KIND_INT64, log_slow_ms, none_word, 1, 2147483647, 1,
-        "none or a whole number of milliseconds from 1 to 2147483647", NULL),
-
-    TEXT_OPTION("url", url, "redis", false, check_url),
-    TEXT_OPTION("host", host, "redis", false, NULL),
-    NUMBER_OPTION("port", KIND_INT, port, NULL, 1, 65535, 1,
-                  "a port number from 1 to 65535", "redis"),
-    TEXT_OPTION("socket", socket, "redis", false, NULL),
-    NUMBER_OPTION("redis_db", KIND_INT, redis_db, NULL, 0, 65535, 1,
-                  "a database number from 0 to 65535", "redis"),
-    TEXT_OPTION("user", user, "redis", false, NULL),
-    TEXT_OPTION("password_env", password_env, "redis", false,
-                check_password_env),
-    NUMBER_OPTION("connect_timeout", KIND_INT64, connect_timeout_ms, NULL, 0.01,
-                  3600, SECONDS, "a number of seconds from 0.01 to 3600",
-                  "redis"),
-    NUMBER_OPTION("timeout", KIND_INT64, timeout_ms, NULL, 0.01, 3600, SECONDS,
-                  "a number of seconds from 0.01 to 3600", "redis"),
-    NUMBER_OPTION("pool_size", KIND_INT, pool_size, NULL, 1, 1000, 1,
-                  "a number of connections from 1 to 1000", "redis"),
-    BOOL_OPTION("cluster", cluster, "redis"),
-    NUMBER_OPTION("shards", KIND_INT, shards, NULL, 1, 1024, 1,
-                  "a number of shards from 1 to 1024", "redis"),
-    TEXT_OPTION("sentinel", sentinel, "redis", false, NULL),
-    TEXT_OPTION("sentinel_password_env", sentinel_password_env, "redis", false,
-                check_password_env),
-    NUMBER_OPTION("wait", KIND_INT, wait, NULL, 0, 1000, 1,
-                  "a number of replicas from 0 to 1000", "redis"),
-    BOOL_OPTION("tls", tls, "redis"),
+        "log_slow_ms", FIELD_INT64, log_slow_ms, NULL, none_word, 1, 2147483647,
+        1, "none or a whole number of milliseconds from 1 to 2147483647"),
 
     TEXT_OPTION("dir", dir, "backup", false, NULL),
     TEXT_OPTION("id", id, "backup", false, check_id),
 };
 
 #define COUNT (sizeof table / sizeof table[0])
-_Static_assert(COUNT <= OPTION_COUNT_MAX, "one bit for each option");
 
 /* --- names --- */
 
-const option *option_at(unsigned i) { return i < COUNT ? &table[i] : NULL; }
+/* Behind the core's own come those of each backend, in the order of the
+ * registry. Past the last bit there are none: option_init_all() says so. */
+bool option_at(unsigned i, option *out) {
+    const nadb_backend *b;
+    unsigned first = COUNT;
 
-const char *option_name(const option *opt) { return opt->name; }
-
-unsigned option_index(const option *opt) { return (unsigned)(opt - table); }
-
-const char *option_backend(const option *opt) { return opt->backend; }
-
-bool option_of_files(const option *opt) { return opt->files; }
+    out->index = i;
+    if (i < COUNT) {
+        out->spec = &table[i].spec;
+        out->backend = table[i].backend;
+        out->files = table[i].files;
+        return true;
+    }
+    out->files = false;
+    for (size_t j = 0; (b = nadb_backend_at(j)) != NULL; j++)
+        for (const nadb_option *o = b->options; o != NULL && o->name != NULL;
+             o++)
+            if (first++ == i) {
+                out->spec = o;
+                out->backend = b->name;
+                return true;
+            }
+    return false;
+}
 
 /* Not tolower(): the host program's locale has no say here. */
 static char lower(char c) {
@@ -191,10 +184,10 @@ static bool same_word(nadb_slice s, const char *word) {
     return true;
 }
 
-const option *option_find(nadb_slice name) {
-    for (size_t i = 0; i < COUNT; i++)
-        if (same_word(name, table[i].name)) return &table[i];
-    return NULL;
+bool option_find(nadb_slice name, option *out) {
+    for (unsigned i = 0; option_at(i, out); i++)
+        if (same_word(name, out->spec->name)) return true;
+    return false;
 }
 
 #define NAME_MAX_BYTES 32 /* longer names are not compared */
@@ -239,17 +232,18 @@ static bool is_word_of(nadb_slice name, const char *full) {
     return false;
 }
 
-const option *option_nearest(nadb_slice name) {
-    const option *best = NULL;
+const char *option_nearest(nadb_slice name) {
+    const char *best = NULL;
     unsigned best_distance = 0;
+    option opt;
 
     if (name.n == 0 || name.n > NAME_MAX_BYTES) return NULL;
-    for (size_t i = 0; i < COUNT; i++) {
-        unsigned d =
-            is_word_of(name, table[i].name) ? 1 : distance(name, table[i].name);
+    for (unsigned i = 0; option_at(i, &opt); i++) {
+        const char *full = opt.spec->name;
+        unsigned d = is_word_of(name, full) ? 1 : distance(name, full);
 
         if (best == NULL || d < best_distance) {
-            best = &table[i];
+            best = full;
             best_distance = d;
         }
     }
@@ -284,16 +278,23 @@ static bool parse_number(const char *s, double *out) {
     return digits && *s == '\0';
 }
 
+static bool find_word(const nadb_option_word *words, const char *value,
+                      double *out) {
+    for (const nadb_option_word *w = words; w != NULL && w->text != NULL; w++)
+        if (same_word(nadb_slice_str(value), w->text)) {
+            *out = w->value;
+            return true;
+        }
+    return false;
+}
+
 /* The value of a word or a number, in stored units. */
-static bool parse_value(const option *opt, const char *value, double *out) {
+static bool parse_value(const nadb_option *opt, const char *value,
+                        double *out) {
     double v;
 
-    if (opt->words != NULL)
-        for (const option_word *w = opt->words; w->text != NULL; w++)
-            if (same_word(nadb_slice_str(value), w->text)) {
-                *out = w->value;
-                return true;
-            }
+    if (opt->kind == NADB_OPTION_SWITCH) return find_word(on_off, value, out);
+    if (find_word(opt->words, value, out)) return true;
     if (opt->least == opt->most || !parse_number(value, &v)) return false;
     /* Written so that it is false for a NaN as well. */
     if (!(v >= opt->least && v <= opt->most)) return false;
@@ -303,7 +304,7 @@ static bool parse_value(const option *opt, const char *value, double *out) {
 }
 
 /* Long values are cut in messages. */
-static nadb_rc wrong_value(const option *opt, const char *value,
+nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
                            const char *allowed, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "option %s: '%.80s%s' is not %s",
                      opt->name, value, strlen(value) > 80 ? ".." : "", allowed);
@@ -316,7 +317,8 @@ static bool is_one_of(char c, const char *more) {
 
 /* A letter first keeps it apart from all the store's own files: numbers,
  * control, MANIFEST and MANIFEST.tmp. */
-static nadb_rc check_log(const option *opt, const char *value, nadb_err *err) {
+static nadb_rc check_log(const nadb_option *opt, const char *value,
+                         nadb_err *err) {
     static const char allowed[] =
         "a plain file name (at most 200 letters, digits, and . _ -, the first "
         "one a letter; not control, MANIFEST, a directory, or a .tmp file)";
@@ -327,83 +329,43 @@ static nadb_rc check_log(const option *opt, const char *value, nadb_err *err) {
     if (same_word(s, "control") || same_word(s, "manifest")) ok = false;
     if (s.n >= 4 && same_word(nadb_slice_of(s.p + s.n - 4, 4), ".tmp"))
         ok = false;
-    return ok ? NADB_OK : wrong_value(opt, value, allowed, err);
+    return ok ? NADB_OK : nadb_option_refuse(opt, value, allowed, err);
 }
 
-/* A password in a URL would stand in the schema for everybody to read, and
- * must not go into an error message either. */
-static nadb_rc check_url(const option *opt, const char *value, nadb_err *err) {
-    static const char *const schemes[] = {"redis://", "rediss://", "unix://"};
-    const char *rest = NULL;
-    size_t n;
-
-    if (strchr(value, '@') != NULL) {
-        const char *p = strstr(value, "://");
-        const char *colon = strchr(p == NULL ? value : p + 3, ':');
-
-        if (colon != NULL && colon < strrchr(value, '@'))
-            return nadb_fail(err, NADB_INVALID,
-                             "option url: a password does not belong in the "
-                             "schema: leave it out and name an environment "
-                             "variable with password_env='NADB_PASSWORD'");
-    }
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        n = strlen(schemes[i]);
-        if (nadb_slice_starts(nadb_slice_str(value),
-                              nadb_slice_str(schemes[i])))
-            rest = value + n;
-    }
-    if (rest == NULL || *rest == '\0')
-        return wrong_value(
-            opt, value,
-            "a URL like redis://host:6379/0, rediss://host or unix:///socket",
-            err);
-    return NADB_OK;
-}
-
-static nadb_rc check_password_env(const option *opt, const char *value,
-                                  nadb_err *err) {
-    nadb_slice s = nadb_slice_str(value);
-    bool ok = nadb_slice_starts(s, nadb_slice_str("NADB_")) ||
-              nadb_slice_starts(s, nadb_slice_str("REDIS_"));
-
-    for (size_t i = 0; ok && i < s.n; i++) ok = is_one_of(value[i], "_");
-    /* What stands here may be the password itself: it is not repeated. */
-    if (!ok)
-        return nadb_fail(err, NADB_INVALID,
-                         "option %s must name an environment variable that "
-                         "starts with NADB_ or REDIS_ and holds the password",
-                         opt->name);
-    return NADB_OK;
-}
-
-static nadb_rc check_id(const option *opt, const char *value, nadb_err *err) {
+static nadb_rc check_id(const nadb_option *opt, const char *value,
+                        nadb_err *err) {
     for (const char *p = value; *p != '\0'; p++)
         if (!is_one_of(*p, "_-"))
-            return wrong_value(opt, value,
-                               "a backup id (letters, digits, _ and -)", err);
+            return nadb_option_refuse(
+                opt, value, "a backup id (letters, digits, _ and -)", err);
     return NADB_OK;
 }
 
 /* --- setting --- */
 
+/* Where a text is kept, or a number of a backend's. */
+static char **text_field(const option *opt, nadb_options *o) {
+    if (opt->index >= COUNT) return &o->own[opt->index - COUNT].text;
+    return (char **)(void *)((char *)o + table[opt->index].field);
+}
+
 static nadb_rc set_text(const option *opt, nadb_options *o, const char *value,
                         nadb_err *err) {
-    char **field = (char **)(void *)((char *)o + opt->field);
+    char **field = text_field(opt, o);
     char *copy;
 
     if (*value == '\0')
         return nadb_fail(err, NADB_INVALID, "option %s must not be empty",
-                         opt->name);
-    if (opt->check != NULL) {
-        nadb_rc rc = opt->check(opt, value, err);
+                         opt->spec->name);
+    if (opt->spec->check != NULL) {
+        nadb_rc rc = opt->spec->check(opt->spec, value, err);
 
         if (rc != NADB_OK) return rc;
     }
     copy = nadb_strdup(value);
     if (copy == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for option %s",
-                         opt->name);
+                         opt->spec->name);
     nadb_free(*field);
     *field = copy;
     return NADB_OK;
@@ -411,68 +373,139 @@ static nadb_rc set_text(const option *opt, nadb_options *o, const char *value,
 
 nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
                    nadb_err *err) {
-    char *field = (char *)o + opt->field;
+    const nadb_option *spec = opt->spec;
+    char *field;
     double v;
 
-    if (opt->kind == KIND_TEXT) return set_text(opt, o, value, err);
-    if (!parse_value(opt, value, &v))
-        return wrong_value(opt, value, opt->allowed, err);
-    switch (opt->kind) {
-    case KIND_BOOL:
+    if (spec->kind == NADB_OPTION_TEXT) return set_text(opt, o, value, err);
+    if (!parse_value(spec, value, &v))
+        return nadb_option_refuse(
+            spec, value,
+            spec->kind == NADB_OPTION_SWITCH ? "on or off" : spec->allowed,
+            err);
+    if (opt->index >= COUNT) {
+        o->own[opt->index - COUNT].number = (int64_t)v;
+        return NADB_OK;
+    }
+    field = (char *)o + table[opt->index].field;
+    switch (table[opt->index].type) {
+    case FIELD_BOOL:
         memcpy(field, &(bool){v >= 1}, sizeof(bool));
         break;
-    case KIND_INT:
+    case FIELD_INT:
         memcpy(field, &(int){(int)v}, sizeof(int));
         break;
-    case KIND_INT64:
+    case FIELD_INT64:
         memcpy(field, &(int64_t){(int64_t)v}, sizeof(int64_t));
         break;
-    case KIND_UINT64:
+    case FIELD_UINT64:
         memcpy(field, &(uint64_t){(uint64_t)v}, sizeof(uint64_t));
         break;
-    case KIND_TEXT:
+    case FIELD_TEXT:
         break;
     }
     return NADB_OK;
 }
 
+nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
+    unsigned n = COUNT;
+    nadb_rc rc = NADB_OK;
+    option opt;
+
+    while (option_at(n, &opt)) n++;
+    if (n > OPTION_COUNT_MAX)
+        return nadb_fail(err, NADB_INVALID,
+                         "the backends of this build have %u options, and %d "
+                         "can be told apart",
+                         n, OPTION_COUNT_MAX);
+    o->n_own = n - (unsigned)COUNT;
+    o->own = nadb_calloc(o->n_own + 1, sizeof o->own[0]);
+    if (o->own == NULL)
+        return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
+    for (unsigned i = 0; rc == NADB_OK && option_at(i, &opt); i++)
+        if (opt.spec->initial != NULL)
+            rc = option_set(&opt, o, opt.spec->initial, err);
+    return rc;
+}
+
+/* --- getting --- */
+
 const char *option_get_text(const option *opt, const nadb_options *o) {
     const char *text = NULL;
 
-    if (opt->kind == KIND_TEXT)
-        memcpy(&text, (const char *)o + opt->field, sizeof text);
+    if (opt->spec->kind != NADB_OPTION_TEXT) return NULL;
+    if (opt->index >= COUNT) return o->own[opt->index - COUNT].text;
+    memcpy(&text, (const char *)o + table[opt->index].field, sizeof text);
     return text;
 }
 
 int64_t option_get_number(const option *opt, const nadb_options *o) {
-    const char *field = (const char *)o + opt->field;
+    const char *field;
     int64_t wide = 0;
     bool truth = false;
     int number = 0;
 
-    switch (opt->kind) {
-    case KIND_BOOL:
+    if (opt->spec->kind == NADB_OPTION_TEXT) return 0;
+    if (opt->index >= COUNT) return o->own[opt->index - COUNT].number;
+    field = (const char *)o + table[opt->index].field;
+    switch (table[opt->index].type) {
+    case FIELD_BOOL:
         memcpy(&truth, field, sizeof truth);
         return truth;
-    case KIND_INT:
+    case FIELD_INT:
         memcpy(&number, field, sizeof number);
         return number;
-    case KIND_INT64:
-    case KIND_UINT64:
+    case FIELD_INT64:
+    case FIELD_UINT64:
         memcpy(&wide, field, sizeof wide);
         return wide;
-    case KIND_TEXT:
+    case FIELD_TEXT:
         break;
     }
     return 0;
 }
 
-void option_free_texts(nadb_options *o) {
-    for (size_t i = 0; i < COUNT; i++)
-        if (table[i].kind == KIND_TEXT) {
-            char **field = (char **)(void *)((char *)o + table[i].field);
+/* --- all of them --- */
 
-            nadb_free(*field);
-            *field = NULL;
-        }
+/* The next option whose text is kept in *o, and where; i is raised. A backend
+ * that was registered since has no place in it. */
+static char **next_text(nadb_options *o, unsigned *i) {
+    option opt;
+
+    while (*i < COUNT + o->n_own && option_at((*i)++, &opt))
+        if (opt.spec->kind == NADB_OPTION_TEXT) return text_field(&opt, o);
+    return NULL;
+}
+
+bool option_copy_all(nadb_options *o) {
+    nadb_option_value *own = nadb_calloc(o->n_own + 1, sizeof own[0]);
+    bool ok = own != NULL;
+    unsigned i = 0;
+    char **field;
+
+    if (ok)
+        memcpy(own, o->own, o->n_own * sizeof own[0]);
+    else
+        o->n_own = 0;
+    o->own = own;
+    while ((field = next_text(o, &i)) != NULL) {
+        const char *text = *field;
+
+        *field = ok && text != NULL ? nadb_strdup(text) : NULL;
+        ok = ok && (text == NULL || *field != NULL);
+    }
+    return ok;
+}
+
+void option_free_all(nadb_options *o) {
+    unsigned i = 0;
+    char **field;
+
+    while ((field = next_text(o, &i)) != NULL) {
+        nadb_free(*field);
+        *field = NULL;
+    }
+    nadb_free(o->own);
+    o->own = NULL;
+    o->n_own = 0;
 }

@@ -1,44 +1,51 @@
-/* options_table.h - the table of all options: names, ranges, where they go.
+/* options_table.h - all options there are: the core's own, which are fields of
+ * nadb_options, and behind them those that backends bring, in `own`.
  *
- * Only options.c includes it. An option here turns one text into one field of
- * nadb_options and judges that text alone; what depends on several options, on
- * the backend or on the place of the table is checked in options.c. */
+ * Only options.c includes it. An option here turns one text into one value
+ * and judges that text alone; what depends on several options, on the backend
+ * or on the place of the table is checked in options.c and in the backends. */
 #ifndef NADB_OPTIONS_TABLE_H
 #define NADB_OPTIONS_TABLE_H
 
 #include "options.h"
 
-typedef struct option option; /* in options_table.c */
-
 #define OPTION_COUNT_MAX 64 /* they are counted in the bits of a word */
 
-/* NULL when there is none of that name; case does not matter. */
-const option *option_find(nadb_slice name);
-/* The one that a user who wrote `name` may have meant; NULL when none is
- * near. */
-const option *option_nearest(nadb_slice name);
-/* The i-th, from 0; NULL past the end. */
-const option *option_at(unsigned i);
+typedef struct option {
+    const nadb_option *spec;
+    unsigned index; /* below OPTION_COUNT_MAX */
+    /* The one backend that knows it; NULL: all do. */
+    const char *backend;
+    /* It names a file or directory of the store, which a backend without a
+     * directory cannot have. */
+    bool files;
+} option;
 
-const char *option_name(const option *opt);
-unsigned option_index(const option *opt); /* below OPTION_COUNT_MAX */
-/* The one backend that knows it; NULL: all do. */
-const char *option_backend(const option *opt);
-/* Whether it names a file or directory of the store, which a backend without
- * a directory cannot have. */
-bool option_of_files(const option *opt);
+/* The i-th, from 0; false past the end. */
+bool option_at(unsigned i, option *out);
+/* False when there is none of that name; case does not matter. */
+bool option_find(nadb_slice name, option *out);
+/* The name of the one that a user who wrote `name` may have meant; NULL when
+ * none is near. */
+const char *option_nearest(nadb_slice name);
 
-/* Sets the option's field. NADB_INVALID names option, value, and what is
- * allowed. A field that is already set is freed first. */
+/* Gives *o room for the options of backends, and all options their initial
+ * values. */
+nadb_rc option_init_all(nadb_options *o, nadb_err *err) NADB_MUST_USE;
+/* Sets the option's value. NADB_INVALID names option, value, and what is
+ * allowed. A text that is already set is freed first. */
 nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
                    nadb_err *err) NADB_MUST_USE;
 
-/* The option's field; NULL for texts that were not given, and for options of
+/* The option's value; NULL for texts that were not given, and for options of
  * the other kind. */
 const char *option_get_text(const option *opt, const nadb_options *o);
 int64_t option_get_number(const option *opt, const nadb_options *o);
 
-/* Frees all text fields. */
-void option_free_texts(nadb_options *o);
+/* Makes all texts of *o, which is a copy of another's bytes, its own. False:
+ * out of memory; *o is then only good for option_free_all(). */
+bool option_copy_all(nadb_options *o) NADB_MUST_USE;
+/* Frees what options hold. */
+void option_free_all(nadb_options *o);
 
 #endif

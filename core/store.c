@@ -1,8 +1,15 @@
 /* store.c - the stores that are open in this process, each once.
  *
- * A store is known by backend, path, db and namespace; whoever opens it again
- * gets the same object and a reference. Options that several openers give are
- * joined: the largest buffer and cache, the shortest interval.
+ * A store is known by its directory, db and namespace, or on a server by all
+ * that says how it is reached (nadb_backend.identity); whoever opens it again
+ * gets the same object and a reference. So a table never reads through what
+ * another one was let in with. In a directory there is one store: a table that
+ * says otherwise how it is reached is refused. A table with mode=ro uses what
+ * is open, also for writing; one that may write never uses a store that was
+ * opened with mode=ro, but opens it once more.
+ *
+ * Other options that several openers give are joined: the largest buffer and
+ * cache, the shortest interval.
  *
  * A store is in the list from before it is opened until it is closed, and its
  * state says so: whoever wants it meanwhile waits, so that opening and closing
@@ -32,11 +39,18 @@ typedef enum store_state {
     STORE_CLOSING
 } store_state;
 
+/* What a store is known by in this process. */
+typedef struct store_key {
+    nadb_buf name;     /* where it is */
+    nadb_buf identity; /* nadb_identity_add(): what its tables must agree on */
+    bool in_files;
+} store_key;
+
 struct nadb_store {
     store_state state; /* under the list's lock; OPENING and CLOSING: all but
                           this, the name and `next` is that thread's */
     nadb_options *options;
-    nadb_buf name; /* what it is known by: store_name() */
+    store_key key;
     const nadb_backend *backend;
     nadb_engine *engine;
     nadb_cache *cache;
@@ -108,70 +122,75 @@ static nadb_rc registry_lock(nadb_err *err) {
 
 /* --- names and options --- */
 
-/* Each text with a NUL: backend, path, db, namespace, server: what tells
- * stores apart. */
-static nadb_rc store_name(const nadb_options *o, nadb_buf *out, nadb_err *err) {
-    nadb_buf real = NADB_BUF_INIT;
-    const char *path = o->path == NULL ? "" : o->path;
-    const char *server[] = {o->url, o->host, o->socket, o->sentinel};
+/* Where the store is: its directory, or the backend with what that says of the
+ * server; then db and namespace. `identity`: all that two tables must agree on
+ * to share it, by name. */
+static nadb_rc store_name(const nadb_options *o, store_key *out,
+                          nadb_err *err) {
     const nadb_backend *b = nadb_backend_for(o);
-    int in_files = b != NULL && (b->caps & NADB_CAP_BASE) != 0;
-    int numbers[] = {o->port, o->redis_db, o->shards, in_files};
     nadb_rc rc = NADB_OK;
     bool ok;
 
-    if (o->path != NULL) rc = nadb_os_get()->realpath(o->path, &real, err);
+    if (b == NULL)
+        return nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
+                         o->backend);
+    out->in_files = (b->caps & NADB_CAP_BASE) != 0;
+    ok = nadb_identity_add(&out->identity, "backend", o->backend);
+    if (ok && b->identity != NULL) rc = b->identity(o, &out->identity, err);
+    if (rc == NADB_OK && o->path != NULL)
+        rc = nadb_os_get()->realpath(o->path, &out->name, err);
     if (rc != NADB_OK) return rc;
-    if (real.n > 0) path = (const char *)real.p;
-    ok = nadb_buf_append(out, o->backend, strlen(o->backend) + 1) &&
-         nadb_buf_append(out, path, strlen(path) + 1) &&
-         nadb_buf_append(out, numbers, sizeof numbers) &&
-         nadb_buf_append(out, o->db, strlen(o->db) + 1) &&
-         nadb_buf_append(out, o->ns, strlen(o->ns) + 1);
-    for (size_t i = 0; i < sizeof server / sizeof server[0] && ok; i++) {
-        const char *text = server[i] == NULL ? "" : server[i];
-
-        ok = nadb_buf_append(out, text, strlen(text) + 1);
-    }
-    nadb_buf_clear(&real);
+    if (ok && !out->in_files)
+        ok = nadb_buf_append(&out->name, out->identity.p, out->identity.n);
+    ok = ok && nadb_buf_byte(&out->name, 0) &&
+         nadb_buf_append(&out->name, o->db, strlen(o->db) + 1) &&
+         nadb_buf_append(&out->name, o->ns, strlen(o->ns) + 1);
     return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening a store");
 }
 
-static bool name_is(const nadb_store *s, const nadb_buf *name) {
-    return nadb_slice_eq(nadb_buf_slice(&s->name), nadb_buf_slice(name));
+static void store_key_clear(store_key *k) {
+    nadb_buf_clear(&k->name);
+    nadb_buf_clear(&k->identity);
 }
 
-/* A copy of the options that the store keeps. */
-static nadb_options *options_copy(const nadb_options *o) {
-    nadb_options *c = nadb_malloc(sizeof *c);
-    bool ok = true;
+/* The next text of an identity. */
+static const char *take_text(nadb_slice *s) {
+    const char *text = (const char *)s->p;
+    size_t n = strlen(text) + 1;
 
-    if (c == NULL) return NULL;
-    *c = *o;
-    char **texts[] = {&c->backend,
-                      &c->path,
-                      &c->db_file,
-                      &c->db,
-                      &c->ns,
-                      &c->log,
-                      &c->url,
-                      &c->host,
-                      &c->socket,
-                      &c->user,
-                      &c->password_env,
-                      &c->sentinel,
-                      &c->sentinel_password_env,
-                      &c->dir,
-                      &c->id};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        const char *text = *texts[i];
+    *s = nadb_slice_of(s->p + n, s->n - n);
+    return text;
+}
 
-        *texts[i] = ok && text != NULL ? nadb_strdup(text) : NULL;
-        ok = ok && (text == NULL || *texts[i] != NULL);
+/* A directory is one store, however its tables say that it is reached: they
+ * must say the same. */
+static nadb_rc check_identity(const nadb_store *s, const store_key *key,
+                              nadb_err *err) {
+    nadb_slice have = nadb_buf_slice(&s->key.identity);
+    nadb_slice want = nadb_buf_slice(&key->identity);
+
+    while (have.n > 0 && want.n > 0) {
+        const char *name = take_text(&want), *text = take_text(&want);
+        const char *other;
+
+        (void)take_text(&have);
+        other = take_text(&have);
+        if (strcmp(text, other) != 0)
+            return nadb_fail(err, NADB_CANTOPEN,
+                             "the store in %s is open in this process with "
+                             "%s='%s', and this table has %s='%s': give both "
+                             "tables the same options, or another path",
+                             s->options->path, name, other, name, text);
     }
-    if (ok) return c;
-    nadb_options_free(c);
-    return NULL;
+    return NADB_OK;
+}
+
+/* Whether tables with that key and mode may use it: one that is to be written
+ * needs a store that was opened for it. */
+static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
+    return nadb_slice_eq(nadb_buf_slice(&s->key.name),
+                         nadb_buf_slice(&key->name)) &&
+           (!key->in_files || read_only || !s->options->read_only);
 }
 
 /* The store is opened once more, perhaps with other options. */
@@ -205,7 +224,7 @@ static void store_free(nadb_store *s) {
     nadb_cache_free(s->cache);
     nadb_access_free(s->access);
     nadb_options_free(s->options);
-    nadb_buf_clear(&s->name);
+    store_key_clear(&s->key);
     nadb_free(s);
 }
 
@@ -251,15 +270,15 @@ void nadb_store_committed(nadb_store *s) {
         atomic_store(&s->sweep_due_ns, 1);
 }
 
-static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
+/* *key becomes the store's, and empty, on success. */
+static nadb_rc store_new(const nadb_options *options, store_key *key,
                          nadb_store **out, nadb_err *err) {
     nadb_store *s = nadb_calloc(1, sizeof *s);
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
-    if (s != NULL) s->options = options_copy(options);
-    if (s == NULL || s->options == NULL ||
-        !nadb_buf_append(&s->name, name->p, name->n)) {
+    if (s != NULL) s->options = nadb_options_copy(options);
+    if (s == NULL || s->options == NULL) {
         rc = nadb_fail(err, NADB_NOMEM, "opening a store");
         goto done;
     }
@@ -267,14 +286,12 @@ static nadb_rc store_new(const nadb_options *options, const nadb_buf *name,
     rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
     s->backend = nadb_backend_for(s->options);
-    if (s->backend == NULL)
-        rc = nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
-                       s->options->backend);
+    s->key = *key;
+    memset(key, 0, sizeof *key);
+    *out = s;
+    s = NULL;
 done:
-    if (rc == NADB_OK)
-        *out = s;
-    else
-        store_free(s);
+    store_free(s);
     return rc;
 }
 
@@ -296,13 +313,23 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
 
 /* --- the list: all with its lock --- */
 
-/* The open store of that name, NULL when there is none. Waits while it is being
- * opened or closed, and while nothing may be. */
-static nadb_store *find(const nadb_buf *name) {
-    for (;;) {
-        nadb_store *s = registry.stores;
+/* One that serves; of several, the one that can be written. */
+static nadb_store *look(const store_key *key, bool read_only) {
+    nadb_store *found = NULL;
 
-        while (s != NULL && !name_is(s, name)) s = s->next;
+    for (nadb_store *s = registry.stores; s != NULL; s = s->next)
+        if (serves(s, key, read_only) &&
+            (found == NULL || found->options->read_only))
+            found = s;
+    return found;
+}
+
+/* The open store that serves, NULL when there is none. Waits while it is being
+ * opened or closed, and while nothing may be. */
+static nadb_store *find(const store_key *key, bool read_only) {
+    for (;;) {
+        nadb_store *s = look(key, read_only);
+
         if (registry.forks == 0 && (s == NULL || s->state == STORE_OPEN))
             return s;
         nadb_cond_wait(&registry.changed, &registry.lock);
@@ -339,11 +366,11 @@ static bool release(nadb_store *s) {
     return --s->refs == 0;
 }
 
-static nadb_rc open_first(const nadb_options *options, const nadb_buf *name,
+static nadb_rc open_first(const nadb_options *options, store_key *key,
                           unsigned flags, bool *created, nadb_store **out,
                           nadb_err *err) {
     nadb_store *s;
-    nadb_rc rc = store_new(options, name, &s, err);
+    nadb_rc rc = store_new(options, key, &s, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
@@ -359,32 +386,41 @@ static nadb_rc open_first(const nadb_options *options, const nadb_buf *name,
     return rc;
 }
 
+/* The store is opened once more. */
+static nadb_rc join(nadb_store *s, const store_key *key,
+                    const nadb_options *options, nadb_err *err) {
+    nadb_rc rc = check_identity(s, key, err);
+
+    if (rc == NADB_OK) options_join(s, options);
+    return rc;
+}
+
 nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
                         nadb_store **out, bool *created, nadb_err *err) {
-    nadb_buf name = NADB_BUF_INIT;
+    store_key key = {NADB_BUF_INIT, NADB_BUF_INIT, false};
     nadb_store *s = NULL;
     bool made = false;
-    nadb_rc rc = store_name(options, &name, err);
+    nadb_rc rc = store_name(options, &key, err);
 
     *out = NULL;
     if (created != NULL) *created = false;
     if (rc == NADB_OK) rc = registry_lock(err);
     if (rc != NADB_OK) {
-        nadb_buf_clear(&name);
+        store_key_clear(&key);
         return rc;
     }
-    s = find(&name);
+    s = find(&key, options->read_only);
     if (s != NULL)
-        options_join(s, options);
+        rc = join(s, &key, options, err);
     else
-        rc = open_first(options, &name, flags, &made, &s, err);
+        rc = open_first(options, &key, flags, &made, &s, err);
     if (rc == NADB_OK) {
         s->refs++;
         *out = s;
         if (created != NULL) *created = made;
     }
     nadb_unlock(&registry.lock);
-    nadb_buf_clear(&name);
+    store_key_clear(&key);
     return rc;
 }
 

@@ -165,6 +165,23 @@ static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }
 
+/* Two options that both say where the server is. */
+static nadb_rc check_pairs(const nadb_options *o, nadb_err *err) {
+    static const char *const pairs[][2] = {
+        {"url", "host"},    {"url", "port"},    {"url", "socket"},
+        {"socket", "host"}, {"socket", "port"},
+    };
+
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (nadb_option_given(o, pairs[i][0]) &&
+            nadb_option_given(o, pairs[i][1]))
+            return nadb_fail(err, NADB_INVALID,
+                             "options %s and %s exclude each other: both say "
+                             "where the server is",
+                             pairs[i][0], pairs[i][1]);
+    return NADB_OK;
+}
+
 /* Options that contradict each other. */
 static nadb_rc check(const address *a, nadb_err *err) {
     const char *what = NULL;
@@ -207,11 +224,15 @@ static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
+#define REDIS_PORT 6379
+
 nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
-    nadb_rc rc = refuse_unserved(o, err);
+    nadb_rc rc = check_pairs(o, err);
 
     memset(out, 0, sizeof *out);
+    if (rc == NADB_OK) rc = refuse_unserved(o, err);
     out->port = (int)nadb_option_number(o, "port");
+    if (out->port == 0) out->port = REDIS_PORT;
     out->db = (int)nadb_option_number(o, "redis_db");
     out->cluster = nadb_option_number(o, "cluster") != 0;
     out->tls = nadb_option_number(o, "tls") != 0;
@@ -240,4 +261,50 @@ void address_clear(address *a) {
     nadb_free(a->sentinel_env);
     nadb_buf_clear(&a->sentinels);
     memset(a, 0, sizeof *a);
+}
+
+/* --- identity --- */
+
+static bool identify_sentinels(const address *a, nadb_buf *out) {
+    nadb_buf list = NADB_BUF_INIT;
+    bool ok = true;
+
+    for (size_t i = 0; i < address_sentinels(a) && ok; i++) {
+        char text[sizeof(endpoint) + 16];
+        endpoint e;
+
+        memcpy(&e, a->sentinels.p + i * sizeof e, sizeof e);
+        snprintf(text, sizeof text, "%s:%d,", e.host, e.port);
+        ok = nadb_buf_append(&list, text, strlen(text));
+    }
+    ok = ok && nadb_buf_byte(&list, '\0') &&
+         nadb_identity_add(out, "sentinel", (const char *)list.p) &&
+         nadb_identity_add(out, "the master's name", a->master) &&
+         nadb_identity_add(out, "sentinel_password_env", a->sentinel_env);
+    nadb_buf_clear(&list);
+    return ok;
+}
+
+/* A URL and the options that say the same are one identity. Timeouts and
+ * pool_size are no part of it: they say nothing of what a table may see. */
+nadb_rc address_identity(const nadb_options *o, nadb_buf *out, nadb_err *err) {
+    address a;
+    nadb_rc rc = address_init(&a, o, err);
+
+    if (rc == NADB_OK &&
+        !(nadb_identity_add(out, "host", a.host) &&
+          nadb_identity_add_number(out, "port", a.host == NULL ? 0 : a.port) &&
+          nadb_identity_add(out, "socket", a.socket) &&
+          nadb_identity_add_number(out, "redis_db", a.db) &&
+          nadb_identity_add(out, "user", a.user) &&
+          nadb_identity_add(out, "password_env", a.password_env) &&
+          nadb_identity_add_number(out, "tls", a.tls) &&
+          nadb_identity_add_number(out, "cluster", a.cluster) &&
+          identify_sentinels(&a, out) &&
+          nadb_identity_add_number(out, "shards",
+                                   nadb_option_number(o, "shards")) &&
+          nadb_identity_add_number(out, "wait", a.wait)))
+        rc = no_memory(err);
+    address_clear(&a);
+    return rc;
 }

@@ -36,6 +36,9 @@ typedef struct address {
 nadb_rc address_init(address *out, const nadb_options *options,
                      nadb_err *err) NADB_MUST_USE;
 void address_clear(address *a);
+/* nadb_backend.identity of what lies on a server. */
+nadb_rc address_identity(const nadb_options *options, nadb_buf *out,
+                         nadb_err *err) NADB_MUST_USE;
 
 static inline size_t address_sentinels(const address *a) {
     return a->sentinels.n / sizeof(endpoint);

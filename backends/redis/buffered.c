@@ -477,5 +477,6 @@ const nadb_backend redis_buffered = {
             NADB_CAP_OWN_INDEX | NADB_CAP_NATIVE_TTL | NADB_CAP_REMOTE |
             NADB_CAP_NEEDS_PATH,
     .summary = "a Redis server, behind a log on this machine",
+    .identity = address_identity,
     .base = &base_ops,
 };

@@ -21,6 +21,7 @@
  * is the server's. */
 #include "redis.h"
 
+#include "options.h"
 #include "shards.h"
 
 /* --- names --- */
@@ -195,6 +196,22 @@ static nadb_rc open_store(const nadb_options *options, nadb_engine **out,
     return redis_open(options, out, err);
 }
 
+/* Without a log in between, nothing keeps tables with different timeouts from
+ * having connections of their own. */
+static nadb_rc identity(const nadb_options *options, nadb_buf *out,
+                        nadb_err *err) {
+    nadb_rc rc = address_identity(options, out, err);
+
+    if (rc == NADB_OK &&
+        !(nadb_identity_add_number(
+              out, "connect_timeout",
+              nadb_option_number(options, "connect_timeout")) &&
+          nadb_identity_add_number(out, "timeout",
+                                   nadb_option_number(options, "timeout"))))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
+    return rc;
+}
+
 const nadb_backend nadb_backend_redis = {
     .name = "redis",
     .caps = NADB_CAP_ENGINE | NADB_CAP_PERSISTENT | NADB_CAP_SHARED |
@@ -202,6 +219,8 @@ const nadb_backend nadb_backend_redis = {
     .summary = "a Redis server, shared by machines and programs",
     .uses = "hiredis " NADB_TEXT(HIREDIS_MAJOR) "." NADB_TEXT(
         HIREDIS_MINOR) "." NADB_TEXT(HIREDIS_PATCH),
+    .options = redis_options,
+    .identity = identity,
     .engine_open = open_store,
     .buffered = &redis_buffered,
 };

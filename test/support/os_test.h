@@ -25,6 +25,12 @@ void test_os_pass_time(int64_t ms);     /* so does mono_ns() */
 /* From now on boot_id() gives another id, as after a restart. */
 void test_os_new_boot(void);
 
+/* --- openers --- */
+
+/* Stores that are opened from now on are apart from those of other numbers, as
+ * if another process opened them. */
+void test_os_opener(int n);
+
 /* --- faults: one at a time --- */
 
 /* Classes: open pread pwrite sync truncate reserve map rename unlink mkdir

@@ -60,8 +60,7 @@ static void test_defaults(void) {
     CHECK(o->eviction == NADB_EVICT_NONE);
     CHECK_U64(o->busy_timeout_ms, 5000);
     CHECK(o->log == NULL && o->log_level == 1 && o->log_slow_ms == 0);
-    CHECK(o->port == 6379 && o->redis_db == 0 && o->shards == 1);
-    CHECK(!o->cluster && !o->tls && o->wait == 0);
+    CHECK(!nadb_option_given(o, "busy_timeout"));
     nadb_options_free(o);
 }
 
@@ -192,11 +191,19 @@ static void test_wrong_values(void) {
 
 static void test_redis_options(void) {
     char long_value[400] = "url='";
+    nadb_options *o, *copy;
+    nadb_err err;
 
     refused("password='hunter2'", "password_env='NADB_PASSWORD'");
     refused("PassWord='hunter2'", "does not belong in the schema");
     refused("sentinel_password='hunter2'", "does not belong in the schema");
     refused("password 'hunter2'", "expected option='value' at 'password'");
+    refused("id='x'", "option id is for backend='backup'");
+    refused("id='a b'", "is not a backup id");
+    if (nadb_backend_find("redis") == NULL) {
+        refused2(&in_file, "host='h'", "backend=redis", "unknown backend");
+        return;
+    }
     refused("password_env='HOME'", "starts with NADB_ or REDIS_");
     refused("password_env='NADB_A B'", "starts with NADB_ or REDIS_");
     refused("url='redis://:hunter2@h'", "password does not belong");
@@ -207,30 +214,28 @@ static void test_redis_options(void) {
     refused("port=65536", "'65536' is not a port number");
     refused("shards=1.5", "'1.5' is not");
     refused("connect_timeout=0", "is not a number of seconds");
+    refused("cluster=perhaps", "'perhaps' is not on or off");
     refused("host='h'", "option host is for backend='redis', and this store "
                         "has backend='fs'");
-    refused("id='x'", "option id is for backend='backup'");
-    refused("id='a b'", "is not a backup id");
     memset(long_value + 5, 'x', 300);
     strcpy(long_value + 305, "'");
     refused(long_value, "xx..' is not a URL");
-
-    if (nadb_backend_find("redis") != NULL) {
-        refused2(&in_file, "backend=redis", "eviction=ttl", "max_size_mb");
-        nadb_err err;
-        nadb_options *o =
-            parse(&in_file, &err, "backend=redis", "url='redis://me@h:1/2'",
-                  "password_env=NADB_X", "cluster=on");
-
-        REQUIRE_OK(err.rc, err);
-        CHECK_STR(o->url, "redis://me@h:1/2");
-        CHECK_STR(o->password_env, "NADB_X");
-        CHECK(o->cluster);
-        nadb_options_free(o);
-        o = parse(&in_file, &err, "backend=redis", "url='redis://h'", "port=1",
-                  NULL);
-        CHECK(o == NULL && strstr(err.msg, "exclude each other") != NULL);
-    }
+    refused2(&in_file, "backend=redis", "eviction=ttl", "max_size_mb");
+    o = parse(&in_file, &err, "url='redis://me@h:1/2'", "backend=Redis",
+              "password_env=NADB_X", "cluster=on");
+    REQUIRE_OK(err.rc, err);
+    CHECK_STR(nadb_option_text(o, "url"), "redis://me@h:1/2");
+    CHECK_STR(nadb_option_text(o, "password_env"), "NADB_X");
+    CHECK(nadb_option_number(o, "cluster") == 1);
+    CHECK(nadb_option_number(o, "shards") == 1);
+    CHECK(nadb_option_number(o, "timeout") == 5000);
+    CHECK(nadb_option_given(o, "url") && !nadb_option_given(o, "shards"));
+    copy = nadb_options_copy(o);
+    nadb_options_free(o);
+    REQUIRE(copy != NULL);
+    CHECK_STR(nadb_option_text(copy, "url"), "redis://me@h:1/2");
+    CHECK_STR(copy->ns, "kv");
+    nadb_options_free(copy);
 }
 
 /* A secret never comes back in a message. */

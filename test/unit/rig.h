@@ -243,10 +243,11 @@ static inline nadb_rc rig_open(const char *dir, const rig_how *how,
     o->buffer_bytes = how->buffer_bytes;
     o->mmap = !how->no_mmap;
     o->read_only = how->read_only;
-    o->port = how->opener; /* of no meaning here, and stores differ by it */
     if (how->busy_ms > 0) o->busy_timeout_ms = how->busy_ms;
+    test_os_opener(how->opener);
     rc = nadb_store_open(o, how->no_create ? 0 : NADB_STORE_CREATE, out,
                          created, err);
+    test_os_opener(0);
     nadb_options_free(o);
     return rc;
 }
