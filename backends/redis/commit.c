@@ -263,6 +263,11 @@ static void add_parts(redis_engine *e, args *a, const parts *p,
 static nadb_rc conflict(const redisReply *r, nadb_err *err) {
     nadb_slice key = reply_slice(r->elements > 1 ? r->element[1] : NULL);
 
+    if (r->elements > 2)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "commits that this transaction has seen are lost: a "
+                         "replica has taken over, or the redis server was "
+                         "started again, without them");
     if (key.n == 0)
         return nadb_fail(err, NADB_CONFLICT,
                          "another transaction has committed, and this one "
@@ -429,7 +434,7 @@ nadb_rc redis_validate(nadb_engine *engine, const nadb_commit_req *req,
     p.lock = lock;
     add_reads(&p, req);
     script_begin(&a, redis_prefix(e));
-    for (int i = 0; i < 3; i++) args_text(&a, ""); /* it changes nothing */
+    for (int i = 0; i < 4; i++) args_text(&a, ""); /* it changes nothing */
     args_number(&a, (int64_t)req->view->seq);
     add_long(e, &a, &p, req);
     rc = script_call(e->scripts, c, SCRIPT_VALIDATE, &a, &r, err);
@@ -608,7 +613,7 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     rc = redis_once(e, c, SCRIPT_UNDO, &a, &r, &version, err);
     if (rc == NADB_OK && script_says(r, "ok") && r->elements == 3)
         forgive(t, version_of(r->element[1]), version_of(r->element[2]));
-    else if (rc == NADB_OK && r != NULL)
+    else if (rc == NADB_OK && r != NULL && !script_says(r, "gone"))
         rc = nadb_fail(err, NADB_IOERR,
                        "redis server %s: %s: another client has changed the "
                        "same keys meanwhile",

@@ -61,24 +61,59 @@ nadb_rc conn_confused(conn *c, nadb_err *err) {
     return wire_confused(&c->wire, err);
 }
 
-nadb_rc conn_read_clock(conn *c, nadb_err *err) {
-    redisReply *r = NULL;
+/* --- what the server says of itself --- */
+
+static nadb_rc take_clock(conn *c, const redisReply *r, nadb_err *err) {
+    if (r->type == REDIS_REPLY_ERROR) return wire_refused(&c->wire, r, err);
+    if (!reply_is_array(r, 2) || r->element[0]->type != REDIS_REPLY_STRING ||
+        r->element[1]->type != REDIS_REPLY_STRING)
+        return wire_confused(&c->wire, err);
+    c->clock_ahead_ms = strtoll(r->element[0]->str, NULL, 10) * 1000 +
+                        strtoll(r->element[1]->str, NULL, 10) / 1000 -
+                        nadb_os_get()->mono_ns() / 1000000;
+    return NADB_OK;
+}
+
+/* The server's name is the begin of its replication id, which is a new one
+ * after each start and whenever a replica becomes a master. */
+static void take_name(conn *c, const redisReply *r) {
+    static const char field[] = "master_replid:";
+    const char *p =
+        r->type == REDIS_REPLY_STRING ? strstr(r->str, field) : NULL;
+
+    c->server[0] = '\0';
+    if (r->type == REDIS_REPLY_ERROR) return;
+    snprintf(c->server, sizeof c->server, "%.16s",
+             p == NULL ? "-" : p + sizeof field - 1);
+}
+
+nadb_rc conn_check_name(const conn *c, nadb_err *err) {
+    if (c->server[0] != '\0') return NADB_OK;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "redis server %s: who writes must be allowed to call INFO "
+                     "(+info), which tells a master from the one before it",
+                     conn_name(c));
+}
+
+nadb_rc conn_ask_server(conn *c, nadb_err *err) {
+    redisReply *time = NULL, *info = NULL;
     args a;
     nadb_rc rc;
 
     memset(&a, 0, sizeof a);
     args_text(&a, "TIME");
-    rc = wire_call(&c->wire, &a, &r, err);
+    rc = wire_send(&c->wire, &a, err);
+    args_reset(&a);
+    args_text(&a, "INFO");
+    args_text(&a, "replication");
+    if (rc == NADB_OK) rc = wire_send(&c->wire, &a, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &time, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
+    if (rc == NADB_OK) rc = take_clock(c, time, err);
+    if (rc == NADB_OK) take_name(c, info);
+    freeReplyObject(time);
+    freeReplyObject(info);
     args_clear(&a);
-    if (rc != NADB_OK) return rc;
-    if (reply_is_array(r, 2) && r->element[0]->type == REDIS_REPLY_STRING &&
-        r->element[1]->type == REDIS_REPLY_STRING)
-        c->clock_ahead_ms = strtoll(r->element[0]->str, NULL, 10) * 1000 +
-                            strtoll(r->element[1]->str, NULL, 10) / 1000 -
-                            nadb_os_get()->mono_ns() / 1000000;
-    else
-        rc = wire_confused(&c->wire, err);
-    freeReplyObject(r);
     return rc;
 }
 
@@ -92,7 +127,7 @@ static nadb_rc open_once(conn *c, nadb_err *err) {
 
     if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &to, err);
     if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, err);
-    if (rc == NADB_OK) rc = conn_read_clock(c, err);
+    if (rc == NADB_OK) rc = conn_ask_server(c, err);
     return rc;
 }
 

@@ -22,11 +22,14 @@ typedef struct conn {
     wire wire;              /* w.name names the server in messages */
     uint64_t epoch;         /* of the route that it went */
     int64_t clock_ahead_ms; /* the server's Unix clock before our monotonic */
-    bool timed_out;         /* the last failure: no answer in time */
-    char writer[33];        /* names this connection in commits, for ever */
-    uint64_t commits;       /* number of the last commit sent over it */
-    size_t pending;         /* answers that are still to be received */
-    struct conn *next;      /* in a pool's list */
+    char server[17];   /* its name in versions (lua/lib/versions.lua); empty
+                          when we may not ask */
+    bool timed_out;    /* the last failure: no answer in time */
+    char writer[33];   /* names this connection in commits, for ever */
+    uint64_t commits;  /* number of the last commit sent over it */
+    size_t pending;    /* answers that are still to be received */
+    struct conn *next; /* in a pool's list */
+    int64_t given_ns;  /* monotonic: since then it is there */
 
     /* Where the route may change: the commands that are pending. */
     nadb_buf queue; /* u64 length and bytes each, as the protocol has it */
@@ -71,8 +74,13 @@ nadb_rc conn_wait(conn *c, nadb_err *err) NADB_MUST_USE;
  * connection: nobody knows what comes next. */
 nadb_rc conn_confused(conn *c, nadb_err *err);
 
-/* Asks for the server's clock again, which conn_open() has done once. */
-nadb_rc conn_read_clock(conn *c, nadb_err *err) NADB_MUST_USE;
+/* Asks for the server's clock and name again, which conn_open() has done once.
+ * An idle connection does not hear that its server has ceased to be the master,
+ * and has become it again under another name. */
+nadb_rc conn_ask_server(conn *c, nadb_err *err) NADB_MUST_USE;
+/* An error if the server's name is not known: scripts that give versions need
+ * it. */
+nadb_rc conn_check_name(const conn *c, nadb_err *err) NADB_MUST_USE;
 /* The server's Unix time, ms, as far as we know. */
 int64_t conn_server_ms(const conn *c);
 

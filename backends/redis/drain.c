@@ -135,7 +135,7 @@ static nadb_rc add_record(call *x, nadb_err *err) {
 }
 
 /* Places in the command. */
-enum { ARG_FLAGS = 7, ARG_LOG = 10, ARG_OFF };
+enum { ARG_FLAGS = 7, ARG_LOG = 10, ARG_OFF, ARG_SERVER };
 
 /* As many transactions as a call takes; none: that was all. */
 static nadb_rc fill(call *x, nadb_err *err) {
@@ -148,6 +148,7 @@ static nadb_rc fill(call *x, nadb_err *err) {
     args_text(x->a, "");
     args_number(x->a, (int64_t)x->from.log);
     args_number(x->a, (int64_t)x->from.off);
+    args_text(x->a, "");
     args_text(x->a, "");
     args_text(x->a, "");
     x->n_records = x->n_rows = x->run = x->n_run = 0;
@@ -199,7 +200,11 @@ static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
     redis_base *b = x->b;
     sent s = {x->a, x->to, x->n_records, x->n_rows};
     redisReply *r = NULL;
-    nadb_rc rc = script_send(b->e->scripts, c, SCRIPT_DRAIN, s.a, err);
+    nadb_rc rc = conn_check_name(c, err);
+
+    args_set(s.a, ARG_SERVER, c->server);
+    if (rc == NADB_OK)
+        rc = script_send(b->e->scripts, c, SCRIPT_DRAIN, s.a, err);
 
     if (rc == NADB_OK) rc = conn_push(c, err);
     x->from = x->to;

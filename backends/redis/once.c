@@ -15,13 +15,13 @@
 #include "engine.h"
 
 /* Places behind those of script_begin(). */
-enum { ARG_NUMBER = 6, ARG_DEADLINE };
+enum { ARG_NUMBER = 6, ARG_DEADLINE, ARG_SERVER };
 
 void redis_once_begin(redis_engine *e, conn *c, args *a) {
     script_begin(a, redis_prefix(e));
     args_text(a, c->writer);
-    args_text(a, ""); /* number, deadline: redis_once() */
-    args_text(a, "");
+    /* number, deadline, server: redis_once() */
+    for (int i = 0; i < 3; i++) args_text(a, "");
 }
 
 /* *done: the script with the connection's present number was done. */
@@ -84,18 +84,20 @@ nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
 
     *out = NULL;
     for (int attempt = 0;; attempt++) {
-        nadb_rc rc;
+        nadb_rc rc = conn_check_name(c, err);
 
+        if (rc != NADB_OK) return rc;
         c->commits++;
         args_set_number(a, ARG_NUMBER, (int64_t)c->commits);
         args_set_number(a, ARG_DEADLINE, conn_server_ms(c) + c->at->timeout_ms);
+        args_set(a, ARG_SERVER, c->server);
         nadb_err_clear(&first);
         rc = script_call(e->scripts, c, id, a, out, &first);
         if (rc == NADB_OK) rc = refused(c, *out, &late, &first);
         if (rc == NADB_OK) return NADB_OK;
         freeReplyObject(*out);
         *out = NULL;
-        if (late && attempt == 0 && conn_read_clock(c, &first) == NADB_OK)
+        if (late && attempt == 0 && conn_ask_server(c, &first) == NADB_OK)
             continue;
         if (conn_is_open(c) || late || rc == NADB_NOMEM) {
             if (err != NULL) *err = first;

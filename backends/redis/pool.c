@@ -4,6 +4,9 @@
 #define PAUSE_FIRST_MS 10
 #define PAUSE_MOST_MS 1000
 
+/* After so long the server is asked again who it is. */
+#define IDLE_NS 1000000000ll
+
 nadb_rc pool_init(pool *p, const address *at, unsigned most, nadb_err *err) {
     nadb_rc rc;
 
@@ -111,6 +114,9 @@ nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
     nadb_unlock(&p->lock);
     if (rc != NADB_OK) return rc;
     if (conn_is_open(c) && conn_is_stale(c)) conn_close(c);
+    if (conn_is_open(c) && nadb_os_get()->mono_ns() - c->given_ns > IDLE_NS &&
+        conn_ask_server(c, NULL) != NADB_OK)
+        conn_close(c);
     if (!conn_is_open(c)) rc = pool_reopen(p, c, err);
     if (rc != NADB_OK) {
         pool_give(p, c);
@@ -124,6 +130,7 @@ void pool_give(pool *p, conn *c) {
     if (c == NULL) return;
     /* Whoever gave up in the middle has left answers that nobody expects. */
     if (c->pending > 0) conn_close(c);
+    c->given_ns = nadb_os_get()->mono_ns();
     nadb_lock(&p->lock);
     c->next = p->idle;
     p->idle = c;

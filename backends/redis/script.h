@@ -43,8 +43,8 @@ typedef enum script_id {
     SCRIPT_COUNT
 } script_id;
 
-/* Of the keys on the server. 1 had no sets of tags. */
-#define SCRIPT_LAYOUT "2"
+/* Of the keys on the server. 1 had no sets of tags, 2 no epochs. */
+#define SCRIPT_LAYOUT "3"
 /* What a commit says of a shard that is not there. */
 #define SCRIPT_NO_LAYOUT "-"
 

@@ -137,11 +137,14 @@ static nadb_rc change(redis_engine *e, step x, uint64_t *made, bool *stayed,
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     script_begin(&a, redis_prefix(e));
+    args_text(&a, c->server);
     args_text(&a, x.stays);
     args_text(&a, x.from);
     args_text(&a, x.also);
     args_text(&a, x.to);
-    rc = script_call(e->scripts, c, SCRIPT_MARK, &a, &r, err);
+    rc = conn_check_name(c, err);
+    if (rc == NADB_OK)
+        rc = script_call(e->scripts, c, SCRIPT_MARK, &a, &r, err);
     if (rc == NADB_OK && script_says(r, "layout"))
         rc = other(c, nadb_slice_str(SCRIPT_LAYOUT), err);
     else if (rc == NADB_OK && (!script_says(r, "ok") || r->elements != 3))

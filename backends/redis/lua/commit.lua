@@ -3,9 +3,10 @@
 -- Arguments: lib/request.lua, or those of the short form below.
 --
 -- Answers {'ok', version, version before, generation before a clear or false,
--- rows that were there before}, {'conflict', key}, {'claimed', key}, {'late'},
--- {'again'}, {'layout', which}, {'leased', who, ms}; or as the short form does.
-local writer, number, deadline = ARGV[1], ARGV[2], ARGV[3]
+-- rows that were there before}, {'conflict', key, 'lost' or nothing},
+-- {'claimed', key}, {'late'}, {'again'}, {'layout', which}, {'leased', who,
+-- ms}; or as the short form does.
+local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 local ARGV = ARGV
 
@@ -17,12 +18,12 @@ local ARGV = ARGV
 --
 -- Answers {'ok', version}, and where a row was, its meta and value behind it.
 -- The version before is one less.
-if ARGV[5] == 's' or ARGV[5] == 'r' then
-  local seen, flags, key, value, rest = unpack(ARGV, 4, 8)
+if ARGV[6] == 's' or ARGV[6] == 'r' then
+  local seen, flags, key, value, rest = unpack(ARGV, 5, 9)
   local now = T[1] * 1000 + T[2] / 1000
   local n = m[LAST] and string.sub(m[VER], -6) + 1 or 0
   if n % 64 ~= 0 and n < 1000000 and m[DEAD] == '' and
-     m[LAYOUT] == SCRIPT_LAYOUT and
+     m[LAYOUT] == SCRIPT_LAYOUT and m[SERVER] == server and
      (seen == '' or seen == m[VER]) and now <= deadline + 0 and
      (m[HELD] == '0' or tonumber(m[HELD]) <= now) and
      (m[EXPIRY] == '' or tonumber(m[EXPIRY]) >= now) and
@@ -47,9 +48,9 @@ if ARGV[5] == 's' or ARGV[5] == 'r' then
     end
   end
   local read = flags == 'r'
-  ARGV = {writer, number, deadline, seen, '', '', '', read and '1' or '0', '0',
-          '1', ''}
-  if read then ARGV[12] = key end
+  ARGV = {writer, number, deadline, server, seen, '', '', '',
+          read and '1' or '0', '0', '1', ''}
+  if read then ARGV[13] = key end
   for _, x in ipairs({'p', key, value, rest, '', ''}) do
     ARGV[#ARGV + 1] = x
   end
@@ -63,6 +64,7 @@ include 'lib/layout'
 include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'
+include 'lib/history'
 include 'lib/conflicts'
 include 'lib/tags'
 include 'lib/rows'

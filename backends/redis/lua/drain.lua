@@ -1,16 +1,16 @@
 -- drain.lua - applies transactions of a machine that buffers.
 --
 -- Arguments: owner, token, flags (d nothing but deletes), log and offset where
--- they begin, and where they end; then changes: 's' n, and n times key value
--- rest-of-meta (no tags, no expiry); 'e' n rest-of-meta, and n times key value,
--- where it is the same; 'p' key value rest-of-meta tags expiry; 'd' key; 'c'
--- for a clear.
+-- they begin, and where they end, server; then changes: 's' n, and n times key
+-- value rest-of-meta (no tags, no expiry); 'e' n rest-of-meta, and n times key
+-- value, where it is the same; 'p' key value rest-of-meta tags expiry; 'd' key;
+-- 'c' for a clear.
 --
 -- {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
 -- ours; {'gap'}: they do not begin where the last ones ended, so that nothing
 -- is done twice, or left out.
-local me, mine, flags, log, off, end_log, end_off = unpack(ARGV, 1, 7)
-local first_change = 8
+local me, mine, flags, log, off, end_log, end_off, server = unpack(ARGV, 1, 8)
+local first_change = 9
 include 'lib/store'
 include 'lib/layout'
 include 'lib/tags'

@@ -1,7 +1,7 @@
 -- mark.lua - the layout that says how many shards a store has (shards_mark.c).
 -- `stays` is left as it is; `from` and `also` are replaced by `to`, as is none;
 -- '' = by none. {'ok', layout before or '', version of what was made or false}.
-local stays, from, also, to = unpack(ARGV, 1, 4)
+local server, stays, from, also, to = unpack(ARGV, 1, 5)
 include 'lib/store'
 include 'lib/versions'
 local before, made = layout or '', false
@@ -11,7 +11,8 @@ if layout and layout ~= from and layout ~= also then
 end
 call('DEL', P .. 'none')
 if to == '' then
-  call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead')
+  call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
+       'server', 'since', 'epochs')
   return {'ok', before, made}
 end
 if ver == 0 then

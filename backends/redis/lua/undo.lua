@@ -1,13 +1,15 @@
 -- undo.lua - takes a commit back, if nobody has changed its keys since.
 --
--- Arguments, behind writer, number and deadline: the version to take back, the
--- generation before its clear or '', how many changes; each: 'p' or 'd', key,
--- '1' and meta, value, tags, expiry of the row before, or '0'.
+-- Arguments, behind writer, number, deadline and server: the version to take
+-- back, the generation before its clear or '', how many changes; each: 'p' or
+-- 'd', key, '1' and meta, value, tags, expiry of the row before, or '0'.
 --
 -- Answers {'ok', version, version before} or {'changed', key}: somebody has
--- changed that key since, and nothing is taken back. The rows come back under a
--- new version, for others may have decided on what is taken back now.
-local writer, number, deadline, version, cleared, n = unpack(ARGV, 1, 6)
+-- changed that key since, and nothing is taken back; {'gone'}: this server has
+-- taken over without the commit. The rows come back under a new version, for
+-- others may have decided on what is taken back now.
+local writer, number, deadline, server = unpack(ARGV, 1, 4)
+local version, cleared, n = unpack(ARGV, 5, 7)
 include 'lib/look'
 include 'lib/state'
 include 'lib/once'
@@ -16,9 +18,12 @@ include 'lib/layout'
 include 'lib/tags'
 include 'lib/rows'
 include 'lib/changes'
+include 'lib/history'
 include 'lib/versions'
 include 'lib/writers'
 
+local mine = tonumber(version)
+if not in_history(mine) then return {'gone'} end
 local before = str(ver)
 if cleared ~= '' then
   if m[VER] ~= version or not call('ZSCORE', D, cleared) then
@@ -37,7 +42,7 @@ if cleared ~= '' then
   return {'ok', str(ver), before}
 end
 
-local mine, there, i = tonumber(version), {}, 7
+local there, i = {}, 8
 types()
 local known = floor <= mine
 local changed = known and changes_since(mine, function() return true end) or {}
@@ -54,7 +59,7 @@ call('DEL', P .. 'none')
 next_version()
 local logged = tonumber(n) <= LOG_MAX
 if not logged then forget_changes() end
-i = 7
+i = 8
 for c = 1, tonumber(n) do
   local key = ARGV[i + 1]
   if ARGV[i + 2] == '1' then

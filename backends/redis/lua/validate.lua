@@ -9,5 +9,6 @@ include 'lib/layout'
 include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'
+include 'lib/history'
 include 'lib/conflicts'
 return {'ok'}

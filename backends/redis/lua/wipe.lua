@@ -4,7 +4,7 @@ include 'lib/store'
 if call('ZCARD', K) > 0 then return {'more'} end
 call('UNLINK', K, X, G, E, C, L, D)
 call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
-     'lease', 'leaser')
+     'lease', 'leaser', 'server', 'since', 'epochs')
 call('PEXPIRE', M, 3600000)
 call('PEXPIRE', R, 3600000)
 return {'ok'}

@@ -5,7 +5,8 @@
 -- of ARGV on. A key that has a row has changed when that is younger than the
 -- view; one that has none, when the list of changes says so. For views older
 -- than the list it may have been deleted. A view of version 0 saw an empty
--- store. `own`: versions that do not count, with a comma around each.
+-- store; one of another history has seen what is not here. `own`: versions that
+-- do not count, with a comma around each.
 local function after(s)
   return tonumber(s) > seen and not string.find(own, ',' .. s .. ',', 1, true)
 end
@@ -51,6 +52,7 @@ local function locked_read()
 end
 
 if seen and ver ~= seen then
+  if seen > 0 and not in_history(seen) then return {'conflict', '', 'lost'} end
   if all_read then return {'conflict', ''} end
   for i = reads, ranges - 1 do
     if changed(ARGV[i]) then return {'conflict', ARGV[i]} end

@@ -4,6 +4,7 @@ local call = redis.call
 local M = KEYS[1]
 local P = string.sub(M, 1, -5)
 local T = call('TIME')
-local VER, GEN, FLOOR, LAYOUT, EXPIRY, HELD, DEAD, LAST = 1, 2, 3, 4, 5, 6, 7, 8
+local VER, GEN, FLOOR, LAYOUT, EXPIRY = 1, 2, 3, 4, 5
+local HELD, DEAD, SERVER, SINCE, LAST = 6, 7, 8, 9, 10
 local m = call('HMGET', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held',
-               'dead', 'w:' .. writer)
+               'dead', 'server', 'since', 'w:' .. writer)
