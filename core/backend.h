@@ -155,6 +155,10 @@ typedef struct nadb_commit_req {
     bool reads_all;  /* too many ranges to list: any commit conflicts */
     uint32_t claim;  /* the caller's own; 0 = none */
     uint64_t purged; /* rows it deletes because they have expired; to count */
+    /* NULL: nothing expires. Whether what the snapshot `then` showed under a
+     * key has expired by `now_ms`, so that its removal is no change. */
+    nadb_rc (*expired)(nadb_engine *e, nadb_view *then, const nadb_entry *shown,
+                       int64_t now_ms, bool *expired, nadb_err *err);
     nadb_durability sync;
     int64_t timeout_ms; /* how long to wait for locks */
     /* NULL: the changes are all there is. Else prepare calls it, perhaps

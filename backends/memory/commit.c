@@ -182,8 +182,8 @@ static bool is_claimed(const memory_engine *e, nadb_slice key, uint32_t mine) {
 static bool key_is_busy(const memory_engine *e, nadb_slice key) {
     const node *n = map_find(&e->map, key);
 
-    return e->clearing || (n != NULL && n->pending != NULL) ||
-           is_claimed(e, key, 0);
+    return e->clearing || e->clears_waiting > 0 ||
+           (n != NULL && n->pending != NULL) || is_claimed(e, key, 0);
 }
 
 nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
@@ -230,6 +230,7 @@ static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
     if (e->tickets == 0 && e->n_claims == 0) return false;
     if (e->tickets > 0 && (e->clearing || t->clear || req->reads_all))
         return true;
+    if (t->clear && e->n_claims > (req->claim != 0)) return true;
     for (const version *v = t->changes; v != NULL; v = v->next) {
         const node *n = map_find(&e->map, node_key(v->node));
 
@@ -260,6 +261,7 @@ static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
     const nadb_os *os = nadb_os_get();
     int64_t begun = os->mono_ns();
     int64_t left = req->timeout_ms;
+    bool rang;
     nadb_rc rc = derive(e, req, t, err);
 
     while (rc == NADB_OK && must_wait(e, req, t)) {
@@ -269,7 +271,10 @@ static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
                              "did not end within %lld ms",
                              (long long)req->timeout_ms);
         /* Nobody rings when nothing happens: a timeout ends it all. */
-        if (!nadb_cond_wait_timed(&e->resolved, &e->lock, left))
+        e->clears_waiting += t->clear;
+        rang = nadb_cond_wait_timed(&e->resolved, &e->lock, left);
+        e->clears_waiting -= t->clear;
+        if (!rang)
             left = 0;
         else
             left = req->timeout_ms - (os->mono_ns() - begun) / 1000000;

@@ -32,8 +32,9 @@ typedef struct memory_engine {
     bool clearing;                  /* one of them is a clear */
     uint64_t claims[MEMORY_CLAIMS]; /* hashes of claimed keys; 0 = free */
     unsigned n_claims;
-    uint64_t rows;  /* live, keyspace NADB_KS_ROW */
-    uint64_t bytes; /* live keys and values, all keyspaces */
+    unsigned clears_waiting; /* for claims to end: no new ones meanwhile */
+    uint64_t rows;           /* live, keyspace NADB_KS_ROW */
+    uint64_t bytes;          /* live keys and values, all keyspaces */
 } memory_engine;
 
 struct nadb_ticket {

@@ -50,6 +50,7 @@ typedef struct attempt {
     engine_version *v; /* current while the lock is held */
     bool borrowed;     /* v is the view's, which outlives this */
     int64_t deadline;  /* monotonic ns; 0: nothing has been waited for */
+    uint32_t claim;    /* of all keys, by a clear that waits; 0: none */
 } attempt;
 
 static int64_t ms_left(attempt *a) {
@@ -384,6 +385,7 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
         rc = engine_clash(s, a->v, a->req, &clash, err);
     if (rc == NADB_OK && (clash || !engine_doubt_free(s, &doubt))) {
         *again = true;
+        if (a->req->clear) engine_claim_all(s, &a->claim);
         return wait_doubt(a, err);
     }
     if (rc == NADB_OK) rc = engine_check(s, a->v, a->req, err);
@@ -430,6 +432,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
         rc = prepare_try(&a, t, err);
         nadb_unlock(&s->flush_lock);
     }
+    engine_unclaim(e, a.claim);
     let_go(&a, a.v);
     if (rc != NADB_OK) {
         nadb_free(t);

@@ -2,13 +2,25 @@
  * snapshot, and records in doubt.
  *
  * A transaction is checked against everything committed after the snapshot it
- * read: the keys it decided on, and the ranges. Walks are bounded: past
- * WALK_MAX entries, any commit since counts as a conflict. Records in doubt
- * that touch what it wrote or read are waited for before, so of two prepared
- * transactions neither has read what the other writes. */
+ * read: the keys it decided on, and the ranges. Logs keep each change of a key,
+ * so a log says when a key last changed. Tables do not: a flush or a compaction
+ * drops a tombstone as soon as there is nothing below it to hide. So if the
+ * base has taken in anything since the snapshot, what the snapshot showed is
+ * compared with what is there. A row that the snapshot showed and that is gone
+ * was deleted, unless it has expired meanwhile: then it was removed as expired,
+ * which is no change.
+ *
+ * Walks are bounded: past WALK_MAX entries, any commit since counts as a
+ * conflict. Records in doubt that touch what the transaction wrote or read are
+ * waited for before, so of two prepared transactions neither has read what the
+ * other writes. */
 #include "engine.h"
 
 #define WALK_MAX 20000u
+
+/* In place of a key's hash: the claim of a clear, which waits until no key is
+ * claimed. It keeps others from claiming more, and stops nobody else. */
+#define CLAIM_ALL 0u
 
 static nadb_rc conflict_any(nadb_err *err) {
     return nadb_fail(err, NADB_CONFLICT,
@@ -26,64 +38,121 @@ static nadb_rc conflict(nadb_slice key, nadb_err *err) {
                      n, n > 0 ? (const char *)key.p + 1 : "");
 }
 
-/* Sequence number of the key's last change, 0 if long ago. */
-static nadb_rc key_newest(engine *s, const engine_version *v,
-                          const engine_retired *old, uint64_t since,
-                          nadb_slice key, uint64_t *seq, nadb_err *err) {
-    memtable_key k = memtable_key_of(key);
-    nadb_buf scratch = NADB_BUF_INIT;
-    nadb_entry e;
-    bool found = false;
+/* What the transaction saw and what is there, while it is checked. */
+typedef struct check {
+    engine *s;
+    const engine_version *v; /* the current one */
+    const nadb_commit_req *req;
+    uint64_t since;       /* commits up to this one are in the snapshot */
+    engine_view then;     /* the snapshot, */
+    engine_view now;      /* and the present */
+    bool compare;         /* logs alone do not tell what has changed */
+    int64_t clock_ms;     /* of the present */
+    uint32_t left;        /* entries that may still be walked over */
+    memtable *const *old; /* retired logs with changes since, newest first; */
+    size_t n_old;         /* not necessarily all of them */
+} check;
+
+static void check_init(check *c, engine *s, engine_version *v,
+                       const nadb_commit_req *req) {
+    const engine_view *view = (const engine_view *)req->view;
+
+    memset(c, 0, sizeof *c);
+    c->s = s;
+    c->v = v;
+    c->req = req;
+    c->since = view->base.seq;
+    engine_view_init(&c->then, view->version, c->since);
+    engine_view_init(&c->now, v,
+                     control_seq(atomic_load(&s->ctl.map->visible)));
+    c->clock_ms = s->os->now_ms();
+    c->left = WALK_MAX;
+}
+
+static void check_clear(check *c) {
+    nadb_buf_clear(&c->then.scratch);
+    nadb_buf_clear(&c->now.scratch);
+}
+
+static bool changed(const check *c, const nadb_entry *e) {
+    return nadb_changed_seq(e->key, e->seq, e->flags, e->value) > c->since;
+}
+
+/* The snapshot showed an entry that is gone. */
+static nadb_rc check_gone(check *c, const nadb_entry *shown, nadb_err *err) {
+    bool expired = false;
+    nadb_rc rc = NADB_OK;
+
+    if (c->req->expired != NULL)
+        rc = c->req->expired(&c->s->engine, &c->then.base, shown, c->clock_ms,
+                             &expired, err);
+    return rc == NADB_OK && !expired ? conflict(shown->key, err) : rc;
+}
+
+/* --- keys --- */
+
+/* Sequence number of the key's last change, as logs have it; 0: in none. */
+static nadb_rc key_newest(memtable *const *logs, size_t n,
+                          const memtable_key *k, uint64_t *seq, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     *seq = 0;
-    for (size_t i = 0; i < v->n_logs && *seq == 0; i++) {
-        rc = memtable_newest(v->logs[i], &k, seq, err);
-        if (rc != NADB_OK) return rc;
-    }
-    for (size_t i = 0; old != NULL && i < old->n && *seq == 0; i++) {
-        rc = memtable_newest(old->logs[i], &k, seq, err);
-        if (rc != NADB_OK) return rc;
-    }
-    if (*seq != 0 || v->base->seq <= since || old != NULL) return NADB_OK;
-    rc = s->base_ops->get(v->base, key, &scratch, &e, &found, err);
-    if (rc == NADB_OK && found) *seq = e.seq;
-    nadb_buf_clear(&scratch);
+    for (size_t i = 0; i < n && *seq == 0 && rc == NADB_OK; i++)
+        rc = memtable_newest(logs[i], k, seq, err);
     return rc;
 }
 
-static nadb_rc check_keys(engine *s, const engine_version *v,
-                          const engine_retired *old, const nadb_commit_req *req,
-                          nadb_err *err) {
-    nadb_iter *it = req->changes;
+static nadb_rc compare_key(check *c, nadb_slice key, nadb_err *err) {
+    nadb_engine *e = &c->s->engine;
+    nadb_entry now, then;
+    bool is = false, was = false;
+    nadb_rc rc = engine_get(e, &c->now.base, key, &now, &is, err);
+
+    if (rc != NADB_OK) return rc;
+    if (is) return changed(c, &now) ? conflict(key, err) : NADB_OK;
+    rc = engine_get(e, &c->then.base, key, &then, &was, err);
+    return rc == NADB_OK && was ? check_gone(c, &then, err) : rc;
+}
+
+static nadb_rc check_key(check *c, nadb_slice key, nadb_err *err) {
+    memtable_key k = memtable_key_of(key);
+    uint64_t seq = 0;
+    nadb_rc rc = key_newest(c->v->logs, c->v->n_logs, &k, &seq, err);
+
+    if (rc == NADB_OK && seq == 0)
+        rc = key_newest(c->old, c->n_old, &k, &seq, err);
+    if (rc == NADB_OK && seq > c->since) rc = conflict(key, err);
+    return rc == NADB_OK && c->compare ? compare_key(c, key, err) : rc;
+}
+
+static nadb_rc check_keys(check *c, nadb_err *err) {
+    nadb_iter *it = c->req->changes;
     nadb_rc rc;
 
     if (it == NULL) return NADB_OK;
     rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
     while (rc == NADB_OK && it->valid) {
-        uint64_t seq = 0;
-
-        if (it->entry.flags & NADB_ENTRY_READ) {
-            rc =
-                key_newest(s, v, old, req->view->seq, it->entry.key, &seq, err);
-            if (rc == NADB_OK && seq > req->view->seq)
-                rc = conflict(it->entry.key, err);
-        }
+        if (it->entry.flags & NADB_ENTRY_READ)
+            rc = check_key(c, it->entry.key, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
     return rc;
 }
 
-/* Walks one source's part of a range; takes `it`. */
-static nadb_rc check_source(nadb_iter *it, uint64_t since, uint32_t *left,
-                            nadb_err *err) {
-    nadb_rc rc = nadb_iter_next(it, err);
+/* --- ranges --- */
 
+static nadb_rc check_log(check *c, memtable *m, const nadb_range *range,
+                         nadb_err *err) {
+    nadb_iter *it = NULL;
+    nadb_rc rc;
+
+    if (atomic_load(&m->head->max_seq) <= c->since) return NADB_OK;
+    rc = memtable_iter(m, UINT64_MAX, 0, range, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
-        if (nadb_changed_seq(it->entry.key, it->entry.seq, it->entry.flags,
-                             it->entry.value) > since)
+        if (changed(c, &it->entry))
             rc = conflict(it->entry.key, err);
-        else if ((*left)-- == 0)
+        else if (c->left-- == 0)
             rc = conflict_any(err);
         else
             rc = nadb_iter_next(it, err);
@@ -92,33 +161,56 @@ static nadb_rc check_source(nadb_iter *it, uint64_t since, uint32_t *left,
     return rc;
 }
 
-static nadb_rc check_logs(memtable *const *logs, size_t n, uint64_t since,
-                          const nadb_range *range, uint32_t *left,
-                          nadb_err *err) {
-    nadb_iter *it = NULL;
+/* Looks at the least key on which one of them stands, and moves on. */
+static nadb_rc compare_step(check *c, nadb_iter *then, nadb_iter *now,
+                            nadb_err *err) {
+    int order = !then->valid  ? 1
+                : !now->valid ? -1
+                              : nadb_slice_cmp(then->entry.key, now->entry.key);
     nadb_rc rc = NADB_OK;
 
-    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
-        if (atomic_load(&logs[i]->head->max_seq) <= since) continue;
-        rc = memtable_iter(logs[i], UINT64_MAX, 0, range, &it, err);
-        if (rc == NADB_OK) rc = check_source(it, since, left, err);
-    }
+    if (c->left-- == 0) return conflict_any(err);
+    if (order < 0)
+        rc = check_gone(c, &then->entry, err);
+    else if (changed(c, &now->entry))
+        rc = conflict(now->entry.key, err);
+    if (rc == NADB_OK && order <= 0) rc = nadb_iter_next(then, err);
+    if (rc == NADB_OK && order >= 0) rc = nadb_iter_next(now, err);
     return rc;
 }
 
-static nadb_rc check_range(engine *s, const engine_version *v,
-                           const engine_retired *old, uint64_t since,
-                           const nadb_range *range, uint32_t *left,
-                           nadb_err *err) {
-    nadb_range forward = {range->lo, range->hi, false};
-    nadb_iter *it = NULL;
-    nadb_rc rc = check_logs(v->logs, v->n_logs, since, &forward, left, err);
+static nadb_rc compare_range(check *c, const nadb_range *range, nadb_err *err) {
+    nadb_engine *e = &c->s->engine;
+    nadb_iter *then = NULL, *now = NULL;
+    nadb_rc rc = engine_iter(e, &c->then.base, range, &then, err);
 
-    if (rc != NADB_OK || v->base->seq <= since) return rc;
-    if (old != NULL)
-        return check_logs(old->logs, old->n, since, &forward, left, err);
-    rc = s->base_ops->iter(v->base, &forward, true, &it, err);
-    return rc == NADB_OK ? check_source(it, since, left, err) : rc;
+    if (rc == NADB_OK) rc = engine_iter(e, &c->now.base, range, &now, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(then, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(now, err);
+    while (rc == NADB_OK && (then->valid || now->valid))
+        rc = compare_step(c, then, now, err);
+    nadb_iter_free(then);
+    nadb_iter_free(now);
+    return rc;
+}
+
+static nadb_rc check_range(check *c, const nadb_range *range, nadb_err *err) {
+    nadb_range forward = {range->lo, range->hi, false};
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < c->v->n_logs && rc == NADB_OK; i++)
+        rc = check_log(c, c->v->logs[i], &forward, err);
+    for (size_t i = 0; i < c->n_old && rc == NADB_OK; i++)
+        rc = check_log(c, c->old[i], &forward, err);
+    return rc == NADB_OK && c->compare ? compare_range(c, &forward, err) : rc;
+}
+
+static nadb_rc check_all(check *c, nadb_err *err) {
+    nadb_rc rc = check_keys(c, err);
+
+    for (size_t i = 0; i < c->req->n_reads && rc == NADB_OK; i++)
+        rc = check_range(c, &c->req->reads[i], err);
+    return rc;
 }
 
 /* Everything was cleared since the snapshot: commit n clears up to n - 1. */
@@ -129,6 +221,20 @@ static bool cleared_since(const engine_version *v, uint64_t since) {
             atomic_load(&v->logs[i]->head->n_clears) > 0)
             return true;
     return false;
+}
+
+/* Files, which can show what the snapshot showed. Logs that were retired since
+ * are still open if the snapshot had them. */
+static nadb_rc check_files(check *c, bool cleared, nadb_err *err) {
+    const engine_version *then = c->then.version;
+    uint64_t first = c->v->logs[c->v->n_logs - 1]->log.number;
+    size_t kept = 0;
+
+    while (kept < then->n_logs && then->logs[kept]->log.number >= first) kept++;
+    c->old = then->logs + kept;
+    c->n_old = then->n_logs - kept;
+    c->compare = cleared || c->v->base->seq > c->since;
+    return check_all(c, err);
 }
 
 /* All that is known is that anything may have changed. */
@@ -145,38 +251,40 @@ static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc check_all(engine *s, const engine_version *v,
-                         const engine_retired *old, const nadb_commit_req *req,
-                         nadb_err *err) {
-    uint32_t left = WALK_MAX;
-    nadb_rc rc = check_keys(s, v, old, req, err);
+/* A server does not say when something came there, nor what it had: what has
+ * changed stands in logs, which are kept for that. */
+static nadb_rc check_remote(check *c, bool cleared, nadb_err *err) {
+    engine_retired *old;
+    nadb_rc rc;
 
-    for (size_t i = 0; i < req->n_reads && rc == NADB_OK; i++)
-        rc = check_range(s, v, old, req->view->seq, &req->reads[i], &left, err);
+    if (cleared) return check_blindly(c->req, err);
+    if (c->v->base->seq <= c->since) return check_all(c, err);
+    old = nadb_calloc(1, sizeof *old);
+    if (old == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    rc = engine_retired_get(c->s, c->v, c->then.version, old, err);
+    c->old = old->logs;
+    c->n_old = old->n;
+    if (rc == NADB_OK)
+        rc = old->complete ? check_all(c, err) : check_blindly(c->req, err);
+    engine_retired_free(old);
+    nadb_free(old);
     return rc;
 }
 
-nadb_rc engine_check(engine *s, const engine_version *v,
-                     const nadb_commit_req *req, nadb_err *err) {
+nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
+                     nadb_err *err) {
     uint64_t now = control_seq(atomic_load(&s->ctl.map->visible));
-    engine_retired *old = NULL;
-    nadb_rc rc = NADB_OK;
+    bool cleared;
+    check c;
+    nadb_rc rc;
 
     if (req->view == NULL || req->view->seq == now) return NADB_OK;
     if (req->reads_all) return conflict_any(err);
-    if (cleared_since(v, req->view->seq)) return check_blindly(req, err);
-    /* What a server has does not say when it came there. */
-    if (s->base_ops->remote == NULL || v->base->seq <= req->view->seq)
-        return check_all(s, v, NULL, req, err);
-    old = nadb_calloc(1, sizeof *old);
-    if (old == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
-    rc =
-        engine_retired_get(s, v, ((engine_view *)req->view)->version, old, err);
-    if (rc == NADB_OK)
-        rc = old->complete ? check_all(s, v, old, req, err)
-                           : check_blindly(req, err);
-    engine_retired_free(old);
-    nadb_free(old);
+    check_init(&c, s, v, req);
+    cleared = cleared_since(v, c.since);
+    rc = s->base_ops->remote == NULL ? check_files(&c, cleared, err)
+                                     : check_remote(&c, cleared, err);
+    check_clear(&c);
     return rc;
 }
 
@@ -221,12 +329,13 @@ static nadb_rc record_clash(memtable *m, uint64_t off,
     return NADB_OK;
 }
 
-/* Whether the request changes a key with this hash. */
+/* Whether the request changes the claimed key: a clear changes all. */
 static nadb_rc claim_clash(uint64_t hash, const nadb_commit_req *req,
                            bool *clash, nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = NADB_OK;
 
+    *clash = req->clear && hash != CLAIM_ALL;
     if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
     while (rc == NADB_OK && it != NULL && it->valid && !*clash) {
         *clash = nadb_hash64(it->entry.key) == hash;
@@ -270,11 +379,36 @@ static bool key_taken(engine *s, nadb_slice key) {
         control_doubt *d = &s->ctl.map->doubts[i];
         uint32_t state = atomic_load(&d->state);
 
-        if (state == DOUBT_CLAIM && atomic_load(&d->seq) == hash) return true;
+        if (state == DOUBT_CLAIM) {
+            uint64_t claimed = atomic_load(&d->seq);
+
+            if (claimed == hash || claimed == CLAIM_ALL) return true;
+        }
         /* A record may or may not have the key: it ends soon. */
         if (state == DOUBT_PREPARED || state == DOUBT_COMMITTING) return true;
     }
     return false;
+}
+
+/* Under the commit lock. */
+static void claim_note(engine *s, uint32_t doubt, uint64_t hash) {
+    control_doubt *d = &s->ctl.map->doubts[doubt];
+
+    atomic_store(&d->slot, s->ctl.slot);
+    atomic_store(&d->log, 0);
+    atomic_store(&d->off, 0);
+    atomic_store(&d->room, 0);
+    atomic_store(&d->seq, hash);
+    atomic_store(&d->state, DOUBT_CLAIM);
+    control_doubt_mark(s->ctl.map, doubt, true);
+}
+
+void engine_claim_all(engine *s, uint32_t *claim) {
+    uint32_t doubt = 0;
+
+    if (*claim != 0 || !engine_doubt_free(s, &doubt)) return;
+    claim_note(s, doubt, CLAIM_ALL);
+    *claim = doubt + 1;
 }
 
 nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
@@ -296,13 +430,7 @@ nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
         engine_unlock(s);
         engine_doubt_wait(s, left);
     }
-    atomic_store(&s->ctl.map->doubts[doubt].slot, s->ctl.slot);
-    atomic_store(&s->ctl.map->doubts[doubt].log, 0);
-    atomic_store(&s->ctl.map->doubts[doubt].off, 0);
-    atomic_store(&s->ctl.map->doubts[doubt].room, 0);
-    atomic_store(&s->ctl.map->doubts[doubt].seq, nadb_hash64(key));
-    atomic_store(&s->ctl.map->doubts[doubt].state, DOUBT_CLAIM);
-    control_doubt_mark(s->ctl.map, doubt, true);
+    claim_note(s, doubt, nadb_hash64(key));
     engine_unlock(s);
     *claim = doubt + 1;
     return e->ops->view_refresh(e, v, err);

@@ -184,10 +184,13 @@ bool engine_doubt_free(engine *s, uint32_t *out); /* an unused place */
 nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
                      int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void engine_unclaim(nadb_engine *e, uint32_t claim);
+/* A clear waits for claims: no more of them until it is unclaimed. Does nothing
+ * when *claim is one, or when no place is free. Under the commit lock. */
+void engine_claim_all(engine *s, uint32_t *claim);
 /* NADB_CONFLICT when something that the request decided on has changed since
  * its view. Under the commit lock. */
-nadb_rc engine_check(engine *s, const engine_version *v,
-                     const nadb_commit_req *req, nadb_err *err) NADB_MUST_USE;
+nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
+                     nadb_err *err) NADB_MUST_USE;
 /* *clash: a record in doubt, or somebody's claim, has a key of the request. */
 nadb_rc engine_clash(engine *s, const engine_version *v,
                      const nadb_commit_req *req, bool *clash,

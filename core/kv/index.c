@@ -76,6 +76,63 @@ uint64_t nadb_index_count(nadb_slice value) {
     return r.bad || (left != 0 && left != 8) ? 0 : n;
 }
 
+/* --- expiry --- */
+
+/* Whether all rows with the tag have expired. */
+static nadb_rc all_expired(nadb_engine *e, nadb_view *view, nadb_slice tag,
+                           int64_t now_ms, bool *expired, nadb_err *err) {
+    nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
+    nadb_range range = {.reverse = false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (!nadb_index_tag_key(&lo, tag, nadb_slice_of("", 0)) ||
+        !nadb_index_tag_key(&hi, tag, nadb_slice_of("", 0)))
+        rc = no_memory(err);
+    if (rc == NADB_OK) {
+        hi.p[hi.n - 1] = 1; /* behind all keys of this tag */
+        range.lo = nadb_buf_slice(&lo);
+        range.hi = nadb_buf_slice(&hi);
+        rc = e->ops->iter(e, view, &range, &it, err);
+    }
+    *expired = true;
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid && *expired) {
+        *expired = nadb_index_expires(it->entry.value) <= now_ms;
+        rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    nadb_buf_clear(&lo);
+    nadb_buf_clear(&hi);
+    return rc;
+}
+
+nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
+                           const nadb_entry *shown, int64_t now_ms,
+                           bool *expired, nadb_err *err) {
+    nadb_slice key = shown->key;
+    int64_t ms = NADB_NO_EXPIRY;
+
+    *expired = false;
+    if (key.n == 0) return NADB_OK;
+    switch (key.p[0]) {
+    case NADB_KS_ROW:
+        ms = nadb_row_expires(shown->value);
+        break;
+    case NADB_KS_TAG:
+        ms = nadb_index_expires(shown->value);
+        break;
+    case NADB_KS_EXPIRY:
+        (void)!nadb_index_expiry_split(key, &ms, &key);
+        break;
+    case NADB_KS_COUNT:
+        key = nadb_slice_of(key.p + 1, key.n - 1);
+        return all_expired(e, view, key, now_ms, expired, err);
+    }
+    *expired = ms <= now_ms;
+    return NADB_OK;
+}
+
 /* --- a list of entries --- */
 
 static uint8_t *take(nadb_index_changes *x, size_t n) {

@@ -40,6 +40,14 @@ bool nadb_index_expiry_split(nadb_slice entry_key, int64_t *expires_ms,
 /* The value of a c entry; impossible bytes give 0. */
 uint64_t nadb_index_count(nadb_slice value);
 
+/* --- expiry --- */
+
+/* nadb_commit_req.expired: of a row, or of an entry of an index. A counter has
+ * when every row that it counts has. */
+nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
+                           const nadb_entry *shown, int64_t now_ms,
+                           bool *expired, nadb_err *err) NADB_MUST_USE;
+
 /* --- changes --- */
 
 typedef struct nadb_index_changes {

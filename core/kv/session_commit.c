@@ -140,6 +140,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
         p.req.sync = NADB_SYNC_NORMAL;
     p.req.timeout_ms = ss->timeout_ms;
     p.req.purged = ss->purged;
+    p.req.expired = nadb_index_expired;
     rc = reads_list(&p, deletes ? only : NULL, err);
     if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
     if (rc == NADB_OK && ss->derives) {

@@ -8,7 +8,8 @@
 # When one is refused (SQLITE_BUSY_SNAPSHOT), somebody else must have
 # committed since its first write. Reads before the first write see what is
 # committed at the time. A transaction that ends with nothing changed is as if
-# it had run at its first write, and is not run again.
+# it had run at its first write, and is not run again. Between all that, the
+# store is flushed and compacted: conflicts are the same then.
 #
 # An operation is {c SQL}.
 
@@ -48,13 +49,22 @@ proc serial_start {config} {
 }
 
 proc serial_word {sql} {
+    if {[string match "*nadb_clear*" $sql]} { return DELETE }
     regexp {^\s*(\w+)} $sql - word
     return [string toupper $word]
 }
 
 proc serial_run {db sql} {
-    if {$db eq "rf"} { set sql [model_meaning $sql] }
+    set clears [string match "*nadb_clear*" $sql]
+    if {$db eq "rf"} {
+        set sql [expr {$clears ? "DELETE FROM kv" : [model_meaning $sql]}]
+    }
     set answer [model_run $db $sql]
+    if {$clears} {
+        # without rows and their count: that it was done is all it says
+        if {[lindex $answer 0] == 0} { set answer {0 {} OK 1} }
+        return $answer
+    }
     if {[serial_word $sql] in {INSERT REPLACE UPDATE DELETE}
         && [lindex $answer 0] == 0} {
         lappend answer [$db changes]
@@ -66,6 +76,11 @@ proc serial_step {op} {
     global S
     lassign $op c sql
     set word [serial_word $sql]
+    # Moves what is committed, and changes nothing for anybody.
+    if {[regexp {nadb_(flush|compact)} $sql]} {
+        set got [model_run n$c $sql]
+        return [expr {[lindex $got 0] ? $got : ""}]
+    }
     set before [autocommit n$c]
     if {$before} {
         array set S [list record,$c {} wrote,$c 0 changed,$c 0 marks,$c {}]
@@ -229,6 +244,13 @@ proc serial_gen {} {
     set open [expr {![autocommit n$c]}]
     set dice [random_int 100]
     if {!$open && $dice < 40} { return [list $c BEGIN] }
+    if {!$open && $dice < 50} {
+        return [list $c [random_of {"SELECT nadb_flush('kv')"
+            "SELECT nadb_flush('kv')" "SELECT nadb_compact('kv')"}]]
+    }
+    if {$dice == 99 && [random_int 3] == 0} {
+        return [list $c "SELECT nadb_clear('kv')"]
+    }
     if {$open && $dice < 16} { return [list $c COMMIT] }
     if {$open && $dice < 18} { return [list $c ROLLBACK] }
     if {$open && $dice < 26} {

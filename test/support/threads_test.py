@@ -141,6 +141,44 @@ run("come-and-go", [come_and_go] * 4, 60)
 say("check", db.execute("SELECT nadb_check('s1')").fetchone() == ("ok",))
 
 
+# --- clears beside statements on one key, which wait and never fail ---
+ONE_KEY = [
+    "SELECT nadb_incr('kv', 'a')",
+    "INSERT OR REPLACE INTO kv(key, value) VALUES('b', 1)",
+    "INSERT OR IGNORE INTO kv(key, value) VALUES('c', 1)",
+    "DELETE FROM kv WHERE key = 'c'",
+    "UPDATE kv SET value = 2 WHERE key = 'b'",
+    "SELECT nadb_pop('kv', 'b')",
+    "SELECT nadb_tag('kv', 'b', 'x')",
+    "SELECT nadb_untag('kv', 'b', 'x')",
+    "SELECT nadb_set_ttl('kv', 'b', 100)",
+]
+clears = [0]
+
+
+def one_key(options, statements, until):
+    c = sqlite3.connect(":memory:", isolation_level=None)
+    c.enable_load_extension(True)
+    c.execute("SELECT load_extension(?)", (lib,))
+    c.execute(f"CREATE VIRTUAL TABLE kv USING nadb({options}, "
+              "namespace='cleared', busy_timeout=60000)")
+    while not until():
+        for sql in statements:
+            c.execute(sql).fetchall()
+        clears[0] += statements is not ONE_KEY
+    c.close()
+
+
+for backend in (f"path='{folder}/threads'", "backend='memory'"):
+    goal = clears[0] + 300
+    enough = lambda: clears[0] >= goal
+    clear = ["SELECT nadb_clear('kv')",
+             "INSERT OR REPLACE INTO kv(key, value) VALUES('b', 5)"]
+    run("clears-" + backend.split("=")[0],
+        [lambda: one_key(backend, clear, enough)] +
+        [lambda: one_key(backend, ONE_KEY, enough)] * 3, 300)
+
+
 # --- a store whose opening hangs stands in nobody's way but its own ---
 def control_descriptors():
     """How many of this process's files are the control of the slow store."""

@@ -4,7 +4,11 @@ local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'
 include 'lib/claims'
-if foreign(call('HGET', L, key), token) then return {'held'} end
+-- In shards the key '' stands for all: a clear has locked it.
+if foreign(call('HGET', L, key), token) or
+    string.find(P, '/', 1, true) and foreign(call('HGET', L, ''), token) then
+  return {'held'}
+end
 local r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
 local till = now + ms
 call('HSET', L, key, token .. ' ' .. str(till))

@@ -79,6 +79,12 @@ if is_held then
   if till > now then
     return {'leased', call('HGET', M, 'leaser') or '', str(till - now)}
   end
+  if clear then
+    local all = call('HGETALL', L)
+    for j = 1, #all, 2 do
+      if foreign(all[j + 1], claim) then return {'claimed', all[j]} end
+    end
+  end
 end
 local i = changes
 for c = 1, n do
