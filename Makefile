@@ -2,6 +2,7 @@
 #
 #   make          builds ./nadb.so            make REDIS=0   without hiredis
 #                 make STATIC=0  with zlib and hiredis as shared libraries
+#   make static   libnadb.a, for programs with SQLite in them
 #   make demo     a tour in SQL               make install   prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
 #   make asan     under address and undefined-behaviour sanitizers
@@ -11,43 +12,59 @@
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
 
+# Where all of it goes: another one for another hiredis (PKG_CONFIG_PATH).
+BUILD := build
+# `make install` does not ask anew what the last `make` was told: settings.mk
+# has it. What is said on the command line is stronger.
+SETTINGS := CC CFLAGS LDFLAGS PKG_CONFIG REDIS TLS STATIC
+ifeq ($(MAKECMDGOALS),install)
+-include $(BUILD)/settings.mk
+endif
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
+
+# The system is asked quietly: neither a compiler nor pkg-config need be there
+# when `make test` or `make demo` begins, and pkg-config never.
 PKG_CONFIG ?= pkg-config
-# Where all of it goes: another one for another hiredis (PKG_CONFIG_PATH).
-BUILD := build
-REDIS ?= $(if $(wildcard backends/redis/*.c),1,0)
+pkg = $(shell $(PKG_CONFIG) $1 2>/dev/null)
+HASH := \#
+# $(call compiles,HEADER,FLAGS): 1 or 0
+compiles = $(shell echo '$(HASH)include <$1>' | $(CC) $(CFLAGS) $2 -E - \
+    >/dev/null 2>&1 && echo 1 || echo 0)
+# Redis, where hiredis is.
+REDIS ?= $(call compiles,hiredis/hiredis.h,$(call pkg,--cflags hiredis))
+REDIS := $(REDIS)
 # TLS to Redis needs OpenSSL's headers; its library is loaded when it is used.
-ifndef TLS
-TLS := $(if $(filter 1,$(REDIS)),$(shell $(PKG_CONFIG) --exists openssl \
-    && echo 1 || echo 0),0)
-endif
-PACKAGES := sqlite3 zlib $(if $(filter 1,$(REDIS)),hiredis) \
-    $(if $(filter 1,$(TLS)),openssl)
+TLS ?= $(if $(filter 1,$(REDIS)),$(call \
+    compiles,openssl/ssl.h,$(call pkg,--cflags openssl)),0)
+TLS := $(TLS)
 LINKED := zlib $(if $(filter 1,$(REDIS)),hiredis)
 
 # SQLite itself is not linked: the host program brings it.
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DNADB_REDIS=$(REDIS) \
     -DNADB_REDIS_TLS=$(TLS) -fPIC -pthread -fvisibility=hidden \
     -Wall -Wextra -Wconversion -Wshadow \
-    $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+    $(foreach p,sqlite3 $(LINKED) $(if $(filter 1,$(TLS)),openssl),\
+    $(call pkg,--cflags $p))
 
 # Libraries whose archives are there, and can be part of a library, are linked
 # into ours: finding and loading each takes a process that reads one key and
 # ends some 3 % of its life. STATIC=0: all of them stay apart.
 STATIC ?= 1
-NAMES := $(patsubst -l%,%,$(shell $(PKG_CONFIG) --libs-only-l $(LINKED)))
-PLACES := $(patsubst -L%,%,$(shell $(PKG_CONFIG) --libs-only-L $(LINKED)))
+# Their names, with pkg-config or without.
+names = $(or $(patsubst -l%,%,$(call pkg,--libs-only-l $1)),$(patsubst zlib,z,$1))
+NAMES := $(foreach p,$(LINKED),$(call names,$p))
+PLACES := $(patsubst -L%,%,$(foreach p,$(LINKED),$(call pkg,--libs-only-L $p)))
 # A library of a place of its own is not the one that the compiler finds.
 archive = $(or $(firstword $(wildcard $(PLACES:%=%/lib$1.a))), \
     $(if $(wildcard $(PLACES:%=%/lib$1.so)),, \
-    $(filter /%,$(shell $(CC) -print-file-name=lib$1.a))))
+    $(filter /%,$(shell $(CC) -print-file-name=lib$1.a 2>/dev/null))))
 ARCHIVES := $(foreach n,$(NAMES),$(call archive,$n))
 fits = $(shell $(CC) -shared -o /dev/null -Wl,-z,defs,--exclude-libs,ALL,--whole-archive $1 \
     -Wl,--no-whole-archive -lm -pthread 2>/dev/null && echo $1)
 FITTING := $(if $(filter 1,$(STATIC)),$(foreach a,$(ARCHIVES),$(call fits,$a)))
-LIBS := $(shell $(PKG_CONFIG) --libs-only-L --libs-only-other $(LINKED)) \
+LIBS := $(foreach p,$(LINKED),$(call pkg,--libs-only-L --libs-only-other $p)) \
     $(foreach n,$(NAMES),$(or $(filter %/lib$n.a,$(FITTING)),-l$n)) \
     -Wl,--exclude-libs,ALL -lm -ldl -pthread
 
@@ -72,6 +89,13 @@ TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-
 COVER := -O0 --coverage
 
 all: $(BUILD)/nadb.so nadb.so
+	@$(file >$(BUILD)/settings.mk,$(foreach v,$(SETTINGS),$(call setting,$v)))
+
+# A line that sets the variable, with a line end behind it.
+define setting
+$1 := $(subst $$,$$$$,$($1))
+
+endef
 
 nadb.so: $(BUILD)/nadb.so
 	ln -sf $(BUILD)/nadb.so $@
@@ -102,8 +126,8 @@ endef
 define library
 $(call compile,$1,$3)
 $1/nadb.so: $(call objects,$1,$2)
-	$$(CC) -shared $$(CFLAGS) $3 -Wl,-O1,-z,noseparate-code -o $$@ $$^ \
-	    $$(LDFLAGS) $$(LIBS)
+	$$(CC) -shared $$(CFLAGS) $3 -Wl,-O1,-z,noseparate-code,-z,nodelete \
+	    -Wl,-soname,nadb.so -o $$@ $$^ $$(LDFLAGS) $$(LIBS)
 -include $(patsubst %.o,%.d,$(call objects,$1,$2))
 endef
 
@@ -125,6 +149,18 @@ endef
 
 $(BUILD)/nadb.so: LDFLAGS += -Wl,-z,defs
 $(eval $(call library,$(BUILD),$(CORE) $(EXT),))
+
+# For programs that have SQLite and this in them: no symbol but the entry point.
+$(eval $(call compile,$(BUILD)/static,-DSQLITE_CORE))
+$(BUILD)/libnadb.a: $(call objects,$(BUILD)/static,$(CORE) $(EXT))
+	$(CC) -r -nostdlib -o $(BUILD)/static/nadb.o $^
+	objcopy --localize-hidden $(BUILD)/static/nadb.o
+	@rm -f $@
+	$(AR) rcs $@ $(BUILD)/static/nadb.o
+-include $(wildcard $(BUILD)/static/obj/*/*.d $(BUILD)/static/obj/*/*/*.d)
+
+static: $(BUILD)/libnadb.a
+
 $(eval $(call variant,$(BUILD)/test,$(BUILD)/unit,))
 $(eval $(call variant,$(BUILD)/asan,$(BUILD)/asan/unit,$(ASAN)))
 $(eval $(call variant,$(BUILD)/tsan,$(BUILD)/tsan/unit,$(TSAN)))
@@ -177,14 +213,19 @@ tidy:
 fmt:
 	clang-format -i $(C_FILES)
 
+# ldconfig knows files named lib* only, by their soname, which is nadb.so: then
+# `.load nadb` finds it anywhere. A package runs it when it is installed.
 install: $(BUILD)/nadb.so
 	install -d $(DESTDIR)$(libdir)
-	install -m 755 $(BUILD)/nadb.so $(DESTDIR)$(libdir)/nadb.so
+	install -m 755 $(BUILD)/nadb.so $(DESTDIR)$(libdir)/libnadb.so
+	ln -sf libnadb.so $(DESTDIR)$(libdir)/nadb.so
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
+	    PATH=$$PATH:/sbin:/usr/sbin ldconfig 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD) nadb.so
 
 FORCE:
 
-.PHONY: all demo test soak hiredis1 gui asan tsan tidy fmt cover bench install clean \
+.PHONY: all static demo test soak hiredis1 gui asan tsan tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE

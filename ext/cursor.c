@@ -63,6 +63,7 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     if (v->n_open == 0) v->read_from_ms = 0;
     v->moved_moment = 0; /* all cursors are opened before the first change */
     v->n_open++;
+    v->seen.stmt = NULL; /* planning is over */
     nadb_session_enter(v->s->core);
     *out = &c->base;
     return SQLITE_OK;

@@ -120,6 +120,20 @@ typedef enum vtab_phase {
     PHASE_SYNCED /* after xSync, before xCommit, xRollback, or more work */
 } vtab_phase;
 
+/* The last plan with a term on tag, and the costliest for the same terms: see
+ * level_branches() in plan.c. */
+enum { PLAN_SEEN_TERMS = 8 };
+typedef struct plan_seen {
+    sqlite3_stmt *stmt; /* being prepared; NULL: nothing was seen */
+    sqlite3_uint64 columns;
+    int n_terms;
+    struct {
+        int column, op, offset;
+    } terms[PLAN_SEEN_TERMS]; /* the last ones, from the last on */
+    double cost;
+    double rows;
+} plan_seen;
+
 struct vtab {
     sqlite3_vtab base; /* SQLite's part: first */
     conn *c;
@@ -144,11 +158,12 @@ struct vtab {
     /* Where a running UPDATE OR REPLACE has given the first row another key, as
      * a moment of the transaction's changes; 0: not yet. */
     uint64_t moved_moment;
+    plan_seen seen;
     nadb_buf tags; /* scratch of xUpdate: a tag list */
     vtab *next;    /* in sess.objects */
 };
 
-extern const sqlite3_module vtab_module;
+const sqlite3_module *vtab_module(void);
 
 /* Opens the store unless it is open. */
 nadb_rc vtab_open(vtab *v, nadb_err *err) NADB_MUST_USE;

@@ -58,6 +58,8 @@ static bool is_default(sqlite3 *db) {
                  strstr(sqlite3_errmsg(db), "unable to use function") != NULL;
     }
     sqlite3_finalize(stmt);
+    /* Takes the error back: to sqlite3_auto_extension() it would be ours. */
+    (void)sqlite3_exec(db, "", NULL, NULL, NULL);
     return answer;
 }
 

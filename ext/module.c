@@ -1,7 +1,17 @@
-/* module.c - the entry point: registers the module, functions and tables.
+/* module.c - the entry points: they register the module, functions and tables.
  *
  * Loading twice into one connection is fine. The library stays in the process
- * once it is loaded, because its threads do. */
+ * once it is loaded, because its threads do: it is linked with -z nodelete, and
+ * not made permanent by SQLITE_OK_LOAD_PERMANENTLY, which is a failure to
+ * sqlite3_auto_extension().
+ *
+ * SQLite derives the name of the entry point from the letters of the file's
+ * name, without "lib": nadb.so and libnadb.so have sqlite3_nadb_init(),
+ * mod_nadb.so has sqlite3_modnadb_init().
+ *
+ * Compiled with SQLITE_CORE it is linked into a program together with SQLite,
+ * which then calls sqlite3_nadb_init(db, &msg, NULL) for each connection, or
+ * sqlite3_auto_extension((void (*)(void))sqlite3_nadb_init) once. */
 #include "ext.h"
 
 #include <pthread.h>
@@ -19,8 +29,6 @@ int nadb_test_register(sqlite3 *db);
 
 EXPORT int sqlite3_nadb_init(sqlite3 *db, char **msg,
                              const sqlite3_api_routines *api);
-
-static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Collation nadbin: the order of BINARY under another name; see vtab.c. */
 static int bytewise(void *ctx, int n1, const void *p1, int n2, const void *p2) {
@@ -43,7 +51,7 @@ static int register_all(sqlite3 *db, conn *c) {
     if (c->module_live) return SQLITE_OK;
     (void)conn_ref(db); /* for the module, which gives it back in any case */
     c->module_live = true;
-    code = sqlite3_create_module_v2(db, "nadb", &vtab_module, c, module_gone);
+    code = sqlite3_create_module_v2(db, "nadb", vtab_module(), c, module_gone);
     if (code == SQLITE_OK)
         code =
             sqlite3_create_collation(db, "nadbin", SQLITE_UTF8, NULL, bytewise);
@@ -56,15 +64,41 @@ static int register_all(sqlite3 *db, conn *c) {
     return code;
 }
 
+#ifdef SQLITE_CORE
+static int use_api(const sqlite3_api_routines *api, char **msg) {
+    (void)api;
+    (void)msg;
+    return SQLITE_OK;
+}
+#else
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* SQLite's functions are reached through one table for the whole library. A
+ * process may have a second copy of SQLite in it (a program that is linked with
+ * its own, and a module of Python with the system's), and its connections mean
+ * nothing to the functions of the first. */
+static int use_api(const sqlite3_api_routines *api, char **msg) {
+    bool ours;
+
+    pthread_mutex_lock(&load_lock);
+    if (sqlite3_api == NULL) SQLITE_EXTENSION_INIT2(api); /* used by threads */
+    ours = sqlite3_api == api;
+    pthread_mutex_unlock(&load_lock);
+    if (ours) return SQLITE_OK;
+    *msg = api->mprintf("nadb already serves another copy of SQLite (%s) in "
+                        "this process and cannot serve this one (%s), too: "
+                        "use one of them for all nadb tables",
+                        sqlite3_libversion(), api->libversion());
+    return SQLITE_ERROR;
+}
+#endif
+
 int sqlite3_nadb_init(sqlite3 *db, char **msg,
                       const sqlite3_api_routines *api) {
     conn *c;
-    int code;
+    int code = use_api(api, msg);
 
-    /* Set once: other threads may be using it. */
-    pthread_mutex_lock(&load_lock);
-    if (sqlite3_api == NULL) SQLITE_EXTENSION_INIT2(api);
-    pthread_mutex_unlock(&load_lock);
+    if (code != SQLITE_OK) return code;
     if (sqlite3_libversion_number() < EXT_SQLITE_MIN) {
         *msg = sqlite3_mprintf("nadb needs SQLite 3.38.0 or newer, and this "
                                "is %s",
@@ -75,5 +109,15 @@ int sqlite3_nadb_init(sqlite3 *db, char **msg,
     if (c == NULL) return SQLITE_NOMEM;
     code = register_all(db, c);
     conn_unref(c);
-    return code == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : code;
+    return code;
 }
+
+#ifndef SQLITE_CORE
+EXPORT int sqlite3_modnadb_init(sqlite3 *db, char **msg,
+                                const sqlite3_api_routines *api);
+
+int sqlite3_modnadb_init(sqlite3 *db, char **msg,
+                         const sqlite3_api_routines *api) {
+    return sqlite3_nadb_init(db, msg, api);
+}
+#endif

@@ -11,6 +11,7 @@
 #include "ext.h"
 
 #include <ctype.h>
+#include <stddef.h>
 
 /* The key is declared TEXT, so that SQLite compares it as text. WITHOUT ROWID
  * makes it the name of a row for UPDATE and DELETE.
@@ -274,7 +275,6 @@ static int vtab_find_function(sqlite3_vtab *base, int argc, const char *name,
     return 1;
 }
 
-#if SQLITE_VERSION_NUMBER >= 3044000
 /* --- PRAGMA integrity_check --- */
 
 static void first_problem(void *ctx, const char *what) {
@@ -299,34 +299,52 @@ static int vtab_integrity(sqlite3_vtab *base, const char *schema,
     }
     return SQLITE_OK;
 }
+
+/* --- the module --- */
+
+/* sqlite3_module of version 4, whatever the headers: SQLite 3.44 and newer call
+ * xIntegrity, older ones do not look that far. Headers before 3.44 end with
+ * xShadowName, which it follows. */
+#if SQLITE_VERSION_NUMBER >= 3044000
+typedef struct module4 {
+    sqlite3_module base;
+} module4;
+#define MODULE_INTEGRITY base.xIntegrity
+#else
+typedef struct module4 {
+    sqlite3_module base;
+    int (*xIntegrity)(sqlite3_vtab *, const char *, const char *, int, char **);
+} module4;
+#define MODULE_INTEGRITY xIntegrity
+_Static_assert(offsetof(module4, xIntegrity) ==
+                   offsetof(sqlite3_module, xShadowName) + sizeof(void *),
+               "xIntegrity follows xShadowName");
 #endif
 
-const sqlite3_module vtab_module = {
-#if SQLITE_VERSION_NUMBER >= 3044000
-    .iVersion = 4,
-    .xIntegrity = vtab_integrity,
-#else
-    .iVersion = 2,
-#endif
-    .xCreate = vtab_create,
-    .xConnect = vtab_connect,
-    .xBestIndex = plan_best_index,
-    .xDisconnect = vtab_disconnect,
-    .xDestroy = vtab_destroy,
-    .xOpen = vcursor_open,
-    .xClose = vcursor_close,
-    .xFilter = vcursor_filter,
-    .xNext = vcursor_next,
-    .xEof = vcursor_eof,
-    .xColumn = vcursor_column,
-    .xUpdate = update_row,
-    .xBegin = txn_begin,
-    .xSync = txn_sync,
-    .xCommit = txn_commit,
-    .xRollback = txn_rollback,
-    .xFindFunction = vtab_find_function,
-    .xRename = vtab_rename,
-    .xSavepoint = txn_savepoint,
-    .xRelease = txn_release,
-    .xRollbackTo = txn_rollback_to,
+static const module4 the_module = {
+    .base.iVersion = 4,
+    .base.xCreate = vtab_create,
+    .base.xConnect = vtab_connect,
+    .base.xBestIndex = plan_best_index,
+    .base.xDisconnect = vtab_disconnect,
+    .base.xDestroy = vtab_destroy,
+    .base.xOpen = vcursor_open,
+    .base.xClose = vcursor_close,
+    .base.xFilter = vcursor_filter,
+    .base.xNext = vcursor_next,
+    .base.xEof = vcursor_eof,
+    .base.xColumn = vcursor_column,
+    .base.xUpdate = update_row,
+    .base.xBegin = txn_begin,
+    .base.xSync = txn_sync,
+    .base.xCommit = txn_commit,
+    .base.xRollback = txn_rollback,
+    .base.xFindFunction = vtab_find_function,
+    .base.xRename = vtab_rename,
+    .base.xSavepoint = txn_savepoint,
+    .base.xRelease = txn_release,
+    .base.xRollbackTo = txn_rollback_to,
+    .MODULE_INTEGRITY = vtab_integrity,
 };
+
+const sqlite3_module *vtab_module(void) { return &the_module.base; }
