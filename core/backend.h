@@ -281,6 +281,7 @@ struct nadb_base_version {
     uint64_t seq;        /* highest sequence number contained */
     uint64_t clear_seq;  /* everything up to this one was cleared */
     uint64_t bytes;      /* of its files; bases on a server: 0 */
+    uint64_t last_file;  /* highest number of a file of its own; 0: none */
     bool indexed;        /* may hold keys of other keyspaces than rows */
 };
 
@@ -296,7 +297,8 @@ typedef struct nadb_base_env {
      * its files are all there may be found out when they are first read. */
     bool in_order;
     void *ctx;
-    uint64_t (*next_file)(void *ctx); /* a file number never used before */
+    /* A file number never used before. */
+    nadb_rc (*next_file)(void *ctx, uint64_t *out, nadb_err *err);
     /* No reader anywhere needs versions of a key below this sequence number
      * once a newer one is in the base. */
     uint64_t (*oldest_seq)(void *ctx);
@@ -385,6 +387,7 @@ typedef struct nadb_remote_ops {
 
 typedef struct nadb_base_ops {
     const nadb_remote_ops *remote; /* NULL: the base is files */
+    const char *manifest_magic;    /* the first 8 bytes of its MANIFEST */
     nadb_rc (*open)(const nadb_base_env *env, nadb_base **out, nadb_err *err);
     void (*close)(nadb_base *b);
 

@@ -60,6 +60,8 @@ struct nadb_store {
     _Atomic int synchronous;      /* the strictest that an opener asked for */
     unsigned refs;                /* under the list's lock */
     bool forked;
+    bool moved; /* its place has another store now, or none: it is not found
+                   any more; under the list's lock */
     nadb_store *next;
 };
 
@@ -188,7 +190,8 @@ static nadb_rc check_identity(const nadb_store *s, const store_key *key,
 /* Whether tables with that key and mode may use it: one that is to be written
  * needs a store that was opened for it. */
 static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
-    return nadb_slice_eq(nadb_buf_slice(&s->key.name),
+    return !s->moved &&
+           nadb_slice_eq(nadb_buf_slice(&s->key.name),
                          nadb_buf_slice(&key->name)) &&
            (!key->in_files || read_only || !s->options->read_only);
 }
@@ -324,14 +327,22 @@ static nadb_store *look(const store_key *key, bool read_only) {
     return found;
 }
 
+static bool is_moved(nadb_store *s) {
+    return (s->backend->caps & NADB_CAP_BASE) != 0 &&
+           nadb_engine_moved(s->engine);
+}
+
 /* The open store that serves, NULL when there is none. Waits while it is being
  * opened or closed, and while nothing may be. */
 static nadb_store *find(const store_key *key, bool read_only) {
     for (;;) {
         nadb_store *s = look(key, read_only);
 
-        if (registry.forks == 0 && (s == NULL || s->state == STORE_OPEN))
-            return s;
+        if (registry.forks == 0 && (s == NULL || s->state == STORE_OPEN)) {
+            if (s == NULL || !is_moved(s)) return s;
+            s->moved = true;
+            continue;
+        }
         nadb_cond_wait(&registry.changed, &registry.lock);
     }
 }
@@ -566,7 +577,14 @@ nadb_rc nadb_flush_all(nadb_err *err) {
     nadb_rc rc = hold_all(&all, &n, err);
 
     for (size_t i = 0; i < n; i++) {
-        if (rc == NADB_OK) rc = all[i]->engine->ops->flush(all[i]->engine, err);
+        nadb_err mine;
+        nadb_rc own;
+
+        nadb_err_clear(&mine);
+        own = all[i]->engine->ops->flush(all[i]->engine, &mine);
+        /* The others are flushed all the same. */
+        if (rc == NADB_OK && own != NADB_OK)
+            rc = nadb_fail(err, own, "%s", mine.msg);
         nadb_store_close(all[i]);
     }
     nadb_free(all);

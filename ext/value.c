@@ -38,6 +38,8 @@ int value_code(nadb_rc rc) {
         return SQLITE_TOOBIG;
     case NADB_READONLY:
         return SQLITE_READONLY;
+    case NADB_MOVED:
+        return SQLITE_READONLY_DBMOVED;
     case NADB_CANTOPEN:
         return SQLITE_CANTOPEN;
     case NADB_INTERRUPT:
@@ -53,6 +55,7 @@ static void log_engine_error(int code, const nadb_err *err) {
     case NADB_FULL:
     case NADB_CORRUPT:
     case NADB_CANTOPEN:
+    case NADB_MOVED:
         sqlite3_log(code, "nadb: %s", err->msg);
         break;
     default:
@@ -130,7 +133,7 @@ nadb_rc value_sqlite_error(sqlite3 *db, int code, nadb_err *err) {
         rc = NADB_TOOBIG;
         break;
     case SQLITE_READONLY:
-        rc = NADB_READONLY;
+        rc = code == SQLITE_READONLY_DBMOVED ? NADB_MOVED : NADB_READONLY;
         break;
     case SQLITE_CANTOPEN:
         rc = NADB_CANTOPEN;

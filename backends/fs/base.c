@@ -29,16 +29,20 @@ bool fs_handle_live(fs_base *b, uint64_t number, bool is_val) {
 
 static nadb_rc check_file(fs_base *b, uint64_t number, bool is_val,
                           uint64_t size, nadb_err *err) {
-    char *path = fs_file_path(b->env.dir, number, is_val ? "val" : "sst");
+    const nadb_home *home = b->env.home;
+    const char *kind = is_val ? "val" : "sst";
+    char *path = fs_file_path(home, number, kind);
+    char name[NADB_FILE_NAME];
     nadb_stat st;
     nadb_rc rc;
 
     if (path == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
-    rc = b->env.os->stat(path, &st, err);
+    nadb_file_name(name, number, kind);
+    rc = home->os->stat(home->dir, name, &st, err);
     if (rc == NADB_OK && st.kind == NADB_KIND_NONE)
         rc = fs_file_missing(path, err);
-    else if (rc == NADB_OK && st.size != size)
+    else if (rc == NADB_OK && st.kind == NADB_KIND_FILE && st.size != size)
         rc = fs_file_resized(path, st.size, size, err);
     nadb_free(path);
     return rc;
@@ -156,6 +160,11 @@ static void free_version(fs_version *v) {
     nadb_free(v);
 }
 
+static void count_file(nadb_base_version *v, uint64_t number, uint64_t size) {
+    v->bytes += size;
+    if (number > v->last_file) v->last_file = number;
+}
+
 nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
                         nadb_err *err) {
     fs_version *v = nadb_calloc(1, sizeof *v);
@@ -174,8 +183,9 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     v->pub.seq = v->m.seq;
     v->pub.clear_seq = v->m.clear_seq;
     for (size_t i = 0; i < v->m.n_tables; i++)
-        v->pub.bytes += v->m.tables[i].size;
-    for (size_t i = 0; i < v->m.n_vals; i++) v->pub.bytes += v->m.vals[i].size;
+        count_file(&v->pub, v->m.tables[i].number, v->m.tables[i].size);
+    for (size_t i = 0; i < v->m.n_vals; i++)
+        count_file(&v->pub, v->m.vals[i].number, v->m.vals[i].size);
     atomic_init(&v->refs, 1);
     v->tables = nadb_calloc(v->m.n_tables + 1, sizeof *v->tables);
     v->vals = nadb_calloc(v->m.n_vals + 1, sizeof *v->vals);

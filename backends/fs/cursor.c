@@ -39,8 +39,8 @@ static nadb_rc open_file(fs_cursor *c, nadb_file **out, nadb_err *err) {
     }
     if (c->file_of != c->s) {
         close_file(c);
-        rc = c->v->base->env.os->open(c->s->path, NADB_OPEN_READ, 0, &c->file,
-                                      err);
+        rc = nadb_home_open(c->v->base->env.home, c->s->number, "sst",
+                            NADB_OPEN_READ, &c->file, err);
         if (rc == NADB_OK) c->file_of = c->s;
     }
     *out = c->file;

@@ -13,6 +13,7 @@ static nadb_rc version_open(nadb_base *b, nadb_base_version **out,
 }
 
 const nadb_base_ops fs_ops = {
+    .manifest_magic = FS_MANIFEST_MAGIC,
     .open = fs_base_open,
     .close = fs_base_close,
     .version_open = version_open,

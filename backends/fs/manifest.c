@@ -94,6 +94,10 @@ bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t) {
     return true;
 }
 
+static bool is_number(uint64_t file) {
+    return file > 0 && file <= NADB_FILE_MAX;
+}
+
 /* False when out of memory; damage shows in the reader. */
 static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
     uint64_t *numbers[] = {&t->number, &t->size, &t->count,   &t->tombstones,
@@ -110,7 +114,9 @@ static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
         t->uses[i].file = nadb_read_varint(r);
         t->uses[i].bytes = nadb_read_varint(r);
     }
-    if (t->hi.n > FS_KEY_MAX || nadb_slice_cmp(t->lo, t->hi) > 0) r->bad = true;
+    if (t->hi.n > FS_KEY_MAX || nadb_slice_cmp(t->lo, t->hi) > 0 ||
+        !is_number(t->number))
+        r->bad = true;
     return true;
 }
 
@@ -166,9 +172,11 @@ static bool read_body(nadb_reader *r, fs_manifest *m) {
     for (size_t i = 0; i < m->n_vals; i++) {
         m->vals[i].number = nadb_read_varint(r);
         m->vals[i].size = nadb_read_varint(r);
-        if (i > 0 && m->vals[i].number <= m->vals[i - 1].number) r->bad = true;
+        if (!is_number(m->vals[i].number) ||
+            (i > 0 && m->vals[i].number <= m->vals[i - 1].number))
+            r->bad = true;
     }
-    if (nadb_reader_left(r) > 0) r->bad = true;
+    if (nadb_reader_left(r) > 0 || m->first_log > NADB_FILE_MAX) r->bad = true;
     return true;
 }
 

@@ -9,16 +9,15 @@
 #define SIZE_LIMIT ((size_t)1 << 30)
 
 nadb_rc fs_manifest_read(nadb_home *home, fs_manifest *m, nadb_err *err) {
-    char *path = nadb_path_join(home->dir, NAME);
+    char *path = nadb_path_join(home->os->dir_path(home->dir), NAME);
     nadb_buf bytes = NADB_BUF_INIT;
     nadb_err mine;
     nadb_rc rc;
 
     memset(m, 0, sizeof *m);
-    if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, home->dir);
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "reading " NAME);
     nadb_err_clear(&mine);
-    rc = nadb_os_read_file(path, SIZE_LIMIT, &bytes, &mine);
+    rc = nadb_os_read_file(home->dir, NAME, SIZE_LIMIT, &bytes, &mine);
     if (rc == NADB_OK) {
         rc = fs_manifest_decode(nadb_buf_slice(&bytes), path, m, err);
         if (rc == NADB_OK) rc = nadb_home_check(home, m->store_id, path, err);

@@ -1,6 +1,8 @@
 /* output.c - tables and values of a flush or a compaction (see output.h). */
 #include "output.h"
 
+#include <errno.h>
+
 static nadb_rc no_memory(const fs_output *o, nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "writing tables in %s", o->b->env.dir);
 }
@@ -13,14 +15,32 @@ void fs_output_init(fs_output *o, fs_base *b, uint64_t clear_seq) {
     o->min_seq = UINT64_MAX;
 }
 
-/* A number for a new file, noted before the file can exist. */
-static nadb_rc new_file(fs_output *o, bool is_val, uint64_t *number,
-                        nadb_err *err) {
-    fs_dropped d = {o->b->env.next_file(o->b->env.ctx), 0, is_val};
+static nadb_rc make(fs_output *o, uint64_t number, bool is_val, nadb_err *err) {
+    const nadb_home *home = o->b->env.home;
 
-    *number = d.number;
-    if (!nadb_buf_append(&o->made, &d, sizeof d)) return no_memory(o, err);
-    return NADB_OK;
+    if (is_val) return fs_val_create(&o->val, home, number, err);
+    return fs_writer_open(home, number, o->clear_seq, &o->w, err);
+}
+
+/* Makes the next file, noted before it can exist. A name that is there already
+ * is passed over, and not noted. */
+static nadb_rc new_file(fs_output *o, bool is_val, nadb_err *err) {
+    const nadb_base_env *env = &o->b->env;
+    fs_dropped d = {0, 0, is_val};
+    nadb_err mine;
+    nadb_rc rc = NADB_OK;
+
+    for (int tries = 0; tries < NADB_NAME_TRIES; tries++) {
+        nadb_err_clear(&mine);
+        rc = env->next_file(env->ctx, &d.number, &mine);
+        if (rc != NADB_OK) break;
+        if (!nadb_buf_append(&o->made, &d, sizeof d)) return no_memory(o, err);
+        rc = make(o, d.number, is_val, &mine);
+        if (mine.sys_errno != EEXIST) break;
+        o->made.n -= sizeof d;
+    }
+    if (rc != NADB_OK && err != NULL) *err = mine;
+    return rc;
 }
 
 static nadb_rc close_val(fs_output *o, nadb_err *err) {
@@ -34,19 +54,13 @@ static nadb_rc close_val(fs_output *o, nadb_err *err) {
 
 static nadb_rc add_large(fs_output *o, nadb_slice value, fs_ref *ref,
                          nadb_err *err) {
-    const nadb_base_env *env = &o->b->env;
     nadb_rc rc = NADB_OK;
 
     if (value.n > FS_VALUE_MAX)
         return nadb_fail(err, NADB_TOOBIG, "a value of %zu bytes", value.n);
     if (o->val.file != NULL && o->val.size >= o->b->limits.val_bytes)
         rc = close_val(o, err);
-    if (rc == NADB_OK && o->val.file == NULL) {
-        uint64_t number;
-
-        rc = new_file(o, true, &number, err);
-        if (rc == NADB_OK) rc = fs_val_create(&o->val, env->home, number, err);
-    }
+    if (rc == NADB_OK && o->val.file == NULL) rc = new_file(o, true, err);
     return rc == NADB_OK ? fs_val_append(&o->val, value, ref, err) : rc;
 }
 
@@ -70,7 +84,6 @@ static nadb_rc close_table(fs_output *o, nadb_err *err) {
 
 nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
                       nadb_err *err) {
-    const nadb_base_env *env = &o->b->env;
     uint8_t bytes[4 * NADB_VARINT_MAX];
     fs_entry copy = *e;
     fs_ref ref;
@@ -80,13 +93,7 @@ nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
         return nadb_fail(err, NADB_TOOBIG, "a key of %zu bytes", key.n);
     if (o->w != NULL && fs_writer_full(o->w, o->b->limits.table_bytes))
         rc = close_table(o, err);
-    if (rc == NADB_OK && o->w == NULL) {
-        uint64_t number;
-
-        rc = new_file(o, false, &number, err);
-        if (rc == NADB_OK)
-            rc = fs_writer_open(env->home, number, o->clear_seq, &o->w, err);
-    }
+    if (rc == NADB_OK && o->w == NULL) rc = new_file(o, false, err);
     if (rc != NADB_OK) return rc;
     if (copy.seq < o->oldest_seq) copy.seq = 0;
     if (copy.kind == FS_VALUE && copy.value.n > FS_VAL_THRESHOLD) {
@@ -104,7 +111,7 @@ nadb_rc fs_output_finish(fs_output *o, nadb_err *err) {
 
     if (rc == NADB_OK) rc = close_val(o, err);
     if (rc == NADB_OK && o->made.n > 0)
-        rc = o->b->env.os->sync_dir(o->b->env.dir, err);
+        rc = o->b->env.os->dir_sync(o->b->env.home->dir, err);
     return rc;
 }
 
@@ -114,12 +121,9 @@ void fs_output_clear(fs_output *o) {
     fs_writer_free(o->w);
     fs_val_abandon(&o->val);
     for (size_t i = 0; !o->installed && i < o->made.n / sizeof *made; i++) {
-        char *path = fs_file_path(o->b->env.dir, made[i].number,
-                                  made[i].is_val ? "val" : "sst");
-
         /* What cannot be unlinked now is unreferenced: remove_unused(). */
-        if (path != NULL) (void)!o->b->env.os->unlink(path, NULL);
-        nadb_free(path);
+        (void)nadb_home_unlink(o->b->env.home, made[i].number,
+                               made[i].is_val ? "val" : "sst", NULL);
     }
     nadb_buf_clear(&o->metas);
     nadb_buf_clear(&o->vals);

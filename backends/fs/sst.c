@@ -112,7 +112,8 @@ static nadb_rc open_bytes(fs_sst *s, nadb_home *home, bool mmap,
     nadb_slice props;
     uint64_t bits;
     void *map;
-    nadb_rc rc = fs_file_open(s->os, s->path, s->size, &s->file, err);
+    nadb_rc rc =
+        fs_file_open(home, s->number, "sst", s->path, s->size, &s->file, err);
 
     if (rc != NADB_OK) return rc;
     if (mmap && s->size > 0) {
@@ -149,10 +150,11 @@ nadb_rc fs_sst_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
         s->os = home->os;
         s->number = number;
         s->size = size;
-        s->path = fs_file_path(home->dir, number, "sst");
+        s->path = fs_file_path(home, number, "sst");
     }
     if (s == NULL || s->path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening a table in %s", home->dir);
+        rc = nadb_fail(err, NADB_NOMEM, "opening a table in %s",
+                       home->os->dir_path(home->dir));
         goto done;
     }
     rc = open_bytes(s, home, mmap, err);

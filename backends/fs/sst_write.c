@@ -39,15 +39,11 @@ struct fs_writer {
     fs_props props;
 };
 
-void fs_file_name(char buf[32], uint64_t number, const char *kind) {
-    snprintf(buf, 32, "%06llu.%s", (unsigned long long)number, kind);
-}
+char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind) {
+    char name[NADB_FILE_NAME];
 
-char *fs_file_path(const char *dir, uint64_t number, const char *kind) {
-    char name[32];
-
-    fs_file_name(name, number, kind);
-    return nadb_path_join(dir, name);
+    nadb_file_name(name, number, kind);
+    return nadb_path_join(home->os->dir_path(home->dir), name);
 }
 
 nadb_rc fs_file_missing(const char *path, nadb_err *err) {
@@ -63,17 +59,18 @@ nadb_rc fs_file_resized(const char *path, uint64_t size, uint64_t named,
                         (unsigned long long)size, (unsigned long long)named);
 }
 
-nadb_rc fs_file_open(const nadb_os *os, const char *path, uint64_t size,
-                     nadb_file **out, nadb_err *err) {
+nadb_rc fs_file_open(const nadb_home *home, uint64_t number, const char *kind,
+                     const char *path, uint64_t size, nadb_file **out,
+                     nadb_err *err) {
     uint64_t found = 0;
     nadb_err mine;
     nadb_rc rc;
 
     nadb_err_clear(&mine);
-    rc = os->open(path, NADB_OPEN_READ, 0, out, &mine);
+    rc = nadb_home_open(home, number, kind, NADB_OPEN_READ, out, &mine);
     if (rc != NADB_OK && mine.sys_errno == ENOENT)
         return fs_file_missing(path, err);
-    if (rc == NADB_OK) rc = os->size(*out, &found, &mine);
+    if (rc == NADB_OK) rc = home->os->size(*out, &found, &mine);
     if (rc != NADB_OK && err != NULL) *err = mine;
     if (rc == NADB_OK && found != size)
         rc = fs_file_resized(path, found, size, err);
@@ -82,29 +79,26 @@ nadb_rc fs_file_open(const nadb_os *os, const char *path, uint64_t size,
 
 nadb_rc fs_writer_open(const nadb_home *home, uint64_t number,
                        uint64_t clear_seq, fs_writer **out, nadb_err *err) {
-    char *path = fs_file_path(home->dir, number, "sst");
     fs_writer *w = nadb_calloc(1, sizeof *w);
     nadb_rc rc;
 
     *out = NULL;
-    if (path == NULL || w == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "writing a table in %s", home->dir);
-        goto done;
-    }
+    if (w == NULL)
+        return nadb_fail(err, NADB_NOMEM, "writing a table in %s",
+                         home->os->dir_path(home->dir));
     w->os = home->os;
     w->home = home;
     w->number = number;
     w->props.clear_seq = clear_seq;
     w->props.min_seq = UINT64_MAX;
-    rc = home->os->open(
-        path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-        home->file_mode, &w->file, err);
-    if (rc != NADB_OK) goto done;
-    *out = w;
-    w = NULL;
-done:
-    fs_writer_free(w);
-    nadb_free(path);
+    rc =
+        nadb_home_open(home, number, "sst",
+                       NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                       &w->file, err);
+    if (rc == NADB_OK)
+        *out = w;
+    else
+        fs_writer_free(w);
     return rc;
 }
 

@@ -28,13 +28,13 @@ nadb_rc fs_writer_finish(fs_writer *w, fs_meta *out,
 void fs_writer_seqs(fs_writer *w, uint64_t min_seq, uint64_t max_seq);
 void fs_writer_free(fs_writer *w);
 
-/* "NNNNNN.sst" and ".val"; buf holds 32 bytes. */
-void fs_file_name(char buf[32], uint64_t number, const char *kind);
-/* dir/NNNNNN.kind in fresh memory; NULL when out of memory. */
-char *fs_file_path(const char *dir, uint64_t number, const char *kind);
-/* Opens a file that MANIFEST says has `size` bytes, for reading. */
-nadb_rc fs_file_open(const nadb_os *os, const char *path, uint64_t size,
-                     nadb_file **out, nadb_err *err) NADB_MUST_USE;
+/* For messages: dir/NNNNNN.kind in fresh memory; NULL when out of memory. */
+char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind);
+/* Opens a file that MANIFEST says has `size` bytes, for reading. `path` is
+ * for messages. */
+nadb_rc fs_file_open(const nadb_home *home, uint64_t number, const char *kind,
+                     const char *path, uint64_t size, nadb_file **out,
+                     nadb_err *err) NADB_MUST_USE;
 nadb_rc fs_file_missing(const char *path, nadb_err *err);
 nadb_rc fs_file_resized(const char *path, uint64_t size, uint64_t named,
                         nadb_err *err);

@@ -9,8 +9,6 @@
  * that MANIFEST does not name them, which is never too early. A flush that is
  * running has files that no MANIFEST names yet; it cannot be running now,
  * because the caller holds the flusher lock. */
-#include <stdlib.h>
-
 #include "fs_ops.h"
 #include "output.h"
 
@@ -56,38 +54,19 @@ typedef struct sweep {
     bool tmp; /* a MANIFEST.tmp is there */
 } sweep;
 
-/* "NNNNNN.sst" or ".val", as fs_file_name() writes it. */
-static bool parse_name(const char *name, uint64_t *number, bool *is_val) {
-    char again[32];
-    char *end;
-
-    if (name[0] < '0' || name[0] > '9') return false;
-    *number = strtoull(name, &end, 10);
-    *is_val = strcmp(end, ".val") == 0;
-    fs_file_name(again, *number, *is_val ? "val" : "sst");
-    return strcmp(again, name) == 0;
-}
-
 static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
     sweep *s = ctx;
+    const char *kind;
     uint64_t number;
     bool is_val;
 
     (void)err;
     if (strcmp(name, "MANIFEST.tmp") == 0) s->tmp = true;
-    if (parse_name(name, &number, &is_val) && !names(s->m, number, is_val))
+    if (!nadb_file_parse(name, &number, &kind)) return NADB_OK;
+    is_val = strcmp(kind, "val") == 0;
+    if ((is_val || strcmp(kind, "sst") == 0) && !names(s->m, number, is_val))
         note(s->b, number, is_val, s->m->generation);
     return NADB_OK;
-}
-
-static nadb_rc unlink_name(fs_base *b, const char *name, nadb_err *err) {
-    char *path = nadb_path_join(b->env.dir, name);
-    nadb_rc rc;
-
-    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "removing %s", name);
-    rc = b->env.os->unlink(path, err);
-    nadb_free(path);
-    return rc;
 }
 
 nadb_rc fs_remove_unused(nadb_base *base, uint64_t oldest_generation,
@@ -100,19 +79,18 @@ nadb_rc fs_remove_unused(nadb_base *base, uint64_t oldest_generation,
     nadb_rc rc = fs_manifest_read(b->env.home, &m, err);
 
     if (rc != NADB_OK) return rc;
-    rc = b->env.os->list(b->env.dir, look, &s, err);
-    if (rc == NADB_OK && s.tmp) rc = unlink_name(b, "MANIFEST.tmp", err);
+    rc = b->env.os->dir_list(b->env.home->dir, look, &s, err);
+    if (rc == NADB_OK && s.tmp)
+        rc = b->env.os->unlink(b->env.home->dir, "MANIFEST.tmp", err);
     d = (fs_dropped *)(void *)b->dropped.p;
     for (size_t i = 0; rc == NADB_OK && i < b->dropped.n / sizeof *d; i++) {
-        char name[32];
-
         if (d[i].generation > oldest_generation ||
             fs_handle_live(b, d[i].number, d[i].is_val)) {
             d[kept++] = d[i];
             continue;
         }
-        fs_file_name(name, d[i].number, d[i].is_val ? "val" : "sst");
-        rc = unlink_name(b, name, err);
+        rc = nadb_home_unlink(b->env.home, d[i].number,
+                              d[i].is_val ? "val" : "sst", err);
     }
     /* After an error the list may hold what is gone: unlinking again is
      * fine. */

@@ -46,7 +46,8 @@ static nadb_rc check_head(const fs_val *v, nadb_home *home, nadb_err *err) {
 static nadb_rc open_bytes(fs_val *v, nadb_home *home, bool mmap,
                           nadb_err *err) {
     void *map;
-    nadb_rc rc = fs_file_open(v->os, v->path, v->size, &v->file, err);
+    nadb_rc rc =
+        fs_file_open(home, v->number, "val", v->path, v->size, &v->file, err);
 
     if (rc != NADB_OK) return rc;
     if (mmap && v->size > 0) {
@@ -72,10 +73,11 @@ nadb_rc fs_val_open(nadb_home *home, uint64_t number, uint64_t size, bool mmap,
         v->os = home->os;
         v->number = number;
         v->size = size;
-        v->path = fs_file_path(home->dir, number, "val");
+        v->path = fs_file_path(home, number, "val");
     }
     if (v == NULL || v->path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening values in %s", home->dir);
+        rc = nadb_fail(err, NADB_NOMEM, "opening values in %s",
+                       home->os->dir_path(home->dir));
         goto done;
     }
     rc = open_bytes(v, home, mmap, err);
@@ -141,23 +143,19 @@ nadb_rc fs_val_read(const fs_val *v, const fs_ref *ref, nadb_buf *scratch,
 
 nadb_rc fs_val_create(fs_val_writer *w, const nadb_home *home, uint64_t number,
                       nadb_err *err) {
-    const nadb_os *os = home->os;
-    char *path = fs_file_path(home->dir, number, "val");
     uint8_t head[FS_VAL_HEAD];
     nadb_rc rc;
 
-    w->os = os;
+    w->os = home->os;
     w->number = number;
-    if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "writing values in %s", home->dir);
     rc =
-        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 home->file_mode, &w->file, err);
-    nadb_free(path);
+        nadb_home_open(home, number, "val",
+                       NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                       &w->file, err);
     if (rc != NADB_OK) return rc;
     make_head(head, number, home->id.bytes);
     w->size = FS_VAL_HEAD;
-    return os->pwrite(w->file, head, FS_VAL_HEAD, 0, err);
+    return w->os->pwrite(w->file, head, FS_VAL_HEAD, 0, err);
 }
 
 nadb_rc fs_val_append(fs_val_writer *w, nadb_slice value, fs_ref *out,

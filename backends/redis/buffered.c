@@ -54,7 +54,8 @@ static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
     nadb_put_u64(p + 16, v->seq);
     nadb_put_u64(p + 24, v->clear_seq);
     nadb_put_u32(bytes + 12, manifest_crc(bytes));
-    return nadb_os_replace_file(b->env.dir, NAME, nadb_slice_of(bytes, SIZE),
+    return nadb_os_replace_file(b->env.home->dir, NAME,
+                                nadb_slice_of(bytes, SIZE),
                                 b->env.home->file_mode, err);
 }
 
@@ -104,7 +105,8 @@ static nadb_rc manifest_read(const redis_base *b, char owner[REDIS_OWNER + 1],
     if (path == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s/" NAME, b->env.dir);
     nadb_err_clear(&mine);
-    rc = nadb_os_read_file(path, (size_t)1 << 20, &bytes, &mine);
+    rc = nadb_os_read_file(b->env.home->dir, NAME, (size_t)1 << 20, &bytes,
+                           &mine);
     if (rc == NADB_OK) {
         rc = manifest_decode(b, path, &bytes, owner, v, err);
         *found = rc == NADB_OK;
@@ -119,10 +121,12 @@ static nadb_rc manifest_read(const redis_base *b, char owner[REDIS_OWNER + 1],
 }
 
 static nadb_rc find_log(void *ctx, const char *name, nadb_err *err) {
-    size_t n = strlen(name);
+    const char *kind;
+    uint64_t number;
 
     (void)err;
-    if (n > 4 && strcmp(name + n - 4, ".log") == 0) *(bool *)ctx = true;
+    if (nadb_file_parse(name, &number, &kind) && strcmp(kind, "log") == 0)
+        *(bool *)ctx = true;
     return NADB_OK;
 }
 
@@ -131,7 +135,7 @@ static nadb_rc manifest_make(redis_base *b, nadb_err *err) {
     nadb_base_version none = {.generation = 0};
     uint8_t id[REDIS_OWNER / 2];
     bool used = false;
-    nadb_rc rc = b->env.os->list(b->env.dir, find_log, &used, err);
+    nadb_rc rc = b->env.os->dir_list(b->env.home->dir, find_log, &used, err);
 
     if (rc != NADB_OK) return rc;
     if (used)
@@ -457,6 +461,7 @@ static const nadb_remote_ops remote = {
 
 static const nadb_base_ops base_ops = {
     .remote = &remote,
+    .manifest_magic = MAGIC,
     .open = buffered_open,
     .close = buffered_close,
     .version_open = version_open,

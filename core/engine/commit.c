@@ -416,6 +416,9 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     nadb_rc rc = check_writable(s, err);
 
     *out = NULL;
+    /* A synced commit is looked after when it is synced. */
+    if (rc == NADB_OK && req->sync != NADB_SYNC_FULL)
+        rc = engine_check_place_often(s, err);
     if (rc == NADB_OK) rc = engine_wake(s, err);
     if (rc == NADB_OK && s->base_ops->remote != NULL) {
         rc = engine_unseal(s, err);
@@ -441,6 +444,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (req->sync == NADB_SYNC_FULL) {
         rc = engine_sync_to(s, wal_place(t->m->log.number, t->off + t->length),
                             err);
+        if (rc == NADB_OK) rc = engine_check_place(s, err);
         if (rc != NADB_OK) {
             (void)engine_rollback(e, t, NULL);
             return rc;

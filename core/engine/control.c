@@ -6,12 +6,13 @@
  * first slot whose byte it can lock. */
 #include "control.h"
 
-#include <stdio.h>
+#include <errno.h>
 
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 
-#define MAGIC nadb_get_u64((const uint8_t *)"NADBctl1")
+#define NAME "control"
+#define MAGIC nadb_get_u64((const uint8_t *)CONTROL_MAGIC)
 #define FORMAT 2u
 #define OPEN_BYTE ((uint64_t)1 << 40)
 #define SLOT_BYTE (OPEN_BYTE + 16)
@@ -57,10 +58,7 @@ static nadb_rc head_check(const control_map *m, const char *path,
                           const uint8_t boot[16], const nadb_stat *st,
                           bool *ours, nadb_err *err) {
     *ours = false;
-    if (atomic_load(&m->magic) == 0) return NADB_OK; /* torn creation */
-    if (atomic_load(&m->magic) != MAGIC)
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "%s is not a control file of a nadb store", path);
+    if (atomic_load(&m->magic) == 0) return NADB_OK; /* it was just made */
     if (m->version > FORMAT && m->head_crc == head_crc(m))
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this nadb knows up to %u: "
@@ -170,15 +168,35 @@ static void slot_enter(control *c) {
     c->entered = true;
 }
 
-/* The mapped part exists on disk before it is touched. */
-static nadb_rc file_map(control *c, const char *path, bool create,
-                        uint32_t mode, nadb_err *err) {
-    unsigned flags = NADB_OPEN_WRITE | (create ? NADB_OPEN_CREATE : 0u);
-    void *p = NULL;
-    nadb_rc rc = c->os->open(path, flags, mode, &c->file, err);
+/* With the open byte held. Nothing is written before the file has said that it
+ * is a control. A blank one may become one: it begins with zeros, as one that
+ * was being made when its maker died, or whose head the power cut took; and it
+ * is no larger than a control, and has no other name. */
+static nadb_rc file_check(control *c, bool *blank, nadb_err *err) {
+    uint8_t magic[8] = {0};
+    nadb_stat st;
+    nadb_rc rc = c->os->fstat(c->file, &st, err);
 
-    if (rc != NADB_OK) return rc;
-    rc = c->os->reserve(c->file, 0, sizeof(control_map), err);
+    *blank = false;
+    if (rc == NADB_OK && st.size > 0)
+        rc = c->os->pread(
+            c->file, magic,
+            st.size < sizeof magic ? (size_t)st.size : sizeof magic, 0, err);
+    if (rc != NADB_OK || nadb_get_u64(magic) == MAGIC) return rc;
+    *blank = nadb_get_u64(magic) == 0 && st.size <= sizeof(control_map) &&
+             st.links <= 1;
+    if (*blank) return NADB_OK;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s is not a control file of a nadb store: remove it if "
+                     "this is one (no row is in it)",
+                     c->os->path(c->file));
+}
+
+/* The mapped part exists on disk before it is touched. */
+static nadb_rc file_map(control *c, nadb_err *err) {
+    void *p = NULL;
+    nadb_rc rc = c->os->reserve(c->file, 0, sizeof(control_map), err);
+
     if (rc != NADB_OK) return rc;
     rc = c->os->map(c->file, sizeof(control_map), true, &p, err);
     if (rc == NADB_OK) c->map = p;
@@ -223,59 +241,94 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
                      c->os->path(c->file));
 }
 
-/* Whether the file that we have is no more the one at `path`: the store was
- * removed before we had the open byte, and perhaps made anew. */
-static nadb_rc was_removed(control *c, const char *path, bool *removed,
+/* Whether the file that we have is no more the one of the store at this path:
+ * that was removed before we had the open byte, and perhaps made anew. */
+static nadb_rc was_removed(control *c, const nadb_home *home, bool *removed,
                            nadb_err *err) {
-    nadb_stat mine;
-    nadb_stat there;
-    nadb_rc rc = c->os->fstat(c->file, &mine, err);
+    char *path = nadb_path_join(home->os->dir_path(home->dir), NAME);
+    nadb_rc rc = NADB_OK;
 
-    if (rc == NADB_OK) rc = c->os->stat(path, &there, err);
-    if (rc != NADB_OK) return rc;
-    *removed = there.kind != NADB_KIND_FILE || there.ino != mine.ino ||
-               there.dev != mine.dev;
-    return NADB_OK;
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "opening " NAME);
+    rc = control_moved(c, path, removed, err);
+    nadb_free(path);
+    return rc;
 }
 
-nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
-                     bool create, uint32_t mode, int64_t timeout_ms,
-                     control_state *state, nadb_err *err) {
-    bool got = false;
-    bool removed = false;
-    nadb_rc rc = NADB_OK;
-    char *path = NULL;
+nadb_rc control_moved(control *c, const char *path, bool *moved,
+                      nadb_err *err) {
+    nadb_stat there;
+    nadb_rc rc = c->os->stat_path(path, &there, err);
 
-    memset(c, 0, sizeof *c);
-    c->slot = CONTROL_SLOTS; /* none yet */
-    rc = nadb_mutex_init(&c->queue, NADB_RANK_COMMIT, err);
+    *moved = rc == NADB_OK && (there.ino != c->ino || there.dev != c->dev);
+    return rc;
+}
+
+/* Opens the file, and makes it where that may be. */
+static nadb_rc file_open(control *c, const nadb_home *home, bool make,
+                         bool *missing, nadb_err *err) {
+    unsigned flags = NADB_OPEN_WRITE | (make ? NADB_OPEN_CREATE : 0u);
+    nadb_stat st;
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = c->os->open(home->dir, NAME, flags, home->file_mode, &c->file, &mine);
+    *missing = !make && mine.sys_errno == ENOENT;
+    if (*missing) return NADB_OK;
+    if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, &mine);
+    if (rc == NADB_OK) {
+        c->dev = st.dev;
+        c->ino = st.ino;
+    } else if (err != NULL) {
+        *err = mine;
+    }
+    return rc;
+}
+
+/* With the file open: takes the open byte, looks whether it is the right file,
+ * and takes a slot. */
+static nadb_rc attach(control *c, const nadb_home *home, bool make,
+                      int64_t timeout_ms, control_state *state, nadb_err *err) {
+    bool got = false, removed = false, blank = false;
+    nadb_rc rc =
+        c->os->lock_byte_wait(c->file, OPEN_BYTE, timeout_ms, &got, err);
+
     if (rc != NADB_OK) return rc;
-    c->os = os;
-    path = nadb_path_join(dir, "control");
-    if (path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening %s", dir);
-        goto done;
-    }
-    rc = file_map(c, path, create, mode, err);
-    if (rc != NADB_OK) goto done;
-    rc = os->lock_byte_wait(c->file, OPEN_BYTE, timeout_ms, &got, err);
-    if (rc != NADB_OK) goto done;
-    if (!got) {
-        rc = nadb_fail(err, NADB_BUSY, "%s is being opened by another process",
-                       path);
-        goto done;
-    }
-    rc = was_removed(c, path, &removed, err);
-    if (rc == NADB_OK && removed) {
-        *state = CONTROL_REMOVED;
-        goto done;
-    }
+    if (!got)
+        return nadb_fail(err, NADB_BUSY,
+                         "%s is being opened by another process",
+                         c->os->path(c->file));
+    rc = was_removed(c, home, &removed, err);
+    if (removed) *state = CONTROL_REMOVED;
+    if (rc != NADB_OK || removed) return rc;
+    rc = file_check(c, &blank, err);
+    if (blank && !make) *state = CONTROL_BLANK;
+    if (rc != NADB_OK || (blank && !make)) return rc;
+    rc = file_map(c, err);
     if (rc == NADB_OK) rc = judge(c, state, err);
     if (rc == NADB_OK) rc = slot_take(c, *state == CONTROL_REBUILD, err);
     if (rc == NADB_OK && *state == CONTROL_TRUSTED) slot_enter(c);
-done:
-    nadb_free(path);
-    if (rc != NADB_OK || removed) control_close(c);
+    return rc;
+}
+
+nadb_rc control_open(control *c, const nadb_home *home, bool make,
+                     int64_t timeout_ms, control_state *state, nadb_err *err) {
+    bool missing = false;
+    nadb_rc rc = NADB_OK;
+
+    memset(c, 0, sizeof *c);
+    *state = CONTROL_TRUSTED;
+    c->slot = CONTROL_SLOTS; /* none yet */
+    rc = nadb_mutex_init(&c->queue, NADB_RANK_COMMIT, err);
+    if (rc != NADB_OK) return rc;
+    c->os = home->os;
+    rc = file_open(c, home, make, &missing, err);
+    if (missing)
+        *state = CONTROL_BLANK;
+    else if (rc == NADB_OK)
+        rc = attach(c, home, make, timeout_ms, state, err);
+    if (rc != NADB_OK || *state == CONTROL_REMOVED || *state == CONTROL_BLANK)
+        control_close(c);
     return rc;
 }
 
@@ -334,14 +387,15 @@ void control_close(control *c) {
             atomic_store(&c->map->slots[c->slot].pin_gen, 0);
             atomic_store(&c->map->slots[c->slot].used, 0);
         }
-        if (c->slot < CONTROL_SLOTS && !c->private_map) {
-            /* Closing is not enough while a child that was just forked still
-             * has its copy of the descriptor. */
-            c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
-            c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() */
-        }
         c->os->unmap(c->map, sizeof(control_map));
         c->map = NULL;
+    }
+    if (c->file != NULL) {
+        /* Closing is not enough while a child that was just forked still has
+         * its copy of the descriptor. */
+        if (c->slot < CONTROL_SLOTS)
+            c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
+        c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() */
     }
     if (c->os != NULL) {
         c->os->close(c->file); /* drops every byte lock */

@@ -120,7 +120,8 @@ typedef struct control_left {
 
 typedef struct control {
     const nadb_os *os;
-    nadb_file *file; /* NULL for a private one */
+    nadb_file *file;   /* NULL for a private one */
+    uint64_t dev, ino; /* of the file */
     control_map *map;
     uint32_t slot; /* ours */
     bool entered;  /* it says so */
@@ -169,18 +170,26 @@ static inline bool control_in_doubt(const control_doubt *d) {
 typedef enum control_state {
     CONTROL_TRUSTED, /* attach to what is there */
     CONTROL_REBUILD, /* nobody else is there, and it must be built anew */
-    CONTROL_REMOVED  /* it was removed meanwhile; nothing is open or held */
+    CONTROL_REMOVED, /* it was removed meanwhile; nothing is open or held */
+    CONTROL_BLANK    /* `make` is false, and there is none, or one that says
+                        nothing; nothing is open or held */
 } control_state;
 
-/* Opens `dir`/control, making it when `create`, and takes a slot. Holds the
- * file's open byte on success: the caller finishes opening (rebuilding the
+#define CONTROL_MAGIC "NADBctl1"
+
+/* Opens the file and takes a slot. Nothing is written to one that does not say
+ * that it is a control; one that is missing or blank is made if `make`. Holds
+ * the file's open byte on success: the caller finishes opening (rebuilding the
  * state if *state says so) and calls control_opened().
  * Errors: NADB_CANTOPEN (not ours, newer format, open on another machine),
  * NADB_BUSY (somebody is opening it for longer than timeout_ms). */
-nadb_rc control_open(control *c, const nadb_os *os, const char *dir,
-                     bool create, uint32_t mode, int64_t timeout_ms,
-                     control_state *state, nadb_err *err) NADB_MUST_USE;
+nadb_rc control_open(control *c, const nadb_home *home, bool make,
+                     int64_t timeout_ms, control_state *state,
+                     nadb_err *err) NADB_MUST_USE;
 void control_opened(control *c);
+/* Whether `path` leads to another file now, or to none. */
+nadb_rc control_moved(control *c, const char *path, bool *moved,
+                      nadb_err *err) NADB_MUST_USE;
 /* A control in private memory, for readers that may not write. */
 nadb_rc control_open_private(control *c, const nadb_os *os,
                              nadb_err *err) NADB_MUST_USE;
@@ -197,7 +206,8 @@ static inline bool control_sealed(const control *c) {
 static inline void control_unseal(control *c) {
     atomic_store(&c->map->seal, 0);
 }
-/* Whether nobody else is there, and can come before control_close(). */
+/* True if this is the only opener. New ones are locked out until
+ * control_close(). */
 bool control_last(control *c);
 void control_seal(control *c, uint32_t index_crc);
 /* Gives up the slot and unmaps. */

@@ -395,26 +395,19 @@ nadb_rc engine_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
 
 static nadb_rc unlink_retired(void *ctx, const char *name, nadb_err *err) {
     engine *s = ctx;
+    const char *kind = "";
     uint64_t number = 0;
-    const char *suffix = "";
     control_now now;
-    char *path;
-    nadb_rc rc;
 
     control_read(&s->ctl, &now);
-    if (!wal_parse_name(name, &number, &suffix) || number >= now.first_log ||
-        (strcmp(suffix, "log") != 0 && strcmp(suffix, "idx") != 0))
+    if (!nadb_file_parse(name, &number, &kind) || number >= now.first_log ||
+        (strcmp(kind, "log") != 0 && strcmp(kind, "idx") != 0))
         return NADB_OK;
-    path = nadb_path_join(s->dir, name);
-    if (path == NULL)
-        return nadb_fail(err, NADB_NOMEM, "removing %s/%s", s->dir, name);
-    rc = s->os->unlink(path, err);
-    nadb_free(path);
-    return rc;
+    return nadb_home_unlink(&s->home, number, kind, err);
 }
 
 nadb_rc engine_unlink_retired(engine *s, nadb_err *err) {
-    return s->os->list(s->dir, unlink_retired, s, err);
+    return s->os->dir_list(s->home.dir, unlink_retired, s, err);
 }
 
 void engine_retired_free(engine_retired *r) {

@@ -2,7 +2,10 @@
  * all backends that are written buffered. Private to the files of core/engine
  * and core/engine/workers.c; the rest of the core sees a nadb_engine.
  *
- *   engine/open.c     opening, recovery, closing, fork
+ *   engine/open.c     opening, closing, fork
+ *   engine/directory.c  finding, proving and making the directory
+ *   engine/remove.c   removing a store
+ *   engine/recover.c  building the shared state anew
  *   engine/version.c  which memtables and base state are current; views
  *   engine/read.c     get and iterate
  *   engine/commit.c   prepare, commit, rollback: the life of a record
@@ -60,7 +63,9 @@ typedef struct engine {
     nadb_engine engine;
     const nadb_os *os;
     const nadb_options *options;
-    char *dir;
+    char *dir;               /* path of the directory, for messages */
+    char *db_name, *ns_name; /* its last two components */
+    char *control_path;
     nadb_home home;
     /* Options that a later opener may change. */
     _Atomic uint64_t buffer_bytes;
@@ -93,11 +98,13 @@ typedef struct engine {
 
     nadb_mutex sync_lock;
     nadb_mutex flush_lock;
-    atomic_bool spare_kept; /* as far as this process knows */
-    bool unused_left;       /* files that a reader kept; under flush_lock */
-    nadb_buf scratch;       /* a record being built; under the commit lock */
-    nadb_err flush_error;   /* the last flush's; under version_lock */
-    nadb_err sync_error;    /* of the log, in the background; likewise */
+    atomic_bool spare_kept;    /* as far as this process knows */
+    bool unused_left;          /* files that a reader kept; under flush_lock */
+    _Atomic int64_t commit_ns; /* when the last commit began (monotonic) */
+    _Atomic int64_t place_ns;  /* when its place was last looked at */
+    nadb_buf scratch;          /* a record being built; under the commit lock */
+    nadb_err flush_error;      /* the last flush's; under version_lock */
+    nadb_err sync_error;       /* of the log, in the background; likewise */
 } engine;
 
 struct nadb_ticket {
@@ -211,11 +218,15 @@ bool engine_has_dead(engine *s);
 
 /* --- engine/flush.c --- */
 
+/* A file number that was never used. */
+nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 /* Begins a new log with room for a record of `need` bytes and publishes it:
  * `from`, the current version, becomes *out, with a reference (on error *out is
  * left alone). Under the commit lock. */
 nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                       engine_version **out, nadb_err *err) NADB_MUST_USE;
+/* Unlinks a log and its index, as far as that can be done. */
+void engine_unlink_log(engine *s, uint64_t number);
 /* Everything before this wal_place is synced. */
 nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
 /* All of it, unless synchronous=off; an error is kept in flush_error. */
@@ -291,7 +302,33 @@ void engine_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
 nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
                            nadb_err *err);
 
+/* --- engine/directory.c --- */
+
+/* Sets s->dir, s->db_name and s->ns_name. */
+nadb_rc engine_dir_name(engine *s, nadb_err *err) NADB_MUST_USE;
+/* Opens the directory, if it is there, as s->home.dir. */
+nadb_rc engine_dir_find(engine *s, bool *there, nadb_err *err) NADB_MUST_USE;
+/* Likewise, and makes what is missing of it. */
+nadb_rc engine_dir_make(engine *s, nadb_err *err) NADB_MUST_USE;
+/* Makes the names of directory and store durable. */
+nadb_rc engine_dir_sync(engine *s, nadb_err *err) NADB_MUST_USE;
+/* *ours: the first bytes of a file say that `dir` is a store. *foreign: it is
+ * none, and holds what no store that was being made leaves. */
+nadb_rc engine_dir_look(engine *s, nadb_dir *dir, bool *ours, bool *foreign,
+                        nadb_err *err) NADB_MUST_USE;
+/* Whether s->home.dir is a store; NADB_CANTOPEN when it cannot become one. */
+nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) NADB_MUST_USE;
+/* Whether a file has a name as those of a store have. */
+bool engine_file_is_ours(const char *name);
+/* NADB_MOVED when the path of the store does not lead to it any more. */
+nadb_rc engine_check_place(engine *s, nadb_err *err) NADB_MUST_USE;
+/* Likewise, before a commit: in a row of them it looks every 200 us only. */
+nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
+nadb_rc engine_moved_error(engine *s, nadb_err *err);
+
 /* --- engine/open.c --- */
+
+void engine_free(engine *s); /* closes control, and what is left */
 
 nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
                          bool create, bool *created, nadb_engine **out,
@@ -305,6 +342,8 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused,
                             nadb_err *err) NADB_MUST_USE;
 /* Takes on the options that are in force now. */
 void nadb_engine_tune(nadb_engine *e, const nadb_options *o);
+/* Whether another store, or none, is in its place now. */
+bool nadb_engine_moved(nadb_engine *e);
 /* Has the background threads sweep. */
 void nadb_engine_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx);
 /* The background threads leave it alone, until it is written to. */

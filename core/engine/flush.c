@@ -6,6 +6,8 @@
  * logs are unlinked. A crash after any step leaves a store that recovers: the
  * logs below MANIFEST's first log are in the base. Unlinking needs no care for
  * readers, who have the logs of their version mapped. */
+#include <errno.h>
+
 #include "../util/merge.h"
 #include "engine.h"
 #include "workers.h"
@@ -22,6 +24,33 @@
 
 /* --- the log --- */
 
+nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) {
+    *out = atomic_fetch_add(&s->ctl.map->next_file, 1);
+    if (*out <= NADB_FILE_MAX) return NADB_OK;
+    atomic_store(&s->ctl.map->next_file, NADB_FILE_MAX + 1);
+    return nadb_fail(err, NADB_TOOBIG,
+                     "all %llu file numbers of the store in %s are used: copy "
+                     "its rows into a new one",
+                     (unsigned long long)NADB_FILE_MAX, s->dir);
+}
+
+/* A new log, and index. A name that is there already, which is nobody's file
+ * or was left by a crash, is passed over. */
+static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
+                        nadb_err *err) {
+    nadb_err mine;
+    nadb_rc rc;
+
+    for (int tries = 0; tries < NADB_NAME_TRIES; tries++) {
+        nadb_err_clear(&mine);
+        rc = engine_next_file(s, &birth->number, &mine);
+        if (rc == NADB_OK) rc = memtable_create(out, &s->home, birth, &mine);
+        if (mine.sys_errno != EEXIST) break;
+    }
+    if (rc != NADB_OK && err != NULL) *err = mine;
+    return rc;
+}
+
 nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                       engine_version **out, nadb_err *err) {
     control_map *map = s->ctl.map;
@@ -35,7 +64,6 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
         return memtable_damaged(last, err);
     }
     memset(&birth, 0, sizeof birth);
-    birth.number = atomic_fetch_add(&map->next_file, 1);
     birth.capacity = atomic_load(&s->buffer_bytes);
     if (birth.capacity < need + WAL_HEADER) birth.capacity = need + WAL_HEADER;
     if (birth.capacity >= (uint64_t)UINT32_MAX * 8)
@@ -49,17 +77,21 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
         birth.prev_end = memtable_tail(last);
         birth.cut = atomic_load(&last->head->closed) != 0;
     }
-    rc = memtable_create(&m, &s->home, &birth, err);
+    rc = log_make(s, &birth, &m, err);
     if (rc != NADB_OK) return rc;
     rc = engine_version_adopt(s, from, m, out, err);
     if (rc != NADB_OK) {
-        (void)s->os->unlink(s->os->path(m->log.file), NULL);
-        (void)s->os->unlink(s->os->path(m->idx_file), NULL);
+        engine_unlink_log(s, birth.number);
         memtable_unref(m);
         return rc;
     }
     nadb_workers_kick();
     return NADB_OK;
+}
+
+void engine_unlink_log(engine *s, uint64_t number) {
+    (void)nadb_home_unlink(&s->home, number, "log", NULL);
+    (void)nadb_home_unlink(&s->home, number, "idx", NULL);
 }
 
 static void synced_raise(control_map *map, uint64_t place) {
@@ -91,7 +123,7 @@ static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
         return NADB_OK;
     if (atomic_load(&m->head->dir_synced) == 0) {
-        rc = s->os->sync_dir(s->dir, err);
+        rc = s->os->dir_sync(s->home.dir, err);
         if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
     }
     if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
@@ -225,8 +257,7 @@ static void unlink_logs(engine *s, const engine_version *v,
         if (v->logs[i]->log.number >= first_log) continue;
         /* What stays behind is below MANIFEST's first log: recovery removes
          * it. */
-        (void)s->os->unlink(s->os->path(v->logs[i]->log.file), NULL);
-        (void)s->os->unlink(s->os->path(v->logs[i]->idx_file), NULL);
+        engine_unlink_log(s, v->logs[i]->log.number);
     }
 }
 
@@ -245,7 +276,7 @@ static nadb_rc catch_up(engine *s, nadb_err *err) {
         v = s->versions;
         if (v != NULL) atomic_fetch_add(&v->refs, 1);
         nadb_unlock(&s->version_lock);
-        rc = s->os->sync_dir(s->dir, err);
+        rc = s->os->dir_sync(s->home.dir, err);
         if (rc == NADB_OK) rc = publish(s, base, err);
         if (rc == NADB_OK && v != NULL) unlink_logs(s, v, base->first_log);
         engine_version_unref(s, v);
@@ -492,6 +523,8 @@ static nadb_rc flush_all(engine *s, const nadb_stop *stop, nadb_err *err) {
     nadb_rc rc = engine_check_usable(s, err);
 
     if (rc != NADB_OK || s->private_memory || s->options->read_only) return rc;
+    rc = engine_check_place(s, err);
+    if (rc != NADB_OK) return rc;
     rc = freeze_hard(s, &until, err);
     if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
     return rc;

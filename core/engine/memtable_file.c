@@ -110,13 +110,30 @@ static nadb_rc index_map(memtable *m, nadb_err *err) {
     return rc;
 }
 
+/* A new file; one of that name, whatever it is, goes. */
+static nadb_rc index_create(memtable *m, const nadb_home *home, uint64_t size,
+                            nadb_err *err) {
+    uint64_t number = m->log.number;
+    nadb_rc rc = nadb_home_unlink(home, number, "idx", err);
+
+    if (rc != NADB_OK) return rc;
+    rc =
+        nadb_home_open(home, number, "idx",
+                       NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                       &m->idx_file, err);
+    if (rc != NADB_OK) return rc;
+    rc = home->os->reserve(m->idx_file, 0, size, err);
+    if (rc == NADB_OK) rc = index_map(m, err);
+    if (rc != NADB_OK) nadb_home_unlink(home, number, "idx", NULL);
+    return rc;
+}
+
 static nadb_rc index_make(memtable *m, const nadb_home *home, bool private,
                           nadb_err *err) {
     const nadb_os *os = home->os;
     uint64_t size = sizeof(memtable_head) + SLACK + GROW +
                     (uint64_t)bucket_count(m->log.capacity) * 4;
-    char *path = NULL;
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
     m->idx_capacity = index_capacity(m->log.capacity);
     m->buckets = bucket_count(m->log.capacity);
@@ -128,18 +145,7 @@ static nadb_rc index_make(memtable *m, const nadb_home *home, bool private,
         m->head = p;
         size = m->idx_capacity;
     } else {
-        path = wal_path(home->dir, m->log.number, "idx");
-        if (path == NULL)
-            rc = nadb_fail(err, NADB_NOMEM, "creating an index in %s",
-                           home->dir);
-        if (rc == NADB_OK)
-            rc = os->open(
-                path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_TRUNCATE,
-                home->file_mode, &m->idx_file, err);
-        if (rc == NADB_OK) rc = os->reserve(m->idx_file, 0, size, err);
-        if (rc == NADB_OK) rc = index_map(m, err);
-        if (rc != NADB_OK && path != NULL) os->unlink(path, NULL);
-        nadb_free(path);
+        rc = index_create(m, home, size, err);
     }
     if (rc != NADB_OK) return rc;
     atomic_store(&m->idx_safe, size);
@@ -155,7 +161,8 @@ static memtable *blank(void) {
 }
 
 static nadb_rc no_memory(const nadb_home *home, nadb_err *err) {
-    return nadb_fail(err, NADB_NOMEM, "opening a memtable in %s", home->dir);
+    return nadb_fail(err, NADB_NOMEM, "opening a memtable in %s",
+                     home->os->dir_path(home->dir));
 }
 
 nadb_rc memtable_create(memtable **out, const nadb_home *home,
@@ -169,7 +176,7 @@ nadb_rc memtable_create(memtable **out, const nadb_home *home,
     if (rc == NADB_OK) {
         atomic_store(&m->log_safe, WAL_HEADER);
         rc = index_make(m, home, false, err);
-        if (rc != NADB_OK) home->os->unlink(home->os->path(m->log.file), NULL);
+        if (rc != NADB_OK) nadb_home_unlink(home, birth->number, "log", NULL);
     }
     if (rc == NADB_OK)
         *out = m;
@@ -178,43 +185,43 @@ nadb_rc memtable_create(memtable **out, const nadb_home *home,
     return rc;
 }
 
-nadb_rc memtable_attach(memtable **out, nadb_home *home, uint64_t number,
-                        nadb_err *err) {
-    const nadb_os *os = home->os;
-    memtable *m = blank();
-    char *path = wal_path(home->dir, number, "idx");
-    bool valid = false;
+static nadb_rc index_open(memtable *m, const nadb_home *home, nadb_err *err) {
     nadb_err mine;
     nadb_rc rc;
 
-    *out = NULL;
-    if (m == NULL || path == NULL) {
-        rc = no_memory(home, err);
-        goto done;
-    }
-    rc = wal_open(&m->log, home, number, false, &valid, err);
-    if (rc == NADB_OK && !valid)
-        rc = nadb_corrupt(err, "log %llu in %s has a damaged header",
-                          (unsigned long long)number, home->dir);
-    if (rc != NADB_OK) goto done;
     nadb_err_clear(&mine);
-    rc = os->open(path, NADB_OPEN_WRITE, 0, &m->idx_file, &mine);
+    rc = nadb_home_open(home, m->log.number, "idx", NADB_OPEN_WRITE,
+                        &m->idx_file, &mine);
     if (rc != NADB_OK && mine.sys_errno == ENOENT) /* no loss: built again */
-        rc = memtable_damaged(m, err);
-    else if (rc != NADB_OK)
-        rc = nadb_fail_errno(err, mine.sys_errno, "cannot open %s", path);
-    if (rc != NADB_OK) goto done;
+        return memtable_damaged(m, err);
+    if (rc != NADB_OK) {
+        if (err != NULL) *err = mine;
+        return rc;
+    }
     m->idx_capacity = index_capacity(m->log.capacity);
     m->buckets = bucket_count(m->log.capacity);
     memtable_look_again(m);
-    if (atomic_load(&m->idx_safe) < memtable_first_free(m)) {
-        rc = memtable_damaged(m, err);
-        goto done;
-    }
+    if (atomic_load(&m->idx_safe) < memtable_first_free(m))
+        return memtable_damaged(m, err);
     rc = index_map(m, err);
     if (rc == NADB_OK && !head_valid(m)) rc = memtable_damaged(m, err);
-done:
-    nadb_free(path);
+    return rc;
+}
+
+nadb_rc memtable_attach(memtable **out, nadb_home *home, uint64_t number,
+                        nadb_err *err) {
+    memtable *m = blank();
+    bool valid = false;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (m == NULL) return no_memory(home, err);
+    rc = wal_open(&m->log, home, number, false, &valid, err);
+    if (rc == NADB_OK && !valid)
+        rc = nadb_corrupt(err, "log %llu in %s has a damaged header",
+                          (unsigned long long)number,
+                          home->os->dir_path(home->dir));
+    if (rc == NADB_OK) rc = index_open(m, home, err);
     if (rc == NADB_OK)
         *out = m;
     else

@@ -29,21 +29,22 @@ typedef struct recovery {
     engine *s;
     found_log *logs; /* ascending */
     size_t n;
-    nadb_buf numbers; /* uint64_t of every .log */
-    uint64_t max_number;
+    nadb_buf numbers;    /* uint64_t of every .log */
+    nadb_buf all;        /* uint64_t of every file with a number */
+    uint64_t max_number; /* new files come after it */
     uint64_t seq;
     nadb_base_version *base;
 } recovery;
 
 static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
     recovery *r = ctx;
+    const char *kind = "";
     uint64_t number = 0;
-    const char *suffix = "";
 
-    if (!wal_parse_name(name, &number, &suffix)) return NADB_OK;
-    if (number > r->max_number) r->max_number = number;
-    if (strcmp(suffix, "log") != 0) return NADB_OK;
-    if (!nadb_buf_append(&r->numbers, &number, sizeof number))
+    if (!nadb_file_parse(name, &number, &kind)) return NADB_OK;
+    if (!nadb_buf_append(&r->all, &number, sizeof number) ||
+        (strcmp(kind, "log") == 0 &&
+         !nadb_buf_append(&r->numbers, &number, sizeof number)))
         return nadb_fail(err, NADB_NOMEM, "listing %s", r->s->dir);
     return NADB_OK;
 }
@@ -55,26 +56,16 @@ static int by_number(const void *a, const void *b) {
 }
 
 static void remove_log(engine *s, uint64_t number) {
-    static const char *const suffixes[] = {"log", "idx"};
-
-    if (s->private_memory) return;
-    for (int i = 0; i < 2; i++) {
-        char *path = wal_path(s->dir, number, suffixes[i]);
-
-        if (path != NULL) (void)s->os->unlink(path, NULL);
-        nadb_free(path);
-    }
+    if (!s->private_memory) engine_unlink_log(s, number);
 }
 
 /* Finds the logs that the base does not contain; removes the others. */
 static nadb_rc find_logs(recovery *r, nadb_err *err) {
     engine *s = r->s;
-    nadb_rc rc = s->os->list(s->dir, each_name, r, err);
+    nadb_rc rc = s->os->dir_list(s->home.dir, each_name, r, err);
     size_t all = r->numbers.n / sizeof(uint64_t);
 
     if (rc != NADB_OK) return rc;
-    /* New logs come after it, also when every file of that age is gone. */
-    if (r->base->first_log > r->max_number) r->max_number = r->base->first_log;
     r->logs = nadb_calloc(all + 1, sizeof *r->logs);
     if (r->logs == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
@@ -125,6 +116,35 @@ static nadb_rc open_logs(recovery *r, nadb_err *err) {
         if (f->limit > f->m->log.capacity) f->limit = f->m->log.capacity;
         f->end = WAL_HEADER;
     }
+    return NADB_OK;
+}
+
+/* New files come after what MANIFEST and logs prove to be there, also when
+ * every file of that age is gone, and after what a crash may have left. A name
+ * far beyond is no trace of ours: it must not use up the numbers. */
+#define NUMBERS_LEFT ((uint64_t)1 << 20)
+
+static nadb_rc number_files(recovery *r, nadb_err *err) {
+    uint64_t proven = r->base->first_log;
+    uint64_t number, max;
+
+    if (r->base->last_file > proven) proven = r->base->last_file;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->logs[i].m != NULL && r->logs[i].number > proven)
+            proven = r->logs[i].number;
+    if (proven >= NADB_FILE_MAX)
+        return nadb_corrupt(err,
+                            "%s has a file numbered %llu, which is the last "
+                            "number: copy the rows into a new store",
+                            r->s->dir, (unsigned long long)proven);
+    max = proven;
+    for (size_t at = 0; at < r->all.n; at += sizeof number) {
+        memcpy(&number, r->all.p + at, sizeof number);
+        if (number > max && number - proven <= NUMBERS_LEFT &&
+            number < NADB_FILE_MAX)
+            max = number;
+    }
+    r->max_number = max;
     return NADB_OK;
 }
 
@@ -394,6 +414,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     if (rc == NADB_OK) rc = find_logs(&r, err);
     if (rc == NADB_OK) rc = check_left(&r, err);
     if (rc == NADB_OK) rc = open_logs(&r, err);
+    if (rc == NADB_OK) rc = number_files(&r, err);
     /* Nothing is there: this is a new store. */
     if (rc == NADB_OK && !s->home.id.known) nadb_home_name(&s->home);
     if (rc == NADB_OK) {
@@ -405,5 +426,6 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     if (r.base != NULL) s->base_ops->version_unref(r.base);
     nadb_free(r.logs);
     nadb_buf_clear(&r.numbers);
+    nadb_buf_clear(&r.all);
     return rc;
 }

@@ -21,15 +21,8 @@ static uint64_t size_of(engine *s) {
 }
 
 static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
-    char *path = nadb_path_join(s->dir, "spare");
-    nadb_rc rc = NADB_NOMEM;
-
-    *out = NULL;
-    if (path != NULL)
-        rc = s->os->open(path, NADB_OPEN_WRITE | flags, s->home.file_mode, out,
-                         NULL);
-    nadb_free(path);
-    return rc;
+    return s->os->open(s->home.dir, "spare", NADB_OPEN_WRITE | flags,
+                       s->home.file_mode, out, NULL);
 }
 
 /* Has the file grow to `size`, or not at all. */

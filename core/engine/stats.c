@@ -126,6 +126,18 @@ static nadb_rc check_index(memtable *m, const reporter *r, nadb_err *err) {
     return rc;
 }
 
+static nadb_rc check_place(engine *s, const reporter *r, nadb_err *err) {
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = engine_check_place(s, &mine);
+    if (rc == NADB_MOVED) r->report(r->ctx, mine.msg);
+    return rc == NADB_OK || rc == NADB_MOVED
+               ? NADB_OK
+               : nadb_fail(err, rc, "%s", mine.msg);
+}
+
 nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
                            nadb_err *err) {
     engine *s = engine_of(e);
@@ -134,6 +146,7 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
     uint64_t seq;
     nadb_rc rc = engine_check_usable(s, err);
 
+    if (rc == NADB_OK) rc = check_place(s, &r, err);
     if (rc == NADB_OK && !s->options->read_only) engine_void_retry(s);
     if (rc == NADB_OK) rc = engine_version_get(s, &v, err);
     if (rc != NADB_OK) return rc;

@@ -149,7 +149,7 @@ static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
     if (!control_flusher_try(&s->ctl)) return NADB_OK;
     rc = s->base_ops->version_open(s->base, &base, err);
     /* It may not have come to make the name MANIFEST durable. */
-    if (rc == NADB_OK) rc = s->os->sync_dir(s->dir, err);
+    if (rc == NADB_OK) rc = s->os->dir_sync(s->home.dir, err);
     if (rc == NADB_OK && engine_lock(s, 1000, NULL) == NADB_OK) {
         engine_base_publish(s, base);
         engine_unlock(s);

@@ -5,12 +5,9 @@
  * that the header is only there when all of it is. */
 #include "wal.h"
 
-#include <stdio.h>
-
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 
-#define MAGIC "NADBlog1"
 #define FORMAT 2u
 #define WRITE_PIECE ((size_t)1 << 20)
 
@@ -28,30 +25,10 @@ enum {
     R_FLAGS = 36
 };
 
-char *wal_path(const char *dir, uint64_t number, const char *suffix) {
-    char name[40];
-
-    snprintf(name, sizeof name, "%06llu.%s", (unsigned long long)number,
-             suffix);
-    return nadb_path_join(dir, name);
-}
-
-bool wal_parse_name(const char *name, uint64_t *number, const char **suffix) {
-    uint64_t v = 0;
-    const char *p = name;
-
-    for (; *p >= '0' && *p <= '9' && p - name < 12; p++)
-        v = v * 10 + (uint64_t)(*p - '0');
-    if (p == name || *p != '.') return false;
-    *number = v;
-    *suffix = p + 1;
-    return true;
-}
-
 static void header_put(uint8_t h[WAL_HEADER], const wal *w,
                        const nadb_home *home) {
     memset(h, 0, WAL_HEADER);
-    memcpy(h, MAGIC, 8);
+    memcpy(h, WAL_MAGIC, 8);
     nadb_put_u32(h + 8, FORMAT);
     nadb_put_u64(h + 16, w->salt);
     nadb_put_u64(h + 24, w->number);
@@ -69,7 +46,7 @@ static bool header_is_whole(const uint8_t h[WAL_HEADER]) {
 }
 
 static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
-    if (memcmp(h, MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
+    if (memcmp(h, WAL_MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
         !header_is_whole(h))
         return false;
     w->salt = nadb_get_u64(h + 16);
@@ -85,7 +62,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
 /* The place of the checksum is the same in every later format. */
 static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
                           nadb_err *err) {
-    if (memcmp(h, MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
+    if (memcmp(h, WAL_MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
         header_is_whole(h))
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %u: "
@@ -114,8 +91,7 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
                    nadb_err *err) {
     const nadb_os *os = home->os;
     uint8_t h[WAL_HEADER];
-    char *path = wal_path(home->dir, birth->number, "log");
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
     memset(w, 0, sizeof *w);
     w->os = os;
@@ -126,20 +102,16 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
     w->prev_end = birth->prev_end;
     w->cut = birth->cut;
     os->random(&w->salt, sizeof w->salt);
-    if (path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "creating a log in %s", home->dir);
-        goto done;
-    }
     rc =
-        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 home->file_mode, &w->file, err);
-    if (rc != NADB_OK) goto done;
-    header_put(h, w, home);
-    rc = os->pwrite(w->file, h, sizeof h, 0, err);
-    if (rc == NADB_OK) rc = log_map(w, err);
-    if (rc != NADB_OK) os->unlink(path, NULL);
-done:
-    nadb_free(path);
+        nadb_home_open(home, birth->number, "log",
+                       NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                       &w->file, err);
+    if (rc == NADB_OK) {
+        header_put(h, w, home);
+        rc = os->pwrite(w->file, h, sizeof h, 0, err);
+        if (rc == NADB_OK) rc = log_map(w, err);
+        if (rc != NADB_OK) nadb_home_unlink(home, birth->number, "log", NULL);
+    }
     if (rc != NADB_OK) wal_close(w);
     return rc;
 }
@@ -149,32 +121,27 @@ nadb_rc wal_open(wal *w, nadb_home *home, uint64_t number, bool read_only,
     const nadb_os *os = home->os;
     uint8_t h[WAL_HEADER];
     uint64_t size = 0;
-    char *path = wal_path(home->dir, number, "log");
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
     *valid = false;
     memset(w, 0, sizeof *w);
     w->os = os;
     w->number = number;
-    if (path == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "opening a log in %s", home->dir);
-        goto done;
-    }
-    rc = os->open(path, read_only ? NADB_OPEN_READ : NADB_OPEN_WRITE, 0,
-                  &w->file, err);
+    rc = nadb_home_open(home, number, "log",
+                        read_only ? NADB_OPEN_READ : NADB_OPEN_WRITE, &w->file,
+                        err);
     if (rc == NADB_OK) rc = os->size(w->file, &size, err);
     if (rc != NADB_OK || size < sizeof h) goto done;
     rc = os->pread(w->file, h, sizeof h, 0, err);
     if (rc != NADB_OK || is_blank(h)) goto done;
     if (!header_get(h, w)) {
-        rc = bad_header(h, path, err);
+        rc = bad_header(h, os->path(w->file), err);
         goto done;
     }
-    rc = nadb_home_check(home, h + STORE_ID_AT, path, err);
+    rc = nadb_home_check(home, h + STORE_ID_AT, os->path(w->file), err);
     if (rc == NADB_OK) rc = log_map(w, err);
     *valid = rc == NADB_OK;
 done:
-    nadb_free(path);
     if (!*valid) wal_close(w);
     return rc;
 }

@@ -22,6 +22,7 @@
 
 #include "../backend.h"
 
+#define WAL_MAGIC "NADBlog1"
 #define WAL_HEADER 96u    /* bytes before the first record */
 #define WAL_RECORD 40u    /* bytes before a record's first entry */
 #define WAL_ENTRY_MAX 21u /* an entry's bytes besides key and value */
@@ -64,12 +65,6 @@ typedef struct wal_birth {
     uint64_t number, capacity, base_seq, prev_log, prev_end;
     bool cut;
 } wal_birth;
-
-/* Appends "NNNNNN.log" (or .idx) behind dir to fresh memory. */
-char *wal_path(const char *dir, uint64_t number, const char *suffix);
-
-/* Takes such a name apart; false for other names. */
-bool wal_parse_name(const char *name, uint64_t *number, const char **suffix);
 
 /* Makes a log. Its name is not durable before its directory is synced. */
 nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,

@@ -1,6 +1,49 @@
 /* home.c - see home.h. */
 #include "home.h"
 
+#include <stdio.h>
+
+void nadb_file_name(char out[NADB_FILE_NAME], uint64_t number,
+                    const char *kind) {
+    snprintf(out, NADB_FILE_NAME, "%06llu.%.3s", (unsigned long long)number,
+             kind);
+}
+
+bool nadb_file_parse(const char *name, uint64_t *number, const char **kind) {
+    static const char *const kinds[] = {"log", "idx", "sst", "val"};
+    char again[NADB_FILE_NAME];
+    const char *p = name;
+    uint64_t v = 0;
+
+    for (; *p >= '0' && *p <= '9' && v <= NADB_FILE_MAX; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    if (v == 0 || v > NADB_FILE_MAX || *p != '.') return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(p + 1, kinds[i]) != 0) continue;
+        *number = v;
+        *kind = kinds[i];
+        nadb_file_name(again, v, *kind);
+        return strcmp(again, name) == 0;
+    }
+    return false;
+}
+
+nadb_rc nadb_home_open(const nadb_home *h, uint64_t number, const char *kind,
+                       unsigned flags, nadb_file **out, nadb_err *err) {
+    char name[NADB_FILE_NAME];
+
+    nadb_file_name(name, number, kind);
+    return h->os->open(h->dir, name, flags, h->file_mode, out, err);
+}
+
+nadb_rc nadb_home_unlink(const nadb_home *h, uint64_t number, const char *kind,
+                         nadb_err *err) {
+    char name[NADB_FILE_NAME];
+
+    nadb_file_name(name, number, kind);
+    return h->os->unlink(h->dir, name, err);
+}
+
 void nadb_home_name(nadb_home *h) {
     h->os->random(h->id.bytes, NADB_STORE_ID);
     h->id.known = true;

@@ -19,10 +19,30 @@ typedef struct nadb_store_id {
 
 typedef struct nadb_home {
     const nadb_os *os;
-    const char *dir;    /* outlives the home */
+    nadb_dir *dir;      /* outlives the home */
     uint32_t file_mode; /* of new files */
     nadb_store_id id;   /* known once the store is open, and fixed from then */
 } nadb_home;
+
+/* Files are numbered from 1 to this: 28 bits, as in places of the log. */
+#define NADB_FILE_MAX (((uint64_t)1 << 28) - 1)
+#define NADB_FILE_NAME 32 /* bytes of a name */
+/* How many numbers are tried for a new file, when there are files already of
+ * those names. */
+#define NADB_NAME_TRIES 100
+
+/* "NNNNNN.kind": kinds are log, idx, sst and val. */
+void nadb_file_name(char out[NADB_FILE_NAME], uint64_t number,
+                    const char *kind);
+/* Takes such a name apart; false for what nadb_file_name() would not make. */
+bool nadb_file_parse(const char *name, uint64_t *number, const char **kind);
+
+nadb_rc nadb_home_open(const nadb_home *h, uint64_t number, const char *kind,
+                       unsigned flags, nadb_file **out,
+                       nadb_err *err) NADB_MUST_USE;
+/* Missing is fine. */
+nadb_rc nadb_home_unlink(const nadb_home *h, uint64_t number, const char *kind,
+                         nadb_err *err);
 
 /* A new identity. */
 void nadb_home_name(nadb_home *h);

@@ -13,17 +13,18 @@ char *nadb_path_join(const char *dir, const char *name) {
     return path;
 }
 
-static nadb_rc write_synced(const nadb_os *os, const char *path,
-                            nadb_slice data, uint32_t mode, nadb_err *err) {
+static nadb_rc write_synced(nadb_dir *dir, const char *name, nadb_slice data,
+                            uint32_t mode, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
     nadb_file *f;
     nadb_rc rc;
 
     /* What a crash left under the name may have another owner or mode. */
-    rc = os->unlink(path, err);
+    rc = os->unlink(dir, name, err);
     if (rc != NADB_OK) return rc;
-    rc =
-        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-                 mode, &f, err);
+    rc = os->open(dir, name,
+                  NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                  mode, &f, err);
     if (rc != NADB_OK) return rc;
     rc = os->pwrite(f, data.p, data.n, 0, err);
     if (rc == NADB_OK) rc = os->sync(f, err);
@@ -31,59 +32,50 @@ static nadb_rc write_synced(const nadb_os *os, const char *path,
     return rc;
 }
 
-nadb_rc nadb_os_replace_file(const char *dir, const char *name, nadb_slice data,
+nadb_rc nadb_os_replace_file(nadb_dir *dir, const char *name, nadb_slice data,
                              uint32_t mode, nadb_err *err) {
+    static const char suffix[] = ".tmp";
     const nadb_os *os = nadb_os_get();
-    char *path = nadb_path_join(dir, name);
-    char *tmp = NULL;
-    nadb_buf tmp_name = NADB_BUF_INIT;
-    nadb_rc rc = NADB_OK;
+    nadb_buf b = NADB_BUF_INIT;
+    const char *tmp;
     bool renamed = false;
+    nadb_rc rc;
 
-    if (path == NULL || !nadb_buf_append(&tmp_name, name, strlen(name)) ||
-        !nadb_buf_append(&tmp_name, ".tmp", sizeof ".tmp")) {
-        rc = nadb_fail(err, NADB_NOMEM, "replacing %s", name);
-        goto done;
+    if (!nadb_buf_append(&b, name, strlen(name)) ||
+        !nadb_buf_append(&b, suffix, sizeof suffix)) {
+        nadb_buf_clear(&b);
+        return nadb_fail(err, NADB_NOMEM, "replacing %s", name);
     }
-    tmp = nadb_path_join(dir, (const char *)tmp_name.p);
-    if (tmp == NULL) {
-        rc = nadb_fail(err, NADB_NOMEM, "replacing %s", path);
-        goto done;
-    }
-    rc = write_synced(os, tmp, data, mode, err);
-    if (rc != NADB_OK) goto done;
-    rc = os->rename(tmp, path, err);
-    if (rc != NADB_OK) goto done;
-    renamed = true;
-    rc = os->sync_dir(dir, err);
-done:
+    tmp = (const char *)b.p;
+    rc = write_synced(dir, tmp, data, mode, err);
+    if (rc == NADB_OK) rc = os->rename(dir, tmp, name, err);
+    renamed = rc == NADB_OK;
+    if (rc == NADB_OK) rc = os->dir_sync(dir, err);
     /* The failure to report is the first one; a left .tmp is harmless. */
-    if (rc != NADB_OK && !renamed && tmp != NULL) (void)!os->unlink(tmp, NULL);
-    nadb_buf_clear(&tmp_name);
-    nadb_free(tmp);
-    nadb_free(path);
+    if (!renamed) (void)!os->unlink(dir, tmp, NULL);
+    nadb_buf_clear(&b);
     return rc;
 }
 
-nadb_rc nadb_os_read_file(const char *path, size_t max, nadb_buf *out,
-                          nadb_err *err) {
+nadb_rc nadb_os_read_file(nadb_dir *dir, const char *name, size_t max,
+                          nadb_buf *out, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     nadb_file *f = NULL;
     uint64_t size;
     nadb_rc rc;
 
     nadb_buf_reset(out);
-    rc = os->open(path, NADB_OPEN_READ, 0, &f, err);
+    rc = os->open(dir, name, NADB_OPEN_READ, 0, &f, err);
     if (rc != NADB_OK) goto done;
     rc = os->size(f, &size, err);
     if (rc != NADB_OK) goto done;
     if (size > max) {
-        rc = nadb_corrupt(err, "%s has %llu bytes, more than %zu", path,
+        rc = nadb_corrupt(err, "%s has %llu bytes, more than %zu", os->path(f),
                           (unsigned long long)size, max);
         goto done;
     }
     if (!nadb_buf_reserve(out, (size_t)size)) {
-        rc = nadb_fail(err, NADB_NOMEM, "reading %s", path);
+        rc = nadb_fail(err, NADB_NOMEM, "reading %s", os->path(f));
         goto done;
     }
     rc = os->pread(f, out->p, (size_t)size, 0, err);

@@ -9,13 +9,20 @@
 
 extern const nadb_os nadb_os_posix;
 
+struct nadb_dir {
+    int fd;
+    uid_t uid;
+    gid_t gid;
+    char path[]; /* as it was opened */
+};
+
 struct nadb_file {
     int fd;
-    char path[]; /* as given to open() */
+    char path[]; /* of the directory, and the name */
 };
 
 /* os_posix_file.c */
-nadb_rc posix_open(const char *path, unsigned flags, uint32_t mode,
+nadb_rc posix_open(nadb_dir *d, const char *name, unsigned flags, uint32_t mode,
                    nadb_file **out, nadb_err *err);
 void posix_close(nadb_file *f);
 nadb_rc posix_pread(nadb_file *f, void *p, size_t n, uint64_t off,
@@ -43,24 +50,39 @@ nadb_rc posix_bytes_locked(nadb_file *f, uint64_t byte, uint64_t n,
 void posix_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms);
 void posix_futex_wake(uint32_t *word, int n);
 
+/* os_posix_dir.c */
+nadb_rc posix_dir_open(const char *path, nadb_dir **out, nadb_err *err);
+nadb_rc posix_dir_enter(nadb_dir *in, const char *name, nadb_dir **out,
+                        nadb_err *err);
+nadb_rc posix_dir_up(nadb_dir *d, nadb_dir **out, nadb_err *err);
+nadb_rc posix_dir_make(nadb_dir *in, const char *name, const nadb_stat *like,
+                       nadb_dir **out, nadb_err *err);
+void posix_dir_close(nadb_dir *d);
+nadb_rc posix_dir_sync(nadb_dir *d, nadb_err *err);
+nadb_rc posix_dir_stat(nadb_dir *d, nadb_stat *out, nadb_err *err);
+bool posix_dir_writable(nadb_dir *d);
+nadb_rc posix_dir_list(nadb_dir *d,
+                       nadb_rc (*each)(void *ctx, const char *name,
+                                       nadb_err *err),
+                       void *ctx, nadb_err *err);
+const char *posix_dir_path(const nadb_dir *d);
+nadb_rc posix_stat(nadb_dir *d, const char *name, nadb_stat *out,
+                   nadb_err *err);
+nadb_rc posix_unlink(nadb_dir *d, const char *name, nadb_err *err);
+nadb_rc posix_rmdir(nadb_dir *d, const char *name, nadb_err *err);
+nadb_rc posix_rename(nadb_dir *d, const char *from, const char *to,
+                     nadb_err *err);
+/* A program that closed its standard files would write into ours: the
+ * descriptor, or another instead of one of those three. */
+int posix_high_fd(int fd);
+
 /* os_posix_names.c */
-nadb_rc posix_stat(const char *path, nadb_stat *out, nadb_err *err);
-nadb_rc posix_mkdir(const char *path, uint32_t mode, nadb_err *err);
-nadb_rc posix_rmdir(const char *path, nadb_err *err);
-nadb_rc posix_unlink(const char *path, nadb_err *err);
-nadb_rc posix_rename(const char *from, const char *to, nadb_err *err);
-nadb_rc posix_sync_dir(const char *path, nadb_err *err);
-nadb_rc posix_chown(const char *path, uint32_t uid, uint32_t gid,
-                    nadb_err *err);
 void posix_fill_stat(nadb_stat *out, const struct stat *st);
-bool posix_writable(const char *path);
-nadb_rc posix_list(const char *path,
-                   nadb_rc (*each)(void *ctx, const char *name, nadb_err *err),
-                   void *ctx, nadb_err *err);
+nadb_rc posix_stat_path(const char *path, nadb_stat *out, nadb_err *err);
 nadb_rc posix_realpath(const char *path, nadb_buf *out, nadb_err *err);
 
 /* os_posix_sys.c: the machine */
-nadb_rc posix_network_fs(const char *path, const char **name, nadb_err *err);
+nadb_rc posix_dir_network(nadb_dir *d, const char **name, nadb_err *err);
 int64_t posix_now_ms(void);
 int64_t posix_mono_ns(void);
 void posix_random(void *p, size_t n);

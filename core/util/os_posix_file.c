@@ -15,60 +15,34 @@ static nadb_rc check_range(const nadb_file *f, uint64_t off, uint64_t n,
     return nadb_fail(err, NADB_TOOBIG, "%s: offset out of range", f->path);
 }
 
-static int open_retry(const char *path, int how, mode_t mode) {
+static int open_retry(const nadb_dir *d, const char *name, int how,
+                      mode_t mode) {
     int fd;
 
-    do fd = open(path, how | O_CLOEXEC | O_NOCTTY, mode);
+    /* Without O_NONBLOCK a pipe would be waited for until it has a reader. */
+    do
+        fd = openat(d->fd, name,
+                    how | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, mode);
     while (fd < 0 && errno == EINTR);
-    /* A program that closed its standard files would write into ours. */
-    if (fd >= 0 && fd <= STDERR_FILENO) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        int e = errno;
-
-        close(fd);
-        errno = e;
-        return high;
-    }
-    return fd;
-}
-
-/* A file that root makes belongs to the owner of its folder, or a program
- * that runs as that owner could not open the store afterwards. */
-static void owner_like_folder(int fd, const char *path) {
-    const char *slash = strrchr(path, '/');
-    char dir[4096]; /* PATH_MAX of Linux: longer paths do not open */
-    struct stat st;
-
-    if (geteuid() != 0 || slash == NULL || slash == path ||
-        (size_t)(slash - path) >= sizeof dir)
-        return;
-    memcpy(dir, path, (size_t)(slash - path));
-    dir[slash - path] = '\0';
-    /* Without the right to give it away it stays ours. */
-    if (stat(dir, &st) == 0 && st.st_uid != 0 &&
-        fchown(fd, st.st_uid, st.st_gid) != 0)
-        errno = 0;
+    return posix_high_fd(fd);
 }
 
 /* Opens, and tells whether it made the file: only then may its permission
  * bits be changed. Two processes may race to create and unlink it, hence the
- * loop; it is bounded, because a dangling symbolic link exists for O_EXCL and
- * is missing for everything else. */
-static int open_or_create(const char *path, unsigned flags, mode_t mode,
-                          bool *made) {
+ * loop; it is bounded, in case that a name is there for O_EXCL only. */
+static int open_or_create(const nadb_dir *d, const char *name, unsigned flags,
+                          mode_t mode, bool *made) {
     int how = flags & NADB_OPEN_WRITE ? O_RDWR : O_RDONLY;
     int fd = -1;
 
     *made = false;
-    if (!(flags & NADB_OPEN_CREATE)) return open_retry(path, how, 0);
+    if (!(flags & NADB_OPEN_CREATE)) return open_retry(d, name, how, 0);
     for (int tries = 0; tries < 100; tries++) {
         if (!(flags & NADB_OPEN_EXCLUSIVE)) {
-            int cut = flags & NADB_OPEN_TRUNCATE ? O_TRUNC : 0;
-
-            fd = open_retry(path, how | cut, 0);
+            fd = open_retry(d, name, how, 0);
             if (fd >= 0 || errno != ENOENT) return fd;
         }
-        fd = open_retry(path, how | O_CREAT | O_EXCL, mode);
+        fd = open_retry(d, name, how | O_CREAT | O_EXCL, mode);
         *made = fd >= 0;
         if (fd >= 0 || errno != EEXIST || flags & NADB_OPEN_EXCLUSIVE)
             return fd;
@@ -76,34 +50,91 @@ static int open_or_create(const char *path, unsigned flags, mode_t mode,
     return fd;
 }
 
-nadb_rc posix_open(const char *path, unsigned flags, uint32_t mode,
+/* Mode and owner of a file that was made. One that root makes belongs to the
+ * owner of its directory, or a program that runs as that owner could not open
+ * the store afterwards. */
+static nadb_rc settle(const nadb_dir *d, const nadb_file *f, mode_t mode,
+                      nadb_err *err) {
+    /* umask has taken bits away. */
+    if (fchmod(f->fd, mode) != 0)
+        return nadb_fail_errno(err, errno, "cannot set permissions of %s",
+                               f->path);
+    /* Without the right to give it away it stays ours. */
+    if (geteuid() == 0 && d->uid != 0 && fchown(f->fd, d->uid, d->gid) != 0)
+        errno = 0;
+    return NADB_OK;
+}
+
+static bool owner_trusted(const nadb_dir *d, const struct stat *st) {
+    struct stat dir;
+
+    if (st->st_uid == geteuid() || st->st_uid == 0 || st->st_uid == d->uid)
+        return true;
+    return fstat(d->fd, &dir) == 0 && (dir.st_mode & S_IWGRP) != 0 &&
+           (dir.st_mode & S_IWOTH) == 0 && st->st_gid == dir.st_gid;
+}
+
+static nadb_rc not_regular(const nadb_file *f, nadb_err *err) {
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s is not a regular file, as all files of a store are: "
+                     "remove it, or restore the store",
+                     f->path);
+}
+
+/* Whether a file that was there may be used. */
+static nadb_rc check(const nadb_dir *d, const nadb_file *f, nadb_err *err) {
+    struct stat st;
+
+    if (fstat(f->fd, &st) != 0)
+        return nadb_fail_errno(err, errno, "cannot stat %s", f->path);
+    if (!S_ISREG(st.st_mode)) return not_regular(f, err);
+    if (!owner_trusted(d, &st))
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s belongs to user %lu, who is neither this one nor "
+                         "root nor the owner of the directory: change its "
+                         "owner, or remove it",
+                         f->path, (unsigned long)st.st_uid);
+    return NADB_OK;
+}
+
+static nadb_rc cannot_open(const nadb_file *f, unsigned flags, int e,
+                           nadb_err *err) {
+    if (e == ENXIO || e == EISDIR) return not_regular(f, err); /* a socket */
+    if (e == ELOOP)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is a symbolic link, as no file of a store is: "
+                         "remove it, or restore the store",
+                         f->path);
+    return nadb_fail_errno(err, e, "cannot %s %s",
+                           flags & NADB_OPEN_EXCLUSIVE ? "create" : "open",
+                           f->path);
+}
+
+nadb_rc posix_open(nadb_dir *d, const char *name, unsigned flags, uint32_t mode,
                    nadb_file **out, nadb_err *err) {
-    size_t n = strlen(path) + 1;
-    nadb_file *f;
+    size_t n = strlen(d->path);
+    nadb_file *f = nadb_malloc(sizeof *f + n + strlen(name) + 2);
     bool made;
-    int e;
+    nadb_rc rc;
 
     *out = NULL;
-    f = nadb_malloc(sizeof *f + n);
-    if (f == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", path);
-    memcpy(f->path, path, n);
-    f->fd = open_or_create(path, flags, (mode_t)mode & 07777, &made);
+    if (f == NULL)
+        return nadb_fail(err, NADB_NOMEM, "opening %s/%s", d->path, name);
+    memcpy(f->path, d->path, n);
+    f->path[n] = '/';
+    memcpy(f->path + n + 1, name, strlen(name) + 1);
+    f->fd = open_or_create(d, name, flags, (mode_t)mode & 07777, &made);
     if (f->fd < 0) {
-        e = errno;
+        rc = cannot_open(f, flags, errno, err);
         nadb_free(f);
-        return nadb_fail_errno(err, e, "cannot %s %s",
-                               flags & NADB_OPEN_EXCLUSIVE ? "create" : "open",
-                               path);
+        return rc;
     }
-    /* umask has taken bits away. */
-    if (made && fchmod(f->fd, (mode_t)mode & 07777) != 0) {
-        e = errno;
+    rc = made ? settle(d, f, (mode_t)mode & 07777, err) : check(d, f, err);
+    if (rc == NADB_OK)
+        *out = f;
+    else
         posix_close(f);
-        return nadb_fail_errno(err, e, "cannot set permissions of %s", path);
-    }
-    if (made) owner_like_folder(f->fd, path);
-    *out = f;
-    return NADB_OK;
+    return rc;
 }
 
 void posix_close(nadb_file *f) {

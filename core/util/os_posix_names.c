@@ -1,13 +1,9 @@
-/* os_posix_names.c - what is done to names: directories, renames, paths. */
+/* os_posix_names.c - paths. */
 #include "os_posix.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 void posix_fill_stat(nadb_stat *out, const struct stat *st) {
     out->kind = S_ISREG(st->st_mode)   ? NADB_KIND_FILE
@@ -19,9 +15,10 @@ void posix_fill_stat(nadb_stat *out, const struct stat *st) {
     out->mode = (uint32_t)st->st_mode & 07777;
     out->uid = (uint32_t)st->st_uid;
     out->gid = (uint32_t)st->st_gid;
+    out->links = (uint64_t)st->st_nlink;
 }
 
-nadb_rc posix_stat(const char *path, nadb_stat *out, nadb_err *err) {
+nadb_rc posix_stat_path(const char *path, nadb_stat *out, nadb_err *err) {
     struct stat st;
 
     memset(out, 0, sizeof *out);
@@ -31,80 +28,6 @@ nadb_rc posix_stat(const char *path, nadb_stat *out, nadb_err *err) {
     }
     if (errno == ENOENT || errno == ENOTDIR) return NADB_OK;
     return nadb_fail_errno(err, errno, "cannot stat %s", path);
-}
-
-nadb_rc posix_mkdir(const char *path, uint32_t mode, nadb_err *err) {
-    if (mkdir(path, (mode_t)mode & 07777) != 0)
-        return nadb_fail_errno(err, errno, "cannot create directory %s", path);
-    /* umask has taken bits away. */
-    if (chmod(path, (mode_t)mode & 07777) != 0)
-        return nadb_fail_errno(err, errno, "cannot set permissions of %s",
-                               path);
-    return NADB_OK;
-}
-
-nadb_rc posix_rmdir(const char *path, nadb_err *err) {
-    if (rmdir(path) != 0)
-        return nadb_fail_errno(err, errno, "cannot remove directory %s", path);
-    return NADB_OK;
-}
-
-nadb_rc posix_unlink(const char *path, nadb_err *err) {
-    if (unlink(path) != 0 && errno != ENOENT)
-        return nadb_fail_errno(err, errno, "cannot remove %s", path);
-    return NADB_OK;
-}
-
-nadb_rc posix_rename(const char *from, const char *to, nadb_err *err) {
-    if (rename(from, to) != 0)
-        return nadb_fail_errno(err, errno, "cannot rename %s to %s", from, to);
-    return NADB_OK;
-}
-
-nadb_rc posix_sync_dir(const char *path, nadb_err *err) {
-    int fd, rc, e;
-
-    do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
-    if (fd < 0) return nadb_fail_errno(err, errno, "cannot open %s", path);
-    do rc = fsync(fd);
-    while (rc != 0 && errno == EINTR);
-    e = errno;
-    close(fd);
-    if (rc != 0) return nadb_fail_errno(err, e, "syncing directory %s", path);
-    return NADB_OK;
-}
-
-nadb_rc posix_chown(const char *path, uint32_t uid, uint32_t gid,
-                    nadb_err *err) {
-    if (chown(path, (uid_t)uid, (gid_t)gid) != 0 && errno != EPERM)
-        return nadb_fail_errno(err, errno, "cannot change the owner of %s",
-                               path);
-    return NADB_OK;
-}
-
-bool posix_writable(const char *path) { return access(path, W_OK) == 0; }
-
-nadb_rc posix_list(const char *path,
-                   nadb_rc (*each)(void *ctx, const char *name, nadb_err *err),
-                   void *ctx, nadb_err *err) {
-    DIR *dir = opendir(path);
-    nadb_rc rc = NADB_OK;
-    struct dirent *entry;
-
-    if (dir == NULL) return nadb_fail_errno(err, errno, "cannot list %s", path);
-    while (rc == NADB_OK) {
-        errno = 0;
-        entry = readdir(dir);
-        if (entry == NULL) break;
-        if (strcmp(entry->d_name, ".") == 0) continue;
-        if (strcmp(entry->d_name, "..") == 0) continue;
-        rc = each(ctx, entry->d_name, err);
-    }
-    if (rc == NADB_OK && errno != 0)
-        rc = nadb_fail_errno(err, errno, "listing %s", path);
-    closedir(dir);
-    return rc;
 }
 
 /* Appends the missing components `rest` to the resolved *out. Nothing of them

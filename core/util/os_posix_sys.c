@@ -24,36 +24,16 @@ static const struct {
     {0x786F4256, "vboxsf"},   {0xBACBACBC, "vmhgfs"}, {0x7C7C6673, "prlfs"},
 };
 
-/* statfs of the path or, while that is missing, of the directory above. */
-static int statfs_existing(const char *path, struct statfs *out) {
-    char *head = nadb_strdup(path);
-    int e = ENOMEM;
-
-    while (head != NULL) {
-        char *slash;
-
-        e = statfs(head, out) == 0 ? 0 : errno;
-        if (e == EINTR) continue;
-        if (e != ENOENT) break;
-        slash = strrchr(head, '/');
-        if (slash == NULL || slash[1] == '\0' || slash == head) {
-            e = statfs(slash == NULL ? "." : "/", out) == 0 ? 0 : errno;
-            break;
-        }
-        *slash = '\0';
-    }
-    nadb_free(head);
-    return e;
-}
-
-nadb_rc posix_network_fs(const char *path, const char **name, nadb_err *err) {
+nadb_rc posix_dir_network(nadb_dir *d, const char **name, nadb_err *err) {
     struct statfs st;
-    int e = statfs_existing(path, &st);
+    int rc;
 
     *name = NULL;
-    if (e != 0)
-        return nadb_fail_errno(err, e, "cannot tell the file system of %s",
-                               path);
+    do rc = fstatfs(d->fd, &st);
+    while (rc != 0 && errno == EINTR);
+    if (rc != 0)
+        return nadb_fail_errno(err, errno, "cannot tell the file system of %s",
+                               d->path);
     for (size_t i = 0; i < sizeof network_kinds / sizeof network_kinds[0]; i++)
         if (network_kinds[i].magic == (uint32_t)st.f_type)
             *name = network_kinds[i].name;

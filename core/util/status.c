@@ -148,6 +148,7 @@ const char *nadb_rc_name(nadb_rc rc) {
         [NADB_TOOBIG] = "NADB_TOOBIG",
         [NADB_READONLY] = "NADB_READONLY",
         [NADB_CANTOPEN] = "NADB_CANTOPEN",
+        [NADB_MOVED] = "NADB_MOVED",
         [NADB_INTERRUPT] = "NADB_INTERRUPT",
     };
     size_t i = (size_t)rc;

@@ -34,6 +34,7 @@ typedef enum nadb_rc {
     NADB_TOOBIG,     /* over a documented limit */
     NADB_READONLY,   /* a write to something opened read-only */
     NADB_CANTOPEN,   /* missing, not ours, or of a newer format */
+    NADB_MOVED,      /* not where it was opened any more */
     NADB_INTERRUPT   /* the user asked to stop */
 } nadb_rc;
 

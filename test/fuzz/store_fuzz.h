@@ -23,6 +23,7 @@
 #include "../../core/nadb.h"
 #include "../../core/util/coding.h"
 #include "../../core/util/crc32c.h"
+#include "../support/paths.h"
 #include "fuzz.h"
 
 enum { FILES_MAX = 16, BIG = 40000 };
@@ -208,7 +209,7 @@ static void fuzz_keep(const char *path, const char *name) {
     nadb_buf b = NADB_BUF_INIT;
 
     MUST(n_files <= FILES_MAX);
-    MUST(nadb_os_read_file(path, 1 << 24, &b, NULL) == NADB_OK);
+    MUST(path_read(path, 1 << 24, &b, NULL) == NADB_OK);
     snprintf(f->name, sizeof f->name, "%s", name);
     f->n = b.n;
     f->bytes = b.p;

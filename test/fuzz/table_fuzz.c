@@ -17,9 +17,9 @@ static size_t file_n;
 
 /* --- an operating system with one file --- */
 
-static nadb_rc mem_open(const char *path, unsigned flags, uint32_t mode,
-                        nadb_file **out, nadb_err *err) {
-    (void)path, (void)flags, (void)mode, (void)err;
+static nadb_rc mem_open(nadb_dir *d, const char *name, unsigned flags,
+                        uint32_t mode, nadb_file **out, nadb_err *err) {
+    (void)d, (void)name, (void)flags, (void)mode, (void)err;
     *out = (nadb_file *)(void *)&file;
     return NADB_OK;
 }
@@ -50,8 +50,9 @@ static nadb_rc mem_map(nadb_file *f, uint64_t n, bool writable, void **out,
 
 static void mem_unmap(void *p, uint64_t n) { (void)p, (void)n; }
 
-static nadb_rc mem_stat(const char *path, nadb_stat *out, nadb_err *err) {
-    (void)path, (void)err;
+static nadb_rc mem_stat(nadb_dir *d, const char *name, nadb_stat *out,
+                        nadb_err *err) {
+    (void)d, (void)name, (void)err;
     memset(out, 0, sizeof *out);
     out->kind = NADB_KIND_FILE;
     out->size = file_n;
@@ -70,9 +71,19 @@ static nadb_rc mem_sync(nadb_file *f, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc mem_name(const char *path, nadb_err *err) {
-    (void)path, (void)err;
+static nadb_rc mem_unlink(nadb_dir *d, const char *name, nadb_err *err) {
+    (void)d, (void)name, (void)err;
     return NADB_OK;
+}
+
+static nadb_rc mem_dir_sync(nadb_dir *d, nadb_err *err) {
+    (void)d, (void)err;
+    return NADB_OK;
+}
+
+static const char *mem_dir_path(const nadb_dir *d) {
+    (void)d;
+    return "/d";
 }
 
 static const char *mem_path(const nadb_file *f) {
@@ -82,8 +93,9 @@ static const char *mem_path(const nadb_file *f) {
 
 static const nadb_os mem_os = {.pwrite = mem_pwrite,
                                .sync = mem_sync,
-                               .unlink = mem_name,
-                               .sync_dir = mem_name,
+                               .unlink = mem_unlink,
+                               .dir_sync = mem_dir_sync,
+                               .dir_path = mem_dir_path,
                                .path = mem_path,
                                .open = mem_open,
                                .close = mem_close,
@@ -235,12 +247,18 @@ static uint64_t zero(void *ctx) {
     return 0;
 }
 
+static nadb_rc next_file(void *ctx, uint64_t *out, nadb_err *err) {
+    (void)ctx, (void)err;
+    *out = 1;
+    return NADB_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    nadb_home home = {&mem_os, "/d", 0600, {false, {0}}};
+    nadb_home home = {&mem_os, NULL, 0600, {false, {0}}};
     nadb_base_env env = {.os = &mem_os,
                          .home = &home,
                          .dir = "/d",
-                         .next_file = zero,
+                         .next_file = next_file,
                          .oldest_seq = zero};
     fs_meta t = {.number = NUMBER, .size = size, .count = 1};
 

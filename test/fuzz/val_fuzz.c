@@ -5,14 +5,16 @@
 
 /* MANIFEST with another size for the one .val file. */
 static void resize(uint64_t size) {
-    nadb_home home = {nadb_os_get(), fuzz_in, 0600, {false, {0}}};
+    nadb_home home = {nadb_os_get(), NULL, 0600, {false, {0}}};
     fs_manifest m;
 
+    MUST(home.os->dir_open(fuzz_in, &home.dir, NULL) == NADB_OK);
     MUST(fs_manifest_read(&home, &m, NULL) == NADB_OK);
     MUST(m.n_vals == 1);
     m.vals[0].size = size;
     MUST(fs_manifest_write(&home, &m, NULL) == NADB_OK);
     fs_manifest_clear(&m);
+    home.os->dir_close(home.dir);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

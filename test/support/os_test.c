@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "../../core/util/os_posix.h"
+#include "paths.h"
 #include "power.h"
 
 /* --- clock and boot --- */
@@ -182,7 +184,7 @@ static nadb_rc add_blocks(void *ctx, const char *name, nadb_err *err) {
     char *path = nadb_path_join(disk.folder, name);
     nadb_stat st;
 
-    if (path != NULL && nadb_os_posix.stat(path, &st, err) == NADB_OK &&
+    if (path != NULL && nadb_os_posix.stat_path(path, &st, err) == NADB_OK &&
         st.kind == NADB_KIND_FILE)
         *(uint64_t *)ctx += blocks(st.size);
     nadb_free(path);
@@ -198,7 +200,7 @@ static nadb_rc disk_allows(nadb_file *f, uint64_t end, nadb_err *err) {
     pthread_mutex_lock(&fault_lock);
     if (strncmp(f->path, disk.folder, strlen(disk.folder)) == 0 &&
         nadb_os_posix.size(f, &size, NULL) == NADB_OK && end > size) {
-        (void)!nadb_os_posix.list(disk.folder, add_blocks, &used, NULL);
+        (void)!path_list(&nadb_os_posix, disk.folder, add_blocks, &used, NULL);
         used += blocks(end) - blocks(size);
         fits = blocks(end) == blocks(size) || used <= disk.bytes / 4096;
     }
@@ -217,22 +219,31 @@ static void record_file(power_kind kind, nadb_file *f, uint64_t off,
         power_file(kind, &st, off, data, n);
 }
 
-static nadb_rc os_open(const char *path, unsigned flags, uint32_t mode,
-                       nadb_file **out, nadb_err *err) {
+/* "dir/name" as messages, faults and the recorder have it; tests need no long
+ * names. */
+static const char *joined(char path[1024], const nadb_dir *d,
+                          const char *name) {
+    snprintf(path, 1024, "%s/%s", d->path, name);
+    return path;
+}
+
+static nadb_rc os_open(nadb_dir *d, const char *name, unsigned flags,
+                       uint32_t mode, nadb_file **out, nadb_err *err) {
     nadb_stat before = {0};
     nadb_stat st;
+    char path[1024];
     bool rec;
     nadb_rc rc;
 
     *out = NULL;
-    rc = fail_if_told(F_OPEN, "cannot open", path, err);
+    rc = fail_if_told(F_OPEN, "cannot open", joined(path, d, name), err);
     if (rc != NADB_OK) return rc;
     rec = power_enter();
-    if (rec) (void)!nadb_os_posix.stat(path, &before, NULL);
-    rc = nadb_os_posix.open(path, flags, mode, out, err);
-    if (rec && rc == NADB_OK && nadb_os_posix.fstat(*out, &st, NULL) == NADB_OK)
-        power_opened(path, &st, before.kind == NADB_KIND_NONE,
-                     (flags & NADB_OPEN_TRUNCATE) != 0);
+    if (rec) (void)!nadb_os_posix.stat(d, name, &before, NULL);
+    rc = nadb_os_posix.open(d, name, flags, mode, out, err);
+    if (rec && rc == NADB_OK && before.kind == NADB_KIND_NONE &&
+        nadb_os_posix.fstat(*out, &st, NULL) == NADB_OK)
+        power_created(path, &st);
     power_leave(rec);
     return rc;
 }
@@ -340,84 +351,136 @@ static nadb_rc os_lock_byte_wait(nadb_file *f, uint64_t byte,
     return nadb_os_posix.lock_byte_wait(f, byte, timeout_ms, got, err);
 }
 
-/* --- names --- */
+/* --- directories and names --- */
 
-static nadb_rc os_stat(const char *path, nadb_stat *out, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_STAT, "cannot stat", path, err);
+static nadb_rc os_dir_open(const char *path, nadb_dir **out, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_OPEN, "cannot open", path, err);
 
-    memset(out, 0, sizeof *out);
-    if (rc != NADB_OK) return rc;
-    return nadb_os_posix.stat(path, out, err);
+    *out = NULL;
+    return rc == NADB_OK ? nadb_os_posix.dir_open(path, out, err) : rc;
 }
 
-static nadb_rc os_mkdir(const char *path, uint32_t mode, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_MKDIR, "cannot create directory", path, err);
+static nadb_rc os_dir_enter(nadb_dir *in, const char *name, nadb_dir **out,
+                            nadb_err *err) {
+    char path[1024];
+    nadb_rc rc =
+        fail_if_told(F_OPEN, "cannot open", joined(path, in, name), err);
+
+    *out = NULL;
+    return rc == NADB_OK ? nadb_os_posix.dir_enter(in, name, out, err) : rc;
+}
+
+static nadb_rc os_dir_up(nadb_dir *d, nadb_dir **out, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_OPEN, "cannot open", d->path, err);
+
+    *out = NULL;
+    return rc == NADB_OK ? nadb_os_posix.dir_up(d, out, err) : rc;
+}
+
+static nadb_rc os_dir_make(nadb_dir *in, const char *name,
+                           const nadb_stat *like, nadb_dir **out,
+                           nadb_err *err) {
+    char path[1024];
+    nadb_rc rc = fail_if_told(F_MKDIR, "cannot create directory",
+                              joined(path, in, name), err);
     bool rec;
 
+    *out = NULL;
     if (rc != NADB_OK) return rc;
     rec = power_enter();
-    rc = nadb_os_posix.mkdir(path, mode, err);
+    rc = nadb_os_posix.dir_make(in, name, like, out, err);
     if (rec && rc == NADB_OK) power_name(POWER_MKDIR, path, NULL);
     power_leave(rec);
     return rc;
 }
 
-static nadb_rc os_rmdir(const char *path, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_UNLINK, "cannot remove directory", path, err);
+static nadb_rc os_dir_sync(nadb_dir *d, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_SYNC_DIR, "syncing directory", d->path, err);
     bool rec;
 
     if (rc != NADB_OK) return rc;
     rec = power_enter();
-    rc = nadb_os_posix.rmdir(path, err);
+    rc = nadb_os_posix.dir_sync(d, err);
+    if (rec && rc == NADB_OK) power_name(POWER_SYNC_DIR, d->path, NULL);
+    power_leave(rec);
+    return rc;
+}
+
+static nadb_rc os_dir_stat(nadb_dir *d, nadb_stat *out, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_STAT, "cannot stat", d->path, err);
+
+    memset(out, 0, sizeof *out);
+    return rc == NADB_OK ? nadb_os_posix.dir_stat(d, out, err) : rc;
+}
+
+static nadb_rc os_dir_list(nadb_dir *d,
+                           nadb_rc (*each)(void *ctx, const char *name,
+                                           nadb_err *err),
+                           void *ctx, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_LIST, "cannot list", d->path, err);
+
+    return rc == NADB_OK ? nadb_os_posix.dir_list(d, each, ctx, err) : rc;
+}
+
+static nadb_rc os_stat(nadb_dir *d, const char *name, nadb_stat *out,
+                       nadb_err *err) {
+    char path[1024];
+    nadb_rc rc =
+        fail_if_told(F_STAT, "cannot stat", joined(path, d, name), err);
+
+    memset(out, 0, sizeof *out);
+    return rc == NADB_OK ? nadb_os_posix.stat(d, name, out, err) : rc;
+}
+
+static nadb_rc os_stat_path(const char *path, nadb_stat *out, nadb_err *err) {
+    nadb_rc rc = fail_if_told(F_STAT, "cannot stat", path, err);
+
+    memset(out, 0, sizeof *out);
+    return rc == NADB_OK ? nadb_os_posix.stat_path(path, out, err) : rc;
+}
+
+static nadb_rc os_rmdir(nadb_dir *d, const char *name, nadb_err *err) {
+    char path[1024];
+    nadb_rc rc = fail_if_told(F_UNLINK, "cannot remove directory",
+                              joined(path, d, name), err);
+    bool rec;
+
+    if (rc != NADB_OK) return rc;
+    rec = power_enter();
+    rc = nadb_os_posix.rmdir(d, name, err);
     if (rec && rc == NADB_OK) power_name(POWER_RMDIR, path, NULL);
     power_leave(rec);
     return rc;
 }
 
-static nadb_rc os_unlink(const char *path, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_UNLINK, "cannot remove", path, err);
+static nadb_rc os_unlink(nadb_dir *d, const char *name, nadb_err *err) {
+    char path[1024];
+    nadb_rc rc =
+        fail_if_told(F_UNLINK, "cannot remove", joined(path, d, name), err);
     bool rec;
 
     if (rc != NADB_OK) return rc;
     rec = power_enter();
-    rc = nadb_os_posix.unlink(path, err);
+    rc = nadb_os_posix.unlink(d, name, err);
     if (rec && rc == NADB_OK) power_name(POWER_UNLINK, path, NULL);
     power_leave(rec);
     return rc;
 }
 
-static nadb_rc os_rename(const char *from, const char *to, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_RENAME, "cannot rename", from, err);
+static nadb_rc os_rename(nadb_dir *d, const char *from, const char *to,
+                         nadb_err *err) {
+    char path[1024], target[1024];
+    nadb_rc rc =
+        fail_if_told(F_RENAME, "cannot rename", joined(path, d, from), err);
     bool rec;
 
     if (rc != NADB_OK) return rc;
     rec = power_enter();
-    rc = nadb_os_posix.rename(from, to, err);
-    if (rec && rc == NADB_OK) power_name(POWER_RENAME, from, to);
+    rc = nadb_os_posix.rename(d, from, to, err);
+    if (rec && rc == NADB_OK)
+        power_name(POWER_RENAME, path, joined(target, d, to));
     power_leave(rec);
     return rc;
-}
-
-static nadb_rc os_sync_dir(const char *path, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_SYNC_DIR, "syncing directory", path, err);
-    bool rec;
-
-    if (rc != NADB_OK) return rc;
-    rec = power_enter();
-    rc = nadb_os_posix.sync_dir(path, err);
-    if (rec && rc == NADB_OK) power_name(POWER_SYNC_DIR, path, NULL);
-    power_leave(rec);
-    return rc;
-}
-
-static nadb_rc os_list(const char *path,
-                       nadb_rc (*each)(void *ctx, const char *name,
-                                       nadb_err *err),
-                       void *ctx, nadb_err *err) {
-    nadb_rc rc = fail_if_told(F_LIST, "cannot list", path, err);
-
-    if (rc != NADB_OK) return rc;
-    return nadb_os_posix.list(path, each, ctx, err);
 }
 
 /* --- openers --- */
@@ -431,8 +494,9 @@ static nadb_rc os_realpath(const char *path, nadb_buf *out, nadb_err *err) {
     nadb_rc rc = nadb_os_posix.realpath(path, out, err);
 
     for (int i = atomic_load(&opener); i > 0 && rc == NADB_OK; i--) {
-        out->n--; /* the NUL */
-        if (!nadb_buf_append(out, "/.", 3))
+        if (nadb_buf_append(out, "/.", 3))
+            out->n--; /* the NUL */
+        else
             rc = nadb_fail(err, NADB_NOMEM, "resolving %s", path);
     }
     return rc;
@@ -445,6 +509,18 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void fill_table(void) {
     table = nadb_os_posix;
+    table.dir_open = os_dir_open;
+    table.dir_enter = os_dir_enter;
+    table.dir_up = os_dir_up;
+    table.dir_make = os_dir_make;
+    table.dir_sync = os_dir_sync;
+    table.dir_stat = os_dir_stat;
+    table.dir_list = os_dir_list;
+    table.stat = os_stat;
+    table.unlink = os_unlink;
+    table.rmdir = os_rmdir;
+    table.rename = os_rename;
+    table.stat_path = os_stat_path;
     table.open = os_open;
     table.pread = os_pread;
     table.pwrite = os_pwrite;
@@ -455,13 +531,6 @@ static void fill_table(void) {
     table.map_private = os_map_private;
     table.lock_byte = os_lock_byte;
     table.lock_byte_wait = os_lock_byte_wait;
-    table.stat = os_stat;
-    table.mkdir = os_mkdir;
-    table.rmdir = os_rmdir;
-    table.unlink = os_unlink;
-    table.rename = os_rename;
-    table.sync_dir = os_sync_dir;
-    table.list = os_list;
     table.realpath = os_realpath;
     table.now_ms = os_now_ms;
     table.mono_ns = os_mono_ns;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "../../core/util/os_posix.h"
+#include "paths.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool recording;
@@ -104,17 +105,15 @@ void power_leave(bool entered) {
     if (entered) pthread_mutex_unlock(&lock);
 }
 
-void power_opened(const char *path, const nadb_stat *st, bool created,
-                  bool truncated) {
-    if (created && below_root(path)) {
-        int inode = add_inode(st);
-        power_event *e = add_event(POWER_CREATE);
+void power_created(const char *path, const nadb_stat *st) {
+    power_event *e;
+    int inode;
 
-        e->inode = inode;
-        e->path = intern(path);
-    } else if (truncated) {
-        power_file(POWER_TRUNCATE, st, 0, NULL, 0);
-    }
+    if (!below_root(path)) return;
+    inode = add_inode(st);
+    e = add_event(POWER_CREATE);
+    e->inode = inode;
+    e->path = intern(path);
 }
 
 void power_file(power_kind kind, const nadb_stat *st, uint64_t off,
@@ -139,7 +138,7 @@ void power_name(power_kind kind, const char *path, const char *to) {
     e->path = intern(path);
     if (kind != POWER_RENAME) return;
     e->to = intern(to);
-    if (nadb_os_posix.stat(to, &st, NULL) == NADB_OK)
+    if (nadb_os_posix.stat_path(to, &st, NULL) == NADB_OK)
         e->inode = find_inode(&st);
 }
 
@@ -163,7 +162,7 @@ static nadb_rc snapshot_file(const char *path, int inode, nadb_err *err) {
     power_inode *to = &journal.inodes[inode];
     nadb_file *f = NULL;
     uint64_t size = 0;
-    nadb_rc rc = nadb_os_posix.open(path, NADB_OPEN_READ, 0, &f, err);
+    nadb_rc rc = path_open(&nadb_os_posix, path, NADB_OPEN_READ, 0, &f, err);
 
     if (rc == NADB_OK) rc = nadb_os_posix.size(f, &size, err);
     if (rc == NADB_OK) {
@@ -185,7 +184,7 @@ static nadb_rc snapshot_name(void *ctx, const char *name, nadb_err *err) {
     nadb_rc rc;
 
     snprintf(path, room, "%s/%s", dir, name);
-    rc = nadb_os_posix.stat(path, &st, err);
+    rc = nadb_os_posix.stat_path(path, &st, err);
     if (rc != NADB_OK || st.kind == NADB_KIND_NONE) goto done;
     journal.names =
         grow(journal.names, journal.name_count, sizeof *journal.names);
@@ -193,7 +192,7 @@ static nadb_rc snapshot_name(void *ctx, const char *name, nadb_err *err) {
     entry->path = intern(path);
     entry->inode = -1;
     if (st.kind == NADB_KIND_DIR) {
-        rc = nadb_os_posix.list(path, snapshot_name, path, err);
+        rc = path_list(&nadb_os_posix, path, snapshot_name, path, err);
     } else {
         int inode = add_inode(&st);
 
@@ -215,9 +214,10 @@ nadb_rc test_power_start(const char *root, nadb_err *err) {
     clear_journal();
     if (rc != NADB_OK) goto done;
     journal.root = (char *)copy_bytes(path.p, path.n + 1);
-    rc = nadb_os_posix.stat(journal.root, &st, err);
+    rc = nadb_os_posix.stat_path(journal.root, &st, err);
     if (rc == NADB_OK && st.kind == NADB_KIND_DIR)
-        rc = nadb_os_posix.list(journal.root, snapshot_name, journal.root, err);
+        rc = path_list(&nadb_os_posix, journal.root, snapshot_name,
+                       journal.root, err);
     if (rc != NADB_OK) clear_journal();
     atomic_store(&recording, rc == NADB_OK);
 done:

@@ -24,8 +24,7 @@ void power_leave(bool recording);
 
 /* Each only between enter() that returned true and leave(), after the call
  * has succeeded. Files are told apart by the device and inode in `st`. */
-void power_opened(const char *path, const nadb_stat *st, bool created,
-                  bool truncated);
+void power_created(const char *path, const nadb_stat *st);
 void power_file(power_kind kind, const nadb_stat *st, uint64_t off,
                 const void *data, size_t n);
 void power_name(power_kind kind, const char *path, const char *to);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../../core/util/os_posix.h"
+#include "paths.h"
 #include "power.h"
 
 #define SECTOR ((size_t)512)
@@ -221,13 +222,14 @@ static nadb_rc remove_name(void *ctx, const char *name, nadb_err *err) {
 
 static nadb_rc remove_tree(const char *path, nadb_err *err) {
     nadb_stat st;
-    nadb_rc rc = nadb_os_posix.stat(path, &st, err);
+    nadb_rc rc = nadb_os_posix.stat_path(path, &st, err);
 
     if (rc != NADB_OK || st.kind == NADB_KIND_NONE) return rc;
-    if (st.kind != NADB_KIND_DIR) return nadb_os_posix.unlink(path, err);
-    rc = nadb_os_posix.list(path, remove_name, (void *)(uintptr_t)path, err);
+    if (st.kind != NADB_KIND_DIR) return path_unlink(&nadb_os_posix, path, err);
+    rc = path_list(&nadb_os_posix, path, remove_name, (void *)(uintptr_t)path,
+                   err);
     if (rc != NADB_OK) return rc;
-    return nadb_os_posix.rmdir(path, err);
+    return path_rmdir(&nadb_os_posix, path, err);
 }
 
 static nadb_rc put_file(cut *c, int inode, const char *path, nadb_err *err) {
@@ -236,8 +238,8 @@ static nadb_rc put_file(cut *c, int inode, const char *path, nadb_err *err) {
     nadb_rc rc;
 
     rebuild_bytes(c, inode, &m);
-    rc = nadb_os_posix.open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE,
-                            c->log->inodes[inode].mode, &f, err);
+    rc = path_open(&nadb_os_posix, path, NADB_OPEN_WRITE | NADB_OPEN_CREATE,
+                   c->log->inodes[inode].mode, &f, err);
     if (rc == NADB_OK) rc = nadb_os_posix.pwrite(f, m.p, m.n, 0, err);
     nadb_os_posix.close(f);
     free(m.p);
@@ -259,7 +261,7 @@ static nadb_rc put_name(cut *c, int i, nadb_err *err) {
     }
     to = must(nadb_path_join(c->target, path + root + 1));
     if (c->at[i] == A_DIR)
-        rc = nadb_os_posix.mkdir(to, 0755, err);
+        rc = path_mkdir(&nadb_os_posix, to, 0755, err);
     else
         rc = put_file(c, c->at[i], to, err);
     nadb_free(to);
@@ -271,7 +273,7 @@ static nadb_rc put_tree(cut *c, nadb_err *err) {
     size_t done = 0;
     nadb_rc rc = remove_tree(c->target, err);
 
-    if (rc == NADB_OK) rc = nadb_os_posix.mkdir(c->target, 0755, err);
+    if (rc == NADB_OK) rc = path_mkdir(&nadb_os_posix, c->target, 0755, err);
     /* Parents before children: shorter paths before longer ones. */
     for (size_t len = 0; rc == NADB_OK && done < n; len++) {
         for (size_t i = 0; rc == NADB_OK && i < n; i++) {

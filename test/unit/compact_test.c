@@ -7,6 +7,7 @@
 #include "../../core/engine/engine.h"
 #include "../../core/engine/workers.h"
 #include "../../core/kv/session.h"
+#include "../support/paths.h"
 #include "rig.h"
 
 static const fs_limits tiny = {2000, 100000, 1000, 200};
@@ -86,7 +87,7 @@ static nadb_store *begin(const char *name, unsigned stop_at) {
     memset(&w, 0, sizeof w);
     w.stop_at = stop_at;
     snprintf(w.dir, sizeof w.dir, "%s", unit_path(name));
-    CHECK_OK(nadb_os_get()->mkdir(w.dir, 0700, &err), err);
+    CHECK_OK(path_mkdir(nadb_os_get(), w.dir, 0700, &err), err);
     if (!open_as(0, false, &store) || !open_as(1, false, &w.other)) return NULL;
     s = engine_of(nadb_store_engine(store));
     ((fs_base *)s->base)->limits = tiny;

@@ -18,6 +18,7 @@
 
 #include "../../core/engine/engine.h"
 #include "../../core/kv/session.h"
+#include "../support/paths.h"
 #include "rig.h"
 
 typedef struct fault {
@@ -256,7 +257,7 @@ static void set_up(const phase *p) {
     w.how.buffer_bytes = 16384u << rig_rnd(3);
     w.how.no_mmap = rig_rnd(4) == 0;
     w.how.busy_ms = 300;
-    REQUIRE_OK(nadb_os_get()->mkdir(w.dir, 0700, &err), err);
+    REQUIRE_OK(path_mkdir(nadb_os_get(), w.dir, 0700, &err), err);
     if (p->fresh) return;
     REQUIRE(open_store(true));
     for (int i = 0; i < 8; i++) {
@@ -312,13 +313,13 @@ static bool destroyed(void) {
     char path[200];
 
     snprintf(path, sizeof path, "%s/s/main/n", w.dir);
-    if (!CHECK_OK(nadb_os_get()->stat(path, &st, &err), err)) return false;
+    if (!CHECK_OK(nadb_os_get()->stat_path(path, &st, &err), err)) return false;
     if (st.kind == NADB_KIND_NONE) return true;
     if (!open_store(true)) return false;
     nadb_session_free(w.ss);
     w.ss = NULL;
     if (!CHECK_OK(nadb_store_destroy(w.store, &err), err)) return false;
-    return CHECK(nadb_os_get()->stat(path, &st, &err) == NADB_OK) &&
+    return CHECK(nadb_os_get()->stat_path(path, &st, &err) == NADB_OK) &&
            CHECK(st.kind == NADB_KIND_NONE);
 }
 

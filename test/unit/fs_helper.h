@@ -17,8 +17,10 @@ typedef struct fs_store {
     char dir[256];
 } fs_store;
 
-static inline uint64_t store_next_file(void *ctx) {
-    return ++((fs_store *)ctx)->files;
+static inline nadb_rc store_next_file(void *ctx, uint64_t *out, nadb_err *err) {
+    (void)err;
+    *out = ++((fs_store *)ctx)->files;
+    return NADB_OK;
 }
 
 static inline uint64_t store_oldest(void *ctx) {
@@ -32,8 +34,9 @@ static inline nadb_rc store_open(fs_store *s, const char *name, bool mmap,
     nadb_stat st;
 
     snprintf(s->dir, sizeof s->dir, "%s", unit_path(name));
-    if (os->stat(s->dir, &st, NULL) == NADB_OK && st.kind == NADB_KIND_NONE &&
-        os->mkdir(s->dir, 0700, err) != NADB_OK)
+    if (os->stat_path(s->dir, &st, NULL) == NADB_OK &&
+        st.kind == NADB_KIND_NONE &&
+        path_mkdir(os, s->dir, 0700, err) != NADB_OK)
         return NADB_IOERR;
     s->env.os = os;
     s->env.dir = s->dir;
@@ -49,6 +52,7 @@ static inline nadb_rc store_open(fs_store *s, const char *name, bool mmap,
 static inline void store_close(fs_store *s) {
     if (s->base != NULL) s->base->ops->close(s->base);
     s->base = NULL;
+    if (s->home.dir != NULL) home_clear(&s->home);
 }
 
 static inline fs_version *store_version(fs_store *s, nadb_err *err) {

@@ -8,17 +8,19 @@
 #include "../../core/util/os.h"
 #include "../../core/util/sync.h"
 #include "../support/os_test.h"
+#include "../support/paths.h"
 #include "unit.h"
 
 static const nadb_os *os;
 static nadb_err err;
+static nadb_dir *here; /* the test's directory */
 
 enum { RW = NADB_OPEN_WRITE | NADB_OPEN_CREATE };
 
 static nadb_file *must_open(const char *name, unsigned flags) {
     nadb_file *f = NULL;
 
-    if (!CHECK_OK(os->open(unit_path(name), flags, 0644, &f, &err), err))
+    if (!CHECK_OK(path_open(os, unit_path(name), flags, 0644, &f, &err), err))
         unit_done(), exit(1);
     return f;
 }
@@ -30,9 +32,9 @@ static const char *content(const char *path) {
     nadb_stat st;
 
     snprintf(text, sizeof text, "(none)");
-    if (!CHECK_OK(os->stat(path, &st, &err), err)) return text;
+    if (!CHECK_OK(os->stat_path(path, &st, &err), err)) return text;
     if (st.kind == NADB_KIND_NONE) return text;
-    if (CHECK_OK(nadb_os_read_file(path, sizeof text - 1, &b, &err), err))
+    if (CHECK_OK(path_read(path, sizeof text - 1, &b, &err), err))
         snprintf(text, sizeof text, "%.*s", (int)b.n, (const char *)b.p);
     nadb_buf_clear(&b);
     return text;
@@ -70,12 +72,10 @@ static void test_files(void) {
     CHECK_OK(os->pread(f, p, 8, 0, &err), err);
     CHECK(memcmp(p + 5, "hel", 3) == 0);
 
-    CHECK(os->open(unit_path("a"), RW | NADB_OPEN_EXCLUSIVE, 0600, &again,
-                   &err) == NADB_CANTOPEN);
+    CHECK(path_open(os, unit_path("a"), RW | NADB_OPEN_EXCLUSIVE, 0600, &again,
+                    &err) == NADB_CANTOPEN);
     CHECK(again == NULL && err.sys_errno == EEXIST);
-    again = must_open("a", RW | NADB_OPEN_TRUNCATE);
-    CHECK_OK(os->size(f, &size, &err), err);
-    CHECK_U64(size, 0);
+    again = must_open("a", RW);
     CHECK_OK(os->fstat(again, &st, &err), err);
     CHECK_U64(st.mode, 0644);
     os->close(again);
@@ -87,7 +87,7 @@ static void test_open_failures(void) {
     char want[600];
     nadb_file *f = NULL;
 
-    CHECK(os->open(unit_path("missing"), NADB_OPEN_WRITE, 0, &f, &err) ==
+    CHECK(path_open(os, unit_path("missing"), NADB_OPEN_WRITE, 0, &f, &err) ==
           NADB_CANTOPEN);
     CHECK(f == NULL && err.sys_errno == ENOENT);
     snprintf(want, sizeof want, "cannot open %s: No such file or directory",
@@ -95,7 +95,8 @@ static void test_open_failures(void) {
     CHECK_STR(err.msg, want);
     /* A link to nowhere: neither created through nor looped over. */
     REQUIRE(symlink("nowhere/at/all", unit_path("dangling")) == 0);
-    CHECK(os->open(unit_path("dangling"), RW, 0600, &f, &err) == NADB_CANTOPEN);
+    CHECK(os->open(here, "dangling", RW, 0600, &f, &err) == NADB_CANTOPEN);
+    CHECK(strstr(err.msg, "dangling is a symbolic link") != NULL);
     f = must_open("a", RW);
     os->close(f);
     f = must_open("a", NADB_OPEN_READ);
@@ -223,33 +224,140 @@ static nadb_rc count_name(void *ctx, const char *name, nadb_err *e) {
 }
 
 static void test_names(void) {
-    nadb_stat st;
+    nadb_dir *d = NULL, *again = NULL;
+    nadb_stat st, like;
+    const char *kind = "";
     int n = 0;
 
-    CHECK_OK(os->mkdir(unit_path("d"), 0751, &err), err);
-    CHECK_OK(os->stat(unit_path("d"), &st, &err), err);
+    CHECK_OK(os->dir_stat(here, &like, &err), err);
+    like.mode = 0751;
+    REQUIRE_OK(os->dir_make(here, "d", &like, &d, &err), err);
+    CHECK_OK(os->dir_stat(d, &st, &err), err);
     CHECK(st.kind == NADB_KIND_DIR && st.mode == 0751);
-    CHECK(os->mkdir(unit_path("d"), 0751, &err) == NADB_CANTOPEN);
+    CHECK_STR(os->dir_path(d), unit_path("d"));
+    CHECK(os->dir_make(here, "d", &like, &again, &err) == NADB_CANTOPEN);
     CHECK_U64(err.sys_errno, EEXIST);
     os->close(must_open("d/x", RW));
     os->close(must_open("d/y", RW));
-    CHECK_OK(os->list(unit_path("d"), count_name, &n, &err), err);
-    CHECK_U64(n, 2);
+    CHECK_OK(os->dir_list(d, count_name, &n, &err), err);
+    CHECK_OK(os->dir_list(d, count_name, &n, &err), err); /* from the start */
+    CHECK_U64(n, 4);
     n = 98;
-    CHECK(os->list(unit_path("d"), count_name, &n, &err) == NADB_FULL);
-    CHECK(os->rmdir(unit_path("d"), &err) == NADB_IOERR);
-    CHECK_OK(os->rename(unit_path("d/x"), unit_path("d/y"), &err), err);
-    CHECK_OK(os->unlink(unit_path("d/x"), &err), err); /* missing is fine */
-    CHECK_OK(os->unlink(unit_path("d/y"), &err), err);
-    CHECK_OK(os->sync_dir(unit_path("d"), &err), err);
-    CHECK(os->writable(unit_path("d")));
-    CHECK(!os->writable(unit_path("d/none")));
-    CHECK_OK(os->chown(unit_path("d"), st.uid, st.gid, &err), err);
-    CHECK_OK(os->rmdir(unit_path("d"), &err), err);
-    CHECK_OK(os->stat(unit_path("d/x"), &st, &err), err);
+    CHECK(os->dir_list(d, count_name, &n, &err) == NADB_FULL);
+    CHECK(os->rmdir(here, "d", &err) == NADB_IOERR);
+    CHECK_OK(os->rename(d, "x", "y", &err), err);
+    CHECK_OK(os->unlink(d, "x", &err), err); /* missing is fine */
+    CHECK_OK(os->unlink(d, "y", &err), err);
+    CHECK_OK(os->dir_sync(d, &err), err);
+    CHECK(os->dir_writable(d));
+    CHECK_OK(os->dir_network(d, &kind, &err), err);
+    CHECK(kind == NULL);
+    CHECK_OK(os->dir_up(d, &again, &err), err);
+    CHECK_STR(os->dir_path(again), unit_dir());
+    os->dir_close(again);
+    CHECK_OK(os->rmdir(here, "d", &err), err);
+    CHECK_OK(os->dir_stat(d, &st, &err), err);
+    CHECK_U64(st.links, 0);
+    CHECK_OK(os->stat(here, "d", &st, &err), err);
     CHECK(st.kind == NADB_KIND_NONE);
-    CHECK(os->rename(unit_path("d"), unit_path("e"), &err) == NADB_CANTOPEN);
-    CHECK(os->sync_dir(unit_path("d"), &err) == NADB_CANTOPEN);
+    CHECK(os->rename(here, "d", "e", &err) == NADB_CANTOPEN);
+    CHECK(os->dir_enter(here, "d", &again, &err) == NADB_CANTOPEN);
+    CHECK(again == NULL && err.sys_errno == ENOENT);
+    os->dir_close(d);
+    os->dir_close(NULL);
+}
+
+/* A new directory is never wider than umask has it. */
+static void test_umask(void) {
+    mode_t before = umask(077);
+    nadb_stat like = {.mode = 0755, .uid = geteuid(), .gid = getegid()};
+    nadb_dir *d = NULL;
+    nadb_stat st;
+
+    CHECK_OK(os->dir_make(here, "narrow", &like, &d, &err), err);
+    umask(before);
+    REQUIRE(d != NULL);
+    CHECK_OK(os->dir_stat(d, &st, &err), err);
+    CHECK_U64(st.mode, 0700);
+    os->dir_close(d);
+}
+
+/* What stands under a name and is no plain file is not opened, at once, and
+ * whatever a link leads to is left alone. */
+static void test_not_files(void) {
+    static const unsigned ways[] = {NADB_OPEN_READ, NADB_OPEN_WRITE, RW};
+    nadb_dir *d = NULL;
+    nadb_file *f;
+    nadb_stat st;
+
+    REQUIRE(mkfifo(unit_path("pipe"), 0600) == 0);
+    REQUIRE(mkdir(unit_path("folder"), 0700) == 0);
+    f = must_open("target", RW);
+    CHECK_OK(os->pwrite(f, "mine", 4, 0, &err), err);
+    os->close(f);
+    REQUIRE(symlink("target", unit_path("to_file")) == 0);
+    REQUIRE(symlink("folder", unit_path("to_dir")) == 0);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        static const char *const names[] = {"pipe", "folder", "to_file",
+                                            "to_dir"};
+
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            if (!CHECK(os->open(here, names[k], ways[i], 0600, &f, &err) ==
+                       NADB_CANTOPEN) ||
+                !CHECK(f == NULL && strstr(err.msg, names[k]) != NULL))
+                printf("  %s, way %zu\n", names[k], i);
+    }
+    CHECK_STR(content(unit_path("target")), "mine");
+    CHECK(os->dir_enter(here, "to_dir", &d, &err) == NADB_CANTOPEN);
+    CHECK(strstr(err.msg, "to_dir is a symbolic link") != NULL);
+    CHECK(os->dir_enter(here, "target", &d, &err) == NADB_CANTOPEN);
+    CHECK_U64(err.sys_errno, ENOTDIR);
+    CHECK_OK(os->dir_open(unit_path("to_dir"), &d, &err), err); /* a path */
+    os->dir_close(d);
+    CHECK_OK(os->stat(here, "to_dir", &st, &err), err);
+    CHECK(st.kind == NADB_KIND_OTHER);
+}
+
+/* Only root can make files of others. */
+static void test_owners(void) {
+    const uid_t other = 12345;
+    nadb_dir *d = NULL;
+    nadb_file *f = NULL;
+
+    if (geteuid() != 0) {
+        printf("not run: test_owners, which root only can\n");
+        return;
+    }
+    REQUIRE(mkdir(unit_path("shared"), 0775) == 0);
+    REQUIRE(chmod(unit_path("shared"), 02755) == 0);
+    os->close(must_open("shared/f", RW));
+    REQUIRE(chown(unit_path("shared/f"), other, 0) == 0);
+    REQUIRE_OK(os->dir_open(unit_path("shared"), &d, &err), err);
+    CHECK(os->open(d, "f", NADB_OPEN_READ, 0, &f, &err) == NADB_CANTOPEN);
+    CHECK(strstr(err.msg, "belongs to user 12345") != NULL);
+    /* a group that may write there is trusted */
+    REQUIRE(chmod(unit_path("shared"), 02775) == 0);
+    CHECK_OK(os->open(d, "f", NADB_OPEN_READ, 0, &f, &err), err);
+    os->close(f);
+    REQUIRE(chown(unit_path("shared/f"), other, (gid_t)other) == 0);
+    CHECK(os->open(d, "f", NADB_OPEN_READ, 0, &f, &err) == NADB_CANTOPEN);
+    REQUIRE(chmod(unit_path("shared"), 01777) == 0);
+    CHECK(os->open(d, "f", NADB_OPEN_READ, 0, &f, &err) == NADB_CANTOPEN);
+    os->dir_close(d);
+    /* the owner of the directory is trusted, and gets what root makes */
+    REQUIRE(chown(unit_path("shared"), other, (gid_t)other) == 0);
+    REQUIRE_OK(os->dir_open(unit_path("shared"), &d, &err), err);
+    CHECK_OK(os->open(d, "f", NADB_OPEN_READ, 0, &f, &err), err);
+    os->close(f);
+    CHECK_OK(os->open(d, "g", RW, 0600, &f, &err), err);
+    if (f != NULL) {
+        nadb_stat st;
+
+        CHECK_OK(os->fstat(f, &st, &err), err);
+        CHECK_U64(st.uid, other);
+        os->close(f);
+    }
+    os->dir_close(d);
 }
 
 static const char *resolve(const char *path) {
@@ -269,7 +377,7 @@ static void test_realpath(void) {
 
     snprintf(dir, sizeof dir, "%s", resolve(unit_dir()));
     CHECK(dir[0] == '/');
-    CHECK_OK(os->mkdir(unit_path("real"), 0755, &err), err);
+    CHECK_OK(path_mkdir(os, unit_path("real"), 0755, &err), err);
     REQUIRE(symlink("real", unit_path("link")) == 0);
     snprintf(want, sizeof want, "%s/real", dir);
     CHECK_STR(resolve(unit_path("link")), want);
@@ -293,7 +401,6 @@ static void test_realpath(void) {
 
 static void test_machine(void) {
     uint8_t a[16], b[16], zero[16] = {0};
-    const char *kind;
     int64_t now = os->now_ms();
     int64_t mono;
 
@@ -312,9 +419,6 @@ static void test_machine(void) {
     test_os_new_boot();
     CHECK_OK(os->boot_id(b, &err), err);
     CHECK(memcmp(a, b, 16) != 0);
-    CHECK_OK(os->network_fs(unit_path("no/such/dir"), &kind, &err), err);
-    CHECK(kind == NULL);
-    CHECK_OK(os->network_fs("also-missing", &kind, &err), err);
 }
 
 /* --- helpers, under every fault --- */
@@ -333,10 +437,10 @@ static void test_replace_file(void) {
             const char *now;
             nadb_rc rc;
 
-            REQUIRE_OK(
-                nadb_os_replace_file(unit_dir(), "f", before, 0640, &err), err);
+            REQUIRE_OK(nadb_os_replace_file(here, "f", before, 0640, &err),
+                       err);
             CHECK(test_fault_set("any", nth, faults[e], nth % 2, NULL));
-            rc = nadb_os_replace_file(unit_dir(), "f", after, 0640, &err);
+            rc = nadb_os_replace_file(here, "f", after, 0640, &err);
             test_fault_clear(NULL, &fired);
             CHECK((rc == NADB_OK) == (fired == 0));
             was_sync_dir = rc != NADB_OK && strstr(err.msg, "syncing dir");
@@ -350,7 +454,7 @@ static void test_replace_file(void) {
         nadb_rc rc;
 
         CHECK(test_fault_set("malloc", nth, "ENOMEM", false, NULL));
-        rc = nadb_os_replace_file(unit_dir(), "f", after, 0640, &err);
+        rc = nadb_os_replace_file(here, "f", after, 0640, &err);
         test_fault_clear(NULL, &fired);
         CHECK(rc == (fired > 0 ? NADB_NOMEM : NADB_OK));
     }
@@ -360,19 +464,19 @@ static void test_read_file(void) {
     nadb_buf b = NADB_BUF_INIT;
     uint64_t fired = 1;
 
-    CHECK_OK(nadb_os_replace_file(unit_dir(), "r", nadb_slice_str("12345"),
-                                  0600, &err),
-             err);
-    CHECK_OK(nadb_os_read_file(unit_path("r"), 5, &b, &err), err);
+    CHECK_OK(
+        nadb_os_replace_file(here, "r", nadb_slice_str("12345"), 0600, &err),
+        err);
+    CHECK_OK(path_read(unit_path("r"), 5, &b, &err), err);
     CHECK(nadb_slice_eq(nadb_buf_slice(&b), nadb_slice_str("12345")));
-    CHECK(nadb_os_read_file(unit_path("r"), 4, &b, &err) == NADB_CORRUPT);
-    CHECK(nadb_os_read_file(unit_path("none"), 4, &b, &err) == NADB_CANTOPEN);
+    CHECK(path_read(unit_path("r"), 4, &b, &err) == NADB_CORRUPT);
+    CHECK(path_read(unit_path("none"), 4, &b, &err) == NADB_CANTOPEN);
     CHECK(b.n == 0);
     for (uint64_t nth = 1; fired > 0; nth++) {
         nadb_rc rc;
 
         CHECK(test_fault_set("any", nth, "EIO", false, NULL));
-        rc = nadb_os_read_file(unit_path("r"), 5, &b, &err);
+        rc = path_read(unit_path("r"), 5, &b, &err);
         test_fault_clear(NULL, &fired);
         CHECK(rc == (fired > 0 ? NADB_IOERR : NADB_OK));
     }
@@ -405,27 +509,29 @@ static void test_fault_counting(void) {
 
 /* After each event, nothing or all of what was not synced. */
 static void test_power_edges(void) {
+    nadb_dir *sub;
     nadb_file *f;
     uint64_t synced, at_end;
 
-    CHECK_OK(os->mkdir(unit_path("p"), 0755, &err), err);
+    CHECK_OK(path_mkdir(os, unit_path("p"), 0755, &err), err);
     f = must_open("p/old", RW);
     CHECK_OK(os->pwrite(f, "old", 3, 0, &err), err);
     REQUIRE_OK(test_power_start(unit_path("p"), &err), err);
     CHECK_OK(os->pwrite(f, "new", 3, 0, &err), err);
-    CHECK_OK(os->mkdir(unit_path("p/sub"), 0755, &err), err);
+    CHECK_OK(path_mkdir(os, unit_path("p/sub"), 0755, &err), err);
     os->close(f);
     f = must_open("p/sub/file", RW);
     CHECK_OK(os->pwrite(f, "data", 4, 0, &err), err);
     CHECK_OK(os->sync(f, &err), err);
-    CHECK_OK(os->sync_dir(unit_path("p/sub"), &err), err);
-    CHECK_OK(os->sync_dir(unit_path("p"), &err), err);
+    CHECK_OK(path_sync(os, unit_path("p/sub"), &err), err);
+    CHECK_OK(path_sync(os, unit_path("p"), &err), err);
     synced = test_power_events();
     CHECK_U64(synced, 7);
     CHECK_OK(os->pwrite(f, "more", 4, 4, &err), err);
-    CHECK_OK(os->rename(unit_path("p/sub/file"), unit_path("p/sub/f2"), &err),
-             err);
-    CHECK_OK(os->unlink(unit_path("p/old"), &err), err);
+    REQUIRE_OK(os->dir_open(unit_path("p/sub"), &sub, &err), err);
+    CHECK_OK(os->rename(sub, "file", "f2", &err), err);
+    os->dir_close(sub);
+    CHECK_OK(path_unlink(os, unit_path("p/old"), &err), err);
     test_power_stop();
     CHECK_OK(os->pwrite(f, "never seen", 10, 0, &err), err);
     os->close(f);
@@ -454,12 +560,12 @@ static void test_power_chance(void) {
     uint64_t n;
 
     memset(page, 'x', sizeof page);
-    CHECK_OK(os->mkdir(unit_path("q"), 0755, &err), err);
+    CHECK_OK(path_mkdir(os, unit_path("q"), 0755, &err), err);
     REQUIRE_OK(test_power_start(unit_path("q"), &err), err);
     f = must_open("q/log", RW);
     CHECK_OK(os->pwrite(f, "synced", 6, 0, &err), err);
     CHECK_OK(os->sync(f, &err), err);
-    CHECK_OK(os->sync_dir(unit_path("q"), &err), err);
+    CHECK_OK(path_sync(os, unit_path("q"), &err), err);
     CHECK_OK(os->pwrite(f, page, sizeof page, 6, &err), err);
     n = test_power_events();
     test_power_stop();
@@ -469,8 +575,7 @@ static void test_power_chance(void) {
         size_t kept = 0;
 
         REQUIRE_OK(test_power_cut(n, seed, unit_path("cut"), &err), err);
-        REQUIRE_OK(nadb_os_read_file(unit_path("cut/log"), 4096, &b, &err),
-                   err);
+        REQUIRE_OK(path_read(unit_path("cut/log"), 4096, &b, &err), err);
         CHECK(b.n >= 6 && memcmp(b.p, "synced", 6) == 0);
         for (size_t i = 6; i < b.n; i++) kept += b.p[i] == 'x';
         lost += kept == 0;
@@ -483,24 +588,22 @@ static void test_power_chance(void) {
 
 /* The point of replace_file: at each moment the old bytes or the new. */
 static void test_power_replace(void) {
-    char old_dir[512];
+    nadb_dir *r1 = NULL;
     uint64_t done, n;
 
-    CHECK_OK(os->mkdir(unit_path("r1"), 0755, &err), err);
-    snprintf(old_dir, sizeof old_dir, "%s", unit_path("r1"));
-    CHECK_OK(
-        nadb_os_replace_file(old_dir, "f", nadb_slice_str("one"), 0600, &err),
-        err);
-    REQUIRE_OK(test_power_start(old_dir, &err), err);
-    CHECK_OK(
-        nadb_os_replace_file(old_dir, "f", nadb_slice_str("two"), 0600, &err),
-        err);
+    CHECK_OK(path_mkdir(os, unit_path("r1"), 0755, &err), err);
+    REQUIRE_OK(os->dir_open(unit_path("r1"), &r1, &err), err);
+    CHECK_OK(nadb_os_replace_file(r1, "f", nadb_slice_str("one"), 0600, &err),
+             err);
+    REQUIRE_OK(test_power_start(unit_path("r1"), &err), err);
+    CHECK_OK(nadb_os_replace_file(r1, "f", nadb_slice_str("two"), 0600, &err),
+             err);
     done = test_power_events();
-    CHECK_OK(
-        nadb_os_replace_file(old_dir, "f", nadb_slice_str("three"), 0600, &err),
-        err);
+    CHECK_OK(nadb_os_replace_file(r1, "f", nadb_slice_str("three"), 0600, &err),
+             err);
     n = test_power_events();
     test_power_stop();
+    os->dir_close(r1);
     for (uint64_t event = 0; event <= n; event++) {
         for (uint64_t seed = 0; seed < 12; seed++) {
             const char *now;
@@ -517,6 +620,7 @@ static void test_power_replace(void) {
 
 int main(void) {
     os = nadb_os_get();
+    if (os->dir_open(unit_dir(), &here, &err) != NADB_OK) return 1;
     RUN(test_files);
     RUN(test_open_failures);
     RUN(test_mappings);
@@ -524,6 +628,9 @@ int main(void) {
     RUN(test_lock_of_the_dead);
     RUN(test_futex);
     RUN(test_names);
+    RUN(test_umask);
+    RUN(test_not_files);
+    RUN(test_owners);
     RUN(test_realpath);
     RUN(test_machine);
     RUN(test_replace_file);
@@ -532,5 +639,6 @@ int main(void) {
     RUN(test_power_edges);
     RUN(test_power_chance);
     RUN(test_power_replace);
+    os->dir_close(here);
     return unit_done();
 }

@@ -17,6 +17,7 @@
  * recovery. */
 #include "../../core/engine/engine.h"
 #include "../../core/kv/session.h"
+#include "../support/paths.h"
 #include "rig.h"
 
 /* --- the workload --- */
@@ -350,7 +351,7 @@ static void cut_anywhere(const char *name, nadb_durability sync, int openers) {
 
     snprintf(dir, sizeof dir, "%s", unit_path(name));
     memset(&r, 0, sizeof r);
-    REQUIRE_OK(nadb_os_get()->mkdir(dir, 0700, &err), err);
+    REQUIRE_OK(path_mkdir(nadb_os_get(), dir, 0700, &err), err);
     REQUIRE_OK(test_power_start(dir, &err), err);
     if (begin_run(dir, sync, openers))
         for (int i = 0; i < steps && unit.bad_checks == 0; i++) step(dir);
@@ -429,7 +430,7 @@ static void test_cut_upon_cut(void) {
         for (int i = 0; i < 2; i++)
             snprintf(dirs[i], sizeof dirs[i], "%s/chain%u-%d", unit_dir(), n,
                      i);
-        REQUIRE_OK(nadb_os_get()->mkdir(dirs[0], 0700, &err), err);
+        REQUIRE_OK(path_mkdir(nadb_os_get(), dirs[0], 0700, &err), err);
         for (int g = 0; g < 12; g++)
             if (!generation(dirs[g % 2], dirs[1 - g % 2], sync, &s)) {
                 printf("  chain %u, generation %d, sync %d\n", n, g, (int)sync);

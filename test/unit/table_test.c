@@ -37,8 +37,8 @@ static void free_rows(row *rows, size_t n) {
 
 static nadb_rc write_rows(const row *rows, size_t n, fs_meta *meta,
                           fs_writer **w, nadb_err *err) {
-    char *path = fs_file_path(unit_dir(), NUMBER, "sst");
-    nadb_rc rc = os->unlink(path, err);
+    char *path = fs_file_path(&home, NUMBER, "sst");
+    nadb_rc rc = path_unlink(os, path, err);
 
     nadb_free(path);
     if (rc == NADB_OK) rc = fs_writer_open(&home, NUMBER, 0, w, err);
@@ -209,7 +209,7 @@ static void check_flipped(const row *rows, size_t n, uint64_t size, bool mmap) {
 static void test_flipped_bits(void) {
     enum { N = 60 };
     row *rows = calloc(N, sizeof *rows);
-    char *path = fs_file_path(unit_dir(), NUMBER, "sst");
+    char *path = fs_file_path(&home, NUMBER, "sst");
     fs_writer *w = NULL;
     nadb_file *f = NULL;
     fs_meta meta;
@@ -222,7 +222,7 @@ static void test_flipped_bits(void) {
         REQUIRE(add_row(&rows[i], key, (size_t)n, rows, i * 5, i, FS_VALUE));
     }
     REQUIRE_OK(write_rows(rows, N, &meta, &w, &err), err);
-    REQUIRE_OK(os->open(path, NADB_OPEN_WRITE, 0, &f, &err), err);
+    REQUIRE_OK(path_open(os, path, NADB_OPEN_WRITE, 0, &f, &err), err);
     for (uint64_t off = 0; off < meta.size; off++) {
         uint8_t old, bad;
 
@@ -406,7 +406,7 @@ static void test_bad_properties(void) {
 
 static void test_newer_format(void) {
     row *rows = calloc(1, sizeof *rows);
-    char *path = fs_file_path(unit_dir(), NUMBER, "sst");
+    char *path = fs_file_path(&home, NUMBER, "sst");
     fs_writer *w = NULL;
     fs_sst *s = NULL;
     nadb_file *f = NULL;
@@ -417,7 +417,7 @@ static void test_newer_format(void) {
 
     REQUIRE(add_row(&rows[0], "r", 1, "v", 1, 3, FS_VALUE));
     REQUIRE_OK(write_rows(rows, 1, &meta, &w, &err), err);
-    REQUIRE_OK(os->open(path, NADB_OPEN_WRITE, 0, &f, &err), err);
+    REQUIRE_OK(path_open(os, path, NADB_OPEN_WRITE, 0, &f, &err), err);
     CHECK_OK(os->pread(f, footer, FS_FOOTER, meta.size - FS_FOOTER, &err), err);
     CHECK(fs_footer_decode(footer, &parsed));
     parsed.format++;

@@ -346,13 +346,12 @@ static void test_hostile_bytes(void) {
 
 static nadb_rc overwrite(uint64_t number, uint64_t off, const void *p,
                          size_t n) {
-    char *path = wal_path(home.dir, number, "log");
     nadb_file *f = NULL;
-    nadb_rc rc = os->open(path, NADB_OPEN_WRITE, 0, &f, NULL);
+    nadb_rc rc =
+        nadb_home_open(&home, number, "log", NADB_OPEN_WRITE, &f, NULL);
 
     if (rc == NADB_OK) rc = os->pwrite(f, p, n, off, NULL);
     os->close(f);
-    nadb_free(path);
     return rc;
 }
 

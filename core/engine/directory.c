@@ -1,0 +1,357 @@
+/* directory.c - finding, proving and making a store's directory.
+ *
+ *   <path>/<db>/<namespace>/   each component as core/names.h makes it
+ *
+ * `path` is the user's and may lead over symbolic links; db and namespace are
+ * ours and may not. The directory is opened once, and everything in it is
+ * reached through that descriptor.
+ *
+ * It is a store if its control, its MANIFEST or one of its logs says so by its
+ * first bytes. One that is empty, or holds what a crash left of a store that
+ * was being made, may become a store. Any other is somebody's, and is left
+ * alone.
+ *
+ * New directories take permissions and owner from the database file, or where
+ * that is in memory from the nearest directory that was there, less what umask
+ * takes and nothing beyond 0755; new files take them from the store's
+ * directory. */
+#include <errno.h>
+
+#include "../names.h"
+#include "engine.h"
+
+#define MAGIC_BYTES 8
+
+nadb_rc engine_dir_name(engine *s, nadb_err *err) {
+    const nadb_options *o = s->options;
+    nadb_buf db = NADB_BUF_INIT, ns = NADB_BUF_INIT, all = NADB_BUF_INIT;
+    bool ok =
+        nadb_name_to_dir(nadb_slice_str(o->db), &db) && nadb_buf_byte(&db, 0) &&
+        nadb_name_to_dir(nadb_slice_str(o->ns), &ns) && nadb_buf_byte(&ns, 0) &&
+        nadb_buf_append(&all, o->path, strlen(o->path)) &&
+        nadb_buf_byte(&all, '/') && nadb_buf_append(&all, db.p, db.n - 1) &&
+        nadb_buf_byte(&all, '/') && nadb_buf_append(&all, ns.p, ns.n);
+
+    if (ok) {
+        s->db_name = nadb_strdup((const char *)db.p);
+        s->ns_name = nadb_strdup((const char *)ns.p);
+        s->dir = nadb_strdup((const char *)all.p);
+        if (s->dir != NULL) s->control_path = nadb_path_join(s->dir, "control");
+        ok = s->db_name != NULL && s->ns_name != NULL && s->dir != NULL &&
+             s->control_path != NULL;
+    }
+    nadb_buf_clear(&db);
+    nadb_buf_clear(&ns);
+    nadb_buf_clear(&all);
+    return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening %s", o->path);
+}
+
+static nadb_rc check_network(engine *s, nadb_dir *d, nadb_err *err) {
+    const char *network = NULL;
+    nadb_rc rc = s->os->dir_network(d, &network, err);
+
+    if (rc != NADB_OK || network == NULL) return rc;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s is on a network file system (%s), where processes "
+                     "cannot share memory: use a local path, or "
+                     "backend='redis'",
+                     s->dir, network);
+}
+
+/* --- walking to it --- */
+
+/* Makes `name` in `in`. *like is what it takes mode and owner from; kind NONE:
+ * from `in`, and so do those below. */
+static nadb_rc make(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
+                    nadb_dir **out, nadb_err *err) {
+    nadb_rc rc = check_network(s, in, err);
+
+    if (rc == NADB_OK && like->kind == NADB_KIND_NONE)
+        rc = s->os->dir_stat(in, like, err);
+    if (rc != NADB_OK) return rc;
+    like->mode &= 0755; /* one like /tmp is open to all; we are not */
+    rc = s->os->dir_make(in, name, like, out, err);
+    if (rc == NADB_OK) rc = s->os->dir_sync(in, err);
+    return rc;
+}
+
+/* Opens `name` in `in`, or makes it if `like` is not NULL. Another process may
+ * make or remove it at the same time. */
+static nadb_rc enter(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
+                     nadb_dir **out, nadb_err *err) {
+    nadb_err mine;
+    nadb_rc rc;
+
+    for (int tries = 0;; tries++) {
+        nadb_err_clear(&mine);
+        rc = s->os->dir_enter(in, name, out, &mine);
+        if (rc == NADB_OK || mine.sys_errno != ENOENT || like == NULL) break;
+        nadb_err_clear(&mine);
+        rc = make(s, in, name, like, out, &mine);
+        if (mine.sys_errno != EEXIST || tries == 100) break;
+    }
+    if (mine.sys_errno == ENOTDIR)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s/%s is there and not a directory: choose another "
+                         "path, db or namespace",
+                         s->os->dir_path(in), name);
+    if (rc != NADB_OK && err != NULL) *err = mine;
+    return rc;
+}
+
+/* Opens the directory `path`, which is absolute; made, with what is missing
+ * above it, if `like` is not NULL. */
+static nadb_rc reach(engine *s, char *path, nadb_stat *like, nadb_dir **out,
+                     nadb_err *err) {
+    char *slash = strrchr(path, '/');
+    nadb_dir *above = NULL;
+    nadb_stat st;
+    nadb_rc rc;
+
+    *out = NULL;
+    rc = s->os->stat_path(path, &st, err);
+    if (rc != NADB_OK) return rc;
+    if (st.kind == NADB_KIND_DIR) return s->os->dir_open(path, out, err);
+    if (st.kind != NADB_KIND_NONE)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s is there and not a directory: choose another path",
+                         path);
+    if (like == NULL || slash == NULL || slash[1] == '\0')
+        return nadb_fail_errno(err, ENOENT, "cannot open %s", path);
+    *slash = '\0';
+    rc = reach(s, slash == path ? "/" : path, like, &above, err);
+    *slash = '/';
+    if (rc == NADB_OK) rc = enter(s, above, slash + 1, like, out, err);
+    s->os->dir_close(above);
+    return rc;
+}
+
+static nadb_rc walk(engine *s, nadb_stat *like, nadb_dir **out, nadb_err *err) {
+    char *path = nadb_strdup(s->options->path);
+    nadb_dir *top = NULL, *db = NULL;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (path == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
+    rc = reach(s, path, like, &top, err);
+    if (rc == NADB_OK) rc = enter(s, top, s->db_name, like, &db, err);
+    if (rc == NADB_OK) rc = enter(s, db, s->ns_name, like, out, err);
+    s->os->dir_close(db);
+    s->os->dir_close(top);
+    nadb_free(path);
+    return rc;
+}
+
+nadb_rc engine_dir_find(engine *s, bool *there, nadb_err *err) {
+    nadb_stat st;
+    nadb_err mine;
+    nadb_rc rc;
+
+    s->os->dir_close(s->home.dir);
+    s->home.dir = NULL;
+    nadb_err_clear(&mine);
+    rc = walk(s, NULL, &s->home.dir, &mine);
+    *there = rc == NADB_OK;
+    if (mine.sys_errno == ENOENT) return NADB_OK;
+    if (rc == NADB_OK) rc = check_network(s, s->home.dir, &mine);
+    if (rc == NADB_OK) rc = s->os->dir_stat(s->home.dir, &st, &mine);
+    if (rc == NADB_OK)
+        s->home.file_mode = st.mode & 0666;
+    else if (err != NULL)
+        *err = mine;
+    return rc;
+}
+
+/* --- making it --- */
+
+/* Permissions and owner of the database file, with search where it has read. */
+static nadb_rc like_db_file(engine *s, nadb_stat *like, nadb_err *err) {
+    const char *file = s->options->db_file;
+    nadb_stat st;
+    nadb_rc rc;
+
+    memset(like, 0, sizeof *like); /* NADB_KIND_NONE */
+    if (file == NULL) return NADB_OK;
+    rc = s->os->stat_path(file, &st, err);
+    if (rc != NADB_OK || st.kind != NADB_KIND_FILE) return rc;
+    like->mode = st.mode | (st.mode & 0444) >> 2;
+    like->uid = st.uid;
+    like->gid = st.gid;
+    like->kind = NADB_KIND_FILE;
+    return NADB_OK;
+}
+
+nadb_rc engine_dir_make(engine *s, nadb_err *err) {
+    nadb_stat like, st;
+    nadb_rc rc = NADB_OK;
+
+    if (s->home.dir == NULL) {
+        rc = like_db_file(s, &like, err);
+        if (rc == NADB_OK) rc = walk(s, &like, &s->home.dir, err);
+        if (rc == NADB_OK) rc = s->os->dir_stat(s->home.dir, &st, err);
+        if (rc == NADB_OK) s->home.file_mode = st.mode & 0666;
+    }
+    return rc;
+}
+
+nadb_rc engine_dir_sync(engine *s, nadb_err *err) {
+    nadb_dir *d = NULL;
+    nadb_rc rc = s->os->dir_sync(s->home.dir, err);
+
+    for (int up = 1; up < 4 && rc == NADB_OK; up++) {
+        nadb_dir *above = NULL;
+        nadb_err mine;
+
+        nadb_err_clear(&mine);
+        rc = s->os->dir_up(d == NULL ? s->home.dir : d, &above, &mine);
+        if (rc == NADB_OK) rc = s->os->dir_sync(above, &mine);
+        s->os->dir_close(d);
+        d = above;
+        if (mine.sys_errno == EACCES) {
+            rc = NADB_OK;
+            break;
+        }
+        if (rc != NADB_OK && err != NULL) *err = mine;
+    }
+    s->os->dir_close(d);
+    return rc;
+}
+
+/* --- what is in it --- */
+
+typedef struct contents {
+    engine *s;
+    nadb_dir *dir;
+    bool ours;    /* a file says that this is a store */
+    bool foreign; /* something here is no part of one that was being made */
+} contents;
+
+bool engine_file_is_ours(const char *name) {
+    static const char *const names[] = {"control", "MANIFEST", "MANIFEST.tmp",
+                                        "spare"};
+    const char *kind;
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return nadb_file_parse(name, &number, &kind);
+}
+
+/* The first bytes of a file, zeros behind its end. *regular is false, and the
+ * bytes are zeros, for what cannot be opened because it is not such a file. */
+static nadb_rc first_bytes(contents *c, const char *name,
+                           uint8_t bytes[MAGIC_BYTES], bool *regular,
+                           nadb_err *err) {
+    const nadb_os *os = c->s->os;
+    nadb_file *f = NULL;
+    uint64_t size = 0;
+    nadb_stat st;
+    nadb_rc rc = os->stat(c->dir, name, &st, err);
+
+    memset(bytes, 0, MAGIC_BYTES);
+    *regular = rc == NADB_OK && st.kind == NADB_KIND_FILE;
+    if (!*regular || st.size == 0) return rc;
+    rc = os->open(c->dir, name, NADB_OPEN_READ, 0, &f, err);
+    if (rc == NADB_OK) rc = os->size(f, &size, err);
+    if (rc == NADB_OK)
+        rc = os->pread(f, bytes,
+                       size < MAGIC_BYTES ? (size_t)size : MAGIC_BYTES, 0, err);
+    os->close(f);
+    return rc;
+}
+
+static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
+    static const uint8_t blank[MAGIC_BYTES];
+    contents *c = ctx;
+    const char *magic = NULL;
+    const char *kind = "";
+    uint8_t bytes[MAGIC_BYTES];
+    bool regular = false;
+    uint64_t number;
+    nadb_rc rc;
+
+    if (strcmp(name, "control") == 0)
+        magic = CONTROL_MAGIC;
+    else if (strcmp(name, "MANIFEST") == 0)
+        magic = c->s->base_ops->manifest_magic;
+    else if (nadb_file_parse(name, &number, &kind) && strcmp(kind, "log") == 0)
+        magic = WAL_MAGIC;
+    if (c->ours) return NADB_OK;
+    if (magic == NULL) {
+        if (!engine_file_is_ours(name) || strcmp(kind, "sst") == 0 ||
+            strcmp(kind, "val") == 0)
+            c->foreign = true;
+        return NADB_OK;
+    }
+    rc = first_bytes(c, name, bytes, &regular, err);
+    if (rc != NADB_OK) return rc;
+    if (memcmp(bytes, magic, MAGIC_BYTES) == 0)
+        c->ours = true;
+    else if (!regular || memcmp(bytes, blank, MAGIC_BYTES) != 0)
+        c->foreign = true;
+    return NADB_OK;
+}
+
+nadb_rc engine_dir_look(engine *s, nadb_dir *dir, bool *ours, bool *foreign,
+                        nadb_err *err) {
+    contents c = {s, dir, false, false};
+    nadb_rc rc = s->os->dir_list(dir, look, &c, err);
+
+    *ours = c.ours;
+    *foreign = c.foreign && !c.ours;
+    return rc;
+}
+
+nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) {
+    bool foreign = false;
+    nadb_rc rc = engine_dir_look(s, s->home.dir, ours, &foreign, err);
+
+    if (rc != NADB_OK || !foreign) return rc;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s holds files and is not a nadb store: choose another "
+                     "path, db or namespace",
+                     s->dir);
+}
+
+/* --- whether it is still there --- */
+
+nadb_rc engine_moved_error(engine *s, nadb_err *err) {
+    return nadb_fail(err, NADB_MOVED,
+                     "the store in %s was moved or removed while it was open: "
+                     "close all connections to it, and open it where it is now",
+                     s->dir);
+}
+
+nadb_rc engine_check_place(engine *s, nadb_err *err) {
+    bool moved = false;
+
+    if (s->private_memory) return NADB_OK;
+    /* What cannot be looked at (a process has given up rights since) has not
+     * moved, as far as we know. */
+    if (control_moved(&s->ctl, s->control_path, &moved, NULL) != NADB_OK)
+        return NADB_OK;
+    return moved ? engine_moved_error(s, err) : NADB_OK;
+}
+
+bool nadb_engine_moved(nadb_engine *e) {
+    return engine_check_place(engine_of(e), NULL) == NADB_MOVED;
+}
+
+/* Looking costs a fifth of a small commit, so that commits in a row, of which
+ * each begins within ROW_NS of the one before, share a look. Who moves the
+ * store and then commits takes longer than that, and finds out at once; of
+ * those who commit all the time while another moves it, a commit may still be
+ * taken for LOOK_NS. */
+#define ROW_NS 20000
+#define LOOK_NS 200000
+
+nadb_rc engine_check_place_often(engine *s, nadb_err *err) {
+    int64_t now = s->os->mono_ns();
+    int64_t last = atomic_load_explicit(&s->commit_ns, memory_order_relaxed);
+    int64_t looked = atomic_load_explicit(&s->place_ns, memory_order_relaxed);
+
+    atomic_store_explicit(&s->commit_ns, now, memory_order_relaxed);
+    if (now - last < ROW_NS && now - looked < LOOK_NS) return NADB_OK;
+    atomic_store_explicit(&s->place_ns, now, memory_order_relaxed);
+    return engine_check_place(s, err);
+}

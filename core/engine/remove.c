@@ -1,0 +1,172 @@
+/* remove.c - removing a store.
+ *
+ * Only files with names of ours are unlinked, and only in a directory that is
+ * proven to be a store's: the one that is open, and what an earlier removal has
+ * left beside it. control goes last, because it is the proof. */
+#include <errno.h>
+
+#include "engine.h"
+#include "workers.h"
+
+typedef struct removal {
+    const nadb_os *os;
+    nadb_dir *dir;
+    bool foreign; /* a name that is not ours was met */
+} removal;
+
+static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
+    removal *r = ctx;
+
+    if (!engine_file_is_ours(name)) {
+        r->foreign = true;
+        return NADB_OK;
+    }
+    if (strcmp(name, "control") == 0) return NADB_OK; /* later */
+    return r->os->unlink(r->dir, name, err);
+}
+
+static nadb_rc find_foreign(void *ctx, const char *name, nadb_err *err) {
+    (void)err;
+    if (!engine_file_is_ours(name)) *(bool *)ctx = true;
+    return NADB_OK;
+}
+
+/* Unlinks what is ours in `dir`. */
+static nadb_rc remove_files(const nadb_os *os, nadb_dir *dir, nadb_err *err) {
+    removal r = {os, dir, false};
+    nadb_rc rc = os->dir_list(dir, remove_one, &r, err);
+
+    if (rc == NADB_OK) rc = os->unlink(dir, "control", err);
+    return rc;
+}
+
+/* Removes what an earlier removal has left under the name `gone`. What is not
+ * provably that stays, and is in the way. */
+static nadb_rc remove_left(engine *s, nadb_dir *db, const char *gone,
+                           nadb_err *err) {
+    nadb_dir *d = NULL;
+    bool ours = false, foreign = false;
+    nadb_err mine;
+    nadb_rc rc;
+
+    nadb_err_clear(&mine);
+    rc = s->os->dir_enter(db, gone, &d, &mine);
+    if (mine.sys_errno == ENOENT) return NADB_OK;
+    if (rc == NADB_OK) rc = engine_dir_look(s, d, &ours, &foreign, &mine);
+    if (rc == NADB_OK && ours) rc = remove_files(s->os, d, &mine);
+    s->os->dir_close(d);
+    if (rc == NADB_OK && s->os->rmdir(db, gone, NULL) == NADB_OK)
+        return NADB_OK;
+    if (rc != NADB_OK && rc != NADB_CANTOPEN) {
+        if (err != NULL) *err = mine;
+        return rc;
+    }
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s/%s is in the way, where the store would be put while "
+                     "it is removed: look what it is, and remove it",
+                     s->os->dir_path(db), gone);
+}
+
+/* What a removed store is called until its files are gone: no namespace has
+ * that name. In fresh memory. */
+static char *removed_name(const char *name) {
+    static const char suffix[] = "%removed";
+    nadb_buf b = NADB_BUF_INIT;
+    char *gone = NULL;
+
+    if (nadb_buf_append(&b, name, strlen(name)) &&
+        nadb_buf_append(&b, suffix, sizeof suffix))
+        gone = nadb_strdup((const char *)b.p);
+    nadb_buf_clear(&b);
+    return gone;
+}
+
+/* Removes the directory of the databases, and `path` if that is a default: one
+ * that the user chose stays. Neither goes when something is in it. */
+static void remove_above(engine *s, nadb_dir *db) {
+    static const char suffix[] = "-nadb";
+    const char *path = s->options->path;
+    const char *name = strrchr(path, '/');
+    size_t n = strlen(path);
+    nadb_dir *top = NULL, *above = NULL;
+
+    if (s->os->dir_up(db, &top, NULL) == NADB_OK &&
+        s->os->rmdir(top, s->db_name, NULL) == NADB_OK && name != NULL &&
+        n > sizeof suffix &&
+        strcmp(path + n - sizeof suffix + 1, suffix) == 0 &&
+        s->os->dir_up(top, &above, NULL) == NADB_OK)
+        (void)!s->os->rmdir(above, name + 1, NULL);
+    s->os->dir_close(above);
+    s->os->dir_close(top);
+}
+
+/* The directory above, if it still knows the store's under its name. */
+static nadb_rc open_above(engine *s, nadb_dir **db, nadb_err *err) {
+    nadb_stat mine, there;
+    nadb_rc rc = s->os->dir_up(s->home.dir, db, err);
+
+    if (rc == NADB_OK) rc = s->os->dir_stat(s->home.dir, &mine, err);
+    if (rc == NADB_OK) rc = s->os->stat(*db, s->ns_name, &there, err);
+    if (rc != NADB_OK) return rc;
+    if (there.ino == mine.ino && there.dev == mine.dev) return NADB_OK;
+    return engine_moved_error(s, err);
+}
+
+/* Makes the store vanish at once, by its directory's name, and then removes the
+ * files. What a crash leaves in between goes with the next removal. */
+static nadb_rc remove_all(engine *s, nadb_err *err) {
+    char *gone = removed_name(s->ns_name);
+    nadb_dir *db = NULL;
+    bool foreign = false;
+    nadb_rc rc = NADB_OK;
+
+    if (gone == NULL) rc = nadb_fail(err, NADB_NOMEM, "removing %s", s->dir);
+    if (rc == NADB_OK) rc = open_above(s, &db, err);
+    if (rc == NADB_OK)
+        rc = s->os->dir_list(s->home.dir, find_foreign, &foreign, err);
+    if (rc == NADB_OK && foreign) {
+        /* Somebody keeps other files here: they stay where they are. */
+        atomic_store(&s->ctl.map->distrust, 1);
+        rc = remove_files(s->os, s->home.dir, err);
+        goto done;
+    }
+    if (rc == NADB_OK) rc = remove_left(s, db, gone, err);
+    if (rc == NADB_OK) rc = s->os->rename(db, s->ns_name, gone, err);
+    if (rc == NADB_OK) rc = s->os->dir_sync(db, err);
+    if (rc == NADB_OK) rc = remove_files(s->os, s->home.dir, err);
+    if (rc == NADB_OK && s->os->rmdir(db, gone, NULL) == NADB_OK)
+        remove_above(s, db);
+done:
+    s->os->dir_close(db);
+    nadb_free(gone);
+    return rc;
+}
+
+nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
+    engine *s = engine_of(e);
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->options->read_only || s->private_memory) {
+        rc = nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                       s->dir);
+    } else if (!control_last(&s->ctl)) { /* and nobody opens it meanwhile */
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "the store in %s is open in another process: close it "
+                       "there first",
+                       s->dir);
+    } else if (unused && control_seq(atomic_load(&s->ctl.map->visible)) > 0) {
+        /* Whoever it was may have closed it since: so it is asked now, when
+         * nobody can come any more. */
+        rc = nadb_fail(err, NADB_LOCKED, "the store in %s has been used",
+                       s->dir);
+        e->ops->close(e);
+        return rc;
+    }
+    nadb_workers_remove(s);
+    if (rc == NADB_OK && s->base_ops->remote != NULL && !unused)
+        rc = s->base_ops->remote->destroy(s->base, err);
+    if (rc == NADB_OK) rc = remove_all(s, err);
+    engine_free(s);
+    return rc;
+}
