@@ -6,6 +6,7 @@
 # is the list {rc result}. End of input ends the process.
 package require sqlite3
 
+encoding system utf-8
 fconfigure stdin -translation lf -encoding utf-8
 fconfigure stdout -translation lf -encoding utf-8 -buffering full
 lassign $argv lib file

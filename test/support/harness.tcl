@@ -27,6 +27,10 @@
 
 package require sqlite3
 
+# Suites are UTF-8, and so are names of files, whatever the locale is.
+encoding system utf-8
+fconfigure stdout -encoding utf-8
+
 # The suite is sourced again by the code at the end of this file, and then
 # comes here a second time.
 if {[info exists ::H(running)]} return
@@ -647,7 +651,7 @@ source [file join $::H(support) redis.tcl]
 
 # --- run the suite ---
 
-if {[catch {uplevel #0 [list source $::argv0]} message options]} {
+if {[catch {uplevel #0 [list source -encoding utf-8 $::argv0]} message options]} {
     incr ::H(failed)
     puts "FAIL [test_name "outside a test"]"
     puts [dict get $options -errorinfo]

@@ -4,8 +4,8 @@
 # lib/Y.lua; a word that script.h defines, SCRIPT_.., for its value. Comments of
 # whole lines and indentation are left out.
 function quote(line) {
-    gsub(/\\/, "\\\\", line)
-    gsub(/"/, "\\\"", line)
+    gsub(/\\/, "&&", line)
+    gsub(/"/, "\\\\&", line)
     printf "    \"%s\\n\"\n", line
 }
 
