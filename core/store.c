@@ -31,6 +31,8 @@
 #include "kv/session.h"
 #include "kv/tags.h"
 #include "nadb.h"
+#include "names.h"
+#include "util/allow.h"
 #include "util/sync.h"
 
 typedef enum store_state {
@@ -124,6 +126,25 @@ static nadb_rc registry_lock(nadb_err *err) {
 
 /* --- names and options --- */
 
+/* Whether the environment lets a schema have a store there, wherever links
+ * lead. */
+static nadb_rc check_place(const nadb_options *o, nadb_err *err) {
+    nadb_buf dir = NADB_BUF_INIT;
+    nadb_rc rc;
+
+    if (nadb_buf_append(&dir, o->path, strlen(o->path)) &&
+        nadb_buf_byte(&dir, '/') &&
+        nadb_name_to_dir(nadb_slice_str(o->db), &dir) &&
+        nadb_buf_byte(&dir, '/') &&
+        nadb_name_to_dir(nadb_slice_str(o->ns), &dir) &&
+        nadb_buf_byte(&dir, '\0'))
+        rc = nadb_allow_path((const char *)dir.p, err);
+    else
+        rc = nadb_fail(err, NADB_NOMEM, "opening a store");
+    nadb_buf_clear(&dir);
+    return rc;
+}
+
 /* Where the store is: its directory, or the backend with what that says of the
  * server; then db and namespace. `identity`: all that two tables must agree on
  * to share it, by name. */
@@ -141,6 +162,7 @@ static nadb_rc store_name(const nadb_options *o, store_key *out,
     if (ok && b->identity != NULL) rc = b->identity(o, &out->identity, err);
     if (rc == NADB_OK && o->path != NULL)
         rc = nadb_os_get()->realpath(o->path, &out->name, err);
+    if (rc == NADB_OK && out->in_files) rc = check_place(o, err);
     if (rc != NADB_OK) return rc;
     if (ok && !out->in_files)
         ok = nadb_buf_append(&out->name, out->identity.p, out->identity.n);

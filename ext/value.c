@@ -44,6 +44,8 @@ int value_code(nadb_rc rc) {
         return SQLITE_CANTOPEN;
     case NADB_INTERRUPT:
         return SQLITE_INTERRUPT;
+    case NADB_DENIED:
+        return SQLITE_AUTH;
     }
     return SQLITE_ERROR;
 }
@@ -140,6 +142,9 @@ nadb_rc value_sqlite_error(sqlite3 *db, int code, nadb_err *err) {
         break;
     case SQLITE_INTERRUPT:
         rc = NADB_INTERRUPT;
+        break;
+    case SQLITE_AUTH:
+        rc = NADB_DENIED;
         break;
     default:
         break;

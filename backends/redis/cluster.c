@@ -9,11 +9,20 @@
 
 #include "route.h"
 
+/* The host of the node that was asked; empty over a unix socket. */
+static nadb_slice asked_host(const wire *w) {
+    const char *colon = strrchr(w->name, ':');
+
+    if (w->name[0] == '/' || colon == NULL) return nadb_slice_of(NULL, 0);
+    return nadb_slice_of(w->name, (size_t)(colon - w->name));
+}
+
 /* "MOVED 3999 127.0.0.1:6381": the host may be an IPv6 address, without
  * brackets, or missing when it is the one that was asked. */
 static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
     const char *end = r->str + r->len;
     const char *host = strchr(r->str, ' '), *colon;
+    long port;
     size_t n;
 
     host = host == NULL ? NULL : strchr(host + 1, ' ');
@@ -22,17 +31,19 @@ static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
     colon = strrchr(host, ':');
     if (colon == NULL) return false;
     n = (size_t)(colon - host);
-    to->port = (int)strtol(colon + 1, NULL, 10);
+    port = strtol(colon + 1, NULL, 10);
     if (n == 0) {
-        const char *mine = strrchr(w->name, ':');
+        nadb_slice mine = asked_host(w);
 
-        if (mine == NULL) return false;
-        host = w->name;
-        n = (size_t)(mine - host);
+        host = (const char *)mine.p;
+        n = mine.n;
     }
-    if (colon >= end || n >= sizeof to->host || to->port <= 0) return false;
+    if (n == 0 || colon >= end || n >= sizeof to->host || port <= 0 ||
+        port > 65535)
+        return false;
     memcpy(to->host, host, n);
     to->host[n] = '\0';
+    to->port = (int)port;
     return true;
 }
 
@@ -50,15 +61,19 @@ redirect cluster_redirect(const wire *w, const redisReply *r, endpoint *to) {
     return REDIRECT_NONE;
 }
 
-/* One node of CLUSTER SLOTS: host, port, .. */
-static bool add_node(const redisReply *r, nadb_buf *nodes) {
+/* One node of CLUSTER SLOTS: host, port, .. A host that is not given is that of
+ * the node that was asked. */
+static bool add_node(const wire *w, const redisReply *r, nadb_buf *nodes) {
     nadb_slice host;
     endpoint e;
 
     if (!reply_is_array(r, 2) || r->element[1]->type != REDIS_REPLY_INTEGER)
         return true;
     host = reply_slice(r->element[0]);
+    if (host.n == 0) host = asked_host(w);
     if (host.n == 0 || host.n >= sizeof e.host || host.p[0] == '?') return true;
+    if (r->element[1]->integer < 1 || r->element[1]->integer > 65535)
+        return true;
     memset(&e, 0, sizeof e);
     memcpy(e.host, host.p, host.n);
     e.port = (int)r->element[1]->integer;
@@ -82,9 +97,56 @@ nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) {
 
         if (!reply_is_array(slots, 3)) continue;
         for (size_t j = 2; j < slots->elements && ok; j++)
-            ok = add_node(slots->element[j], nodes);
+            ok = add_node(w, slots->element[j], nodes);
     }
     freeReplyObject(r);
     return ok ? NADB_OK
               : nadb_fail(err, NADB_NOMEM, "out of memory for Redis addresses");
+}
+
+/* A line of CLUSTER NODES: "<id> <host>:<port>@<port>[,<name>] .." */
+static bool line_names(nadb_slice line, const endpoint *to) {
+    const char *p = (const char *)line.p, *end = p + line.n;
+    const char *host = memchr(p, ' ', line.n), *at, *colon = NULL, *name;
+    size_t n = strlen(to->host);
+
+    if (host == NULL) return false;
+    host++;
+    at = memchr(host, '@', (size_t)(end - host));
+    if (at == NULL) return false;
+    for (const char *q = host; q < at; q++)
+        if (*q == ':') colon = q;
+    if (colon == NULL || strtol(colon + 1, NULL, 10) != to->port) return false;
+    if ((size_t)(colon - host) == n && memcmp(host, to->host, n) == 0)
+        return true;
+    for (name = at; name < end && *name != ',' && *name != ' ';) name++;
+    return name < end && *name == ',' && (size_t)(end - name) > n + 1 &&
+           memcmp(name + 1, to->host, n) == 0 &&
+           (name[n + 1] == ' ' || name[n + 1] == ',');
+}
+
+nadb_rc cluster_knows(wire *w, const endpoint *to, bool *known, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_slice text;
+    args a;
+    nadb_rc rc;
+
+    *known = false;
+    memset(&a, 0, sizeof a);
+    args_text(&a, "CLUSTER");
+    args_text(&a, "NODES");
+    rc = wire_call(w, &a, &r, err);
+    args_clear(&a);
+    if (rc != NADB_OK) return rc;
+    text = reply_slice(r);
+    while (text.n > 0 && !*known) {
+        const uint8_t *end = memchr(text.p, '\n', text.n);
+        size_t n = end == NULL ? text.n : (size_t)(end - text.p);
+
+        *known = line_names(nadb_slice_of(text.p, n), to);
+        n += end != NULL;
+        text = nadb_slice_of(text.p + n, text.n - n);
+    }
+    freeReplyObject(r);
+    return NADB_OK;
 }

@@ -140,7 +140,8 @@ static nadb_rc arrive(conn *c, int64_t end_ns, nadb_err *err) {
         if (rc == NADB_OK) return NADB_OK;
         wire_close(&c->wire);
         /* Who is not let in is not let in next door. */
-        if (rc == NADB_CANTOPEN || rc == NADB_NOMEM) return rc;
+        if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM)
+            return rc;
         if (!route_failed(c->way, c->epoch) ||
             nadb_os_get()->mono_ns() > end_ns)
             return rc;
@@ -291,11 +292,23 @@ static nadb_rc exchange(conn *c, redisReply **out, nadb_err *err) {
     return rc == NADB_OK ? wire_receive(&c->wire, out, err) : rc;
 }
 
+/* An error unless the server may send us there. */
+static nadb_rc check_target(conn *c, const endpoint *to, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (route_knows(c->way, to)) return NADB_OK;
+    rc = send_singly(c, err); /* so that no answer is pending */
+    return rc == NADB_OK ? route_check(c->way, &c->wire, to, err) : rc;
+}
+
 /* Goes where the answer to the first command has pointed. */
 static nadb_rc follow(conn *c, redirect how, const endpoint *to, int64_t end,
                       nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    if (how == REDIRECT_MOVED || how == REDIRECT_ASK)
+        rc = check_target(c, to, err);
+    if (rc != NADB_OK) return rc;
     if (how == REDIRECT_MOVED) rc = route_move(c->way, to, err);
     if (how == REDIRECT_MASTER) redis_pause();
     if (how == REDIRECT_MOVED || how == REDIRECT_MASTER) {

@@ -67,6 +67,7 @@ nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch, nadb_err *err) {
     nadb_unlock(&r->lock);
     if (r->at->master == NULL) return NADB_OK;
     rc = sentinel_ask(r->at, &sentinel, to, err);
+    if (rc == NADB_OK) rc = sentinel_check_host(r->at, to, err);
     if (rc != NADB_OK) return rc;
     nadb_lock(&r->lock);
     r->sentinel = sentinel;
@@ -103,6 +104,33 @@ static nadb_rc learn(route *r, wire *w, nadb_err *err) {
     nadb_unlock(&r->lock);
     nadb_buf_clear(&found);
     return rc;
+}
+
+bool route_knows(route *r, const endpoint *to) {
+    bool known = false;
+
+    nadb_lock(&r->lock);
+    for (size_t i = 0; i < node_count(&r->nodes) && !known; i++) {
+        endpoint e = node_at(&r->nodes, i);
+
+        known = same(&e, to);
+    }
+    nadb_unlock(&r->lock);
+    return known;
+}
+
+nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
+    nadb_rc rc = learn(r, w, err);
+    bool known = rc == NADB_OK && route_knows(r, to);
+
+    if (rc == NADB_OK && !known) rc = cluster_knows(w, to, &known, err);
+    /* A refusal leaves the question open: then it is not known. */
+    if (known || rc == NADB_NOMEM || !wire_is_open(w)) return rc;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "redis server %s: it sends us to %s:%d, which it does not "
+                     "name as a node of its cluster (CLUSTER SLOTS, CLUSTER "
+                     "NODES)",
+                     w->name, to->host, to->port);
 }
 
 nadb_rc route_arrived(route *r, wire *w, nadb_err *err) {

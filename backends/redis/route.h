@@ -2,8 +2,9 @@
  *
  *   one server   the one of the address, always
  *   cluster      one of its nodes: the address names the first to ask, MOVED
- *                says which it is, and the others are learnt, so that there is
- *                somebody to ask when a node is gone
+ *                says which it is, and the others are learnt from the cluster's
+ *                map, so that there is one to ask when a node is gone. Only
+ *                nodes that the map names are followed to
  *   sentinel     the sentinels are asked for every connection
  *
  * Connections of an older epoch lead to where the keys were before. */
@@ -39,6 +40,13 @@ bool route_is_old(route *r, uint64_t epoch);
 nadb_rc route_arrived(route *r, wire *w, nadb_err *err) NADB_MUST_USE;
 /* The server could not be reached. True: trying again may lead elsewhere. */
 bool route_failed(route *r, uint64_t epoch);
+/* Whether it is a node that the cluster's map has named. Others get neither
+ * commands nor the password. */
+bool route_knows(route *r, const endpoint *to);
+/* A node (connected by `w`, with no answer pending) has sent us to one that is
+ * not known: an error unless its map, as it is now, has it. */
+nadb_rc route_check(route *r, wire *w, const endpoint *to,
+                    nadb_err *err) NADB_MUST_USE;
 /* A node has said where the keys are. */
 nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) NADB_MUST_USE;
 
@@ -48,6 +56,9 @@ nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) NADB_MUST_USE;
  * answered. */
 nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,
                      nadb_err *err) NADB_MUST_USE;
+/* An error unless the password may go to the master that they have named. */
+nadb_rc sentinel_check_host(const address *at, const endpoint *to,
+                            nadb_err *err) NADB_MUST_USE;
 /* An error unless the server takes itself for a master. */
 nadb_rc sentinel_check_role(wire *w, nadb_err *err) NADB_MUST_USE;
 
@@ -63,7 +74,10 @@ typedef enum redirect {
 
 /* What an answer says about where to go. */
 redirect cluster_redirect(const wire *w, const redisReply *r, endpoint *to);
-/* Appends the nodes that a node knows to *nodes. */
+/* Appends the nodes that a node knows to *nodes: those that have slots. */
 nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) NADB_MUST_USE;
+/* Whether a node knows this one, with or without slots. */
+nadb_rc cluster_knows(wire *w, const endpoint *to, bool *known,
+                      nadb_err *err) NADB_MUST_USE;
 
 #endif

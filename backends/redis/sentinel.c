@@ -2,63 +2,76 @@
  *
  * They may be wrong for a while after a failover, and know of it only some
  * time after the master has died. So the server is asked for its role too, and
- * who is sent to the wrong one comes back and asks again. */
+ * who is sent to the wrong one comes back and asks again.
+ *
+ * Whoever answers in a sentinel's place could have the password sent anywhere:
+ * so it goes to hosts that are named here, as a sentinel's or in the
+ * environment (<password_env>_HOSTS). */
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "route.h"
 
-/* What a sentinel says; an error when it does not know the master. `user` and
- * `env` (both may be NULL) are how to enter there. */
-static nadb_rc ask_as(const address *at, const endpoint *sentinel, char *user,
-                      char *env, endpoint *out, nadb_err *err) {
+static nadb_rc no_sense(const wire *w, nadb_err *err) {
+    return nadb_fail(err, NADB_IOERR,
+                     "redis sentinel %s: its answer makes no sense", w->name);
+}
+
+/* Host and port, both as texts. */
+static nadb_rc take_master(const address *at, const wire *w,
+                           const redisReply *r, endpoint *out, nadb_err *err) {
+    nadb_slice host, port;
+    long number;
+
+    if (r->type == REDIS_REPLY_NIL)
+        return nadb_fail(err, NADB_IOERR,
+                         "redis sentinel %s: it knows no master '%.100s'",
+                         w->name, at->master);
+    if (!reply_is_array(r, 2)) return no_sense(w, err);
+    host = reply_slice(r->element[0]);
+    port = reply_slice(r->element[1]);
+    number = port.n == 0 ? 0 : strtol((const char *)port.p, NULL, 10);
+    if (host.n == 0 || host.n >= sizeof out->host || number < 1 ||
+        number > 65535)
+        return no_sense(w, err);
+    memset(out, 0, sizeof *out);
+    memcpy(out->host, host.p, host.n);
+    out->port = (int)number;
+    return NADB_OK;
+}
+
+/* What a sentinel says; an error when it does not know the master. It gets the
+ * password that is meant for sentinels, and no other. */
+static nadb_rc ask_one(const address *at, const endpoint *sentinel,
+                       endpoint *out, nadb_err *err) {
     address plain = *at; /* they have no databases */
     redisReply *r = NULL;
-    nadb_slice host;
     args a;
     wire w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
     memset(&a, 0, sizeof a);
-    plain.user = user;
-    plain.password_env = env;
+    plain.user = NULL;
+    plain.password_env = at->sentinel_env;
     plain.db = 0;
     rc = wire_open(&w, &plain, sentinel, err);
     args_text(&a, "SENTINEL");
     args_text(&a, "get-master-addr-by-name");
     args_text(&a, at->master);
     if (rc == NADB_OK) rc = wire_call(&w, &a, &r, err);
-    if (rc != NADB_OK) goto done;
-    if (r->type == REDIS_REPLY_NIL) {
-        rc = nadb_fail(err, NADB_IOERR,
-                       "redis sentinel %s: it knows no master '%.100s'", w.name,
-                       at->master);
-        goto done;
-    }
-    host = reply_slice(reply_is_array(r, 2) ? r->element[0] : NULL);
-    if (host.n == 0 || host.n >= sizeof out->host) {
-        rc = nadb_fail(err, NADB_IOERR,
-                       "redis sentinel %s: its answer makes no sense", w.name);
-        goto done;
-    }
-    memcpy(out->host, host.p, host.n);
-    out->host[host.n] = '\0';
-    out->port = (int)strtol(r->element[1]->str, NULL, 10);
-done:
+    if (rc == NADB_OK) rc = take_master(at, &w, r, out, err);
+    if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
+        at->password_env != NULL && err != NULL)
+        rc = nadb_fail(err, rc,
+                       "redis sentinel %s: it wants a password: name its "
+                       "environment variable with sentinel_password_env",
+                       w.name);
     freeReplyObject(r);
     args_clear(&a);
     wire_close(&w);
-    return rc;
-}
-
-/* The server's password is told to those alone who ask for one. */
-static nadb_rc ask_one(const address *at, const endpoint *sentinel,
-                       endpoint *out, nadb_err *err) {
-    nadb_rc rc = ask_as(at, sentinel, NULL, at->sentinel_env, out, err);
-
-    if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
-        at->password_env != NULL)
-        rc = ask_as(at, sentinel, at->user, at->password_env, out, err);
     return rc;
 }
 
@@ -79,6 +92,57 @@ nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,
         }
     }
     return rc;
+}
+
+/* --- whom to believe --- */
+
+static bool same_address(const struct addrinfo *a, const struct addrinfo *b) {
+    const struct sockaddr_in *a4, *b4;
+    const struct sockaddr_in6 *a6, *b6;
+
+    if (a->ai_family != b->ai_family) return false;
+    a4 = (const struct sockaddr_in *)(const void *)a->ai_addr;
+    b4 = (const struct sockaddr_in *)(const void *)b->ai_addr;
+    a6 = (const struct sockaddr_in6 *)(const void *)a->ai_addr;
+    b6 = (const struct sockaddr_in6 *)(const void *)b->ai_addr;
+    if (a->ai_family == AF_INET)
+        return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+    return a->ai_family == AF_INET6 &&
+           memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0;
+}
+
+/* Whether two names lead to one machine. */
+static bool same_machine(const char *a, const char *b) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *as = NULL, *bs = NULL;
+    bool same = false;
+
+    if (strcmp(a, b) == 0) return true;
+    if (getaddrinfo(a, NULL, &hints, &as) != 0) return false;
+    if (getaddrinfo(b, NULL, &hints, &bs) != 0) bs = NULL;
+    for (const struct addrinfo *x = as; x != NULL && !same; x = x->ai_next)
+        for (const struct addrinfo *y = bs; y != NULL && !same; y = y->ai_next)
+            same = same_address(x, y);
+    freeaddrinfo(as);
+    if (bs != NULL) freeaddrinfo(bs);
+    return same;
+}
+
+nadb_rc sentinel_check_host(const address *at, const endpoint *to,
+                            nadb_err *err) {
+    if (at->password_env == NULL || wire_password_is_bound(at)) return NADB_OK;
+    for (size_t i = 0; i < address_sentinels(at); i++) {
+        endpoint s;
+
+        memcpy(&s, at->sentinels.p + i * sizeof s, sizeof s);
+        if (same_machine(s.host, to->host)) return NADB_OK;
+    }
+    return nadb_fail(err, NADB_DENIED,
+                     "redis server %s:%d: the sentinels name it as the master, "
+                     "and it is on the host of none of them: if it may have "
+                     "the password, list its host in the environment variable "
+                     "%s_HOSTS",
+                     to->host, to->port, at->password_env);
 }
 
 nadb_rc sentinel_check_role(wire *w, nadb_err *err) {

@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "../../core/util/allow.h"
+
 /* A line of the protocol is never so long, nor is one value so large. */
 #define LINE_MOST 65536u
 #define VALUE_MOST (512ll << 20)
@@ -210,21 +212,45 @@ nadb_rc wire_set_timeout(wire *w, nadb_err *err) {
     return broken(w, "setting a timeout", errno, err);
 }
 
-static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
+/* Where a wire leads. */
+typedef struct target {
+    const char *host; /* or the path of a unix socket */
+    int port;
+    bool local;
+} target;
+
+static target target_of(const address *at, const endpoint *to) {
+    if (to != NULL && to->host[0] != '\0')
+        return (target){to->host, to->port, false};
+    if (at->socket != NULL) return (target){at->socket, 0, true};
+    return (target){at->host, at->port, false};
+}
+
+static nadb_rc check_allowed(const wire *w, const target *to, nadb_err *err) {
+    bool allowed = false;
+    nadb_rc rc =
+        nadb_allow_host(NADB_ALLOW_HOSTS, to->host, to->port, &allowed, err);
+
+    if (rc != NADB_OK) return rc;
+    if (!allowed)
+        return nadb_fail(err, NADB_DENIED,
+                         "redis server %s: it is not one of the hosts that the "
+                         "environment variable " NADB_ALLOW_HOSTS " allows",
+                         w->name);
+    return to->local ? nadb_allow_path(to->host, err) : NADB_OK;
+}
+
+static nadb_rc connect_socket(wire *w, const address *at, const target *to,
                               nadb_err *err) {
     struct timeval limit = timeval_of(at->connect_timeout_ms);
-    bool elsewhere = to != NULL && to->host[0] != '\0';
-    const char *host = elsewhere ? to->host : at->host;
-    bool local = at->socket != NULL && !elsewhere;
     nadb_rc rc = NADB_OK;
     pipe_guard guard;
     int error;
 
     guard_begin(&guard);
     errno = 0;
-    w->c = local ? redisConnectUnixWithTimeout(at->socket, limit)
-                 : redisConnectWithTimeout(
-                       host, elsewhere ? to->port : at->port, limit);
+    w->c = to->local ? redisConnectUnixWithTimeout(to->host, limit)
+                     : redisConnectWithTimeout(to->host, to->port, limit);
     error = errno;
     guard_end(&guard);
     if (w->c == NULL || w->c->err != 0)
@@ -233,8 +259,8 @@ static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
     (void)ioctl(w->c->fd, FIOCLEX);
     rc = wire_set_timeout(w, err);
     if (rc != NADB_OK) return rc;
-    if (!local) (void)redisEnableKeepAlive(w->c);
-    if (at->tls) rc = begin_tls(w, host, err);
+    if (!to->local) (void)redisEnableKeepAlive(w->c);
+    if (at->tls) rc = begin_tls(w, to->host, err);
     w->fn = *w->c->reader->fn;
     w->make_array = w->fn.createArray;
     w->fn.createArray = make_array;
@@ -243,18 +269,56 @@ static nadb_rc connect_socket(wire *w, const address *at, const endpoint *to,
     return rc;
 }
 
-static nadb_rc enter(wire *w, const address *at, args *a, nadb_err *err) {
+/* The variable that lists the hosts for which a password is. */
+static bool hosts_variable(const char *env, nadb_buf *out) {
+    return nadb_buf_append(out, env, strlen(env)) &&
+           nadb_buf_append(out, "_HOSTS", sizeof "_HOSTS");
+}
+
+bool wire_password_is_bound(const address *at) {
+    nadb_buf name = NADB_BUF_INIT;
+    bool bound =
+        hosts_variable(at->password_env, &name) && getenv((char *)name.p);
+
+    nadb_buf_clear(&name);
+    return bound;
+}
+
+static nadb_rc find_password(const wire *w, const target *to, const char *env,
+                             const char **out, nadb_err *err) {
+    nadb_buf hosts = NADB_BUF_INIT;
+    bool allowed = false;
+    nadb_rc rc = NADB_OK;
+
+    *out = getenv(env);
+    if (*out == NULL)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "redis server %s: the environment variable %s, which "
+                         "should hold the password, is not set",
+                         w->name, env);
+    if (!hosts_variable(env, &hosts))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory for a Redis address");
+    if (rc == NADB_OK)
+        rc = nadb_allow_host((const char *)hosts.p, to->host, to->port,
+                             &allowed, err);
+    if (rc == NADB_OK && !allowed)
+        rc = nadb_fail(err, NADB_DENIED,
+                       "redis server %s: it is not one of the hosts to which "
+                       "the environment variable %s lets the password in %s go",
+                       w->name, (const char *)hosts.p, env);
+    nadb_buf_clear(&hosts);
+    return rc;
+}
+
+static nadb_rc enter(wire *w, const address *at, const target *to, args *a,
+                     nadb_err *err) {
     redisReply *r = NULL;
     const char *password = NULL;
     nadb_rc rc = NADB_OK;
 
     if (at->password_env != NULL) {
-        password = getenv(at->password_env);
-        if (password == NULL)
-            return nadb_fail(err, NADB_CANTOPEN,
-                             "redis server %s: the environment variable %s, "
-                             "which should hold the password, is not set",
-                             w->name, at->password_env);
+        rc = find_password(w, to, at->password_env, &password, err);
+        if (rc != NADB_OK) return rc;
         args_text(a, "AUTH");
         if (at->user != NULL) args_text(a, at->user);
         args_text(a, password);
@@ -278,6 +342,7 @@ static bool several_cpus(void) {
 
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
                   nadb_err *err) {
+    target where = target_of(at, to);
     args a;
     nadb_rc rc;
 
@@ -290,8 +355,9 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     w->why = NULL;
     w->spins = several_cpus();
     w->soon = false;
-    rc = connect_socket(w, at, to, err);
-    if (rc == NADB_OK) rc = enter(w, at, &a, err);
+    rc = check_allowed(w, &where, err);
+    if (rc == NADB_OK) rc = connect_socket(w, at, &where, err);
+    if (rc == NADB_OK) rc = enter(w, at, &where, &a, err);
     if (rc != NADB_OK) wire_close(w);
     args_clear(&a);
     return rc;

@@ -51,6 +51,10 @@ typedef struct wire {
 /* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says. */
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
                   nadb_err *err) NADB_MUST_USE;
+/* Whether the environment says for which hosts the address's password is
+ * (<password_env>_HOSTS; core/util/allow.h). wire_open() sends it to no other.
+ */
+bool wire_password_is_bound(const address *at);
 /* Makes timeout_ms hold for what comes. */
 nadb_rc wire_set_timeout(wire *w, nadb_err *err);
 void wire_close(wire *w);

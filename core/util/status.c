@@ -150,6 +150,7 @@ const char *nadb_rc_name(nadb_rc rc) {
         [NADB_CANTOPEN] = "NADB_CANTOPEN",
         [NADB_MOVED] = "NADB_MOVED",
         [NADB_INTERRUPT] = "NADB_INTERRUPT",
+        [NADB_DENIED] = "NADB_DENIED",
     };
     size_t i = (size_t)rc;
 

@@ -35,7 +35,8 @@ typedef enum nadb_rc {
     NADB_READONLY,   /* a write to something opened read-only */
     NADB_CANTOPEN,   /* missing, not ours, or of a newer format */
     NADB_MOVED,      /* not where it was opened any more */
-    NADB_INTERRUPT   /* the user asked to stop */
+    NADB_INTERRUPT,  /* the user asked to stop */
+    NADB_DENIED      /* forbidden by the authorizer or by NADB_ALLOW_* */
 } nadb_rc;
 
 /* Longest message, terminator included. Longer ones are cut. */

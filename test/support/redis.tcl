@@ -287,6 +287,47 @@ proc proxy_stop {name} {
     unset -nocomplain ::R_proxy($name)
 }
 
+# --- a server that lies (redis_liar.py) ---
+
+proc liar_start {name address} {
+    set chan [open "|[list python3 [file join $::H(support) redis_liar.py] \
+        $address]" r+]
+    fconfigure $chan -buffering line
+    set ::R_liar($name) $chan
+    gets $chan ::R($name,port)
+}
+
+# As redis_liar.py says; what `says` is given is text.
+proc liar {name word args} {
+    if {$word eq "says"} {
+        binary scan [lindex $args 1] H* hex
+        lset args 1 $hex
+    }
+    puts $::R_liar($name) [join [list $word {*}$args]]
+    gets $::R_liar($name) answer
+    return $answer
+}
+
+proc liar_stop {name} {
+    catch {close $::R_liar($name)}
+    unset -nocomplain ::R_liar($name)
+}
+
+# An answer: a list of texts and numbers (:7), or of lists of them ({* ..}).
+proc resp {args} {
+    set text "*[llength $args]\r\n"
+    foreach x $args {
+        if {[lindex $x 0] eq "*"} {
+            append text [resp {*}[lrange $x 1 end]]
+        } elseif {[string match :* $x]} {
+            append text "$x\r\n"
+        } else {
+            append text "\$[string length $x]\r\n$x\r\n"
+        }
+    }
+    return $text
+}
+
 # --- clusters ---
 
 proc redis_port_is_free {port} {
