@@ -1,0 +1,242 @@
+/* backup.c - writes backups (backup.h).
+ *
+ * An incremental backup is found by one walk over the store's snapshot and the
+ * state that its parent's chain stands for, side by side in the order of keys.
+ * Of the chain only keys and prints are read. So it does not depend on what the
+ * store remembers of its past: sequence numbers, tombstones and clocks may have
+ * changed, and the store may be another one. */
+#include "backup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "../kv/row.h"
+#include "../kv/session.h"
+#include "chain.h"
+
+/* Rows between two questions whether to stop. */
+#define STOP_ROWS 1024u
+
+/* All rows of a store. */
+static const uint8_t first_row[] = {NADB_KS_ROW};
+static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
+static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
+
+typedef struct making {
+    const nadb_backup_req *req;
+    nadb_store *store;
+    int64_t now_ms; /* of the snapshot: what has expired is not there */
+    backup_writer *w;
+    nadb_iter *rows;   /* of the store */
+    nadb_iter *before; /* of the chain; NULL in a full backup */
+    uint64_t total;
+    unsigned since_stop;
+} making;
+
+/* --- the rows --- */
+
+/* To the next row of the store that has not expired. */
+static nadb_rc next_row(making *m, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    do {
+        if (++m->since_stop >= STOP_ROWS) {
+            m->since_stop = 0;
+            rc = nadb_stopped(m->req->stop, err);
+        }
+        if (rc == NADB_OK) rc = nadb_iter_next(m->rows, err);
+    } while (rc == NADB_OK && m->rows->valid &&
+             nadb_row_expires(m->rows->entry.value) <= m->now_ms);
+    if (rc == NADB_OK && m->rows->valid) m->total++;
+    return rc;
+}
+
+/* Deletes the keys of the chain up to the row's; *same: the row is there as it
+ * is. */
+static nadb_rc compare(making *m, backup_print print, bool *same,
+                       nadb_err *err) {
+    nadb_slice key = m->rows->entry.key;
+    backup_print had;
+    nadb_rc rc = NADB_OK;
+    int c = 1;
+
+    *same = false;
+    while (rc == NADB_OK && m->before != NULL && m->before->valid) {
+        c = nadb_slice_cmp(m->before->entry.key, key);
+        if (c > 0) break;
+        memcpy(&had, m->before->entry.value.p, sizeof had);
+        if (c == 0)
+            *same = had.hash == print.hash && had.bytes == print.bytes;
+        else
+            rc = backup_writer_delete(m->w, m->before->entry.key, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(m->before, err);
+    }
+    return rc;
+}
+
+/* What the chain still has behind the last row. */
+static nadb_rc delete_rest(making *m, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    while (rc == NADB_OK && m->before != NULL && m->before->valid) {
+        rc = backup_writer_delete(m->w, m->before->entry.key, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(m->before, err);
+    }
+    return rc;
+}
+
+static nadb_rc write_rows(making *m, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (m->before != NULL) rc = nadb_iter_next(m->before, err);
+    if (rc == NADB_OK) rc = next_row(m, err);
+    while (rc == NADB_OK && m->rows->valid) {
+        const nadb_entry *e = &m->rows->entry;
+        backup_print print = backup_print_of(e->value);
+        bool same = false;
+
+        rc = compare(m, print, &same, err);
+        if (rc == NADB_OK && !same)
+            rc = backup_writer_put(m->w, e->key, e->value, print.hash, err);
+        if (rc == NADB_OK) rc = next_row(m, err);
+    }
+    return rc == NADB_OK ? delete_rest(m, err) : rc;
+}
+
+/* Writes the rows of a snapshot into the file. */
+static nadb_rc write_snapshot(making *m, nadb_file *file,
+                              const backup_chain *chain, backup_sum *sum,
+                              nadb_err *err) {
+    nadb_engine *e = nadb_store_engine(m->store);
+    nadb_view *view = NULL;
+    nadb_rc rc = e->ops->view_open(e, &view, err);
+
+    if (rc != NADB_OK) return rc;
+    m->now_ms = nadb_now_ms();
+    rc = backup_writer_new(file, m->req->level, &m->w, err);
+    if (rc == NADB_OK) rc = e->ops->iter(e, view, &all_rows, &m->rows, err);
+    if (rc == NADB_OK && chain != NULL)
+        rc = backup_chain_iter(chain, &all_rows, true, false, &m->before, err);
+    if (rc == NADB_OK) rc = write_rows(m, err);
+    if (rc == NADB_OK) rc = backup_writer_end(m->w, sum, err);
+    nadb_iter_free(m->before);
+    nadb_iter_free(m->rows);
+    backup_writer_free(m->w);
+    e->ops->view_close(e, view);
+    return rc;
+}
+
+/* --- ids --- */
+
+/* full_YYYYmmdd_HHMMSS, or inc_..: UTC, so that ids of one folder are in the
+ * order in which they were made. `again`: how many such ids are taken. */
+static void default_id(bool full, unsigned again, char out[BACKUP_ID_MAX + 1]) {
+    int64_t now = nadb_now_ms() / 1000;
+    time_t seconds = (time_t)now;
+    struct tm t;
+    char when[32] = "";
+
+    if (gmtime_r(&seconds, &t) != NULL)
+        (void)strftime(when, sizeof when, "%Y%m%d_%H%M%S", &t);
+    if (again == 0)
+        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s", full ? "full" : "inc",
+                       when);
+    else
+        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s_%u",
+                       full ? "full" : "inc", when, again + 1);
+}
+
+/* Takes the id that was given, or the first default one that is free. */
+static nadb_rc begin(backup_folder *f, const nadb_backup_req *req,
+                     char id[BACKUP_ID_MAX + 1], backup_new **out,
+                     nadb_err *err) {
+    bool has = true;
+    nadb_rc rc = NADB_OK;
+
+    if (req->id != NULL)
+        (void)snprintf(id, BACKUP_ID_MAX + 1, "%s", req->id);
+    for (unsigned again = 0; req->id == NULL && has && rc == NADB_OK; again++) {
+        default_id(req->parent == NULL, again, id);
+        rc = backup_folder_has(f, id, &has, err);
+    }
+    return rc == NADB_OK ? backup_new_begin(f, id, out, err) : rc;
+}
+
+/* --- all of it --- */
+
+static bool copy_text(char out[BACKUP_TEXT_MAX + 1], const char *text) {
+    return (size_t)snprintf(out, BACKUP_TEXT_MAX + 1, "%s", text) <=
+           BACKUP_TEXT_MAX;
+}
+
+static nadb_rc describe(const making *m, const char *id,
+                        const backup_manifest *parent, const backup_sum *sum,
+                        backup_manifest *out, nadb_err *err) {
+    const nadb_options *o = nadb_store_options(m->store);
+
+    memcpy(out->id, id, sizeof out->id);
+    if (parent != NULL) {
+        out->type = BACKUP_INCREMENTAL;
+        memcpy(out->parent, parent->id, sizeof out->parent);
+        memcpy(out->parent_sha256, parent->sha256, sizeof out->parent_sha256);
+    }
+    out->created_ms = m->now_ms < 0 ? 0 : m->now_ms;
+    out->compression = m->req->level;
+    out->rows = sum->rows;
+    out->deleted = sum->deleted;
+    out->total = m->total;
+    out->bytes = sum->bytes;
+    nadb_sha256_hex(sum->sha256, out->file_sha256);
+    if (copy_text(out->backend, o->backend) && copy_text(out->db, o->db) &&
+        copy_text(out->ns, o->ns))
+        return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the store's db and namespace may have at most %u bytes "
+                     "for a backup",
+                     BACKUP_TEXT_MAX);
+}
+
+static nadb_rc make_in(backup_folder *f, making *m, const backup_chain *chain,
+                       backup_manifest *out, nadb_err *err) {
+    char id[BACKUP_ID_MAX + 1] = "";
+    backup_new *n = NULL;
+    nadb_file *file = NULL;
+    backup_sum sum;
+    nadb_rc rc = begin(f, m->req, id, &n, err);
+
+    if (rc != NADB_OK) return rc;
+    memset(&sum, 0, sizeof sum);
+    rc = backup_new_file(n, NULL, BACKUP_ROWS, &file, err);
+    if (rc == NADB_OK) rc = write_snapshot(m, file, chain, &sum, err);
+    nadb_os_get()->close(file);
+    if (rc == NADB_OK)
+        rc = describe(
+            m, id,
+            chain == NULL ? NULL : &backup_chain_link(chain, 0)->manifest, &sum,
+            out, err);
+    if (rc == NADB_OK) rc = backup_new_publish(n, out, err);
+    backup_new_free(n);
+    return rc;
+}
+
+nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
+                         backup_manifest *out, nadb_err *err) {
+    making m = {.req = req, .store = s};
+    backup_folder *f = NULL;
+    backup_chain *chain = NULL;
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    memset(out, 0, sizeof *out);
+    if (rc == NADB_OK && req->id != NULL) rc = backup_id_check(req->id, err);
+    if (rc == NADB_OK && req->parent != NULL)
+        rc = backup_id_check(req->parent, err);
+    if (rc == NADB_OK)
+        rc = backup_folder_open(req->folder, req->parent == NULL, &f, err);
+    if (rc == NADB_OK && req->parent != NULL)
+        rc = backup_chain_open(f, req->parent, NULL, &chain, err);
+    if (rc == NADB_OK) rc = make_in(f, &m, chain, out, err);
+    backup_chain_close(chain);
+    backup_folder_close(f);
+    return rc;
+}
