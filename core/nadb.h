@@ -198,6 +198,8 @@ uint64_t nadb_moment(const nadb_session *ss);
 nadb_rc nadb_get_before(nadb_session *ss, nadb_slice key, uint64_t moment,
                         nadb_row *row, bool *found,
                         nadb_err *err) NADB_MUST_USE;
+/* Takes back all changes made at `moment` or later. */
+void nadb_undo_since(nadb_session *ss, uint64_t moment);
 /* Whether the row of that key was put at `moment` or later. */
 nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
                        bool *put, nadb_err *err) NADB_MUST_USE;

@@ -20,6 +20,7 @@
 #include <sqlite3ext.h>
 SQLITE_EXTENSION_INIT3
 
+#include "../core/backup/backup.h"
 #include "../core/nadb.h"
 
 /* sqlite3_vtab_in(), _distinct() and _rhs_value() came with it. */
@@ -257,7 +258,7 @@ int txn_savepoint(sqlite3_vtab *base, int n);
 int txn_release(sqlite3_vtab *base, int n);
 int txn_rollback_to(sqlite3_vtab *base, int n);
 
-/* --- func.c, tables.c --- */
+/* --- func.c, func_backup.c, tables.c --- */
 
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
@@ -299,6 +300,9 @@ value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out);
 nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
                          nadb_err *err) NADB_MUST_USE;
 
+/* A path that the user gave to a function, borrowed from `in`. */
+nadb_rc value_path(sqlite3_value *in, const char **out,
+                   nadb_err *err) NADB_MUST_USE;
 /* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */
 nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
                    bool *given, nadb_err *err) NADB_MUST_USE;

@@ -108,7 +108,7 @@ static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
 
 /* sqlite3_is_interrupted() came with SQLite 3.41; a statement that is run while
  * ours is running finds out as well. */
-static bool interrupted(void *db) {
+bool func_interrupted(void *db) {
     return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
 }
 
@@ -128,7 +128,7 @@ static nadb_rc compact(call *k, nadb_err *err) {
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
     if (rc == NADB_OK)
-        rc = nadb_store_compact(store, interrupted, k->v->c->db, err);
+        rc = nadb_store_compact(store, func_interrupted, k->v->c->db, err);
     if (rc == NADB_OK) rc = nadb_store_sizes(store, pick_size, &after, err);
     if (rc != NADB_OK) return rc;
     json = sqlite3_mprintf("{\"files_before\":%.0f,\"files_after\":%.0f,"
@@ -229,6 +229,18 @@ static const function functions[] = {
     {"nadb_destroy", 1, FILES, destroy},
     {"nadb_check", 1, FILES, check},
     {"nadb_compact", 1, FILES, compact},
+    {"nadb_backup", 2, FILES, func_backup},
+    {"nadb_backup", 3, FILES, func_backup},
+    {"nadb_backup", 4, FILES, func_backup},
+    {"nadb_backup", 5, FILES, func_backup},
+    {"nadb_restore", 3, FILES, func_restore},
+    {"nadb_restore", 4, FILES, func_restore},
+    {"nadb_verify_backup", 2, FILES, func_verify_backup},
+    {"nadb_delete_backup", 2, FILES, func_delete_backup},
+    {"nadb_delete_backup", 3, FILES, func_delete_backup},
+    {"nadb_prune_backups", 1, FILES, func_prune_backups},
+    {"nadb_prune_backups", 2, FILES, func_prune_backups},
+    {"nadb_prune_backups", 3, FILES, func_prune_backups},
     {"nadb_set_ttl", 3, SQLITE_UTF8, func_set_ttl},
     {"nadb_ttl", 2, SQLITE_UTF8, func_ttl},
     {"nadb_tags", 2, SQLITE_UTF8, func_tags},

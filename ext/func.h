@@ -1,4 +1,5 @@
-/* func.h - a call of an SQL function, for func.c and func_rows.c. */
+/* func.h - a call of an SQL function, for func.c, func_rows.c and
+ * func_backup.c. */
 #ifndef NADB_EXT_FUNC_H
 #define NADB_EXT_FUNC_H
 
@@ -15,6 +16,17 @@ typedef struct call {
 
 /* Opens the table that the first argument names. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
+
+/* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
+bool func_interrupted(void *db);
+
+/* --- func_backup.c; each sets the result --- */
+
+nadb_rc func_backup(call *k, nadb_err *err);
+nadb_rc func_restore(call *k, nadb_err *err);
+nadb_rc func_verify_backup(call *k, nadb_err *err);
+nadb_rc func_delete_backup(call *k, nadb_err *err);
+nadb_rc func_prune_backups(call *k, nadb_err *err);
 
 /* --- func_rows.c; each sets the result --- */
 

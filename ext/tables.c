@@ -19,7 +19,8 @@ typedef struct rows {
     nadb_buf cells; /* of cell, row by row */
     nadb_buf text;
     bool nomem;
-    nadb_slice only; /* of the first column; p == NULL: all */
+    nadb_slice only;      /* of the first column; p == NULL: all */
+    const char *argument; /* where that is no table */
 } rows;
 
 static void add_cell(rows *r, const cell *x) {
@@ -213,23 +214,69 @@ static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
     return NADB_OK;
 }
 
+/* --- nadb_backups(dir) --- */
+
+static const char backups_declaration[] =
+    "CREATE TABLE x(id TEXT, type TEXT, parent TEXT, created_at REAL,"
+    " rows INTEGER, bytes INTEGER, deleted INTEGER, total_rows INTEGER,"
+    " files INTEGER, compression TEXT, backend TEXT, db TEXT, namespace TEXT,"
+    " sha256 TEXT, problem TEXT, dir HIDDEN)";
+
+static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
+                          nadb_err *err) {
+    const backup_manifest *m = e->manifest;
+    rows *r = ctx;
+
+    (void)err;
+    add_text(r, e->id);
+    if (m == NULL) {
+        for (int i = 1; i < 14; i++) add_text(r, NULL);
+        add_text(r, e->problem);
+        return NADB_OK;
+    }
+    add_text(r, backup_type_name(m->type));
+    add_text(r, m->parent[0] == '\0' ? NULL : m->parent);
+    add_real(r, (double)m->created_ms / 1000.0);
+    add_int(r, (int64_t)m->rows);
+    add_int(r, (int64_t)m->bytes);
+    add_int(r, (int64_t)m->deleted);
+    add_int(r, (int64_t)m->total);
+    add_int(r, (int64_t)backup_manifest_files(m));
+    add_compression(r, m->compression);
+    add_text(r, m->backend);
+    add_text(r, m->db);
+    add_text(r, m->ns);
+    add_text(r, m->sha256);
+    add_text(r, NULL);
+    return NADB_OK;
+}
+
+static nadb_rc fill_backups(rows *r, vtab *v, nadb_err *err) {
+    (void)v;
+    return nadb_backup_list(r->argument, add_backup, r, err);
+}
+
 /* --- the kinds --- */
+
+/* What stands in parentheses: a hidden column, behind the others. */
+typedef enum argument { ARGUMENT_NONE, ARGUMENT_TABLE, ARGUMENT_DIR } argument;
 
 typedef struct kind {
     const char *name;
     const char *declaration;
-    int width;      /* columns that rows hold */
-    bool has_table; /* then a hidden column, the argument, follows */
+    int width; /* columns that rows hold */
+    argument argument;
     nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
 } kind;
 
 static const kind kinds[] = {
     {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
-     true, fill_stats},
+     ARGUMENT_TABLE, fill_stats},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
-     2, true, fill_tags},
-    {"nadb_stores", stores_declaration, 25, false, fill_stores},
-    {"nadb_backends", backends_declaration, 9, false, fill_backends},
+     2, ARGUMENT_TABLE, fill_tags},
+    {"nadb_stores", stores_declaration, 25, ARGUMENT_NONE, fill_stores},
+    {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, fill_backends},
+    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, fill_backups},
 };
 
 /* --- the virtual table that they all are --- */
@@ -260,6 +307,9 @@ static int list_connect(sqlite3 *db, void *aux, int argc,
     t->k = kinds;
     while (strcmp(t->k->name, argv[0]) != 0) t->k++; /* the module's name */
     code = sqlite3_declare_vtab(db, t->k->declaration);
+    /* A schema has no business with directories. */
+    if (code == SQLITE_OK && t->k->argument == ARGUMENT_DIR)
+        code = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
     if (code != SQLITE_OK) {
         nadb_free(t);
         return code;
@@ -282,7 +332,8 @@ static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 
     info->estimatedCost = 50;
     info->estimatedRows = 30;
-    for (int i = 0; k->has_table && i < info->nConstraint; i++) {
+    for (int i = 0; k->argument != ARGUMENT_NONE && i < info->nConstraint;
+         i++) {
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
 
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
@@ -332,12 +383,19 @@ static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
     nadb_buf_reset(&r->cells);
     nadb_buf_reset(&r->text);
     r->nomem = false;
-    if (t->k->has_table) {
-        if (argc == 0) {
-            return nadb_fail(err, NADB_INVALID,
-                             "%s needs a table: SELECT * FROM %s('kv')",
-                             t->k->name, t->k->name);
-        }
+    if (t->k->argument != ARGUMENT_NONE && argc == 0) {
+        bool dir = t->k->argument == ARGUMENT_DIR;
+
+        return nadb_fail(err, NADB_INVALID,
+                         "%s needs a %s: SELECT * FROM %s('%s')", t->k->name,
+                         dir ? "directory" : "table", t->k->name,
+                         dir ? "backups" : "kv");
+    }
+    if (t->k->argument == ARGUMENT_DIR) {
+        rc = value_path(argv[0], &r->argument, err);
+        if (rc != NADB_OK) return rc;
+    }
+    if (t->k->argument == ARGUMENT_TABLE) {
         rc =
             conn_find(t->c, (const char *)sqlite3_value_text(argv[0]), &v, err);
         if (rc != NADB_OK) return rc;

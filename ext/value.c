@@ -277,6 +277,25 @@ value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out) {
     return VALUE_KEY_TEXT;
 }
 
+nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {
+    const char *path = NULL;
+
+    if (sqlite3_value_type(in) == SQLITE_TEXT)
+        path = (const char *)sqlite3_value_text(in);
+    *out = path;
+    if (path == NULL || *path == '\0' ||
+        strlen(path) != (size_t)sqlite3_value_bytes(in))
+        return nadb_fail(err, NADB_INVALID,
+                         "the name of a directory is "
+                         "missing");
+    if (path[0] == '~')
+        return nadb_fail(err, NADB_INVALID,
+                         "'%.100s': a shell replaces ~, SQL does not: write "
+                         "the path in full, or ./~",
+                         path);
+    return NADB_OK;
+}
+
 /* --- times --- */
 
 /* Beyond this the core cannot store a time: 48-bit ms, the year 6429. */

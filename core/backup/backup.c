@@ -86,6 +86,16 @@ static nadb_rc delete_rest(making *m, nadb_err *err) {
     return rc;
 }
 
+/* A row that could not be read again is no backup. */
+static nadb_rc put_row(making *m, const nadb_entry *e, uint64_t hash,
+                       nadb_err *err) {
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+
+    if (rc != NADB_OK) return rc;
+    return backup_writer_put(m->w, e->key, e->value, hash, err);
+}
+
 static nadb_rc write_rows(making *m, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -97,8 +107,7 @@ static nadb_rc write_rows(making *m, nadb_err *err) {
         bool same = false;
 
         rc = compare(m, print, &same, err);
-        if (rc == NADB_OK && !same)
-            rc = backup_writer_put(m->w, e->key, e->value, print.hash, err);
+        if (rc == NADB_OK && !same) rc = put_row(m, e, print.hash, err);
         if (rc == NADB_OK) rc = next_row(m, err);
     }
     return rc == NADB_OK ? delete_rest(m, err) : rc;
@@ -154,8 +163,7 @@ static nadb_rc begin(backup_folder *f, const nadb_backup_req *req,
     bool has = true;
     nadb_rc rc = NADB_OK;
 
-    if (req->id != NULL)
-        (void)snprintf(id, BACKUP_ID_MAX + 1, "%s", req->id);
+    if (req->id != NULL) (void)snprintf(id, BACKUP_ID_MAX + 1, "%s", req->id);
     for (unsigned again = 0; req->id == NULL && has && rc == NADB_OK; again++) {
         default_id(req->parent == NULL, again, id);
         rc = backup_folder_has(f, id, &has, err);
@@ -211,10 +219,10 @@ static nadb_rc make_in(backup_folder *f, making *m, const backup_chain *chain,
     if (rc == NADB_OK) rc = write_snapshot(m, file, chain, &sum, err);
     nadb_os_get()->close(file);
     if (rc == NADB_OK)
-        rc = describe(
-            m, id,
-            chain == NULL ? NULL : &backup_chain_link(chain, 0)->manifest, &sum,
-            out, err);
+        rc = describe(m, id,
+                      chain == NULL ? NULL
+                                    : &backup_chain_link(chain, 0)->manifest,
+                      &sum, out, err);
     if (rc == NADB_OK) rc = backup_new_publish(n, out, err);
     backup_new_free(n);
     return rc;

@@ -30,7 +30,7 @@ nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
  * `clear`: in place of all rows that are there. Else rows that only the store
  * has stay, but those that the chain deletes go. *rows: how many there are in
  * the backup and have not expired. Nothing is changed before all checksums
- * have been looked at; on error the caller must roll back. */
+ * have been looked at; on error the transaction is as it was. */
 nadb_rc nadb_backup_restore(nadb_session *ss, const char *folder,
                             const char *id, bool clear, const nadb_stop *stop,
                             int64_t *rows, nadb_err *err) NADB_MUST_USE;

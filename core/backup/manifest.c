@@ -250,6 +250,7 @@ static nadb_rc take_parts(lines *l, backup_manifest *m) {
     for (uint64_t i = 0; i < n; i++) {
         backup_part p;
 
+        memset(&p, 0, sizeof p);
         rc = take_text(l, "table", p.table);
         if (rc == NADB_OK) rc = take_sum(l, "backup", false, p.sha256);
         if (rc == NADB_OK && !nadb_buf_append(&m->parts, &p, sizeof p))

@@ -54,6 +54,11 @@ static inline size_t backup_manifest_parts(const backup_manifest *m) {
     return m->parts.n / sizeof(backup_part);
 }
 
+/* BACKUP itself, and rows or database, and those of its parts. */
+static inline size_t backup_manifest_files(const backup_manifest *m) {
+    return 2 + 2 * backup_manifest_parts(m);
+}
+
 /* Letters, digits, _ and -, 1 to 128 of them. */
 bool backup_id_valid(nadb_slice id);
 /* As NADB_INVALID, with what is allowed. */

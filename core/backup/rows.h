@@ -18,7 +18,7 @@
 #ifndef NADB_BACKUP_ROWS_H
 #define NADB_BACKUP_ROWS_H
 
-#include "../util/iter.h"
+#include "../backend.h"
 #include "../util/os.h"
 #include "../util/sha256.h"
 
@@ -72,6 +72,10 @@ nadb_rc backup_rows_open(nadb_file *f, backup_rows **out,
 void backup_rows_close(backup_rows *r); /* NULL is fine */
 /* What the file says of itself. */
 void backup_rows_count(const backup_rows *r, uint64_t *rows, uint64_t *deleted);
+
+/* The SHA-256 of all its bytes, read anew. */
+nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,
+                        char out[NADB_SHA256_HEX], nadb_err *err) NADB_MUST_USE;
 
 /* Walks over the entries; deleted keys are tombstones. The value of an entry is
  * the row or, with `prints`, a struct backup_print. `r` outlives the iterator,

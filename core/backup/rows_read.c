@@ -156,6 +156,30 @@ void backup_rows_count(const backup_rows *r, uint64_t *rows,
     *deleted = r->deleted;
 }
 
+#define SUM_BYTES (256u * 1024u)
+
+nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,
+                        char out[NADB_SHA256_HEX], nadb_err *err) {
+    uint8_t sum[NADB_SHA256_BYTES];
+    uint8_t *p = nadb_malloc(SUM_BYTES);
+    nadb_sha256 sha;
+    nadb_rc rc = p == NULL ? no_memory(err) : NADB_OK;
+
+    nadb_sha256_begin(&sha);
+    for (uint64_t at = 0; rc == NADB_OK && at < r->size; at += SUM_BYTES) {
+        uint64_t left = r->size - at;
+        size_t n = left < SUM_BYTES ? (size_t)left : SUM_BYTES;
+
+        rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_os_get()->pread(r->f, p, n, at, err);
+        if (rc == NADB_OK) nadb_sha256_add(&sha, p, n);
+    }
+    nadb_sha256_end(&sha, sum);
+    nadb_sha256_hex(sum, out);
+    nadb_free(p);
+    return rc;
+}
+
 static const chunk_place *place_of(const backup_rows *r, size_t i) {
     return (const chunk_place *)(const void *)r->places.p + i;
 }

@@ -281,6 +281,10 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 
 uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
 
+void nadb_undo_since(nadb_session *ss, uint64_t moment) {
+    batch_undo(ss->b, moment);
+}
+
 /* The key's newest change, if that was at `moment` or later; else *op is NULL.
  * *k is the key as it is stored. */
 static nadb_rc change_since(nadb_session *ss, nadb_slice key, uint64_t moment,

@@ -65,8 +65,10 @@ ROOMS = {
     "core/util": [],
     "core/kv": ["core/backend.h", "core/nadb.h"],
     "core/engine": ["core/backend.h", "core/options.h", "core/names.h"],
+    "core/backup": ["core/backend.h", "core/nadb.h", "core/kv/codec.h",
+                    "core/kv/row.h", "core/kv/session.h"],
     "core": ["core/kv/", "core/engine/", "backends/registry.h"],
-    "ext": ["core/nadb.h", "test/support/test_functions.h"],
+    "ext": ["core/nadb.h", "core/backup/backup.h", "test/support/test_functions.h"],
     "backends": ["core/backend.h", "backends/"],
 }
 # A backend that stores a row's parts needs to know how rows are made.

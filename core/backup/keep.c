@@ -1,0 +1,192 @@
+/* keep.c - which backups there are, and which may go (backup.h). */
+#include "backup.h"
+
+#include <stdlib.h>
+
+#include "folder.h"
+
+#define DAY_MS 86400000.0
+
+/* A backup as it is listed. */
+typedef struct listed {
+    char id[BACKUP_ID_MAX + 1];
+    bool sound;
+    bool keep;
+    backup_manifest manifest;
+    char problem[NADB_MSG_MAX];
+} listed;
+
+typedef struct list {
+    nadb_buf items; /* listed each */
+} list;
+
+static size_t count(const list *l) { return l->items.n / sizeof(listed); }
+
+static listed *at(const list *l, size_t i) {
+    return (listed *)(void *)l->items.p + i;
+}
+
+static void list_clear(list *l) { nadb_buf_clear(&l->items); }
+
+static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
+                   const nadb_err *problem, nadb_err *err) {
+    list *l = ctx;
+    listed item;
+
+    memset(&item, 0, sizeof item);
+    memcpy(item.id, id, strlen(id)); /* a valid id: it fits */
+    item.sound = m != NULL;
+    if (m != NULL) {
+        item.manifest = *m;
+        item.manifest.parts = (nadb_buf)NADB_BUF_INIT; /* the caller's */
+    }
+    memcpy(item.problem, problem->msg, sizeof item.problem);
+    return nadb_buf_append(&l->items, &item, sizeof item)
+               ? NADB_OK
+               : nadb_fail(err, NADB_NOMEM, "out of memory for backups");
+}
+
+/* The oldest first; those that are damaged have no time, and come before. */
+static int by_time(const void *a, const void *b) {
+    const listed *x = a, *y = b;
+
+    if (x->manifest.created_ms != y->manifest.created_ms)
+        return x->manifest.created_ms < y->manifest.created_ms ? -1 : 1;
+    return strcmp(x->id, y->id);
+}
+
+static nadb_rc list_read(const backup_folder *f, list *l, nadb_err *err) {
+    nadb_rc rc = backup_folder_each(f, add, l, err);
+
+    if (rc == NADB_OK && count(l) > 1)
+        qsort(l->items.p, count(l), sizeof(listed), by_time);
+    return rc;
+}
+
+/* The first that was made from `id`; NULL when there is none. */
+static const listed *child_of(const list *l, const char *id) {
+    for (size_t i = 0; i < count(l); i++)
+        if (strcmp(at(l, i)->manifest.parent, id) == 0) return at(l, i);
+    return NULL;
+}
+
+static listed *find(const list *l, const char *id) {
+    for (size_t i = 0; i < count(l); i++)
+        if (strcmp(at(l, i)->id, id) == 0) return at(l, i);
+    return NULL;
+}
+
+nadb_rc nadb_backup_list(const char *folder, nadb_backup_fn *each, void *ctx,
+                         nadb_err *err) {
+    list l = {NADB_BUF_INIT};
+    backup_folder *f = NULL;
+    nadb_rc rc = backup_folder_open(folder, false, &f, err);
+
+    if (rc == NADB_OK) rc = list_read(f, &l, err);
+    for (size_t i = 0; rc == NADB_OK && i < count(&l); i++) {
+        const listed *item = at(&l, i);
+        nadb_backup_entry e = {item->id, item->sound ? &item->manifest : NULL,
+                               item->sound ? NULL : item->problem};
+
+        rc = each(ctx, &e, err);
+    }
+    list_clear(&l);
+    backup_folder_close(f);
+    return rc;
+}
+
+/* --- removing --- */
+
+static nadb_rc delete_locked(backup_folder *f, const char *id, bool force,
+                             int64_t *removed, nadb_err *err) {
+    list l = {NADB_BUF_INIT};
+    const listed *child = NULL;
+    bool has = false;
+    nadb_rc rc = backup_folder_has(f, id, &has, err);
+
+    if (rc != NADB_OK || !has) return rc;
+    rc = list_read(f, &l, err);
+    if (rc == NADB_OK && !force) child = child_of(&l, id);
+    if (child != NULL)
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "backup %s needs %s: remove that first, or remove %s "
+                       "with 'force', after which %s cannot be restored",
+                       child->id, id, id, child->id);
+    if (rc == NADB_OK) rc = backup_folder_remove(f, id, err);
+    if (rc == NADB_OK) ++*removed;
+    list_clear(&l);
+    return rc;
+}
+
+nadb_rc nadb_backup_delete(const char *folder, const char *id, bool force,
+                           int64_t *removed, nadb_err *err) {
+    backup_folder *f = NULL;
+    nadb_rc rc = backup_id_check(id, err);
+
+    *removed = 0;
+    if (rc == NADB_OK) rc = backup_folder_open(folder, false, &f, err);
+    if (rc == NADB_OK) rc = backup_folder_lock(f, err);
+    if (rc == NADB_OK) {
+        rc = delete_locked(f, id, force, removed, err);
+        backup_folder_unlock(f);
+    }
+    backup_folder_close(f);
+    return rc;
+}
+
+/* Keeps a backup and all that it needs. */
+static void keep_chain(const list *l, listed *item) {
+    while (item != NULL && !item->keep) {
+        item->keep = true;
+        item = item->manifest.parent[0] == '\0'
+                   ? NULL
+                   : find(l, item->manifest.parent);
+    }
+}
+
+/* A damaged one is kept: it may be looked at, and is removed by its id. */
+static void choose_kept(const list *l, double keep_days, int64_t keep_count) {
+    double oldest = (double)nadb_now_ms() - keep_days * DAY_MS;
+    int64_t rank = 0;
+
+    for (size_t i = count(l); i-- > 0;) {
+        listed *item = at(l, i);
+
+        if (!item->sound || rank++ < keep_count ||
+            (double)item->manifest.created_ms >= oldest)
+            keep_chain(l, item);
+    }
+}
+
+static nadb_rc prune_locked(backup_folder *f, double keep_days,
+                            int64_t keep_count, int64_t *removed,
+                            nadb_err *err) {
+    list l = {NADB_BUF_INIT};
+    nadb_rc rc = list_read(f, &l, err);
+
+    if (rc == NADB_OK) choose_kept(&l, keep_days, keep_count);
+    /* The newest first, so that none ever lacks its parent. */
+    for (size_t i = count(&l); i-- > 0 && rc == NADB_OK;) {
+        if (at(&l, i)->keep) continue;
+        rc = backup_folder_remove(f, at(&l, i)->id, err);
+        if (rc == NADB_OK) ++*removed;
+    }
+    list_clear(&l);
+    return rc;
+}
+
+nadb_rc nadb_backup_prune(const char *folder, double keep_days,
+                          int64_t keep_count, int64_t *removed, nadb_err *err) {
+    backup_folder *f = NULL;
+    nadb_rc rc = backup_folder_open(folder, false, &f, err);
+
+    *removed = 0;
+    if (rc == NADB_OK) rc = backup_folder_lock(f, err);
+    if (rc == NADB_OK) {
+        rc = prune_locked(f, keep_days, keep_count, removed, err);
+        if (rc == NADB_OK) rc = backup_folder_clean(f, err);
+        backup_folder_unlock(f);
+    }
+    backup_folder_close(f);
+    return rc;
+}

@@ -1,0 +1,226 @@
+/* restore.c - puts a backup's rows into a store (backup.h).
+ *
+ * A full backup is written blindly, row after row, so that it meets no conflict
+ * whatever others write meanwhile. An incremental one, put into a store that is
+ * not cleared, is compared with what is there, and only differences are
+ * written: a standby that follows its original gets a small transaction out of
+ * a small backup. That reads the store, and so conflicts as any transaction
+ * does that decides on what it has read. */
+#include "backup.h"
+
+#include "../kv/codec.h"
+#include "../kv/row.h"
+#include "../kv/session.h"
+#include "chain.h"
+
+#define STOP_ROWS 1024u
+
+static const uint8_t first_row[] = {NADB_KS_ROW};
+static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
+static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
+
+typedef struct restoring {
+    nadb_session *ss;
+    const nadb_stop *stop;
+    nadb_iter *rows;  /* of the backup */
+    nadb_iter *there; /* of the store; NULL: not compared */
+    bool clear;       /* nothing is there */
+    int64_t now_ms;
+    int64_t restored;
+    nadb_buf plain, other; /* decompressed values */
+} restoring;
+
+/* --- one row --- */
+
+/* The value as SQL would give it: compressed anew as the store wants it, or
+ * not at all. */
+static nadb_rc put_value(restoring *r, nadb_put_req *req, const nadb_row *row,
+                         nadb_err *err) {
+    nadb_slice bytes = row->stored;
+    nadb_value value;
+    nadb_rc rc = NADB_OK;
+
+    if (row->codec != NADB_CODEC_RAW) {
+        rc = nadb_codec_decode(row->stored, row->codec, row->size, &r->plain,
+                               err);
+        bytes = nadb_buf_slice(&r->plain);
+    }
+    if (rc == NADB_OK) rc = nadb_row_value(row, bytes, &value, err);
+    if (rc != NADB_OK) return rc;
+    req->value = &value;
+    return nadb_put(r->ss, req, err);
+}
+
+static nadb_rc put(restoring *r, const nadb_entry *e, nadb_err *err) {
+    nadb_put_req req = {.mode = NADB_PUT_BLIND};
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+
+    if (rc != NADB_OK) return rc;
+    req.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    req.tags = row.tags;
+    req.created_ms = row.created_ms;
+    req.updated_ms = row.updated_ms;
+    req.expires_ms = row.expires_ms;
+    /* What is compressed may stay so, where the store compresses too. */
+    if (row.codec == NADB_CODEC_RAW || r->ss->options->compression == 0)
+        return put_value(r, &req, &row, err);
+    req.keep = &row;
+    return nadb_put(r->ss, &req, err);
+}
+
+static nadb_rc delete_key(restoring *r, nadb_slice key, nadb_err *err) {
+    return nadb_delete(r->ss, nadb_slice_of(key.p + 1, key.n - 1), err);
+}
+
+/* --- comparing --- */
+
+/* Moves `there` to `key`; *row: it has such a row that has not expired. */
+static nadb_rc find_there(restoring *r, nadb_slice key, bool *row,
+                          nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    while (rc == NADB_OK && r->there->valid &&
+           nadb_slice_cmp(r->there->entry.key, key) < 0)
+        rc = nadb_iter_next(r->there, err);
+    *row = rc == NADB_OK && r->there->valid &&
+           nadb_slice_eq(r->there->entry.key, key) &&
+           nadb_row_expires(r->there->entry.value) > r->now_ms;
+    return rc;
+}
+
+/* Whether two rows are equal but for how their values are compressed. */
+static nadb_rc equal_decoded(restoring *r, nadb_slice a, nadb_slice b,
+                             bool *equal, nadb_err *err) {
+    nadb_row x, y;
+    nadb_rc rc = nadb_row_decode(a, &x, err);
+
+    if (rc == NADB_OK) rc = nadb_row_decode(b, &y, err);
+    if (rc != NADB_OK || x.codec == y.codec || x.type != y.type ||
+        x.size != y.size || x.created_ms != y.created_ms ||
+        x.updated_ms != y.updated_ms || x.expires_ms != y.expires_ms ||
+        !nadb_slice_eq(x.tags, y.tags))
+        return rc;
+    rc = nadb_codec_decode(x.stored, x.codec, x.size, &r->plain, err);
+    if (rc == NADB_OK)
+        rc = nadb_codec_decode(y.stored, y.codec, y.size, &r->other, err);
+    if (rc == NADB_OK)
+        *equal =
+            nadb_slice_eq(nadb_buf_slice(&r->plain), nadb_buf_slice(&r->other));
+    return rc;
+}
+
+/* Whether the store needs no change to be as the backup has it. */
+static nadb_rc is_same(restoring *r, const nadb_entry *e, bool gone, bool *same,
+                       nadb_err *err) {
+    bool row = false;
+    nadb_rc rc = NADB_OK;
+
+    *same = gone && r->clear;
+    if (r->there == NULL) return NADB_OK;
+    rc = find_there(r, e->key, &row, err);
+    if (gone)
+        *same = !row;
+    else
+        *same = row && nadb_slice_eq(r->there->entry.value, e->value);
+    if (rc == NADB_OK && row && !gone && !*same)
+        rc = equal_decoded(r, r->there->entry.value, e->value, same, err);
+    return rc;
+}
+
+/* --- all of them --- */
+
+static nadb_rc restore_rows(restoring *r, nadb_err *err) {
+    unsigned since_stop = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (r->there != NULL) rc = nadb_iter_next(r->there, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(r->rows, err);
+    while (rc == NADB_OK && r->rows->valid) {
+        const nadb_entry *e = &r->rows->entry;
+        bool gone = (e->flags & NADB_ENTRY_TOMBSTONE) != 0 ||
+                    nadb_row_expires(e->value) <= r->now_ms;
+        bool same;
+
+        if (++since_stop >= STOP_ROWS) {
+            since_stop = 0;
+            rc = nadb_stopped(r->stop, err);
+        }
+        if (rc == NADB_OK) rc = is_same(r, e, gone, &same, err);
+        if (rc == NADB_OK && !same)
+            rc = gone ? delete_key(r, e->key, err) : put(r, e, err);
+        if (!gone) r->restored++;
+        if (rc == NADB_OK) rc = nadb_iter_next(r->rows, err);
+    }
+    return rc;
+}
+
+/* Compares with the transaction's snapshot: all of it has then been read. */
+static nadb_rc open_there(restoring *r, nadb_err *err) {
+    nadb_engine *e = r->ss->engine;
+    nadb_rc rc =
+        session_note_read(r->ss, all_rows.lo, all_rows.hi, false, NULL, err);
+
+    if (rc != NADB_OK) return rc;
+    return e->ops->iter(e, r->ss->txn->view, &all_rows, &r->there, err);
+}
+
+static nadb_rc check_sums(const backup_chain *c, const char *folder,
+                          const nadb_stop *stop, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; rc == NADB_OK && i < backup_chain_links(c); i++) {
+        const backup_link *l = backup_chain_link(c, i);
+        char sum[NADB_SHA256_HEX];
+
+        rc = backup_rows_sum(l->rows, stop, sum, err);
+        if (rc == NADB_OK && strcmp(sum, l->manifest.file_sha256) != 0)
+            rc = nadb_corrupt(err,
+                              "backup %s in %s is damaged: its rows have "
+                              "another checksum",
+                              l->manifest.id, folder);
+    }
+    return rc;
+}
+
+static nadb_rc restore_chain(restoring *r, const backup_chain *c,
+                             nadb_err *err) {
+    bool compare = !r->clear && backup_chain_links(c) > 1 &&
+                   !nadb_session_dirty(r->ss) && r->ss->txn != NULL;
+    nadb_rc rc = NADB_OK;
+
+    r->now_ms = nadb_now_ms();
+    if (r->clear) rc = nadb_clear(r->ss, err);
+    if (rc == NADB_OK)
+        rc = backup_chain_iter(c, &all_rows, false, !r->clear, &r->rows, err);
+    if (rc == NADB_OK && compare) rc = open_there(r, err);
+    if (rc == NADB_OK) rc = restore_rows(r, err);
+    return rc;
+}
+
+nadb_rc nadb_backup_restore(nadb_session *ss, const char *folder,
+                            const char *id, bool clear, const nadb_stop *stop,
+                            int64_t *rows, nadb_err *err) {
+    restoring r = {.ss = ss, .stop = stop, .clear = clear};
+    backup_folder *f = NULL;
+    backup_chain *c = NULL;
+    uint64_t before = nadb_moment(ss);
+    nadb_rc rc = backup_id_check(id, err);
+
+    *rows = 0;
+    if (rc == NADB_OK) rc = backup_folder_open(folder, false, &f, err);
+    if (rc == NADB_OK) rc = backup_chain_open(f, id, NULL, &c, err);
+    if (rc == NADB_OK) rc = check_sums(c, folder, stop, err);
+    if (rc == NADB_OK) rc = restore_chain(&r, c, err);
+    if (rc == NADB_OK)
+        *rows = r.restored;
+    else
+        nadb_undo_since(ss, before);
+    nadb_iter_free(r.there);
+    nadb_iter_free(r.rows);
+    nadb_buf_clear(&r.plain);
+    nadb_buf_clear(&r.other);
+    backup_chain_close(c);
+    backup_folder_close(f);
+    return rc;
+}

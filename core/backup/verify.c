@@ -1,0 +1,127 @@
+/* verify.c - looks at every byte of a backup (backup.h). */
+#include "backup.h"
+
+#include <stdio.h>
+
+#include "../kv/row.h"
+#include "chain.h"
+
+#define STOP_ROWS 1024u
+
+static const nadb_range everything = {{NULL, 0}, {NULL, 0}, false};
+
+typedef struct verifying {
+    const nadb_stop *stop;
+    nadb_report_fn *report;
+    void *ctx;
+} verifying;
+
+/* Damage is what is looked for; any other error ends the search. */
+static nadb_rc found(const verifying *v, nadb_rc rc, nadb_err *err) {
+    if (rc != NADB_CORRUPT && rc != NADB_CANTOPEN) return rc;
+    v->report(v->ctx, err->msg);
+    nadb_err_clear(err);
+    return NADB_OK;
+}
+
+static nadb_rc check_row(const backup_link *l, const nadb_entry *e,
+                         nadb_err *err) {
+    nadb_row row;
+
+    if (e->key.n == 0 || e->key.p[0] != NADB_KS_ROW)
+        return nadb_corrupt(err, "backup %s: a key is not that of a row",
+                            l->manifest.id);
+    return (e->flags & NADB_ENTRY_TOMBSTONE) != 0
+               ? NADB_OK
+               : nadb_row_decode(e->value, &row, err);
+}
+
+/* Every row of one file, against its print. */
+static nadb_rc check_rows(const verifying *v, const backup_link *l,
+                          nadb_err *err) {
+    nadb_iter *it = NULL, *prints = NULL;
+    uint64_t rows = 0, deleted = 0;
+    nadb_rc rc = backup_rows_iter(l->rows, &everything, false, &it, err);
+
+    if (rc == NADB_OK)
+        rc = backup_rows_iter(l->rows, &everything, true, &prints, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(prints, err);
+    while (rc == NADB_OK && it->valid && prints->valid) {
+        backup_print is = backup_print_of(it->entry.value), said = {0, 0};
+
+        memcpy(&said, prints->entry.value.p, sizeof said);
+        rc = check_row(l, &it->entry, err);
+        if ((it->entry.flags & NADB_ENTRY_TOMBSTONE) != 0)
+            deleted++;
+        else if (rc == NADB_OK && (rows++, is.hash != said.hash))
+            rc = nadb_corrupt(err, "backup %s: the hash of a row is wrong",
+                              l->manifest.id);
+        if (rc == NADB_OK && (rows + deleted) % STOP_ROWS == 0)
+            rc = nadb_stopped(v->stop, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(prints, err);
+    }
+    if (rc == NADB_OK &&
+        (rows != l->manifest.rows || deleted != l->manifest.deleted))
+        rc = nadb_corrupt(err, "backup %s: it has other counts of rows",
+                          l->manifest.id);
+    nadb_iter_free(it);
+    nadb_iter_free(prints);
+    return found(v, rc, err);
+}
+
+static nadb_rc check_sum(const verifying *v, const backup_link *l,
+                         nadb_err *err) {
+    char sum[NADB_SHA256_HEX];
+    nadb_rc rc = backup_rows_sum(l->rows, v->stop, sum, err);
+
+    if (rc == NADB_OK && strcmp(sum, l->manifest.file_sha256) != 0)
+        rc = nadb_corrupt(err,
+                          "backup %s is damaged: its rows have another "
+                          "checksum",
+                          l->manifest.id);
+    return found(v, rc, err);
+}
+
+/* How many rows the whole chain stands for. */
+static nadb_rc check_total(const verifying *v, const backup_chain *c,
+                           nadb_err *err) {
+    nadb_iter *it = NULL;
+    uint64_t rows = 0;
+    nadb_rc rc = backup_chain_iter(c, &everything, true, false, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    for (; rc == NADB_OK && it->valid; rows++) rc = nadb_iter_next(it, err);
+    if (rc == NADB_OK && rows != backup_chain_link(c, 0)->manifest.total)
+        rc = nadb_corrupt(err,
+                          "backup %s: with those that it needs it has another "
+                          "count of rows",
+                          backup_chain_link(c, 0)->manifest.id);
+    nadb_iter_free(it);
+    return found(v, rc, err);
+}
+
+nadb_rc nadb_backup_verify(const char *folder, const char *id,
+                           const nadb_stop *stop, nadb_report_fn *report,
+                           void *ctx, nadb_err *err) {
+    verifying v = {stop, report, ctx};
+    backup_folder *f = NULL;
+    backup_chain *c = NULL;
+    nadb_rc rc = backup_id_check(id, err);
+
+    if (rc == NADB_OK) rc = backup_folder_open(folder, false, &f, err);
+    if (rc == NADB_OK) {
+        rc = backup_chain_open(f, id, NULL, &c, err);
+        if (rc != NADB_OK) rc = found(&v, rc, err);
+    }
+    for (size_t i = 0; rc == NADB_OK && c != NULL && i < backup_chain_links(c);
+         i++) {
+        rc = check_sum(&v, backup_chain_link(c, i), err);
+        if (rc == NADB_OK) rc = check_rows(&v, backup_chain_link(c, i), err);
+    }
+    if (rc == NADB_OK && c != NULL) rc = check_total(&v, c, err);
+    backup_chain_close(c);
+    backup_folder_close(f);
+    return rc;
+}
