@@ -435,14 +435,6 @@ nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
     return rc;
 }
 
-nadb_rc backup_new_path(const backup_new *n, const char *name, nadb_buf *out,
-                        nadb_err *err) {
-    if (nadb_buf_append(out, n->dir, strlen(n->dir)) &&
-        nadb_buf_byte(out, '/') && nadb_buf_append(out, name, strlen(name) + 1))
-        return NADB_OK;
-    return no_memory(err);
-}
-
 nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
                         nadb_file **out, nadb_err *err) {
     char *dir = join(n->dir, part, NULL, NULL);
@@ -468,22 +460,6 @@ static nadb_rc write_manifest(nadb_file *file, backup_manifest *m,
     if (rc == NADB_OK) rc = os->pwrite(file, text.p, text.n, 0, err);
     if (rc == NADB_OK) rc = os->sync(file, err);
     nadb_buf_clear(&text);
-    return rc;
-}
-
-nadb_rc backup_new_part(backup_new *n, const char *part, backup_manifest *m,
-                        nadb_err *err) {
-    nadb_file *file;
-    char *dir;
-    nadb_rc rc = backup_new_file(n, part, BACKUP_MANIFEST, &file, err);
-
-    if (rc != NADB_OK) return rc;
-    rc = write_manifest(file, m, err);
-    nadb_os_get()->close(file);
-    if (rc != NADB_OK) return rc;
-    dir = join(n->dir, part, NULL, NULL);
-    rc = dir == NULL ? no_memory(err) : nadb_os_get()->sync_dir(dir, err);
-    nadb_free(dir);
     return rc;
 }
 

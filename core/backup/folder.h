@@ -73,12 +73,6 @@ nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
 /* Makes a file in it, or in its directory `part`, which is made. */
 nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
                         nadb_file **out, nadb_err *err) NADB_MUST_USE;
-/* The path of a file in it, for SQLite to write to. */
-nadb_rc backup_new_path(const backup_new *n, const char *name, nadb_buf *out,
-                        nadb_err *err) NADB_MUST_USE;
-/* Writes and syncs the BACKUP of a part. */
-nadb_rc backup_new_part(backup_new *n, const char *part, backup_manifest *m,
-                        nadb_err *err) NADB_MUST_USE;
 /* Writes BACKUP, syncs, and gives it its name. The parent, if it has one, must
  * still be what it was. */
 nadb_rc backup_new_publish(backup_new *n, backup_manifest *m,
