@@ -215,7 +215,7 @@ static nadb_rc make_in(backup_folder *f, making *m, const backup_chain *chain,
 
     if (rc != NADB_OK) return rc;
     memset(&sum, 0, sizeof sum);
-    rc = backup_new_file(n, NULL, BACKUP_ROWS, &file, err);
+    rc = backup_new_file(n, BACKUP_ROWS, &file, err);
     if (rc == NADB_OK) rc = write_snapshot(m, file, chain, &sum, err);
     nadb_os_get()->close(file);
     if (rc == NADB_OK)

@@ -1,6 +1,7 @@
 /* folder.c - the names of backups (folder.h). */
 #include "folder.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define LOCK_NAME ".nadb-backups"
@@ -13,8 +14,8 @@
     (sizeof NEW_PREFIX + BACKUP_ID_MAX + RANDOM_HEX + 2) /* of a directory */
 
 struct backup_folder {
-    char *path;
-    uint32_t mode;   /* of the directory */
+    nadb_dir *dir;
+    nadb_stat like;  /* of the directory: mode and owner of what is made */
     nadb_file *lock; /* held between lock and unlock; else NULL */
 };
 
@@ -22,83 +23,87 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for a backup");
 }
 
-/* The names joined by slashes; NULL ones are left out. */
-static char *join(const char *a, const char *b, const char *c, const char *d) {
-    const char *rest[] = {b, c, d};
-    char *path = nadb_strdup(a);
-
-    for (size_t i = 0; i < sizeof rest / sizeof rest[0] && path != NULL; i++) {
-        char *longer;
-
-        if (rest[i] == NULL) continue;
-        longer = nadb_path_join(path, rest[i]);
-        nadb_free(path);
-        path = longer;
-    }
-    return path;
-}
-
 /* --- the folder itself --- */
+
+/* Makes the last component of the path, for its owner alone. */
+static nadb_rc make_folder(const char *path, nadb_dir **out, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_buf real = NADB_BUF_INIT;
+    nadb_dir *above = NULL;
+    nadb_stat like;
+    char *slash = NULL;
+    nadb_rc rc = os->realpath(path, &real, err);
+
+    if (rc == NADB_OK) slash = strrchr((char *)real.p, '/');
+    if (rc == NADB_OK && (slash == NULL || slash[1] == '\0'))
+        rc = nadb_fail(err, NADB_CANTOPEN, "there is no directory %s", path);
+    if (rc == NADB_OK) {
+        *slash = '\0';
+        rc = os->dir_open(slash == (char *)real.p ? "/" : (char *)real.p,
+                          &above, err);
+    }
+    if (rc == NADB_OK) rc = os->dir_stat(above, &like, err);
+    if (rc == NADB_OK) {
+        like.mode = 0700;
+        rc = os->dir_make(above, slash + 1, &like, out, err);
+    }
+    if (rc == NADB_OK) rc = os->dir_sync(above, err);
+    os->dir_close(above);
+    nadb_buf_clear(&real);
+    return rc;
+}
 
 nadb_rc backup_folder_open(const char *path, bool make, backup_folder **out,
                            nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     backup_folder *f = nadb_calloc(1, sizeof *f);
-    nadb_buf real = NADB_BUF_INIT;
     nadb_stat st;
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
     if (f == NULL) return no_memory(err);
-    rc = os->realpath(path, &real, err);
-    if (rc == NADB_OK) {
-        f->path = (char *)real.p;
-        rc = os->stat(f->path, &st, err);
-    }
-    if (rc == NADB_OK && st.kind == NADB_KIND_NONE && make) {
-        rc = os->mkdir(f->path, 0700, err);
-        if (rc == NADB_OK) rc = os->stat(f->path, &st, err);
-    }
-    if (rc == NADB_OK && st.kind == NADB_KIND_NONE)
+    rc = os->stat_path(path, &st, err);
+    if (rc == NADB_OK && st.kind == NADB_KIND_NONE && make)
+        rc = make_folder(path, &f->dir, err);
+    else if (rc == NADB_OK && st.kind == NADB_KIND_NONE)
         rc = nadb_fail(err, NADB_CANTOPEN, "there is no directory %s", path);
-    if (rc == NADB_OK && st.kind != NADB_KIND_DIR)
+    else if (rc == NADB_OK && st.kind != NADB_KIND_DIR)
         rc = nadb_fail(err, NADB_CANTOPEN,
                        "%s is not a directory: backups go into one", path);
-    if (rc == NADB_OK) {
-        f->mode = st.mode & 0777;
+    else if (rc == NADB_OK)
+        rc = os->dir_open(path, &f->dir, err);
+    if (rc == NADB_OK) rc = os->dir_stat(f->dir, &f->like, err);
+    if (rc == NADB_OK)
         *out = f;
-    } else {
+    else
         backup_folder_close(f);
-    }
     return rc;
 }
 
 void backup_folder_close(backup_folder *f) {
     if (f == NULL) return;
     backup_folder_unlock(f);
-    nadb_free(f->path);
+    nadb_os_get()->dir_close(f->dir);
     nadb_free(f);
 }
 
-const char *backup_folder_path(const backup_folder *f) { return f->path; }
+const char *backup_folder_path(const backup_folder *f) {
+    return nadb_os_get()->dir_path(f->dir);
+}
 
 nadb_rc backup_folder_lock(backup_folder *f, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
-    char *path = join(f->path, LOCK_NAME, NULL, NULL);
     bool got = false;
-    nadb_rc rc;
+    nadb_rc rc = os->open(f->dir, LOCK_NAME, NADB_OPEN_WRITE | NADB_OPEN_CREATE,
+                          f->like.mode & 0666, &f->lock, err);
 
-    if (path == NULL) return no_memory(err);
-    rc = os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE, f->mode & 0666,
-                  &f->lock, err);
-    nadb_free(path);
     if (rc != NADB_OK) return rc;
     rc = os->lock_byte_wait(f->lock, 0, LOCK_MS, &got, err);
     if (rc == NADB_OK && !got)
         rc = nadb_fail(err, NADB_BUSY,
                        "another process is making or removing a backup in %s: "
                        "try again",
-                       f->path);
+                       backup_folder_path(f));
     if (rc != NADB_OK) backup_folder_unlock(f);
     return rc;
 }
@@ -110,31 +115,50 @@ void backup_folder_unlock(backup_folder *f) {
 
 /* --- reading --- */
 
+/* Opens the directory of a backup, or of a part of it. */
+static nadb_rc enter(const backup_folder *f, const char *id, const char *part,
+                     nadb_dir **out, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_dir *dir = NULL;
+    nadb_rc rc = os->dir_enter(f->dir, id, out, err);
+
+    if (rc != NADB_OK || part == NULL) return rc;
+    dir = *out;
+    rc = os->dir_enter(dir, part, out, err);
+    os->dir_close(dir);
+    return rc;
+}
+
 nadb_rc backup_folder_file(const backup_folder *f, const char *id,
                            const char *part, const char *name, nadb_file **out,
                            nadb_err *err) {
-    char *path = part == NULL ? join(f->path, id, name, NULL)
-                              : join(f->path, id, part, name);
-    nadb_rc rc;
+    const nadb_os *os = nadb_os_get();
+    nadb_dir *dir = NULL;
+    nadb_rc rc = enter(f, id, part, &dir, err);
 
     *out = NULL;
-    if (path == NULL) return no_memory(err);
-    rc = nadb_os_get()->open(path, NADB_OPEN_READ, 0, out, err);
-    nadb_free(path);
+    if (rc == NADB_OK) rc = os->open(dir, name, NADB_OPEN_READ, 0, out, err);
+    os->dir_close(dir);
     return rc;
 }
 
 nadb_rc backup_folder_manifest(const backup_folder *f, const char *id,
                                const char *part, backup_manifest *m,
                                nadb_err *err) {
-    char *path = part == NULL ? join(f->path, id, BACKUP_MANIFEST, NULL)
-                              : join(f->path, id, part, BACKUP_MANIFEST);
+    const nadb_os *os = nadb_os_get();
     nadb_buf text = NADB_BUF_INIT;
-    nadb_rc rc;
+    nadb_dir *dir = NULL;
+    char *path = NULL;
+    nadb_rc rc = enter(f, id, part, &dir, err);
 
     memset(m, 0, sizeof *m);
-    if (path == NULL) return no_memory(err);
-    rc = nadb_os_read_file(path, BACKUP_MANIFEST_MAX, &text, err);
+    if (rc == NADB_OK) {
+        path = nadb_path_join(os->dir_path(dir), BACKUP_MANIFEST);
+        if (path == NULL) rc = no_memory(err);
+    }
+    if (rc == NADB_OK)
+        rc = nadb_os_read_file(dir, BACKUP_MANIFEST, BACKUP_MANIFEST_MAX, &text,
+                               err);
     if (rc == NADB_OK)
         rc = backup_manifest_take(nadb_buf_slice(&text), path, m, err);
     if (rc == NADB_OK && part == NULL && strcmp(m->id, id) != 0)
@@ -142,20 +166,46 @@ nadb_rc backup_folder_manifest(const backup_folder *f, const char *id,
                           m->id);
     nadb_buf_clear(&text);
     nadb_free(path);
+    os->dir_close(dir);
     return rc;
 }
 
 nadb_rc backup_folder_has(const backup_folder *f, const char *id, bool *has,
                           nadb_err *err) {
-    char *path = join(f->path, id, BACKUP_MANIFEST, NULL);
+    const nadb_os *os = nadb_os_get();
+    nadb_dir *dir = NULL;
     nadb_stat st;
-    nadb_rc rc;
+    nadb_rc rc = os->stat(f->dir, id, &st, err);
 
     *has = false;
-    if (path == NULL) return no_memory(err);
-    rc = nadb_os_get()->stat(path, &st, err);
-    nadb_free(path);
+    if (rc != NADB_OK || st.kind != NADB_KIND_DIR) return rc;
+    rc = enter(f, id, NULL, &dir, err);
+    if (rc == NADB_OK) rc = os->stat(dir, BACKUP_MANIFEST, &st, err);
     if (rc == NADB_OK) *has = st.kind == NADB_KIND_FILE;
+    os->dir_close(dir);
+    return rc;
+}
+
+static nadb_rc note_name(void *ctx, const char *name, nadb_err *err) {
+    return nadb_buf_append(ctx, name, strlen(name) + 1) ? NADB_OK
+                                                        : no_memory(err);
+}
+
+typedef nadb_rc name_fn(void *ctx, const char *name, nadb_err *err);
+
+/* Calls `each` with all names of a directory, which may change meanwhile. */
+static nadb_rc each_name(nadb_dir *dir, name_fn *each, void *ctx,
+                         nadb_err *err) {
+    nadb_buf names = NADB_BUF_INIT;
+    nadb_rc rc = nadb_os_get()->dir_list(dir, note_name, &names, err);
+
+    for (size_t at = 0; rc == NADB_OK && at < names.n;) {
+        const char *name = (const char *)names.p + at;
+
+        at += strlen(name) + 1;
+        rc = each(ctx, name, err);
+    }
+    nadb_buf_clear(&names);
     return rc;
 }
 
@@ -173,14 +223,19 @@ static nadb_rc walk_name(void *ctx, const char *name, nadb_err *err) {
     nadb_rc rc;
 
     if (!backup_id_valid(nadb_slice_str(name))) return NADB_OK;
-    rc = backup_folder_has(w->f, name, &has, err);
-    if (rc != NADB_OK || !has) return rc;
     nadb_err_clear(&problem);
-    rc = backup_folder_manifest(w->f, name, NULL, &m, &problem);
-    if (rc == NADB_NOMEM)
-        rc = no_memory(err);
-    else
+    memset(&m, 0, sizeof m);
+    rc = backup_folder_has(w->f, name, &has, &problem);
+    if (rc == NADB_OK && !has) return NADB_OK;
+    if (rc == NADB_OK)
+        rc = backup_folder_manifest(w->f, name, NULL, &m, &problem);
+    /* Removed since its name was read. */
+    if (rc == NADB_CANTOPEN && problem.sys_errno == ENOENT)
+        rc = NADB_OK;
+    else if (rc == NADB_OK || rc == NADB_CORRUPT || rc == NADB_CANTOPEN)
         rc = w->each(w->ctx, name, rc == NADB_OK ? &m : NULL, &problem, err);
+    else
+        rc = nadb_fail(err, rc, "%s", problem.msg);
     backup_manifest_clear(&m);
     return rc;
 }
@@ -189,33 +244,10 @@ nadb_rc backup_folder_each(const backup_folder *f, backup_each_fn *each,
                            void *ctx, nadb_err *err) {
     walk w = {f, each, ctx};
 
-    return nadb_os_get()->list(f->path, walk_name, &w, err);
+    return each_name(f->dir, walk_name, &w, err);
 }
 
 /* --- removing --- */
-
-static nadb_rc note_name(void *ctx, const char *name, nadb_err *err) {
-    return nadb_buf_append(ctx, name, strlen(name) + 1) ? NADB_OK
-                                                        : no_memory(err);
-}
-
-typedef nadb_rc name_fn(void *ctx, const char *name, nadb_err *err);
-
-/* Calls `each` with all names of a directory, which may change meanwhile. */
-static nadb_rc each_name(const char *dir, name_fn *each, void *ctx,
-                         nadb_err *err) {
-    nadb_buf names = NADB_BUF_INIT;
-    nadb_rc rc = nadb_os_get()->list(dir, note_name, &names, err);
-
-    for (size_t at = 0; rc == NADB_OK && at < names.n;) {
-        const char *name = (const char *)names.p + at;
-
-        at += strlen(name) + 1;
-        rc = each(ctx, name, err);
-    }
-    nadb_buf_clear(&names);
-    return rc;
-}
 
 static bool is_part(const char *name) {
     size_t n = sizeof PART_PREFIX - 1;
@@ -234,50 +266,44 @@ static bool is_ours(const char *name) {
 }
 
 typedef struct emptying {
-    const char *dir;
+    nadb_dir *dir;
     bool check;  /* only look whether all names are ours */
     bool nested; /* in a part */
 } emptying;
 
-static nadb_rc empty(const emptying *e, nadb_err *err);
-
 static nadb_rc empty_name(void *ctx, const char *name, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     const emptying *e = ctx;
-    char *path;
-    nadb_rc rc = NADB_OK;
+    emptying inner = {NULL, e->check, true};
+    nadb_rc rc;
 
-    if (!is_ours(name) && (e->nested || !is_part(name)))
+    if (is_ours(name))
+        return e->check ? NADB_OK : os->unlink(e->dir, name, err);
+    if (e->nested || !is_part(name))
         return nadb_fail(err, NADB_LOCKED,
                          "%s has a file %.100s, which is not of a backup: "
                          "remove it or move it away first",
-                         e->dir, name);
-    path = nadb_path_join(e->dir, name);
-    if (path == NULL) return no_memory(err);
-    if (is_part(name)) {
-        emptying inner = {path, e->check, true};
-
-        rc = empty(&inner, err);
-        if (rc == NADB_OK && !e->check) rc = os->rmdir(path, err);
-    } else if (!e->check) {
-        rc = os->unlink(path, err);
-    }
-    nadb_free(path);
+                         os->dir_path(e->dir), name);
+    rc = os->dir_enter(e->dir, name, &inner.dir, err);
+    if (rc == NADB_OK) rc = each_name(inner.dir, empty_name, &inner, err);
+    os->dir_close(inner.dir);
+    if (rc == NADB_OK && !e->check) rc = os->rmdir(e->dir, name, err);
     return rc;
 }
 
-static nadb_rc empty(const emptying *e, nadb_err *err) {
-    return each_name(e->dir, empty_name, (void *)(uintptr_t)e, err);
-}
+/* Removes a directory of the folder with the files of a backup in it, or only
+ * looks whether that is all that is in it. */
+static nadb_rc empty(const backup_folder *f, const char *name, bool check,
+                     nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    emptying e = {NULL, true, false};
+    nadb_rc rc = os->dir_enter(f->dir, name, &e.dir, err);
 
-/* Removes a directory with files of ours, and nothing else. */
-static nadb_rc remove_dir(const char *dir, nadb_err *err) {
-    emptying e = {dir, true, false};
-    nadb_rc rc = empty(&e, err);
-
+    if (rc == NADB_OK) rc = each_name(e.dir, empty_name, &e, err);
     e.check = false;
-    if (rc == NADB_OK) rc = empty(&e, err);
-    return rc == NADB_OK ? nadb_os_get()->rmdir(dir, err) : rc;
+    if (rc == NADB_OK && !check) rc = each_name(e.dir, empty_name, &e, err);
+    os->dir_close(e.dir);
+    return rc == NADB_OK && !check ? os->rmdir(f->dir, name, err) : rc;
 }
 
 /* A fresh name for a directory of that prefix. */
@@ -292,65 +318,53 @@ static void temporary_name(const char *prefix, const char *id,
 nadb_rc backup_folder_remove(backup_folder *f, const char *id, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     char name[NAME_MAX_BYTES];
-    char *from = join(f->path, id, NULL, NULL);
-    char *to = NULL;
-    emptying look = {from, true, false};
-    nadb_rc rc;
+    nadb_rc rc = empty(f, id, true, err);
 
     temporary_name(OLD_PREFIX, id, name);
-    to = join(f->path, name, NULL, NULL);
-    rc = from == NULL || to == NULL ? no_memory(err) : empty(&look, err);
-    if (rc == NADB_OK) rc = os->rename(from, to, err);
-    if (rc == NADB_OK) rc = os->sync_dir(f->path, err);
-    if (rc == NADB_OK) rc = remove_dir(to, err);
-    nadb_free(from);
-    nadb_free(to);
-    return rc;
+    if (rc == NADB_OK) rc = os->rename(f->dir, id, name, err);
+    if (rc == NADB_OK) rc = os->dir_sync(f->dir, err);
+    return rc == NADB_OK ? empty(f, name, false, err) : rc;
 }
 
 /* Whether a new directory is still being written: its BACKUP is locked. */
-static nadb_rc is_alive(const char *dir, bool *alive, nadb_err *err) {
+static nadb_rc is_alive(const backup_folder *f, const char *name, bool *alive,
+                        nadb_err *err) {
     const nadb_os *os = nadb_os_get();
-    char *path = nadb_path_join(dir, BACKUP_MANIFEST);
+    nadb_dir *dir = NULL;
     nadb_file *file = NULL;
     nadb_stat st;
     bool got = true;
-    nadb_rc rc;
+    nadb_rc rc = os->dir_enter(f->dir, name, &dir, err);
 
     *alive = false;
-    if (path == NULL) return no_memory(err);
-    rc = os->stat(path, &st, err);
+    if (rc == NADB_OK) rc = os->stat(dir, BACKUP_MANIFEST, &st, err);
     if (rc == NADB_OK && st.kind == NADB_KIND_FILE) {
-        rc = os->open(path, NADB_OPEN_WRITE, 0, &file, err);
+        rc = os->open(dir, BACKUP_MANIFEST, NADB_OPEN_WRITE, 0, &file, err);
         if (rc == NADB_OK) rc = os->lock_byte(file, 0, &got, err);
         os->close(file);
     }
-    nadb_free(path);
+    os->dir_close(dir);
     *alive = rc == NADB_OK && !got;
     return rc;
 }
 
+/* What cannot be removed is left: it is not listed, and costs only space. */
 static nadb_rc clean_name(void *ctx, const char *name, nadb_err *err) {
-    backup_folder *f = ctx;
+    const backup_folder *f = ctx;
     bool is_new = strncmp(name, NEW_PREFIX, sizeof NEW_PREFIX - 1) == 0;
     bool alive = false;
-    char *dir;
     nadb_rc rc = NADB_OK;
 
+    (void)err;
     if (!is_new && strncmp(name, OLD_PREFIX, sizeof OLD_PREFIX - 1) != 0)
         return NADB_OK;
-    dir = join(f->path, name, NULL, NULL);
-    if (dir == NULL) return no_memory(err);
-    if (is_new) rc = is_alive(dir, &alive, err);
-    /* What cannot be removed is somebody else's business: it is not listed,
-     * and harms nobody but the disk. */
-    if (rc == NADB_OK && !alive) (void)!remove_dir(dir, NULL);
-    nadb_free(dir);
-    return rc;
+    if (is_new) rc = is_alive(f, name, &alive, NULL);
+    if (rc == NADB_OK && !alive) (void)!empty(f, name, false, NULL);
+    return NADB_OK;
 }
 
 nadb_rc backup_folder_clean(backup_folder *f, nadb_err *err) {
-    return each_name(f->path, clean_name, f, err);
+    return each_name(f->dir, clean_name, f, err);
 }
 
 /* --- one that is being written --- */
@@ -358,40 +372,30 @@ nadb_rc backup_folder_clean(backup_folder *f, nadb_err *err) {
 struct backup_new {
     backup_folder *f;
     char id[BACKUP_ID_MAX + 1];
-    char *dir;
-    bool made;           /* the directory is there */
+    char name[NAME_MAX_BYTES]; /* until it is published */
+    bool made;                 /* there may be a directory of that name */
+    nadb_dir *dir;
     nadb_file *manifest; /* locked */
     bool published;
 };
 
 static nadb_rc check_free(const backup_folder *f, const char *id,
                           nadb_err *err) {
-    char *path = join(f->path, id, NULL, NULL);
     nadb_stat st;
-    nadb_rc rc;
+    nadb_rc rc = nadb_os_get()->stat(f->dir, id, &st, err);
 
-    if (path == NULL) return no_memory(err);
-    rc = nadb_os_get()->stat(path, &st, err);
-    nadb_free(path);
     if (rc != NADB_OK || st.kind == NADB_KIND_NONE) return rc;
     return nadb_fail(err, NADB_INVALID,
                      "there is a backup %s in %s already: give another id, or "
                      "remove it with nadb_delete_backup()",
-                     id, f->path);
+                     id, backup_folder_path(f));
 }
 
-static nadb_rc make_file(const backup_folder *f, const char *dir,
+static nadb_rc make_file(const backup_folder *f, nadb_dir *dir,
                          const char *name, nadb_file **out, nadb_err *err) {
-    char *path = nadb_path_join(dir, name);
-    nadb_rc rc;
-
-    *out = NULL;
-    if (path == NULL) return no_memory(err);
-    rc = nadb_os_get()->open(
-        path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
-        f->mode & 0666, out, err);
-    nadb_free(path);
-    return rc;
+    return nadb_os_get()->open(
+        dir, name, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+        f->like.mode & 0666, out, err);
 }
 
 /* Makes the directory and locks its BACKUP, in the lock of the folder, so that
@@ -404,13 +408,16 @@ static nadb_rc make_locked(backup_new *n, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     rc = check_free(n->f, n->id, err);
     if (rc == NADB_OK) rc = backup_folder_clean(n->f, err);
-    if (rc == NADB_OK) rc = os->mkdir(n->dir, n->f->mode, err);
-    n->made = rc == NADB_OK;
+    if (rc == NADB_OK) {
+        n->made = true;
+        rc = os->dir_make(n->f->dir, n->name, &n->f->like, &n->dir, err);
+    }
     if (rc == NADB_OK)
         rc = make_file(n->f, n->dir, BACKUP_MANIFEST, &n->manifest, err);
     if (rc == NADB_OK) rc = os->lock_byte(n->manifest, 0, &got, err);
     if (rc == NADB_OK && !got)
-        rc = nadb_fail(err, NADB_BUSY, "%s is locked by somebody", n->dir);
+        rc = nadb_fail(err, NADB_BUSY, "%s is locked by somebody",
+                       os->dir_path(n->dir));
     backup_folder_unlock(n->f);
     return rc;
 }
@@ -418,16 +425,14 @@ static nadb_rc make_locked(backup_new *n, nadb_err *err) {
 nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
                          nadb_err *err) {
     backup_new *n = nadb_calloc(1, sizeof *n);
-    char name[NAME_MAX_BYTES];
     nadb_rc rc;
 
     *out = NULL;
     if (n == NULL) return no_memory(err);
     n->f = f;
     (void)snprintf(n->id, sizeof n->id, "%s", id);
-    temporary_name(NEW_PREFIX, id, name);
-    n->dir = join(f->path, name, NULL, NULL);
-    rc = n->dir == NULL ? no_memory(err) : make_locked(n, err);
+    temporary_name(NEW_PREFIX, id, n->name);
+    rc = make_locked(n, err);
     if (rc == NADB_OK)
         *out = n;
     else
@@ -435,20 +440,9 @@ nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
     return rc;
 }
 
-nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
-                        nadb_file **out, nadb_err *err) {
-    char *dir = join(n->dir, part, NULL, NULL);
-    nadb_stat st;
-    nadb_rc rc = NADB_OK;
-
-    *out = NULL;
-    if (dir == NULL) return no_memory(err);
-    if (part != NULL) rc = nadb_os_get()->stat(dir, &st, err);
-    if (part != NULL && rc == NADB_OK && st.kind == NADB_KIND_NONE)
-        rc = nadb_os_get()->mkdir(dir, n->f->mode, err);
-    if (rc == NADB_OK) rc = make_file(n->f, dir, name, out, err);
-    nadb_free(dir);
-    return rc;
+nadb_rc backup_new_file(backup_new *n, const char *name, nadb_file **out,
+                        nadb_err *err) {
+    return make_file(n->f, n->dir, name, out, err);
 }
 
 static nadb_rc write_manifest(nadb_file *file, backup_manifest *m,
@@ -486,35 +480,32 @@ static nadb_rc check_parent(const backup_folder *f, const backup_manifest *m,
 
 nadb_rc backup_new_publish(backup_new *n, backup_manifest *m, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
-    char *to = join(n->f->path, n->id, NULL, NULL);
-    nadb_rc rc =
-        to == NULL ? no_memory(err) : write_manifest(n->manifest, m, err);
+    nadb_dir *folder = n->f->dir;
+    nadb_rc rc = write_manifest(n->manifest, m, err);
 
-    if (rc == NADB_OK) rc = os->sync_dir(n->dir, err);
+    if (rc == NADB_OK) rc = os->dir_sync(n->dir, err);
     if (rc == NADB_OK) rc = backup_folder_lock(n->f, err);
-    if (rc != NADB_OK) {
-        nadb_free(to);
-        return rc;
-    }
+    if (rc != NADB_OK) return rc;
     rc = check_free(n->f, n->id, err);
     if (rc == NADB_OK) rc = check_parent(n->f, m, err);
-    if (rc == NADB_OK) rc = os->rename(n->dir, to, err);
+    if (rc == NADB_OK) rc = os->rename(folder, n->name, n->id, err);
     if (rc == NADB_OK) {
         n->published = true;
-        rc = os->sync_dir(n->f->path, err);
+        rc = os->dir_sync(folder, err);
         /* Listed now, and gone after a power cut: rather neither. */
-        if (rc != NADB_OK && os->rename(to, n->dir, NULL) == NADB_OK)
+        if (rc != NADB_OK &&
+            os->rename(folder, n->id, n->name, NULL) == NADB_OK)
             n->published = false;
     }
     backup_folder_unlock(n->f);
-    nadb_free(to);
     return rc;
 }
 
 void backup_new_free(backup_new *n) {
     if (n == NULL) return;
-    if (!n->published && n->manifest != NULL) (void)!remove_dir(n->dir, NULL);
+    nadb_os_get()->dir_close(n->dir);
+    /* Still locked, so that nobody else removes it meanwhile. */
+    if (n->made && !n->published) (void)!empty(n->f, n->name, false, NULL);
     nadb_os_get()->close(n->manifest);
-    nadb_free(n->dir);
     nadb_free(n);
 }

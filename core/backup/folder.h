@@ -70,9 +70,9 @@ typedef struct backup_new backup_new;
 /* NADB_INVALID when there is one of that id. `f` outlives *out. */
 nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
                          nadb_err *err) NADB_MUST_USE;
-/* Makes a file in it, or in its directory `part`, which is made. */
-nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
-                        nadb_file **out, nadb_err *err) NADB_MUST_USE;
+/* Makes a file in it. */
+nadb_rc backup_new_file(backup_new *n, const char *name, nadb_file **out,
+                        nadb_err *err) NADB_MUST_USE;
 /* Writes BACKUP, syncs, and gives it its name. The parent, if it has one, must
  * still be what it was. */
 nadb_rc backup_new_publish(backup_new *n, backup_manifest *m,

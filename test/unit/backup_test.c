@@ -7,6 +7,8 @@
 #include "../../core/backup/rows.h"
 #include "../../core/backup/rows_format.h"
 
+static nadb_dir *here; /* the directory of the program */
+
 /* --- SHA-256 --- */
 
 static void sum_of(const void *p, size_t n, size_t split,
@@ -99,15 +101,15 @@ static void clear_items(void) {
     for (unsigned i = 0; i < ROWS; i++) nadb_buf_clear(&items[i].value);
 }
 
-static nadb_rc write_items(const char *path, unsigned n, int level,
+static nadb_rc write_items(const char *name, unsigned n, int level,
                            backup_sum *sum, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     nadb_file *f = NULL;
     backup_writer *w = NULL;
     nadb_rc rc =
-        os->open(path, NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_TRUNCATE,
-                 0600, &f, err);
+        os->open(here, name, NADB_OPEN_WRITE | NADB_OPEN_CREATE, 0600, &f, err);
 
+    if (rc == NADB_OK) rc = os->truncate(f, 0, err);
     if (rc == NADB_OK) rc = backup_writer_new(f, level, &w, err);
     for (unsigned i = 0; i < n && rc == NADB_OK; i++) {
         nadb_slice v = nadb_buf_slice(&items[i].value);
@@ -124,9 +126,9 @@ static nadb_rc write_items(const char *path, unsigned n, int level,
     return rc;
 }
 
-static nadb_rc open_rows(const char *path, backup_rows **out, nadb_err *err) {
+static nadb_rc open_rows(const char *name, backup_rows **out, nadb_err *err) {
     nadb_file *f = NULL;
-    nadb_rc rc = nadb_os_get()->open(path, NADB_OPEN_READ, 0, &f, err);
+    nadb_rc rc = nadb_os_get()->open(here, name, NADB_OPEN_READ, 0, &f, err);
 
     *out = NULL;
     return rc == NADB_OK ? backup_rows_open(f, out, err) : rc;
@@ -167,7 +169,7 @@ static bool walks(backup_rows *r, unsigned from, unsigned to, bool reverse,
 }
 
 static void test_rows_come_back(void) {
-    const char *path = unit_path("rows");
+    const char *name = "rows";
     nadb_err err;
 
     make_items();
@@ -177,8 +179,8 @@ static void test_rows_come_back(void) {
         char hex[NADB_SHA256_HEX], want[NADB_SHA256_HEX];
         uint64_t rows, deleted;
 
-        REQUIRE_OK(write_items(path, ROWS, level, &sum, &err), err);
-        REQUIRE_OK(open_rows(path, &r, &err), err);
+        REQUIRE_OK(write_items(name, ROWS, level, &sum, &err), err);
+        REQUIRE_OK(open_rows(name, &r, &err), err);
         backup_rows_count(r, &rows, &deleted);
         CHECK_U64(rows, sum.rows);
         CHECK_U64(rows + deleted, ROWS);
@@ -203,14 +205,14 @@ static void test_rows_come_back(void) {
 
 /* Seeks from anywhere to keys that are there and that are not. */
 static void test_rows_seek(void) {
-    const char *path = unit_path("seek");
+    const char *name = "seek";
     backup_rows *r = NULL;
     backup_sum sum;
     nadb_err err;
 
     make_items();
-    REQUIRE_OK(write_items(path, ROWS, 1, &sum, &err), err);
-    REQUIRE_OK(open_rows(path, &r, &err), err);
+    REQUIRE_OK(write_items(name, ROWS, 1, &sum, &err), err);
+    REQUIRE_OK(open_rows(name, &r, &err), err);
     for (int reverse = 0; reverse <= 1; reverse++) {
         nadb_range all = {{NULL, 0}, {NULL, 0}, reverse};
         nadb_iter *it = NULL;
@@ -238,15 +240,15 @@ static void test_rows_seek(void) {
 }
 
 static void test_rows_empty(void) {
-    const char *path = unit_path("empty");
+    const char *name = "empty";
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     backup_rows *r = NULL;
     backup_sum sum;
     nadb_err err;
 
-    REQUIRE_OK(write_items(path, 0, 1, &sum, &err), err);
+    REQUIRE_OK(write_items(name, 0, 1, &sum, &err), err);
     CHECK_U64(sum.bytes, HEAD_BYTES + END_BYTES);
-    REQUIRE_OK(open_rows(path, &r, &err), err);
+    REQUIRE_OK(open_rows(name, &r, &err), err);
     for (int reverse = 0; reverse <= 1; reverse++) {
         nadb_iter *it = NULL;
 
@@ -262,12 +264,12 @@ static void test_rows_empty(void) {
 }
 
 /* Reads a file that may be damaged. Whatever it shows must be an item. */
-static nadb_rc read_damaged(const char *path, unsigned n, unsigned *seen,
+static nadb_rc read_damaged(const char *name, unsigned n, unsigned *seen,
                             nadb_err *err) {
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     backup_rows *r = NULL;
     nadb_iter *it = NULL;
-    nadb_rc rc = open_rows(path, &r, err);
+    nadb_rc rc = open_rows(name, &r, err);
 
     *seen = 0;
     if (rc == NADB_OK) rc = backup_rows_iter(r, &all, false, &it, err);
@@ -292,7 +294,7 @@ static nadb_rc put_byte(nadb_file *f, size_t at, uint8_t byte) {
  * nothing are covered by a checksum as well. */
 static void test_rows_damaged(void) {
     const nadb_os *os = nadb_os_get();
-    const char *path = unit_path("damaged");
+    const char *name = "damaged";
     nadb_buf whole = NADB_BUF_INIT;
     nadb_file *f = NULL;
     unsigned seen, few = 20;
@@ -300,23 +302,23 @@ static void test_rows_damaged(void) {
     nadb_err err;
 
     make_items();
-    REQUIRE_OK(write_items(path, few, 1, &sum, &err), err);
-    REQUIRE_OK(nadb_os_read_file(path, 1u << 20, &whole, &err), err);
-    REQUIRE_OK(os->open(path, NADB_OPEN_WRITE, 0, &f, &err), err);
-    CHECK_OK(read_damaged(path, few, &seen, &err), err);
+    REQUIRE_OK(write_items(name, few, 1, &sum, &err), err);
+    REQUIRE_OK(nadb_os_read_file(here, name, 1u << 20, &whole, &err), err);
+    REQUIRE_OK(os->open(here, name, NADB_OPEN_WRITE, 0, &f, &err), err);
+    CHECK_OK(read_damaged(name, few, &seen, &err), err);
     CHECK_U64(seen, few);
     for (size_t at = 0; at < whole.n; at++) {
         nadb_rc rc;
 
         CHECK(put_byte(f, at, whole.p[at] ^ (uint8_t)(1u << draw(8))) ==
               NADB_OK);
-        rc = read_damaged(path, few, &seen, &err);
+        rc = read_damaged(name, few, &seen, &err);
         CHECK(put_byte(f, at, whole.p[at]) == NADB_OK);
         if (!CHECK(rc == NADB_CORRUPT || rc == NADB_CANTOPEN)) break;
     }
     for (size_t n = whole.n; n-- > 0;) {
         CHECK(os->truncate(f, n, &err) == NADB_OK);
-        if (!CHECK(read_damaged(path, few, &seen, &err) == NADB_CORRUPT)) break;
+        if (!CHECK(read_damaged(name, few, &seen, &err) == NADB_CORRUPT)) break;
     }
     os->close(f);
     nadb_buf_clear(&whole);
@@ -417,6 +419,9 @@ static void test_manifest_texts(void) {
 }
 
 int main(void) {
+    nadb_err err;
+
+    if (nadb_os_get()->dir_open(unit_dir(), &here, &err) != NADB_OK) return 1;
     RUN(test_sha_known);
     RUN(test_sha_instruction_is_plain);
     RUN(test_rows_come_back);
@@ -425,5 +430,6 @@ int main(void) {
     RUN(test_rows_damaged);
     RUN(test_manifest);
     RUN(test_manifest_texts);
+    nadb_os_get()->dir_close(here);
     return unit_done();
 }
