@@ -34,6 +34,7 @@
 
 #include "backend.h"
 #include "options.h"
+#include "util/number.h"
 
 #define NADB_VERSION "0.1.0"
 

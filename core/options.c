@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <strings.h>
 
 #include "options_table.h"
 #include "util/os.h"
@@ -88,7 +87,7 @@ static nadb_rc unknown_option(parser *p, nadb_slice name) {
 
     /* Not "did you mean password_env": the value must not be tried there. */
     if (name.n >= 8 &&
-        strncasecmp((const char *)name.p + name.n - 8, "password", 8) == 0)
+        option_same_word(nadb_slice_of(name.p + name.n - 8, 8), "password"))
         return nadb_fail(p->err, NADB_INVALID,
                          "a password does not belong in the schema: put it "
                          "into an environment variable and name that one, as "

@@ -2,6 +2,8 @@
  * options.h, a line in `table`, a line in docs/options.md. */
 #include "options_table.h"
 
+#include "util/number.h"
+
 /* How a value is kept in its field. */
 typedef enum field_type {
     FIELD_TEXT, /* char * */
@@ -177,7 +179,7 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static bool same_word(nadb_slice s, const char *word) {
+bool option_same_word(nadb_slice s, const char *word) {
     if (s.n != strlen(word)) return false;
     for (size_t i = 0; i < s.n; i++)
         if (lower((char)s.p[i]) != word[i]) return false;
@@ -186,7 +188,7 @@ static bool same_word(nadb_slice s, const char *word) {
 
 bool option_find(nadb_slice name, option *out) {
     for (unsigned i = 0; option_at(i, out); i++)
-        if (same_word(name, out->spec->name)) return true;
+        if (option_same_word(name, out->spec->name)) return true;
     return false;
 }
 
@@ -225,7 +227,7 @@ static bool is_word_of(nadb_slice name, const char *full) {
         if (n < sizeof word) {
             memcpy(word, p, n);
             word[n] = '\0';
-            if (same_word(name, word)) return true;
+            if (option_same_word(name, word)) return true;
         }
         p += n + (p[n] == '_');
     }
@@ -253,35 +255,10 @@ const char *option_nearest(nadb_slice name) {
 
 /* --- values --- */
 
-/* Digits, a fraction and an exponent; strtod() would follow the locale, and
- * take "inf", "nan" and hexadecimal. */
-static bool parse_number(const char *s, double *out) {
-    double v = 0, unit = 1;
-    bool digits = false;
-
-    if (*s == '+') s++;
-    for (; *s >= '0' && *s <= '9'; s++, digits = true) v = v * 10 + (*s - '0');
-    if (*s == '.')
-        for (s++; *s >= '0' && *s <= '9'; s++, digits = true)
-            v += (*s - '0') * (unit /= 10);
-    if (digits && (*s == 'e' || *s == 'E')) {
-        bool negative = s[1] == '-';
-        int exponent = 0;
-
-        s += 1 + (s[1] == '-' || s[1] == '+');
-        if (*s < '0' || *s > '9') return false;
-        for (; *s >= '0' && *s <= '9'; s++)
-            if (exponent < 1000) exponent = exponent * 10 + (*s - '0');
-        for (; exponent > 0; exponent--) v = negative ? v / 10 : v * 10;
-    }
-    *out = v;
-    return digits && *s == '\0';
-}
-
 static bool find_word(const nadb_option_word *words, const char *value,
                       double *out) {
     for (const nadb_option_word *w = words; w != NULL && w->text != NULL; w++)
-        if (same_word(nadb_slice_str(value), w->text)) {
+        if (option_same_word(nadb_slice_str(value), w->text)) {
             *out = w->value;
             return true;
         }
@@ -295,7 +272,8 @@ static bool parse_value(const nadb_option *opt, const char *value,
 
     if (opt->kind == NADB_OPTION_SWITCH) return find_word(on_off, value, out);
     if (find_word(opt->words, value, out)) return true;
-    if (opt->least == opt->most || !parse_number(value, &v)) return false;
+    if (opt->least == opt->most || !nadb_real_of(nadb_slice_str(value), &v))
+        return false;
     /* Written so that it is false for a NaN as well. */
     if (!(v >= opt->least && v <= opt->most)) return false;
     if (opt->scale == 1 && v != (double)(int64_t)v) return false;
@@ -326,8 +304,9 @@ static nadb_rc check_log(const nadb_option *opt, const char *value,
     bool ok = s.n <= 200 && lower(value[0]) >= 'a' && lower(value[0]) <= 'z';
 
     for (size_t i = 0; ok && i < s.n; i++) ok = is_one_of(value[i], "._-");
-    if (same_word(s, "control") || same_word(s, "manifest")) ok = false;
-    if (s.n >= 4 && same_word(nadb_slice_of(s.p + s.n - 4, 4), ".tmp"))
+    if (option_same_word(s, "control") || option_same_word(s, "manifest"))
+        ok = false;
+    if (s.n >= 4 && option_same_word(nadb_slice_of(s.p + s.n - 4, 4), ".tmp"))
         ok = false;
     return ok ? NADB_OK : nadb_option_refuse(opt, value, allowed, err);
 }

@@ -28,6 +28,9 @@ bool option_find(nadb_slice name, option *out);
 /* The name of the one that a user who wrote `name` may have meant; NULL when
  * none is near. */
 const char *option_nearest(nadb_slice name);
+/* Whether the text is the word, which is in small letters, in any case; the
+ * host program's locale has no say. */
+bool option_same_word(nadb_slice s, const char *word);
 
 /* Gives *o room for the options of backends, and all options their initial
  * values. */

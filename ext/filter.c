@@ -9,7 +9,6 @@
 #include "cursor.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
@@ -294,24 +293,27 @@ static nadb_rc filter_match(vcursor *c, sqlite3_value *value, nadb_err *err) {
     return match_add(value, &c->match, err);
 }
 
+/* Beyond this, in ms, no row has an expiry: 31,688 years from 1970. */
+#define EXPIRES_MOST 1e15
+
 /* Widely enough for all that rounding may do: SQLite compares again. What is no
  * number is more than all numbers. */
 static void filter_expires(vcursor *c, enum plan_arg arg,
                            sqlite3_value *value) {
     int type = sqlite3_value_type(value);
     double ms = sqlite3_value_double(value) * 1000;
-    int64_t bound = ms <= -1e15  ? INT64_MIN
-                    : ms >= 1e15 ? INT64_MAX
-                                 : (int64_t)ms;
+    int64_t bound;
 
     c->by_expiry = true;
     if (type == SQLITE_NULL) c->nothing = true;
-    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) return;
-    if (arg == ARG_EXPIRES_FROM && bound - 2 > c->expires_from &&
-        bound != INT64_MIN) {
+    if ((type != SQLITE_INTEGER && type != SQLITE_FLOAT) ||
+        !(ms > -EXPIRES_MOST && ms < EXPIRES_MOST)) {
+        return;
+    }
+    bound = (int64_t)ms;
+    if (arg == ARG_EXPIRES_FROM && bound - 2 > c->expires_from) {
         c->expires_from = bound - 2;
-    } else if (arg == ARG_EXPIRES_TO && bound != INT64_MAX &&
-               bound < c->expires_to - 2) {
+    } else if (arg == ARG_EXPIRES_TO && bound + 2 < c->expires_to) {
         c->expires_to = bound + 2;
     }
 }
@@ -441,20 +443,62 @@ static bool stops_early(sqlite3 *db) {
     return false;
 }
 
-/* Nearly, for safety: SQLite decides about the row that it gets. */
-static nadb_rc looks_equal(vcursor *c, double number, bool *equal,
-                           nadb_err *err) {
-    nadb_rc rc = bound_text(c, c->row->key, true, err);
-    const char *text = (const char *)c->scratch.p;
-    char *end;
-    double seen;
+/* How much a key is a number, as SQLite compares a text with a number. */
+typedef enum likeness { DIFFERS, NEARLY, EQUALS } likeness;
 
-    *equal = false;
+static bool is_space(uint8_t b) { return b == ' ' || (b >= '\t' && b <= '\r'); }
+
+static nadb_slice trimmed(nadb_slice s) {
+    while (s.n > 0 && is_space(s.p[0])) s = nadb_slice_of(s.p + 1, s.n - 1);
+    while (s.n > 0 && is_space(s.p[s.n - 1])) s.n--;
+    return s;
+}
+
+static bool int_is_real(int64_t i, double r) {
+    return r >= -0x1p63 && r < 0x1p63 && (double)(int64_t)r == r &&
+           (int64_t)r == i;
+}
+
+/* SQLite decides about the row that it gets, and rounds texts of reals in its
+ * own way: so for these near is good enough, if no other key is equal. */
+static likeness real_likeness(double key, double number) {
+    if (key == number) return EQUALS;
+    if (!isfinite(number)) return DIFFERS;
+    return fabs(key - number) <= fabs(number) * 1e-14 ? NEARLY : DIFFERS;
+}
+
+/* `key` has a zero byte behind it. */
+static likeness number_likeness(nadb_slice key, sqlite3_value *value) {
+    bool integral = sqlite3_value_type(value) == SQLITE_INTEGER;
+    nadb_slice text = trimmed(key);
+    int64_t i;
+    double r;
+
+    if (nadb_integer_of(text, &i)) {
+        bool equal = integral ? i == sqlite3_value_int64(value)
+                              : int_is_real(i, sqlite3_value_double(value));
+
+        return equal ? EQUALS : DIFFERS;
+    }
+    if (!nadb_real_of(text, &r) || (text.p[text.n - 1] | 0x20) == 'f')
+        return DIFFERS; /* to SQLite 'inf' is no number */
+    if (!integral) return real_likeness(r, sqlite3_value_double(value));
+    if (int_is_real(sqlite3_value_int64(value), r)) return EQUALS;
+    return real_likeness(r, sqlite3_value_double(value)) == DIFFERS ? DIFFERS
+                                                                    : NEARLY;
+}
+
+/* `number` is the text of the value. The key is in c->scratch then. */
+static nadb_rc compare_key(vcursor *c, sqlite3_value *value, nadb_slice number,
+                           likeness *out, nadb_err *err) {
+    nadb_rc rc = bound_text(c, c->row->key, true, err);
+
+    *out = DIFFERS;
     if (rc != NADB_OK) return rc;
-    seen = strtod(text, &end);
-    *equal = end != text &&
-             (seen == number || (isfinite(number) &&
-                                 fabs(seen - number) <= fabs(number) * 1e-14));
+    c->scratch.n--; /* the terminator */
+    *out = nadb_slice_eq(nadb_buf_slice(&c->scratch), number)
+               ? EQUALS
+               : number_likeness(nadb_buf_slice(&c->scratch), value);
     return NADB_OK;
 }
 
@@ -467,31 +511,45 @@ static nadb_rc start(vcursor *c, nadb_err *err) {
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 
-/* Goes to the one key that equals the number. Several are an error where only
- * the first would be changed. */
-static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
+static nadb_rc several(nadb_slice number, nadb_err *err) {
+    return nadb_fail(err, NADB_INVALID,
+                     "several keys equal the number %.*s: compare with text, "
+                     "as in key = CAST(x AS TEXT)",
+                     (int)number.n, (const char *)number.p);
+}
+
+/* Finds the key that is most like the number, into c->lo, and how many are. */
+static nadb_rc find_equal(vcursor *c, sqlite3_value *value, nadb_slice number,
+                          unsigned *n, nadb_err *err) {
+    likeness best = DIFFERS, like;
     nadb_rc rc = NADB_OK;
-    bool found = false;
 
-    while (rc == NADB_OK && c->row != NULL) {
-        bool equal;
-
-        rc = looks_equal(c, sqlite3_value_double(value), &equal, err);
-        if (rc == NADB_OK && equal && found) {
-            if (!stops_early(c->v->c->db)) return start(c, err);
-            return nadb_fail(err, NADB_INVALID,
-                             "several keys equal the number %s: compare with "
-                             "text, as in key = CAST(x AS TEXT)",
-                             (const char *)sqlite3_value_text(value));
-        }
-        if (rc == NADB_OK && equal) {
-            c->scratch.n--; /* the terminator */
-            keep_scratch(c, &c->lo);
-            found = true;
+    *n = 0;
+    while (rc == NADB_OK && c->row != NULL && (best != EQUALS || *n < 2)) {
+        rc = compare_key(c, value, number, &like, err);
+        if (rc == NADB_OK && like != DIFFERS && like >= best) {
+            *n = like > best ? 1 : *n + 1;
+            if (like > best) keep_scratch(c, &c->lo);
+            best = like;
         }
         if (rc == NADB_OK) rc = step(c, err);
     }
-    if (rc != NADB_OK || !found) return rc;
+    return rc;
+}
+
+/* Goes to the one key that equals the number. Several are an error where only
+ * the first would be changed. */
+static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    nadb_slice number;
+    unsigned n;
+    nadb_rc rc;
+
+    if (value_key(c->v->c, value, &number) != VALUE_KEY_TEXT)
+        return no_memory(err);
+    rc = find_equal(c, value, number, &n, err);
+    if (rc != NADB_OK || n == 0) return rc;
+    if (n > 1)
+        return stops_early(c->v->c->db) ? several(number, err) : start(c, err);
     rc = nadb_cursor_key(c->core, nadb_buf_slice(&c->lo), false, err);
     c->single = true;
     c->filtered = c->match != NULL;

@@ -71,6 +71,12 @@ static bool is_binary(const plan *p, int i) {
     return sqlite3_stricmp(sqlite3_vtab_collation(p->info, i), "BINARY") == 0;
 }
 
+/* Column tag has a collation of its own, which is BINARY by another name. */
+static bool is_bytewise(const plan *p, int i) {
+    return is_binary(p, i) ||
+           sqlite3_stricmp(sqlite3_vtab_collation(p->info, i), "nadbin") == 0;
+}
+
 static bool is_key(const plan *p, int i) {
     const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
 
@@ -100,6 +106,18 @@ static int tag_misused(plan *p) {
     (void)nadb_fail(&err, NADB_INVALID,
                     "column tag is a filter: write tag = 'x' or tag IN "
                     "('x', 'y'); for anything else use tags MATCH");
+    return value_vtab_error(&p->v->base, &err);
+}
+
+/* Tags are compared bytewise, and nothing but the plan can compare them. */
+static int tag_collated(plan *p, int i) {
+    nadb_err err;
+
+    (void)nadb_fail(&err, NADB_INVALID,
+                    "column tag compares bytes, not by collation %.50s: write "
+                    "tag = 'x' COLLATE BINARY, or list the tags in tag IN "
+                    "('x', 'X')",
+                    sqlite3_vtab_collation(p->info, i));
     return value_vtab_error(&p->v->base, &err);
 }
 
@@ -157,6 +175,7 @@ static int take_tags(plan *p) {
         if (c->iColumn != COL_TAG) continue;
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) return tag_misused(p);
         if (!c->usable) return SQLITE_CONSTRAINT;
+        if (!is_bytewise(p, i)) return tag_collated(p, i);
         if (p->n_args == PLAN_ARGS_MAX) return tag_misused(p);
         in = sqlite3_vtab_in(p->info, i, 1) != 0;
         take(p, i, in ? ARG_TAG_IN : ARG_TAG_EQ, true);

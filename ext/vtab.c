@@ -10,7 +10,6 @@
  * back is removed (see txn.c, and conn_detach()). */
 #include "ext.h"
 
-#include <ctype.h>
 #include <stddef.h>
 
 /* The key is declared TEXT, so that SQLite compares it as text. WITHOUT ROWID
@@ -58,7 +57,7 @@ static bool names_namespace(const char *const *args, int n) {
     for (int i = 0; i < n; i++) {
         const char *p = args[i];
 
-        while (isspace((unsigned char)*p)) p++;
+        p += strspn(p, " \t\n\v\f\r");
         if (sqlite3_strnicmp(p, word, (int)sizeof word - 1) == 0) return true;
     }
     return false;

@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* Reads of single rows before it begins. */
 #define READS_FIRST 16u
@@ -258,9 +257,7 @@ static nadb_rc read_generation(cache *n, args *a, uint64_t *generation) {
     args_join(a, n->prefix, nadb_slice_str("meta"));
     args_text(a, "gen");
     rc = conn_call(n->link, a, &r, NULL);
-    *generation = 0;
-    if (rc == NADB_OK && r->type == REDIS_REPLY_STRING)
-        *generation = strtoull(r->str, NULL, 10);
+    *generation = rc == NADB_OK ? reply_number_or_0(r) : 0;
     freeReplyObject(r);
     return rc;
 }

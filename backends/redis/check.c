@@ -1,7 +1,6 @@
 /* check.c - whether index, sets of tags and rows agree, and making them agree.
  * All in scripts, a page a call, so that nobody waits long, and each page sees
  * one state of the store. A server whose answers lead nowhere is an error. */
-#include <stdlib.h>
 
 #include "engine.h"
 
@@ -68,12 +67,11 @@ static void place_end(place *p) {
     nadb_buf_clear(&p->mark);
 }
 
-/* Nothing ends the bytes of a buffer. */
-static uint64_t number_of(nadb_slice s) {
-    char text[24] = "";
+/* What is none counts as 0. */
+static int64_t number_of(nadb_slice s) {
+    int64_t v;
 
-    if (s.n > 0) memcpy(text, s.p, s.n < sizeof text ? s.n : sizeof text - 1);
-    return strtoull(text, NULL, 10);
+    return nadb_integer_of(s, &v) ? v : 0;
 }
 
 /* Whether a walk that goes on at `next` comes to an end. */

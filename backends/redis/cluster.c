@@ -22,7 +22,7 @@ static nadb_slice asked_host(const wire *w) {
 static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
     const char *end = r->str + r->len;
     const char *host = strchr(r->str, ' '), *colon;
-    long port;
+    int64_t port;
     size_t n;
 
     host = host == NULL ? NULL : strchr(host + 1, ' ');
@@ -31,15 +31,16 @@ static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
     colon = strrchr(host, ':');
     if (colon == NULL) return false;
     n = (size_t)(colon - host);
-    port = strtol(colon + 1, NULL, 10);
     if (n == 0) {
         nadb_slice mine = asked_host(w);
 
         host = (const char *)mine.p;
         n = mine.n;
     }
-    if (n == 0 || colon >= end || n >= sizeof to->host || port <= 0 ||
-        port > 65535)
+    if (n == 0 || colon >= end || n >= sizeof to->host ||
+        !nadb_integer_of(nadb_slice_of(colon + 1, (size_t)(end - colon - 1)),
+                         &port) ||
+        !reply_is_port(port))
         return false;
     memcpy(to->host, host, n);
     to->host[n] = '\0';
@@ -72,7 +73,7 @@ static bool add_node(const wire *w, const redisReply *r, nadb_buf *nodes) {
     host = reply_slice(r->element[0]);
     if (host.n == 0) host = asked_host(w);
     if (host.n == 0 || host.n >= sizeof e.host || host.p[0] == '?') return true;
-    if (r->element[1]->integer < 1 || r->element[1]->integer > 65535)
+    if (!reply_is_port(r->element[1]->integer))
         return true;
     memset(&e, 0, sizeof e);
     memcpy(e.host, host.p, host.n);

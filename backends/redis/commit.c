@@ -11,7 +11,6 @@
  * rows are removed afterwards, in small steps. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "../../core/util/coding.h"
 #include "engine.h"
@@ -284,8 +283,9 @@ static bool is_short_answer(const redisReply *r) {
 }
 
 static bool fits(const nadb_ticket *t, const redisReply *r) {
-    if (r->elements < 2 || r->element[1]->type != REDIS_REPLY_STRING)
-        return false;
+    int64_t version;
+
+    if (r->elements < 2 || !reply_number(r->element[1], &version)) return false;
     if (is_short_answer(r)) return t->count == 1 && !t->clear;
     return r->elements == 5 && reply_is_array(r->element[4], t->count);
 }
@@ -301,7 +301,7 @@ static nadb_rc take_answer(conn *c, nadb_ticket *t, redisReply *r, bool *wait,
     if (script_says(r, "conflict")) return conflict(r, err);
     if (script_says(r, "leased")) return redis_leased(c, r, err);
     if (!script_says(r, "ok") || !fits(t, r)) return conn_confused(c, err);
-    t->version = strtoull(r->element[1]->str, NULL, 10);
+    t->version = reply_number_or_0(r->element[1]);
     return NADB_OK;
 }
 
@@ -567,13 +567,9 @@ static void add_undo(args *a, const nadb_ticket *t) {
     }
 }
 
-static uint64_t version_of(const redisReply *r) {
-    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
-}
-
 static uint64_t version_before(const nadb_ticket *t) {
     return is_short_answer(t->reply) ? t->version - 1
-                                     : version_of(t->reply->element[2]);
+                                     : reply_number_or_0(t->reply->element[2]);
 }
 
 /* The transaction may go on and commit again: what it has done and taken back
@@ -612,7 +608,8 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     add_undo(&a, t);
     rc = redis_once(e, c, SCRIPT_UNDO, &a, &r, &version, err);
     if (rc == NADB_OK && script_says(r, "ok") && r->elements == 3)
-        forgive(t, version_of(r->element[1]), version_of(r->element[2]));
+        forgive(t, reply_number_or_0(r->element[1]),
+                reply_number_or_0(r->element[2]));
     else if (rc == NADB_OK && r != NULL && !script_says(r, "gone"))
         rc = nadb_fail(err, NADB_IOERR,
                        "redis server %s: %s: another client has changed the "

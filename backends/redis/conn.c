@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define WAIT_GRACE_MS 1000
 
@@ -63,14 +62,18 @@ nadb_rc conn_confused(conn *c, nadb_err *err) {
 
 /* --- what the server says of itself --- */
 
+/* No server's clock is there: 34,000 years from now. */
+#define CLOCK_MOST_S ((int64_t)1 << 40)
+
 static nadb_rc take_clock(conn *c, const redisReply *r, nadb_err *err) {
+    int64_t s, us;
+
     if (r->type == REDIS_REPLY_ERROR) return wire_refused(&c->wire, r, err);
-    if (!reply_is_array(r, 2) || r->element[0]->type != REDIS_REPLY_STRING ||
-        r->element[1]->type != REDIS_REPLY_STRING)
+    if (!reply_is_array(r, 2) || !reply_number(r->element[0], &s) ||
+        !reply_number(r->element[1], &us) || s > CLOCK_MOST_S || us >= 1000000)
         return wire_confused(&c->wire, err);
-    c->clock_ahead_ms = strtoll(r->element[0]->str, NULL, 10) * 1000 +
-                        strtoll(r->element[1]->str, NULL, 10) / 1000 -
-                        nadb_os_get()->mono_ns() / 1000000;
+    c->clock_ahead_ms =
+        s * 1000 + us / 1000 - nadb_os_get()->mono_ns() / 1000000;
     return NADB_OK;
 }
 

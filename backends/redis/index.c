@@ -1,6 +1,5 @@
 /* index.c - what is found through tags and expiry: scripts, a
  * page a round trip. */
-#include <stdlib.h>
 
 #include "../../core/kv/match.h"
 #include "../../core/util/coding.h"
@@ -115,18 +114,13 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
 /* --- counts of tags --- */
 
-/* A number that the server has written; 0 for what is none. */
-static int64_t number_of(const redisReply *r) {
-    return r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10) : 0;
-}
-
-static nadb_rc add_count(redis_walk *w, nadb_slice tag, int64_t count,
+static nadb_rc add_count(redis_walk *w, nadb_slice tag, uint64_t count,
                          nadb_err *err) {
     size_t start;
     nadb_rc rc = redis_walk_key(w, tag, &start, err);
 
     if (rc != NADB_OK) return rc;
-    if (!nadb_buf_varint(&w->bytes, (uint64_t)count)) return no_memory(err);
+    if (!nadb_buf_varint(&w->bytes, count)) return no_memory(err);
     return redis_walk_entry(w, start, tag, 0, err);
 }
 
@@ -158,7 +152,7 @@ static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
     }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
         rc = add_count(w, reply_slice(r->element[i]),
-                       number_of(r->element[i + 1]), err);
+                       reply_number_or_0(r->element[i + 1]), err);
     if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;
@@ -320,7 +314,8 @@ static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
     rc = call(w, c, SCRIPT_EXPIRY, &r, err);
     for (size_t i = 4; rc == NADB_OK && !past && i + 1 < r->elements; i += 2) {
         rc = add_expiry(w, reply_slice(r->element[i]),
-                        number_of(r->element[i + 1]), &inner, err);
+                        (int64_t)reply_number_or_0(r->element[i + 1]), &inner,
+                        err);
         past = w->at_end;
         if (w->items.n > before) taken++;
         before = w->items.n;

@@ -13,7 +13,6 @@
  * which then asks again. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "buffered.h"
 
@@ -34,16 +33,16 @@ bool redis_lease_due(const redis_base *b) {
 
 nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err) {
     nadb_slice who = reply_slice(r->elements > 1 ? r->element[1] : NULL);
-    nadb_slice ms = reply_slice(r->elements > 2 ? r->element[2] : NULL);
-    long long left = ms.n > 0 ? strtoll((const char *)ms.p, NULL, 10) : 0;
+    uint64_t ms = reply_number_or_0(r->elements > 2 ? r->element[2] : NULL);
 
     return nadb_fail(err, NADB_BUSY,
                      "redis server %s: %.*s buffers what it writes to this "
                      "namespace (write=buffered), and nobody else can write "
-                     "to it until it is closed there, or for %lld s after "
+                     "to it until it is closed there, or for %llu s after "
                      "that machine has stopped",
                      conn_name(c), who.n > 200 ? 200 : (int)who.n,
-                     (const char *)who.p, (left + 999) / 1000);
+                     who.n == 0 ? "" : (const char *)who.p,
+                     (unsigned long long)((ms + 999) / 1000));
 }
 
 static void ask(redis_base *b, args *a, const char *what) {
@@ -56,10 +55,11 @@ static void ask(redis_base *b, args *a, const char *what) {
 }
 
 static bool number_at(const redisReply *r, size_t i, uint64_t *out) {
-    nadb_slice s = reply_slice(r->element[i]);
+    int64_t v;
+    bool is_number = reply_number(r->element[i], &v);
 
-    *out = s.n > 0 ? strtoull((const char *)s.p, NULL, 10) : 0;
-    return s.n > 0;
+    *out = is_number ? (uint64_t)v : 0;
+    return is_number;
 }
 
 nadb_rc redis_lease_take(redis_base *b, conn *c, nadb_place_in_log *mark,

@@ -10,7 +10,6 @@
  *   cannot be asked an error that says so. After its deadline the script does
  *                   nothing any more, so it is done by now, or never. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "engine.h"
 
@@ -28,6 +27,7 @@ void redis_once_begin(redis_engine *e, conn *c, args *a) {
 static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
                      nadb_err *err) {
     redisReply *r = NULL;
+    int64_t applied;
     args a;
     nadb_rc rc = pool_reopen(e->pool, c, err);
 
@@ -39,9 +39,9 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
     args_number(&a, (int64_t)c->commits);
     rc = script_call(e->scripts, c, SCRIPT_FENCE, &a, &r, err);
     if (rc == NADB_OK && script_says(r, "applied") && r->elements == 2 &&
-        r->element[1]->type == REDIS_REPLY_STRING) {
+        reply_number(r->element[1], &applied)) {
         *done = true;
-        *version = strtoull(r->element[1]->str, NULL, 10);
+        *version = (uint64_t)applied;
     } else if (rc == NADB_OK && !script_says(r, "void")) {
         rc = conn_confused(c, err);
     }

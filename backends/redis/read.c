@@ -4,7 +4,6 @@
  * to its first read, in the same round trip. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "engine.h"
 
@@ -75,10 +74,6 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v,
     return conn_send(c, &v->a, err);
 }
 
-static uint64_t number_of(const redisReply *r) {
-    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
-}
-
 static void know(redis_engine *e, redis_view *v, uint64_t seq,
                  uint64_t generation) {
     v->base.seq = seq;
@@ -97,12 +92,12 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
 
     *again = false;
     if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
-    if (rc == NADB_OK && number_of(r->element[0]) != 0)
+    if (rc == NADB_OK && reply_number_or_0(r->element[0]) != 0)
         rc = script_layout(c, reply_slice(r->element[2]), err);
     if (rc == NADB_OK) {
-        generation = number_of(r->element[1]);
+        generation = reply_number_or_0(r->element[1]);
         *again = generation != v->generation;
-        know(e, v, number_of(r->element[0]), generation);
+        know(e, v, reply_number_or_0(r->element[0]), generation);
     }
     freeReplyObject(r);
     return rc;
@@ -113,7 +108,8 @@ nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
     if (!script_says(r, "page") || r->elements < 4)
         return conn_confused(c, err);
     if (v->known) return NADB_OK;
-    know(e, v, number_of(r->element[1]), number_of(r->element[2]));
+    know(e, v, reply_number_or_0(r->element[1]),
+         reply_number_or_0(r->element[2]));
     return NADB_OK;
 }
 
@@ -185,7 +181,8 @@ nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
     rc = record_get(c, r->element[3], r->element[4], r->element[5], &v->row,
                     &v->last, &found, err);
     if (rc != NADB_OK) return rc;
-    know(e, v, number_of(r->element[1]), number_of(r->element[2]));
+    know(e, v, reply_number_or_0(r->element[1]),
+         reply_number_or_0(r->element[2]));
     return hold_row(v, key, found, err);
 }
 

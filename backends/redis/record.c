@@ -1,48 +1,12 @@
 /* record.c - see record.h. */
 #include "record.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "../../core/util/number.h"
 
 static const char type_letters[] = "nirtb"; /* by nadb_type */
-
-#define NUMBER_TEXT_MAX 40
-
-/* --- numbers ---
- *
- * Text is what other clients understand. 17 digits bring every double back
- * exactly. The program's locale may write a comma: not here. */
-
-static void real_text(double v, char text[NUMBER_TEXT_MAX]) {
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t before = uselocale(c);
-
-    snprintf(text, NUMBER_TEXT_MAX, "%.17g", v);
-    (void)uselocale(before);
-    freelocale(c);
-}
-
-static bool real_of(const char *text, double *out) {
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t before = uselocale(c);
-    char *end;
-
-    *out = strtod(text, &end);
-    (void)uselocale(before);
-    freelocale(c);
-    return end != text && *end == '\0';
-}
-
-static bool integer_of(const char *text, int64_t *out) {
-    char *end;
-
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    return end != text && *end == '\0' && errno == 0;
-}
 
 /* --- writing --- */
 
@@ -73,7 +37,7 @@ void record_add_meta(args *a, const nadb_row *row) {
 }
 
 nadb_rc record_add_value(args *a, const nadb_row *row, nadb_err *err) {
-    char text[NUMBER_TEXT_MAX];
+    char text[NADB_REAL_TEXT_MAX];
     nadb_value v;
     nadb_rc rc;
 
@@ -86,7 +50,7 @@ nadb_rc record_add_value(args *a, const nadb_row *row, nadb_err *err) {
     if (v.type == NADB_INTEGER)
         snprintf(text, sizeof text, "%" PRId64, v.i);
     else
-        real_text(v.r, text);
+        nadb_real_text(v.r, text);
     args_copy(a, nadb_slice_str(text));
     return NADB_OK;
 }
@@ -133,13 +97,12 @@ static nadb_slice next_word(nadb_slice *s) {
 }
 
 static bool next_integer(nadb_slice *s, int64_t *out) {
-    nadb_slice word = next_word(s);
-    char text[24];
+    return nadb_integer_of(next_word(s), out);
+}
 
-    if (word.n == 0 || word.n >= sizeof text) return false;
-    memcpy(text, word.p, word.n);
-    text[word.n] = '\0';
-    return integer_of(text, out);
+static bool next_time(nadb_slice *s, int64_t *out) {
+    return next_integer(s, out) && *out >= NADB_TIME_MIN &&
+           *out <= NADB_TIME_MAX;
 }
 
 static bool parse_meta(nadb_slice meta, record *rec, nadb_row_head *h) {
@@ -151,14 +114,14 @@ static bool parse_meta(nadb_slice meta, record *rec, nadb_row_head *h) {
         return false;
     word = next_word(&meta);
     letter = word.n == 1 ? memchr(type_letters, word.p[0], 5) : NULL;
-    if (letter == NULL || !next_integer(&meta, &h->created_ms) ||
-        !next_integer(&meta, &h->updated_ms))
+    if (letter == NULL || !next_time(&meta, &h->created_ms) ||
+        !next_time(&meta, &h->updated_ms))
         return false;
     rest = meta;
     h->expires_ms = NADB_NO_EXPIRY;
     if (nadb_slice_eq(next_word(&rest), nadb_slice_str("-")))
         meta = rest;
-    else if (!next_integer(&meta, &h->expires_ms))
+    else if (!next_time(&meta, &h->expires_ms))
         return false;
     if (!next_integer(&meta, &codec) || !next_integer(&meta, &size) ||
         codec < 0 || codec > 255 || size < 0 || version < 0 || created_in < 0)
@@ -189,9 +152,9 @@ static bool take_value(const nadb_row_head *h, const redisReply *r,
     v.type = h->type;
     *out = reply_slice(r);
     if (h->type == NADB_INTEGER) {
-        if (r != NULL && !integer_of(r->str, &v.i)) return false;
+        if (r != NULL && !nadb_integer_of(*out, &v.i)) return false;
     } else if (h->type == NADB_REAL) {
-        if (r != NULL && !real_of(r->str, &v.r)) return false;
+        if (r != NULL && !nadb_real_of(*out, &v.r)) return false;
     } else {
         return h->type != NADB_NULL || out->n == 0;
     }

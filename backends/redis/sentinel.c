@@ -9,7 +9,6 @@
  * environment (<password_env>_HOSTS). */
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "route.h"
@@ -22,8 +21,8 @@ static nadb_rc no_sense(const wire *w, nadb_err *err) {
 /* Host and port, both as texts. */
 static nadb_rc take_master(const address *at, const wire *w,
                            const redisReply *r, endpoint *out, nadb_err *err) {
-    nadb_slice host, port;
-    long number;
+    nadb_slice host;
+    int64_t port;
 
     if (r->type == REDIS_REPLY_NIL)
         return nadb_fail(err, NADB_IOERR,
@@ -31,14 +30,12 @@ static nadb_rc take_master(const address *at, const wire *w,
                          w->name, at->master);
     if (!reply_is_array(r, 2)) return no_sense(w, err);
     host = reply_slice(r->element[0]);
-    port = reply_slice(r->element[1]);
-    number = port.n == 0 ? 0 : strtol((const char *)port.p, NULL, 10);
-    if (host.n == 0 || host.n >= sizeof out->host || number < 1 ||
-        number > 65535)
+    if (host.n == 0 || host.n >= sizeof out->host ||
+        !reply_number(r->element[1], &port) || !reply_is_port(port))
         return no_sense(w, err);
     memset(out, 0, sizeof *out);
     memcpy(out->host, host.p, host.n);
-    out->port = (int)number;
+    out->port = (int)port;
     return NADB_OK;
 }
 

@@ -16,7 +16,6 @@
  * under a whole mark was lost by its server; that is an error, not an empty
  * result. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "shards.h"
 
@@ -152,8 +151,7 @@ static nadb_rc change(redis_engine *e, step x, uint64_t *made, bool *stayed,
     if (rc == NADB_OK) {
         *stayed =
             nadb_slice_eq(reply_slice(r->element[1]), nadb_slice_str(x.stays));
-        if (r->element[2]->type == REDIS_REPLY_STRING)
-            *made = strtoull(r->element[2]->str, NULL, 10);
+        *made = reply_number_or_0(r->element[2]);
         rc = conn_wait(c, err);
     }
     freeReplyObject(r);

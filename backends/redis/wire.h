@@ -14,6 +14,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "../../core/util/number.h"
 #include "address.h"
 #include "args.h"
 #include "tls.h"
@@ -94,6 +95,20 @@ static inline nadb_slice reply_slice(const redisReply *r) {
 static inline bool reply_is_array(const redisReply *r, size_t least) {
     return r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements >= least;
 }
+
+/* The whole number, 0 or more, whose text the reply is; false for others. */
+static inline bool reply_number(const redisReply *r, int64_t *out) {
+    return nadb_integer_of(reply_slice(r), out) && *out >= 0;
+}
+
+/* That number, or 0. */
+static inline uint64_t reply_number_or_0(const redisReply *r) {
+    int64_t v;
+
+    return reply_number(r, &v) ? (uint64_t)v : 0;
+}
+
+static inline bool reply_is_port(int64_t v) { return v > 0 && v <= 65535; }
 
 /* A short sleep of a few ms. */
 void redis_pause(void);
