@@ -124,6 +124,10 @@ const char *nadb_option_text(const nadb_options *o, const char *name);
 int64_t nadb_option_number(const nadb_options *o, const char *name);
 /* Whether the statement named it. */
 bool nadb_option_given(const nadb_options *o, const char *name);
+/* A check for options that name a file: NADB_INVALID for one that a shell would
+ * have to read first. */
+nadb_rc nadb_option_check_path(const nadb_option *opt, const char *value,
+                               nadb_err *err);
 /* NADB_INVALID: "option x: 'value' is not <allowed>". */
 nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
                            const char *allowed, nadb_err *err);

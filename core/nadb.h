@@ -35,6 +35,7 @@
 #include "backend.h"
 #include "options.h"
 #include "util/number.h"
+#include "util/parse.h"
 
 #define NADB_VERSION "0.1.0"
 

@@ -104,7 +104,7 @@ static nadb_rc check_id(const nadb_option *opt, const char *value,
 
 static const core_option table[] = {
     TEXT_OPTION("backend", backend, NULL, false, NULL),
-    TEXT_OPTION("path", path, NULL, true, NULL),
+    TEXT_OPTION("path", path, NULL, true, nadb_option_check_path),
     TEXT_OPTION("db", db, NULL, false, NULL),
     TEXT_OPTION("namespace", ns, NULL, false, NULL),
     NUMBER_OPTION("buffer_size_mb", FIELD_UINT64, buffer_bytes, "4", NULL, 0.01,
@@ -141,7 +141,7 @@ static const core_option table[] = {
         "log_slow_ms", FIELD_INT64, log_slow_ms, NULL, none_word, 1, 2147483647,
         1, "none or a whole number of milliseconds from 1 to 2147483647"),
 
-    TEXT_OPTION("dir", dir, "backup", false, NULL),
+    TEXT_OPTION("dir", dir, "backup", false, nadb_option_check_path),
     TEXT_OPTION("id", id, "backup", false, check_id),
 };
 
@@ -216,7 +216,8 @@ static unsigned distance(nadb_slice a, const char *b) {
     return row[nb];
 }
 
-/* Whether `name` is a whole word of `full`: ttl is one of default_ttl. */
+/* Whether `name` is a word of `full`, or the first three letters of one or
+ * more: ttl is one of default_ttl, and sync begins one. */
 static bool is_word_of(nadb_slice name, const char *full) {
     const char *p = full;
 
@@ -227,6 +228,7 @@ static bool is_word_of(nadb_slice name, const char *full) {
         if (n < sizeof word) {
             memcpy(word, p, n);
             word[n] = '\0';
+            if (name.n >= 3 && name.n < n) word[name.n] = '\0';
             if (option_same_word(name, word)) return true;
         }
         p += n + (p[n] == '_');
@@ -286,6 +288,16 @@ nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
                            const char *allowed, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "option %s: '%.80s%s' is not %s",
                      opt->name, value, strlen(value) > 80 ? ".." : "", allowed);
+}
+
+nadb_rc nadb_option_check_path(const nadb_option *opt, const char *value,
+                               nadb_err *err) {
+    if (*value != '~') return NADB_OK;
+    return nadb_fail(err, NADB_INVALID,
+                     "option %s: '%.80s%s' begins with ~, which only a shell "
+                     "replaces by a home directory: write the whole path, or "
+                     "./~.. for a file of that name",
+                     opt->name, value, strlen(value) > 80 ? ".." : "");
 }
 
 static bool is_one_of(char c, const char *more) {

@@ -102,6 +102,7 @@ void vcursor_free_spare(vtab *v) {
 int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
                    int argc, sqlite3_value **argv) {
     vcursor *c = (vcursor *)base;
+    char digits[VALUE_DIGITS];
     nadb_slice key;
     nadb_err err;
 
@@ -115,7 +116,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
 
     c->single = true;
     c->row = NULL;
-    switch (value_key(c->v->c, argv[0], &key)) {
+    switch (value_key(c->v->c, argv[0], digits, &key)) {
     case VALUE_KEY_TEXT:
         break;
     case VALUE_KEY_NOMEM:
@@ -143,7 +144,7 @@ int vcursor_next(sqlite3_vtab_cursor *base) {
     }
     if (nadb_cursor_next(c->core, &err) != NADB_OK)
         return vcursor_failed(c, &err);
-    if (!c->filtered) {
+    if (!c->check_tags && !c->check_number) {
         c->row = nadb_cursor_row(c->core);
     } else if (filter_settle(c, &err) != NADB_OK) {
         return vcursor_failed(c, &err);

@@ -21,8 +21,15 @@ struct vcursor {
     nadb_buf keys; /* of nadb_slice */
     nadb_buf key_text;
     nadb_match *match; /* what the tags must be; NULL: anything */
-    bool filtered;     /* rows are to be checked against it */
-    bool by_expiry;    /* rows whose expiry is in [expires_from, expires_to] */
+    bool check_tags;   /* rows are to be checked against it */
+    /* key = a number that was not bound: keys that are its text, or are equal
+     * to it as numbers. */
+    bool check_number;
+    bool is_integer;
+    int64_t integer;
+    double real;
+    nadb_buf number_text;
+    bool by_expiry; /* rows whose expiry is in [expires_from, expires_to] */
     int64_t expires_from, expires_to; /* ms */
 
     nadb_buf scratch; /* JSON, bounds */

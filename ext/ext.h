@@ -294,7 +294,14 @@ typedef enum value_key_kind {
     VALUE_KEY_BLOB,
     VALUE_KEY_NOMEM
 } value_key_kind;
-value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out);
+value_key_kind value_key_text(const conn *c, sqlite3_value *in,
+                              nadb_slice *out);
+/* What a row is named by: the same, but a REAL that is an integer becomes the
+ * text of that integer, as JavaScript and others bind all numbers as REAL.
+ * `digits` is where it may be put. */
+#define VALUE_DIGITS 24
+value_key_kind value_key(const conn *c, sqlite3_value *in,
+                         char digits[VALUE_DIGITS], nadb_slice *out);
 /* In update.c: whether a row may have the key: text, 1 byte to 64 KB. NULL is
  * the caller's business. */
 nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
@@ -303,10 +310,20 @@ nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
 /* A path that the user gave to a function, borrowed from `in`. */
 nadb_rc value_path(sqlite3_value *in, const char **out,
                    nadb_err *err) NADB_MUST_USE;
-/* Seconds (REAL) to ms; NULL gives `*given` false. `what` is the column. */
+/* An integer of 64 bits: INTEGER, a REAL that is one, or text of one. */
+bool value_integer(sqlite3_value *in, int64_t *out);
+bool value_is_integer(const nadb_value *v, int64_t *out);
+bool value_is_integral(double r, int64_t *out);
+
+/* Whether it says nothing: NULL, or the empty text that stands for NULL in
+ * CSV. */
+bool value_is_none(sqlite3_value *in);
+/* Seconds since 1970, or ISO 8601 text, to ms, rounded down; none gives
+ * `*given` false. `what` is the column. */
 nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
                    bool *given, nadb_err *err) NADB_MUST_USE;
-/* A positive number of seconds from `now` on; infinity is NADB_NO_EXPIRY. */
+/* A number of seconds from `now` on, rounded down to ms; infinity is
+ * NADB_NO_EXPIRY. */
 nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
                   nadb_err *err) NADB_MUST_USE;
 

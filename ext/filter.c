@@ -5,7 +5,8 @@
  * core's cursor is opened once.
  *
  * A term that SQLite checks again may be given too many rows, never too few.
- * That is the way out where a number may mean more keys than its text. */
+ * Not checked again is key = x: SQLite would look for the text '5.0' where a
+ * program has bound the REAL 5.0, and the key is '5'. */
 #include "cursor.h"
 
 #include <math.h>
@@ -28,11 +29,13 @@ void filter_clear(vcursor *c) {
     nadb_buf_clear(&c->hi);
     nadb_buf_clear(&c->keys);
     nadb_buf_clear(&c->key_text);
+    nadb_buf_clear(&c->number_text);
     nadb_buf_clear(&c->scratch);
 }
 
 static void reset(vcursor *c) {
-    c->single = c->nothing = c->lookup = c->has_hi = c->filtered = false;
+    c->single = c->nothing = c->lookup = c->has_hi = false;
+    c->check_tags = c->check_number = false;
     c->by_expiry = false;
     c->expires_from = INT64_MIN;
     c->expires_to = INT64_MAX;
@@ -97,7 +100,7 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     nadb_slice key;
 
     if (filter_is_column_number(value)) return NADB_OK; /* no bound */
-    switch (value_key(c->v->c, value, &key)) {
+    switch (value_key_text(c->v->c, value, &key)) {
     case VALUE_KEY_NOMEM:
         return no_memory(err);
     case VALUE_KEY_NULL:
@@ -184,9 +187,10 @@ static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
 }
 
 static nadb_rc add_value(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    char digits[VALUE_DIGITS];
     nadb_slice text;
 
-    switch (value_key(c->v->c, value, &text)) {
+    switch (value_key(c->v->c, value, digits, &text)) {
     case VALUE_KEY_NOMEM:
         return no_memory(err);
     case VALUE_KEY_TEXT:
@@ -263,14 +267,61 @@ static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     return rc;
 }
 
-/* Bounds for all keys that SQLite could take for a number. */
+/* --- one number, perhaps several keys --- */
+
+/* The key that is the text of the number, as an expression compares, and keys
+ * that are equal to it as numbers, as a column of numeric type does. These
+ * bounds contain every text that SQLite could take for a number. */
 static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    char digits[VALUE_DIGITS];
+    nadb_slice text;
     nadb_rc rc;
 
+    c->check_number = true;
+    c->is_integer = value_integer(value, &c->integer);
+    c->real = sqlite3_value_double(value);
+    nadb_buf_reset(&c->number_text);
+    if (value_key(c->v->c, value, digits, &text) != VALUE_KEY_TEXT ||
+        !nadb_buf_append(&c->number_text, text.p, text.n)) {
+        return no_memory(err);
+    }
     if (isinf(sqlite3_value_double(value))) return NADB_OK; /* 'Inf' */
     rc = raise_lo(c, nadb_slice_str("\t"), false, err); /* first white space */
     if (rc != NADB_OK) return rc;
     return lower_hi(c, nadb_slice_str(":"), false, err); /* behind '9' */
+}
+
+static bool is_space(uint8_t b) { return b == ' ' || (b >= '\t' && b <= '\r'); }
+
+static nadb_slice trimmed(nadb_slice s) {
+    while (s.n > 0 && is_space(s.p[0])) s = nadb_slice_of(s.p + 1, s.n - 1);
+    while (s.n > 0 && is_space(s.p[s.n - 1])) s.n--;
+    return s;
+}
+
+/* Whether the present key equals the number: as SQLite compares a text with a
+ * number, so 'inf' is none. */
+static nadb_rc equals_number(vcursor *c, bool *equal, nadb_err *err) {
+    nadb_slice text = trimmed(c->row->key);
+    int64_t integer;
+    double real;
+    nadb_rc rc;
+
+    *equal = nadb_slice_eq(c->row->key, nadb_buf_slice(&c->number_text));
+    if (*equal || text.n == 0) return NADB_OK;
+    if (nadb_integer_of(text, &integer)) {
+        *equal = c->is_integer && integer == c->integer;
+        return NADB_OK;
+    }
+    rc = bound_text(c, text, true, err);
+    if (rc != NADB_OK) return rc;
+    text = nadb_slice_of(c->scratch.p, text.n);
+    if ((text.p[text.n - 1] | 0x20) == 'f' || !nadb_real_of(text, &real))
+        return NADB_OK;
+    *equal = c->is_integer
+                 ? value_is_integral(real, &integer) && integer == c->integer
+                 : real == c->real;
+    return NADB_OK;
 }
 
 /* --- arguments --- */
@@ -350,15 +401,18 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
 /* --- rows --- */
 
 nadb_rc filter_settle(vcursor *c, nadb_err *err) {
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
 
     for (;;) {
+        bool fits = true;
+
         c->row = nadb_cursor_row(c->core);
-        if (c->row == NULL || !c->filtered ||
-            nadb_match_tags(c->match, c->row->tags)) {
-            return NADB_OK;
-        }
-        rc = nadb_cursor_next(c->core, err);
+        if (c->row == NULL) return NADB_OK;
+        if (c->check_number) rc = equals_number(c, &fits, err);
+        if (rc == NADB_OK && fits && c->check_tags)
+            fits = nadb_match_tags(c->match, c->row->tags);
+        if (rc == NADB_OK && fits) return NADB_OK;
+        if (rc == NADB_OK) rc = nadb_cursor_next(c->core, err);
         if (rc != NADB_OK) return rc;
     }
 }
@@ -391,7 +445,7 @@ static nadb_rc open_core(vcursor *c, nadb_err *err) {
     }
     keys = set_pointers(c, &n);
     if (n == 0) return NADB_OK;
-    c->filtered = c->match != NULL;
+    c->check_tags = c->match != NULL;
     return nadb_cursor_keys(c->core, keys, n, reverse, err);
 }
 
@@ -443,65 +497,6 @@ static bool stops_early(sqlite3 *db) {
     return false;
 }
 
-/* How much a key is a number, as SQLite compares a text with a number. */
-typedef enum likeness { DIFFERS, NEARLY, EQUALS } likeness;
-
-static bool is_space(uint8_t b) { return b == ' ' || (b >= '\t' && b <= '\r'); }
-
-static nadb_slice trimmed(nadb_slice s) {
-    while (s.n > 0 && is_space(s.p[0])) s = nadb_slice_of(s.p + 1, s.n - 1);
-    while (s.n > 0 && is_space(s.p[s.n - 1])) s.n--;
-    return s;
-}
-
-static bool int_is_real(int64_t i, double r) {
-    return r >= -0x1p63 && r < 0x1p63 && (double)(int64_t)r == r &&
-           (int64_t)r == i;
-}
-
-/* SQLite decides about the row that it gets, and rounds texts of reals in its
- * own way: so for these near is good enough, if no other key is equal. */
-static likeness real_likeness(double key, double number) {
-    if (key == number) return EQUALS;
-    if (!isfinite(number)) return DIFFERS;
-    return fabs(key - number) <= fabs(number) * 1e-14 ? NEARLY : DIFFERS;
-}
-
-/* `key` has a zero byte behind it. */
-static likeness number_likeness(nadb_slice key, sqlite3_value *value) {
-    bool integral = sqlite3_value_type(value) == SQLITE_INTEGER;
-    nadb_slice text = trimmed(key);
-    int64_t i;
-    double r;
-
-    if (nadb_integer_of(text, &i)) {
-        bool equal = integral ? i == sqlite3_value_int64(value)
-                              : int_is_real(i, sqlite3_value_double(value));
-
-        return equal ? EQUALS : DIFFERS;
-    }
-    if (!nadb_real_of(text, &r) || (text.p[text.n - 1] | 0x20) == 'f')
-        return DIFFERS; /* to SQLite 'inf' is no number */
-    if (!integral) return real_likeness(r, sqlite3_value_double(value));
-    if (int_is_real(sqlite3_value_int64(value), r)) return EQUALS;
-    return real_likeness(r, sqlite3_value_double(value)) == DIFFERS ? DIFFERS
-                                                                    : NEARLY;
-}
-
-/* `number` is the text of the value. The key is in c->scratch then. */
-static nadb_rc compare_key(vcursor *c, sqlite3_value *value, nadb_slice number,
-                           likeness *out, nadb_err *err) {
-    nadb_rc rc = bound_text(c, c->row->key, true, err);
-
-    *out = DIFFERS;
-    if (rc != NADB_OK) return rc;
-    c->scratch.n--; /* the terminator */
-    *out = nadb_slice_eq(nadb_buf_slice(&c->scratch), number)
-               ? EQUALS
-               : number_likeness(nadb_buf_slice(&c->scratch), value);
-    return NADB_OK;
-}
-
 static nadb_rc start(vcursor *c, nadb_err *err) {
     nadb_rc rc;
 
@@ -511,48 +506,32 @@ static nadb_rc start(vcursor *c, nadb_err *err) {
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 
-static nadb_rc several(nadb_slice number, nadb_err *err) {
-    return nadb_fail(err, NADB_INVALID,
-                     "several keys equal the number %.*s: compare with text, "
-                     "as in key = CAST(x AS TEXT)",
-                     (int)number.n, (const char *)number.p);
-}
-
-/* Finds the key that is most like the number, into c->lo, and how many are. */
-static nadb_rc find_equal(vcursor *c, sqlite3_value *value, nadb_slice number,
-                          unsigned *n, nadb_err *err) {
-    likeness best = DIFFERS, like;
-    nadb_rc rc = NADB_OK;
-
-    *n = 0;
-    while (rc == NADB_OK && c->row != NULL && (best != EQUALS || *n < 2)) {
-        rc = compare_key(c, value, number, &like, err);
-        if (rc == NADB_OK && like != DIFFERS && like >= best) {
-            *n = like > best ? 1 : *n + 1;
-            if (like > best) keep_scratch(c, &c->lo);
-            best = like;
-        }
-        if (rc == NADB_OK) rc = step(c, err);
-    }
-    return rc;
-}
-
 /* Goes to the one key that equals the number. Several are an error where only
  * the first would be changed. */
 static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
-    nadb_slice number;
-    unsigned n;
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
+    bool found = false;
 
-    if (value_key(c->v->c, value, &number) != VALUE_KEY_TEXT)
-        return no_memory(err);
-    rc = find_equal(c, value, number, &n, err);
-    if (rc != NADB_OK || n == 0) return rc;
-    if (n > 1)
-        return stops_early(c->v->c->db) ? several(number, err) : start(c, err);
+    while (rc == NADB_OK && c->row != NULL) {
+        if (found) {
+            if (!stops_early(c->v->c->db)) return start(c, err);
+            return nadb_fail(err, NADB_INVALID,
+                             "several keys equal the number %s: compare with "
+                             "text, as in key = CAST(x AS TEXT)",
+                             (const char *)sqlite3_value_text(value));
+        }
+        rc = bound_text(c, c->row->key, false, err);
+        if (rc == NADB_OK) {
+            keep_scratch(c, &c->lo);
+            found = true;
+            rc = step(c, err);
+        }
+    }
+    if (rc != NADB_OK || !found) return rc;
     rc = nadb_cursor_key(c->core, nadb_buf_slice(&c->lo), false, err);
     c->single = true;
-    c->filtered = c->match != NULL;
+    c->check_number = false;
+    c->check_tags = c->match != NULL;
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 

@@ -248,6 +248,8 @@ static const function functions[] = {
     {"nadb_untag", -1, SQLITE_UTF8, func_untag},
     {"nadb_incr", 2, SQLITE_UTF8, func_incr},
     {"nadb_incr", 3, SQLITE_UTF8, func_incr},
+    {"nadb_incr", 4, SQLITE_UTF8, func_incr},
+    {"nadb_incr", 5, SQLITE_UTF8, func_incr},
     {"nadb_pop", 2, SQLITE_UTF8, func_pop},
     {"nadb_purge_expired", 1, SQLITE_UTF8, func_purge_expired},
 };

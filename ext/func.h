@@ -12,6 +12,7 @@ typedef struct call {
     sqlite3_value **argv;
     vtab *v; /* of the first argument: func_open_table() */
     sqlite3 *db;
+    char digits[VALUE_DIGITS]; /* of the key */
 } call;
 
 /* Opens the table that the first argument names. */

@@ -18,8 +18,8 @@
 /* --- arguments --- */
 
 /* *key is empty when no row can have the key. */
-static nadb_rc key_arg(const call *k, nadb_slice *key, nadb_err *err) {
-    switch (value_key(k->c, k->argv[1], key)) {
+static nadb_rc key_arg(call *k, nadb_slice *key, nadb_err *err) {
+    switch (value_key(k->c, k->argv[1], k->digits, key)) {
     case VALUE_KEY_NOMEM:
         return nadb_fail(err, NADB_NOMEM, "out of memory");
     case VALUE_KEY_TEXT:
@@ -190,11 +190,25 @@ static nadb_rc retag_command(vtab *v, void *ctx, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc tag_arg(const call *k, sqlite3_value *in, nadb_slice *tag,
-                       nadb_err *err) {
-    switch (value_key(k->c, in, tag)) {
+/* Whether a tag is the whole list as the column takes it. */
+static bool is_tag_list(nadb_slice tag) {
+    nadb_buf list = NADB_BUF_INIT;
+    bool answer = tag.n > 0 && tag.p[0] == '[' &&
+                  nadb_tags_parse(tag, &list, NULL) == NADB_OK;
+
+    nadb_buf_clear(&list);
+    return answer;
+}
+
+static nadb_rc tag_arg(const call *k, int i, char digits[VALUE_DIGITS],
+                       nadb_slice *tag, nadb_err *err) {
+    switch (value_key(k->c, k->argv[i], digits, tag)) {
     case VALUE_KEY_TEXT:
-        return NADB_OK;
+        if (!is_tag_list(*tag)) return NADB_OK;
+        return nadb_fail(err, NADB_INVALID,
+                         "give each tag as an argument of its own, as in "
+                         "(table, key, 'a', 'b'); a JSON array is what UPDATE "
+                         ".. SET tags takes");
     case VALUE_KEY_NOMEM:
         return nadb_fail(err, NADB_NOMEM, "out of memory");
     case VALUE_KEY_NULL:
@@ -206,6 +220,7 @@ static nadb_rc tag_arg(const call *k, sqlite3_value *in, nadb_slice *tag,
 
 static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
     retag r = {.add = add};
+    char(*digits)[VALUE_DIGITS] = NULL; /* of each argument */
     nadb_rc rc;
 
     if (k->argc < 3) {
@@ -213,13 +228,16 @@ static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
                          "it takes a table, a key, and the tags, one or more");
     }
     r.tags = nadb_calloc((size_t)k->argc, sizeof *r.tags);
-    if (r.tags == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = begin(k, &r.key, err);
+    digits = nadb_calloc((size_t)k->argc, sizeof *digits);
+    rc = r.tags == NULL || digits == NULL
+             ? nadb_fail(err, NADB_NOMEM, "out of memory")
+             : begin(k, &r.key, err);
     for (int i = 2; i < k->argc && rc == NADB_OK; i++) {
-        rc = tag_arg(k, k->argv[i], &r.tags[r.n++], err);
+        rc = tag_arg(k, i, digits[i], &r.tags[r.n++], err);
     }
     if (rc == NADB_OK) rc = update_command(k->v, retag_command, &r, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)r.changed);
+    nadb_free(digits);
     nadb_free(r.tags);
     return rc;
 }
@@ -235,24 +253,33 @@ nadb_rc func_untag(call *k, nadb_err *err) {
 typedef struct incr {
     nadb_slice key;
     int64_t by;
+    int64_t from;       /* what a missing key counts from */
+    bool only_present;  /* a missing key stays so */
+    int64_t expires_ms; /* of a new row */
     int64_t result;
+    bool done;
 } incr;
 
+/* Adds to the value of the row. */
 static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
-    nadb_value value = {.type = NADB_INTEGER}; /* 0, when there is no row */
+    nadb_value value;
+    int64_t from = i->from;
     nadb_rc rc = NADB_OK;
 
-    if (l->row != NULL) rc = nadb_cursor_value(l->c, &value, NULL, err);
-    if (rc != NADB_OK) return rc;
-    if (value.type != NADB_INTEGER) {
-        return nadb_fail(
-            err, NADB_INVALID, "the value of key '%.*s' is not an integer",
-            (int)(i->key.n < 100 ? i->key.n : 100), (const char *)i->key.p);
+    if (l->row != NULL) {
+        rc = nadb_cursor_value(l->c, &value, NULL, err);
+        if (rc != NADB_OK) return rc;
+        if (!value_is_integer(&value, &from)) {
+            return nadb_fail(
+                err, NADB_INVALID,
+                "the value of key '%.*s' is not an integer of 64 bits",
+                (int)(i->key.n < 100 ? i->key.n : 100), (const char *)i->key.p);
+        }
     }
-    if (__builtin_add_overflow(value.i, i->by, &i->result)) {
+    if (__builtin_add_overflow(from, i->by, &i->result)) {
         return nadb_fail(err, NADB_INVALID,
                          "integer overflow: %lld + %lld is beyond 64 bits",
-                         (long long)value.i, (long long)i->by);
+                         (long long)from, (long long)i->by);
     }
     return NADB_OK;
 }
@@ -263,21 +290,18 @@ static nadb_rc incr_command(vtab *v, void *ctx, nadb_err *err) {
     lookup l;
     nadb_rc rc = lookup_begin(v, i->key, &l, err);
 
-    if (rc == NADB_OK) rc = add_to(&l, i, err);
-    if (rc == NADB_OK) {
+    i->done = l.row != NULL || !i->only_present;
+    if (rc == NADB_OK && i->done) rc = add_to(&l, i, err);
+    if (rc == NADB_OK && i->done) {
         /* UPDATE also for a new row: were another's insert to come before it,
          * that would be a conflict, not a duplicate key. */
         nadb_put_req req = {.key = i->key,
                             .mode = NADB_PUT_UPDATE,
                             .created_ms = INT64_MIN,
                             .updated_ms = INT64_MIN,
-                            .expires_ms = NADB_NO_EXPIRY};
+                            .expires_ms = i->expires_ms};
 
-        if (l.row != NULL) {
-            req = same_row(l.row);
-        } else if (v->options->default_ttl_ms > 0) {
-            req.expires_ms = nadb_now_ms() + v->options->default_ttl_ms;
-        }
+        if (l.row != NULL) req = same_row(l.row);
         value.i = i->result;
         req.value = &value;
         rc = nadb_put(v->s->core, &req, err);
@@ -286,24 +310,47 @@ static nadb_rc incr_command(vtab *v, void *ctx, nadb_err *err) {
     return rc;
 }
 
+static nadb_rc incr_key(call *k, nadb_slice *key, nadb_err *err) {
+    if (sqlite3_value_type(k->argv[1]) == SQLITE_NULL) {
+        return nadb_fail(err, NADB_INVALID, "the key is NULL");
+    }
+    return update_check_key(value_key(k->c, k->argv[1], k->digits, key), *key,
+                            err);
+}
+
+/* What a missing key is to become, by the last two arguments. */
+static nadb_rc incr_new_row(const call *k, incr *i, nadb_err *err) {
+    int64_t now = nadb_now_ms();
+
+    i->expires_ms = NADB_NO_EXPIRY;
+    if (k->argc > 3) {
+        i->only_present = sqlite3_value_type(k->argv[3]) == SQLITE_NULL;
+        if (!i->only_present && !value_integer(k->argv[3], &i->from)) {
+            return nadb_fail(err, NADB_INVALID,
+                             "the default must be an integer, or NULL: then a "
+                             "missing key stays missing");
+        }
+    }
+    if (k->argc > 4 && sqlite3_value_type(k->argv[4]) != SQLITE_NULL) {
+        return value_ttl(k->argv[4], now, &i->expires_ms, err);
+    }
+    if (k->v->options->default_ttl_ms > 0) {
+        i->expires_ms = now + k->v->options->default_ttl_ms;
+    }
+    return NADB_OK;
+}
+
 nadb_rc func_incr(call *k, nadb_err *err) {
     incr i = {.by = 1};
     nadb_rc rc = func_open_table(k, err);
 
-    if (rc != NADB_OK) return rc;
-    if (sqlite3_value_type(k->argv[1]) == SQLITE_NULL) {
-        return nadb_fail(err, NADB_INVALID, "the key is NULL");
+    if (rc == NADB_OK) rc = incr_key(k, &i.key, err);
+    if (rc == NADB_OK && k->argc > 2 && !value_integer(k->argv[2], &i.by)) {
+        rc = nadb_fail(err, NADB_INVALID, "what to add must be an integer");
     }
-    rc = update_check_key(value_key(k->c, k->argv[1], &i.key), i.key, err);
-    if (rc == NADB_OK && k->argc == 3) {
-        if (sqlite3_value_numeric_type(k->argv[2]) != SQLITE_INTEGER) {
-            return nadb_fail(err, NADB_INVALID,
-                             "what to add must be an integer");
-        }
-        i.by = sqlite3_value_int64(k->argv[2]);
-    }
+    if (rc == NADB_OK) rc = incr_new_row(k, &i, err);
     if (rc == NADB_OK) rc = update_command(k->v, incr_command, &i, err);
-    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, i.result);
+    if (rc == NADB_OK && i.done) sqlite3_result_int64(k->ctx, i.result);
     return rc;
 }
 

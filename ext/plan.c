@@ -223,7 +223,7 @@ static bool take_equal(plan *p) {
         value = literal(p, i);
         p->real = value != NULL && sqlite3_value_type(value) == SQLITE_FLOAT;
         p->literal = value != NULL && !p->real;
-        take(p, i, p->literal ? ARG_KEY_TEXT : ARG_KEY_EQ, p->literal);
+        take(p, i, p->literal ? ARG_KEY_TEXT : ARG_KEY_EQ, true);
         p->shape = SHAPE_KEY;
         p->scanned = 1;
         return true;

@@ -70,10 +70,11 @@ static nadb_rc refuse_column(int i, nadb_err *err) {
  * that has read it may give it back. */
 static bool names_key(const vtab *v, const columns *cols, int i,
                       nadb_slice key) {
+    char digits[VALUE_DIGITS];
     nadb_slice text;
 
     return is_key_column(i) &&
-           value_key(v->c, cols->at[i], &text) == VALUE_KEY_TEXT &&
+           value_key(v->c, cols->at[i], digits, &text) == VALUE_KEY_TEXT &&
            nadb_slice_eq(text, key);
 }
 
@@ -99,11 +100,11 @@ static nadb_rc parse_tags(vtab *v, const columns *cols, nadb_slice *out,
     nadb_rc rc;
 
     *out = nadb_slice_of(NULL, 0);
-    if (is_null(cols, COL_TAGS)) return NADB_OK;
+    if (value_is_none(in)) return NADB_OK;
     if (sqlite3_value_type(in) != SQLITE_TEXT) {
         return nadb_fail(err, NADB_INVALID,
-                         "tags must be a JSON array of strings, such as "
-                         "'[\"a\", \"b\"]', or NULL");
+                         "tags must be a JSON array of non-empty strings, such "
+                         "as '[\"a\",\"b\"]', or NULL");
     }
     text = sqlite3_value_text(in);
     if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
@@ -125,7 +126,7 @@ static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
     *ms = NADB_NO_EXPIRY;
     rc = value_time(cols->at[COL_EXPIRES_AT], "expires_at", ms, &given, err);
     if (rc != NADB_OK || given) return rc;
-    if (!is_null(cols, COL_TTL)) {
+    if (!value_is_none(cols->at[COL_TTL])) {
         return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
     }
     if (v->options->default_ttl_ms > 0) {
@@ -175,7 +176,8 @@ static int insert_row(vtab *v, sqlite3_value **argv) {
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
     nadb_value value;
-    value_key_kind kind = value_key(v->c, cols.at[COL_KEY], &req.key);
+    char digits[VALUE_DIGITS];
+    value_key_kind kind = value_key(v->c, cols.at[COL_KEY], digits, &req.key);
     bool taken = false;
     nadb_err err;
     nadb_rc rc;
@@ -226,8 +228,10 @@ static bool keeps_ttl(const vtab *v, const columns *cols) {
     double ms;
 
     if (!cols->from) return untouched(cols, COL_TTL);
-    if (is_null(cols, COL_TTL) || cols->expires_ms == NADB_NO_EXPIRY) {
-        return is_null(cols, COL_TTL) && cols->expires_ms == NADB_NO_EXPIRY;
+    if (value_is_none(cols->at[COL_TTL]) ||
+        cols->expires_ms == NADB_NO_EXPIRY) {
+        return value_is_none(cols->at[COL_TTL]) &&
+               cols->expires_ms == NADB_NO_EXPIRY;
     }
     /* What was left at one of the moments at which the statement has read. */
     ms = sqlite3_value_double(cols->at[COL_TTL]) * 1000;
@@ -238,7 +242,7 @@ static bool keeps_ttl(const vtab *v, const columns *cols) {
 static bool keeps_expires_at(const columns *cols) {
     if (!cols->from) return untouched(cols, COL_EXPIRES_AT);
     if (cols->expires_ms == NADB_NO_EXPIRY) {
-        return is_null(cols, COL_EXPIRES_AT);
+        return value_is_none(cols->at[COL_EXPIRES_AT]);
     }
     return same_time(cols->at[COL_EXPIRES_AT], cols->expires_ms);
 }
@@ -255,7 +259,7 @@ static nadb_rc update_expiry(const vtab *v, const columns *cols,
     }
     if (keeps_ttl(v, cols)) return NADB_OK;
     *ms = NADB_NO_EXPIRY;
-    if (is_null(cols, COL_TTL)) return NADB_OK;
+    if (value_is_none(cols->at[COL_TTL])) return NADB_OK;
     return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
 }
 
@@ -355,6 +359,8 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     int conflict = sqlite3_vtab_on_conflict(v->c->db);
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
+    char old_digits[VALUE_DIGITS];
+    char digits[VALUE_DIGITS];
     nadb_slice old_key;
     bool taken = false;
     bool renamed;
@@ -365,10 +371,10 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     for (int i = 0; i < COL_COUNT; i++) {
         if (untouched(&cols, i)) cols.from = false;
     }
-    kind = value_key(v->c, argv[0], &old_key);
+    kind = value_key(v->c, argv[0], old_digits, &old_key);
     rc = update_check_key(kind, old_key, &err);
     if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
-    kind = value_key(v->c, argv[1], &req.key);
+    kind = value_key(v->c, argv[1], digits, &req.key);
     if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
     rc = update_check_key(kind, req.key, &err);
     renamed = rc == NADB_OK && !nadb_slice_eq(old_key, req.key);
@@ -388,9 +394,10 @@ static int change_row(vtab *v, sqlite3_value **argv) {
 /* --- DELETE --- */
 
 static int delete_row(vtab *v, sqlite3_value *key_value) {
+    char digits[VALUE_DIGITS];
     nadb_slice key;
     nadb_err err;
-    value_key_kind kind = value_key(v->c, key_value, &key);
+    value_key_kind kind = value_key(v->c, key_value, digits, &key);
     nadb_rc rc = update_check_key(kind, key, &err);
 
     if (rc == NADB_OK) rc = nadb_delete(v->s->core, key, &err);

@@ -173,6 +173,48 @@ static const void *text_bytes(const conn *c, sqlite3_value *in, size_t *n) {
     return p;
 }
 
+bool value_is_integral(double r, int64_t *out) {
+    if (!(r >= -9223372036854775808.0 && r < 9223372036854775808.0))
+        return false;
+    *out = (int64_t)r;
+    return (double)*out == r;
+}
+
+bool value_integer(sqlite3_value *in, int64_t *out) {
+    const unsigned char *text;
+
+    switch (sqlite3_value_type(in)) {
+    case SQLITE_INTEGER:
+        *out = sqlite3_value_int64(in);
+        return true;
+    case SQLITE_FLOAT:
+        return value_is_integral(sqlite3_value_double(in), out);
+    case SQLITE_TEXT:
+        text = sqlite3_value_text(in);
+        return text != NULL &&
+               nadb_parse_integer(
+                   nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)), out);
+    default:
+        return false;
+    }
+}
+
+bool value_is_integer(const nadb_value *v, int64_t *out) {
+    switch (v->type) {
+    case NADB_INTEGER:
+        *out = v->i;
+        return true;
+    case NADB_REAL:
+        return value_is_integral(v->r, out);
+    case NADB_TEXT:
+        return nadb_parse_integer(v->bytes, out);
+    case NADB_NULL:
+    case NADB_BLOB:
+        break;
+    }
+    return false;
+}
+
 nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
                        nadb_err *err) {
     const void *p = NULL;
@@ -258,7 +300,21 @@ void value_time_to_sql(sqlite3_context *ctx, int64_t ms) {
     sqlite3_result_double(ctx, (double)ms / 1000.0);
 }
 
-value_key_kind value_key(const conn *c, sqlite3_value *in, nadb_slice *out) {
+value_key_kind value_key(const conn *c, sqlite3_value *in,
+                         char digits[VALUE_DIGITS], nadb_slice *out) {
+    int64_t i;
+
+    if (sqlite3_value_type(in) != SQLITE_FLOAT ||
+        !value_is_integral(sqlite3_value_double(in), &i)) {
+        return value_key_text(c, in, out);
+    }
+    sqlite3_snprintf(VALUE_DIGITS, digits, "%lld", (long long)i);
+    *out = nadb_slice_str(digits);
+    return VALUE_KEY_TEXT;
+}
+
+value_key_kind value_key_text(const conn *c, sqlite3_value *in,
+                              nadb_slice *out) {
     const void *p;
     size_t n;
 
@@ -300,37 +356,81 @@ nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {
 
 /* Beyond this the core cannot store a time: 48-bit ms, the year 6429. */
 #define SECONDS_MAX 140737488355.0
+#define TTL_LEAST 1e9
+
+/* Days that julianday() counts for the years 1858 to 2132; seconds of two days
+ * in January 1970. */
+#define JULIAN_MIN 2400000.0
+#define JULIAN_MAX 2500000.0
+
+/* The last millisecond that is not after it. A time that was read, which is a
+ * rounded quotient, is the same millisecond again. */
+static int64_t floor_ms(double seconds) {
+    int64_t ms = (int64_t)llround(seconds * 1000.0);
+
+    return (double)ms / 1000.0 > seconds ? ms - 1 : ms;
+}
+
+bool value_is_none(sqlite3_value *in) {
+    int type = sqlite3_value_type(in);
+
+    return type == SQLITE_NULL ||
+           (type == SQLITE_TEXT && sqlite3_value_bytes(in) == 0);
+}
+
+static nadb_rc out_of_range(const char *what, nadb_err *err) {
+    return nadb_fail(err, NADB_INVALID,
+                     "%s is out of range: it is a Unix time in seconds, up to "
+                     "140737488355, which is in the year 6429",
+                     what);
+}
+
+static nadb_rc time_of_text(sqlite3_value *in, const char *what, int64_t *ms,
+                            nadb_err *err) {
+    const unsigned char *text = NULL;
+
+    if (sqlite3_value_type(in) == SQLITE_TEXT) {
+        text = sqlite3_value_text(in);
+        if (text == NULL) return no_memory(err);
+    }
+    if (text == NULL ||
+        !nadb_parse_time(nadb_slice_of(text, (size_t)sqlite3_value_bytes(in)),
+                         ms)) {
+        return nadb_fail(err, NADB_INVALID,
+                         "%s must be a Unix time in seconds, as "
+                         "unixepoch('now') gives it, or a text like "
+                         "'2026-11-29 12:34:56'",
+                         what);
+    }
+    if ((double)*ms > SECONDS_MAX * 1000.0) return out_of_range(what, err);
+    return NADB_OK;
+}
 
 nadb_rc value_time(sqlite3_value *in, const char *what, int64_t *ms,
                    bool *given, nadb_err *err) {
+    int type;
     double seconds;
 
-    *given = false;
-    switch (sqlite3_value_numeric_type(in)) {
-    case SQLITE_NULL:
-        return NADB_OK;
-    case SQLITE_INTEGER:
-    case SQLITE_FLOAT:
-        break;
-    default:
-        return nadb_fail(err, NADB_INVALID,
-                         "%s must be a Unix time in seconds, as "
-                         "unixepoch('now') gives it",
-                         what);
-    }
+    *given = !value_is_none(in);
+    if (!*given) return NADB_OK;
+    type = sqlite3_value_numeric_type(in);
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT)
+        return time_of_text(in, what, ms, err);
     seconds = sqlite3_value_double(in);
-    *given = true;
     if (seconds > SECONDS_MAX && isinf(seconds)) {
         *ms = NADB_NO_EXPIRY;
         return NADB_OK;
     }
-    if (!(seconds >= -SECONDS_MAX && seconds <= SECONDS_MAX)) {
+    if (!(seconds >= -SECONDS_MAX && seconds <= SECONDS_MAX))
+        return out_of_range(what, err);
+    if (seconds > JULIAN_MIN && seconds < JULIAN_MAX) {
         return nadb_fail(err, NADB_INVALID,
-                         "%s is out of range: it is a Unix time in "
-                         "seconds, up to 140737488355",
+                         "%s looks like a Julian day: give a Unix time in "
+                         "seconds, as unixepoch('now') gives it, or a text "
+                         "like '2026-11-29 12:34:56'",
                          what);
     }
-    *ms = (int64_t)llround(seconds * 1000.0);
+    *ms = floor_ms(seconds);
     return NADB_OK;
 }
 
@@ -339,16 +439,17 @@ nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
     int type = sqlite3_value_numeric_type(in);
     double seconds = sqlite3_value_double(in);
 
-    if ((type != SQLITE_INTEGER && type != SQLITE_FLOAT) || !(seconds > 0)) {
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
         return nadb_fail(err, NADB_INVALID,
-                         "ttl must be a positive number of seconds; NULL "
-                         "means for ever");
+                         "ttl must be a number of seconds; NULL means for "
+                         "ever, and expires_at takes a time");
     }
     if (seconds >= SECONDS_MAX - (double)now / 1000.0) {
         *expires_ms = NADB_NO_EXPIRY;
         return NADB_OK;
     }
-    *expires_ms = now + (int64_t)llround(seconds * 1000.0);
-    if (*expires_ms == now) *expires_ms = now + 1; /* under half a ms */
+    /* How long ago it expired makes no difference. */
+    if (seconds < -TTL_LEAST) seconds = -TTL_LEAST;
+    *expires_ms = now + floor_ms(seconds);
     return NADB_OK;
 }

@@ -141,29 +141,6 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
     return SQLITE_OK;
 }
 
-/* Options that are part of the contract, are stored, and have no effect yet:
- * says so in SQLite's error log rather than keep silent about a limit that
- * nobody watches. docs/options.md lists them. */
-static void warn_of_options(const vtab *v) {
-    const nadb_options *o = v->options;
-    const struct {
-        const char *name;
-        bool given;
-    } later[] = {
-        {"max_size_mb", o->size_max > 0},
-        {"eviction", o->eviction != NADB_EVICT_NONE},
-        {"log", o->log != NULL},
-        {"log_slow_ms", o->log_slow_ms > 0},
-        {"write", o->write == NADB_WRITE_IMMEDIATE},
-    };
-
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (later[i].given)
-            sqlite3_log(SQLITE_WARNING,
-                        "nadb: table %s: option %s has no effect in nadb %s",
-                        v->name, later[i].name, NADB_VERSION);
-}
-
 static int vtab_create(sqlite3 *db, void *aux, int argc,
                        const char *const *argv, sqlite3_vtab **out,
                        char **msg) {
@@ -188,7 +165,6 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
         goto done;
     }
     txn_created(v);
-    warn_of_options(v);
     *out = &v->base;
     v = NULL;
 done:

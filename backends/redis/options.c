@@ -71,7 +71,7 @@ const nadb_option redis_options[] = {
     TEXT("url", check_url),
     TEXT("host", NULL),
     NUMBER("port", NULL, 1, 65535, 1, "a port number from 1 to 65535"),
-    TEXT("socket", NULL),
+    TEXT("socket", nadb_option_check_path),
     NUMBER("redis_db", NULL, 0, 65535, 1, "a database number from 0 to 65535"),
     TEXT("user", NULL),
     TEXT("password_env", check_password_env),

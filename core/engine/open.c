@@ -228,8 +228,11 @@ static nadb_rc adopt_or_make(engine *s, bool there, bool create, bool *created,
     if (rc != NADB_OK) return rc;
     if (!ours && (!create || s->options->read_only))
         return nadb_fail(err, NADB_CANTOPEN,
-                         "there is no store in %s: was it moved or removed? "
-                         "(DROP TABLE works without it)",
+                         "there is no store in %s: was it moved or removed? A "
+                         "copy of the database file does not hold the rows: "
+                         "nadb_backup copies them, and so does a copy of that "
+                         "directory beside the copy of the file. (DROP TABLE "
+                         "works without it)",
                          s->dir);
     *created = !ours;
     if (!ours) rc = engine_dir_make(s, err);

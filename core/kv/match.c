@@ -101,6 +101,22 @@ static nadb_rc take_quoted(parser *ps) {
     return NADB_OK;
 }
 
+/* Whether a word is an operator but for its case: 'a and b' would be three
+ * tags, which is not what it looks like. */
+static bool is_small_operator(nadb_slice word) {
+    static const char *const operators[] = {"AND", "OR", "NOT"};
+
+    for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+        size_t n = 0;
+
+        while (n < word.n && operators[i][n] != 0 &&
+               (word.p[n] & ~0x20) == operators[i][n])
+            n++;
+        if (n == word.n && operators[i][n] == 0) return true;
+    }
+    return false;
+}
+
 static token_kind word_kind(nadb_slice word) {
     if (nadb_slice_eq(word, nadb_slice_str("AND"))) return TOKEN_AND;
     if (nadb_slice_eq(word, nadb_slice_str("OR"))) return TOKEN_OR;
@@ -120,6 +136,11 @@ static nadb_rc take_text(parser *ps) {
         ps->text = nadb_slice_of(ps->at, (size_t)(ps->p - ps->at));
         ps->kind = word_kind(ps->text);
     }
+    if (ps->kind == TOKEN_TAG && *ps->at != '"' &&
+        (ps->p == ps->end || *ps->p != '*') && is_small_operator(ps->text))
+        return bad(ps, ps->at,
+                   "an operator in small letters (write AND, OR and NOT in "
+                   "capitals, and a tag of that name in quotes)");
     if (ps->p < ps->end && *ps->p == '*') {
         ps->kind = TOKEN_PREFIX;
         ps->p++;

@@ -1,10 +1,11 @@
 /* tags.c - tag lists, and JSON to and from them (see tags.h, nadb.h).
  *
  * The parser takes JSON as RFC 8259 defines it and nothing more: an array of
- * strings, white space where it is allowed. Beyond JSON it asks for tags that
- * are not empty, at most NADB_TAG_MAX bytes, valid UTF-8 and without U+0000,
- * which separates tag and key in the tag index. Comparison is bytewise: no
- * Unicode normalisation, no case folding.
+ * strings, white space where it is allowed; null and the empty text stand for
+ * an empty array. Beyond JSON it asks for tags that are not empty, at most
+ * NADB_TAG_MAX bytes, valid UTF-8 and without U+0000, which separates tag and
+ * key in the tag index. Comparison is bytewise: no Unicode normalisation, no
+ * case folding.
  *
  * The JSON that comes out is canonical: sorted, no white space, and only what
  * JSON demands is escaped. */
@@ -71,8 +72,8 @@ static nadb_rc no_memory(nadb_err *err) {
 
 static nadb_rc bad(const parser *ps, const char *what) {
     return nadb_fail(ps->err, NADB_INVALID,
-                     "tags must be a JSON array of non-empty strings: %s at "
-                     "byte %zu",
+                     "tags must be a JSON array of non-empty strings, such as "
+                     "'[\"a\",\"b\"]': %s at byte %zu",
                      what, (size_t)(ps->p - ps->start) + 1);
 }
 
@@ -264,25 +265,45 @@ static nadb_rc take_tag(parser *ps) {
     return NADB_OK;
 }
 
-static nadb_rc take_array(parser *ps) {
-    skip_space(ps);
-    if (!at(ps, '[')) return bad(ps, "no '['");
-    ps->p++;
+/* What is between the brackets, and the closing one. */
+static nadb_rc take_items(parser *ps) {
     skip_space(ps);
     if (at(ps, ']')) {
         ps->p++;
-    } else {
-        for (bool more = true; more; ps->p++) {
-            nadb_rc rc;
-
-            skip_space(ps);
-            rc = take_tag(ps);
-            if (rc != NADB_OK) return rc;
-            skip_space(ps);
-            more = at(ps, ',');
-            if (!more && !at(ps, ']')) return bad(ps, "neither ',' nor ']'");
-        }
+        return NADB_OK;
     }
+    for (bool more = true; more; ps->p++) {
+        nadb_rc rc;
+
+        skip_space(ps);
+        rc = take_tag(ps);
+        if (rc != NADB_OK) return rc;
+        skip_space(ps);
+        more = at(ps, ',');
+        if (!more && !at(ps, ']')) return bad(ps, "neither ',' nor ']'");
+    }
+    return NADB_OK;
+}
+
+/* An array, or one of the ways to say that there is none: null and the empty
+ * text, which is what NULL becomes in CSV. */
+static nadb_rc take_array(parser *ps) {
+    static const char null[] = "null";
+    nadb_rc rc = NADB_OK;
+
+    if (ps->p == ps->end) return NADB_OK;
+    skip_space(ps);
+    if (at(ps, '[')) {
+        ps->p++;
+        rc = take_items(ps);
+    } else if (nadb_slice_starts(
+                   nadb_slice_of(ps->p, (size_t)(ps->end - ps->p)),
+                   nadb_slice_str(null))) {
+        ps->p += sizeof null - 1;
+    } else {
+        return bad(ps, "no '['");
+    }
+    if (rc != NADB_OK) return rc;
     skip_space(ps);
     return ps->p == ps->end ? NADB_OK : bad(ps, "something behind the array");
 }

@@ -89,4 +89,20 @@ check tags-rolled-back "$(sql BEGIN \
     "DELETE FROM jobs WHERE tag = 'm2'" \
     "SELECT count(*) FROM nadb_tags('jobs')" ROLLBACK \
     "SELECT sum(count) FROM nadb_tags('jobs')")" "$(printf '0\n209')"
+# CSV goes out and comes in, with and without its header.
+sql "INSERT INTO jobs(key, value, tags, created_at) VALUES
+    ('odd, \"key\"', 'two
+lines', '[\"a,b\",\"c \"\"]', -1.5), ('null', NULL, NULL, 5)" >/dev/null
+sql ".mode csv" ".once $folder/out.csv" "SELECT * FROM jobs" \
+    ".headers on" ".once $folder/headed.csv" "SELECT * FROM jobs"
+check csv "$(sql 'CREATE VIRTUAL TABLE back USING nadb' \
+    'CREATE VIRTUAL TABLE back2 USING nadb' \
+    ".import --csv $folder/out.csv back" \
+    ".import --csv --skip 1 $folder/headed.csv back2")" ''
+same="SELECT key, CAST(ifnull(value, '') AS TEXT), tags, expires_at,
+    created_at, updated_at FROM"
+for table in back back2; do
+    check "csv-$table" "$(sql "SELECT count(*) > 90 FROM $table" \
+        "$same jobs EXCEPT $same $table")" 1
+done
 check check "$(sql "SELECT nadb_check('jobs')")" ok

@@ -65,7 +65,7 @@ static void test_words(void) {
     CHECK_STR(parsed("\"\"\"\""), "\"");
     CHECK_STR(parsed("\"a b\"*"), "a b*");
     CHECK_STR(parsed("x:y-z/!?'[1]"), "x:y-z/!?'[1]");
-    CHECK_STR(parsed("and"), "and");
+    CHECK_STR(parsed("\"and\" or* \"Not\""), "&(and or* Not)");
     CHECK_STR(parsed("ANDY ORB NOTE"), "&(ANDY ORB NOTE)");
     CHECK_STR(parsed("\"AND\" \"OR\"* NOT*"), "&(AND OR* NOT*)");
     CHECK_STR(parsed("\xC3\xA4*"), "\xC3\xA4*");

@@ -31,7 +31,9 @@ static void refused_n(const char *json, size_t n, const char *why) {
     char want[256];
 
     snprintf(want, sizeof want,
-             "tags must be a JSON array of non-empty strings: %s", why);
+             "tags must be a JSON array of non-empty strings, such as "
+             "'[\"a\",\"b\"]': %s",
+             why);
     CHECK_STR(canonical_n(json, n), want);
 }
 
@@ -47,6 +49,12 @@ static void test_good(void) {
     CHECK_STR(canonical("[\"B\",\"a\",\"A\",\"ab\"]"),
               "[\"A\",\"B\",\"a\",\"ab\"]");
     CHECK_STR(canonical("[\"a b\",\" \"]"), "[\" \",\"a b\"]");
+}
+
+static void test_none(void) {
+    CHECK_STR(canonical(""), "[]");
+    CHECK_STR(canonical("null"), "[]");
+    CHECK_STR(canonical(" \nnull\t "), "[]");
 }
 
 static void test_escapes(void) {
@@ -66,9 +74,13 @@ static void test_escapes(void) {
 }
 
 static void test_bad_shape(void) {
-    refused("", "no '[' at byte 1");
     refused("  ", "no '[' at byte 3");
-    refused("null", "no '[' at byte 1");
+    refused("nul", "no '[' at byte 1");
+    refused("NULL", "no '[' at byte 1");
+    refused("null,", "something behind the array at byte 5");
+    refused("nullx", "something behind the array at byte 5");
+    refused("null []", "something behind the array at byte 6");
+    refused("a,b", "no '[' at byte 1");
     refused("\"a\"", "no '[' at byte 1");
     refused("{\"a\":1}", "no '[' at byte 1");
     refused("[", "the end at byte 2");
@@ -193,6 +205,7 @@ static void test_without_memory(void) {
 
 int main(void) {
     RUN(test_good);
+    RUN(test_none);
     RUN(test_escapes);
     RUN(test_bad_shape);
     RUN(test_bad_strings);
