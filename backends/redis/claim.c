@@ -92,8 +92,12 @@ static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
 
     *granted = rc == NADB_OK && script_says(r, "ok");
     if (*granted) rc = redis_take_claimed(e, c, v, key, r, err);
-    freeReplyObject(r);
     pool_give(e->pool, c);
+    /* Held by a transaction over several shards, whose time may have come. */
+    if (rc == NADB_OK && script_says(r, "locked") && r->elements == 3 &&
+        r->element[2]->type == REDIS_REPLY_STRING && e->end_txn != NULL)
+        rc = e->end_txn(e, r->element[2]->str, err);
+    freeReplyObject(r);
     return rc;
 }
 

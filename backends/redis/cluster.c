@@ -73,8 +73,7 @@ static bool add_node(const wire *w, const redisReply *r, nadb_buf *nodes) {
     host = reply_slice(r->element[0]);
     if (host.n == 0) host = asked_host(w);
     if (host.n == 0 || host.n >= sizeof e.host || host.p[0] == '?') return true;
-    if (!reply_is_port(r->element[1]->integer))
-        return true;
+    if (!reply_is_port(r->element[1]->integer)) return true;
     memset(&e, 0, sizeof e);
     memcpy(e.host, host.p, host.n);
     e.port = (int)r->element[1]->integer;

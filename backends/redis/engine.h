@@ -2,6 +2,8 @@
 #ifndef NADB_REDIS_ENGINE_H
 #define NADB_REDIS_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "cache.h"
 #include "record.h"
 #include "script.h"
@@ -36,7 +38,13 @@ typedef struct redis_engine {
     nadb_mutex lock;     /* guards what follows */
     uint64_t generation; /* that the server named last */
     redis_claim claims[REDIS_CLAIMS];
-    nadb_ticket *spare;       /* of a commit that has ended; may be NULL */
+    nadb_ticket *spare; /* of a commit that has ended; may be NULL */
+    /* In a store of several shards: ends a transaction over several, if its
+     * time has come. */
+    nadb_rc (*end_txn)(struct redis_engine *found_in, const char *txn,
+                       nadb_err *err);
+    struct shards *whole;
+    atomic_bool *saw_locks;   /* set when there are some of such transactions */
     uint64_t commits, undone; /* numbers for stats */
 } redis_engine;
 
@@ -263,18 +271,8 @@ extern const nadb_backend redis_buffered;
 /* The error for the answer that somebody else has the lease. */
 nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err);
 
-/* --- commit.c --- */
+/* --- commit.c, request.c (request.h) --- */
 
-/* NADB_TOOBIG: more than can be committed at once. */
-nadb_rc redis_check_size(const nadb_commit_req *req, nadb_err *err);
-/* NADB_CONFLICT: what was read in the view has changed, or is about to, by
- * somebody else than the holder of `lock`. Changes nothing. */
-nadb_rc redis_validate(nadb_engine *engine, const nadb_commit_req *req,
-                       const char *lock, nadb_err *err);
-/* Of what has been validated under this lock, on all that is changed. */
-nadb_rc redis_prepare_locked(nadb_engine *engine, const nadb_commit_req *req,
-                             const char *lock, nadb_ticket **out,
-                             nadb_err *err);
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err);
 void redis_commit(nadb_engine *engine, nadb_ticket *t);
@@ -282,6 +280,14 @@ nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
 void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
+
+/* A key is held by others: waits a little. NADB_BUSY: it was long enough. */
+nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
+                              int64_t begin_ns, int64_t timeout_ms,
+                              nadb_err *err);
+void redis_committed(redis_engine *e, const nadb_commit_req *req);
+/* It was to be taken back, and was if it is `done`. Frees the ticket. */
+void redis_undone(redis_engine *e, nadb_ticket *t, bool done);
 
 /* --- once.c --- */
 

@@ -71,6 +71,7 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v,
     args_text(&v->a, "ver");
     args_text(&v->a, "gen");
     args_text(&v->a, "layout");
+    args_text(&v->a, "held");
     return conn_send(c, &v->a, err);
 }
 
@@ -91,13 +92,17 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     nadb_rc rc = conn_receive(c, &r, err);
 
     *again = false;
-    if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
+    if (rc == NADB_OK && !reply_is_array(r, 4)) rc = conn_confused(c, err);
     if (rc == NADB_OK && reply_number_or_0(r->element[0]) != 0)
         rc = script_layout(c, reply_slice(r->element[2]), err);
     if (rc == NADB_OK) {
         generation = reply_number_or_0(r->element[1]);
         *again = generation != v->generation;
         know(e, v, reply_number_or_0(r->element[0]), generation);
+        if (e->saw_locks != NULL &&
+            nadb_slice_eq(reply_slice(r->element[3]),
+                          nadb_slice_str(SCRIPT_FOREVER)))
+            atomic_store(e->saw_locks, true);
     }
     freeReplyObject(r);
     return rc;

@@ -2,22 +2,22 @@
 #include "script.h"
 
 /* Made of lua/X.lua by lua/embed.awk. */
-extern const char script_commit[], script_undo[], script_fence[],
-    script_validate[], script_mark[], script_lock[], script_claim[],
-    script_unclaim[], script_clean[], script_sweep[], script_check[],
-    script_wipe[], script_match[], script_counts[], script_expiry[],
-    script_lease[], script_drain[];
+extern const char script_commit[], script_prepare[], script_finish[],
+    script_pending[], script_fence[], script_validate[], script_mark[],
+    script_claim[], script_unclaim[], script_clean[], script_sweep[],
+    script_check[], script_wipe[], script_match[], script_counts[],
+    script_expiry[], script_lease[], script_drain[];
 
 static const char *const texts[SCRIPT_COUNT] = {
-    [SCRIPT_COMMIT] = script_commit, [SCRIPT_UNDO] = script_undo,
-    [SCRIPT_FENCE] = script_fence,   [SCRIPT_VALIDATE] = script_validate,
-    [SCRIPT_MARK] = script_mark,     [SCRIPT_LOCK] = script_lock,
-    [SCRIPT_CLAIM] = script_claim,   [SCRIPT_UNCLAIM] = script_unclaim,
-    [SCRIPT_CLEAN] = script_clean,   [SCRIPT_SWEEP] = script_sweep,
-    [SCRIPT_CHECK] = script_check,   [SCRIPT_WIPE] = script_wipe,
-    [SCRIPT_MATCH] = script_match,   [SCRIPT_COUNTS] = script_counts,
-    [SCRIPT_EXPIRY] = script_expiry, [SCRIPT_LEASE] = script_lease,
-    [SCRIPT_DRAIN] = script_drain,
+    [SCRIPT_COMMIT] = script_commit,   [SCRIPT_PREPARE] = script_prepare,
+    [SCRIPT_FINISH] = script_finish,   [SCRIPT_PENDING] = script_pending,
+    [SCRIPT_FENCE] = script_fence,     [SCRIPT_VALIDATE] = script_validate,
+    [SCRIPT_MARK] = script_mark,       [SCRIPT_CLAIM] = script_claim,
+    [SCRIPT_UNCLAIM] = script_unclaim, [SCRIPT_CLEAN] = script_clean,
+    [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
+    [SCRIPT_WIPE] = script_wipe,       [SCRIPT_MATCH] = script_match,
+    [SCRIPT_COUNTS] = script_counts,   [SCRIPT_EXPIRY] = script_expiry,
+    [SCRIPT_LEASE] = script_lease,     [SCRIPT_DRAIN] = script_drain,
 };
 
 /* --- calling --- */

@@ -24,11 +24,12 @@
 
 typedef enum script_id {
     SCRIPT_COMMIT,
-    SCRIPT_UNDO,
+    SCRIPT_PREPARE,
+    SCRIPT_FINISH,
+    SCRIPT_PENDING,
     SCRIPT_FENCE,
     SCRIPT_VALIDATE,
     SCRIPT_MARK,
-    SCRIPT_LOCK,
     SCRIPT_CLAIM,
     SCRIPT_UNCLAIM,
     SCRIPT_CLEAN,
@@ -45,6 +46,8 @@ typedef enum script_id {
 
 /* Of the keys on the server. 1 had no sets of tags, 2 no epochs. */
 #define SCRIPT_LAYOUT "3"
+/* What `held` of `meta` is while there are locks that have no end. */
+#define SCRIPT_FOREVER "9007199254740991"
 /* What a commit says of a shard that is not there. */
 #define SCRIPT_NO_LAYOUT "-"
 

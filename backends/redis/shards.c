@@ -9,15 +9,14 @@
  *   shards_mark    how many shards there are, in one place for all
  *   shards_read    views and single rows: by key
  *   shards_iter    walks: merged
- *   shards_commit  one shard after the other
+ *   shards_commit  in one shard, or
+ *   shards_txn     in several
  *
- * It promises: the part of a transaction that is in one shard is atomic, as in
- * redis.c. Of all parts together: they are done, or taken back where one meets
- * a conflict or an error, and whoever commits has decided on nothing that
- * another commit changed meanwhile, in whichever shard. It does not promise
- * that others see all parts at once; nor that a client that dies in the middle,
- * or a server that cannot be reached then, leaves all or nothing: that needs
- * somebody who remembers, which is what one slot is for. */
+ * It promises: of a transaction all is done, in whichever shards, or nothing,
+ * whoever dies in the middle; and whoever commits has decided on nothing that
+ * another commit changed meanwhile. It does not promise that who only reads
+ * sees all parts at once, nor anything about what a server loses that was done
+ * there. */
 #include "shards.h"
 
 #include <stdio.h>
@@ -56,7 +55,9 @@ static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
             *more = true;
             break;
         }
-        rc = redis_sweep(&e->base, rows_max, &gone, &left, err);
+        rc = shards_end_all(e, err);
+        if (rc == NADB_OK)
+            rc = redis_sweep(&e->base, rows_max, &gone, &left, err);
         *removed += gone;
         *more = *more || left;
         rows_max -= (size_t)gone < rows_max ? (size_t)gone : rows_max;
@@ -266,6 +267,10 @@ nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
 
         snprintf(name, sizeof name, "/%u/%u", i, n);
         rc = open_part(options, name, s, &s->parts[i], err);
+        if (rc != NADB_OK) break;
+        s->parts[i]->whole = s;
+        s->parts[i]->end_txn = shards_end_txn;
+        s->parts[i]->saw_locks = &s->unfinished;
     }
     if (rc != NADB_OK) {
         shards_close(&s->base);

@@ -4,13 +4,15 @@
 
 #include <stdatomic.h>
 
-#include "engine.h"
+#include "request.h"
 
 typedef struct shards {
     nadb_engine base;
     redis_engine *mark;  /* its meta says how many shards there are; no rows */
     atomic_bool settled; /* the mark was seen, and says what we say */
-    atomic_uint sweep_first; /* where the next sweep begins */
+    atomic_uint sweep_first;   /* where the next sweep begins */
+    atomic_bool unfinished;    /* some transaction is, in some shard */
+    _Atomic int64_t looked_ns; /* when it was last looked for, monotonic */
     unsigned n;
     redis_engine *parts[];
 } shards;
@@ -83,17 +85,28 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
                      const nadb_range *range, bool keys_only, nadb_iter **out,
                      nadb_err *err);
 
-/* --- shards_lock.c --- */
+/* --- shards_txn.c --- */
 
-/* So long they hold when nobody gives them back. */
-#define SHARDS_LOCK_MS INT64_C(10000)
+/* What a transaction does, or has only read, in one shard. */
+typedef struct shards_change {
+    unsigned shard;
+    bool changes;
+    bool is_there; /* its part was prepared, or may have been */
+    nadb_commit_req req;
+    nadb_ticket *ticket;
+} shards_change;
 
-/* Locks what the request changes in a shard: keys, or all for a clear. Waits as
- * long as the request says. NADB_BUSY: others hold some of it. */
-nadb_rc shards_lock(redis_engine *e, const nadb_commit_req *req,
-                    const char *lock, nadb_err *err);
-nadb_rc shards_unlock(redis_engine *e, const nadb_commit_req *req,
-                      const char *lock, nadb_err *err);
+/* Does in several shards what `list` says, all or nothing: by the tickets, or
+ * `undo`: takes back what the tickets have done. Waits for others so long.
+ * On error nothing of it will be there, or the message says what. */
+nadb_rc shards_do(shards *s, shards_change *list, unsigned n, bool undo,
+                  int64_t timeout_ms, nadb_err *err);
+/* redis_engine.end_txn */
+nadb_rc shards_end_txn(redis_engine *found_in, const char *txn, nadb_err *err);
+/* Ends those in a shard whose time has come: their clients have died. */
+nadb_rc shards_end_all(redis_engine *e, nadb_err *err);
+/* The same in all, where some were seen, now and then. */
+void shards_end_others(shards *s);
 
 /* --- shards_commit.c --- */
 

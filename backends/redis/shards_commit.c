@@ -1,40 +1,15 @@
-/* shards_commit.c - a commit to a store in shards.
- *
- * What concerns one shard alone is a commit there, as in a store in one piece.
- * Else there is nobody who could do it all at once, and it goes in steps:
- *
- *   lock     all that is to be changed, shard by shard in their order, so that
- *            no two wait for each other. Who would change it waits; who has
- *            read it and commits waits too, or meets a conflict
- *   look     whether what was read, in any shard, has changed or is locked by
- *            others: a conflict, and nothing has happened
- *   change   shard by shard, each part in one script (commit.c)
- *   unlock
- *
- * From the moment at which all is locked nobody else changes what is to be
- * changed, and what was read is looked at after that moment: so of two
- * transactions that each read what the other changes, one at least finds out.
- * That holds across shards and, as every commit heeds the locks, for commits
- * in one shard, too.
- *
- * What can still fail in the midst of the changes is a server. Then what was
- * done is taken back, and the locks see to it that nobody has built on it; who
- * only reads may have seen it. A client that dies there leaves what it has done
- * so far, and its locks for LOCK_MS. */
-#include <inttypes.h>
+/* shards_commit.c - a commit to a store in shards: what concerns one shard
+ * alone is a commit there, as in a store in one piece; else it is a transaction
+ * over several (shards_txn.c). Taking back goes the same ways. */
 #include <stdio.h>
 
 #include "../../core/util/arena.h"
 #include "shards.h"
 
-typedef struct prepared {
-    unsigned shard;
-    nadb_ticket *ticket;
-} prepared;
-
+/* Its parts, in the order of shards. */
 typedef struct ticket {
     unsigned n;
-    prepared parts[];
+    shards_change parts[];
 } ticket;
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -54,9 +29,7 @@ typedef struct change {
 typedef struct split {
     shards *s;
     const nadb_commit_req *req;
-    shards_view *v;          /* may be NULL */
-    int64_t end_ns;          /* monotonic: nobody waits for locks any longer */
-    int64_t locked_until_ns; /* monotonic: half of the time of locks */
+    shards_view *v; /* may be NULL */
     nadb_arena memory;
     size_t n; /* changes */
     change *changes;
@@ -137,7 +110,6 @@ static nadb_rc split_init(split *x, shards *s, const nadb_commit_req *req,
     x->s = s;
     x->req = req;
     x->v = (shards_view *)req->view;
-    x->end_ns = nadb_os_get()->mono_ns() + req->timeout_ms * 1000000;
     x->changes = room(x, req->count, sizeof *x->changes);
     x->sorted = room(x, req->count, sizeof *x->sorted);
     x->begins = room(x, s->n + 1, sizeof *x->begins);
@@ -206,7 +178,6 @@ static void part_free(nadb_iter *base) { (void)base; }
 static void part_request(split *x, unsigned i, part_iter *changes,
                          nadb_commit_req *out) {
     static const nadb_iter_ops ops = {part_next, part_seek, part_free};
-    int64_t left_ms = (x->end_ns - nadb_os_get()->mono_ns()) / 1000000;
 
     memset(changes, 0, sizeof *changes);
     changes->base.ops = &ops;
@@ -224,158 +195,9 @@ static void part_request(split *x, unsigned i, part_iter *changes,
         if (x->places[k] == i || x->places[k] == ALL_SHARDS)
             x->reads[out->n_reads++] = x->req->reads[k];
     out->claim = shards_claim_in(i, x->req->claim);
-    out->timeout_ms = left_ms > 0 ? left_ms : 0;
 }
 
-/* --- the parts together --- */
-
-/* Before anything is changed: sizes, and whether the servers are there. */
-static nadb_rc try_all(split *x, unsigned *n_changed, nadb_err *err) {
-    nadb_commit_req req;
-    part_iter changes;
-    nadb_rc rc = NADB_OK;
-
-    *n_changed = 0;
-    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
-        if (!is_changed(x, i)) continue;
-        (*n_changed)++;
-        part_request(x, i, &changes, &req);
-        rc = redis_check_size(&req, err);
-    }
-    for (unsigned i = 0; i < x->s->n && rc == NADB_OK && *n_changed > 1; i++) {
-        pool *p = x->s->parts[i]->pool;
-        conn *c = NULL;
-
-        if (!is_changed(x, i) || (i > 0 && p == x->s->parts[0]->pool)) continue;
-        rc = pool_take(p, &c, err);
-        pool_give(p, c);
-    }
-    return rc;
-}
-
-/* *end: behind the last shard that was locked, or may have been. */
-static nadb_rc lock_all(split *x, const char *lock, unsigned *end,
-                        nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    *end = 0;
-    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
-        nadb_commit_req req;
-        part_iter changes;
-
-        if (!is_changed(x, i)) continue;
-        part_request(x, i, &changes, &req);
-        rc = shards_lock(x->s->parts[i], &req, lock, err);
-        *end = i + 1;
-    }
-    return rc;
-}
-
-/* Locks that cannot be given back end by their time. */
-static void unlock_all(split *x, const char *lock, unsigned end) {
-    for (unsigned i = 0; i < end; i++) {
-        nadb_commit_req req;
-        part_iter changes;
-
-        if (!is_changed(x, i)) continue;
-        part_request(x, i, &changes, &req);
-        (void)shards_unlock(x->s->parts[i], &req, lock, NULL);
-    }
-}
-
-static nadb_rc look_all(split *x, const char *lock, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
-        nadb_commit_req req;
-        part_iter changes;
-
-        if (!is_read(x, i)) continue;
-        part_request(x, i, &changes, &req);
-        rc = redis_validate(&x->s->parts[i]->base, &req, lock, err);
-    }
-    return rc;
-}
-
-static nadb_rc change_all(split *x, const char *lock, ticket *t,
-                          nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
-        nadb_ticket **one = &t->parts[t->n].ticket;
-        nadb_commit_req req;
-        part_iter changes;
-
-        if (!is_changed(x, i)) continue;
-        part_request(x, i, &changes, &req);
-        req.n_reads = 0;
-        req.reads_all = false;
-        rc = redis_prepare_locked(&x->s->parts[i]->base, &req, lock, one, err);
-        if (rc == NADB_OK) t->parts[t->n++].shard = i;
-    }
-    return rc;
-}
-
-static nadb_rc take_back(shards *s, ticket *t, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    while (t->n > 0) {
-        prepared *p = &t->parts[--t->n];
-        nadb_err why;
-        nadb_rc one;
-
-        nadb_err_clear(&why);
-        one = redis_rollback(&s->parts[p->shard]->base, p->ticket, &why);
-        if (one == NADB_OK || rc != NADB_OK) continue;
-        rc = one;
-        if (err != NULL) *err = why;
-    }
-    return rc;
-}
-
-/* It failed in the middle; *err says why. */
-static nadb_rc give_up(shards *s, ticket *t, nadb_rc rc, nadb_err *err) {
-    nadb_err first, why;
-
-    if (t->n == 0) return rc;
-    nadb_err_clear(&first);
-    nadb_err_clear(&why);
-    if (err != NULL) first = *err;
-    if (take_back(s, t, &why) == NADB_OK) return rc;
-    return nadb_fail(err, NADB_IOERR,
-                     "%.300s; what it had done in another shard could not be "
-                     "taken back: %.300s",
-                     first.msg, why.msg);
-}
-
-/* Names who holds the locks. */
-static void make_lock(char out[20]) {
-    uint64_t random = 0;
-
-    nadb_os_get()->random(&random, sizeof random);
-    snprintf(out, 20, "c%016" PRIx64, random);
-}
-
-static nadb_rc prepare_several(shards *s, split *x, ticket *t, nadb_err *err) {
-    unsigned end;
-    char lock[20];
-    nadb_rc rc;
-
-    make_lock(lock);
-    x->locked_until_ns =
-        nadb_os_get()->mono_ns() + SHARDS_LOCK_MS / 2 * 1000000;
-    rc = lock_all(x, lock, &end, err);
-    if (rc == NADB_OK) rc = look_all(x, lock, err);
-    if (rc == NADB_OK && nadb_os_get()->mono_ns() > x->locked_until_ns)
-        rc = nadb_fail(err, NADB_BUSY,
-                       "locking what a transaction changes in %u shards took "
-                       "too long",
-                       s->n);
-    if (rc == NADB_OK) rc = change_all(x, lock, t, err);
-    if (rc != NADB_OK) rc = give_up(s, t, rc, err);
-    unlock_all(x, lock, end);
-    return rc;
-}
+/* --- committing --- */
 
 /* The only shard that a commit concerns; false: there are several. */
 static bool only_shard(const split *x, unsigned *out) {
@@ -389,18 +211,75 @@ static bool only_shard(const split *x, unsigned *out) {
     return n == 1 && is_changed(x, *out);
 }
 
+/* All that is changed or was read, a part a shard. */
+static nadb_rc make_parts(split *x, ticket *t, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
+        shards_change *p = &t->parts[t->n];
+        part_iter changes;
+
+        if (!is_changed(x, i) && !is_read(x, i)) continue;
+        part_request(x, i, &changes, &p->req);
+        p->shard = i;
+        p->changes = is_changed(x, i);
+        rc = redis_ticket_make(x->s->parts[i], &p->req, &p->ticket, err);
+        if (rc == NADB_OK) t->n++;
+        p->req.changes = NULL;
+        p->req.reads = NULL;
+    }
+    return rc;
+}
+
+static void drop_parts(shards *s, ticket *t) {
+    for (unsigned k = 0; k < t->n; k++)
+        redis_ticket_drop(s->parts[t->parts[k].shard], t->parts[k].ticket);
+    t->n = 0;
+}
+
+/* What was only read has no part any more. */
+static void keep_changes(shards *s, ticket *t) {
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < t->n; k++) {
+        shards_change p = t->parts[k];
+
+        if (p.changes) {
+            redis_committed(s->parts[p.shard], &p.req);
+            t->parts[n++] = p;
+        } else {
+            redis_ticket_drop(s->parts[p.shard], p.ticket);
+        }
+    }
+    t->n = n;
+}
+
+static nadb_rc prepare_several(shards *s, split *x, ticket *t, nadb_err *err) {
+    nadb_rc rc = make_parts(x, t, err);
+
+    if (rc == NADB_OK)
+        rc = shards_do(s, t->parts, t->n, false, x->req->timeout_ms, err);
+    for (unsigned k = 0; k < t->n; k++)
+        redis_forget_changes(s->parts[t->parts[k].shard], t->parts[k].ticket);
+    if (rc == NADB_OK)
+        keep_changes(s, t);
+    else
+        drop_parts(s, t);
+    return rc;
+}
+
 static nadb_rc prepare_once(shards *s, split *x, ticket *t, nadb_err *err) {
-    unsigned n_changed = 0, only = 0;
+    unsigned only = 0;
     nadb_commit_req req;
     part_iter changes;
-    nadb_rc rc = try_all(x, &n_changed, err);
+    nadb_rc rc;
 
-    if (rc != NADB_OK) return rc;
     if (!only_shard(x, &only)) return prepare_several(s, x, t, err);
     part_request(x, only, &changes, &req);
     rc = redis_prepare(&s->parts[only]->base, &req, &t->parts[0].ticket, err);
     if (rc != NADB_OK) return rc;
     t->parts[0].shard = only;
+    t->parts[0].changes = true;
     t->n = 1;
     return NADB_OK;
 }
@@ -414,16 +293,10 @@ static nadb_rc find_missing(split *x, nadb_err *err) {
     return rc;
 }
 
-static ticket *ticket_new(const shards *s, const nadb_commit_req *req) {
-    size_t n = req->clear || req->count > s->n ? s->n : req->count;
-
-    return nadb_calloc(1, sizeof(ticket) + n * sizeof(prepared));
-}
-
 nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     shards *s = (shards *)engine;
-    ticket *t = ticket_new(s, req);
+    ticket *t = nadb_calloc(1, sizeof *t + s->n * sizeof t->parts[0]);
     split x;
     nadb_rc rc = split_init(&x, s, req, err);
 
@@ -459,10 +332,30 @@ void shards_commit(nadb_engine *engine, nadb_ticket *done) {
     nadb_free(t);
 }
 
-nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
-    ticket *t = (ticket *)done;
-    nadb_rc rc = take_back((shards *)engine, t, err);
+static bool can_be_undone(const ticket *t) {
+    for (unsigned k = 0; k < t->n; k++)
+        if (t->parts[k].ticket->reply == NULL) return false;
+    return true;
+}
 
+nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
+    shards *s = (shards *)engine;
+    ticket *t = (ticket *)done;
+    redis_engine *first = s->parts[t->parts[0].shard];
+    nadb_rc rc;
+
+    if (t->n == 1) {
+        rc = redis_rollback(&first->base, t->parts[0].ticket, err);
+    } else {
+        rc = can_be_undone(t)
+                 ? shards_do(s, t->parts, t->n, true, first->at.timeout_ms, err)
+                 : redis_not_undone(first->at.name,
+                                    "the connection broke while they were made",
+                                    err);
+        for (unsigned k = 0; k < t->n; k++)
+            redis_undone(s->parts[t->parts[k].shard], t->parts[k].ticket,
+                         rc == NADB_OK);
+    }
     nadb_free(t);
     return rc;
 }

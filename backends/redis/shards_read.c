@@ -40,6 +40,7 @@ nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
     nadb_rc rc = NADB_OK;
 
     v->looked = false;
+    shards_end_others(s);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         if (v->parts[i] != NULL)
             rc =

@@ -12,6 +12,9 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
                            bytes again and again), drip (one at a time, slowly)
     each HEX HEX           a question that has the first bytes in it is answered
                            with the second ones; all others pass
+    hold HEX               a question that has these bytes in it, and all behind
+                           it on that connection, wait for another command
+    delay MS               each question waits so long
     fired                  answers with how often it has happened since
 """
 import os
@@ -29,9 +32,12 @@ class Plan:
         self.lock = threading.Lock()
         self.set(0, -1, "pass", b"")
 
-    def set(self, after_bytes, times, action, text, question=None):
+    def set(self, after_bytes, times, action, text, question=None, held=None,
+            delay=0):
         with self.lock:
             self.question = question
+            self.held = held
+            self.delay = delay
             self.after_bytes = self.left = after_bytes
             self.times = times
             self.action = action
@@ -54,6 +60,18 @@ class Plan:
                     self.times = -1
             return passed, self.action
 
+
+    def wait(self, data):
+        with self.lock:
+            delay = self.delay
+            held = self.held
+            if held is None or held not in data:
+                held = None
+            else:
+                self.fired += 1
+        time.sleep(delay)
+        while held is not None and self.held is held:
+            time.sleep(0.001)
 
     def asked(self, data):
         """The answer to these questions, if it is not the server's."""
@@ -79,6 +97,7 @@ def hang_up(s, reset=False):
 def requests(plan, client, server):
     try:
         while data := client.recv(65536):
+            plan.wait(data)
             text = plan.asked(data)
             if text is None:
                 server.sendall(data)
@@ -149,6 +168,10 @@ def main():
         elif word == "each":
             plan.set(0, -1, "pass", bytes.fromhex(rest[1]),
                      bytes.fromhex(rest[0]))
+        elif word == "hold":
+            plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]))
+        elif word == "delay":
+            plan.set(0, -1, "pass", b"", delay=int(rest[0]) / 1000)
         elif word == "fired":
             answer = str(plan.fired)
         print(answer, flush=True)

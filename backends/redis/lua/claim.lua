@@ -1,14 +1,15 @@
 -- claim.lua - has others wait before they change a key, for `ms` at most.
--- {'ok', version, generation, value, meta, tags} or {'held'}.
+-- {'ok', version, generation, value, meta, tags}, {'held'}, {'locked', key,
+-- transaction}.
 local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'
 include 'lib/claims'
--- In shards the key '' stands for all: a clear has locked it.
-if foreign(call('HGET', L, key), token) or
-    string.find(P, '/', 1, true) and foreign(call('HGET', L, ''), token) then
-  return {'held'}
-end
+local txn
+include 'lib/locks'
+local id = locked('') or locked(key)
+if id then return {'locked', key, id} end
+if foreign(call('HGET', L, key), token) then return {'held'} end
 local r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
 local till = now + ms
 call('HSET', L, key, token .. ' ' .. str(till))

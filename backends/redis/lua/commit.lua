@@ -4,8 +4,9 @@
 --
 -- Answers {'ok', version, version before, generation before a clear or false,
 -- rows that were there before}, {'conflict', key, 'lost' or nothing},
--- {'claimed', key}, {'late'}, {'again'}, {'layout', which}, {'leased', who,
--- ms}; or as the short form does.
+-- {'claimed', key}, {'locked', key, transaction}, {'late'}, {'again'},
+-- {'layout', which}, {'leased', who, ms}, {'gone'} (what was to be taken back);
+-- or as the short form does.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 local ARGV = ARGV
@@ -49,8 +50,8 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
   end
   local read = flags == 'r'
   ARGV = {writer, number, deadline, server, seen, '', '', '',
-          read and '1' or '0', '0', '1', ''}
-  if read then ARGV[13] = key end
+          read and '1' or '0', '0', '1', '', '', ''}
+  if read then ARGV[15] = key end
   for _, x in ipairs({'p', key, value, rest, '', ''}) do
     ARGV[#ARGV + 1] = x
   end
@@ -65,92 +66,15 @@ include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'
 include 'lib/history'
+include 'lib/locks'
 include 'lib/conflicts'
+include 'lib/before'
 include 'lib/tags'
 include 'lib/rows'
+include 'lib/old'
 include 'lib/versions'
 include 'lib/writers'
 include 'lib/remove'
-
--- The rows that will be overwritten, and whether others have claimed them.
-local old = {}
-if is_held then
-  include 'lib/lease'
-  if till > now then
-    return {'leased', call('HGET', M, 'leaser') or '', str(till - now)}
-  end
-  if clear then
-    local all = call('HGETALL', L)
-    for j = 1, #all, 2 do
-      if foreign(all[j + 1], claim) then return {'claimed', all[j]} end
-    end
-  end
-end
-local i = changes
-for c = 1, n do
-  local key, more = ARGV[i + 1], ARGV[i] == 'p'
-  local h = is_held and call('HGET', L, key)
-  if h and foreign(h, claim) then return {'claimed', key} end
-  local tags = more and ARGV[i + 4] or ''
-  if clear then
-    old[c] = {row = false, tags = ''}
-    types_of(tags)
-  else
-    old[c] = present(key, tags)
-  end
-  i = i + (more and 6 or 2)
-end
-types()
-call('ZCARD', R)
-call('ZCARD', D)
-
--- Deleting must be possible when the server is full: a write that is always
--- allowed comes first, after which the server lets a script finish.
-if string.find(flags, 'd') then call('DEL', P .. 'none') end
-local before = str(ver)
-next_version()
-local v = str(ver)
-local cleared = false
-if clear then
-  cleared = gen
-  new_generation(v, 0)
-end
-local logged = n <= LOG_MAX
-if clear or not logged then forget_changes() end
-local rows = {}
-i = changes
-for c = 1, n do
-  local key, o = ARGV[i + 1], old[c]
-  if ARGV[i] == 'p' then
-    local new = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v
-    put(key, o, ARGV[i + 2], v .. ' ' .. new .. ' ' .. ARGV[i + 3],
-        ARGV[i + 4], ARGV[i + 5])
-    i = i + 6
-  else
-    drop(key, o)
-    i = i + 2
-  end
-  rows[c] = o.row
-  if logged then call('RPUSH', C, v .. ' ' .. key) end
-end
-flush()
-
--- Housekeeping, a little with every commit: the list of changes is cut, what
--- the server has expired is taken out of index and tags, and what an old clear
--- left behind is removed.
-if (n > 16 or ver % 64 == 0) and not clear and logged and
-   call('LLEN', C) > 1.1 * LOG_MAX then
-  local last = call('LINDEX', C, -LOG_MAX - 1)
-  call('HSET', M, 'floor', string.match(last, '^%d+'))
-  call('LTRIM', C, -LOG_MAX, -1)
-end
-if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then sweep(10) end
-note_expiry()
-if m[DEAD] ~= '' then
-  local dead = call('ZRANGEBYSCORE', D, '-inf', str(now - 60000),
-                    'LIMIT', 0, 1)[1]
-  if dead then remove(dead, 50) end
-end
-if claimed ~= '' then release(claimed) end
+include 'lib/apply'
 done()
 return {'ok', v, before, cleared, rows}

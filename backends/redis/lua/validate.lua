@@ -1,14 +1,17 @@
 -- validate.lua - whether what a transaction has read in this shard has changed,
--- or is about to. Changes nothing.
+-- or is about to; and whether its own part is still there. Changes nothing.
 --
--- Arguments: those of a commit without changes. Answers {'ok'}, {'conflict',
--- key}, {'claimed', key}.
+-- Arguments: lib/request.lua, without changes; flag i: there is a part. Answers
+-- {'ok'}, {'conflict', key}, {'locked', key, transaction}, {'none'}.
 include 'lib/store'
 include 'lib/request'
 include 'lib/layout'
 include 'lib/less'
-include 'lib/claims'
 include 'lib/changes'
 include 'lib/history'
+include 'lib/locks'
 include 'lib/conflicts'
+if string.find(flags, 'i') and call('HEXISTS', I, txn) == 0 then
+  return {'none'}
+end
 return {'ok'}

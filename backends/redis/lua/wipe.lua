@@ -2,7 +2,8 @@
 -- new ones. What writers did last stays for an hour, as it always does.
 include 'lib/store'
 if call('ZCARD', K) > 0 then return {'more'} end
-call('UNLINK', K, X, G, E, C, L, D)
+call('UNLINK', K, X, G, E, C, L, D, P .. 'locks', P .. 'intents',
+     P .. 'decided')
 call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
      'lease', 'leaser', 'server', 'since', 'epochs')
 call('PEXPIRE', M, 3600000)

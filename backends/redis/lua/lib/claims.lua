@@ -1,7 +1,8 @@
--- Claims and locks: `claims` has `<token> <ms>` for a key, which holds until
+-- Claims: `claims` has `<token> <ms>` for a key, which holds until
 -- that time. Without any, `held` is 0 and nobody looks for one.
 local function release(key)
-  if call('HDEL', L, key) == 1 and call('EXISTS', L) == 0 then
+  if call('HDEL', L, key) == 1 and call('EXISTS', L) == 0 and
+     m[HELD] ~= SCRIPT_FOREVER then
     call('HSET', M, 'held', '0')
   end
 end

@@ -1,16 +1,20 @@
--- What a commit script was called with, behind writer, number, deadline
--- and server.
+-- What a transaction's part is called with, behind writer, number, deadline and
+-- server.
 --
---   seen    version that the view saw; '': it has read nothing
---   flags   c clear first, a everything was read, d nothing but deletes
---   claim   token of the caller's claim or lock, or ''; and the claim's key
+--   seen     version that the view saw; '': it has read nothing
+--   flags    c clear first, a everything was read, d nothing but deletes, u
+--            takes back what version `seen` has done
+--   claim    token of the caller's claim, or ''; and the claim's key
 --   how many keys were read, ranges were read, changes are made
---   own     versions that do not count as changes, with a comma around each
---   keys; lo and hi of each range; changes: 'p' key value rest-of-meta tags
---   expiry, or 'd' key
+--   own      versions that do not count as changes, a comma around each
+--   restore  generation before the clear that is taken back, or ''
+--   txn      of several shards (prepare.lua): its name, or ''
+--   keys; lo and hi of each range ('' = open); changes: 'p' key value
+--   rest-of-meta tags expiry, 'r' the same with the meta that a row had before,
+--   or 'd' key
 local seen, flags, claim, claimed = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
-local n, own = tonumber(ARGV[11]), ARGV[12]
-local reads = 13
+local n, own, restore, txn = tonumber(ARGV[11]), unpack(ARGV, 12, 14)
+local reads = 15
 local ranges = reads + ARGV[9]
 local changes = ranges + 2 * ARGV[10]
 local clear, all_read = string.find(flags, 'c'), string.find(flags, 'a')

@@ -59,3 +59,11 @@ local function new_generation(v, age)
   m[EXPIRY], m[DEAD] = '', '1'
   generation(v)
 end
+-- The generation before that, if nothing of it has been removed yet.
+local function old_generation(g)
+  call('HSET', M, 'gen', g)
+  call('ZREM', D, g)
+  call('ZADD', D, now - 60000, gen)
+  generation(g)
+  touched = true
+end

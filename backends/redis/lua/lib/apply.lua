@@ -1,0 +1,53 @@
+-- Makes the changes. Deleting must be possible when the server is full: a write
+-- that is always allowed comes first, after which the server lets a script
+-- finish.
+if string.find(flags, '[du]') then call('DEL', P .. 'none') end
+local before = str(ver)
+next_version()
+local v = str(ver)
+local cleared = false
+if clear then
+  cleared = gen
+  new_generation(v, 0)
+elseif restore ~= '' then
+  old_generation(restore)
+end
+local logged = n <= LOG_MAX
+if clear or restore ~= '' or not logged then forget_changes() end
+local rows = {}
+i = changes
+for c = 1, n do
+  local op, key, o = ARGV[i], ARGV[i + 1], old[c]
+  if op == 'd' then
+    drop(key, o)
+    i = i + 2
+  else
+    local new, rest = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v,
+      ARGV[i + 3]
+    if op == 'r' then new, rest = string.match(rest, '^%d+ (%d+) (.*)$') end
+    put(key, o, ARGV[i + 2], v .. ' ' .. new .. ' ' .. rest, ARGV[i + 4],
+        ARGV[i + 5])
+    i = i + 6
+  end
+  rows[c] = o.row
+  if logged then call('RPUSH', C, v .. ' ' .. key) end
+end
+flush()
+
+-- Housekeeping, a little with every commit: the list of changes is cut, what
+-- the server has expired is taken out of index and tags, and what an old clear
+-- left behind is removed.
+if (n > 16 or ver % 64 == 0) and not clear and logged and
+   call('LLEN', C) > 1.1 * LOG_MAX then
+  local last = call('LINDEX', C, -LOG_MAX - 1)
+  call('HSET', M, 'floor', string.match(last, '^%d+'))
+  call('LTRIM', C, -LOG_MAX, -1)
+end
+if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then sweep(10) end
+note_expiry()
+if m[DEAD] ~= '' then
+  local dead = call('ZRANGEBYSCORE', D, '-inf', str(now - 60000),
+                    'LIMIT', 0, 1)[1]
+  if dead then remove(dead, 50) end
+end
+if claimed ~= '' then release(claimed) end

@@ -1,0 +1,444 @@
+/* request.c - see request.h. */
+#include "request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../../core/util/coding.h"
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a commit to Redis");
+}
+
+/* --- tickets --- */
+
+void redis_ticket_free(nadb_ticket *t) {
+    if (t == NULL) return;
+    args_clear(&t->read_keys);
+    args_clear(&t->read_ranges);
+    args_clear(&t->changes);
+    args_clear(&t->all);
+    nadb_buf_clear(&t->scratch);
+    nadb_buf_clear(&t->keys);
+    nadb_free(t);
+}
+
+#define TICKET_KEPT (64u << 10)
+
+/* Keeps it for the next commit. */
+void redis_ticket_drop(redis_engine *e, nadb_ticket *t) {
+    if (t == NULL) return;
+    freeReplyObject(t->reply);
+    t->reply = NULL;
+    if (t->keys.cap <= TICKET_KEPT && t->all.bytes <= TICKET_KEPT) {
+        nadb_lock(&e->lock);
+        if (e->spare == NULL) {
+            e->spare = t;
+            t = NULL;
+        }
+        nadb_unlock(&e->lock);
+    }
+    redis_ticket_free(t);
+}
+
+static nadb_ticket *ticket_new(redis_engine *e) {
+    nadb_ticket *t;
+
+    nadb_lock(&e->lock);
+    t = e->spare;
+    e->spare = NULL;
+    nadb_unlock(&e->lock);
+    if (t == NULL) return nadb_calloc(1, sizeof *t);
+    args_reset(&t->read_keys);
+    args_reset(&t->read_ranges);
+    args_reset(&t->changes);
+    args_reset(&t->all);
+    nadb_buf_reset(&t->scratch);
+    nadb_buf_reset(&t->keys);
+    t->view = NULL;
+    t->version = 0;
+    t->clear = t->puts = t->plain = false;
+    t->count = t->n_ranges = t->n_changes = 0;
+    t->waits_for[0] = '\0';
+    return t;
+}
+
+/* --- gathering --- */
+
+static nadb_rc check_size(const nadb_commit_req *req, nadb_err *err) {
+    if (req->count <= REDIS_COMMIT_KEYS && req->bytes <= REDIS_COMMIT_BYTES)
+        return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the transaction changes %zu keys with %zu bytes: on "
+                     "Redis at most %u keys and %u MB can be committed at once",
+                     req->count, req->bytes, REDIS_COMMIT_KEYS,
+                     REDIS_COMMIT_BYTES >> 20);
+}
+
+static void add_reads(nadb_ticket *p, const nadb_commit_req *req) {
+    for (size_t i = 0; i < req->n_reads; i++) {
+        const nadb_range *r = &req->reads[i];
+        nadb_slice lo, hi;
+
+        if (!redis_range(NADB_KS_ROW, r->lo, r->hi, &lo, &hi)) continue;
+        if (hi.p != NULL && hi.n == lo.n + 1 && hi.p[lo.n] == 0 &&
+            nadb_slice_starts(hi, lo)) {
+            args_add(&p->read_keys, lo);
+            continue;
+        }
+        args_add(&p->read_ranges, lo);
+        args_add(&p->read_ranges, hi);
+        p->n_ranges++;
+    }
+}
+
+/* Bytes of an entry that stay where they are until the commit is sent. */
+static nadb_slice stable(args *a, nadb_slice s, bool pinned) {
+    uint8_t *copy;
+
+    if (pinned) return s;
+    copy = nadb_arena_alloc(&a->memory, s.n + 1);
+    if (copy == NULL) {
+        a->failed = true;
+        return nadb_slice_of("", 0);
+    }
+    if (s.n > 0) memcpy(copy, s.p, s.n);
+    return nadb_slice_of(copy, s.n);
+}
+
+static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
+    bool pinned = (x->flags & NADB_ENTRY_PINNED) != 0;
+    bool drop = (x->flags & NADB_ENTRY_TOMBSTONE) != 0;
+    nadb_slice key;
+
+    if (x->key.n == 0 || x->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    key = stable(&t->changes, x->key, pinned);
+    if (t->changes.failed) return no_memory(err);
+    key = nadb_slice_of(key.p + 1, key.n - 1);
+    if ((x->flags & NADB_ENTRY_READ) != 0) args_add(&t->read_keys, key);
+    if (!nadb_buf_byte(&t->keys, drop ? 'd' : 'p') ||
+        !nadb_buf_blob(&t->keys, key))
+        return no_memory(err);
+    t->n_changes++;
+    if (drop) {
+        args_text(&t->changes, "d");
+        args_add(&t->changes, key);
+        return NADB_OK;
+    }
+    t->puts = true;
+    return record_put(&t->changes, key, stable(&t->changes, x->value, pinned),
+                      &t->scratch, &t->plain, err);
+}
+
+static nadb_rc gather(nadb_ticket *t, const nadb_commit_req *req,
+                      nadb_err *err) {
+    nadb_iter *it = req->changes;
+    nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+
+    add_reads(t, req);
+    for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
+        rc = add_change(t, &it->entry, err);
+        if (rc != NADB_OK) break;
+    }
+    t->count = t->n_changes;
+    if (rc == NADB_OK &&
+        (t->read_keys.failed || t->read_ranges.failed || t->changes.failed))
+        rc = no_memory(err);
+    return rc;
+}
+
+nadb_rc redis_ticket_make(redis_engine *e, const nadb_commit_req *req,
+                          nadb_ticket **out, nadb_err *err) {
+    nadb_rc rc = check_size(req, err);
+    nadb_ticket *t;
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    t = ticket_new(e);
+    if (t == NULL) return no_memory(err);
+    t->clear = req->clear;
+    t->view = (redis_view *)req->view;
+    if (req->changes != NULL) rc = gather(t, req, err);
+    if (rc == NADB_OK)
+        *out = t;
+    else
+        redis_ticket_drop(e, t);
+    return rc;
+}
+
+/* --- arguments --- */
+
+/* ",1,2,": the versions that the view's own transaction has made and taken
+ * back. */
+static void add_own(args *a, const redis_view *v) {
+    char text[REDIS_OWN_MAX * 22 + 2] = "";
+    size_t n = 0;
+
+    for (unsigned i = 0; v != NULL && i < v->n_own; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%" PRIu64 ",",
+                              n == 0 ? "," : "", v->own[i]);
+    args_copy(a, nadb_slice_of(text, n));
+}
+
+/* Whether the script's short form will do: one put without tags and expiry, and
+ * nothing read but its key. */
+static bool is_short(const nadb_ticket *t, const nadb_commit_req *req) {
+    const redis_view *v = t->view;
+
+    if (req->clear || req->reads_all || req->claim != 0 || t->n_ranges > 0 ||
+        t->n_changes != 1 || !t->puts || !t->plain || t->read_keys.n > 1 ||
+        (v != NULL && v->n_own > 0))
+        return false;
+    return t->read_keys.n == 0 ||
+           nadb_slice_eq(args_get(&t->read_keys, 0), args_get(&t->changes, 1));
+}
+
+/* Behind the version: key, value and rest of the meta. */
+static void add_short(args *a, const nadb_ticket *t) {
+    args_text(a, t->read_keys.n > 0 ? "r" : "s");
+    for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&t->changes, i));
+}
+
+/* A view that has read nothing has decided nothing. */
+static void add_seen(args *a, const redis_view *v) {
+    if (v != NULL && v->known)
+        args_number(a, (int64_t)v->base.seq);
+    else
+        args_text(a, "");
+}
+
+static bool reads_all(const nadb_ticket *t, const nadb_commit_req *req) {
+    return req->reads_all || t->n_ranges > REDIS_RANGES_MAX;
+}
+
+/* What is in all long forms behind the flags, up to what was read. */
+static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
+                     const nadb_commit_req *req, size_t n_changes,
+                     const char *txn) {
+    bool all = reads_all(t, req);
+
+    redis_add_claim(e, a, req->claim);
+    args_number(a, (int64_t)t->read_keys.n);
+    args_number(a, all ? 0 : (int64_t)t->n_ranges);
+    args_number(a, (int64_t)n_changes);
+    add_own(a, t->view);
+    args_text(a, "");
+    args_text(a, txn);
+    args_append(a, &t->read_keys);
+    if (!all) args_append(a, &t->read_ranges);
+}
+
+void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
+                       const nadb_commit_req *req, const char *txn) {
+    char flags[4];
+    size_t n = 0;
+
+    add_seen(a, t->view);
+    if (txn[0] == '\0' && is_short(t, req)) {
+        add_short(a, t);
+        return;
+    }
+    if (req->clear) flags[n++] = 'c';
+    if (reads_all(t, req)) flags[n++] = 'a';
+    if (!t->puts) flags[n++] = 'd';
+    args_copy(a, nadb_slice_of(flags, n));
+    add_long(e, a, t, req, t->n_changes, txn);
+    args_append(a, &t->changes);
+}
+
+void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
+                     const nadb_commit_req *req, const char *txn,
+                     bool has_part) {
+    char flags[2];
+    size_t n = 0;
+
+    add_seen(a, t->view);
+    if (reads_all(t, req)) flags[n++] = 'a';
+    if (has_part) flags[n++] = 'i';
+    args_copy(a, nadb_slice_of(flags, n));
+    add_long(e, a, t, req, 0, txn);
+}
+
+/* --- answers --- */
+
+static nadb_rc conflict(const redisReply *r, nadb_err *err) {
+    nadb_slice key = reply_slice(r->elements > 1 ? r->element[1] : NULL);
+
+    if (r->elements > 2)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "commits that this transaction has seen are lost: a "
+                         "replica has taken over, or the redis server was "
+                         "started again, without them");
+    if (key.n == 0)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "another transaction has committed, and this one "
+                         "began too long ago or read too much to tell whether "
+                         "that matters");
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed key '%.*s'",
+                     key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
+}
+
+/* Somebody else is in the way. */
+static bool has_to_wait(nadb_ticket *t, const redisReply *r) {
+    nadb_slice txn;
+
+    t->waits_for[0] = '\0';
+    if (script_says(r, "claimed")) return true;
+    if (!script_says(r, "locked") || r->elements != 3) return false;
+    txn = reply_slice(r->element[2]);
+    if (txn.n < sizeof t->waits_for) {
+        memcpy(t->waits_for, txn.p, txn.n);
+        t->waits_for[txn.n] = '\0';
+    }
+    return true;
+}
+
+/* The answer to the short form has no list of rows. */
+static bool is_short_answer(const redisReply *r) {
+    return r->elements == 2 || r->elements == 4;
+}
+
+static bool fits(const nadb_ticket *t, const redisReply *r) {
+    int64_t version;
+
+    if (r->elements < 2 || !reply_number(r->element[1], &version)) return false;
+    if (is_short_answer(r)) return t->count == 1 && !t->clear;
+    return r->elements == 5 && reply_is_array(r->element[4], t->count);
+}
+
+nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
+                           bool *wait, nadb_err *err) {
+    *wait = has_to_wait(t, r);
+    if (script_says(r, "conflict")) return conflict(r, err);
+    if (script_says(r, "leased")) return redis_leased(c, r, err);
+    return NADB_OK;
+}
+
+nadb_rc redis_take_answer(conn *c, nadb_ticket *t, const redisReply *r,
+                          bool *wait, nadb_err *err) {
+    nadb_rc rc = redis_take_refusal(c, t, r, wait, err);
+
+    if (rc != NADB_OK || *wait) return rc;
+    if (!script_says(r, "ok") || !fits(t, r)) return conn_confused(c, err);
+    t->version = reply_number_or_0(r->element[1]);
+    return NADB_OK;
+}
+
+void redis_forget_changes(redis_engine *e, const nadb_ticket *t) {
+    nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
+
+    if (t->clear) cache_forget_all(&e->cache);
+    for (size_t i = 0; i < t->count; i++) {
+        (void)nadb_read_u8(&keys);
+        cache_forget(&e->cache, nadb_read_blob(&keys));
+    }
+}
+
+/* --- taking back --- */
+
+/* The row that was there before the i-th change: its meta, value and tags (may
+ * be NULL). False: none. */
+static bool row_before(const redisReply *answer, size_t i,
+                       const redisReply *row[3]) {
+    const redisReply *all;
+
+    row[2] = NULL;
+    if (is_short_answer(answer)) {
+        if (answer->elements == 2) return false;
+        row[0] = answer->element[2];
+        row[1] = answer->element[3];
+        return true;
+    }
+    all = answer->element[4]->element[i];
+    if (!reply_is_array(all, 3)) return false;
+    for (size_t k = 0; k < 3; k++) row[k] = all->element[k];
+    return true;
+}
+
+static void add_old(args *a, nadb_slice key, const redisReply *row[3]) {
+    args_text(a, "r");
+    args_add(a, key);
+    args_add(a, reply_slice(row[1]));
+    args_add(a, reply_slice(row[0]));
+    args_add(a, reply_slice(row[2]));
+    args_add(a, record_expiry(reply_slice(row[0])));
+}
+
+/* As if the transaction had read, at its own version, what it has changed. A
+ * clear goes with all that came into the new generation. */
+void redis_add_undo(args *a, const nadb_ticket *t, const char *txn) {
+    nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
+    size_t n = t->clear ? 0 : t->count;
+
+    args_number(a, (int64_t)t->version);
+    args_text(a, "u");
+    args_text(a, "");
+    args_text(a, "");
+    args_number(a, (int64_t)n);
+    args_text(a, "0");
+    args_number(a, (int64_t)n);
+    args_text(a, "");
+    args_add(a, t->clear ? reply_slice(t->reply->element[3])
+                         : nadb_slice_of(NULL, 0));
+    args_text(a, txn);
+    for (size_t i = 0; i < n; i++) {
+        (void)nadb_read_u8(&keys);
+        args_add(a, nadb_read_blob(&keys));
+    }
+    keys = nadb_reader_of(nadb_buf_slice(&t->keys));
+    for (size_t i = 0; i < n; i++) {
+        const redisReply *row[3];
+        nadb_slice key;
+
+        (void)nadb_read_u8(&keys);
+        key = nadb_read_blob(&keys);
+        if (row_before(t->reply, i, row)) {
+            add_old(a, key, row);
+        } else {
+            args_text(a, "d");
+            args_add(a, key);
+        }
+    }
+}
+
+static uint64_t version_before(const nadb_ticket *t) {
+    return is_short_answer(t->reply) ? t->version - 1
+                                     : reply_number_or_0(t->reply->element[2]);
+}
+
+/* The transaction may go on and commit again: what it has done and taken back
+ * itself is no conflict for it. */
+static void forgive(const nadb_ticket *t, uint64_t undo, uint64_t before) {
+    redis_view *v = t->view;
+
+    if (v == NULL || !v->known) return;
+    if (before == t->version && version_before(t) == v->base.seq) {
+        v->base.seq = undo; /* nobody else was there */
+    } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
+        v->own[v->n_own++] = t->version;
+        v->own[v->n_own++] = undo;
+    }
+}
+
+nadb_rc redis_not_undone(const char *server, const char *why, nadb_err *err) {
+    return nadb_fail(err, NADB_IOERR,
+                     "redis server %s: the transaction was rolled back here, "
+                     "but its changes stay on the server: %s",
+                     server, why);
+}
+
+nadb_rc redis_take_undone(conn *c, const nadb_ticket *t, const redisReply *r,
+                          nadb_err *err) {
+    /* The answer was lost; or there is nothing to take back any more. */
+    if (r == NULL || script_says(r, "gone")) return NADB_OK;
+    if (script_says(r, "ok") && r->elements == 5) {
+        forgive(t, reply_number_or_0(r->element[1]),
+                reply_number_or_0(r->element[2]));
+        return NADB_OK;
+    }
+    return redis_not_undone(conn_name(c),
+                            "another client has changed the same keys "
+                            "meanwhile",
+                            err);
+}

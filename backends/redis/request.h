@@ -1,0 +1,64 @@
+/* request.h - what a transaction asks a server to do, gathered before a
+ * connection is taken, and what the server answered. */
+#ifndef NADB_REDIS_REQUEST_H
+#define NADB_REDIS_REQUEST_H
+
+#include "engine.h"
+
+/* "<shard>-<random>-<ms>-<ms>": a transaction over several shards
+ * (lua/finish.lua)
+ */
+#define REDIS_TXN_MAX 64
+
+/* Used again when it was small: a commit of a row then allocates nothing. */
+struct nadb_ticket {
+    redisReply *reply; /* of the commit script; NULL: lost */
+    redis_view *view;  /* of the transaction; may be NULL */
+    uint64_t version;
+    bool clear;
+    size_t count;
+    nadb_buf keys;                 /* each change: op 'p' or 'd', blob key */
+    char waits_for[REDIS_TXN_MAX]; /* a transaction that holds a key; or "" */
+    /* As lua/lib/request.lua has them: */
+    args read_keys, read_ranges, changes;
+    size_t n_ranges, n_changes;
+    bool puts;
+    bool plain; /* the last put has neither tags nor expiry */
+    args all;   /* of the script */
+    nadb_buf scratch;
+};
+
+/* A ticket with all that `req` says of this store, or part of a store. What it
+ * borrows from the request must last until it was sent. NADB_TOOBIG: it is more
+ * than can be committed at once. */
+nadb_rc redis_ticket_make(redis_engine *e, const nadb_commit_req *req,
+                          nadb_ticket **out, nadb_err *err) NADB_MUST_USE;
+void redis_ticket_drop(redis_engine *e, nadb_ticket *t); /* NULL is fine */
+
+/* Adds, behind writer, number, deadline and server, the request. `txn` is "" or
+ * the name of the transaction whose part it is. */
+void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
+                       const nadb_commit_req *req, const char *txn);
+/* What the request has read, alone; `has_part`: it changes something, too. */
+void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
+                     const nadb_commit_req *req, const char *txn,
+                     bool has_part);
+/* What takes it back. */
+void redis_add_undo(args *a, const nadb_ticket *t, const char *txn);
+
+/* What an answer says when it is none of success. *wait: somebody else is in
+ * the way, in t->waits_for if that is a transaction over several shards. */
+nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
+                           bool *wait, nadb_err *err);
+/* Takes the answer of a commit script, success too. */
+nadb_rc redis_take_answer(conn *c, nadb_ticket *t, const redisReply *r,
+                          bool *wait, nadb_err *err);
+/* The same of an answer to what redis_add_undo() has asked for. */
+nadb_rc redis_take_undone(conn *c, const nadb_ticket *t, const redisReply *r,
+                          nadb_err *err);
+nadb_rc redis_not_undone(const char *server, const char *why, nadb_err *err);
+
+/* Whatever has become of the changes: what was read before says nothing. */
+void redis_forget_changes(redis_engine *e, const nadb_ticket *t);
+
+#endif
