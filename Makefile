@@ -8,6 +8,7 @@
 #   make asan     under address and undefined-behaviour sanitizers
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
+#   make sqlite-new  all tests with a current SQLite
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
@@ -196,6 +197,10 @@ soak:
 hiredis1:
 	bash test/support/hiredis1.sh
 
+# All tests with a current SQLite.
+sqlite-new:
+	bash test/support/sqlite_new.sh
+
 # Another program edits a table, on a display that nobody sees.
 gui: $(BUILD)/nadb.so
 	bash test/gui/dbbrowser.sh $<
@@ -227,5 +232,5 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 gui asan tsan tidy fmt cover bench install clean \
+.PHONY: all static demo test soak hiredis1 sqlite-new gui asan tsan tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE

@@ -6,7 +6,9 @@
 # unit test, a Tcl file, or tidy. Two run at a time, each with its own log in
 # build/log. A suite that ends without that line, or with a bad exit code and
 # no failure counted, counts as one failure. The last line printed here sums
-# up. NADB_BUILD is the folder for what is built, instead of build.
+# up, after the time that each took. NADB_BUILD is the folder for what is built,
+# instead of build, and NADB_LOGS that for logs. NADB_WITHIN is set where a suite
+# runs this: then no suite does that.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,7 +18,7 @@ build=${NADB_BUILD:-build}
 jobs=${NADB_JOBS:-2}
 limit=${NADB_SUITE_SECONDS:-$([ -n "${NADB_SOAK:-}" ] && echo 14400 || echo 900)}
 make=${MAKE:-make}
-logs=$build/log/$variant
+logs=${NADB_LOGS:-$build/log}/$variant
 units=$build/$variant/unit
 [ "$variant" = test ] && units=$build/unit
 export NADB_LIB=$PWD/$build/$variant/nadb.so
@@ -103,6 +105,10 @@ if ! $make -k -j "$jobs" BUILD="$build" "$build/$variant/$what" \
     echo "the build failed: see $logs/build.log"
 fi
 
+# The rules of the house, from the start: they take longer than any suite.
+[ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ] &&
+    enqueue tidy python3 test/tidy/tidy.py
+
 for source in test/unit/*_test.c; do
     [ -e "$source" ] || continue
     name=$(basename "$source" .c)
@@ -120,14 +126,15 @@ for suite in test/suites/*.test; do
             "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
-if [ "$variant" = test ] && [ -z "${NADB_BUILD:-}" ]; then
-    # Another library below; in a soak, what its short form leaves out too.
+if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
+    # Other libraries below; in a soak, what their short form leaves out too.
     form=short
     [ -z "${NADB_SOAK:-}" ] || form=long
     enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
+    enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
+    enqueue static bash test/support/static.sh
 fi
 wait
-[ "$variant" = test ] && wanted tidy && run_suite tidy python3 test/tidy/tidy.py
 for name in $names; do
     [ -e "$logs/$name.result" ] && continue
     echo "there is no suite $name"

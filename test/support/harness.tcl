@@ -340,6 +340,19 @@ proc check {name sql expected got} {
     return 0
 }
 
+# All checks of `body` are one case: the steps of a random test or of a script,
+# the faults of one statement. Those that fail are shown and counted.
+proc one_case {name body} {
+    set passed $::H(passed)
+    set failed $::H(failed)
+    set code [catch {uplevel 1 $body} result options]
+    if {$code == 1} {
+        failed $name $body "no error" [dict get $options -errorinfo]
+    }
+    set ::H(passed) [expr {$passed + ($::H(failed) == $failed)}]
+    if {$code > 1} { return -options $options $result }
+}
+
 # The general form: the value of a script. An error is "error: message".
 proc do_test {name body expected} {
     if {[catch {uplevel 1 $body} got]} { set got "error: $got" }
@@ -447,10 +460,12 @@ proc do_same_test {name sql ref_db ref_sql {db db}} {
 # Runs prep, makes the n-th call of the class fail (see test_fault() in
 # test_functions.c), runs body, whose {rc message} must be in the list (a
 # message may be a /regular expression/), then `then`; n = 1, 2, .. until a run
-# meets no fault. `then` finds n, met, rc and message in ::fault. Returns n.
+# meets no fault. All of it is one case. `then` finds n, met, rc and message in ::fault. Returns n.
 proc do_fault_test {name args} {
     array set o {-errno EIO -path "" -prep {} -then {} -max 1000}
     array set o $args
+    set passed $::H(passed)
+    set failed $::H(failed)
     for {set n 1} {$n <= $o(-max)} {incr n} {
         uplevel 1 $o(-prep)
         fault_arm $o(-fault) $n $o(-errno) $o(-path)
@@ -464,15 +479,14 @@ proc do_fault_test {name args} {
                 set fine 1
             }
         }
-        if {$fine} {
-            passed
-        } else {
+        if {!$fine} {
             failed $name-$o(-fault)-$n $o(-body) $o(-ok) [list $rc $message]
         }
         array set ::fault [list n $n met $met rc $rc message $message]
         uplevel 1 $o(-then)
         if {!$met} break
     }
+    set ::H(passed) [expr {$passed + ($::H(failed) == $failed)}]
     return $n
 }
 

@@ -100,5 +100,5 @@ if [ "$form" != short ]; then
         suites+=("$(basename "$file" .test)")
     done
 fi
-NADB_BUILD=$folder NADB_BACKENDS=redis bash test/run.sh "$variant" \
+NADB_BUILD=$folder NADB_WITHIN=1 NADB_BACKENDS=redis bash test/run.sh "$variant" \
     "${suites[@]}"
