@@ -4,6 +4,7 @@
  * messages and nadb_backends list them. */
 #include "../core/backend.h"
 
+#include "backup/backup.h"
 #include "fs/fs.h"
 #include "memory/memory.h"
 #if NADB_REDIS
@@ -16,6 +17,7 @@ static const nadb_backend *const backends[] = {
 #if NADB_REDIS
     &nadb_backend_redis,
 #endif
+    &nadb_backend_backup,
 };
 
 const nadb_backend *nadb_backend_at(size_t i) {

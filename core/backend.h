@@ -68,7 +68,8 @@ enum {
                                  of NADB_KS_COUNT, as if they were there */
     NADB_CAP_NATIVE_TTL = 64, /* removes expired rows itself */
     NADB_CAP_REMOTE = 128,    /* over a network: count round trips */
-    NADB_CAP_NEEDS_PATH = 256 /* has a directory on this machine */
+    NADB_CAP_NEEDS_PATH = 256, /* has a directory on this machine */
+    NADB_CAP_READ_ONLY = 512   /* nothing can be changed */
 };
 
 /* --- words that options use --- */

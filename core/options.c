@@ -370,6 +370,7 @@ static nadb_rc finish(parser *p) {
     if ((b->caps & NADB_CAP_REMOTE) != 0 &&
         !nadb_option_given(o, "compression"))
         p->o->compression = 0;
+    if ((b->caps & NADB_CAP_READ_ONLY) != 0) o->read_only = true;
     if (rc == NADB_OK) rc = default_path(p, b);
     if (rc == NADB_OK) rc = make_absolute(p, &o->path);
     if (rc == NADB_OK) rc = make_absolute(p, &o->dir);

@@ -168,6 +168,8 @@ const sqlite3_module *vtab_module(void);
 
 /* Opens the store unless it is open. */
 nadb_rc vtab_open(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* NADB_READONLY when the table was declared so, or its backend only reads. */
+nadb_rc vtab_writable(const vtab *v, nadb_err *err) NADB_MUST_USE;
 /* The table is gone, though SQLite keeps the object for as long as prepared
  * statements name it: gives up the store, when no cursor is open. */
 void vtab_let_go(vtab *v);

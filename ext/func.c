@@ -121,10 +121,8 @@ static nadb_rc compact(call *k, nadb_err *err) {
     char *json;
 
     if (rc != NADB_OK) return rc;
-    if (k->v->options->read_only)
-        return nadb_fail(err, NADB_READONLY,
-                         "%s is read-only: it was created with mode=ro",
-                         k->v->name);
+    rc = vtab_writable(k->v, err);
+    if (rc != NADB_OK) return rc;
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
     if (rc == NADB_OK)
@@ -197,12 +195,8 @@ static nadb_rc destroy(call *k, nadb_err *err) {
                          "a removed store cannot be rolled back: COMMIT or "
                          "ROLLBACK the transaction first");
     }
-    if (k->v->options->read_only) {
-        return nadb_fail(err, NADB_READONLY,
-                         "%s is read-only: it was created with mode=ro",
-                         k->v->name);
-    }
-    rc = conn_leave_alone(k->v, err);
+    rc = vtab_writable(k->v, err);
+    if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
     if (rc != NADB_OK) return rc;
     drop =
         sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);

@@ -75,11 +75,8 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     /* The store itself may be open for writing, by another table. */
-    if (v->options->read_only) {
-        return nadb_fail(err, NADB_READONLY,
-                         "%s is read-only: it was created with mode=ro",
-                         v->name);
-    }
+    rc = vtab_writable(v, err);
+    if (rc != NADB_OK) return rc;
     if (s->n_creators > 0) txn_drop_undone(s);
     rc =
         nadb_session_begin(s->core, sqlite3_get_autocommit(v->c->db) != 0, err);

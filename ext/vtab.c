@@ -183,6 +183,19 @@ nadb_rc vtab_open(vtab *v, nadb_err *err) {
 
 /* --- the end of objects --- */
 
+nadb_rc vtab_writable(const vtab *v, nadb_err *err) {
+    const nadb_backend *b = nadb_backend_for(v->options);
+
+    if (!v->options->read_only) return NADB_OK;
+    if (b != NULL && (b->caps & NADB_CAP_READ_ONLY) != 0)
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is a %s, which is only read: copy its rows into "
+                         "another table, with INSERT .. SELECT",
+                         v->name, b->name);
+    return nadb_fail(err, NADB_READONLY,
+                     "%s is read-only: it was created with mode=ro", v->name);
+}
+
 void vtab_let_go(vtab *v) {
     v->gone = true;
     if (v->n_open > 0) return; /* the last one comes here again */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "../util/allow.h"
+
 #define LOCK_NAME ".nadb-backups"
 #define NEW_PREFIX ".nadb-new-"
 #define OLD_PREFIX ".nadb-old-"
@@ -62,7 +64,8 @@ nadb_rc backup_folder_open(const char *path, bool make, backup_folder **out,
 
     *out = NULL;
     if (f == NULL) return no_memory(err);
-    rc = os->stat_path(path, &st, err);
+    rc = nadb_allow_path(path, err);
+    if (rc == NADB_OK) rc = os->stat_path(path, &st, err);
     if (rc == NADB_OK && st.kind == NADB_KIND_NONE && make)
         rc = make_folder(path, &f->dir, err);
     else if (rc == NADB_OK && st.kind == NADB_KIND_NONE)

@@ -68,12 +68,15 @@ ROOMS = {
     "core/backup": ["core/backend.h", "core/nadb.h", "core/kv/codec.h",
                     "core/kv/row.h", "core/kv/session.h"],
     "core": ["core/kv/", "core/engine/", "backends/registry.h"],
-    "ext": ["core/nadb.h", "core/backup/backup.h", "test/support/test_functions.h"],
+    "ext": ["core/nadb.h", "core/backup/backup.h",
+            "test/support/test_functions.h"],
     "backends": ["core/backend.h", "backends/"],
 }
 # A backend that stores a row's parts needs to know how rows are made.
 BACKEND = ["core/backend.h", "core/kv/row.h", "core/kv/match.h",
            "core/kv/tags.h"]
+ROOMS["backends/backup"] = BACKEND + ["core/backup/", "core/kv/index.h",
+                                      "core/kv/key_map.h"]
 
 
 def may_include(path, header):
