@@ -57,17 +57,17 @@ static inline uint64_t nadb_changed_seq(nadb_slice key, uint64_t seq,
 /* --- capabilities --- */
 
 enum {
-    NADB_CAP_ENGINE = 1,      /* fills nadb_engine_ops */
-    NADB_CAP_BASE = 2,        /* fills nadb_base_ops */
-    NADB_CAP_SNAPSHOTS = 4,   /* a view does not change under its reader */
-    NADB_CAP_PERSISTENT = 8,  /* data outlives the process */
-    NADB_CAP_SHARED = 16,     /* several processes may use one store */
-    NADB_CAP_OWN_INDEX = 32,  /* keeps the indexes itself: fills match(), and
-                                 answers iter() over NADB_KS_COUNT (without
-                                 what has expired) and NADB_KS_EXPIRY, get()
-                                 of NADB_KS_COUNT, as if they were there */
-    NADB_CAP_NATIVE_TTL = 64, /* removes expired rows itself */
-    NADB_CAP_REMOTE = 128,    /* over a network: count round trips */
+    NADB_CAP_ENGINE = 1,       /* fills nadb_engine_ops */
+    NADB_CAP_BASE = 2,         /* fills nadb_base_ops */
+    NADB_CAP_SNAPSHOTS = 4,    /* a view does not change under its reader */
+    NADB_CAP_PERSISTENT = 8,   /* data outlives the process */
+    NADB_CAP_SHARED = 16,      /* several processes may use one store */
+    NADB_CAP_OWN_INDEX = 32,   /* keeps the indexes itself: fills match(), and
+                                  answers iter() over NADB_KS_COUNT (without
+                                  what has expired) and NADB_KS_EXPIRY, get()
+                                  of NADB_KS_COUNT, as if they were there */
+    NADB_CAP_NATIVE_TTL = 64,  /* removes expired rows itself */
+    NADB_CAP_REMOTE = 128,     /* over a network: count round trips */
     NADB_CAP_NEEDS_PATH = 256, /* has a directory on this machine */
     NADB_CAP_READ_ONLY = 512   /* nothing can be changed */
 };
