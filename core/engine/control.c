@@ -134,7 +134,8 @@ bool control_last(control *c) {
            !any_locked(c);
 }
 
-void control_seal(control *c, uint32_t index_crc) {
+void control_seal(control *c, uint32_t index_crc, uint64_t end) {
+    atomic_store(&c->map->end, end);
     atomic_store(&c->map->seal_index, index_crc);
     atomic_store(&c->map->seal, seal_of(c->map));
 }
@@ -172,19 +173,17 @@ static void slot_enter(control *c) {
  * is a control. A blank one may become one: it begins with zeros, as one that
  * was being made when its maker died, or whose head the power cut took; and it
  * is no larger than a control, and has no other name. */
-static nadb_rc file_check(control *c, bool *blank, nadb_err *err) {
+static nadb_rc file_check(control *c, const nadb_stat *st, bool *blank,
+                          nadb_err *err) {
     uint8_t magic[8] = {0};
-    nadb_stat st;
-    nadb_rc rc = c->os->fstat(c->file, &st, err);
+    size_t n = st->size < sizeof magic ? (size_t)st->size : sizeof magic;
+    nadb_rc rc = NADB_OK;
 
     *blank = false;
-    if (rc == NADB_OK && st.size > 0)
-        rc = c->os->pread(
-            c->file, magic,
-            st.size < sizeof magic ? (size_t)st.size : sizeof magic, 0, err);
+    if (n > 0) rc = c->os->pread(c->file, magic, n, 0, err);
     if (rc != NADB_OK || nadb_get_u64(magic) == MAGIC) return rc;
-    *blank = nadb_get_u64(magic) == 0 && st.size <= sizeof(control_map) &&
-             st.links <= 1;
+    *blank = nadb_get_u64(magic) == 0 && st->size <= sizeof(control_map) &&
+             st->links <= 1;
     if (*blank) return NADB_OK;
     return nadb_fail(err, NADB_CANTOPEN,
                      "%s is not a control file of a nadb store: remove it if "
@@ -204,16 +203,15 @@ static nadb_rc file_map(control *c, nadb_err *err) {
 }
 
 /* With the open byte held: can what is there be used as it is? */
-static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
+static nadb_rc judge(control *c, const nadb_stat *st, control_state *state,
+                     nadb_err *err) {
     uint8_t boot[16];
-    nadb_stat st;
     bool ours = false;
     bool alone = !any_locked(c);
     nadb_rc rc = c->os->boot_id(boot, err);
 
-    if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
     if (rc == NADB_OK)
-        rc = head_check(c->map, c->os->path(c->file), boot, &st, &ours, err);
+        rc = head_check(c->map, c->os->path(c->file), boot, st, &ours, err);
     if (rc != NADB_OK) return rc;
 
     c->ours = ours;
@@ -225,11 +223,19 @@ static nadb_rc judge(control *c, control_state *state, nadb_err *err) {
         control_read(c, &now);
         c->left.base_generation = now.base_generation;
         c->left.last_log = now.last_log;
-        c->left.synced = atomic_load(&c->map->synced);
+        c->left.end = atomic_load(&c->map->synced);
+        if (memcmp(c->map->boot_id, boot, sizeof boot) == 0 &&
+            atomic_load(&c->map->end) > c->left.end)
+            c->left.end = atomic_load(&c->map->end);
         c->was_sealed = ours && atomic_load(&c->map->distrust) == 0 &&
                         atomic_load(&c->map->failed) == 0;
     }
     if (c->was_sealed) return NADB_OK;
+    /* A seal that is wrong says that the file is damaged. */
+    c->abandoned = alone && ours && !control_sealed(c) &&
+                   atomic_load(&c->map->distrust) == 0 &&
+                   atomic_load(&c->map->failed) == 0;
+    if (c->abandoned) return NADB_OK;
     if (alone) {
         *state = CONTROL_REBUILD;
         return NADB_OK;
@@ -267,7 +273,6 @@ nadb_rc control_moved(control *c, const char *path, bool *moved,
 static nadb_rc file_open(control *c, const nadb_home *home, bool make,
                          bool *missing, nadb_err *err) {
     unsigned flags = NADB_OPEN_WRITE | (make ? NADB_OPEN_CREATE : 0u);
-    nadb_stat st;
     nadb_err mine;
     nadb_rc rc;
 
@@ -275,13 +280,7 @@ static nadb_rc file_open(control *c, const nadb_home *home, bool make,
     rc = c->os->open(home->dir, NAME, flags, home->file_mode, &c->file, &mine);
     *missing = !make && mine.sys_errno == ENOENT;
     if (*missing) return NADB_OK;
-    if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, &mine);
-    if (rc == NADB_OK) {
-        c->dev = st.dev;
-        c->ino = st.ino;
-    } else if (err != NULL) {
-        *err = mine;
-    }
+    if (rc != NADB_OK && err != NULL) *err = mine;
     return rc;
 }
 
@@ -290,6 +289,7 @@ static nadb_rc file_open(control *c, const nadb_home *home, bool make,
 static nadb_rc attach(control *c, const nadb_home *home, bool make,
                       int64_t timeout_ms, control_state *state, nadb_err *err) {
     bool got = false, removed = false, blank = false;
+    nadb_stat st;
     nadb_rc rc =
         c->os->lock_byte_wait(c->file, OPEN_BYTE, timeout_ms, &got, err);
 
@@ -298,15 +298,24 @@ static nadb_rc attach(control *c, const nadb_home *home, bool make,
         return nadb_fail(err, NADB_BUSY,
                          "%s is being opened by another process",
                          c->os->path(c->file));
+    rc = c->os->fstat(c->file, &st, err);
+    if (rc != NADB_OK) return rc;
+    c->dev = st.dev;
+    c->ino = st.ino;
     rc = was_removed(c, home, &removed, err);
     if (removed) *state = CONTROL_REMOVED;
     if (rc != NADB_OK || removed) return rc;
-    rc = file_check(c, &blank, err);
+    rc = file_check(c, &st, &blank, err);
     if (blank && !make) *state = CONTROL_BLANK;
     if (rc != NADB_OK || (blank && !make)) return rc;
     rc = file_map(c, err);
-    if (rc == NADB_OK) rc = judge(c, state, err);
+    if (rc == NADB_OK) rc = judge(c, &st, state, err);
     if (rc == NADB_OK) rc = slot_take(c, *state == CONTROL_REBUILD, err);
+    if (rc == NADB_BUSY && c->abandoned) { /* so many have died */
+        c->abandoned = false;
+        *state = CONTROL_REBUILD;
+        rc = slot_take(c, true, err);
+    }
     if (rc == NADB_OK && *state == CONTROL_TRUSTED) slot_enter(c);
     return rc;
 }
@@ -449,6 +458,7 @@ static bool word_try(control *c, bool waited, bool *stolen) {
     /* Under `queue` no thread of ours can be the holder. */
     if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
         word_steal(c, word, seen, mine)) {
+        c->robbed = LOCK_OWNER(seen);
         *stolen = true;
         return true;
     }
@@ -491,6 +501,14 @@ void control_unlock(control *c) {
         if (atomic_exchange(word, 0) & LOCK_WAITERS)
             c->os->futex_wake((uint32_t *)word, 1);
     }
+    nadb_unlock(&c->queue);
+}
+
+void control_give_back(control *c) {
+    _Atomic uint32_t *word = &c->map->commit_lock;
+
+    atomic_store(word, c->robbed | LOCK_WAITERS);
+    c->os->futex_wake((uint32_t *)word, 1);
     nadb_unlock(&c->queue);
 }
 

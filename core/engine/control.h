@@ -79,7 +79,8 @@ typedef struct control_map {
     uint8_t pad0[56];
 
     _Atomic uint64_t visible; /* (C) seq << 8 | descriptor index */
-    uint8_t pad1[56];
+    _Atomic uint64_t end;     /* sealed: wal_place behind the last record */
+    uint8_t pad1[48];
     _Atomic uint32_t commit_lock;  /* 0, or slot + 1, | LOCK_WAITERS */
     _Atomic uint32_t flusher;      /* 0, or slot + 1 */
     _Atomic uint32_t failed;       /* a sync failed: no more writes */
@@ -113,9 +114,11 @@ enum {
 };
 
 /* What the last to close left, also on an earlier boot or in another place.
- * Zeros when that is not known. */
+ * Zeros when that is not known. `end` is the wal_place up to which records must
+ * be there: all, in the boot in which they were written, else what had been
+ * synced. */
 typedef struct control_left {
-    uint64_t base_generation, last_log, synced;
+    uint64_t base_generation, last_log, end;
 } control_left;
 
 typedef struct control {
@@ -130,6 +133,9 @@ typedef struct control {
     nadb_store_id id; /* the store's, if what was found is whole */
     control_left left;
     bool was_sealed;      /* nobody was there, and the seal was right */
+    bool abandoned;       /* nobody was there, and there is no seal: all have
+                             died, and what each left is to be repaired */
+    uint32_t robbed;      /* whose commit lock was stolen last: slot + 1 */
     atomic_bool flushing; /* a thread of ours has the flusher word */
     nadb_mutex queue;     /* threads of this process, before the commit lock */
 } control;
@@ -209,7 +215,7 @@ static inline void control_unseal(control *c) {
 /* True if this is the only opener. New ones are locked out until
  * control_close(). */
 bool control_last(control *c);
-void control_seal(control *c, uint32_t index_crc);
+void control_seal(control *c, uint32_t index_crc, uint64_t end);
 /* Gives up the slot and unmaps. */
 void control_close(control *c);
 /* In a forked child: lets go of the descriptor and nothing else. */
@@ -225,6 +231,9 @@ bool control_others(control *c);
 nadb_rc control_lock(control *c, int64_t timeout_ms, bool *stolen,
                      nadb_err *err) NADB_MUST_USE;
 void control_unlock(control *c);
+/* Instead of that, when what the dead holder left cannot be repaired here: the
+ * lock is as it was before it was stolen, and the next to want it repairs. */
+void control_give_back(control *c);
 
 /* The flusher word: false when a living opener has it. */
 bool control_flusher_try(control *c);

@@ -106,12 +106,22 @@ static nadb_rc reach(engine *s, char *path, nadb_stat *like, nadb_dir **out,
     char *slash = strrchr(path, '/');
     nadb_dir *above = NULL;
     nadb_stat st;
+    nadb_err mine;
     nadb_rc rc;
 
     *out = NULL;
-    rc = s->os->stat_path(path, &st, err);
-    if (rc != NADB_OK) return rc;
-    if (st.kind == NADB_KIND_DIR) return s->os->dir_open(path, out, err);
+    for (int tries = 0;; tries++) {
+        nadb_err_clear(&mine);
+        rc = s->os->dir_open(path, out, &mine);
+        if (mine.sys_errno != ENOENT && mine.sys_errno != ENOTDIR) {
+            if (rc != NADB_OK && err != NULL) *err = mine;
+            return rc;
+        }
+        rc = s->os->stat_path(path, &st, err);
+        if (rc != NADB_OK) return rc;
+        /* Somebody has made it meanwhile? */
+        if (st.kind != NADB_KIND_DIR || tries == 100) break;
+    }
     if (st.kind != NADB_KIND_NONE)
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s is there and not a directory: choose another path",

@@ -84,6 +84,7 @@ typedef struct engine {
     void *sweep_ctx;
 
     bool private_memory; /* a reader that may not write */
+    bool sync_failed;    /* of what was found: it is to be written anew */
     bool forked;         /* inherited by a child: of no use */
 
     control ctl;
@@ -208,6 +209,9 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
 /* Takes the commit lock, repairing first what a dead holder left. */
 nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
 void engine_unlock(engine *s);
+/* Whether an error says that this process lacks memory, descriptors or rights:
+ * it has no part in what the store is, and must not stop the others. */
+bool engine_is_shortage(const nadb_err *e);
 /* Commits what dead openers left in doubt and frees their slots. */
 nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
 /* Tells logs which of their records are void (DOUBT_VOID), where that could

@@ -118,19 +118,26 @@ static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
     uint64_t known = place - wal_place(number, 0);
     uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
+    nadb_err mine;
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
         return NADB_OK;
+    nadb_err_clear(&mine);
     if (atomic_load(&m->head->dir_synced) == 0) {
-        rc = s->os->dir_sync(s->home.dir, err);
+        rc = s->os->dir_sync(s->home.dir, &mine);
         if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
     }
-    if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
-    if (rc == NADB_OK) synced_raise(s->ctl.map, wal_place(number, end));
-    /* Nobody knows what a failed sync has left: no more promises. */
-    else
-        atomic_store(&s->ctl.map->failed, 1);
+    if (rc == NADB_OK) rc = s->os->sync(m->log.file, &mine);
+    if (rc == NADB_OK) {
+        synced_raise(s->ctl.map, wal_place(number, end));
+        return NADB_OK;
+    }
+    /* Nobody knows what a failed sync has left: no more promises. But where
+     * it was not tried, because the directory may not be read, nothing is lost.
+     */
+    if (mine.sys_errno != EACCES) atomic_store(&s->ctl.map->failed, 1);
+    if (err != NULL) *err = mine;
     return rc;
 }
 

@@ -176,6 +176,8 @@ void memtable_tail_set(memtable *m, uint64_t tail);
 /* Whether the tail is as it was set; without the commit lock, false can also
  * mean that it is being set. */
 bool memtable_tail_ok(memtable *m);
+/* Whether it ends, in both files, as whoever appends leaves it. */
+bool memtable_is_whole(memtable *m);
 /* The error that says that the index is damaged. */
 nadb_rc memtable_damaged(const memtable *m, nadb_err *err);
 

@@ -68,6 +68,11 @@ bool memtable_tail_ok(memtable *m) {
            tail % 8 == 0 && memtable_log_exists(m, tail);
 }
 
+bool memtable_is_whole(memtable *m) {
+    return memtable_tail_ok(m) &&
+           memtable_index_fits(m, atomic_load(&m->head->alloc), 0);
+}
+
 void memtable_unseal(memtable *m) {
     _Atomic uint32_t *bucket = (_Atomic uint32_t *)(m->head + 1);
 

@@ -86,11 +86,13 @@ static nadb_rc control_choose(engine *s, bool make, control_state *state,
                               s->options->busy_timeout_ms, state, err);
 
     if (rc == NADB_OK && s->ctl.id.known) s->home.id = s->ctl.id;
-    if (!ro || (rc == NADB_OK && *state != CONTROL_REBUILD && !make)) return rc;
-    if (rc == NADB_OK && *state == CONTROL_TRUSTED) return rc;
-    if (rc != NADB_OK && !is_denied(err)) return rc;
+    if (!ro || (rc != NADB_OK && !is_denied(err))) return rc;
+    if (rc == NADB_OK &&
+        (*state == CONTROL_REMOVED || (*state == CONTROL_BLANK && !make) ||
+         (*state == CONTROL_TRUSTED && !s->ctl.abandoned)))
+        return rc;
     left = s->ctl.left;
-    if (rc == NADB_OK && *state == CONTROL_REBUILD) control_close(&s->ctl);
+    if (rc == NADB_OK) control_close(&s->ctl);
     s->private_memory = true;
     *state = CONTROL_REBUILD;
     rc = control_open_private(&s->ctl, s->os, err);
@@ -120,6 +122,14 @@ static nadb_rc check_seal(engine *s, const engine_version *v, nadb_err *err) {
     return nadb_corrupt(err, "an index in %s is not as it was left", s->dir);
 }
 
+/* The place behind the last record, 0 when there is none. */
+static uint64_t logs_end(const engine_version *v) {
+    for (size_t i = 0; i < v->n_logs; i++)
+        if (memtable_tail(v->logs[i]) > WAL_HEADER)
+            return wal_place(v->logs[i]->log.number, memtable_tail(v->logs[i]));
+    return 0;
+}
+
 /* The last to close leaves a seal. */
 static void seal(engine *s) {
     engine_version *v = NULL;
@@ -129,8 +139,28 @@ static void seal(engine *s) {
     if (!control_last(&s->ctl) || engine_version_get(s, &v, NULL) != NADB_OK)
         return;
     crc = index_crc(v, &ok);
-    if (ok) control_seal(&s->ctl, crc);
+    if (ok) control_seal(&s->ctl, crc, logs_end(v));
     engine_version_unref(s, v);
+}
+
+/* Everybody has died: what was left, and has been repaired, must be as the
+ * living leave it. (Entries are checked when they are read, and indexes when
+ * they are flushed.) */
+static nadb_rc check_abandoned(engine *s, const engine_version *v,
+                               nadb_err *err) {
+    control_map *map = s->ctl.map;
+    uint64_t seq = control_seq(atomic_load(&map->visible));
+    bool ok = atomic_load(&map->distrust) == 0 &&
+              atomic_load(&map->failed) == 0 && seq >= v->base->seq &&
+              atomic_load(&map->next_file) > v->last_log;
+
+    for (size_t i = 0; i < v->n_logs && ok; i++) {
+        memtable *m = v->logs[i];
+
+        ok = memtable_is_whole(m) && atomic_load(&m->head->max_seq) <= seq;
+    }
+    if (ok) return NADB_OK;
+    return nadb_corrupt(err, "control or an index in %s is damaged", s->dir);
 }
 
 /* With the open byte held: gets the shared state into order. */
@@ -142,9 +172,10 @@ static nadb_rc attach(engine *s, control_state state, nadb_err *err) {
     if (state == CONTROL_REBUILD) return engine_recover(s, err);
     rc = engine_version_get(s, &v, err);
     if (rc == NADB_OK) rc = check_seal(s, v, err);
-    engine_version_unref(s, v);
     if (rc == NADB_OK && engine_has_dead(s))
         rc = engine_repair_now(s, s->options->busy_timeout_ms, err);
+    if (rc == NADB_OK && s->ctl.abandoned) rc = check_abandoned(s, v, err);
+    engine_version_unref(s, v);
     return rc;
 }
 
@@ -153,17 +184,22 @@ static nadb_rc attach(engine *s, control_state state, nadb_err *err) {
 static nadb_rc attach_or_rebuild(engine *s, control_state state,
                                  nadb_err *err) {
     nadb_err mine;
+    bool rebuild;
     nadb_rc rc;
 
     nadb_err_clear(&mine);
     rc = attach(s, state, &mine);
     if (rc == NADB_OK) return NADB_OK;
-    if (rc != NADB_CORRUPT || state == CONTROL_REBUILD ||
-        s->options->read_only || control_others(&s->ctl)) {
+    rebuild =
+        rc == NADB_CORRUPT || (s->ctl.abandoned && !engine_is_shortage(&mine));
+    if (!rebuild || state == CONTROL_REBUILD || s->options->read_only ||
+        control_others(&s->ctl)) {
         if (err != NULL) *err = mine;
         return rc;
     }
     versions_drop(s);
+    if (atomic_load(&s->ctl.map->failed)) s->sync_failed = true;
+    s->ctl.abandoned = false;
     return engine_recover(s, err);
 }
 
@@ -293,13 +329,16 @@ static nadb_rc make_durable(engine *s, bool created, nadb_err *err) {
 static nadb_rc start(engine *s, control_state state, bool created,
                      nadb_err *err) {
     bool ours = s->ctl.ours;
-    bool failed = ours && atomic_load(&s->ctl.map->failed);
     bool durable = ours && atomic_load(&s->ctl.map->distrust) == 0;
-    nadb_rc rc = attach_or_rebuild(s, state, err);
+    nadb_rc rc;
 
-    if (rc != NADB_OK || state != CONTROL_REBUILD) return rc;
-    if (!durable && !s->private_memory) rc = make_durable(s, created, err);
-    if (rc == NADB_OK && failed) write_anew(s);
+    s->sync_failed = ours && atomic_load(&s->ctl.map->failed);
+    rc = attach_or_rebuild(s, state, err);
+    if (rc == NADB_OK && state == CONTROL_REBUILD && !durable &&
+        !s->private_memory)
+        rc = make_durable(s, created, err);
+    if (rc == NADB_OK && s->sync_failed && !control_others(&s->ctl))
+        write_anew(s);
     return rc;
 }
 
@@ -334,7 +373,8 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     /* Nobody works on what is in its own memory; what was left in good order
      * has nothing to sync or to repair. */
     if (rc == NADB_OK && s->private_memory) atomic_store(&s->awake, true);
-    if (rc == NADB_OK && (!s->ctl.was_sealed || engine_pending(s)))
+    if (rc == NADB_OK &&
+        ((!s->ctl.was_sealed && !s->ctl.abandoned) || engine_pending(s)))
         rc = engine_wake(s, err);
     if (rc != NADB_OK) {
         engine_free(s);

@@ -82,24 +82,47 @@ static nadb_rc find_logs(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Whether what the last to close left is there still. An earlier close may
+/* Whether MANIFEST is that which the last to close left. An earlier close may
  * have reached the disk last, so it is: this or something later. */
 static nadb_rc check_left(const recovery *r, nadb_err *err) {
-    const control_left *left = &r->s->ctl.left;
-    bool there = false;
+    if (r->base->generation >= r->s->ctl.left.base_generation) return NADB_OK;
+    return nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, r->s->dir);
+}
 
-    if (r->base->generation < left->base_generation)
-        return nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, r->s->dir);
-    if (r->base->generation > left->base_generation ||
-        left->synced <= wal_place(left->last_log, WAL_HEADER))
-        return NADB_OK;
+static uint64_t place_number(uint64_t place) { return place >> WAL_OFF_BITS; }
+
+/* The place up to which records were there when the store was closed. That of a
+ * log without records says so of the one before it, whose end it names. */
+static uint64_t end_left(const recovery *r) {
+    uint64_t place = r->s->ctl.left.end;
+
+    if (place != wal_place(place_number(place), WAL_HEADER)) return place;
     for (size_t i = 0; i < r->n; i++)
-        if (r->logs[i].number == left->last_log) there = true;
-    if (there) return NADB_OK;
+        if (r->logs[i].m != NULL && r->logs[i].number == place_number(place))
+            return wal_place(r->logs[i].m->log.prev_log,
+                             r->logs[i].m->log.prev_end);
+    return 0;
+}
+
+/* Whether all records are there that were there when the store was closed:
+ * `end` is the place behind the last that was found. */
+static nadb_rc check_records_left(const recovery *r, uint64_t end,
+                                  nadb_err *err) {
+    uint64_t left = end_left(r);
+    uint64_t number = place_number(left);
+
+    if (number < r->base->first_log || end >= left) return NADB_OK;
+    if (number == place_number(end))
+        return nadb_corrupt(err,
+                            "%s/%06llu.log ends at offset %llu, though it was "
+                            "longer when the store was closed: restore it, or "
+                            "a backup",
+                            r->s->dir, (unsigned long long)number,
+                            (unsigned long long)(end - wal_place(number, 0)));
     return nadb_corrupt(err,
-                        "%s/%06llu.log is missing, which was there when the "
-                        "store was closed: restore it, or a backup",
-                        r->s->dir, (unsigned long long)left->last_log);
+                        "%s/%06llu.log is missing or empty, and had records "
+                        "when the store was closed: restore it, or a backup",
+                        r->s->dir, (unsigned long long)number);
 }
 
 static nadb_rc open_logs(recovery *r, nadb_err *err) {
@@ -297,6 +320,7 @@ static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
 
 static nadb_rc replay_all(recovery *r, nadb_err *err) {
     size_t i = chain_first(r);
+    uint64_t end = 0;
     nadb_rc rc = NADB_OK;
 
     if (i == r->n) rc = check_end(r, i, WAL_HEADER, err);
@@ -308,12 +332,14 @@ static nadb_rc replay_all(recovery *r, nadb_err *err) {
         rc = replay(r, f, n, err);
         if (rc != NADB_OK) return rc;
         f->kept = true;
+        end = wal_place(f->number, f->end);
         if (n == NULL || f->end < n->m->log.prev_end) {
             rc = check_end(r, i, f->end, err);
             break;
         }
         i = next;
     }
+    if (rc == NADB_OK) rc = check_records_left(r, end, err);
     if (rc == NADB_OK) drop_others(r);
     return rc;
 }

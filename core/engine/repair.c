@@ -17,6 +17,8 @@
  *
  * Everything here is done under the commit lock, by a living process. If that
  * one dies too, the next begins again. */
+#include <errno.h>
+
 #include "engine.h"
 
 bool engine_has_dead(engine *s) {
@@ -227,8 +229,15 @@ static nadb_rc break_seal(engine *s, nadb_err *err) {
     return NADB_OK;
 }
 
+bool engine_is_shortage(const nadb_err *e) {
+    return e->rc == NADB_NOMEM || e->sys_errno == EMFILE ||
+           e->sys_errno == ENFILE || e->sys_errno == EACCES ||
+           e->sys_errno == EPERM;
+}
+
 nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
     bool stolen = false;
+    nadb_err mine;
     nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
 
     if (rc != NADB_OK) return rc;
@@ -237,7 +246,13 @@ nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
         if (rc != NADB_OK) control_unlock(&s->ctl);
     }
     if (rc != NADB_OK || !stolen) return rc;
-    rc = repair(s, err);
+    nadb_err_clear(&mine);
+    rc = repair(s, &mine);
+    if (engine_is_shortage(&mine)) {
+        control_give_back(&s->ctl); /* others may have what we lack */
+        if (err != NULL) *err = mine;
+        return rc;
+    }
     if (rc != NADB_OK) {
         /* What could not be repaired must not be built upon. */
         atomic_store(&s->ctl.map->distrust, 1);

@@ -343,7 +343,7 @@ static bool leave_sealed(void) {
     control c;
 
     if (!open_control(&c, CONTROL_REBUILD)) return false;
-    if (CHECK(control_last(&c))) control_seal(&c, 77);
+    if (CHECK(control_last(&c))) control_seal(&c, 77, 0);
     control_close(&c);
     return true;
 }
