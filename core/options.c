@@ -258,6 +258,21 @@ static char *take_string(nadb_buf *b) {
     return s;
 }
 
+/* Appends the working directory, or the one that was that before. */
+static nadb_rc put_working_dir(const nadb_place *place, nadb_buf *out,
+                               nadb_err *err) {
+    char **kept = place->base_dir;
+    nadb_rc rc;
+
+    if (kept != NULL && *kept != NULL)
+        return nadb_buf_append(out, *kept, strlen(*kept)) ? NADB_OK
+                                                          : no_memory(err);
+    rc = nadb_os_get()->realpath(".", out, err);
+    if (rc != NADB_OK || kept == NULL) return rc;
+    *kept = nadb_strdup((const char *)out->p);
+    return *kept == NULL ? no_memory(err) : NADB_OK;
+}
+
 /* Appends the directory to which relative paths belong, with a slash. */
 static nadb_rc put_base_dir(const nadb_place *place, nadb_buf *out,
                             nadb_err *err) {
@@ -265,10 +280,11 @@ static nadb_rc put_base_dir(const nadb_place *place, nadb_buf *out,
     const char *slash = strrchr(file, '/');
 
     if (file[0] != '/') {
-        nadb_rc rc = nadb_os_get()->realpath(".", out, err);
+        nadb_rc rc = put_working_dir(place, out, err);
 
         if (rc != NADB_OK) return rc;
-        if (!nadb_buf_byte(out, '/')) return no_memory(err);
+        if (out->p[out->n - 1] != '/' && !nadb_buf_byte(out, '/'))
+            return no_memory(err);
     }
     if (slash != NULL &&
         !nadb_buf_append(out, file, (size_t)(slash + 1 - file)))

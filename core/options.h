@@ -58,6 +58,9 @@ typedef struct nadb_place {
     const char *table;   /* name of the table: default namespace */
     const char *db_file; /* file of the schema's database; NULL or "" when it
                             is in memory */
+    char **base_dir;     /* NULL, or where relative paths begin when there is
+                            no such file; *base_dir == NULL: the working
+                            directory, which is put there for the next time */
 } nadb_place;
 
 /* Parses `n` arguments as SQLite hands them over ("name = 'value'"). On

@@ -43,6 +43,7 @@ typedef enum store_state {
 
 /* What a store is known by in this process. */
 typedef struct store_key {
+    nadb_buf real;     /* the path, resolved, with a NUL; empty: none */
     nadb_buf name;     /* where it is */
     nadb_buf identity; /* nadb_identity_add(): what its tables must agree on */
     bool in_files;
@@ -128,11 +129,12 @@ static nadb_rc registry_lock(nadb_err *err) {
 
 /* Whether the environment lets a schema have a store there, wherever links
  * lead. */
-static nadb_rc check_place(const nadb_options *o, nadb_err *err) {
+static nadb_rc check_place(const nadb_options *o, const nadb_buf *real,
+                           nadb_err *err) {
     nadb_buf dir = NADB_BUF_INIT;
     nadb_rc rc;
 
-    if (nadb_buf_append(&dir, o->path, strlen(o->path)) &&
+    if (nadb_buf_append(&dir, real->p, real->n - 1) &&
         nadb_buf_byte(&dir, '/') &&
         nadb_name_to_dir(nadb_slice_str(o->db), &dir) &&
         nadb_buf_byte(&dir, '/') &&
@@ -160,10 +162,14 @@ static nadb_rc store_name(const nadb_options *o, store_key *out,
     out->in_files = (b->caps & NADB_CAP_BASE) != 0;
     ok = nadb_identity_add(&out->identity, "backend", o->backend);
     if (ok && b->identity != NULL) rc = b->identity(o, &out->identity, err);
-    if (rc == NADB_OK && o->path != NULL)
-        rc = nadb_os_get()->realpath(o->path, &out->name, err);
-    if (rc == NADB_OK && out->in_files) rc = check_place(o, err);
+    if (rc == NADB_OK && o->path != NULL) {
+        rc = nadb_os_get()->realpath(o->path, &out->real, err);
+        if (rc == NADB_OK) ok = ok && nadb_buf_byte(&out->real, 0);
+    }
+    if (rc == NADB_OK && out->in_files) rc = check_place(o, &out->real, err);
     if (rc != NADB_OK) return rc;
+    if (ok && out->real.n > 0)
+        ok = nadb_buf_append(&out->name, out->real.p, out->real.n);
     if (ok && !out->in_files)
         ok = nadb_buf_append(&out->name, out->identity.p, out->identity.n);
     ok = ok && nadb_buf_byte(&out->name, 0) &&
@@ -173,6 +179,7 @@ static nadb_rc store_name(const nadb_options *o, store_key *out,
 }
 
 static void store_key_clear(store_key *k) {
+    nadb_buf_clear(&k->real);
     nadb_buf_clear(&k->name);
     nadb_buf_clear(&k->identity);
 }
@@ -307,6 +314,15 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
         rc = nadb_fail(err, NADB_NOMEM, "opening a store");
         goto done;
     }
+    /* Resolved once: links on the way may lead elsewhere tomorrow. */
+    if (options->path != NULL) {
+        nadb_free(s->options->path);
+        s->options->path = nadb_strdup((const char *)key->real.p);
+        if (s->options->path == NULL) {
+            rc = nadb_fail(err, NADB_NOMEM, "opening a store");
+            goto done;
+        }
+    }
     atomic_store(&s->synchronous, s->options->synchronous);
     rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
@@ -430,7 +446,7 @@ static nadb_rc join(nadb_store *s, const store_key *key,
 
 nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
                         nadb_store **out, bool *created, nadb_err *err) {
-    store_key key = {NADB_BUF_INIT, NADB_BUF_INIT, false};
+    store_key key = {NADB_BUF_INIT, NADB_BUF_INIT, NADB_BUF_INIT, false};
     nadb_store *s = NULL;
     bool made = false;
     nadb_rc rc = store_name(options, &key, err);
@@ -535,6 +551,8 @@ nadb_cache *nadb_store_cache(nadb_store *s) { return s->cache; }
 nadb_durability nadb_store_sync(nadb_store *s) {
     return (nadb_durability)atomic_load(&s->synchronous);
 }
+
+const bool *nadb_store_forked(const nadb_store *s) { return &s->forked; }
 
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
     if (!s->forked) return NADB_OK;

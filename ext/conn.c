@@ -69,6 +69,7 @@ void conn_unref(void *arg) {
         c->sessions = s->next;
         sess_free(s);
     }
+    places_free(c);
     nadb_free(c);
 }
 
@@ -129,9 +130,11 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
 }
 
 nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
-    nadb_rc rc = sess_of(v->c, v->options, flags, &v->s, err);
+    nadb_rc rc = place_use(v->place, v->options, err);
 
+    if (rc == NADB_OK) rc = sess_of(v->c, v->options, flags, &v->s, err);
     if (rc != NADB_OK) return rc;
+    place_found(v->place, v->options, nadb_store_options(v->s->store)->path);
     v->next = v->s->objects;
     v->s->objects = v;
     v->s->dropped = false;

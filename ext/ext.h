@@ -33,6 +33,7 @@ SQLITE_EXTENSION_INIT3
 /* --- conn.c --- */
 
 typedef struct vtab vtab;
+typedef struct table_place table_place; /* in places.c */
 
 typedef struct sess {
     nadb_store *store;
@@ -60,6 +61,7 @@ typedef struct conn {
     bool match_settled; /* match() is ours, or an application's */
     text_encoding encoding;
     sess *sessions;
+    table_place *places;
     vtab *planned; /* the table that xBestIndex saw last; see conn_find() */
     struct conn *next;
 } conn;
@@ -75,6 +77,25 @@ bool conn_is_utf8(conn *c);
  * nadb_store_open(). */
 nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) NADB_MUST_USE;
 void conn_detach(vtab *v); /* nothing when it is not attached */
+
+/* --- places.c --- */
+
+/* What the connection knows of where a table has its store; `fresh`: nothing
+ * from now on. NULL when out of memory. It lives as long as the connection. */
+table_place *place_of(conn *c, const char *schema, const char *table,
+                      bool fresh);
+/* For nadb_place.base_dir. */
+char **place_base_dir(table_place *p);
+/* The table gets another name, unless that is rolled back. */
+void place_rename(conn *c, table_place *p, const char *table);
+/* Makes the options name the place that was found before. */
+nadb_rc place_use(const table_place *p, nadb_options *o,
+                  nadb_err *err) NADB_MUST_USE;
+/* With these options the store was found in `real`; NULL: not in files. */
+void place_found(table_place *p, const nadb_options *o, const char *real);
+void places_free(conn *c);
+
+/* --- conn.c --- */
 
 /* Leaves the object alone with its session: others that SQLite keeps only for
  * statements that have expired, as ALTER leaves them behind, give up the store.
@@ -140,6 +161,7 @@ struct vtab {
     conn *c;
     char *schema;          /* main, temp, or as attached */
     char *name;            /* of the table */
+    table_place *place;    /* the connection's */
     nadb_options *options; /* NULL: `fault` says why */
     nadb_err *fault;       /* what was wrong with the options at connect */
     bool ns_given;         /* a namespace is named: the table may be renamed */

@@ -76,9 +76,9 @@ static void vtab_free(vtab *v) {
 }
 
 /* An object with its options parsed, or with `fault`. argv is SQLite's: the
- * module, the schema, the table, the arguments. */
-static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, vtab **out,
-                        nadb_err *err) {
+ * module, the schema, the table, the arguments. `fresh`: the table is made. */
+static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, bool fresh,
+                        vtab **out, nadb_err *err) {
     nadb_place place;
     nadb_rc rc;
     vtab *v = nadb_calloc(1, sizeof *v);
@@ -92,6 +92,9 @@ static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, vtab **out,
     if (v->schema == NULL || v->name == NULL || v->fault == NULL) {
         goto no_memory;
     }
+    v->place = place_of(c, v->schema, v->name, fresh);
+    if (v->place == NULL) goto no_memory;
+    place.base_dir = place_base_dir(v->place);
     place.table = v->name;
     place.db_file = database_file(c->db, v->schema);
     rc = nadb_options_parse(argv + 3, argc - 3, &place, &v->options, v->fault);
@@ -129,7 +132,7 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
     vtab *v = NULL;
     int code;
 
-    if (vtab_new(aux, argc, argv, &v, &err) != NADB_OK) {
+    if (vtab_new(aux, argc, argv, false, &v, &err) != NADB_OK) {
         return creation_error(&err, msg);
     }
     code = declare(db);
@@ -149,7 +152,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     vtab *v = NULL;
     int code;
 
-    rc = vtab_new(aux, argc, argv, &v, &err);
+    rc = vtab_new(aux, argc, argv, true, &v, &err);
     if (rc != NADB_OK) return creation_error(&err, msg);
     if (v->options == NULL) {
         code = creation_error(v->fault, msg);
@@ -240,7 +243,10 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
     vtab *v = (vtab *)base;
     nadb_err err;
 
-    if (v->ns_given) return SQLITE_OK; /* SQLite connects it anew */
+    if (v->ns_given) { /* SQLite connects it anew */
+        place_rename(v->c, v->place, name);
+        return SQLITE_OK;
+    }
     (void)nadb_fail(
         &err, NADB_INVALID,
         "cannot rename %s to %s: its store is found by the table's name. "

@@ -428,9 +428,9 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
     rc = prepare_try(&a, t, err);
-    if (rc == NADB_FULL && only_deletes(req)) {
+    if (rc == NADB_FULL && only_deletes(req) &&
+        nadb_lock_timed(&s->flush_lock, req->timeout_ms)) {
         if (err != NULL) nadb_err_clear(err);
-        nadb_lock(&s->flush_lock);
         engine_find_space(s);
         rc = prepare_try(&a, t, err);
         nadb_unlock(&s->flush_lock);

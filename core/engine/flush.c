@@ -16,9 +16,6 @@
  * look through it: more is flushed. */
 #define CLOSE_BYTES ((uint64_t)256 << 10)
 
-/* How long nadb_flush() waits for another process's flusher. */
-#define FLUSH_WAIT_MS 60000
-
 /* How soon somebody who waits finds out that he need not. */
 #define STOP_MS 20
 
@@ -243,7 +240,7 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
 static nadb_rc publish(engine *s, const nadb_base_version *base,
                        nadb_err *err) {
     control_map *map = s->ctl.map;
-    nadb_rc rc = engine_lock(s, -1, err);
+    nadb_rc rc = engine_lock(s, s->options->busy_timeout_ms, err);
 
     if (rc != NADB_OK) return rc;
     engine_base_publish(s, base);
@@ -495,14 +492,28 @@ nadb_rc engine_work(engine *s, bool *more, nadb_err *err) {
     return rc;
 }
 
-/* Runs rounds until the base contains every log below `until`. */
+/* Sleeps until something was published, for at most 10 ms, and takes the time
+ * off *left_ns. */
+static void wait_event(engine *s, uint32_t seen, int64_t *left_ns) {
+    int64_t from = s->os->mono_ns();
+
+    s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events, seen, 10);
+    *left_ns -= s->os->mono_ns() - from;
+}
+
+static int64_t timeout_ns(const engine *s) {
+    return s->options->busy_timeout_ms * (int64_t)1000000;
+}
+
+/* Runs rounds until the base contains every log below `until`. What others are
+ * in the way of is waited for, from log to log, for busy_timeout. */
 static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
                            nadb_err *err) {
-    int64_t deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
-    _Atomic uint32_t *events = &s->ctl.map->flush_events;
+    int64_t left_ns = timeout_ns(s);
+    uint64_t first = 0;
 
     for (;;) {
-        uint32_t seen = atomic_load(events);
+        uint32_t seen = atomic_load(&s->ctl.map->flush_events);
         bool more = false, busy = false;
         control_now now;
         nadb_rc rc;
@@ -516,12 +527,15 @@ static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
          * the background. */
         if (now.first_log >= until) return NADB_OK;
         if (rc != NADB_OK) return rc;
-        if (s->os->mono_ns() > deadline)
+        if (now.first_log > first) left_ns = timeout_ns(s);
+        first = now.first_log;
+        if (left_ns <= 0)
             return nadb_fail(err, NADB_BUSY,
                              "flushing %s: a prepared transaction or another "
-                             "process's flush is in the way",
+                             "process's flush was in the way for longer than "
+                             "busy_timeout",
                              s->dir);
-        s->os->futex_wait((uint32_t *)events, seen, 10);
+        wait_event(s, seen, &left_ns);
     }
 }
 
@@ -574,7 +588,8 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
     nadb_stop when = {stop, ctx};
     nadb_rc rc = flush_all(s, &when, err);
     nadb_compact_goal goal = {0, 0, &when};
-    int64_t deadline = 0;
+    int64_t left_ns = timeout_ns(s);
+    uint32_t last = 0;
     bool more = true, busy = false;
 
     if (s->private_memory || s->options->read_only)
@@ -587,15 +602,16 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
 
         rc = nadb_stopped(&when, err);
         if (rc != NADB_OK) break;
-        if (!busy)
-            deadline = s->os->mono_ns() + (int64_t)FLUSH_WAIT_MS * 1000000;
+        /* Somebody gets on with it. */
+        if (!busy || seen != last) left_ns = timeout_ns(s);
+        last = seen;
         rc = work_hard(s, &goal, &when, &more, &busy, err);
-        if (busy && s->os->mono_ns() > deadline)
+        if (rc == NADB_OK && busy && left_ns <= 0)
             return nadb_fail(err, NADB_BUSY,
-                             "compacting %s: another process's flusher is busy",
+                             "compacting %s: another process's flusher was in "
+                             "the way for longer than busy_timeout",
                              s->dir);
-        if (busy)
-            s->os->futex_wait((uint32_t *)&s->ctl.map->flush_events, seen, 10);
+        if (busy) wait_event(s, seen, &left_ns);
     }
     return rc;
 }

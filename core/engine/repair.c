@@ -21,12 +21,25 @@
 
 #include "engine.h"
 
+/* A doubt whose owner is no opener. None leaves such a one, so this is damage;
+ * the record counts, as that of a dead opener does. */
+static bool is_orphan(const control_map *map, const control_doubt *d) {
+    uint32_t slot = atomic_load(&d->slot);
+
+    return control_in_doubt(d) &&
+           (slot >= CONTROL_SLOTS || atomic_load(&map->slots[slot].used) == 0);
+}
+
 bool engine_has_dead(engine *s) {
+    const control_map *map = s->ctl.map;
+
     if (s->private_memory) return false;
     for (uint32_t i = 0; i < CONTROL_SLOTS; i++)
-        if (atomic_load(&s->ctl.map->slots[i].used) != 0 &&
-            !control_alive(&s->ctl, i))
+        if (atomic_load(&map->slots[i].used) != 0 && !control_alive(&s->ctl, i))
             return true;
+    if (!control_has_doubts(map)) return false;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        if (is_orphan(map, &map->doubts[i])) return true;
     return false;
 }
 
@@ -169,6 +182,9 @@ static nadb_rc repair(engine *s, nadb_err *err) {
         atomic_store(&map->slots[i].pin_gen, 0);
         atomic_store(&map->slots[i].used, 0);
     }
+    for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++)
+        if (is_orphan(map, &map->doubts[i]))
+            rc = commit_doubts(s, atomic_load(&map->doubts[i].slot), err);
     memtable_unref(active);
     return rc;
 }

@@ -14,9 +14,10 @@
 #include "engine.h"
 #include "workers.h"
 
-/* How often a state that is being replaced is looked at again; each time waits
- * up to a millisecond for the flusher. */
-#define TRIES 5000
+/* How long, at least, a state that is being replaced is looked at again and
+ * again: the flusher needs that to sync a directory, also for those who do not
+ * want to wait for locks. */
+#define LEAST_MS 1000
 
 static void version_free(engine *s, engine_version *v) {
     for (size_t i = 0; i < v->n_logs; i++) memtable_unref(v->logs[i]);
@@ -29,6 +30,7 @@ static void pin(engine *s) {
     uint64_t gen = UINT64_MAX;
     uint64_t seq = UINT64_MAX;
 
+    if (s->forked) return; /* the slot is the parent's */
     for (engine_version *v = s->versions; v != NULL; v = v->next) {
         if (v->base->generation < gen) gen = v->base->generation;
         if (v->seq < seq) seq = v->seq;
@@ -150,7 +152,8 @@ static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
     rc = s->base_ops->version_open(s->base, &base, err);
     /* It may not have come to make the name MANIFEST durable. */
     if (rc == NADB_OK) rc = s->os->dir_sync(s->home.dir, err);
-    if (rc == NADB_OK && engine_lock(s, 1000, NULL) == NADB_OK) {
+    if (rc == NADB_OK &&
+        engine_lock(s, s->options->busy_timeout_ms, NULL) == NADB_OK) {
         engine_base_publish(s, base);
         engine_unlock(s);
     }
@@ -216,9 +219,36 @@ static bool version_fresh(const engine *s) {
                v->generation;
 }
 
+/* True from busy_timeout after the first call on. */
+static bool is_late(const engine *s, int64_t *deadline) {
+    int64_t now = s->os->mono_ns();
+    int64_t ms = s->options->busy_timeout_ms;
+
+    if (ms < LEAST_MS) ms = LEAST_MS;
+    if (*deadline == 0) *deadline = now + ms * 1000000;
+    return now > *deadline || s->private_memory;
+}
+
+static nadb_rc not_replaced(engine *s, nadb_err *err) {
+    bool busy = !s->private_memory && !control_flusher_try(&s->ctl);
+
+    if (busy)
+        return nadb_fail(err, NADB_BUSY,
+                         "the state of %s is being replaced by another "
+                         "process for longer than busy_timeout",
+                         s->dir);
+    if (!s->private_memory) control_flusher_drop(&s->ctl);
+    return nadb_corrupt(err,
+                        "MANIFEST in %s does not belong to this state of the "
+                        "store: was it replaced while the store was open?",
+                        s->dir);
+}
+
 nadb_rc engine_version_get(engine *s, engine_version **out, nadb_err *err) {
+    int64_t deadline = 0;
+
     *out = NULL;
-    for (int i = 0; i < TRIES; i++) {
+    for (;;) {
         engine_version *v = NULL;
         nadb_rc rc = NADB_OK;
 
@@ -233,14 +263,11 @@ nadb_rc engine_version_get(engine *s, engine_version **out, nadb_err *err) {
             atomic_fetch_add(&s->versions->refs, 1);
         }
         nadb_unlock(&s->version_lock);
-        if (rc == NADB_OK && *out == NULL && v == NULL)
-            rc = wait_for_publisher(s, err);
         if (rc != NADB_OK || *out != NULL) return rc;
+        if (is_late(s, &deadline)) return not_replaced(s, err);
+        if (v == NULL) rc = wait_for_publisher(s, err);
+        if (rc != NADB_OK) return rc;
     }
-    return nadb_corrupt(err,
-                        "MANIFEST in %s does not belong to this state of the "
-                        "store: was it replaced while the store was open?",
-                        s->dir);
 }
 
 nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,

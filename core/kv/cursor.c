@@ -519,7 +519,9 @@ const nadb_row *nadb_cursor_row(const nadb_cursor *c) {
 }
 
 nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
-    if (!c->valid) return NADB_OK;
+    nadb_rc rc = session_usable(c->ss, err);
+
+    if (rc != NADB_OK || !c->valid) return rc;
     if (c->cached != NULL) {
         nadb_cached_release(c->cached);
         c->cached = NULL;

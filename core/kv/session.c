@@ -17,6 +17,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
         return nadb_fail(err, NADB_NOMEM, "opening a session");
     }
     ss->store = s;
+    ss->forked = nadb_store_forked(s);
     ss->engine = nadb_store_engine(s);
     ss->options = nadb_store_options(s);
     ss->cache = nadb_store_cache(s);
@@ -67,7 +68,7 @@ static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 /* A view that nobody reads, as a snapshot of now. */
 static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
     session_view *v = ss->views;
-    nadb_rc rc = nadb_store_usable(ss->store, err);
+    nadb_rc rc = session_usable(ss, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
@@ -99,8 +100,9 @@ static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
 
 nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
     session_view *share = ss->txn != NULL ? ss->txn : ss->reading;
-    nadb_rc rc;
+    nadb_rc rc = session_usable(ss, err);
 
+    if (rc != NADB_OK) return rc;
     if (share != NULL && share->refs > 0) {
         share->refs++;
         *out = share;
@@ -230,7 +232,7 @@ void session_narrow_read(const nadb_session *ss, session_read *r,
 /* --- single rows, inside a transaction --- */
 
 static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
-    if (ss->txn != NULL) return NADB_OK;
+    if (ss->txn != NULL) return session_usable(ss, err);
     return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
 }
 

@@ -34,6 +34,7 @@ typedef struct session_mark {
 
 struct nadb_session {
     nadb_store *store;
+    const bool *forked; /* the store was inherited through fork() */
     nadb_engine *engine;
     const nadb_options *options;
     nadb_cache *cache;   /* NULL: none */
@@ -125,5 +126,11 @@ nadb_access *nadb_store_access(nadb_store *s);  /* NULL: not tracked */
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;
+const bool *nadb_store_forked(const nadb_store *s);
+
+/* As nadb_store_usable(), where it is asked for each row. */
+static inline nadb_rc session_usable(nadb_session *ss, nadb_err *err) {
+    return *ss->forked ? nadb_store_usable(ss->store, err) : NADB_OK;
+}
 
 #endif

@@ -23,7 +23,7 @@ static void check_options(const nadb_options *o) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-    static const nadb_place place = {"kv", "/home/me/app.db"};
+    static const nadb_place place = {"kv", "/home/me/app.db", NULL};
     const char *args[ARGS];
     int n_args = 0;
     nadb_options *o;

@@ -220,7 +220,7 @@ static void fuzz_make_options(void) {
     char path[400];
     const char *args[] = {path, "namespace=kv", "buffer_size_mb=0.0625",
                           "busy_timeout=50", "flush_interval=3600"};
-    nadb_place place = {"kv", ""};
+    nadb_place place = {"kv", "", NULL};
     nadb_err err;
 
     if (root == NULL) root = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";

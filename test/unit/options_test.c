@@ -4,8 +4,8 @@
 #include "../support/os_test.h"
 #include "unit.h"
 
-static const nadb_place in_file = {"kv", "/home/me/app.db"};
-static const nadb_place in_memory = {"kv", ""};
+static const nadb_place in_file = {"kv", "/home/me/app.db", NULL};
+static const nadb_place in_memory = {"kv", "", NULL};
 
 /* Parses up to four arguments; the caller frees. */
 static nadb_options *parse(const nadb_place *place, nadb_err *err,
@@ -266,7 +266,7 @@ static void test_secrets(void) {
 }
 
 static void test_paths(void) {
-    nadb_place relative = {"kv", "sub/app.db"};
+    nadb_place relative = {"kv", "sub/app.db", NULL};
     char cwd[400], want[512];
     nadb_err err;
     nadb_options *o;

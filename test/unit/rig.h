@@ -231,7 +231,7 @@ static inline nadb_rc rig_open(const char *dir, const rig_how *how,
     char path[600];
     const char *args[] = {"backend='fs'", path, "flush_interval=3600",
                           "busy_timeout=2000", "namespace='n'"};
-    nadb_place place = {"kv", NULL};
+    nadb_place place = {"kv", NULL, NULL};
     nadb_options *o = NULL;
     nadb_rc rc;
 

@@ -131,7 +131,7 @@ static bool store_open(const char *backend, uint32_t rows) {
     char path[100], which[40], name[40];
     const char *args[] = {which, name, path, "flush_interval=3600"};
     int n_args = strcmp(backend, "fs") == 0 ? 4 : 2;
-    nadb_place place = {"kv", NULL};
+    nadb_place place = {"kv", NULL, NULL};
     nadb_options *o = NULL;
     nadb_engine *e;
     nadb_err err;
