@@ -77,8 +77,9 @@ CORE := $(wildcard core/*.c core/*/*.c backends/*.c) \
     $(filter-out $(if $(filter 1,$(REDIS)),,backends/redis/%), \
     $(wildcard backends/*/*.c)) $(SCRIPTS)
 EXT := $(wildcard ext/*.c)
-UNIT_SUPPORT := $(filter-out test/support/test_functions.c, \
-    $(wildcard test/support/*.c))
+# What needs SQLite's API goes into the test library alone.
+TEST_EXT := test/support/test_functions.c test/support/test_gate.c
+UNIT_SUPPORT := $(filter-out $(TEST_EXT),$(wildcard test/support/*.c))
 UNIT_NAMES := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*_test.c))
 C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \
     backends/*.[ch] backends/*/*.[ch] test/*/*.[ch])
@@ -134,8 +135,7 @@ endef
 
 # $(call variant,DIR,UNIT_DIR,FLAGS): a test library and the unit tests
 define variant
-$(call library,$1,$(CORE) $(EXT) $(UNIT_SUPPORT) \
-    test/support/test_functions.c,$(TEST) $3)
+$(call library,$1,$(CORE) $(EXT) $(UNIT_SUPPORT) $(TEST_EXT),$(TEST) $3)
 $1/unit.a: $(call objects,$1,$(CORE) $(UNIT_SUPPORT))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^

@@ -140,6 +140,33 @@ typedef struct nadb_view nadb_view;     /* a snapshot; begins with `seq` */
 typedef struct nadb_ticket nadb_ticket; /* a prepared commit, in doubt */
 typedef struct nadb_match nadb_match;   /* a tag expression: core/kv/match.h */
 
+/* A mixed transaction of a database file changes ordinary tables and a store
+ * of the file, or several of its stores. Each leaves a stamp in the file and
+ * in the store's record: a number that rises by one, and random bits that tell
+ * two attempts with one number apart. Number 0: no stamp. */
+typedef struct nadb_stamp {
+    uint64_t number, nonce;
+} nadb_stamp;
+
+/* The database file that a store belongs to, as one connection sees it. */
+typedef struct nadb_file {
+    /* True if the connection holds the file's write lock. */
+    bool (*locked)(void *ctx);
+    /* True if the connection's snapshot of the file is that of a statement that
+     * has just begun: what was committed before is in it. */
+    bool (*fresh)(void *ctx);
+    /* The stamp in the connection's snapshot of the file. */
+    nadb_rc (*stamp)(void *ctx, nadb_stamp *out, nadb_err *err);
+    void *ctx;
+} nadb_file;
+
+/* What a session remembers of comparing the file's stamps with the store's. */
+typedef struct nadb_stamps_seen {
+    bool any;       /* they have been compared, .. */
+    uint64_t equal; /* .. and were equal at this number, or may differ there */
+    nadb_stamp behind; /* the file lacked a stamp of the store, and had this */
+} nadb_stamps_seen;
+
 struct nadb_view {
     uint64_t seq; /* commits up to this one are seen */
     bool may_lag; /* nobody decides on what it shows: an engine on another
@@ -164,6 +191,8 @@ typedef struct nadb_commit_req {
      * key has expired by `now_ms`, so that its removal is no change. */
     nadb_rc (*expired)(nadb_engine *e, nadb_view *then, const nadb_entry *shown,
                        int64_t now_ms, bool *expired, nadb_err *err);
+    nadb_stamp stamp; /* of a mixed transaction: its file decides on it */
+    bool background;  /* the sweeper's: no change to any reader */
     nadb_durability sync;
     int64_t timeout_ms; /* how long to wait for locks */
     /* NULL: the changes are all there is. Else prepare calls it, perhaps
@@ -251,6 +280,30 @@ typedef struct nadb_engine_ops {
     void (*commit)(nadb_engine *e, nadb_ticket *t);
     /* Takes the changes back. Frees the ticket, also on error. */
     nadb_rc (*rollback)(nadb_engine *e, nadb_ticket *t, nadb_err *err);
+
+    /* The next four are optional (NULL: not offered). They serve stores that
+     * belong to a database file; core/engine/stamp.c says how. */
+
+    /* Waits until no commit of others is in doubt, at most timeout_ms
+     * (NADB_BUSY). The caller holds the file's write lock. `own`: its prepared
+     * commit, or NULL. */
+    nadb_rc (*settle)(nadb_engine *e, const nadb_file *file,
+                      const nadb_ticket *own, int64_t timeout_ms,
+                      nadb_err *err);
+    /* Makes `v`, a snapshot of now, the state that belongs to the file's
+     * snapshot: waits for what the file has already (NADB_BUSY), steps back
+     * from what it has not yet (NADB_CONFLICT if that state is gone). *seen is
+     * the caller's memory between calls. NADB_CANTOPEN: the file is older than
+     * the store. */
+    nadb_rc (*align)(nadb_engine *e, nadb_view *v, const nadb_file *file,
+                     nadb_stamps_seen *seen, int64_t timeout_ms, nadb_err *err);
+    /* Whether anything but sweeping was committed after `v`. */
+    bool (*moved)(nadb_engine *e, const nadb_view *v);
+    /* The last stamp that was committed. */
+    nadb_stamp (*stamped)(nadb_engine *e);
+    /* Leaves a stamped commit in doubt: the file decides later. Frees the
+     * ticket. */
+    void (*abandon)(nadb_engine *e, nadb_ticket *t);
 
     /* Everything committed is in its final place and synced. */
     nadb_rc (*flush)(nadb_engine *e, nadb_err *err);

@@ -28,6 +28,9 @@
  * reads the snapshot of begin plus the session's own changes, and what it reads
  * is checked at prepare (NADB_CONFLICT).
  *
+ * A read transaction (nadb_session_hold) keeps one snapshot from its first
+ * statement on. A write that joins it reads on from that snapshot.
+ *
  * A cursor never sees changes made after it was opened. */
 #ifndef NADB_H
 #define NADB_H
@@ -129,6 +132,17 @@ nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
 
+/* Stores that belong to a database file (core/engine/owned.c). */
+/* The options' table was dropped; whether that is committed, the file tells. */
+nadb_rc nadb_store_mark_dropped(const nadb_options *options,
+                                nadb_err *err) NADB_MUST_USE;
+/* Calls `each` with the identity of every store of that path, db and namespace.
+ * `dropped`: it is marked. */
+typedef nadb_rc nadb_store_id_fn(void *ctx, const char *id, bool dropped,
+                                 nadb_err *err);
+nadb_rc nadb_store_ids(const nadb_options *options, nadb_store_id_fn *each,
+                       void *ctx, nadb_err *err) NADB_MUST_USE;
+
 /* A row of nadb_stores. Strings are valid for the call only. */
 /* The 16 random bytes that tell a store in files from all others; they go with
  * the files when these are moved or copied. NULL: it is not in files. */
@@ -164,6 +178,32 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 void nadb_session_commit(nadb_session *ss);
 nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err);
 bool nadb_session_dirty(const nadb_session *ss); /* has changes */
+/* What it has is prepared, and has not changed since. */
+bool nadb_session_prepared(const nadb_session *ss);
+
+/* --- the database file that a store belongs to --- */
+
+/* The store belongs to the file that `file` asks; it outlives the session. From
+ * now on what the session reads belongs to the connection's snapshot of the
+ * file, and who holds the file's write lock reads all that was committed
+ * through it (core/engine/stamp.c). */
+void nadb_session_bind(nadb_session *ss, const nadb_file *file);
+/* The stamp that the next mixed transaction has to leave in the file, above
+ * `file`, which is there, and all that the store has seen. */
+nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file);
+/* The last stamp that the store has committed. */
+nadb_stamp nadb_session_stamped(nadb_session *ss);
+/* What prepare writes is decided by the file, which has got this stamp. It
+ * holds until the transaction ends or is prepared anew. */
+void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp);
+/* Ends the transaction, and leaves what is prepared to the decision of the
+ * file. */
+void nadb_session_abandon(nadb_session *ss);
+
+/* From now to nadb_session_unhold() all statements see the snapshot of the
+ * first. Ends with the session's own transaction as well. */
+void nadb_session_hold(nadb_session *ss);
+void nadb_session_unhold(nadb_session *ss);
 
 /* Savepoint numbers are SQLite's. A rollback to a number that was never set
  * goes to the nearest state before it, at last to that of begin. */
@@ -179,7 +219,7 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n,
  * after that, whatever becomes of their cursor. SQLite needs both: it opens
  * and re-opens cursors within one statement (joins, correlated subqueries) and
  * may keep a SQLITE_STATIC value across that, as max(value) does. */
-void nadb_session_enter(nadb_session *ss);
+nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 void nadb_session_leave(nadb_session *ss);
 
 /* --- changing rows (between begin and prepare) --- */

@@ -18,6 +18,10 @@
 
 #include "util/bytes.h"
 
+/* Behind it, the identity of a store that belongs to a database file. No other
+ * name has it: %st is no escape. */
+#define NADB_NAME_STORE "%store-"
+
 /* Appends the component (no terminator); false when out of memory. */
 bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
 

@@ -378,6 +378,7 @@ static nadb_rc finish(parser *p) {
     nadb_rc rc = check_backend_options(p, b);
 
     o->ns_given = o->ns != NULL;
+    o->path_given = o->path != NULL;
     if (rc == NADB_OK) rc = default_text(&o->db, "main", p->err);
     if (rc == NADB_OK) rc = default_text(&o->ns, p->place->table, p->err);
     if (rc == NADB_OK) rc = check_combinations(p);
@@ -420,7 +421,17 @@ void nadb_options_free(nadb_options *o) {
     if (o == NULL) return;
     option_free_all(o);
     nadb_free(o->db_file);
+    nadb_free(o->store_id);
     nadb_free(o);
+}
+
+bool nadb_options_set_id(nadb_options *o, const char *id) {
+    char *copy = nadb_strdup(id);
+
+    if (copy == NULL) return false;
+    nadb_free(o->store_id);
+    o->store_id = copy;
+    return true;
 }
 
 nadb_options *nadb_options_copy(const nadb_options *o) {
@@ -430,7 +441,9 @@ nadb_options *nadb_options_copy(const nadb_options *o) {
     if (c == NULL) return NULL;
     *c = *o;
     if (o->db_file != NULL) c->db_file = nadb_strdup(o->db_file);
-    ok = option_copy_all(c) && (o->db_file == NULL || c->db_file != NULL);
+    if (o->store_id != NULL) c->store_id = nadb_strdup(o->store_id);
+    ok = option_copy_all(c) && (o->db_file == NULL || c->db_file != NULL) &&
+         (o->store_id == NULL || c->store_id != NULL);
     if (ok) return c;
     nadb_options_free(c);
     return NULL;

@@ -23,13 +23,16 @@ typedef struct nadb_option_value {
 
 /* All strings are owned, or NULL when not given. */
 struct nadb_options {
-    char *backend; /* never NULL */
-    char *path;    /* absolute; NULL for backends without a directory */
-    char *db_file; /* the database file, whose mode and owner the store's
-                      folder takes; NULL when it is in memory */
-    char *db;      /* never NULL */
-    char *ns;      /* namespace; never NULL */
-    bool ns_given; /* not the default, which is the table's name */
+    char *backend;   /* never NULL */
+    char *path;      /* absolute; NULL for backends without a directory */
+    char *db_file;   /* the database file, whose mode and owner the store's
+                        folder takes; NULL when it is in memory */
+    char *db;        /* never NULL */
+    char *ns;        /* namespace; never NULL */
+    bool ns_given;   /* not the default, which is the table's name */
+    bool path_given; /* not the default, beside the database file */
+    char *store_id;  /* hexadecimal digits, part of the folder's name; NULL:
+                        the store belongs to no database file */
     uint64_t buffer_bytes;
     int64_t flush_interval_ms;
     nadb_durability synchronous;
@@ -70,6 +73,8 @@ nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) NADB_MUST_USE;
 void nadb_options_free(nadb_options *o);
+/* Makes it the identity of the store; false when out of memory. */
+bool nadb_options_set_id(nadb_options *o, const char *id) NADB_MUST_USE;
 nadb_options *nadb_options_copy(const nadb_options *o); /* NULL: no memory */
 
 #endif

@@ -175,6 +175,8 @@ static nadb_rc store_name(const nadb_options *o, store_key *out,
     ok = ok && nadb_buf_byte(&out->name, 0) &&
          nadb_buf_append(&out->name, o->db, strlen(o->db) + 1) &&
          nadb_buf_append(&out->name, o->ns, strlen(o->ns) + 1);
+    if (ok && o->store_id != NULL)
+        ok = nadb_buf_append(&out->name, o->store_id, strlen(o->store_id) + 1);
     return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening a store");
 }
 

@@ -63,6 +63,7 @@ void conn_unref(void *arg) {
     }
     pthread_mutex_unlock(&list_lock);
     if (!last) return;
+    file_forget_dropped(c);
     while (c->sessions != NULL) { /* parked ones: tables hold the module */
         sess *s = c->sessions;
 
@@ -123,6 +124,7 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
         return rc;
     }
     s->made = created;
+    s->snapshots = (nadb_backend_for(options)->caps & NADB_CAP_SNAPSHOTS) != 0;
     s->next = c->sessions;
     c->sessions = s;
     *out = s;
@@ -138,6 +140,7 @@ nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
     v->next = v->s->objects;
     v->s->objects = v;
     v->s->dropped = false;
+    file_bind(v);
     return NADB_OK;
 }
 

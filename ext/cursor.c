@@ -48,23 +48,23 @@ static nadb_rc vcursor_new(vtab *v, vcursor **out, nadb_err *err) {
 
 int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     vtab *v = (vtab *)base;
-    vcursor *c = v->spare;
+    vcursor *c;
     nadb_err err;
 
+    if (txn_enter(v, &err) != NADB_OK) return value_vtab_error(base, &err);
+    c = v->spare;
     if (c != NULL) {
         v->spare = c->next;
         v->n_spare--;
-    } else if (vtab_open(v, &err) != NADB_OK ||
-               vcursor_new(v, &c, &err) != NADB_OK) {
+    } else if (vcursor_new(v, &c, &err) != NADB_OK) {
+        nadb_session_leave(v->s->core);
         return value_vtab_error(base, &err);
     }
-    if (v->s->n_creators > 0) txn_drop_undone(v->s);
     c->row = NULL;
     if (v->n_open == 0) v->read_from_ms = 0;
     v->moved_moment = 0; /* all cursors are opened before the first change */
     v->n_open++;
     v->seen.stmt = NULL; /* planning is over */
-    nadb_session_enter(v->s->core);
     *out = &c->base;
     return SQLITE_OK;
 }

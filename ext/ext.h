@@ -45,6 +45,14 @@ typedef struct sess {
     bool kept;           /* and a table that asked for it is still there */
     bool remove;         /* nobody wants the store: remove it at the end */
     bool dropped;        /* by DROP TABLE: not kept for a later object */
+    /* Of a store that belongs to the file of its table's schema (file.c): */
+    bool bound;
+    bool snapshots;  /* the backend has them */
+    bool autocommit; /* the transaction is one statement */
+    bool several;    /* other attached files are written, too */
+    const void *wal; /* the file's log, while it is in WAL mode */
+    bool no_journal; /* PRAGMA journal_mode=OFF */
+    char user_version[16], application_id[16]; /* last seen */
     struct sess *next;
 } sess;
 
@@ -62,7 +70,14 @@ typedef struct conn {
     text_encoding encoding;
     sess *sessions;
     table_place *places;
-    vtab *planned; /* the table that xBestIndex saw last; see conn_find() */
+    vtab *planned;    /* the table that xBestIndex saw last; see conn_find() */
+    bool watching;    /* the end of the transaction will be noticed: watch.c */
+    bool watch_there; /* its table is there */
+    unsigned watch_tries;
+    bool spill_off;    /* PRAGMA cache_spill, as last seen */
+    int64_t spills;    /* pages flushed, when the last transaction ended */
+    const char *adopt; /* identity that the next CREATE takes over; or NULL */
+    struct dropped *dropped; /* stores to remove when that is committed */
     struct conn *next;
 } conn;
 
@@ -281,6 +296,49 @@ int txn_rollback(sqlite3_vtab *base);
 int txn_savepoint(sqlite3_vtab *base, int n);
 int txn_release(sqlite3_vtab *base, int n);
 int txn_rollback_to(sqlite3_vtab *base, int n);
+
+/* Before a read of the session's store outside its own transaction: the
+ * snapshot, its drops of undone CREATEs. Then nadb_session_enter(). */
+nadb_rc txn_enter(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* SQLite has rolled everything back without telling virtual tables. */
+void txn_lost(conn *c);
+
+/* --- file.c --- */
+
+#define FILE_ID 32 /* hexadecimal digits */
+
+/* Whether the table's store belongs to its database file. The rest does nothing
+ * where it does not. */
+bool file_owns(const vtab *v);
+/* The identity, from the file into v->options. */
+nadb_rc file_find(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* CREATE, ALTER RENAME, DROP. */
+nadb_rc file_create(vtab *v, nadb_err *err) NADB_MUST_USE;
+nadb_rc file_rename(vtab *v, const char *name, nadb_err *err) NADB_MUST_USE;
+nadb_rc file_drop(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* The object has got its session. */
+void file_bind(vtab *v);
+/* Before prepare: if the transaction is mixed, leaves a stamp in the file and
+ * in the session. Returns SQLite's code, as xSync must return it. */
+int file_stamp(vtab *v, nadb_err *err);
+/* Whether file and store differ in what they committed last. */
+nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
+/* The file takes the store as it is. */
+nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* Pages that are flushed from now on are those of a transaction. */
+void file_note_spills(conn *c);
+/* Removes what was dropped, once that is committed. Outside transactions. */
+void file_sweep(conn *c);
+void file_forget_dropped(conn *c);
+
+/* --- watch.c --- */
+
+extern const sqlite3_module watch_module;
+/* A statement is being prepared: makes nadb_snapshot. Returns a code after
+ * which the statement must not go on, else SQLITE_OK; so does watch_read(). */
+int watch_prepare(conn *c);
+/* A statement is about to read the session's store. */
+int watch_read(conn *c, sess *s);
 
 /* --- func.c, func_backup.c, tables.c --- */
 

@@ -15,9 +15,14 @@ typedef struct function {
     nadb_rc (*run)(call *k, nadb_err *err); /* sets the result */
 } function;
 
-nadb_rc func_open_table(call *k, nadb_err *err) {
+nadb_rc func_find_table(call *k, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
-    nadb_rc rc = conn_find(k->c, name, &k->v, err);
+
+    return conn_find(k->c, name, &k->v, err);
+}
+
+nadb_rc func_open_table(call *k, nadb_err *err) {
+    nadb_rc rc = func_find_table(k, err);
 
     return rc == NADB_OK ? vtab_open(k->v, err) : rc;
 }
@@ -221,6 +226,8 @@ static const function functions[] = {
     {"nadb_flush", 1, FILES, flush},
     {"nadb_clear", 1, SQLITE_UTF8, clear},
     {"nadb_destroy", 1, FILES, destroy},
+    {"nadb_adopt", 1, FILES, func_adopt},
+    {"nadb_adopt", 2, FILES, func_adopt},
     {"nadb_check", 1, FILES, check},
     {"nadb_compact", 1, FILES, compact},
     {"nadb_backup", 2, FILES, func_backup},

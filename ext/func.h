@@ -15,8 +15,14 @@ typedef struct call {
     char digits[VALUE_DIGITS]; /* of the key */
 } call;
 
-/* Opens the table that the first argument names. */
+/* Finds the table that the first argument names. */
+nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
+/* Finds it and opens its store. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
+
+/* --- adopt.c --- */
+
+nadb_rc func_adopt(call *k, nadb_err *err);
 
 /* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
 bool func_interrupted(void *db);

@@ -48,16 +48,19 @@ typedef struct lookup {
     nadb_session *ss;
     nadb_cursor *c;
     const nadb_row *row;
+    bool entered;
 } lookup;
 
 static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     nadb_rc rc;
 
-    if (v->s->n_creators > 0) txn_drop_undone(v->s);
     l->ss = v->s->core;
     l->c = NULL;
     l->row = NULL;
-    nadb_session_enter(l->ss);
+    l->entered = false;
+    rc = txn_enter(v, err);
+    if (rc != NADB_OK) return rc;
+    l->entered = true;
     if (key.n == 0) return NADB_OK;
     rc = nadb_cursor_new(l->ss, &l->c, err);
     if (rc == NADB_OK) rc = nadb_cursor_key(l->c, key, false, err);
@@ -68,7 +71,7 @@ static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
 /* Also after lookup_begin() has failed. */
 static void lookup_end(lookup *l) {
     nadb_cursor_free(l->c);
-    nadb_session_leave(l->ss);
+    if (l->entered) nadb_session_leave(l->ss);
 }
 
 /* A put that changes nothing of the row but updated_at. */

@@ -55,6 +55,11 @@ static int register_all(sqlite3 *db, conn *c) {
     if (code == SQLITE_OK)
         code =
             sqlite3_create_collation(db, "nadbin", SQLITE_UTF8, NULL, bytewise);
+    if (code == SQLITE_OK) {
+        (void)conn_ref(db);
+        code = sqlite3_create_module_v2(db, "nadb_snapshot", &watch_module, c,
+                                        conn_unref);
+    }
     if (code == SQLITE_OK) match_register(c);
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);

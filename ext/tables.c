@@ -103,11 +103,9 @@ static nadb_rc add_tag(void *ctx, nadb_slice tag, int64_t count,
 }
 
 static nadb_rc fill_tags(rows *r, vtab *v, nadb_err *err) {
-    nadb_rc rc = vtab_open(v, err);
+    nadb_rc rc = txn_enter(v, err);
 
     if (rc != NADB_OK) return rc;
-    if (v->s->n_creators > 0) txn_drop_undone(v->s);
-    nadb_session_enter(v->s->core);
     rc = nadb_tags_count(v->s->core, r->only, add_tag, r, err);
     nadb_session_leave(v->s->core);
     return rc;

@@ -67,6 +67,35 @@ void txn_created(vtab *v) {
     v->s->n_creators++;
 }
 
+/* --- reading --- */
+
+nadb_rc txn_enter(vtab *v, nadb_err *err) {
+    nadb_rc rc = vtab_open(v, err);
+
+    if (rc != NADB_OK) return rc;
+    if (v->c->dropped != NULL) file_sweep(v->c);
+    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    if (v->s->n_begun == 0) {
+        int code = watch_read(v->c, v->s);
+
+        if (code != SQLITE_OK) return value_sqlite_error(v->c->db, code, err);
+    }
+    return nadb_session_enter(v->s->core, err);
+}
+
+void txn_lost(conn *c) {
+    for (sess *s = c->sessions; s != NULL; s = s->next) {
+        for (vtab *v = s->objects; v != NULL; v = v->next) {
+            v->phase = PHASE_IDLE;
+            v->leads = false;
+        }
+        s->n_begun = 0;
+        (void)nadb_session_rollback(s->core, NULL);
+        nadb_session_unhold(s->core);
+    }
+    c->watching = false;
+}
+
 /* --- the callbacks --- */
 
 nadb_rc txn_join(vtab *v, nadb_err *err) {
@@ -78,8 +107,12 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     rc = vtab_writable(v, err);
     if (rc != NADB_OK) return rc;
     if (s->n_creators > 0) txn_drop_undone(s);
-    rc =
-        nadb_session_begin(s->core, sqlite3_get_autocommit(v->c->db) != 0, err);
+    s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
+    if (s->autocommit && s->n_begun == 0) {
+        if (v->c->dropped != NULL) file_sweep(v->c);
+        if (s->bound) file_note_spills(v->c);
+    }
+    rc = nadb_session_begin(s->core, s->autocommit, err);
     if (rc != NADB_OK) return rc;
     v->phase = PHASE_BEGUN;
     v->leads = s->n_begun == 0;
@@ -96,6 +129,17 @@ int txn_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
+/* The nested statement has failed. Some errors make SQLite roll back at once,
+ * and then xRollback never comes; plain SQLITE_BUSY is only true while the
+ * transaction is still open. */
+static int stamp_failed(vtab *v, int code, const nadb_err *err) {
+    bool open = sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
+
+    (void)value_vtab_error(&v->base, err);
+    if (!open) txn_lost(v->c);
+    return code == SQLITE_BUSY && !open ? SQLITE_BUSY_TIMEOUT : code;
+}
+
 int txn_sync(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
     nadb_err err;
@@ -106,6 +150,11 @@ int txn_sync(sqlite3_vtab *base) {
     if (v->s->n_creators > 0) txn_drop_undone(v->s);
     if (v->creator && !is_undone(v)) v->s->kept = true;
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
+    if (!nadb_session_prepared(v->s->core)) {
+        int code = file_stamp(v, &err);
+
+        if (code != SQLITE_OK) return stamp_failed(v, code, &err);
+    }
     rc = nadb_session_prepare(v->s->core, &err);
     if (rc == NADB_CONSTRAINT) return value_unique_failed(v, true);
     if (rc != NADB_OK) return value_vtab_error(base, &err);
@@ -119,6 +168,8 @@ static void finish(vtab *v) {
     if (v->phase != PHASE_IDLE) v->s->n_begun--;
     v->phase = PHASE_IDLE;
     v->leads = false;
+    if (v->s->bound && v->s->n_begun == 0 && !v->s->autocommit)
+        file_note_spills(v->c);
     if (!v->creator) return;
     v->creator = false;
     v->s->n_creators--;
@@ -151,7 +202,12 @@ int txn_rollback(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (s == NULL) return SQLITE_OK;
-    if (v->phase != PHASE_IDLE) rc = nadb_session_rollback(s->core, &err);
+    if (v->phase == PHASE_SYNCED && s->several) {
+        /* This file may have been committed before another one failed. */
+        nadb_session_abandon(s->core);
+    } else if (v->phase != PHASE_IDLE) {
+        rc = nadb_session_rollback(s->core, &err);
+    }
     if (rc != NADB_OK) { /* SQLite would not listen */
         sqlite3_log(value_code(rc), "nadb: rolling back %s: %s", v->name,
                     err.msg);

@@ -158,11 +158,20 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
         code = creation_error(v->fault, msg);
         goto done;
     }
+    if (file_owns(v) && v->options->read_only) {
+        (void)nadb_fail(&err, NADB_INVALID,
+                        "mode='ro' needs a path: a table without one makes a "
+                        "store of its own");
+        code = creation_error(&err, msg);
+        goto done;
+    }
     code = declare(db);
     if (code != SQLITE_OK) goto done;
     (void)conn_is_utf8(v->c);
+    rc = file_create(v, &err);
     /* Last: when the store is made, nothing can fail any more. */
-    rc = conn_attach(v, NADB_STORE_CREATE, &err);
+    if (rc == NADB_OK)
+        rc = conn_attach(v, v->c->adopt != NULL ? 0 : NADB_STORE_CREATE, &err);
     if (rc != NADB_OK) {
         code = creation_error(&err, msg);
         goto done;
@@ -176,11 +185,18 @@ done:
 }
 
 nadb_rc vtab_open(vtab *v, nadb_err *err) {
+    nadb_rc rc;
+
     if (v->s != NULL) return NADB_OK;
     if (v->options == NULL) {
         return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
     }
     (void)conn_is_utf8(v->c); /* found out once, for value.c */
+    rc = file_find(v, err);
+    if (rc != NADB_OK) return rc;
+    /* Who may only read the file may only read its store. */
+    if (file_owns(v) && sqlite3_db_readonly(v->c->db, v->schema) == 1)
+        v->options->read_only = true;
     return conn_attach(v, 0, err);
 }
 
@@ -226,12 +242,16 @@ static int vtab_disconnect(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* DROP TABLE. The data stays where it is. */
+/* DROP TABLE. The data of a store with a path of its own stays where it is; a
+ * store that belongs to the database file goes once the DROP is committed. */
 static int vtab_destroy(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
+    nadb_err err;
 
+    if (v->s != NULL && nadb_session_dirty(v->s->core))
+        return value_code(NADB_LOCKED);
+    if (file_drop(v, &err) != NADB_OK) return value_vtab_error(base, &err);
     if (v->s != NULL) {
-        if (nadb_session_dirty(v->s->core)) return value_code(NADB_LOCKED);
         /* Made and dropped by one transaction: there never was a store. */
         if (v->s->made) v->s->remove = true;
         v->s->dropped = true;
@@ -244,19 +264,26 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
     nadb_err err;
 
     if (v->ns_given) { /* SQLite connects it anew */
+        if (file_rename(v, name, &err) != NADB_OK)
+            return value_vtab_error(base, &err);
         place_rename(v->c, v->place, name);
         return SQLITE_OK;
     }
     (void)nadb_fail(
         &err, NADB_INVALID,
-        "cannot rename %s to %s: its store is found by the table's name. "
-        "DROP TABLE %s keeps the data; then CREATE VIRTUAL TABLE %s USING "
-        "nadb(namespace='%s', ..)",
-        v->name, name, v->name, name, v->name);
+        "cannot rename %s to %s: its store is found by the table's name, as "
+        "no namespace was given. CREATE VIRTUAL TABLE %s USING nadb(..), "
+        "INSERT INTO %s SELECT * FROM %s, and DROP TABLE %s",
+        v->name, name, name, name, v->name, v->name);
     return value_vtab_error(base, &err);
 }
 
 /* --- MATCH --- */
+
+/* SQLite asks whether <table>_<suffix> is a part of the table. */
+static int vtab_shadow_name(const char *suffix) {
+    return sqlite3_stricmp(suffix, "nadb") == 0;
+}
 
 static int vtab_find_function(sqlite3_vtab *base, int argc, const char *name,
                               void (**out)(sqlite3_context *, int,
@@ -338,6 +365,7 @@ static const module4 the_module = {
     .base.xSavepoint = txn_savepoint,
     .base.xRelease = txn_release,
     .base.xRollbackTo = txn_rollback_to,
+    .base.xShadowName = vtab_shadow_name,
     .MODULE_INTEGRITY = vtab_integrity,
 };
 

@@ -221,6 +221,46 @@ void memory_unclaim(nadb_engine *engine, uint32_t claim) {
     nadb_unlock(&e->lock);
 }
 
+/* --- stores of a database file --- */
+
+/* Who holds the file's write lock waits for those that had it before. */
+nadb_rc memory_settle(nadb_engine *engine, const nadb_file *file,
+                      const nadb_ticket *own, int64_t timeout_ms,
+                      nadb_err *err) {
+    memory_engine *e = (memory_engine *)engine;
+    unsigned mine = own != NULL;
+    int64_t deadline = nadb_os_get()->mono_ns() + timeout_ms * 1000000;
+    nadb_rc rc = NADB_OK;
+
+    (void)file;
+    nadb_lock(&e->lock);
+    while (e->tickets > mine) {
+        int64_t left = (deadline - nadb_os_get()->mono_ns()) / 1000000;
+
+        if (left > 0) {
+            (void)nadb_cond_wait_timed(&e->resolved, &e->lock, left);
+            continue;
+        }
+        rc = nadb_fail(err, NADB_BUSY,
+                       "another connection has committed to the database file "
+                       "and not yet to its store in memory within "
+                       "busy_timeout");
+        break;
+    }
+    nadb_unlock(&e->lock);
+    return rc;
+}
+
+bool memory_moved(nadb_engine *engine, const nadb_view *v) {
+    memory_engine *e = (memory_engine *)engine;
+    bool moved;
+
+    nadb_lock(&e->lock);
+    moved = e->changed_seq > v->seq;
+    nadb_unlock(&e->lock);
+    return moved;
+}
+
 /* --- the first half --- */
 
 /* Whether something in doubt touches what this transaction writes, or may make
@@ -341,6 +381,7 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return no_memory(err);
     t->clear = req->clear;
+    t->background = req->background;
     nadb_lock(&e->lock);
     rc = wait_turn(e, req, t, err);
     if (rc == NADB_OK) rc = check_conflicts(e, req, t, err);
@@ -396,6 +437,7 @@ void memory_commit(nadb_engine *engine, nadb_ticket *t) {
         if (node_has_garbage(n)) queue_stale(e, n);
     }
     e->seq++;
+    if (!t->background) e->changed_seq = e->seq;
     end_ticket(e, t);
     memory_reclaim(e);
     nadb_unlock(&e->lock);

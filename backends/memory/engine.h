@@ -22,7 +22,8 @@ typedef struct memory_engine {
     nadb_mutex lock;    /* guards everything below */
     nadb_cond resolved; /* a ticket came to its end */
     map map;
-    uint64_t seq; /* of the last commit */
+    uint64_t seq;         /* of the last commit */
+    uint64_t changed_seq; /* of the last one but the sweeper's */
     uint64_t clear_seq;
     uint64_t swept_seq; /* the clear whose remains are reclaimed */
     uint64_t last_id;
@@ -40,6 +41,7 @@ typedef struct memory_engine {
 struct nadb_ticket {
     version *changes; /* linked by `next` */
     bool clear;
+    bool background; /* the sweeper's */
 };
 
 /* What a view sees of a node; NULL for nothing, also of no node. */
@@ -63,6 +65,10 @@ void memory_reclaim(memory_engine *e);
 nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
                      int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void memory_unclaim(nadb_engine *engine, uint32_t claim);
+nadb_rc memory_settle(nadb_engine *engine, const nadb_file *file,
+                      const nadb_ticket *own, int64_t timeout_ms,
+                      nadb_err *err);
+bool memory_moved(nadb_engine *engine, const nadb_view *v);
 nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err);
 void memory_commit(nadb_engine *engine, nadb_ticket *t);

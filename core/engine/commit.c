@@ -265,7 +265,7 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
  * When that fails, whatever bytes are there must never count: the log is
  * closed, and the next begins by saying where it ended. */
 static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
-                            uint32_t flags, uint64_t *length, uint32_t *count,
+                            wal_note *note, uint64_t *length, uint32_t *count,
                             nadb_err *err) {
     memtable_head *h = m->head;
     uint64_t off = atomic_load(&h->tail);
@@ -280,9 +280,11 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
                             "this store and open it again",
                             s->dir);
     }
+    note->synced = synced;
+    note->decided = atomic_load(&s->ctl.map->stamp_number);
     nadb_set(&h->appending, 1);
-    rc = wal_append(&m->log, off, changes, flags, synced, &s->scratch, length,
-                    count, err);
+    rc = wal_append(&m->log, off, changes, note, &s->scratch, length, count,
+                    err);
     if (rc == NADB_OK) return NADB_OK;
     atomic_store(&h->closed, 1);
     atomic_store(&h->appending, 0);
@@ -302,10 +304,10 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     memtable *m = a->v->logs[0];
     control_doubt *d = &s->ctl.map->doubts[doubt];
     uint64_t off = memtable_tail(m);
+    wal_note note = {.stamp = a->req->stamp, .clear = a->req->clear};
     uint32_t count = 0;
     nadb_rc rc =
-        record_write(s, m, a->req->changes, a->req->clear ? WAL_CLEAR : 0,
-                     &t->length, &count, err);
+        record_write(s, m, a->req->changes, &note, &t->length, &count, err);
 
     if (rc != NADB_OK) return rc;
     nadb_set(&d->slot, s->ctl.slot);
@@ -313,6 +315,9 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     nadb_set(&d->off, off);
     nadb_set(&d->room, memtable_room(count));
     nadb_set(&d->seq, 0);
+    nadb_set(&d->stamp, a->req->stamp.number);
+    nadb_set(&d->nonce, a->req->stamp.nonce);
+    nadb_set(&d->background, (uint64_t)a->req->background);
     nadb_set(&d->state, DOUBT_PREPARED);
     control_doubt_mark(s->ctl.map, doubt, true);
     record_finish(m, t->length);
@@ -325,6 +330,7 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
 
 void engine_witness(engine *s) {
     attempt a = {.s = s};
+    wal_note note = {0};
     memtable_head *h;
     uint64_t length = 0;
     uint32_t count = 0;
@@ -346,7 +352,7 @@ void engine_witness(engine *s) {
                    memtable_reserve(a.v->logs[0], WAL_RECORD, 0, &fits, NULL) ==
                        NADB_OK &&
                    fits &&
-                   record_write(s, a.v->logs[0], NULL, 0, &length, &count,
+                   record_write(s, a.v->logs[0], NULL, &note, &length, &count,
                                 NULL) == NADB_OK) {
             record_finish(a.v->logs[0], length);
             atomic_store(&h->witness, atomic_load(&h->tail));
@@ -505,6 +511,7 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
         nadb_set(&d->seq, seq);
         nadb_set(&d->state, DOUBT_COMMITTING);
     }
+    engine_stamp_publish(s, d, seq);
     if (engine_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
                     NULL) != NADB_OK) {
         /* The log has the record; only the index is damaged. Opening the

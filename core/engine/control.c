@@ -13,7 +13,7 @@
 
 #define NAME "control"
 #define MAGIC nadb_get_u64((const uint8_t *)CONTROL_MAGIC)
-#define FORMAT 2u
+#define FORMAT 3u
 #define OPEN_BYTE ((uint64_t)1 << 40)
 #define SLOT_BYTE (OPEN_BYTE + 16)
 

@@ -53,20 +53,35 @@ enum {
     DOUBT_PREPARED,
     DOUBT_COMMITTING,
     DOUBT_CLAIM,
-    DOUBT_VOID /* taken back, but writing that into the log has failed */
+    DOUBT_VOID,  /* taken back, but writing that into the log has failed */
+    DOUBT_ORPHAN /* a stamped record without an owner: the file decides */
 };
 
 /* A record that is in the log, and whose transaction has not ended; or a claim
  * on one key, before there is a record. */
 typedef struct control_doubt {
-    _Atomic uint32_t state; /* DOUBT_*; taken (C), freed by its owner */
-    _Atomic uint32_t slot;  /* whose */
-    _Atomic uint64_t log;   /* number of the log, ..; 0 in a claim */
-    _Atomic uint64_t off;   /* .. where the record begins */
-    _Atomic uint64_t seq;   /* COMMITTING: what it is committed as; CLAIM:
-                               hash of the key */
-    _Atomic uint64_t room;  /* bytes of the index promised to it */
+    _Atomic uint32_t state;      /* DOUBT_*; taken (C), freed by its owner */
+    _Atomic uint32_t slot;       /* whose */
+    _Atomic uint64_t log;        /* number of the log, ..; 0 in a claim */
+    _Atomic uint64_t off;        /* .. where the record begins */
+    _Atomic uint64_t seq;        /* COMMITTING: what it is committed as; CLAIM:
+                                    hash of the key */
+    _Atomic uint64_t room;       /* bytes of the index promised to it */
+    _Atomic uint64_t stamp;      /* number, 0: the file is not asked; */
+    _Atomic uint64_t nonce;      /* .. core/engine/stamp.c */
+    _Atomic uint64_t background; /* the sweeper's: no change to any reader */
 } control_doubt;
+
+/* Which commit a stamp became. */
+#define CONTROL_STAMPS 64u
+typedef struct control_stamp {
+    _Atomic uint64_t number; /* 0: none */
+    _Atomic uint64_t before; /* the number committed before it */
+    _Atomic uint64_t seq;
+} control_stamp;
+
+/* The slot of a doubt without an owner. */
+#define CONTROL_NO_SLOT UINT32_MAX
 
 typedef struct control_map {
     _Atomic uint64_t magic; /* "NADBctl1"; 0 while it is being made */
@@ -100,6 +115,17 @@ typedef struct control_map {
     _Atomic uint64_t drained;       /* (F) wal_place up to which the base has
                                        all; of bases on a server */
     _Atomic uint64_t base_words[NADB_BASE_WORDS]; /* the base's own */
+
+    /* (C) The last stamp that was committed, .. */
+    _Atomic uint64_t stamp_number, stamp_nonce;
+    /* .. and its number when this control was built: what was committed before
+     * is in the ring below no more. */
+    _Atomic uint64_t stamp_base;
+    /* The store was recovered after a power cut: the file and the store may
+     * each lack their unsynced tails. */
+    _Atomic uint64_t tails_lost;
+    _Atomic uint64_t changed_seq; /* (C) the last commit but the sweeper's */
+    control_stamp stamps[CONTROL_STAMPS]; /* (C) by number % CONTROL_STAMPS */
 
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];

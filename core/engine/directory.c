@@ -1,6 +1,8 @@
 /* directory.c - finding, proving and making a store's directory.
  *
- *   <path>/<db>/<namespace>/   each component as core/names.h makes it
+ *   <path>/<db>/<namespace>/   each component as core/names.h makes it; that
+ *                              of a store that belongs to a database file
+ *                              has the store's identity behind it (owned.c)
  *
  * `path` is the user's and may lead over symbolic links; db and namespace are
  * ours and may not. The directory is opened once, and everything in it is
@@ -22,12 +24,20 @@
 
 #define MAGIC_BYTES 8
 
+/* The identity of a store that belongs to a database file. */
+static bool put_id(const nadb_options *o, nadb_buf *out) {
+    return o->store_id == NULL ||
+           (nadb_buf_append(out, NADB_NAME_STORE, strlen(NADB_NAME_STORE)) &&
+            nadb_buf_append(out, o->store_id, strlen(o->store_id)));
+}
+
 nadb_rc engine_dir_name(engine *s, nadb_err *err) {
     const nadb_options *o = s->options;
     nadb_buf db = NADB_BUF_INIT, ns = NADB_BUF_INIT, all = NADB_BUF_INIT;
     bool ok =
         nadb_name_to_dir(nadb_slice_str(o->db), &db) && nadb_buf_byte(&db, 0) &&
-        nadb_name_to_dir(nadb_slice_str(o->ns), &ns) && nadb_buf_byte(&ns, 0) &&
+        nadb_name_to_dir(nadb_slice_str(o->ns), &ns) && put_id(o, &ns) &&
+        nadb_buf_byte(&ns, 0) &&
         nadb_buf_append(&all, o->path, strlen(o->path)) &&
         nadb_buf_byte(&all, '/') && nadb_buf_append(&all, db.p, db.n - 1) &&
         nadb_buf_byte(&all, '/') && nadb_buf_append(&all, ns.p, ns.n);
@@ -238,7 +248,7 @@ typedef struct contents {
 
 bool engine_file_is_ours(const char *name) {
     static const char *const names[] = {"control", "MANIFEST", "MANIFEST.tmp",
-                                        "spare"};
+                                        "spare", "dropped"};
     const char *kind;
     uint64_t number;
 

@@ -50,7 +50,8 @@ static void note_doubts(record_walk *w, const control_map *map) {
 
         if (state == DOUBT_VOID)
             w->voids[w->n_voids++] = place;
-        else if ((state == DOUBT_PREPARED || state == DOUBT_COMMITTING) &&
+        else if ((state == DOUBT_PREPARED || state == DOUBT_COMMITTING ||
+                  state == DOUBT_ORPHAN) &&
                  place < w->stop)
             w->stop = place;
     }

@@ -10,6 +10,7 @@
  *   engine/read.c     get and iterate
  *   engine/commit.c   prepare, commit, rollback: the life of a record
  *   engine/conflict.c    what a commit may conflict with
+ *   engine/stamp.c    commits on which a database file decides
  *   engine/repair.c   finishing what a dead process began
  *   engine/stats.c    numbers, and reading every byte
  *   engine/flush.c    sync, rotation, flush, compaction: background work
@@ -95,6 +96,14 @@ typedef struct engine {
     engine_version *versions; /* live ones, newest first; the first is the
                                  current one and has a reference of its own */
     engine_view *views;
+    /* The version before the last flush, where the store has stamps: readers
+     * whose snapshot of the file is older step back to it. Under
+     * version_lock, a reference of its own. */
+    engine_version *kept;
+    /* The last stamp when the store was opened, if nobody had it open: a file
+     * that lacks it is older. 0: others had. */
+    uint64_t opened_stamp;
+    int64_t kept_until_ns; /* monotonic */
     bool unpinned; /* versions are kept, and files may go; never when awake */
 
     nadb_mutex sync_lock;
@@ -140,7 +149,12 @@ bool engine_indexed(nadb_engine *e, nadb_view *v);
 /* A view of `version` on the caller's stack, which shows what is committed up
  * to `seq`; the caller keeps the version, and clears v->scratch. */
 void engine_view_init(engine_view *v, engine_version *version, uint64_t seq);
-/* Takes old versions away from views that rest. */
+/* Makes the view show what was committed up to `seq`, which is before what it
+ * shows now. False: that state is gone. */
+bool engine_view_back(engine *s, engine_view *v, uint64_t seq);
+void engine_kept_drop(engine *s);
+/* Takes old versions away from views that rest, and lets go of the version
+ * that is kept for readers of an older snapshot when its time is over. */
 void engine_views_trim(engine *s);
 /* Publishes, under the commit lock, what `from` (the current version) becomes
  * with `m` as its active memtable. Takes the reference to m on success. */
@@ -219,6 +233,28 @@ nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
 void engine_void_retry(engine *s);
 /* Whether a slot of a dead opener is there to repair. */
 bool engine_has_dead(engine *s);
+
+/* The memtable of a log, open or opened for this; a reference. Usable under the
+ * commit lock. */
+nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
+                       nadb_err *err) NADB_MUST_USE;
+
+/* --- engine/stamp.c --- */
+
+/* Operations of nadb_engine_ops. */
+nadb_rc engine_settle(nadb_engine *e, const nadb_file *file,
+                      const nadb_ticket *own, int64_t timeout_ms,
+                      nadb_err *err);
+nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_file *file,
+                     nadb_stamps_seen *seen, int64_t timeout_ms, nadb_err *err);
+bool engine_moved(nadb_engine *e, const nadb_view *v);
+nadb_stamp engine_stamped(nadb_engine *e);
+void engine_abandon(nadb_engine *e, nadb_ticket *t);
+/* The doubt is being committed as `seq`: notes its stamp. Under the commit
+ * lock, before `seq` is visible. */
+void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq);
+/* A stamped record loses its owner. Under the commit lock. */
+void engine_orphan(engine *s, control_doubt *d);
 
 /* --- engine/flush.c --- */
 
@@ -329,6 +365,12 @@ nadb_rc engine_check_place(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Likewise, before a commit: in a row of them it looks every 200 us only. */
 nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
 nadb_rc engine_moved_error(engine *s, nadb_err *err);
+
+/* --- engine/owned.c --- */
+
+/* The store has been opened by way of its database file, if it has one. With
+ * the open byte held. */
+void engine_found_by_file(engine *s);
 
 /* --- engine/open.c --- */
 

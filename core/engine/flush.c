@@ -69,6 +69,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                          "hold",
                          (unsigned long long)need);
     birth.base_seq = control_seq(atomic_load(&map->visible));
+    birth.decided = atomic_load(&map->stamp_number);
     if (last != NULL) {
         birth.prev_log = last->log.number;
         birth.prev_end = memtable_tail(last);

@@ -33,6 +33,7 @@ static nadb_rc locks_init(engine *s, nadb_err *err) {
 
 /* No view is open: the list's own references are the last. */
 static void versions_drop(engine *s) {
+    engine_kept_drop(s);
     while (s->versions != NULL) engine_version_unref(s, s->versions);
 }
 
@@ -368,6 +369,7 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     if (rc == NADB_OK) rc = find_or_make(s, create, created, &state, err);
     if (rc == NADB_OK) {
         rc = start(s, state, *created, err);
+        if (rc == NADB_OK) engine_found_by_file(s);
         control_opened(&s->ctl);
     }
     /* Nobody works on what is in its own memory; what was left in good order
@@ -436,6 +438,11 @@ static const nadb_engine_ops engine_ops = {
     .indexed = engine_indexed,
     .get = engine_get,
     .iter = engine_iter,
+    .settle = engine_settle,
+    .align = engine_align,
+    .moved = engine_moved,
+    .stamped = engine_stamped,
+    .abandon = engine_abandon,
 };
 
 static const nadb_engine_ops remote_ops = {

@@ -34,6 +34,7 @@ typedef struct recovery {
     uint64_t max_number; /* new files come after it */
     uint64_t seq;
     nadb_base_version *base;
+    bool tails_lost; /* a power cut: control is of another boot, not sealed */
 } recovery;
 
 static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
@@ -220,11 +221,71 @@ static size_t chain_first(const recovery *r) {
     return first;
 }
 
+/* Whether the log says from `off` on, or a later log, that the stamp had been
+ * decided when it was written. */
+static bool was_decided(const recovery *r, const found_log *f, uint64_t off,
+                        uint64_t stamp) {
+    const found_log *end = r->logs + r->n;
+
+    for (; f < end; f++, off = WAL_HEADER) {
+        if (f->m == NULL) continue;
+        if (off == WAL_HEADER && f->m->log.decided >= stamp) return true;
+        for (;;) {
+            wal_record rec;
+            bool valid = false;
+
+            wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
+            if (!valid) break;
+            if (rec.decided >= stamp) return true;
+            off += rec.length;
+        }
+    }
+    return false;
+}
+
+/* The file decides on the record once a connection asks it (stamp.c). */
+static nadb_rc leave_in_doubt(recovery *r, const found_log *f,
+                              const wal_record *rec, nadb_err *err) {
+    control_map *map = r->s->ctl.map;
+
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
+        control_doubt *d = &map->doubts[i];
+
+        if (atomic_load(&d->state) != DOUBT_FREE) continue;
+        atomic_store(&d->slot, CONTROL_NO_SLOT);
+        atomic_store(&d->log, f->number);
+        atomic_store(&d->off, rec->off);
+        atomic_store(&d->room, memtable_room(rec->count));
+        atomic_store(&d->stamp, rec->stamp.number);
+        atomic_store(&d->nonce, rec->stamp.nonce);
+        atomic_store(&d->state, DOUBT_ORPHAN);
+        control_doubt_mark(map, i, true);
+        return NADB_OK;
+    }
+    return nadb_corrupt(err, "%s: too many records in doubt",
+                        r->s->os->path(f->m->log.file));
+}
+
+/* Notes what the record, or a log's header, says of stamps. */
+static void note_stamps(recovery *r, uint64_t decided,
+                        const nadb_stamp *stamp) {
+    control_map *map = r->s->ctl.map;
+
+    if (stamp != NULL) {
+        atomic_store(&map->stamp_number, stamp->number);
+        atomic_store(&map->stamp_nonce, stamp->nonce);
+    } else if (decided > atomic_load(&map->stamp_number)) {
+        atomic_store(&map->stamp_number, decided);
+        atomic_store(&map->stamp_nonce, 0);
+    }
+}
+
 static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
                              nadb_err *err) {
     bool fits = false;
     nadb_rc rc;
 
+    note_stamps(r, rec->decided, NULL);
     if (rec->taken_back) return NADB_OK;
     rc = memtable_reserve(f->m, 0, memtable_room(rec->count), &fits, err);
     if (rc == NADB_OK && !fits)
@@ -234,9 +295,13 @@ static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
         atomic_load(&f->m->head->n_clears) >= MEMTABLE_CLEARS)
         rc = nadb_corrupt(err, "%s: too many clears",
                           r->s->os->path(f->m->log.file));
+    if (rc == NADB_OK && rec->stamp.number != 0 &&
+        !was_decided(r, f, rec->off + rec->length, rec->stamp.number))
+        return leave_in_doubt(r, f, rec, err);
     if (rc == NADB_OK)
         rc = engine_link(f->m, rec->off, f->limit, r->seq + 1, false, err);
     if (rc == NADB_OK) r->seq++;
+    if (rc == NADB_OK && rec->stamp.number != 0) note_stamps(r, 0, &rec->stamp);
     return rc;
 }
 
@@ -247,6 +312,7 @@ static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
     uint64_t off = WAL_HEADER;
 
     if (f->m->log.base_seq > r->seq) r->seq = f->m->log.base_seq;
+    note_stamps(r, f->m->log.decided, NULL);
     if (next != NULL && next->m->log.cut && next->m->log.prev_end < f->limit)
         f->limit = next->m->log.prev_end;
     for (;;) {
@@ -375,6 +441,9 @@ static nadb_rc install(recovery *r, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     atomic_store(&map->next_file, r->max_number + 1);
+    atomic_store(&map->stamp_base, atomic_load(&map->stamp_number));
+    atomic_store(&map->tails_lost, r->tails_lost);
+    atomic_store(&map->changed_seq, r->seq);
     if (v->first_log == 0) v->first_log = r->max_number + 1;
     atomic_store(&map->visible, r->seq << 8);
     control_publish(&s->ctl, v->first_log,
@@ -434,6 +503,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
 
     memset(&r, 0, sizeof r);
     r.s = s;
+    r.tails_lost = !s->ctl.ours && s->ctl.left.last_log == 0;
     rc = void_records(s, err);
     if (rc == NADB_OK) rc = control_format(&s->ctl, err);
     if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);

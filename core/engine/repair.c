@@ -9,7 +9,8 @@
  *                            its transaction may have been told so; anything
  *                            else closes the log, and the next log's header
  *                            says where this one ends
- *   a record in doubt        is committed: linking may be repeated
+ *   a record in doubt        is committed: linking may be repeated; one with
+ *                            a stamp waits for its file (stamp.c)
  *   a node half linked       the doubt is COMMITTING: likewise
  *   a new log not published  nobody knows it; its number is not used again
  *   the flusher word held    the next flusher takes it (control.c)
@@ -43,9 +44,7 @@ bool engine_has_dead(engine *s) {
     return false;
 }
 
-/* The memtable of a log, open or opened for this; a reference. Usable under the
- * commit lock. */
-static nadb_rc log_ref(engine *s, uint64_t number, memtable **out,
+nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
                        nadb_err *err) {
     *out = NULL;
     nadb_lock(&s->version_lock);
@@ -98,6 +97,9 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
     atomic_store(&map->doubts[free_one].off, tail);
     atomic_store(&map->doubts[free_one].room, memtable_room(r.count));
     atomic_store(&map->doubts[free_one].seq, 0);
+    atomic_store(&map->doubts[free_one].stamp, r.stamp.number);
+    atomic_store(&map->doubts[free_one].nonce, r.stamp.nonce);
+    atomic_store(&map->doubts[free_one].background, 0);
     atomic_store(&map->doubts[free_one].state, DOUBT_PREPARED);
     memtable_tail_set(m, tail + r.length);
 }
@@ -141,6 +143,11 @@ static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
                 engine_doubt_end(s, i);
                 continue;
             }
+            if (atomic_load(&d->state) != DOUBT_COMMITTING &&
+                atomic_load(&d->stamp) != 0) {
+                engine_orphan(s, d);
+                continue;
+            }
             if (best == NULL || atomic_load(&d->state) == DOUBT_COMMITTING ||
                 (atomic_load(&best->state) != DOUBT_COMMITTING &&
                  (atomic_load(&d->log) < atomic_load(&best->log) ||
@@ -151,7 +158,7 @@ static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
             }
         }
         if (best == NULL) return NADB_OK;
-        rc = log_ref(s, atomic_load(&best->log), &m, err);
+        rc = engine_log_ref(s, atomic_load(&best->log), &m, err);
         if (rc != NADB_OK) return rc;
         finish_taking_back(s, m, atomic_load(&best->off));
         engine_apply(s, m, at);
@@ -167,7 +174,7 @@ static nadb_rc repair(engine *s, nadb_err *err) {
     nadb_rc rc;
 
     control_read(&s->ctl, &now);
-    rc = log_ref(s, now.last_log, &active, err);
+    rc = engine_log_ref(s, now.last_log, &active, err);
     if (rc != NADB_OK) return rc;
     for (uint32_t i = 0; i < CONTROL_SLOTS && rc == NADB_OK; i++) {
         if (atomic_load(&map->slots[i].used) == 0 || control_alive(&s->ctl, i))
@@ -196,7 +203,8 @@ static nadb_rc void_log(engine *s, uint64_t number, memtable **out,
 
     *out = NULL;
     control_read(&s->ctl, &now);
-    return number < now.first_log ? NADB_OK : log_ref(s, number, out, err);
+    return number < now.first_log ? NADB_OK
+                                  : engine_log_ref(s, number, out, err);
 }
 
 void engine_void_retry(engine *s) {
@@ -237,7 +245,7 @@ static nadb_rc break_seal(engine *s, nadb_err *err) {
     nadb_rc rc;
 
     control_read(&s->ctl, &now);
-    rc = log_ref(s, now.last_log, &active, err);
+    rc = engine_log_ref(s, now.last_log, &active, err);
     if (rc != NADB_OK) return rc;
     memtable_unseal(active);
     memtable_unref(active);

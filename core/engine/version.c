@@ -200,12 +200,55 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
     return is_current(s, &now) ? rc : NADB_OK;
 }
 
+/* --- the version that is kept for readers of an older snapshot --- */
+
+/* Under version_lock. */
+static void kept_drop(engine *s) {
+    engine_version *v = s->kept;
+
+    s->kept = NULL;
+    if (v != NULL) unref_locked(s, v);
+}
+
+/* A flush or a compaction has replaced `old`. Stores without stamps have no
+ * reader that steps back. */
+static void kept_set(engine *s, engine_version *old) {
+    if (atomic_load(&s->ctl.map->stamp_number) == 0 || s->private_memory)
+        return;
+    kept_drop(s);
+    atomic_fetch_add(&old->refs, 1);
+    s->kept = old;
+    s->kept_until_ns = s->os->mono_ns() + s->options->busy_timeout_ms * 1000000;
+}
+
+void engine_kept_drop(engine *s) {
+    nadb_lock(&s->version_lock);
+    kept_drop(s);
+    nadb_unlock(&s->version_lock);
+}
+
+/* The version has every log with commits up to `seq`, and its base none after
+ * it. Under version_lock. */
+static bool version_covers(const engine *s, const engine_version *v,
+                           uint64_t seq) {
+    if (v->base->seq > seq) return false;
+    if (v == s->versions) return true;
+    for (const engine_version *w = s->versions; w != v; w = w->next)
+        for (size_t i = 0; i < w->n_logs; i++)
+            if (w->logs[i]->log.prev_log == v->last_log)
+                return w->logs[i]->log.base_seq >= seq;
+    /* The same logs over another base, or too old to tell. */
+    return v->last_log == s->versions->last_log;
+}
+
 /* Puts a new version in front. Under version_lock. */
 static void version_enter(engine *s, engine_version *v) {
     engine_version *old = s->versions;
 
     v->next = old;
     s->versions = v;
+    if (old != NULL && old->base->generation != v->base->generation)
+        kept_set(s, old);
     if (old != NULL) unref_locked(s, old);
     pin(s);
 }
@@ -436,8 +479,29 @@ nadb_rc engine_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
     }
 }
 
+bool engine_view_back(engine *s, engine_view *v, uint64_t seq) {
+    engine_version *w;
+
+    if (seq >= v->base.seq) return true;
+    nadb_lock(&s->version_lock);
+    for (w = s->versions; w != NULL && !version_covers(s, w, seq);) w = w->next;
+    if (w != NULL && w != v->version) {
+        engine_version *old = v->version;
+
+        atomic_fetch_add(&w->refs, 1);
+        v->version = w;
+        unref_locked(s, old);
+    }
+    nadb_unlock(&s->version_lock);
+    if (w == NULL) return false;
+    v->base.seq = seq;
+    floor_set(v);
+    return true;
+}
+
 void engine_views_trim(engine *s) {
     nadb_lock(&s->version_lock);
+    if (s->kept != NULL && s->os->mono_ns() > s->kept_until_ns) kept_drop(s);
     for (engine_view *v = s->views; v != NULL; v = v->next) {
         uint32_t seen = VIEW_RESTING;
         engine_version *old;

@@ -8,11 +8,11 @@
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 
-#define FORMAT 2u
+#define FORMAT 3u
 #define WRITE_PIECE ((size_t)1 << 20)
 
 /* offsets in the log's header */
-enum { STORE_ID_AT = 72, HEADER_CRC_AT = 92 };
+enum { STORE_ID_AT = 72, DECIDED_AT = 88, HEADER_CRC_AT = 100 };
 
 /* offsets in a record's header */
 enum {
@@ -22,7 +22,8 @@ enum {
     R_SYNCED = 16,
     R_LEN = 24,
     R_COUNT = 32,
-    R_FLAGS = 36
+    R_FLAGS = 36,
+    R_DECIDED = 40
 };
 
 static void header_put(uint8_t h[WAL_HEADER], const wal *w,
@@ -37,6 +38,7 @@ static void header_put(uint8_t h[WAL_HEADER], const wal *w,
     nadb_put_u64(h + 48, w->prev_log);
     nadb_put_u64(h + 56, w->prev_end);
     nadb_put_u32(h + 64, w->cut);
+    nadb_put_u64(h + DECIDED_AT, w->decided);
     memcpy(h + STORE_ID_AT, home->id.bytes, NADB_STORE_ID);
     nadb_put_u32(h + HEADER_CRC_AT, nadb_crc32c(0, h, HEADER_CRC_AT));
 }
@@ -55,6 +57,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
     w->prev_log = nadb_get_u64(h + 48);
     w->prev_end = nadb_get_u64(h + 56);
     w->cut = nadb_get_u32(h + 64) != 0;
+    w->decided = nadb_get_u64(h + DECIDED_AT);
     return nadb_get_u64(h + 24) == w->number && w->capacity >= WAL_HEADER &&
            w->capacity < (uint64_t)1 << WAL_OFF_BITS;
 }
@@ -101,6 +104,7 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
     w->prev_log = birth->prev_log;
     w->prev_end = birth->prev_end;
     w->cut = birth->cut;
+    w->decided = birth->decided;
     os->random(&w->salt, sizeof w->salt);
     rc =
         nadb_home_open(home, birth->number, "log",
@@ -154,7 +158,7 @@ void wal_close(wal *w) {
 }
 
 uint64_t wal_record_bound(uint64_t count, uint64_t bytes) {
-    return WAL_RECORD + count * WAL_ENTRY_MAX + bytes + 8;
+    return WAL_RECORD + WAL_STAMP_BYTES + count * WAL_ENTRY_MAX + bytes + 8;
 }
 
 /* --- appending --- */
@@ -205,15 +209,19 @@ static nadb_rc entry_append(append_state *s, const nadb_entry *e,
     return NADB_OK;
 }
 
-static void record_header(uint8_t *h, uint64_t off, uint64_t synced,
-                          uint64_t length, uint32_t count, uint32_t flags) {
+static void record_header(uint8_t *h, uint64_t off, const wal_note *note,
+                          uint64_t length, uint32_t count) {
+    uint32_t flags = (note->clear ? WAL_CLEAR : 0u) |
+                     (note->stamp.number != 0 ? WAL_STAMP : 0u);
+
     nadb_put_u32(h + R_CRC, 0);
     nadb_put_u32(h + R_STATE, 0);
     nadb_put_u64(h + R_OFF, off);
-    nadb_put_u64(h + R_SYNCED, synced);
+    nadb_put_u64(h + R_SYNCED, note->synced);
     nadb_put_u64(h + R_LEN, length);
     nadb_put_u32(h + R_COUNT, count);
     nadb_put_u32(h + R_FLAGS, flags);
+    nadb_put_u64(h + R_DECIDED, note->decided);
 }
 
 /* The CRC goes over the entries first and the header behind them, so that a
@@ -222,8 +230,17 @@ static uint32_t record_crc(const uint8_t *h, uint32_t entries) {
     return nadb_crc32c(entries, h + R_OFF, WAL_RECORD - R_OFF);
 }
 
-nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
-                   uint64_t synced, nadb_buf *buf, uint64_t *length,
+static bool stamp_append(nadb_buf *buf, const nadb_stamp *stamp) {
+    uint8_t p[WAL_STAMP_BYTES];
+
+    if (stamp->number == 0) return true;
+    nadb_put_u64(p, stamp->number);
+    nadb_put_u64(p + 8, stamp->nonce);
+    return nadb_buf_append(buf, p, sizeof p);
+}
+
+nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes,
+                   const wal_note *note, nadb_buf *buf, uint64_t *length,
                    uint32_t *count, nadb_err *err) {
     append_state s = {w, buf, off, salted(w)};
     uint8_t h[WAL_RECORD] = {0};
@@ -232,7 +249,9 @@ nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
 
     *count = 0;
     nadb_buf_reset(buf);
-    if (!nadb_buf_append(buf, h, WAL_RECORD)) return out_of_memory(w, err);
+    if (!nadb_buf_append(buf, h, WAL_RECORD) ||
+        !stamp_append(buf, &note->stamp))
+        return out_of_memory(w, err);
     for (; changes != NULL && changes->valid; (*count)++) {
         rc = entry_append(&s, &changes->entry, err);
         if (rc == NADB_OK) rc = nadb_iter_next(changes, err);
@@ -250,7 +269,7 @@ nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
     while ((s.at + buf->n) % 8 != 0)
         if (!nadb_buf_byte(buf, 0)) return out_of_memory(w, err);
     *length = s.at + buf->n - off;
-    record_header(pieces ? h : buf->p, off, synced, *length, *count, flags);
+    record_header(pieces ? h : buf->p, off, note, *length, *count);
     if (!pieces) {
         s.crc = nadb_crc32c(s.crc, buf->p + WAL_RECORD, buf->n - WAL_RECORD);
         nadb_put_u32(buf->p, record_crc(buf->p, s.crc));
@@ -271,6 +290,18 @@ nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) {
 
 /* --- reading --- */
 
+/* Takes the stamp from the front of the entries. */
+static bool stamp_take(wal_record *r) {
+    r->stamp.number = r->stamp.nonce = 0;
+    if ((r->flags & WAL_STAMP) == 0) return true;
+    if (r->entries.n < WAL_STAMP_BYTES) return false;
+    r->stamp.number = nadb_get_u64(r->entries.p);
+    r->stamp.nonce = nadb_get_u64(r->entries.p + 8);
+    r->entries.p += WAL_STAMP_BYTES;
+    r->entries.n -= WAL_STAMP_BYTES;
+    return r->stamp.number != 0;
+}
+
 void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
                    wal_record *out, bool *valid) {
     const uint8_t *h = w->map + off;
@@ -288,6 +319,7 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
     out->flags = nadb_get_u32(h + R_FLAGS);
     out->entries =
         nadb_slice_of(h + WAL_RECORD, (size_t)(out->length - WAL_RECORD));
+    out->decided = nadb_get_u64(h + R_DECIDED);
     state = nadb_get_u32(h + R_STATE);
     out->taken_back = state == WAL_TAKEN_BACK;
     if (state != 0 && !out->taken_back) return;
@@ -296,7 +328,7 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
 
         if (record_crc(h, crc) != nadb_get_u32(h + R_CRC)) return;
     }
-    *valid = true;
+    *valid = stamp_take(out);
 }
 
 bool wal_entry_next(const wal *w, wal_record *r, wal_entry *out) {

@@ -3,7 +3,8 @@
  *   header | record | record | ...
  *
  *   record  crc u32, state u32, offset u64, synced u64,
- *           length u64, count u32, flags u32, then `count` entries
+ *           length u64, count u32, flags u32, decided u64,
+ *           with WAL_STAMP: number u64, nonce u64; then `count` entries
  *   entry   flags u8, varint key length, varint value length, key, value
  *
  * A record is one transaction, and is all there or not at all: its CRC covers
@@ -23,12 +24,16 @@
 #include "../backend.h"
 
 #define WAL_MAGIC "NADBlog1"
-#define WAL_HEADER 96u    /* bytes before the first record */
-#define WAL_RECORD 40u    /* bytes before a record's first entry */
+#define WAL_HEADER 104u /* bytes before the first record */
+#define WAL_RECORD 48u  /* bytes before a record's stamp and entries */
+#define WAL_STAMP_BYTES 16u
 #define WAL_ENTRY_MAX 21u /* an entry's bytes besides key and value */
 #define WAL_TAKEN_BACK 0xb5a4c39du
 
-enum { WAL_CLEAR = 1 /* record: all that was before it is gone */ };
+enum {
+    WAL_CLEAR = 1, /* record: all that was before it is gone */
+    WAL_STAMP = 2  /* record: it has a stamp, and its file decides on it */
+};
 
 typedef struct wal {
     const nadb_os *os;
@@ -40,13 +45,16 @@ typedef struct wal {
     uint64_t base_seq; /* every record was committed after it */
     uint64_t prev_log; /* the log before this one, and where it ended when .. */
     uint64_t prev_end; /* .. this one was made */
+    uint64_t decided;  /* stamps up to this one were decided by then */
     bool cut;          /* whatever the one before has behind that is void */
 } wal;
 
 typedef struct wal_record {
     uint64_t off;
-    uint64_t length; /* header and padding included */
-    uint64_t synced; /* wal_place up to which all was synced by then */
+    uint64_t length;  /* header and padding included */
+    uint64_t synced;  /* wal_place up to which all was synced by then */
+    uint64_t decided; /* stamps up to this one were decided by then */
+    nadb_stamp stamp; /* number 0: none */
     uint32_t count;
     uint32_t flags;
     bool taken_back;
@@ -62,7 +70,7 @@ typedef struct wal_entry {
 
 /* What a new log is born with. */
 typedef struct wal_birth {
-    uint64_t number, capacity, base_seq, prev_log, prev_end;
+    uint64_t number, capacity, base_seq, prev_log, prev_end, decided;
     bool cut;
 } wal_birth;
 
@@ -86,10 +94,15 @@ static inline uint64_t wal_place(uint64_t number, uint64_t off) {
 uint64_t wal_record_bound(uint64_t count, uint64_t bytes);
 
 /* Writes the record at `off`, in one system call unless it is large. The space
- * below off + wal_record_bound() is reserved. *length is what it took. `synced`
- * is the wal_place up to which all is known to be synced. */
-nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes, uint32_t flags,
-                   uint64_t synced, nadb_buf *scratch, uint64_t *length,
+ * below off + wal_record_bound() is reserved. *length is what it took. */
+typedef struct wal_note {
+    uint64_t synced;  /* wal_place up to which all is known to be synced */
+    uint64_t decided; /* stamps up to this one are decided */
+    nadb_stamp stamp; /* number 0: none */
+    bool clear;
+} wal_note;
+nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes,
+                   const wal_note *note, nadb_buf *scratch, uint64_t *length,
                    uint32_t *count, nadb_err *err) NADB_MUST_USE;
 nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) NADB_MUST_USE;
 

@@ -31,6 +31,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
 void nadb_session_free(nadb_session *ss) {
     if (ss == NULL) return;
     (void)nadb_session_rollback(ss, NULL);
+    nadb_session_unhold(ss);
     while (ss->views != NULL) {
         session_view *v = ss->views;
 
@@ -66,12 +67,11 @@ static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 /* --- views --- */
 
 /* A view that nobody reads, as a snapshot of now. */
-static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
+static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
     session_view *v = ss->views;
-    nadb_rc rc = session_usable(ss, err);
+    nadb_rc rc;
 
     *out = NULL;
-    if (rc != NADB_OK) return rc;
     while (v != NULL && v->refs > 0) v = v->next;
     if (v != NULL) {
         rc = ss->engine->ops->view_refresh(ss->engine, v->view, err);
@@ -98,20 +98,76 @@ static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
-    session_view *share = ss->txn != NULL ? ss->txn : ss->reading;
+/* The snapshot that belongs to the connection's snapshot of the file. */
+static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
+    const nadb_engine_ops *ops = ss->engine->ops;
+    bool bound = ss->file.stamp != NULL;
+    bool locked = bound && ss->file.locked(ss->file.ctx);
     nadb_rc rc = session_usable(ss, err);
 
+    *out = NULL;
+    if (rc == NADB_OK && locked && ops->settle != NULL)
+        rc =
+            ops->settle(ss->engine, &ss->file, ss->ticket, ss->timeout_ms, err);
+    if (rc == NADB_OK) rc = view_now(ss, out, err);
+    if (rc == NADB_OK && bound && ops->align != NULL &&
+        (!locked || !ss->seen.any))
+        rc = ops->align(ss->engine, (*out)->view, &ss->file, &ss->seen,
+                        ss->timeout_ms, err);
+    if (rc != NADB_OK) {
+        session_view_drop(ss, *out);
+        *out = NULL;
+    }
+    ss->settled = locked && rc == NADB_OK;
+    return rc;
+}
+
+/* Who got the file's write lock after the snapshot was taken may go on with it
+ * only if it is still the latest. */
+static nadb_rc check_lock(nadb_session *ss, const session_view *v,
+                          nadb_err *err) {
+    const nadb_engine_ops *ops = ss->engine->ops;
+    nadb_rc rc = NADB_OK;
+
+    if (ss->settled || ss->file.stamp == NULL || ops->moved == NULL ||
+        !ss->file.locked(ss->file.ctx))
+        return NADB_OK;
+    if (ops->settle != NULL)
+        rc =
+            ops->settle(ss->engine, &ss->file, ss->ticket, ss->timeout_ms, err);
+    if (rc == NADB_OK && ops->moved(ss->engine, v->view))
+        rc = nadb_fail(err, NADB_CONFLICT,
+                       "another transaction changed the store after this one "
+                       "had read it and before it took the write lock: roll "
+                       "back and retry, with BEGIN IMMEDIATE");
+    ss->settled = rc == NADB_OK;
+    return rc;
+}
+
+nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
+    session_view *share = ss->txn != NULL    ? ss->txn
+                          : ss->held != NULL ? ss->held
+                                             : ss->reading;
+    nadb_rc rc = session_usable(ss, err);
+
+    *out = NULL;
     if (rc != NADB_OK) return rc;
     if (share != NULL && share->refs > 0) {
+        if (share == ss->reading) ss->settled = false;
+        if (share != ss->txn) rc = check_lock(ss, share, err);
+        if (rc != NADB_OK) return rc;
         share->refs++;
         *out = share;
-        return NADB_OK;
+    } else {
+        rc = view_fresh(ss, out, err);
+        if (rc != NADB_OK) return rc;
+        (*out)->view->may_lag = true;
+        ss->reading = *out;
     }
-    rc = view_fresh(ss, out, err);
-    if (rc != NADB_OK) return rc;
-    (*out)->view->may_lag = true;
-    ss->reading = *out;
+    if (ss->hold && ss->held == NULL && ss->txn == NULL) {
+        (*out)->refs++;
+        ss->held = *out;
+    }
     return NADB_OK;
 }
 
@@ -135,12 +191,22 @@ void session_let_go(nadb_session *ss, session_view *v, batch *b) {
         batch_unref(b);
 }
 
-void nadb_session_enter(nadb_session *ss) { ss->depth++; }
+nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    /* The view of a transaction outlives its statements. */
+    if (ss->depth == 0 && ss->txn == NULL)
+        rc = session_view_take(ss, &ss->entered, err);
+    if (rc == NADB_OK) ss->depth++;
+    return rc;
+}
 
 void nadb_session_leave(nadb_session *ss) {
     void *p;
 
     if (--ss->depth > 0) return;
+    session_view_drop(ss, ss->entered);
+    ss->entered = NULL;
     for (size_t i = 0; i < ss->held_views.n; i += sizeof p) {
         memcpy(&p, ss->held_views.p + i, sizeof p);
         session_view_drop(ss, p);
@@ -162,20 +228,79 @@ bool nadb_session_dirty(const nadb_session *ss) {
 }
 
 nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
+    nadb_rc rc;
+
     if (ss->txn != NULL) return NADB_OK;
-    ss->epoch++;
+    if (ss->held == NULL) {
+        rc = view_fresh(ss, &ss->txn, err);
+    } else {
+        rc = check_lock(ss, ss->held, err);
+        if (rc == NADB_OK) ss->txn = ss->held;
+        if (rc == NADB_OK) {
+            ss->txn->refs++;
+            ss->txn->view->may_lag = false;
+        }
+    }
+    if (rc != NADB_OK) return rc;
+    if (ss->held == NULL) ss->epoch++; /* else its reads count */
     ss->autocommit = autocommit;
-    return view_fresh(ss, &ss->txn, err);
+    return NADB_OK;
+}
+
+void nadb_session_hold(nadb_session *ss) { ss->hold = true; }
+
+void nadb_session_unhold(nadb_session *ss) {
+    session_view *v = ss->held;
+
+    ss->hold = false;
+    ss->held = NULL;
+    if (v == NULL) return;
+    if (ss->txn == NULL) session_forget_reads(ss);
+    ss->reading = NULL; /* the next cursor sees the present */
+    session_view_drop(ss, v);
+}
+
+void nadb_session_bind(nadb_session *ss, const nadb_file *file) {
+    ss->file = *file;
+}
+
+nadb_stamp nadb_session_stamped(nadb_session *ss) {
+    nadb_stamp none = {0, 0};
+
+    if (ss->engine->ops->stamped == NULL) return none;
+    return ss->engine->ops->stamped(ss->engine);
+}
+
+nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file) {
+    nadb_stamp next = nadb_session_stamped(ss);
+
+    if (file.number > next.number) next.number = file.number;
+    next.number++;
+    while (next.nonce == 0 || next.nonce == file.nonce)
+        nadb_os_get()->random(&next.nonce, sizeof next.nonce);
+    return next;
+}
+
+void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp) {
+    ss->stamp = stamp;
 }
 
 nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
     nadb_engine *e = ss->engine;
 
+    /* Writers of a file's store wait for each other at the file's lock. */
     if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
+        (ss->file.stamp != NULL && e->ops->align != NULL) ||
         ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
         return NADB_OK;
     return e->ops->claim(e, ss->txn->view, key, ss->timeout_ms, &ss->claim,
                          err);
+}
+
+/* In a transaction that may come to write. A read transaction on the store of
+ * a file need not: who takes the file's lock late is checked as a whole. */
+static bool session_notes_reads(const nadb_session *ss) {
+    return ss->txn != NULL || (ss->held != NULL && ss->file.stamp == NULL);
 }
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
@@ -186,7 +311,7 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
     uint8_t *p;
 
     if (out != NULL) *out = NULL;
-    if (ss->txn == NULL || ss->reads_all) return NADB_OK;
+    if (!session_notes_reads(ss) || ss->reads_all) return NADB_OK;
     if (ss->reads.n / sizeof r >= SESSION_READS_MAX) {
         ss->reads_all = true;
         return NADB_OK;
@@ -270,6 +395,7 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 
     *found = false;
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
+    if (rc == NADB_OK) rc = session_claim(ss, k, err);
     if (rc == NADB_OK) rc = row_get(ss, k, UINT64_MAX, row, found, err);
     if (rc != NADB_OK || batch_find(ss->b, k, UINT64_MAX) != NULL) return rc;
     /* key + "\0" is the first key after it */

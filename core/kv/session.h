@@ -43,9 +43,18 @@ struct nadb_session {
     session_view *views;   /* all of them */
     session_view *reading; /* what cursors outside a transaction share */
     session_view *txn;     /* snapshot of the transaction; NULL outside */
+    session_view *held;    /* of a read transaction; NULL: not read yet */
+    session_view *entered; /* of the statements that read; NULL outside */
+    bool hold;             /* a read transaction is open */
+    bool settled;          /* its view was found to be the latest under the
+                              file's write lock */
     unsigned depth;        /* statements that read: enter without leave */
     nadb_buf held_views;   /* session_view *: kept until depth is 0 */
     nadb_buf held_batches; /* batch *: likewise */
+
+    nadb_file file;        /* stamp == NULL: the store belongs to no file */
+    nadb_stamps_seen seen; /* nadb_engine_ops.align */
+    nadb_stamp stamp;      /* of the transaction; number 0: not mixed */
 
     bool in_background; /* the sweeper's: syncs for nobody */
     int64_t timeout_ms; /* to wait for locks */
@@ -109,6 +118,9 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key,
                       nadb_err *err) NADB_MUST_USE;
 
 /* --- session_commit.c --- */
+
+/* What was read so far decides about nothing any more. */
+void session_forget_reads(nadb_session *ss);
 
 /* Takes back what is prepared, so that the batch may change. */
 nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;

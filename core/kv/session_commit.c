@@ -16,13 +16,22 @@ static void unclaim(nadb_session *ss) {
     ss->claim = 0;
 }
 
+void session_forget_reads(nadb_session *ss) {
+    nadb_arena_reset(&ss->memory);
+    nadb_buf_reset(&ss->reads);
+    ss->reads_all = false;
+    ss->epoch++;
+}
+
 /* Forgets the transaction. Cursors may still hold its view and its batch. */
 static void txn_end(nadb_session *ss) {
     unclaim(ss);
     session_view_drop(ss, ss->txn);
     ss->txn = NULL;
+    nadb_session_unhold(ss);
+    ss->settled = false;
+    ss->stamp.number = 0;
     ss->reading = NULL; /* the next cursor sees the present */
-    ss->epoch++;
     if (ss->b->refs == 1) {
         batch_reset(ss->b);
     } else {
@@ -38,10 +47,8 @@ static void txn_end(nadb_session *ss) {
         }
     }
     nadb_index_changes_reset(&ss->index);
-    nadb_arena_reset(&ss->memory);
-    nadb_buf_reset(&ss->reads);
+    session_forget_reads(ss);
     nadb_buf_reset(&ss->marks);
-    ss->reads_all = false;
     ss->purged = 0;
 }
 
@@ -140,6 +147,8 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
         p.req.sync = NADB_SYNC_NORMAL;
     p.req.timeout_ms = ss->timeout_ms;
     p.req.purged = ss->purged;
+    p.req.stamp = ss->stamp;
+    p.req.background = ss->in_background;
     p.req.expired = nadb_index_expired;
     rc = reads_list(&p, deletes ? only : NULL, err);
     if (rc == NADB_OK) rc = rows_iter(ss, &p.req.changes, err);
@@ -195,12 +204,16 @@ static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
     return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
 }
 
+bool nadb_session_prepared(const nadb_session *ss) {
+    return ss->ticket != NULL && ss->ticket_id == ss->b->next_id;
+}
+
 nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     size_t count = 0, bytes = 0;
     nadb_rc rc = NADB_OK;
 
     if (ss->txn == NULL) return NADB_OK;
-    if (ss->ticket != NULL && ss->ticket_id == ss->b->next_id) return NADB_OK;
+    if (nadb_session_prepared(ss)) return NADB_OK;
     rc = session_unprepare(ss, err);
     if (rc != NADB_OK || batch_empty(ss->b)) return rc;
     batch_measure(ss->b, &count, &bytes);
@@ -231,6 +244,14 @@ void nadb_session_commit(nadb_session *ss) {
         ss->ticket = NULL;
         if (!ss->in_background) nadb_store_committed(ss->store);
     }
+    txn_end(ss);
+}
+
+void nadb_session_abandon(nadb_session *ss) {
+    if (ss->txn == NULL) return;
+    if (ss->ticket != NULL) ss->engine->ops->abandon(ss->engine, ss->ticket);
+    ss->ticket = NULL;
+    batch_undo(ss->b, 0);
     txn_end(ss);
 }
 

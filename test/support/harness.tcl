@@ -184,6 +184,17 @@ proc open_store {name {options ""} {db db}} {
     lappend ::H_created($db) $sql
 }
 
+# The folder of a store at the default path, which belongs to its file: its name
+# ends with the store's identity. None: the folder that it would be in.
+proc store_dir {{name kv} {file test.db}} {
+    set found [glob -nocomplain -type d [file join $::dir $file-nadb main \
+                                             $name%store-*]]
+    if {[llength $found] == 0} {
+        return [file join $::dir $file-nadb main none]
+    }
+    return [lindex $found 0]
+}
+
 # Closes the connection and with it the store, and opens both again. A memory
 # store is kept alive meanwhile; a :memory: database is declared again.
 proc reopen {name {db db}} {

@@ -150,5 +150,6 @@ int nadb_test_register(sqlite3 *db) {
 
         if (rc != SQLITE_OK) return rc;
     }
-    return SQLITE_OK;
+    return sqlite3_create_module_v2(db, "test_gate", &test_gate_module, NULL,
+                                    NULL);
 }

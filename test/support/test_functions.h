@@ -5,6 +5,9 @@
 
 typedef struct sqlite3 sqlite3;
 
+struct sqlite3_module;
+extern const struct sqlite3_module test_gate_module; /* test_gate.c */
+
 /* Returns an SQLITE_* code. */
 int nadb_test_register(sqlite3 *db);
 

@@ -78,7 +78,7 @@ static uint64_t next_number;
 static nadb_buf scratch;
 
 static memtable *make(uint64_t capacity) {
-    wal_birth birth = {++next_number, capacity, 0, 0, 0, false};
+    wal_birth birth = {.number = ++next_number, .capacity = capacity};
     memtable *m = NULL;
     nadb_err err;
 
@@ -90,6 +90,7 @@ static memtable *make(uint64_t capacity) {
 static bool append(memtable *m, changes *c, uint64_t *off) {
     uint64_t length = 0, tail = memtable_tail(m);
     uint64_t need = wal_record_bound((uint64_t)c->n, (uint64_t)c->n * 80);
+    wal_note note = {0};
     uint32_t count = 0;
     bool fits = false;
     nadb_err err;
@@ -99,7 +100,7 @@ static bool append(memtable *m, changes *c, uint64_t *off) {
                   err) ||
         !fits)
         return false;
-    if (!CHECK_OK(wal_append(&m->log, tail, &c->base, 0, 0, &scratch, &length,
+    if (!CHECK_OK(wal_append(&m->log, tail, &c->base, &note, &scratch, &length,
                              &count, &err),
                   err))
         return false;
@@ -328,7 +329,7 @@ static void test_no_space(void) {
         uint64_t fired = 1;
 
         for (uint64_t nth = 1; fired > 0; nth++) {
-            wal_birth birth = {++next_number, 70000, 0, 0, 0, false};
+            wal_birth birth = {.number = ++next_number, .capacity = 70000};
             memtable *m = NULL;
             nadb_rc rc;
 

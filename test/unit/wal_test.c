@@ -78,7 +78,13 @@ static nadb_home home;
 static nadb_buf scratch;
 
 static bool make(wal *w, uint64_t number) {
-    wal_birth birth = {number, CAPACITY, 7, number - 1, 99, number % 2};
+    wal_birth birth = {.number = number,
+                       .capacity = CAPACITY,
+                       .base_seq = 7,
+                       .prev_log = number - 1,
+                       .prev_end = 99,
+                       .decided = 5,
+                       .cut = number % 2};
     nadb_err err;
 
     return CHECK_OK(wal_create(w, &home, &birth, &err), err) &&
@@ -87,13 +93,14 @@ static bool make(wal *w, uint64_t number) {
 
 static nadb_rc put(wal *w, uint64_t off, changes *c, uint32_t flags,
                    uint64_t synced, uint64_t *length, nadb_err *err) {
+    wal_note note = {.synced = synced, .clear = (flags & WAL_CLEAR) != 0};
     uint32_t count = 0;
     nadb_rc rc = NADB_OK;
 
     if (c != NULL) rc = nadb_iter_seek(&c->base, nadb_slice_of("", 0), err);
     if (rc != NADB_OK) return rc;
-    rc = wal_append(w, off, c == NULL ? NULL : &c->base, flags, synced,
-                    &scratch, length, &count, err);
+    rc = wal_append(w, off, c == NULL ? NULL : &c->base, &note, &scratch,
+                    length, &count, err);
     if (rc == NADB_OK) CHECK_U64(count, c == NULL ? 0 : c->n);
     return rc;
 }
@@ -391,7 +398,7 @@ static void test_create_fails(void) {
         uint64_t fired = 1;
 
         for (uint64_t nth = 1; fired > 0; nth++, number++) {
-            wal_birth birth = {number, CAPACITY, 0, 0, 0, false};
+            wal_birth birth = {.number = number, .capacity = CAPACITY};
             bool valid;
             wal w;
             nadb_rc rc;

@@ -1,0 +1,379 @@
+/* stamp.c - commits on which a database file decides.
+ *
+ * A store at the default path belongs to one database file. A transaction that
+ * changes ordinary tables of the file and the store, or several stores of the
+ * file, is mixed. SQLite commits the file between our prepare and our commit,
+ * so both must agree whatever happens in between. What ties them together is a
+ * stamp (nadb_stamp): before prepare the transaction writes it into a row of
+ * the file, and prepare writes it into the store's record.
+ *
+ *   the file has the stamp, or a later one    the transaction is committed
+ *   the file has an earlier one               it is not
+ *
+ * "Committed" may be concluded from any snapshot of the file. "Not committed"
+ * may be concluded only under the file's write lock: the owner of the record
+ * then is dead or past its COMMIT.
+ *
+ * Life of a stamped doubt:
+ *
+ *   PREPARED --commit--> COMMITTING --> FREE    by its owner
+ *   PREPARED --rollback--> FREE                 by its owner
+ *   PREPARED --owner dies, or abandons--> ORPHAN
+ *   ORPHAN --file has the stamp--> COMMITTING --> FREE
+ *   ORPHAN --file has it not--> FREE            under the file's write lock
+ *
+ * A writer decides every orphan before it reads or stamps, so at most one
+ * stamped record of a store is undecided at any time, and stamps rise.
+ *
+ * Publishing a stamp (under the commit lock): ring entry, stamp_number, then
+ * the visible word, then the end of the doubt. A reader loads these in the
+ * opposite order, so it never sees the effect of a stamp without the stamp. */
+#include "../util/assert.h"
+#include "engine.h"
+
+/* --- what is in doubt --- */
+
+static bool is_pending(uint32_t state) {
+    return state == DOUBT_PREPARED || state == DOUBT_COMMITTING ||
+           state == DOUBT_ORPHAN;
+}
+
+typedef bool doubt_test(const control_doubt *d, uint32_t i, const void *arg);
+
+/* The first record in doubt that the test wants; CONTROL_DOUBTS: none. */
+static uint32_t find_doubt(const control_map *map, doubt_test *test,
+                           const void *arg) {
+    for (uint32_t word = 0; word < 2; word++) {
+        uint64_t bits = atomic_load(&map->doubt_bits[word]);
+
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const control_doubt *d = &map->doubts[i];
+
+            if (is_pending(atomic_load(&d->state)) && test(d, i, arg)) return i;
+        }
+    }
+    return CONTROL_DOUBTS;
+}
+
+static bool is_stamped(const control_doubt *d, uint32_t i, const void *arg) {
+    (void)i;
+    (void)arg;
+    return atomic_load(&d->stamp) != 0;
+}
+
+/* A record on which the file has decided: it has this stamp or a later one. */
+static bool file_has(const control_doubt *d, uint32_t i, const void *arg) {
+    const nadb_stamp *file = arg;
+    uint64_t number = atomic_load(&d->stamp);
+
+    (void)i;
+    if (number == 0 || number > file->number) return false;
+    return number < file->number || atomic_load(&d->nonce) == file->nonce;
+}
+
+static bool is_others(const control_doubt *d, uint32_t i, const void *arg) {
+    const uint32_t *own = arg;
+
+    (void)d;
+    return i != *own;
+}
+
+/* --- publishing --- */
+
+void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
+    control_map *map = s->ctl.map;
+    uint64_t number = atomic_load(&d->stamp);
+    uint64_t before = atomic_load(&map->stamp_number);
+    control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
+
+    if (atomic_load(&d->background) == 0) atomic_store(&map->changed_seq, seq);
+    if (number == 0) return;
+    if (atomic_load(&ring->number) != number) { /* else a death repeats it */
+        atomic_store(&ring->number, 0);
+        atomic_store(&ring->before, before);
+        atomic_store(&ring->seq, seq);
+        atomic_store(&ring->number, number);
+    }
+    atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
+    atomic_store(&map->stamp_number, number);
+}
+
+/* The commit of the first stamp after `number`: 0 if it is not known. */
+static uint64_t seq_after(const control_map *map, uint64_t number) {
+    for (uint32_t i = 0; i < CONTROL_STAMPS; i++) {
+        const control_stamp *ring = &map->stamps[i];
+        uint64_t is = atomic_load(&ring->number);
+        uint64_t before = atomic_load(&ring->before);
+        uint64_t seq = atomic_load(&ring->seq);
+
+        if (is > number && before <= number && atomic_load(&ring->number) == is)
+            return seq;
+    }
+    return 0;
+}
+
+static uint64_t seq_of(const control_map *map, uint64_t number) {
+    const control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
+    uint64_t seq = atomic_load(&ring->seq);
+
+    return atomic_load(&ring->number) == number ? seq : 0;
+}
+
+nadb_stamp engine_stamped(nadb_engine *e) {
+    const control_map *map = engine_of(e)->ctl.map;
+    nadb_stamp stamp;
+
+    stamp.number = atomic_load(&map->stamp_number);
+    stamp.nonce = atomic_load(&map->stamp_nonce);
+    return stamp;
+}
+
+bool engine_moved(nadb_engine *e, const nadb_view *v) {
+    return atomic_load(&engine_of(e)->ctl.map->changed_seq) > v->seq;
+}
+
+/* --- deciding --- */
+
+void engine_orphan(engine *s, control_doubt *d) {
+    NADB_ASSERT(atomic_load(&d->stamp) != 0);
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_PREPARED ||
+                atomic_load(&d->state) == DOUBT_ORPHAN);
+    nadb_set(&d->state, DOUBT_ORPHAN);
+    nadb_set(&d->slot, CONTROL_NO_SLOT);
+    atomic_fetch_add(&s->ctl.map->doubt_events, 1);
+    s->os->futex_wake((uint32_t *)&s->ctl.map->doubt_events, 1 << 20);
+}
+
+void engine_abandon(nadb_engine *e, nadb_ticket *t) {
+    engine *s = engine_of(e);
+
+    if (!s->forked) {
+        while (engine_lock(s, -1, NULL) != NADB_OK) continue;
+        engine_orphan(s, &s->ctl.map->doubts[t->doubt]);
+        engine_unlock(s);
+    }
+    memtable_unref(t->m);
+    nadb_free(t);
+}
+
+/* Takes the record of an orphan back. Under the commit lock. */
+static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
+    uint64_t off = atomic_load(&s->ctl.map->doubts[i].off);
+    nadb_rc rc = wal_take_back(&m->log, off, err);
+
+    if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
+    if (rc == NADB_OK)
+        engine_doubt_end(s, i);
+    else
+        atomic_store(&s->ctl.map->failed, 1);
+    return rc;
+}
+
+/* Ends orphan `i` as the file says. */
+static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
+                      nadb_err *err) {
+    control_doubt *d = &s->ctl.map->doubts[i];
+    memtable *m = NULL;
+    wal_record r;
+    bool valid = false;
+    nadb_rc rc = engine_lock(s, -1, err);
+
+    if (rc != NADB_OK) return rc;
+    if (atomic_load(&d->state) == DOUBT_ORPHAN)
+        rc = engine_log_ref(s, atomic_load(&d->log), &m, err);
+    if (m != NULL) {
+        if (memtable_log_exists(m, memtable_tail(m)))
+            wal_record_at(&m->log, atomic_load(&d->off), memtable_tail(m),
+                          false, &r, &valid);
+        /* Who decided before may have died between the mark and the end. */
+        if (file_has(d, i, file) && !(valid && r.taken_back)) {
+            nadb_set(&d->slot, s->ctl.slot); /* ours, until it is linked */
+            engine_apply(s, m, i);
+        } else {
+            rc = refuse(s, m, i, err);
+        }
+        memtable_unref(m);
+    }
+    engine_unlock(s);
+    return rc;
+}
+
+/* --- writers: the file's write lock is enough --- */
+
+static nadb_rc too_slow(const engine *s, nadb_err *err) {
+    return nadb_fail(err, NADB_BUSY,
+                     "another connection has committed to the database file "
+                     "and not yet to its store in %s within busy_timeout",
+                     s->dir);
+}
+
+nadb_rc engine_settle(nadb_engine *e, const nadb_file *file,
+                      const nadb_ticket *own, int64_t timeout_ms,
+                      nadb_err *err) {
+    engine *s = engine_of(e);
+    const control_map *map = s->ctl.map;
+    uint32_t mine = own == NULL ? CONTROL_DOUBTS : own->doubt;
+    int64_t deadline = 0;
+
+    while (control_has_doubts(map)) {
+        uint32_t i = find_doubt(map, is_others, &mine);
+        int64_t now;
+        nadb_rc rc;
+
+        if (i == CONTROL_DOUBTS) return NADB_OK;
+        if (atomic_load(&map->doubts[i].state) == DOUBT_ORPHAN) {
+            nadb_stamp stamp;
+
+            rc = file->stamp(file->ctx, &stamp, err);
+            if (rc == NADB_OK) rc = decide(s, i, &stamp, err);
+            if (rc != NADB_OK) return rc;
+            continue;
+        }
+        now = s->os->mono_ns();
+        if (deadline == 0) deadline = now + timeout_ms * 1000000;
+        if (now >= deadline) return too_slow(s, err);
+        engine_doubt_wait(s, (deadline - now) / 1000000 + 1);
+    }
+    return NADB_OK;
+}
+
+/* --- readers: the state that belongs to a snapshot of the file --- */
+
+typedef struct alignment {
+    engine *s;
+    engine_view *v;
+    const nadb_file *from;
+    nadb_stamps_seen *seen;
+    nadb_stamp file, store;
+    bool doubts; /* stamped records are in doubt */
+    int64_t timeout_ms, deadline;
+} alignment;
+
+/* The file is ahead: waits for the record that the file has. *none: there is no
+ * such record. */
+static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
+    engine *s = a->s;
+    uint32_t i = find_doubt(s->ctl.map, file_has, &a->file);
+    int64_t now;
+
+    *none = i == CONTROL_DOUBTS;
+    if (*none) return NADB_OK;
+    if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN)
+        return decide(s, i, &a->file, err);
+    now = s->os->mono_ns();
+    if (a->deadline == 0) a->deadline = now + a->timeout_ms * 1000000;
+    if (now >= a->deadline) return too_slow(s, err);
+    engine_doubt_wait(s, (a->deadline - now) / 1000000 + 1);
+    return NADB_OK;
+}
+
+static nadb_rc is_older(const engine *s, nadb_err *err) {
+    return nadb_fail(
+        err, NADB_CANTOPEN,
+        "the database file is older than its store in %s, or another copy of "
+        "it has written to the store: put the right file back, or take the "
+        "store over as it is with SELECT nadb_adopt('<table>')",
+        s->dir);
+}
+
+/* Whether the file lacks what the store has because it is older, and not
+ * because the connection's snapshot of it is: whoever holds the write lock has
+ * the latest, and so has a new statement after one that found the same. */
+static bool surely_older(const alignment *a) {
+    const nadb_stamp *before = &a->seen->behind;
+
+    if (a->from->locked(a->from->ctx)) return true;
+    if (!a->from->fresh(a->from->ctx)) return false;
+    return a->file.number < a->s->opened_stamp ||
+           (before->number == a->file.number && before->nonce != 0 &&
+            before->nonce == a->file.nonce);
+}
+
+/* The store is ahead: steps back to before the first stamp that the file has
+ * not. */
+static nadb_rc step_back(alignment *a, nadb_err *err) {
+    const control_map *map = a->s->ctl.map;
+    uint64_t seq = seq_after(map, a->file.number);
+
+    if (surely_older(a)) return is_older(a->s, err);
+    a->seen->behind = a->file;
+    if (seq != 0 && engine_view_back(a->s, a->v, seq - 1)) return NADB_OK;
+    return nadb_fail(err, NADB_CONFLICT,
+                     "the state of the store in %s that belongs to this "
+                     "snapshot of the database file is gone: end the "
+                     "transaction and begin it again",
+                     a->s->dir);
+}
+
+/* Whether the file and the store may differ: after a power cut each side may
+ * have lost its tail, until the next stamp. */
+static bool may_differ(const alignment *a) {
+    const control_map *map = a->s->ctl.map;
+
+    return atomic_load(&map->tails_lost) != 0 &&
+           a->store.number == atomic_load(&map->stamp_base);
+}
+
+/* The nonce is not known (0) when only a log's header tells of the stamp. */
+static bool same_history(const alignment *a) {
+    return a->file.number != a->store.number ||
+           a->file.nonce == a->store.nonce || a->store.nonce == 0;
+}
+
+/* Nothing is waited for, and nothing to step back from. */
+static nadb_rc agree(alignment *a) {
+    a->seen->any = true;
+    a->seen->behind.nonce = 0;
+    /* What is in doubt now is looked at again next time. */
+    a->seen->equal = a->doubts ? UINT64_MAX : a->store.number;
+    return NADB_OK;
+}
+
+/* One comparison; *again: the store has moved, so take a view anew. */
+static nadb_rc compare(alignment *a, bool *again, nadb_err *err) {
+    const control_map *map = a->s->ctl.map;
+    bool none = false;
+    nadb_rc rc;
+
+    *again = false;
+    if (a->file.number > a->store.number) {
+        rc = catch_up(a, &none, err);
+        *again = rc == NADB_OK &&
+                 (!none || atomic_load(&map->stamp_number) != a->store.number);
+        /* Else the store has lost its tail, or the stamp is our own. */
+        return rc == NADB_OK && !*again ? agree(a) : rc;
+    }
+    if (may_differ(a)) return agree(a);
+    if (!same_history(a)) return is_older(a->s, err);
+    if (a->file.number < a->store.number) return step_back(a, err);
+    *again = seq_of(map, a->store.number) > a->v->base.seq;
+    return *again ? NADB_OK : agree(a);
+}
+
+nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_file *file,
+                     nadb_stamps_seen *seen, int64_t timeout_ms,
+                     nadb_err *err) {
+    alignment a = {.s = engine_of(e), .v = (engine_view *)v};
+    const control_map *map = a.s->ctl.map;
+    bool again = true;
+
+    a.from = file;
+    a.seen = seen;
+    a.timeout_ms = timeout_ms;
+    while (again) {
+        nadb_rc rc;
+
+        /* The doubts first: the stamp of one that has ended is published. */
+        a.doubts = control_has_doubts(map) &&
+                   find_doubt(map, is_stamped, NULL) != CONTROL_DOUBTS;
+        a.store = engine_stamped(e);
+        if (!a.doubts && seen->any && a.store.number == seen->equal)
+            return NADB_OK;
+        rc = file->stamp(file->ctx, &a.file, err);
+        if (rc == NADB_OK) rc = compare(&a, &again, err);
+        if (rc == NADB_OK && again) rc = e->ops->view_refresh(e, v, err);
+        if (rc != NADB_OK) return rc;
+    }
+    return NADB_OK;
+}

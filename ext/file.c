@@ -1,0 +1,588 @@
+/* file.c - the database file that a store belongs to.
+ *
+ * A store at the default path is a part of the database file in which its
+ * table is declared. The file says so in a table of one row, <table>_nadb, a
+ * shadow table in SQLite's sense:
+ *
+ *   id      32 hexadecimal digits: the store's folder has them in its name, so
+ *           another file, or another table of that name, never finds it
+ *   stamp   number and random bits of the last mixed transaction, by which
+ *   nonce   file and store agree about it (core/engine/stamp.c)
+ *
+ * CREATE makes the row, DROP removes it, both with the file's transaction. The
+ * folder of a store that was dropped is marked at once, and removed when the
+ * DROP is known to be committed.
+ *
+ * No statement is kept prepared: some bindings finalize every statement of a
+ * connection, also those of others, before they close it. */
+#include "ext.h"
+
+/* --- which stores belong to a file --- */
+
+bool file_owns(const vtab *v) {
+    const nadb_options *o = v->options;
+    const nadb_backend *b = o == NULL ? NULL : nadb_backend_for(o);
+
+    return b != NULL && !o->path_given && o->db_file != NULL &&
+           (b->caps & NADB_CAP_PERSISTENT) != 0 &&
+           (b->caps & NADB_CAP_REMOTE) == 0 &&
+           sqlite3_stricmp(v->schema, "temp") != 0;
+}
+
+/* Runs one statement on the shadow table; `sql` has two %w, for the schema and
+ * for the table. *row: it gave a row, and has been left there. */
+static nadb_rc shadow_prepare(vtab *v, const char *sql, sqlite3_stmt **out,
+                              nadb_err *err) {
+    char *text = sqlite3_mprintf(sql, v->schema, v->name);
+    int code = SQLITE_NOMEM;
+
+    *out = NULL;
+    if (text != NULL) code = sqlite3_prepare_v2(v->c->db, text, -1, out, NULL);
+    sqlite3_free(text);
+    if (code == SQLITE_OK) return NADB_OK;
+    return value_sqlite_error(v->c->db, code, err);
+}
+
+static nadb_rc shadow_exec(vtab *v, const char *sql, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = shadow_prepare(v, sql, &stmt, err);
+    int code;
+
+    if (rc != NADB_OK) return rc;
+    code = sqlite3_step(stmt);
+    if (code != SQLITE_DONE && code != SQLITE_ROW)
+        rc = value_sqlite_error(v->c->db, code, err);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static nadb_rc no_row(const vtab *v, const char *why, nadb_err *err) {
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "table %s.%s_nadb, which says where the rows of %s are, "
+                     "%s: DROP TABLE %s and CREATE it anew, then SELECT "
+                     "nadb_adopt('%s') takes over a store that is still there",
+                     v->schema, v->name, v->name, why, v->name, v->name);
+}
+
+static bool is_id(const char *id) {
+    size_t n = 0;
+
+    if (id == NULL) return false;
+    while ((id[n] >= '0' && id[n] <= '9') || (id[n] >= 'a' && id[n] <= 'f'))
+        n++;
+    return n == FILE_ID && id[n] == 0;
+}
+
+/* The row, as the connection's snapshot of the file has it. */
+static nadb_rc row_read(vtab *v, char id[FILE_ID + 1], nadb_stamp *stamp,
+                        nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    int code;
+    nadb_rc rc = shadow_prepare(
+        v, "SELECT id, stamp, nonce FROM \"%w\".\"%w_nadb\"", &stmt, err);
+
+    if (rc != NADB_OK && err->rc == NADB_INVALID)
+        return no_row(v, "is not there", err);
+    if (rc != NADB_OK) return rc;
+    code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+
+        stamp->number = (uint64_t)sqlite3_column_int64(stmt, 1);
+        stamp->nonce = (uint64_t)sqlite3_column_int64(stmt, 2);
+        if (is_id(text) && stamp->number < INT64_MAX)
+            memcpy(id, text, FILE_ID + 1);
+        else
+            rc = no_row(v, "is damaged", err);
+    } else if (code == SQLITE_DONE) {
+        rc = no_row(v, "is empty", err);
+    } else {
+        rc = value_sqlite_error(v->c->db, code, err);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* --- what the core asks (nadb_file) --- */
+
+static vtab *speaker(const sess *s) {
+    vtab *v = s->objects;
+
+    while (v != NULL && (v->gone || v->replaced)) v = v->next;
+    return v != NULL ? v : s->objects;
+}
+
+static bool is_locked(void *ctx) {
+    const vtab *v = speaker(ctx);
+
+    return v != NULL &&
+           sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
+}
+
+/* Statements that run, up to two. */
+static int running(sqlite3 *db) {
+    int n = 0;
+
+    for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL && n < 2;
+         at = sqlite3_next_stmt(db, at))
+        if (sqlite3_stmt_busy(at)) n++;
+    return n;
+}
+
+static bool is_fresh(void *ctx) {
+    sqlite3 *db = speaker(ctx)->c->db;
+
+    return sqlite3_get_autocommit(db) != 0 && running(db) < 2;
+}
+
+static nadb_rc ask_stamp(void *ctx, nadb_stamp *out, nadb_err *err) {
+    char id[FILE_ID + 1];
+    vtab *v = speaker(ctx);
+
+    if (v == NULL)
+        return nadb_fail(err, NADB_CANTOPEN, "the table has been dropped");
+    return row_read(v, id, out, err);
+}
+
+static nadb_rc no_stamp(void *ctx, nadb_stamp *out, nadb_err *err) {
+    (void)ctx;
+    (void)err;
+    out->number = out->nonce = 0;
+    return NADB_OK;
+}
+
+/* A store in memory ends with the process, so it needs no row in the file; but
+ * the file's write lock is enough for it, too. */
+static bool file_guards(const vtab *v) {
+    const nadb_options *o = v->options;
+    const nadb_backend *b = nadb_backend_for(o);
+
+    return !o->path_given && o->db_file != NULL && b != NULL &&
+           (b->caps & NADB_CAP_REMOTE) == 0 &&
+           sqlite3_stricmp(v->schema, "temp") != 0;
+}
+
+void file_bind(vtab *v) {
+    nadb_file file = {is_locked, is_fresh, ask_stamp, v->s};
+
+    if (v->s->bound || !file_guards(v)) return;
+    v->s->bound = file_owns(v);
+    if (!v->s->bound) file.stamp = no_stamp;
+    nadb_session_bind(v->s->core, &file);
+}
+
+/* --- identity --- */
+
+nadb_rc file_find(vtab *v, nadb_err *err) {
+    char id[FILE_ID + 1];
+    nadb_stamp stamp;
+    nadb_rc rc;
+
+    if (!file_owns(v)) return NADB_OK;
+    rc = row_read(v, id, &stamp, err);
+    if (rc == NADB_OK && !nadb_options_set_id(v->options, id))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    return rc;
+}
+
+/* Makes the shadow table with this identity and stamp. */
+static nadb_rc shadow_make(vtab *v, const char *id, nadb_stamp stamp,
+                           nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    int code;
+    nadb_rc rc = shadow_exec(
+        v,
+        "CREATE TABLE \"%w\".\"%w_nadb\"(id TEXT PRIMARY KEY,"
+        " stamp INTEGER NOT NULL, nonce INTEGER NOT NULL) WITHOUT ROWID",
+        err);
+
+    if (rc == NADB_OK)
+        rc = shadow_prepare(v, "INSERT INTO \"%w\".\"%w_nadb\" VALUES(?, ?, ?)",
+                            &stmt, err);
+    if (rc != NADB_OK) return rc;
+    sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (int64_t)stamp.number);
+    sqlite3_bind_int64(stmt, 3, (int64_t)stamp.nonce);
+    code = sqlite3_step(stmt);
+    if (code != SQLITE_DONE) rc = value_sqlite_error(v->c->db, code, err);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+nadb_rc file_rename(vtab *v, const char *name, nadb_err *err) {
+    char *sql;
+    int code = SQLITE_NOMEM;
+
+    if (!file_owns(v)) return NADB_OK;
+    sql =
+        sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_nadb\" RENAME TO \"%w_nadb\"",
+                        v->schema, v->name, name);
+    if (sql != NULL) code = sqlite3_exec(v->c->db, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+    if (code == SQLITE_OK) return NADB_OK;
+    return value_sqlite_error(v->c->db, code, err);
+}
+
+/* --- stores whose table was dropped --- */
+
+typedef struct dropped {
+    char *schema, *name;
+    nadb_options *options;
+    struct dropped *next;
+} dropped;
+
+static void dropped_free(dropped *d) {
+    if (d == NULL) return;
+    nadb_free(d->schema);
+    nadb_free(d->name);
+    nadb_options_free(d->options);
+    nadb_free(d);
+}
+
+void file_forget_dropped(conn *c) {
+    while (c->dropped != NULL) {
+        dropped *d = c->dropped;
+
+        c->dropped = d->next;
+        dropped_free(d);
+    }
+}
+
+/* Remembers the store, with the object's options. Without memory its folder
+ * stays: nothing else is lost. */
+static void remember(vtab *v) {
+    dropped *d = nadb_calloc(1, sizeof *d);
+
+    if (d == NULL) return;
+    d->schema = nadb_strdup(v->schema);
+    d->name = nadb_strdup(v->name);
+    if (d->schema == NULL || d->name == NULL) {
+        dropped_free(d);
+        return;
+    }
+    d->options = v->options;
+    v->options = NULL;
+    d->next = v->c->dropped;
+    v->c->dropped = d;
+}
+
+nadb_rc file_drop(vtab *v, nadb_err *err) {
+    nadb_rc rc;
+
+    if (!file_owns(v)) return NADB_OK;
+    /* A damaged row must not keep the table. */
+    if (v->options->store_id == NULL) (void)!file_find(v, err);
+    rc = shadow_exec(v, "DROP TABLE IF EXISTS \"%w\".\"%w_nadb\"", err);
+    if (rc == NADB_OK && v->options->store_id != NULL &&
+        !(v->s != NULL && v->s->made)) {
+        /* Unmarked, the folder stays: nothing else is lost. */
+        (void)!nadb_store_mark_dropped(v->options, err);
+        remember(v);
+    }
+    return rc;
+}
+
+/* Whether the table's row has this identity. A table of another shape has
+ * none. */
+static bool row_is(sqlite3 *db, const char *schema, const char *table,
+                   const char *id) {
+    sqlite3_stmt *stmt = NULL;
+    int code = SQLITE_NOMEM;
+    char *sql =
+        table == NULL
+            ? NULL
+            : sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\" WHERE id = %Q",
+                              schema, table, id);
+
+    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    sqlite3_free(sql);
+    if (code == SQLITE_OK) code = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    return code != SQLITE_DONE && code != SQLITE_ERROR;
+}
+
+/* Whether the file has the store, because the DROP was rolled back. */
+static bool is_back(conn *c, const dropped *d) {
+    char *table = sqlite3_mprintf("%s_nadb", d->name);
+    bool back =
+        table == NULL || row_is(c->db, d->schema, table, d->options->store_id);
+
+    sqlite3_free(table);
+    return back;
+}
+
+static void remove_store(const nadb_options *options) {
+    nadb_store *store = NULL;
+    nadb_err err;
+
+    if (nadb_store_open(options, 0, &store, NULL, &err) == NADB_OK &&
+        nadb_store_destroy(store, &err) == NADB_OK)
+        return;
+    sqlite3_log(value_code(err.rc),
+                "nadb: removing the store of a dropped table: %s", err.msg);
+}
+
+void file_sweep(conn *c) {
+    dropped *d = c->dropped;
+
+    if (!sqlite3_get_autocommit(c->db)) return;
+    c->dropped = NULL; /* what runs below may come here again */
+    while (d != NULL) {
+        dropped *next = d->next;
+
+        if (!is_back(c, d)) remove_store(d->options);
+        dropped_free(d);
+        d = next;
+    }
+}
+
+/* Whether this transaction has dropped it: a ROLLBACK may bring it back. */
+static bool is_pending(const conn *c, const char *id) {
+    const dropped *d = c->dropped;
+
+    while (d != NULL && strcmp(d->options->store_id, id) != 0) d = d->next;
+    return d != NULL;
+}
+
+/* Whether some table of the file has this store. When it cannot be told, it
+ * has. */
+static bool file_has_store(vtab *v, const char *id) {
+    sqlite3 *db = v->c->db;
+    sqlite3_stmt *tables = NULL;
+    char *sql = sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema"
+                                " WHERE type = 'table' AND name GLOB '*_nadb'",
+                                v->schema);
+    int code = SQLITE_NOMEM;
+    bool has = false;
+
+    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &tables, NULL);
+    sqlite3_free(sql);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(tables);
+        if (code != SQLITE_ROW) break;
+        has = has || row_is(db, v->schema,
+                            (const char *)sqlite3_column_text(tables, 0), id);
+    }
+    sqlite3_finalize(tables);
+    return has || code != SQLITE_DONE;
+}
+
+/* A store of the table's name that another connection dropped, or one that has
+ * ended since: CREATE, which holds the file's write lock, removes it. It cannot
+ * be that table's: that is new. */
+static nadb_rc remove_marked(void *ctx, const char *id, bool marked,
+                             nadb_err *err) {
+    vtab *v = ctx;
+    nadb_options *o;
+
+    if (!marked || is_pending(v->c, id) || file_has_store(v, id))
+        return NADB_OK;
+    o = nadb_options_copy(v->options);
+    if (o == NULL || !nadb_options_set_id(o, id)) {
+        nadb_options_free(o);
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    remove_store(o);
+    nadb_options_free(o);
+    return NADB_OK;
+}
+
+/* --- CREATE --- */
+
+nadb_rc file_create(vtab *v, nadb_err *err) {
+    static const char digits[] = "0123456789abcdef";
+    nadb_stamp none = {0, 0};
+    char id[FILE_ID + 1];
+    nadb_rc rc;
+
+    if (!file_owns(v)) return NADB_OK;
+    if (v->c->adopt != NULL) {
+        memcpy(id, v->c->adopt, sizeof id);
+    } else {
+        sqlite3_randomness(FILE_ID, id);
+        for (int i = 0; i < FILE_ID; i++) id[i] = digits[id[i] & 15];
+        id[FILE_ID] = 0;
+    }
+    rc = shadow_make(v, id, none, err);
+    if (rc == NADB_OK && !nadb_options_set_id(v->options, id))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    if (rc == NADB_OK) (void)!nadb_store_ids(v->options, remove_marked, v, err);
+    return rc;
+}
+
+/* --- is the transaction mixed? --- */
+
+static int64_t spills(sqlite3 *db) {
+    int now = 0, high = 0;
+
+    if (sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_SPILL, &now, &high, 0) !=
+        SQLITE_OK)
+        return -1;
+    return now;
+}
+
+/* The first column of a PRAGMA, as a text in `out`, "" when it gives none. */
+static void pragma(const vtab *v, const char *name, char out[16]) {
+    sqlite3_stmt *stmt = NULL;
+    char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", v->schema, name);
+
+    out[0] = 0;
+    if (sql != NULL &&
+        sqlite3_prepare_v2(v->c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+
+        sqlite3_snprintf(16, out, "%s", text == NULL ? "" : text);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+}
+
+/* Whether the file's journal mode is WAL; `journal` is what SQLite has open for
+ * it. A pager's journal and its log are two objects, so while that pointer is
+ * the one that was a log's, it is. The other modes share one. */
+static bool is_wal(vtab *v, const sqlite3_file *journal) {
+    char mode[16];
+
+    if (v->s->wal == journal) return true;
+    pragma(v, "journal_mode", mode);
+    v->s->no_journal = sqlite3_stricmp(mode, "off") == 0;
+    v->s->wal = sqlite3_stricmp(mode, "wal") == 0 ? journal : NULL;
+    return v->s->wal != NULL;
+}
+
+/* In the other modes the rollback journal is written before a page is. */
+static bool journal_written(const vtab *v, sqlite3_file *journal) {
+    sqlite3_int64 size = 0;
+
+    if (v->s->no_journal) return true;
+    if (journal->pMethods == NULL) return false;
+    return journal->pMethods->xFileSize(journal, &size) != SQLITE_OK ||
+           size > 0;
+}
+
+/* What flushing does not show: page 1, which SQLite keeps in use, has two
+ * numbers that a PRAGMA writes; and cache_spill=off stops flushing. */
+static bool header_moved(vtab *v) {
+    char version[16], application[16], spill[16];
+    conn *c = v->c;
+    bool moved;
+
+    pragma(v, "user_version", version);
+    pragma(v, "application_id", application);
+    pragma(v, "cache_spill", spill);
+    moved = strcmp(version, v->s->user_version) != 0 ||
+            strcmp(application, v->s->application_id) != 0;
+    memcpy(v->s->user_version, version, sizeof version);
+    memcpy(v->s->application_id, application, sizeof application);
+    c->spill_off = strcmp(spill, "0") == 0;
+    return moved || c->spill_off;
+}
+
+/* Another attached file is in a transaction: flushing would sync its journal
+ * and lock its readers out. */
+static bool other_files_written(const vtab *v) {
+    sqlite3 *db = v->c->db;
+    sqlite3_stmt *stmt = NULL;
+    bool written = false;
+
+    if (sqlite3_prepare_v2(db, "PRAGMA database_list", -1, &stmt, NULL) !=
+        SQLITE_OK)
+        return true;
+    while (!written && sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(stmt, 1);
+
+        written = name != NULL && sqlite3_stricmp(name, "temp") != 0 &&
+                  sqlite3_stricmp(name, v->schema) != 0 &&
+                  sqlite3_txn_state(db, name) == SQLITE_TXN_WRITE;
+    }
+    sqlite3_finalize(stmt);
+    return written;
+}
+
+void file_note_spills(conn *c) { c->spills = spills(c->db); }
+
+/* Whether pages of the file have changed in this transaction; when in doubt,
+ * true. `autocommit`: the transaction is one statement. */
+static bool pages_changed(vtab *v) {
+    sqlite3 *db = v->c->db;
+    sqlite3_file *journal = NULL;
+    bool wal;
+
+    if (sqlite3_file_control(db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
+                             &journal) != SQLITE_OK ||
+        journal == NULL)
+        return true;
+    wal = is_wal(v, journal);
+    v->s->several = !v->s->autocommit && other_files_written(v);
+    if (v->s->several) return true;
+    if (!wal) return journal_written(v, journal);
+    /* Pages that another statement uses are not flushed. */
+    if (!v->s->autocommit && (header_moved(v) || running(db) > 1)) return true;
+    if (v->c->spill_off || sqlite3_db_cacheflush(db) != SQLITE_OK) return true;
+    return v->c->spills < 0 || spills(db) != v->c->spills;
+}
+
+static bool is_mixed(vtab *v) {
+    for (const sess *s = v->c->sessions; s != NULL; s = s->next)
+        if (s != v->s && s->bound && nadb_session_dirty(s->core) &&
+            sqlite3_stricmp(speaker(s)->schema, v->schema) == 0)
+            return true;
+    return pages_changed(v);
+}
+
+/* --- stamping --- */
+
+static int write_stamp(vtab *v, nadb_stamp stamp, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    int code;
+
+    if (shadow_prepare(v, "UPDATE \"%w\".\"%w_nadb\" SET stamp = ?, nonce = ?",
+                       &stmt, err) != NADB_OK)
+        return sqlite3_extended_errcode(v->c->db);
+    sqlite3_bind_int64(stmt, 1, (int64_t)stamp.number);
+    sqlite3_bind_int64(stmt, 2, (int64_t)stamp.nonce);
+    code = sqlite3_step(stmt);
+    if (code != SQLITE_DONE) {
+        code = sqlite3_extended_errcode(v->c->db);
+        (void)value_sqlite_error(v->c->db, code, err);
+    }
+    sqlite3_finalize(stmt);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int file_stamp(vtab *v, nadb_err *err) {
+    nadb_stamp none = {0, 0}, stamp;
+    char id[FILE_ID + 1];
+    int code;
+
+    if (!v->s->bound || !nadb_session_dirty(v->s->core)) return SQLITE_OK;
+    v->s->several = false;
+    if (!is_mixed(v)) {
+        nadb_session_stamp(v->s->core, none);
+        return SQLITE_OK;
+    }
+    if (row_read(v, id, &stamp, err) != NADB_OK) return value_code(err->rc);
+    stamp = nadb_session_next_stamp(v->s->core, stamp);
+    code = write_stamp(v, stamp, err);
+    if (code == SQLITE_OK) nadb_session_stamp(v->s->core, stamp);
+    return code;
+}
+
+/* --- taking over (adopt.c) --- */
+
+nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) {
+    char id[FILE_ID + 1];
+    nadb_stamp file, store = nadb_session_stamped(v->s->core);
+    nadb_rc rc = row_read(v, id, &file, err);
+
+    *lags = rc == NADB_OK && (file.number != store.number ||
+                              (store.nonce != 0 && file.nonce != store.nonce));
+    return rc;
+}
+
+nadb_rc file_accept(vtab *v, nadb_err *err) {
+    nadb_stamp store = nadb_session_stamped(v->s->core);
+
+    return write_stamp(v, store, err) == SQLITE_OK ? NADB_OK : err->rc;
+}

@@ -1,0 +1,231 @@
+/* watch.c - noticing the end of a read transaction.
+ *
+ * SQLite tells a virtual table that a transaction ends only if the table was
+ * written to in it. So in BEGIN .. COMMIT the first read of a store writes
+ * nothing into a virtual table of ours in temp, nadb_snapshot, whose xCommit
+ * or xRollback then ends the snapshot of every store that was read. The
+ * database file stays in its read transaction.
+ *
+ * The table is made while a statement on one of our tables is prepared, when no
+ * other statement runs: a change of the schema makes running statements fail
+ * when they open their next cursor. Inside a transaction a ROLLBACK undoes it
+ * and aborts the SELECTs that are open; mostly it has been made before. Where
+ * it cannot be made or written (query_only, an authorizer), each statement has
+ * its own snapshot, as docs/transactions.md says.
+ */
+#include "ext.h"
+
+/* Attempts to make the table before it counts as forbidden. */
+#define TRIES 8u
+
+typedef struct watch {
+    sqlite3_vtab base;
+    conn *c;
+} watch;
+
+static void ended(conn *c) {
+    c->watching = false;
+    for (sess *s = c->sessions; s != NULL; s = s->next)
+        nadb_session_unhold(s->core);
+}
+
+/* --- the table --- */
+
+static int watch_connect(sqlite3 *db, void *aux, int argc,
+                         const char *const *argv, sqlite3_vtab **out,
+                         char **msg) {
+    watch *w = nadb_calloc(1, sizeof *w);
+    int code;
+
+    (void)argc;
+    (void)argv;
+    (void)msg;
+    if (w == NULL) return SQLITE_NOMEM;
+    w->c = aux;
+    code = sqlite3_declare_vtab(db, "CREATE TABLE x(snapshot)");
+    if (code != SQLITE_OK) {
+        nadb_free(w);
+        return code;
+    }
+    *out = &w->base;
+    return SQLITE_OK;
+}
+
+/* SQLite counts the table that it has just made among the written ones. */
+static int watch_create(sqlite3 *db, void *aux, int argc,
+                        const char *const *argv, sqlite3_vtab **out,
+                        char **msg) {
+    int code = watch_connect(db, aux, argc, argv, out, msg);
+
+    if (code == SQLITE_OK) ((conn *)aux)->watching = true;
+    return code;
+}
+
+/* Also when a ROLLBACK has undone the table. */
+static int watch_disconnect(sqlite3_vtab *base) {
+    ((watch *)base)->c->watch_there = false;
+    nadb_free(base);
+    return SQLITE_OK;
+}
+
+static int watch_destroy(sqlite3_vtab *base) {
+    ended(((watch *)base)->c);
+    return watch_disconnect(base);
+}
+
+static int watch_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+    (void)base;
+    info->estimatedCost = 1;
+    return SQLITE_OK;
+}
+
+static int watch_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
+    (void)base;
+    *out = nadb_calloc(1, sizeof **out);
+    return *out == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+static int watch_close(sqlite3_vtab_cursor *cursor) {
+    nadb_free(cursor);
+    return SQLITE_OK;
+}
+
+static int watch_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text,
+                        int argc, sqlite3_value **argv) {
+    (void)cursor;
+    (void)plan;
+    (void)text;
+    (void)argc;
+    (void)argv;
+    return SQLITE_OK;
+}
+
+static int watch_next(sqlite3_vtab_cursor *cursor) {
+    (void)cursor;
+    return SQLITE_OK;
+}
+
+static int watch_eof(sqlite3_vtab_cursor *cursor) {
+    (void)cursor;
+    return 1; /* it is empty */
+}
+
+static int watch_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx,
+                        int i) {
+    (void)cursor;
+    (void)ctx;
+    (void)i;
+    return SQLITE_OK;
+}
+
+static int watch_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
+    (void)cursor;
+    *rowid = 0;
+    return SQLITE_OK;
+}
+
+static int watch_update(sqlite3_vtab *base, int argc, sqlite3_value **argv,
+                        sqlite3_int64 *rowid) {
+    (void)argc;
+    (void)argv;
+    (void)rowid;
+    base->zErrMsg = sqlite3_mprintf("nadb_snapshot takes no rows");
+    return SQLITE_READONLY;
+}
+
+static int watch_begin(sqlite3_vtab *base) {
+    ((watch *)base)->c->watching = true;
+    return SQLITE_OK;
+}
+
+static int watch_end(sqlite3_vtab *base) {
+    ended(((watch *)base)->c);
+    return SQLITE_OK;
+}
+
+const sqlite3_module watch_module = {
+    .iVersion = 1,
+    .xCreate = watch_create,
+    .xConnect = watch_connect,
+    .xBestIndex = watch_best_index,
+    .xDisconnect = watch_disconnect,
+    .xDestroy = watch_destroy,
+    .xOpen = watch_open,
+    .xClose = watch_close,
+    .xFilter = watch_filter,
+    .xNext = watch_next,
+    .xEof = watch_eof,
+    .xColumn = watch_column,
+    .xRowid = watch_rowid,
+    .xUpdate = watch_update,
+    .xBegin = watch_begin,
+    .xCommit = watch_end,
+    .xRollback = watch_end,
+};
+
+/* --- watching --- */
+
+static int run(conn *c, const char *sql) {
+    return sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+}
+
+static bool is_busy(sqlite3 *db) {
+    sqlite3_stmt *at = sqlite3_next_stmt(db, NULL);
+
+    while (at != NULL && !sqlite3_stmt_busy(at)) at = sqlite3_next_stmt(db, at);
+    return at != NULL;
+}
+
+/* Errors after which SQLite may have rolled the whole transaction back: the
+ * statement must not go on. */
+static int fatal(int code) {
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_INTERRUPT:
+        return code;
+    default:
+        return SQLITE_OK;
+    }
+}
+
+int watch_prepare(conn *c) {
+    int code;
+
+    if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
+    /* What has been written is not put at risk by an error here. */
+    if (is_busy(c->db) || sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE)
+        return SQLITE_OK;
+    c->watch_tries++;
+    code = run(c, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.nadb_snapshot"
+                  " USING nadb_snapshot");
+    if (code == SQLITE_OK) {
+        c->watch_tries = 0;
+        c->watch_there = true;
+    }
+    return fatal(code);
+}
+
+/* After PRAGMA temp_store the schema of temp is read anew, which SQLite cannot
+ * do while a statement is prepared. */
+static void reload(conn *c) {
+    (void)run(c, "SELECT 1 FROM temp.sqlite_schema LIMIT 1");
+}
+
+int watch_read(conn *c, sess *s) {
+    int code = SQLITE_OK;
+
+    if (!c->watch_there && c->watch_tries > 0) reload(c);
+    if (sqlite3_get_autocommit(c->db)) {
+        if (c->watching) ended(c);
+        return SQLITE_OK;
+    }
+    if (!s->snapshots) return SQLITE_OK;
+    if (!c->watching)
+        code = run(c, "INSERT INTO temp.nadb_snapshot SELECT 1 WHERE 0");
+    /* It is gone when PRAGMA temp_store has changed, or with a ROLLBACK. */
+    if (code == SQLITE_ERROR) c->watch_there = false;
+    if (c->watching) nadb_session_hold(s->core);
+    return fatal(code);
+}
