@@ -221,6 +221,8 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n,
  * may keep a SQLITE_STATIC value across that, as max(value) does. */
 nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 void nadb_session_leave(nadb_session *ss);
+/* Between the two: the sequence number of the last commit that is seen. */
+uint64_t nadb_session_seq(const nadb_session *ss);
 
 /* --- changing rows (between begin and prepare) --- */
 

@@ -24,7 +24,7 @@ bool file_owns(const vtab *v) {
     const nadb_backend *b = o == NULL ? NULL : nadb_backend_for(o);
 
     return b != NULL && !o->path_given && o->db_file != NULL &&
-           (b->caps & NADB_CAP_PERSISTENT) != 0 &&
+           (b->caps & NADB_CAP_BASE) != 0 && o->path != NULL &&
            (b->caps & NADB_CAP_REMOTE) == 0 &&
            sqlite3_stricmp(v->schema, "temp") != 0;
 }

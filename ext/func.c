@@ -214,6 +214,16 @@ static nadb_rc destroy(call *k, nadb_err *err) {
     return rc;
 }
 
+static nadb_rc seq(call *k, nadb_err *err) {
+    nadb_rc rc = func_find_table(k, err);
+
+    if (rc == NADB_OK) rc = txn_enter(k->v, err);
+    if (rc != NADB_OK) return rc;
+    sqlite3_result_int64(k->ctx, (int64_t)nadb_session_seq(k->v->s->core));
+    nadb_session_leave(k->v->s->core);
+    return NADB_OK;
+}
+
 /* --- registration --- */
 
 #define HARMLESS (SQLITE_UTF8 | SQLITE_INNOCUOUS)
@@ -226,6 +236,7 @@ static const function functions[] = {
     {"nadb_flush", 1, FILES, flush},
     {"nadb_clear", 1, SQLITE_UTF8, clear},
     {"nadb_destroy", 1, FILES, destroy},
+    {"nadb_seq", 1, SQLITE_UTF8, seq},
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
     {"nadb_check", 1, FILES, check},

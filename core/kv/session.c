@@ -201,6 +201,12 @@ nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) {
     return rc;
 }
 
+uint64_t nadb_session_seq(const nadb_session *ss) {
+    const session_view *v = ss->txn != NULL ? ss->txn : ss->entered;
+
+    return v == NULL ? 0 : v->view->seq;
+}
+
 void nadb_session_leave(nadb_session *ss) {
     void *p;
 
