@@ -98,11 +98,12 @@ static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* The snapshot that belongs to the connection's snapshot of the file. */
-static nadb_rc view_fresh(nadb_session *ss, session_view **out, nadb_err *err) {
+/* The snapshot that belongs to the connection's snapshot of the file.
+ * `locked`: the connection holds the file's write lock. */
+static nadb_rc view_fresh(nadb_session *ss, bool locked, session_view **out,
+                          nadb_err *err) {
     const nadb_engine_ops *ops = ss->engine->ops;
     bool bound = ss->file.stamp != NULL;
-    bool locked = bound && ss->file.locked(ss->file.ctx);
     nadb_rc rc = session_usable(ss, err);
 
     *out = NULL;
@@ -159,7 +160,9 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
         share->refs++;
         *out = share;
     } else {
-        rc = view_fresh(ss, out, err);
+        bool bound = ss->file.stamp != NULL;
+
+        rc = view_fresh(ss, bound && ss->file.locked(ss->file.ctx), out, err);
         if (rc != NADB_OK) return rc;
         (*out)->view->may_lag = true;
         ss->reading = *out;
@@ -238,7 +241,8 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
 
     if (ss->txn != NULL) return NADB_OK;
     if (ss->held == NULL) {
-        rc = view_fresh(ss, &ss->txn, err);
+        /* SQLite begins a write after it has taken the file's lock. */
+        rc = view_fresh(ss, ss->file.stamp != NULL, &ss->txn, err);
     } else {
         rc = check_lock(ss, ss->held, err);
         if (rc == NADB_OK) ss->txn = ss->held;
