@@ -9,6 +9,7 @@
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
 #   make sqlite-new  all tests with a current SQLite
+#   make orms     ORMs and drivers of other languages use a table
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
@@ -205,6 +206,10 @@ sqlite-new:
 gui: $(BUILD)/nadb.so
 	bash test/gui/dbbrowser.sh $<
 
+# Other people's ORMs and drivers, which it installs.
+orms: $(BUILD)/nadb.so
+	bash test/orms/run.sh $<
+
 asan tsan:
 	bash test/run.sh $@
 
@@ -232,5 +237,5 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 sqlite-new gui asan tsan tidy fmt cover bench install clean \
+.PHONY: all static demo test soak hiredis1 sqlite-new gui orms asan tsan tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE
