@@ -17,6 +17,13 @@
 # NADB_FRESH_STEPS names the steps to take instead of all.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+[ "$(id -u)" = 0 ] || {
+    echo "machine.sh must be root, as chroot and debootstrap ask for it"
+    exit 1
+}
+# What is mounted here is seen by nobody else, and what is started ends with it.
+[ -n "${NADB_FRESH_INSIDE:-}" ] || NADB_FRESH_INSIDE=1 exec unshare --mount \
+    --pid --fork --kill-child --propagation private "$BASH" "$0" "$@"
 
 releases=("$@")
 [ $# -gt 0 ] || releases=(bookworm trixie)
@@ -36,10 +43,6 @@ tell() { # NAME STATUS [LOG]
     fi
 }
 
-[ "$(id -u)" = 0 ] || {
-    echo "machine.sh must be root, as chroot and debootstrap ask for it"
-    exit 1
-}
 bash test/support/need.sh debootstrap git
 
 # Where this machine's apt finds packages of Debian itself.
@@ -59,20 +62,11 @@ at() {
         ${NADB_JOBS:+NADB_JOBS=$NADB_JOBS} chroot "$root" bash -c "$*"
 }
 
-leave() {
-    local release
-    for release in "${releases[@]}"; do
-        umount -l "$here/$release"/{proc,dev/pts,dev/shm,dev} 2>/dev/null
-    done
-}
-trap leave EXIT
-
 # The system alone is kept as an archive: it is the same for each step.
 machine() {
     local root=$here/$1
-    umount -l "$root"/{proc,dev/pts,dev/shm,dev} 2>/dev/null
-    mountpoint -q "$root/proc" && return 1
-    rm -rf "$root"
+    umount "$root"/{proc,dev/pts,dev/shm} 2>/dev/null
+    rm -rf --one-file-system "$root" || return 1
     mkdir -p "$root"
     if [ -e "$here/$1.tar" ]; then
         tar -C "$root" -xf "$here/$1.tar" || return 1
@@ -84,9 +78,10 @@ machine() {
     apt-config dump | grep -E '^Acquire::(http|https|Check|Retries)' \
         >"$root/etc/apt/apt.conf.d/90here"
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null
-    mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" &&
-        mount --bind /dev/pts "$root/dev/pts" &&
-        mount --bind /dev/shm "$root/dev/shm" || return 1
+    mkdir -p "$root/dev/pts" "$root/dev/shm"
+    mount -t proc proc "$root/proc" &&
+        mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts" &&
+        mount -t tmpfs tmpfs "$root/dev/shm" || return 1
     mkdir -p "$root/root/nadb"
     git archive HEAD | tar -C "$root/root/nadb" -x || return 1
     at "$1" "apt-get update -q && apt-get install -y -q \
@@ -107,25 +102,25 @@ step_build() {
     at "$1" "apt-get install -y -q --no-install-recommends $packages" \
         >"$log.packages" 2>&1
     tell "$1 packages of the README: $packages" $? "$log.packages"
-    at "$1" "cd nadb && make" >"$log" 2>&1
+    at "$1" "cd /root/nadb && make" >"$log" 2>&1
     tell "$1 make" $? "$log"
     quiet "$log" && ! grep -qi 'warning:\|not found' "$log"
     tell "$1 make is quiet" $? "$log"
-    at "$1" "cd nadb && make install && apt-get install -y -q \
+    at "$1" "cd /root/nadb && make install && apt-get install -y -q \
         --no-install-recommends sqlite3 libhiredis-dev && cd / &&
         sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" \
         >"$log.install" 2>&1
     tell "$1 make install, .load nadb" $? "$log.install"
-    ! grep -q hiredis "$log.install.debug" 2>/dev/null
-    at "$1" "cd nadb && sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" \
+    at "$1" "cd /root/nadb && sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" \
         >"$log.debug" 2>&1
-    ! grep -q 'redis (' "$log.debug"
+    grep -q sqlite: "$log.debug" && ! grep -q 'redis (' "$log.debug"
     tell "$1 no Redis without hiredis" $? "$log.debug"
-    at "$1" "cd nadb && make && make REDIS=0 && make install && cd / &&
+    at "$1" "cd /root/nadb && make && make REDIS=0 && make install && cd / &&
         sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" >"$log.redis0" 2>&1
-    [ $? = 0 ] && ! tail -n 20 "$log.redis0" | grep -q 'redis ('
+    [ $? = 0 ] && grep -q sqlite: "$log.redis0" &&
+        ! grep -q 'redis (' "$log.redis0"
     tell "$1 REDIS=0 sticks to make install" $? "$log.redis0"
-    at "$1" "cd nadb && make && sqlite3 :memory: '.load ./nadb' \
+    at "$1" "cd /root/nadb && make && sqlite3 :memory: '.load ./nadb' \
         'SELECT nadb_debug()'" >"$log.redis1" 2>&1
     grep -q 'redis (' "$log.redis1"
     tell "$1 Redis with hiredis" $? "$log.redis1"
@@ -133,7 +128,7 @@ step_build() {
 
 step_make() { # RELEASE TARGET
     local log=$here/$1.$2.log
-    at "$1" "cd nadb && make $2" >"$log" 2>&1
+    at "$1" "cd /root/nadb && make $2" >"$log" 2>&1
     tell "$1 make $2" $? "$log"
     quiet "$log"
     tell "$1 make $2 is quiet" $? "$log"
@@ -153,6 +148,5 @@ for release in "${releases[@]}"; do
         esac
     done
 done
-leave
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
