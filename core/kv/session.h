@@ -105,8 +105,9 @@ nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
 /* Whether the transaction's view may have rows with tags or an expiry. */
 bool session_indexed(const nadb_session *ss);
 
-/* Deletes a row that has expired: nothing that others could see. */
-nadb_rc session_sweep(nadb_session *ss, nadb_slice key,
+/* Deletes a row that has expired: nothing that others could see. *swept: it was
+ * there; a server may have removed it meanwhile. */
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
                       nadb_err *err) NADB_MUST_USE;
 /* Writes when a row was last read. */
 nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,

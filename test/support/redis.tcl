@@ -28,7 +28,9 @@ proc redis_start {name args} {
         set ::R($name,socket) [file join $::R($name,dir) redis.sock]
         file mkdir $::R($name,dir)
     }
-    array set o {-save {""} -appendonly no -loglevel warning -maxclients 200}
+    # A script may take long beside other programs.
+    array set o {-save {""} -appendonly no -loglevel warning -maxclients 200
+        -lua-time-limit 60000}
     array set o $args
     if {![info exists o(-as-sentinel)]} {
         set o(-repl-diskless-sync-delay) 0 ;# not 5 s
