@@ -391,6 +391,13 @@ nadb_rc nadb_match_estimate(nadb_session *ss, const nadb_match *m, double *rows,
 /* Whether a tag list is what the expression asks for. */
 bool nadb_match_tags(const nadb_match *m, nadb_slice tags);
 
+/* --- data of other programs --- */
+
+/* Appends what is compressed by zlib or gzip; NADB_TOOBIG when that is more
+ * than `max` bytes, NADB_CORRUPT when it is neither. */
+nadb_rc nadb_unzip(nadb_slice in, size_t max, nadb_buf *out,
+                   nadb_err *err) NADB_MUST_USE;
+
 /* --- the library --- */
 
 /* Appends a description of how the library was built. */

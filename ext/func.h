@@ -67,6 +67,12 @@ nadb_rc func_verify_backup(call *k, nadb_err *err);
 nadb_rc func_delete_backup(call *k, nadb_err *err);
 nadb_rc func_prune_backups(call *k, nadb_err *err);
 
+/* --- func_data.c; each sets the result --- */
+
+nadb_rc func_unzip(call *k, nadb_err *err);
+nadb_rc func_base64(call *k, nadb_err *err);
+nadb_rc func_sha256(call *k, nadb_err *err);
+
 /* --- func_rows.c; each sets the result --- */
 
 nadb_rc func_set_ttl(call *k, nadb_err *err);
