@@ -240,17 +240,23 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
         command_column(c->v->c->command, ctx, i);
         return SQLITE_OK;
     }
-    if (is_key_column(i)) {
+    if (is_key_column(i) && !row->stale) {
         value_text_to_sql(ctx, row->key, row->key_pinned);
         return SQLITE_OK;
     }
-    if (i != COL_TAG) c->last_column = i;
+    if (i != COL_TAG && !is_key_column(i)) c->last_column = i;
     if (nadb_cursor_load(c->core, &err) != NADB_OK) {
         return vcursor_failed(c, &err);
     }
     if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK; /* went meanwhile */
     mortal = row->expires_ms != NADB_NO_EXPIRY;
     switch (i) {
+    case COL_KEY:
+    case COL_ROWID:
+    case COL_ROWID_UNDERSCORED:
+    case COL_OID:
+        value_text_to_sql(ctx, row->key, row->key_pinned);
+        break;
     case COL_VALUE:
         return column_value(c, ctx);
     case COL_TAGS:

@@ -410,7 +410,7 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
 
 void nadb_undo_since(nadb_session *ss, uint64_t moment) {
-    batch_undo(ss->b, moment);
+    session_undo(ss, moment);
 }
 
 /* The key's newest change, if that was at `moment` or later; else *op is NULL.
