@@ -285,7 +285,10 @@ void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
 nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
                               int64_t begin_ns, int64_t timeout_ms,
                               nadb_err *err);
-void redis_committed(redis_engine *e, const nadb_commit_req *req);
+/* Commits a ticket of redis_ticket_new(), which stays the caller's. */
+nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
+                             int64_t timeout_ms, nadb_err *err);
+void redis_committed(redis_engine *e, const nadb_ticket *t);
 /* It was to be taken back, and was if it is `done`. Frees the ticket. */
 void redis_undone(redis_engine *e, nadb_ticket *t, bool done);
 
