@@ -28,13 +28,15 @@ static nadb_rc try_once(redis_engine *e, nadb_ticket *t, bool *wait, bool *done,
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, a);
     redis_add_request(e, a, t, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, err);
-    if (rc == NADB_OK && r != NULL) rc = redis_take_answer(c, t, r, wait, err);
-    if (rc == NADB_OK && !*wait) {
+    rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, done, err);
+    if ((rc == NADB_OK || *done) && r != NULL) {
+        nadb_rc answer = redis_take_answer(c, t, r, wait, err);
+
+        if (answer != NADB_OK) rc = answer;
+    }
+    if ((rc == NADB_OK && !*wait) || *done) {
         t->reply = r;
         r = NULL;
-        rc = conn_wait(c, err);
-        *done = true;
     }
     freeReplyObject(r);
     pool_give(e->pool, c);
@@ -140,6 +142,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     redisReply *r = NULL;
     nadb_ticket *t = NULL;
     uint64_t version;
+    bool missed;
     args a;
     nadb_rc rc;
 
@@ -150,7 +153,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, &a);
     redis_add_request(e, &a, t, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
     if (rc == NADB_OK && script_says(r, "leased")) rc = redis_leased(c, r, err);
     freeReplyObject(r);
     r = NULL;
@@ -193,6 +196,7 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
 static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     redisReply *r = NULL;
     uint64_t version;
+    bool missed;
     conn *c = NULL;
     args a;
     nadb_rc rc;
@@ -205,7 +209,9 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     memset(&a, 0, sizeof a);
     redis_once_begin(e, c, &a);
     redis_add_undo(&a, t, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
+    /* Should replicas lack it, they may lack what it has taken back, too. */
+    if (missed) rc = NADB_OK;
     if (rc == NADB_OK) rc = redis_take_undone(c, t, r, err);
     freeReplyObject(r);
     args_clear(&a);

@@ -84,8 +84,9 @@ static void make_name(txn *x, const shards_part *p, const conn *c) {
              conn_server_ms(c) + ms);
 }
 
+/* *missed: it was done, but too few replicas have it. */
 static nadb_rc ask(txn *x, const shards_part *p, step s, conn *c,
-                   redisReply **r, nadb_err *err) {
+                   redisReply **r, bool *missed, nadb_err *err) {
     uint64_t version = 0;
     nadb_rc rc;
 
@@ -109,8 +110,8 @@ static nadb_rc ask(txn *x, const shards_part *p, step s, conn *c,
         redis_add_request(p->e, &x->a, p->ticket, x->name);
     }
     rc = redis_once(p->e, c, s == PREPARE ? SCRIPT_PREPARE : SCRIPT_FINISH,
-                    &x->a, r, &version, err);
-    if (rc == NADB_OK && *r == NULL && !x->undo) p->ticket->version = version;
+                    &x->a, r, &version, missed, err);
+    if (*r == NULL && !x->undo) p->ticket->version = version;
     return rc;
 }
 
@@ -143,15 +144,21 @@ static nadb_rc take(txn *x, const shards_part *p, step s, conn *c,
 static nadb_rc do_step(txn *x, const shards_part *p, step s, outcome *out,
                        nadb_err *err) {
     redisReply *r = NULL;
+    bool missed = false;
+    nadb_err why;
     conn *c = NULL;
     nadb_rc rc = pool_take(p->e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    rc = ask(x, p, s, c, &r, err);
+    nadb_err_clear(&why);
+    rc = ask(x, p, s, c, &r, &missed, &why);
+    if (missed && s >= DECIDE) {
+        x->missed = why;
+        rc = NADB_OK;
+    } else if (rc != NADB_OK && err != NULL) {
+        *err = why;
+    }
     if (rc == NADB_OK) rc = take(x, p, s, c, &r, out, err);
-    if (rc == NADB_OK && *out == DONE && s == PREPARE) rc = conn_wait(c, err);
-    if (rc == NADB_OK && *out == DONE && s >= DECIDE && x->missed.rc == NADB_OK)
-        x->missed.rc = conn_wait(c, &x->missed);
     freeReplyObject(r);
     pool_give(p->e->pool, c);
     return rc;
