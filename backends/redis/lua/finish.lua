@@ -8,7 +8,8 @@
 --   apply    does the part
 --   drop     forgets it
 --   resolve  asks the deciding shard: {'commit', shard, ..}, {'wait'} or
---            {'abort'}. What is not decided when its time has come never will be
+--            {'abort'}. What is not decided when its time has come never will
+--            be
 --   abandon  the same, as if its time had come
 --   forget   it is done in all shards
 --   list     names all that others may ask for by now, behind 'list'
