@@ -37,6 +37,12 @@ static const command_kind kinds[] = {
     [COMMAND_DELETE] = {"DELETE FROM", "", -1, false, false, "DELETE"},
     [COMMAND_POP] = {"DELETE FROM", "WHERE key = '" KEY "' AND value IS NOT 2",
                      COL_VALUE, false, true, "DELETE, and READ of value"},
+    [COMMAND_POP_ROW] = {"DELETE FROM",
+                         "WHERE key = '" KEY "' AND value IS NOT 2 AND tags IS "
+                         "NOT 2 AND expires_at IS NOT 2 AND created_at IS NOT "
+                         "2 AND updated_at IS NOT 2",
+                         COL_VALUE, false, true,
+                         "DELETE, and READ of " BACKED_UP},
     [COMMAND_TTL] = {"UPDATE", "SET ttl = NULL WHERE key = '" KEY "'", COL_TTL,
                      true, false, "UPDATE of ttl"},
     [COMMAND_TAGS] = {"UPDATE", "SET tags = tags WHERE key = '" KEY "'",
@@ -88,7 +94,10 @@ int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv) {
         (argc == 1 || sqlite3_value_nochange(argv[2 + kind->column]))) {
         return SQLITE_OK; /* SQLITE_IGNORE: the column stays as it is */
     }
-    if (hidden && kind->writes) {
+    if (kind == &kinds[COMMAND_POP_ROW]) {
+        hidden = (cmd->columns & BACKED_UP_COLUMNS) != BACKED_UP_COLUMNS;
+    }
+    if (hidden && (kind->writes || kind == &kinds[COMMAND_POP_ROW])) {
         cmd->rc = denied(cmd, v, cmd->err);
     } else {
         cmd->rc = cmd->fn(v, cmd->ctx, hidden, cmd->err);

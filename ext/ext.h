@@ -359,6 +359,7 @@ int watch_read(conn *c, sess *s);
 
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
+int pop_register(sqlite3 *db, conn *c); /* pop.c */
 
 /* --- value.c --- */
 

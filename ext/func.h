@@ -1,4 +1,4 @@
-/* func.h - a call of an SQL function, for func*.c and command.c. */
+/* func.h - a call of an SQL function, for func*.c, command.c and pop.c. */
 #ifndef NADB_EXT_FUNC_H
 #define NADB_EXT_FUNC_H
 
@@ -23,13 +23,14 @@ nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
 
 /* What a command does to rows, and so what the authorizer is asked for. */
 typedef enum command_which {
-    COMMAND_DELETE, /* deletes rows */
-    COMMAND_POP,    /* and gives the value of one */
-    COMMAND_TTL,    /* changes a row's expiry */
-    COMMAND_TAGS,   /* .. tags, from what they were */
-    COMMAND_VALUE,  /* .. value, likewise */
-    COMMAND_INSERT, /* puts rows, whatever was there */
-    COMMAND_BACKUP  /* reads all that there is: for command_find() */
+    COMMAND_DELETE,  /* deletes rows */
+    COMMAND_POP,     /* and gives the value of one */
+    COMMAND_POP_ROW, /* .. or all columns */
+    COMMAND_TTL,     /* changes a row's expiry */
+    COMMAND_TAGS,    /* .. tags, from what they were */
+    COMMAND_VALUE,   /* .. value, likewise */
+    COMMAND_INSERT,  /* puts rows, whatever was there */
+    COMMAND_BACKUP   /* reads all that there is: for command_find() */
 } command_which;
 
 /* A change that is no row of a statement: a function does it through the table,
@@ -81,7 +82,27 @@ nadb_rc func_tags(call *k, nadb_err *err);
 nadb_rc func_tag(call *k, nadb_err *err);
 nadb_rc func_untag(call *k, nadb_err *err);
 nadb_rc func_incr(call *k, nadb_err *err);
-nadb_rc func_pop(call *k, nadb_err *err);
 nadb_rc func_purge_expired(call *k, nadb_err *err);
+
+/* The key that the second argument names; empty when no row can have it. */
+nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) NADB_MUST_USE;
+
+/* A row as the session sees it now; NULL when there is none. Its bytes are
+ * good until func_lookup_end(), also while the row is changed. */
+typedef struct lookup {
+    nadb_session *ss;
+    nadb_cursor *c;
+    const nadb_row *row;
+    bool entered;
+} lookup;
+
+nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l,
+                    nadb_err *err) NADB_MUST_USE;
+/* Also after func_lookup() has failed. */
+void func_lookup_end(lookup *l);
+
+/* --- pop.c --- */
+
+nadb_rc func_pop(call *k, nadb_err *err); /* sets the result */
 
 #endif

@@ -17,8 +17,7 @@
 
 /* --- arguments --- */
 
-/* *key is empty when no row can have the key. */
-static nadb_rc key_arg(call *k, nadb_slice *key, nadb_err *err) {
+nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) {
     switch (value_key(k->c, k->argv[1], k->digits, key)) {
     case VALUE_KEY_NOMEM:
         return nadb_fail(err, NADB_NOMEM, "out of memory");
@@ -40,21 +39,12 @@ static nadb_rc begin_to_read(call *k, const char *column, nadb_slice *key,
     nadb_rc rc = conn_find_to_read(k->c, name, column, &k->v, hidden, err);
 
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
-    return rc == NADB_OK ? key_arg(k, key, err) : rc;
+    return rc == NADB_OK ? func_key(k, key, err) : rc;
 }
 
 /* --- one row --- */
 
-/* A row as the session sees it now; NULL when there is none. Its bytes are
- * good until lookup_end(), also while the row is changed. */
-typedef struct lookup {
-    nadb_session *ss;
-    nadb_cursor *c;
-    const nadb_row *row;
-    bool entered;
-} lookup;
-
-static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
+nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     nadb_rc rc;
 
     l->ss = v->s->core;
@@ -71,8 +61,7 @@ static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     return rc;
 }
 
-/* Also after lookup_begin() has failed. */
-static void lookup_end(lookup *l) {
+void func_lookup_end(lookup *l) {
     nadb_cursor_free(l->c);
     if (l->entered) nadb_session_leave(l->ss);
 }
@@ -99,11 +88,11 @@ nadb_rc func_ttl(call *k, nadb_err *err) {
     nadb_rc rc = begin_to_read(k, "ttl", &key, &hidden, err);
 
     if (rc != NADB_OK || hidden) return rc;
-    rc = lookup_begin(k->v, key, &l, err);
+    rc = func_lookup(k->v, key, &l, err);
     if (l.row != NULL && l.row->expires_ms != NADB_NO_EXPIRY) {
         value_time_to_sql(k->ctx, l.row->expires_ms - nadb_cursor_now(l.c));
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -115,7 +104,7 @@ nadb_rc func_tags(call *k, nadb_err *err) {
     nadb_rc rc = begin_to_read(k, "tags", &key, &hidden, err);
 
     if (rc != NADB_OK || hidden) return rc;
-    rc = lookup_begin(k->v, key, &l, err);
+    rc = func_lookup(k->v, key, &l, err);
     if (l.row != NULL && l.row->tags.n > 0) {
         if (nadb_tags_json(l.row->tags, &json)) {
             value_text_to_sql(k->ctx, nadb_buf_slice(&json), false);
@@ -124,7 +113,7 @@ nadb_rc func_tags(call *k, nadb_err *err) {
         }
     }
     nadb_buf_clear(&json);
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -139,7 +128,7 @@ typedef struct set_ttl {
 static nadb_rc set_ttl_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     set_ttl *s = ctx;
     lookup l;
-    nadb_rc rc = lookup_begin(v, s->key, &l, err);
+    nadb_rc rc = func_lookup(v, s->key, &l, err);
 
     (void)hidden;
     s->found = l.row != NULL;
@@ -149,13 +138,13 @@ static nadb_rc set_ttl_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
         req.expires_ms = s->expires_ms;
         rc = nadb_put(v->s->core, &req, err);
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
 nadb_rc func_set_ttl(call *k, nadb_err *err) {
     set_ttl s = {.expires_ms = NADB_NO_EXPIRY};
-    nadb_rc rc = key_arg(k, &s.key, err);
+    nadb_rc rc = func_key(k, &s.key, err);
 
     if (rc == NADB_OK && sqlite3_value_type(k->argv[2]) != SQLITE_NULL) {
         rc = value_ttl(k->argv[2], nadb_now_ms(), &s.expires_ms, err);
@@ -179,7 +168,7 @@ typedef struct retag {
 static nadb_rc retag_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     retag *r = ctx;
     lookup l;
-    nadb_rc rc = lookup_begin(v, r->key, &l, err);
+    nadb_rc rc = func_lookup(v, r->key, &l, err);
 
     (void)hidden;
     r->changed = 0;
@@ -197,7 +186,7 @@ static nadb_rc retag_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
         req.tags = nadb_buf_slice(&v->tags);
         rc = nadb_put(v->s->core, &req, err);
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -242,7 +231,7 @@ static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
     digits = nadb_calloc((size_t)k->argc, sizeof *digits);
     rc = r.tags == NULL || digits == NULL
              ? nadb_fail(err, NADB_NOMEM, "out of memory")
-             : key_arg(k, &r.key, err);
+             : func_key(k, &r.key, err);
     for (int i = 2; i < k->argc && rc == NADB_OK; i++) {
         rc = tag_arg(k, i, digits[i], &r.tags[r.n++], err);
     }
@@ -301,7 +290,7 @@ static nadb_rc incr_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     incr *i = ctx;
     nadb_value value = {.type = NADB_INTEGER};
     lookup l;
-    nadb_rc rc = lookup_begin(v, i->key, &l, err);
+    nadb_rc rc = func_lookup(v, i->key, &l, err);
 
     (void)hidden;
     i->done = l.row != NULL || !i->only_present;
@@ -327,7 +316,7 @@ static nadb_rc incr_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
         rc = nadb_put(v->s->core, &req, err);
         i->done = rc == NADB_OK;
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -368,73 +357,6 @@ nadb_rc func_incr(call *k, nadb_err *err) {
         rc = command_run(k, COMMAND_VALUE, incr_command, &i, err);
     if (rc == NADB_OK && i.done) sqlite3_result_int64(k->ctx, i.result);
     return rc;
-}
-
-/* --- nadb_pop --- */
-
-typedef struct pop {
-    nadb_slice key;
-    sqlite3_context *out;
-} pop;
-
-/* The bytes in memory of the result's own, so that nothing that can fail is
- * left to do when the row is gone. */
-static nadb_rc pop_bytes(vtab *v, sqlite3_context *out, const nadb_value *value,
-                         nadb_err *err) {
-    size_t n = value->bytes.n;
-    int most = sqlite3_limit(v->c->db, SQLITE_LIMIT_LENGTH, -1);
-    uint8_t *copy;
-
-    if (n > (size_t)most) {
-        return nadb_fail(err, NADB_TOOBIG,
-                         "the value has %zu bytes, and this connection takes "
-                         "%d (SQLITE_LIMIT_LENGTH): the row stays",
-                         n, most);
-    }
-    copy = sqlite3_malloc64(n + 1);
-    if (copy == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    if (n > 0) memcpy(copy, value->bytes.p, n);
-    copy[n] = 0;
-    if (value->type == NADB_TEXT) {
-        sqlite3_result_text64(out, (char *)copy, n, sqlite3_free, SQLITE_UTF8);
-    } else {
-        sqlite3_result_blob64(out, copy, n, sqlite3_free);
-    }
-    return NADB_OK;
-}
-
-static nadb_rc pop_value(vtab *v, const lookup *l, sqlite3_context *out,
-                         nadb_err *err) {
-    nadb_value value;
-    nadb_rc rc = nadb_cursor_value(l->c, &value, NULL, err);
-
-    if (rc != NADB_OK) return rc;
-    if (value.type == NADB_TEXT || value.type == NADB_BLOB) {
-        return pop_bytes(v, out, &value, err);
-    }
-    value_to_sql(out, &value, false);
-    return NADB_OK;
-}
-
-static nadb_rc pop_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
-    pop *p = ctx;
-    lookup l;
-    nadb_rc rc = lookup_begin(v, p->key, &l, err);
-
-    if (rc == NADB_OK && l.row != NULL) {
-        if (!hidden) rc = pop_value(v, &l, p->out, err);
-        if (rc == NADB_OK) rc = nadb_delete(v->s->core, p->key, err);
-    }
-    lookup_end(&l);
-    return rc;
-}
-
-nadb_rc func_pop(call *k, nadb_err *err) {
-    pop p = {.out = k->ctx};
-    nadb_rc rc = key_arg(k, &p.key, err);
-
-    return rc == NADB_OK ? command_run(k, COMMAND_POP, pop_command, &p, err)
-                         : rc;
 }
 
 /* --- nadb_purge_expired --- */
