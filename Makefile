@@ -9,6 +9,8 @@
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
 #   make sqlite-new  all tests with a current SQLite
+#   make orms     ORMs and drivers of other languages use a table
+#   make fresh    all of it on new machines of Debian 12 and 13
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
@@ -201,9 +203,17 @@ hiredis1:
 sqlite-new:
 	bash test/support/sqlite_new.sh
 
+# make, make demo and make test on machines with nothing on them; root.
+fresh:
+	bash test/fresh/machine.sh
+
 # Another program edits a table, on a display that nobody sees.
 gui: $(BUILD)/nadb.so
 	bash test/gui/dbbrowser.sh $<
+
+# Other people's ORMs and drivers, which it installs.
+orms: $(BUILD)/nadb.so
+	bash test/orms/run.sh $<
 
 asan tsan:
 	bash test/run.sh $@
@@ -232,5 +242,6 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 sqlite-new gui asan tsan tidy fmt cover bench install clean \
+.PHONY: all static demo test soak hiredis1 sqlite-new fresh gui orms asan tsan \
+    tidy fmt cover bench install clean \
     strict-gcc strict-clang FORCE

@@ -464,10 +464,9 @@ typedef struct nadb_base_ops {
      * error. */
     nadb_rc (*get)(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
                    nadb_entry *out, bool *found, nadb_err *err);
-    /* With tombstones, where the base has them, only if asked. Takes its own
-     * reference. */
+    /* Without tombstones. Takes its own reference. */
     nadb_rc (*iter)(nadb_base_version *v, const nadb_range *range,
-                    bool tombstones, nadb_iter **out, nadb_err *err);
+                    nadb_iter **out, nadb_err *err);
 
     /* The next four are called by one thread of one process at a time (it
      * holds the store's flusher lock). Each returns, in *out, a reference to

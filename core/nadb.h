@@ -82,6 +82,8 @@ typedef struct nadb_row {
     int64_t expires_ms;             /* NADB_NO_EXPIRY: for ever */
     bool pinned;                    /* slices but the key's */
     bool key_pinned;                /* the key's bytes */
+    bool stale;  /* the change that it came from was taken back: of no use
+                    before nadb_cursor_load() */
     uint64_t id; /* names the stored bytes in the value cache; 0 = none */
 } nadb_row;
 
@@ -323,8 +325,9 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
 nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan,
                          nadb_err *err) NADB_MUST_USE;
 
-/* The present row, or NULL at the end. Of a scan with `match` or `by_expiry`,
- * only the key is there until nadb_cursor_load(). */
+/* The present row; NULL at the end, or when nadb_cursor_load() has found it
+ * gone. Of a scan with `match` or `by_expiry`, only the key is there until
+ * nadb_cursor_load(). */
 const nadb_row *nadb_cursor_row(const nadb_cursor *c);
 nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
@@ -392,6 +395,13 @@ nadb_rc nadb_match_estimate(nadb_session *ss, const nadb_match *m, double *rows,
                             nadb_err *err) NADB_MUST_USE;
 /* Whether a tag list is what the expression asks for. */
 bool nadb_match_tags(const nadb_match *m, nadb_slice tags);
+
+/* --- data of other programs --- */
+
+/* Appends what is compressed by zlib or gzip; NADB_TOOBIG when that is more
+ * than `max` bytes, NADB_CORRUPT when it is neither. */
+nadb_rc nadb_unzip(nadb_slice in, size_t max, nadb_buf *out,
+                   nadb_err *err) NADB_MUST_USE;
 
 /* --- the library --- */
 

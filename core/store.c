@@ -31,8 +31,7 @@
 #include "kv/session.h"
 #include "kv/tags.h"
 #include "nadb.h"
-#include "names.h"
-#include "util/allow.h"
+#include "store_key.h"
 #include "util/sync.h"
 
 typedef enum store_state {
@@ -40,14 +39,6 @@ typedef enum store_state {
     STORE_OPEN,
     STORE_CLOSING
 } store_state;
-
-/* What a store is known by in this process. */
-typedef struct store_key {
-    nadb_buf real;     /* the path, resolved, with a NUL; empty: none */
-    nadb_buf name;     /* where it is */
-    nadb_buf identity; /* nadb_identity_add(): what its tables must agree on */
-    bool in_files;
-} store_key;
 
 struct nadb_store {
     store_state state; /* under the list's lock; OPENING and CLOSING: all but
@@ -126,97 +117,6 @@ static nadb_rc registry_lock(nadb_err *err) {
 }
 
 /* --- names and options --- */
-
-/* Whether the environment lets a schema have a store there, wherever links
- * lead. */
-static nadb_rc check_place(const nadb_options *o, const nadb_buf *real,
-                           nadb_err *err) {
-    nadb_buf dir = NADB_BUF_INIT;
-    nadb_rc rc;
-
-    if (nadb_buf_append(&dir, real->p, real->n - 1) &&
-        nadb_buf_byte(&dir, '/') &&
-        nadb_name_to_dir(nadb_slice_str(o->db), &dir) &&
-        nadb_buf_byte(&dir, '/') &&
-        nadb_name_to_dir(nadb_slice_str(o->ns), &dir) &&
-        nadb_buf_byte(&dir, '\0'))
-        rc = nadb_allow_path((const char *)dir.p, err);
-    else
-        rc = nadb_fail(err, NADB_NOMEM, "opening a store");
-    nadb_buf_clear(&dir);
-    return rc;
-}
-
-/* Where the store is: its directory, or the backend with what that says of the
- * server; then db and namespace. `identity`: all that two tables must agree on
- * to share it, by name. */
-static nadb_rc store_name(const nadb_options *o, store_key *out,
-                          nadb_err *err) {
-    const nadb_backend *b = nadb_backend_for(o);
-    nadb_rc rc = NADB_OK;
-    bool ok;
-
-    if (b == NULL)
-        return nadb_fail(err, NADB_INVALID, "there is no backend '%s'",
-                         o->backend);
-    out->in_files = (b->caps & NADB_CAP_BASE) != 0;
-    ok = nadb_identity_add(&out->identity, "backend", o->backend);
-    if (ok && b->identity != NULL) rc = b->identity(o, &out->identity, err);
-    if (rc == NADB_OK && o->path != NULL) {
-        rc = nadb_os_get()->realpath(o->path, &out->real, err);
-        if (rc == NADB_OK) ok = ok && nadb_buf_byte(&out->real, 0);
-    }
-    if (rc == NADB_OK && out->in_files) rc = check_place(o, &out->real, err);
-    if (rc != NADB_OK) return rc;
-    if (ok && out->real.n > 0)
-        ok = nadb_buf_append(&out->name, out->real.p, out->real.n);
-    if (ok && !out->in_files)
-        ok = nadb_buf_append(&out->name, out->identity.p, out->identity.n);
-    ok = ok && nadb_buf_byte(&out->name, 0) &&
-         nadb_buf_append(&out->name, o->db, strlen(o->db) + 1) &&
-         nadb_buf_append(&out->name, o->ns, strlen(o->ns) + 1);
-    if (ok && o->store_id != NULL)
-        ok = nadb_buf_append(&out->name, o->store_id, strlen(o->store_id) + 1);
-    return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "opening a store");
-}
-
-static void store_key_clear(store_key *k) {
-    nadb_buf_clear(&k->real);
-    nadb_buf_clear(&k->name);
-    nadb_buf_clear(&k->identity);
-}
-
-/* The next text of an identity. */
-static const char *take_text(nadb_slice *s) {
-    const char *text = (const char *)s->p;
-    size_t n = strlen(text) + 1;
-
-    *s = nadb_slice_of(s->p + n, s->n - n);
-    return text;
-}
-
-/* A directory is one store, however its tables say that it is reached: they
- * must say the same. */
-static nadb_rc check_identity(const nadb_store *s, const store_key *key,
-                              nadb_err *err) {
-    nadb_slice have = nadb_buf_slice(&s->key.identity);
-    nadb_slice want = nadb_buf_slice(&key->identity);
-
-    while (have.n > 0 && want.n > 0) {
-        const char *name = take_text(&want), *text = take_text(&want);
-        const char *other;
-
-        (void)take_text(&have);
-        other = take_text(&have);
-        if (strcmp(text, other) != 0)
-            return nadb_fail(err, NADB_CANTOPEN,
-                             "the store in %s is open in this process with "
-                             "%s='%s', and this table has %s='%s': give both "
-                             "tables the same options, or another path",
-                             s->options->path, name, other, name, text);
-    }
-    return NADB_OK;
-}
 
 /* Whether tables with that key and mode may use it: one that is to be written
  * needs a store that was opened for it. */
@@ -440,7 +340,7 @@ static nadb_rc open_first(const nadb_options *options, store_key *key,
 /* The store is opened once more. */
 static nadb_rc join(nadb_store *s, const store_key *key,
                     const nadb_options *options, nadb_err *err) {
-    nadb_rc rc = check_identity(s, key, err);
+    nadb_rc rc = store_key_agree(&s->key, key, s->options->path, err);
 
     if (rc == NADB_OK) options_join(s, options);
     return rc;
@@ -451,7 +351,7 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
     store_key key = {NADB_BUF_INIT, NADB_BUF_INIT, NADB_BUF_INIT, false};
     nadb_store *s = NULL;
     bool made = false;
-    nadb_rc rc = store_name(options, &key, err);
+    nadb_rc rc = store_key_init(&key, options, err);
 
     *out = NULL;
     if (created != NULL) *created = false;

@@ -173,40 +173,113 @@ void conn_detach(vtab *v) {
 
 /* --- from names to tables --- */
 
-/* The statement that makes SQLite look at the table: NULL when out of memory.
- * A name with a dot is schema.table when that schema exists. */
-static char *probe_sql(sqlite3 *db, const char *name, const char **table) {
+/* "<head> <table> <tail>"; NULL when out of memory. A name with a dot is
+ * schema.table when that schema exists: *schema is then in fresh memory. */
+static char *table_sql(sqlite3 *db, const char *head, const char *name,
+                       const char *tail, char **schema, const char **table) {
     const char *dot = strchr(name, '.');
-    char *schema = NULL;
-    char *sql = NULL;
 
+    *schema = NULL;
     *table = name;
     if (dot != NULL) {
-        schema = sqlite3_mprintf("%.*s", (int)(dot - name), name);
-        if (schema == NULL) return NULL;
-        if (sqlite3_db_readonly(db, schema) >= 0) {
+        *schema = sqlite3_mprintf("%.*s", (int)(dot - name), name);
+        if (*schema == NULL) return NULL;
+        if (sqlite3_db_readonly(db, *schema) >= 0) {
             *table = dot + 1;
-            sql = sqlite3_mprintf("SELECT key FROM \"%w\".\"%w\"", schema,
-                                  *table);
+            return sqlite3_mprintf("%s \"%w\".\"%w\" %s", head, *schema, *table,
+                                   tail);
         }
-        sqlite3_free(schema);
+        sqlite3_free(*schema);
+        *schema = NULL;
     }
-    if (*table != name) return sql;
-    return sqlite3_mprintf("SELECT key FROM \"%w\"", name);
+    return sqlite3_mprintf("%s \"%w\" %s", head, name, tail);
 }
 
-/* Planning the statement connects the table, if that has not been done, and
- * passes through xBestIndex, which leaves the object in c->planned. For a view
- * that is an object of another name. Frees `sql`. */
-static int probe(conn *c, char *sql) {
-    sqlite3_stmt *stmt = NULL;
-    int code = SQLITE_NOMEM;
-
+/* Planning a statement connects the table, if that has not been done, and
+ * passes through xBestIndex, which leaves the object in c->planned. */
+static int prepare(conn *c, const char *sql, sqlite3_stmt **stmt) {
     c->planned = NULL;
-    if (sql != NULL) code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
-    sqlite3_finalize(stmt);
+    if (sql == NULL) return SQLITE_NOMEM;
+    return sqlite3_prepare_v2(c->db, sql, -1, stmt, NULL);
+}
+
+/* For a view over a table of ours, c->planned is an object, too. */
+static bool is_table(sqlite3 *db, const char *schema, const char *table) {
+    return sqlite3_table_column_metadata(db, schema, table, NULL, NULL, NULL,
+                                         NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* Whether a statement was refused because the table is not one of ours. */
+static bool is_other_table(const char *message) {
+    return strstr(message, "no such column") != NULL ||
+           strstr(message, "because it is a view") != NULL ||
+           strstr(message, "may not be modified") != NULL;
+}
+
+nadb_rc conn_prepare(conn *c, const char *head, const char *name,
+                     const char *tail, sqlite3_stmt **stmt, vtab **out,
+                     nadb_err *err) {
+    const char *table;
+    char *schema = NULL;
+    char *sql;
+    int code;
+    bool found;
+
+    *stmt = NULL;
+    *out = NULL;
+    if (name == NULL) {
+        return nadb_fail(err, NADB_INVALID,
+                         "the first argument is the name of an nadb table, "
+                         "such as 'kv' or 'main.kv'");
+    }
+    sql = table_sql(c->db, head, name, tail, &schema, &table);
+    code = prepare(c, sql, stmt);
+    found = code == SQLITE_OK && c->planned != NULL &&
+            sqlite3_stricmp(c->planned->name, table) == 0 &&
+            is_table(c->db, schema, table);
     sqlite3_free(sql);
-    return code;
+    sqlite3_free(schema);
+    if (found) {
+        *out = c->planned;
+        return NADB_OK;
+    }
+    sqlite3_finalize(*stmt);
+    *stmt = NULL;
+    if (code == SQLITE_NOMEM) {
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    if (code != SQLITE_OK && !is_other_table(sqlite3_errmsg(c->db))) {
+        return value_sqlite_error(c->db, code, err); /* no such table, .. */
+    }
+    return nadb_fail(err, NADB_INVALID,
+                     "%s is not a table made with CREATE VIRTUAL TABLE .. "
+                     "USING nadb",
+                     name);
+}
+
+nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
+    sqlite3_stmt *stmt;
+    nadb_rc rc = conn_prepare(c, "SELECT key FROM", name, "", &stmt, out, err);
+
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
+                          vtab **out, bool *hidden, nadb_err *err) {
+    sqlite3_stmt *stmt;
+    char *head = sqlite3_mprintf("SELECT key, %s FROM", column);
+    nadb_rc rc;
+
+    *hidden = false;
+    *out = NULL;
+    if (head == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = conn_prepare(c, head, name, "", &stmt, out, err);
+    /* SQLITE_IGNORE has put NULL in its place, which has no type. */
+    if (rc == NADB_OK) *hidden = sqlite3_column_decltype(stmt, 1) == NULL;
+    sqlite3_finalize(stmt);
+    sqlite3_free(head);
+    return rc;
 }
 
 /* The first object of the session beside v. */
@@ -220,9 +293,13 @@ static vtab *another(vtab *v) {
  * has. Asking SQLite may be what frees it. */
 static bool is_left_over(vtab *v) {
     conn *c = v->c;
-    int code = probe(c, sqlite3_mprintf("SELECT key FROM \"%w\".\"%w\"",
-                                        v->schema, v->name));
+    sqlite3_stmt *stmt = NULL;
+    char *sql =
+        sqlite3_mprintf("SELECT key FROM \"%w\".\"%w\"", v->schema, v->name);
+    int code = prepare(c, sql, &stmt);
 
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
     return (code == SQLITE_OK || code == SQLITE_ERROR) && c->planned != v;
 }
 
@@ -249,36 +326,4 @@ nadb_rc conn_leave_alone(vtab *v, nadb_err *err) {
         vtab_let_go(o);
     }
     return NADB_OK;
-}
-
-nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
-    const char *table;
-    char *sql;
-    int code;
-
-    *out = NULL;
-    if (name == NULL) {
-        return nadb_fail(err, NADB_INVALID,
-                         "the first argument is the name of an nadb table, "
-                         "such as 'kv' or 'main.kv'");
-    }
-    sql = probe_sql(c->db, name, &table);
-    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    code = probe(c, sql);
-    if (code == SQLITE_OK && c->planned != NULL &&
-        sqlite3_stricmp(c->planned->name, table) == 0) {
-        *out = c->planned;
-        return NADB_OK;
-    }
-    if (code != SQLITE_OK && code != SQLITE_ERROR) {
-        return value_sqlite_error(c->db, code, err);
-    }
-    if (code == SQLITE_ERROR &&
-        strstr(sqlite3_errmsg(c->db), "no such column") == NULL) {
-        return value_sqlite_error(c->db, code, err); /* no such table */
-    }
-    return nadb_fail(err, NADB_INVALID,
-                     "%s is not a table made with CREATE VIRTUAL TABLE .. "
-                     "USING nadb",
-                     name);
 }

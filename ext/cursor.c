@@ -61,8 +61,11 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
         return value_vtab_error(base, &err);
     }
     c->row = NULL;
-    if (v->n_open == 0) v->read_from_ms = 0;
-    v->moved_moment = 0; /* all cursors are opened before the first change */
+    if (v->c->command == NULL) { /* which may be inside another statement */
+        if (v->n_open == 0) v->read_from_ms = 0;
+        v->moved_moment = 0; /* all cursors are opened before the first change
+                              */
+    }
     v->n_open++;
     v->seen.stmt = NULL; /* planning is over */
     *out = &c->base;
@@ -108,6 +111,11 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
 
     (void)text; /* for EXPLAIN QUERY PLAN */
     c->plan = plan;
+    if (c->v->c->command != NULL) {
+        c->single = true;
+        c->row = command_filter();
+        return SQLITE_OK;
+    }
     if (plan >> PLAN_ARG_SHIFT != ARG_KEY_TEXT &&
         (plan >> PLAN_ARG_SHIFT != ARG_KEY_EQ ||
          filter_is_column_number(argv[0]))) {
@@ -228,17 +236,27 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
 
     /* The key also under nochange: it names the row. */
     if (i != COL_KEY && sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
-    if (is_key_column(i)) {
+    if (command_is_row(row)) {
+        command_column(c->v->c->command, ctx, i);
+        return SQLITE_OK;
+    }
+    if (is_key_column(i) && !row->stale) {
         value_text_to_sql(ctx, row->key, row->key_pinned);
         return SQLITE_OK;
     }
-    if (i != COL_TAG) c->last_column = i;
+    if (i != COL_TAG && !is_key_column(i)) c->last_column = i;
     if (nadb_cursor_load(c->core, &err) != NADB_OK) {
         return vcursor_failed(c, &err);
     }
     if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK; /* went meanwhile */
     mortal = row->expires_ms != NADB_NO_EXPIRY;
     switch (i) {
+    case COL_KEY:
+    case COL_ROWID:
+    case COL_ROWID_UNDERSCORED:
+    case COL_OID:
+        value_text_to_sql(ctx, row->key, row->key_pinned);
+        break;
     case COL_VALUE:
         return column_value(c, ctx);
     case COL_TAGS:

@@ -34,6 +34,7 @@ SQLITE_EXTENSION_INIT3
 
 typedef struct vtab vtab;
 typedef struct table_place table_place; /* in places.c */
+typedef struct command command; /* command.c */
 
 typedef struct sess {
     nadb_store *store;
@@ -70,7 +71,7 @@ typedef struct conn {
     text_encoding encoding;
     sess *sessions;
     table_place *places;
-    vtab *planned;    /* the table that xBestIndex saw last; see conn_find() */
+    vtab *planned;    /* the table that xBestIndex saw last; conn_prepare() */
     bool watching;    /* the end of the transaction will be noticed: watch.c */
     bool watch_there; /* its table is there */
     unsigned watch_tries;
@@ -78,6 +79,7 @@ typedef struct conn {
     int64_t spills;    /* pages flushed, when the last transaction ended */
     const char *adopt; /* identity that the next CREATE takes over; or NULL */
     struct dropped *dropped; /* stores to remove when that is committed */
+    command *command; /* what the running statement of ours does; or NULL */
     struct conn *next;
 } conn;
 
@@ -117,11 +119,22 @@ void places_free(conn *c);
  * NADB_LOCKED: a table that is still there has it, too. */
 nadb_rc conn_leave_alone(vtab *v, nadb_err *err) NADB_MUST_USE;
 
-/* Finds the table object for a function's first argument: "table" or
- * "schema.table". Connects the table if it has not been used yet. The object
- * is valid until the caller gives control back to SQLite. */
+/* Prepares "<head> <table> <tail>" for a function's first argument, which is
+ * "table" or "schema.table", and finds the table's object. Connects the table
+ * if it has not been used yet, and asks the authorizer for what the statement
+ * says: NADB_DENIED. The object is valid until the caller gives control back to
+ * SQLite; the caller finalizes *stmt, which is NULL on error. */
+nadb_rc conn_prepare(conn *c, const char *head, const char *name,
+                     const char *tail, sqlite3_stmt **stmt, vtab **out,
+                     nadb_err *err) NADB_MUST_USE;
+/* The object alone; the authorizer is asked for READ of the key. */
 nadb_rc conn_find(conn *c, const char *name, vtab **out,
                   nadb_err *err) NADB_MUST_USE;
+/* Likewise, and for READ of a column that has a type. *hidden: it said
+ * SQLITE_IGNORE, so that the column reads as NULL. */
+nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
+                          vtab **out, bool *hidden,
+                          nadb_err *err) NADB_MUST_USE;
 
 /* --- vtab.c --- */
 
@@ -272,12 +285,14 @@ nadb_rc match_add(sqlite3_value *in, nadb_match **m,
 int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                sqlite3_int64 *rowid);
 
-/* A change that is no row: a function does it through the table, so that
- * SQLite begins, commits, and rolls back around it. */
-typedef nadb_rc update_command_fn(vtab *v, void *ctx, nadb_err *err);
-/* Runs `fn` as a statement that writes table `v`, which may be gone after. */
-nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
-                       nadb_err *err) NADB_MUST_USE;
+/* --- command.c --- */
+
+/* For cursor.c and update.c, while c->command is not NULL: the one row that the
+ * statement of a command finds, and what becomes of it. */
+const nadb_row *command_filter(void);
+bool command_is_row(const nadb_row *row);
+void command_column(command *cmd, sqlite3_context *ctx, int i);
+int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv);
 
 /* --- txn.c --- */
 
@@ -344,6 +359,7 @@ int watch_read(conn *c, sess *s);
 
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
+int pop_register(sqlite3 *db, conn *c); /* pop.c */
 
 /* --- value.c --- */
 

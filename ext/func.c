@@ -56,13 +56,42 @@ static nadb_rc debug(call *k, nadb_err *err) {
 
 /* --- the store as a whole --- */
 
+static nadb_rc read_only(nadb_err *err) {
+    return nadb_fail(err, NADB_READONLY,
+                     "attempt to write a readonly database");
+}
+
+nadb_rc func_check_writable(const call *k, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = NADB_OK;
+    int code = sqlite3_prepare_v2(k->db, "PRAGMA query_only", -1, &stmt, NULL);
+
+    if (code == SQLITE_OK) code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW) {
+        if (sqlite3_column_int(stmt, 0) != 0) rc = read_only(err);
+    } else if (code == SQLITE_AUTH || code == SQLITE_DONE) {
+        rc = nadb_fail(err, NADB_DENIED,
+                       "not authorized: it needs to read PRAGMA query_only");
+    } else {
+        rc = value_sqlite_error(k->db, code, err);
+    }
+    sqlite3_finalize(stmt);
+    if (rc == NADB_OK && k->v != NULL &&
+        sqlite3_db_readonly(k->db, k->v->schema) == 1) {
+        rc = read_only(err);
+    }
+    return rc;
+}
+
 static nadb_rc flush(call *k, nadb_err *err) {
     nadb_rc rc;
 
     if (k->argc == 0) {
-        rc = nadb_flush_all(err);
+        rc = func_check_writable(k, err);
+        if (rc == NADB_OK) rc = nadb_flush_all(err);
     } else {
         rc = func_open_table(k, err);
+        if (rc == NADB_OK) rc = func_check_writable(k, err);
         if (rc == NADB_OK) rc = nadb_store_flush(k->v->s->store, err);
     }
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
@@ -127,6 +156,7 @@ static nadb_rc compact(call *k, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     rc = vtab_writable(k->v, err);
+    if (rc == NADB_OK) rc = func_check_writable(k, err);
     if (rc != NADB_OK) return rc;
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
@@ -146,15 +176,15 @@ static nadb_rc compact(call *k, nadb_err *err) {
 
 /* --- rows --- */
 
-static nadb_rc clear_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc clear_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     (void)ctx;
+    (void)hidden;
     return nadb_clear(v->s->core, err);
 }
 
 static nadb_rc clear(call *k, nadb_err *err) {
-    nadb_rc rc = func_open_table(k, err);
+    nadb_rc rc = command_run(k, COMMAND_DELETE, clear_command, NULL, err);
 
-    if (rc == NADB_OK) rc = update_command(k->v, clear_command, NULL, err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
     return rc;
 }
@@ -166,13 +196,31 @@ static nadb_rc execute(sqlite3 *db, const char *sql, nadb_err *err) {
     return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
 }
 
+/* DROP TABLE, which an authorizer can make a statement that does nothing. */
+static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    bool nothing = code == SQLITE_OK && sqlite3_stmt_readonly(stmt) != 0;
+    nadb_rc rc = NADB_OK;
+
+    if (code == SQLITE_OK && !nothing) code = sqlite3_step(stmt);
+    if (nothing) {
+        rc = nadb_fail(err, NADB_DENIED,
+                       "not authorized: it needs to drop the table");
+    } else if (code != SQLITE_DONE) {
+        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
 /* Drops the table, and undoes that when the store cannot go. */
 static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
                                nadb_err *err) {
     nadb_rc rc = execute(db, "SAVEPOINT nadb_destroy", err);
 
     if (rc == NADB_OK) {
-        rc = execute(db, drop, err);
+        rc = execute_drop(db, drop, err);
         if (rc == NADB_OK) {
             rc = nadb_store_destroy(store, err);
             store = NULL;
@@ -191,7 +239,7 @@ static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
 
 static nadb_rc destroy(call *k, nadb_err *err) {
     nadb_store *store = NULL;
-    nadb_rc rc = func_open_table(k, err);
+    nadb_rc rc = command_find(k, COMMAND_DELETE, err);
     char *drop;
 
     if (rc != NADB_OK) return rc;
@@ -253,6 +301,10 @@ static const function functions[] = {
     {"nadb_prune_backups", 1, FILES, func_prune_backups},
     {"nadb_prune_backups", 2, FILES, func_prune_backups},
     {"nadb_prune_backups", 3, FILES, func_prune_backups},
+    {"nadb_unzip", 1, HARMLESS | SQLITE_DETERMINISTIC, func_unzip},
+    {"nadb_unzip", 2, HARMLESS | SQLITE_DETERMINISTIC, func_unzip},
+    {"nadb_base64", 1, HARMLESS | SQLITE_DETERMINISTIC, func_base64},
+    {"nadb_sha256", 1, HARMLESS | SQLITE_DETERMINISTIC, func_sha256},
     {"nadb_set_ttl", 3, SQLITE_UTF8, func_set_ttl},
     {"nadb_ttl", 2, SQLITE_UTF8, func_ttl},
     {"nadb_tags", 2, SQLITE_UTF8, func_tags},

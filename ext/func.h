@@ -1,5 +1,4 @@
-/* func.h - a call of an SQL function, for func.c, func_rows.c and
- * func_backup.c. */
+/* func.h - a call of an SQL function, for func*.c, command.c and pop.c. */
 #ifndef NADB_EXT_FUNC_H
 #define NADB_EXT_FUNC_H
 
@@ -10,7 +9,7 @@ typedef struct call {
     conn *c;
     int argc;
     sqlite3_value **argv;
-    vtab *v; /* of the first argument: func_open_table() */
+    vtab *v; /* that the first argument names; NULL: none yet */
     sqlite3 *db;
     char digits[VALUE_DIGITS]; /* of the key */
 } call;
@@ -19,6 +18,40 @@ typedef struct call {
 nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
 /* Finds it and opens its store. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
+
+/* --- command.c --- */
+
+/* What a command does to rows, and so what the authorizer is asked for. */
+typedef enum command_which {
+    COMMAND_DELETE,  /* deletes rows */
+    COMMAND_POP,     /* and gives the value of one */
+    COMMAND_POP_ROW, /* .. or all columns */
+    COMMAND_TTL,     /* changes a row's expiry */
+    COMMAND_TAGS,    /* .. tags, from what they were */
+    COMMAND_VALUE,   /* .. value, likewise */
+    COMMAND_INSERT,  /* puts rows, whatever was there */
+    COMMAND_BACKUP   /* reads all that there is: for command_find() */
+} command_which;
+
+/* A change that is no row of a statement: a function does it through the table,
+ * so that SQLite begins, commits, and rolls back around it. `hidden`: the
+ * authorizer has said that the column reads as NULL. */
+typedef nadb_rc command_fn(vtab *v, void *ctx, bool hidden, nadb_err *err);
+
+/* Opens the table that the first argument names (k->v), and runs `fn` in a
+ * statement that writes to it. Where the authorizer said SQLITE_IGNORE to the
+ * change, it is not run, and that is no error. The table may be gone after. */
+nadb_rc command_run(call *k, command_which which, command_fn *fn, void *ctx,
+                    nadb_err *err) NADB_MUST_USE;
+/* Opens the table (k->v), and asks for what such a command does, but does
+ * nothing. */
+nadb_rc command_find(call *k, command_which which, nadb_err *err) NADB_MUST_USE;
+/* In a command: asks for INSERT into the table. */
+nadb_rc command_may_insert(vtab *v, nadb_err *err) NADB_MUST_USE;
+
+/* For what writes without a statement: NADB_READONLY under PRAGMA query_only,
+ * and when the database of the call's table was opened read-only. */
+nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 /* --- adopt.c --- */
 
@@ -35,6 +68,12 @@ nadb_rc func_verify_backup(call *k, nadb_err *err);
 nadb_rc func_delete_backup(call *k, nadb_err *err);
 nadb_rc func_prune_backups(call *k, nadb_err *err);
 
+/* --- func_data.c; each sets the result --- */
+
+nadb_rc func_unzip(call *k, nadb_err *err);
+nadb_rc func_base64(call *k, nadb_err *err);
+nadb_rc func_sha256(call *k, nadb_err *err);
+
 /* --- func_rows.c; each sets the result --- */
 
 nadb_rc func_set_ttl(call *k, nadb_err *err);
@@ -43,7 +82,27 @@ nadb_rc func_tags(call *k, nadb_err *err);
 nadb_rc func_tag(call *k, nadb_err *err);
 nadb_rc func_untag(call *k, nadb_err *err);
 nadb_rc func_incr(call *k, nadb_err *err);
-nadb_rc func_pop(call *k, nadb_err *err);
 nadb_rc func_purge_expired(call *k, nadb_err *err);
+
+/* The key that the second argument names; empty when no row can have it. */
+nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) NADB_MUST_USE;
+
+/* A row as the session sees it now; NULL when there is none. Its bytes are
+ * good until func_lookup_end(), also while the row is changed. */
+typedef struct lookup {
+    nadb_session *ss;
+    nadb_cursor *c;
+    const nadb_row *row;
+    bool entered;
+} lookup;
+
+nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l,
+                    nadb_err *err) NADB_MUST_USE;
+/* Also after func_lookup() has failed. */
+void func_lookup_end(lookup *l);
+
+/* --- pop.c --- */
+
+nadb_rc func_pop(call *k, nadb_err *err); /* sets the result */
 
 #endif

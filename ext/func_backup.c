@@ -70,7 +70,7 @@ nadb_rc func_backup(call *k, nadb_err *err) {
     nadb_stop stop = {func_interrupted, k->db};
     nadb_backup_req req = {.stop = &stop};
     backup_manifest made;
-    nadb_rc rc = func_open_table(k, err);
+    nadb_rc rc = command_find(k, COMMAND_BACKUP, err);
 
     if (rc == NADB_OK) rc = value_path(k->argv[1], &req.folder, err);
     if (rc == NADB_OK) rc = level_of(k, 4, &req.level, err);
@@ -90,10 +90,11 @@ typedef struct restore_args {
     int64_t rows;
 } restore_args;
 
-static nadb_rc restore_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc restore_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     nadb_stop stop = {func_interrupted, v->c->db};
     restore_args *a = ctx;
 
+    (void)hidden;
     return nadb_backup_restore(v->s->core, a->folder, a->id, a->clear, &stop,
                                &a->rows, err);
 }
@@ -101,12 +102,13 @@ static nadb_rc restore_command(vtab *v, void *ctx, nadb_err *err) {
 /* nadb_restore(t, dir, id [, 'clear']) */
 nadb_rc func_restore(call *k, nadb_err *err) {
     restore_args a = {0};
-    nadb_rc rc = func_open_table(k, err);
+    nadb_rc rc = value_path(k->argv[1], &a.folder, err);
 
-    if (rc == NADB_OK) rc = value_path(k->argv[1], &a.folder, err);
     if (rc == NADB_OK) rc = id_of(k, 2, &a.id, err);
     if (rc == NADB_OK) rc = word_of(k, 3, "clear", &a.clear, err);
-    if (rc == NADB_OK) rc = update_command(k->v, restore_command, &a, err);
+    if (rc == NADB_OK && a.clear) rc = command_find(k, COMMAND_DELETE, err);
+    if (rc == NADB_OK)
+        rc = command_run(k, COMMAND_INSERT, restore_command, &a, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, a.rows);
     return rc;
 }
@@ -153,6 +155,7 @@ nadb_rc func_delete_backup(call *k, nadb_err *err) {
 
     if (rc == NADB_OK) rc = id_of(k, 1, &id, err);
     if (rc == NADB_OK) rc = word_of(k, 2, "force", &force, err);
+    if (rc == NADB_OK) rc = func_check_writable(k, err);
     if (rc == NADB_OK)
         rc = nadb_backup_delete(folder, id, force, &removed, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, removed);
@@ -183,6 +186,7 @@ nadb_rc func_prune_backups(call *k, nadb_err *err) {
 
     if (rc == NADB_OK) rc = number_of(k, 1, "keep_days", 30, &days, err);
     if (rc == NADB_OK) rc = number_of(k, 2, "keep_count", 10, &count, err);
+    if (rc == NADB_OK) rc = func_check_writable(k, err);
     if (rc == NADB_OK)
         rc = nadb_backup_prune(folder, days,
                                count > 1e9 ? 1000000000 : (int64_t)count,

@@ -17,8 +17,7 @@
 
 /* --- arguments --- */
 
-/* *key is empty when no row can have the key. */
-static nadb_rc key_arg(call *k, nadb_slice *key, nadb_err *err) {
+nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) {
     switch (value_key(k->c, k->argv[1], k->digits, key)) {
     case VALUE_KEY_NOMEM:
         return nadb_fail(err, NADB_NOMEM, "out of memory");
@@ -33,25 +32,19 @@ static nadb_rc key_arg(call *k, nadb_slice *key, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Opens the table and takes the key. */
-static nadb_rc begin(call *k, nadb_slice *key, nadb_err *err) {
-    nadb_rc rc = func_open_table(k, err);
+/* Opens the table to read a column of a row, and takes the key. */
+static nadb_rc begin_to_read(call *k, const char *column, nadb_slice *key,
+                             bool *hidden, nadb_err *err) {
+    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    nadb_rc rc = conn_find_to_read(k->c, name, column, &k->v, hidden, err);
 
-    return rc == NADB_OK ? key_arg(k, key, err) : rc;
+    if (rc == NADB_OK) rc = vtab_open(k->v, err);
+    return rc == NADB_OK ? func_key(k, key, err) : rc;
 }
 
 /* --- one row --- */
 
-/* A row as the session sees it now; NULL when there is none. Its bytes are
- * good until lookup_end(), also while the row is changed. */
-typedef struct lookup {
-    nadb_session *ss;
-    nadb_cursor *c;
-    const nadb_row *row;
-    bool entered;
-} lookup;
-
-static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
+nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     nadb_rc rc;
 
     l->ss = v->s->core;
@@ -68,8 +61,7 @@ static nadb_rc lookup_begin(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     return rc;
 }
 
-/* Also after lookup_begin() has failed. */
-static void lookup_end(lookup *l) {
+void func_lookup_end(lookup *l) {
     nadb_cursor_free(l->c);
     if (l->entered) nadb_session_leave(l->ss);
 }
@@ -92,14 +84,15 @@ static nadb_put_req same_row(const nadb_row *row) {
 nadb_rc func_ttl(call *k, nadb_err *err) {
     lookup l;
     nadb_slice key;
-    nadb_rc rc = begin(k, &key, err);
+    bool hidden;
+    nadb_rc rc = begin_to_read(k, "ttl", &key, &hidden, err);
 
-    if (rc != NADB_OK) return rc;
-    rc = lookup_begin(k->v, key, &l, err);
+    if (rc != NADB_OK || hidden) return rc;
+    rc = func_lookup(k->v, key, &l, err);
     if (l.row != NULL && l.row->expires_ms != NADB_NO_EXPIRY) {
         value_time_to_sql(k->ctx, l.row->expires_ms - nadb_cursor_now(l.c));
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -107,10 +100,11 @@ nadb_rc func_tags(call *k, nadb_err *err) {
     nadb_buf json = NADB_BUF_INIT;
     lookup l;
     nadb_slice key;
-    nadb_rc rc = begin(k, &key, err);
+    bool hidden;
+    nadb_rc rc = begin_to_read(k, "tags", &key, &hidden, err);
 
-    if (rc != NADB_OK) return rc;
-    rc = lookup_begin(k->v, key, &l, err);
+    if (rc != NADB_OK || hidden) return rc;
+    rc = func_lookup(k->v, key, &l, err);
     if (l.row != NULL && l.row->tags.n > 0) {
         if (nadb_tags_json(l.row->tags, &json)) {
             value_text_to_sql(k->ctx, nadb_buf_slice(&json), false);
@@ -119,7 +113,7 @@ nadb_rc func_tags(call *k, nadb_err *err) {
         }
     }
     nadb_buf_clear(&json);
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -131,11 +125,12 @@ typedef struct set_ttl {
     bool found;
 } set_ttl;
 
-static nadb_rc set_ttl_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc set_ttl_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     set_ttl *s = ctx;
     lookup l;
-    nadb_rc rc = lookup_begin(v, s->key, &l, err);
+    nadb_rc rc = func_lookup(v, s->key, &l, err);
 
+    (void)hidden;
     s->found = l.row != NULL;
     if (rc == NADB_OK && s->found) {
         nadb_put_req req = same_row(l.row);
@@ -143,18 +138,19 @@ static nadb_rc set_ttl_command(vtab *v, void *ctx, nadb_err *err) {
         req.expires_ms = s->expires_ms;
         rc = nadb_put(v->s->core, &req, err);
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
 nadb_rc func_set_ttl(call *k, nadb_err *err) {
     set_ttl s = {.expires_ms = NADB_NO_EXPIRY};
-    nadb_rc rc = begin(k, &s.key, err);
+    nadb_rc rc = func_key(k, &s.key, err);
 
     if (rc == NADB_OK && sqlite3_value_type(k->argv[2]) != SQLITE_NULL) {
         rc = value_ttl(k->argv[2], nadb_now_ms(), &s.expires_ms, err);
     }
-    if (rc == NADB_OK) rc = update_command(k->v, set_ttl_command, &s, err);
+    if (rc == NADB_OK)
+        rc = command_run(k, COMMAND_TTL, set_ttl_command, &s, err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, s.found);
     return rc;
 }
@@ -169,11 +165,12 @@ typedef struct retag {
     size_t changed;
 } retag;
 
-static nadb_rc retag_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc retag_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     retag *r = ctx;
     lookup l;
-    nadb_rc rc = lookup_begin(v, r->key, &l, err);
+    nadb_rc rc = func_lookup(v, r->key, &l, err);
 
+    (void)hidden;
     r->changed = 0;
     nadb_buf_reset(&v->tags);
     /* Without a row the tags are checked all the same. */
@@ -189,7 +186,7 @@ static nadb_rc retag_command(vtab *v, void *ctx, nadb_err *err) {
         req.tags = nadb_buf_slice(&v->tags);
         rc = nadb_put(v->s->core, &req, err);
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -234,11 +231,12 @@ static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
     digits = nadb_calloc((size_t)k->argc, sizeof *digits);
     rc = r.tags == NULL || digits == NULL
              ? nadb_fail(err, NADB_NOMEM, "out of memory")
-             : begin(k, &r.key, err);
+             : func_key(k, &r.key, err);
     for (int i = 2; i < k->argc && rc == NADB_OK; i++) {
         rc = tag_arg(k, i, digits[i], &r.tags[r.n++], err);
     }
-    if (rc == NADB_OK) rc = update_command(k->v, retag_command, &r, err);
+    if (rc == NADB_OK)
+        rc = command_run(k, COMMAND_TAGS, retag_command, &r, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)r.changed);
     nadb_free(digits);
     nadb_free(r.tags);
@@ -258,6 +256,7 @@ typedef struct incr {
     int64_t by;
     int64_t from;       /* what a missing key counts from */
     bool only_present;  /* a missing key stays so */
+    bool ttl_given;     /* else the table's default */
     int64_t expires_ms; /* of a new row */
     int64_t result;
     bool done;
@@ -287,14 +286,17 @@ static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc incr_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc incr_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     incr *i = ctx;
     nadb_value value = {.type = NADB_INTEGER};
     lookup l;
-    nadb_rc rc = lookup_begin(v, i->key, &l, err);
+    nadb_rc rc = func_lookup(v, i->key, &l, err);
 
+    (void)hidden;
     i->done = l.row != NULL || !i->only_present;
     if (rc == NADB_OK && i->done) rc = add_to(&l, i, err);
+    if (rc == NADB_OK && i->done && l.row == NULL)
+        rc = command_may_insert(v, err);
     if (rc == NADB_OK && i->done) {
         /* UPDATE also for a new row: were another's insert to come before it,
          * that would be a conflict, not a duplicate key. */
@@ -304,12 +306,17 @@ static nadb_rc incr_command(vtab *v, void *ctx, nadb_err *err) {
                             .updated_ms = INT64_MIN,
                             .expires_ms = i->expires_ms};
 
-        if (l.row != NULL) req = same_row(l.row);
+        if (l.row != NULL) {
+            req = same_row(l.row);
+        } else if (!i->ttl_given && v->options->default_ttl_ms > 0) {
+            req.expires_ms = nadb_now_ms() + v->options->default_ttl_ms;
+        }
         value.i = i->result;
         req.value = &value;
         rc = nadb_put(v->s->core, &req, err);
+        i->done = rc == NADB_OK;
     }
-    lookup_end(&l);
+    func_lookup_end(&l);
     return rc;
 }
 
@@ -323,9 +330,6 @@ static nadb_rc incr_key(call *k, nadb_slice *key, nadb_err *err) {
 
 /* What a missing key is to become, by the last two arguments. */
 static nadb_rc incr_new_row(const call *k, incr *i, nadb_err *err) {
-    int64_t now = nadb_now_ms();
-
-    i->expires_ms = NADB_NO_EXPIRY;
     if (k->argc > 3) {
         i->only_present = sqlite3_value_type(k->argv[3]) == SQLITE_NULL;
         if (!i->only_present && !value_integer(k->argv[3], &i->from)) {
@@ -335,86 +339,24 @@ static nadb_rc incr_new_row(const call *k, incr *i, nadb_err *err) {
         }
     }
     if (k->argc > 4 && sqlite3_value_type(k->argv[4]) != SQLITE_NULL) {
-        return value_ttl(k->argv[4], now, &i->expires_ms, err);
-    }
-    if (k->v->options->default_ttl_ms > 0) {
-        i->expires_ms = now + k->v->options->default_ttl_ms;
+        i->ttl_given = true;
+        return value_ttl(k->argv[4], nadb_now_ms(), &i->expires_ms, err);
     }
     return NADB_OK;
 }
 
 nadb_rc func_incr(call *k, nadb_err *err) {
-    incr i = {.by = 1};
-    nadb_rc rc = func_open_table(k, err);
+    incr i = {.by = 1, .expires_ms = NADB_NO_EXPIRY};
+    nadb_rc rc = incr_key(k, &i.key, err);
 
-    if (rc == NADB_OK) rc = incr_key(k, &i.key, err);
     if (rc == NADB_OK && k->argc > 2 && !value_integer(k->argv[2], &i.by)) {
         rc = nadb_fail(err, NADB_INVALID, "what to add must be an integer");
     }
     if (rc == NADB_OK) rc = incr_new_row(k, &i, err);
-    if (rc == NADB_OK) rc = update_command(k->v, incr_command, &i, err);
+    if (rc == NADB_OK)
+        rc = command_run(k, COMMAND_VALUE, incr_command, &i, err);
     if (rc == NADB_OK && i.done) sqlite3_result_int64(k->ctx, i.result);
     return rc;
-}
-
-/* --- nadb_pop --- */
-
-typedef struct pop {
-    nadb_slice key;
-    sqlite3_context *out;
-} pop;
-
-/* The bytes in memory of the result's own, so that nothing that can fail is
- * left to do when the row is gone. */
-static nadb_rc pop_bytes(vtab *v, sqlite3_context *out, const nadb_value *value,
-                         nadb_err *err) {
-    size_t n = value->bytes.n;
-    int most = sqlite3_limit(v->c->db, SQLITE_LIMIT_LENGTH, -1);
-    uint8_t *copy;
-
-    if (n > (size_t)most) {
-        return nadb_fail(err, NADB_TOOBIG,
-                         "the value has %zu bytes, and this connection takes "
-                         "%d (SQLITE_LIMIT_LENGTH): the row stays",
-                         n, most);
-    }
-    copy = sqlite3_malloc64(n + 1);
-    if (copy == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    if (n > 0) memcpy(copy, value->bytes.p, n);
-    copy[n] = 0;
-    if (value->type == NADB_TEXT) {
-        sqlite3_result_text64(out, (char *)copy, n, sqlite3_free, SQLITE_UTF8);
-    } else {
-        sqlite3_result_blob64(out, copy, n, sqlite3_free);
-    }
-    return NADB_OK;
-}
-
-static nadb_rc pop_command(vtab *v, void *ctx, nadb_err *err) {
-    pop *p = ctx;
-    nadb_value value;
-    lookup l;
-    nadb_rc rc = lookup_begin(v, p->key, &l, err);
-
-    if (rc == NADB_OK && l.row != NULL) {
-        rc = nadb_cursor_value(l.c, &value, NULL, err);
-        if (rc == NADB_OK &&
-            (value.type == NADB_TEXT || value.type == NADB_BLOB)) {
-            rc = pop_bytes(v, p->out, &value, err);
-        } else if (rc == NADB_OK) {
-            value_to_sql(p->out, &value, false);
-        }
-        if (rc == NADB_OK) rc = nadb_delete(v->s->core, p->key, err);
-    }
-    lookup_end(&l);
-    return rc;
-}
-
-nadb_rc func_pop(call *k, nadb_err *err) {
-    pop p = {.out = k->ctx};
-    nadb_rc rc = begin(k, &p.key, err);
-
-    return rc == NADB_OK ? update_command(k->v, pop_command, &p, err) : rc;
 }
 
 /* --- nadb_purge_expired --- */
@@ -424,9 +366,10 @@ typedef struct purge {
     bool more;
 } purge;
 
-static nadb_rc purge_command(vtab *v, void *ctx, nadb_err *err) {
+static nadb_rc purge_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     purge *p = ctx;
 
+    (void)hidden;
     p->removed = 0;
     return nadb_purge_expired(v->s->core, PURGE_ROWS, &p->removed, &p->more,
                               err);
@@ -438,8 +381,7 @@ static nadb_rc purge_round(call *k, purge *p, nadb_err *err) {
     nadb_rc rc = NADB_CONFLICT;
 
     for (int i = 0; i < PURGE_TRIES && rc == NADB_CONFLICT; i++) {
-        rc = func_open_table(k, err);
-        if (rc == NADB_OK) rc = update_command(k->v, purge_command, p, err);
+        rc = command_run(k, COMMAND_DELETE, purge_command, p, err);
         if (sqlite3_get_autocommit(k->db) == 0) break;
     }
     return rc;

@@ -264,17 +264,19 @@ typedef struct kind {
     const char *declaration;
     int width; /* columns that rows hold */
     argument argument;
+    const char *reads; /* a column of that table, for the authorizer */
     nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
 } kind;
 
 static const kind kinds[] = {
     {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
-     ARGUMENT_TABLE, fill_stats},
+     ARGUMENT_TABLE, "key", fill_stats},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
-     2, ARGUMENT_TABLE, fill_tags},
-    {"nadb_stores", stores_declaration, 25, ARGUMENT_NONE, fill_stores},
-    {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, fill_backends},
-    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, fill_backups},
+     2, ARGUMENT_TABLE, "tags", fill_tags},
+    {"nadb_stores", stores_declaration, 25, ARGUMENT_NONE, NULL, fill_stores},
+    {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, NULL,
+     fill_backends},
+    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},
 };
 
 /* --- the virtual table that they all are --- */
@@ -376,6 +378,7 @@ static int list_close(sqlite3_vtab_cursor *base) {
 static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
                        nadb_err *err) {
     vtab *v = NULL;
+    bool hidden;
     nadb_rc rc;
 
     nadb_buf_reset(&r->cells);
@@ -394,9 +397,9 @@ static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
         if (rc != NADB_OK) return rc;
     }
     if (t->k->argument == ARGUMENT_TABLE) {
-        rc =
-            conn_find(t->c, (const char *)sqlite3_value_text(argv[0]), &v, err);
-        if (rc != NADB_OK) return rc;
+        rc = conn_find_to_read(t->c, (const char *)sqlite3_value_text(argv[0]),
+                               t->k->reads, &v, &hidden, err);
+        if (rc != NADB_OK || hidden) return rc;
     }
     r->only = nadb_slice_of(NULL, 0);
     if (argc > 1 && sqlite3_value_type(argv[1]) == SQLITE_TEXT) {

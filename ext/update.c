@@ -1,4 +1,4 @@
-/* update.c - xUpdate: INSERT, UPDATE, DELETE of one row; and commands.
+/* update.c - xUpdate: INSERT, UPDATE, DELETE of one row.
  *
  * Everything is checked before anything is changed, so that a row that is
  * refused needs no undoing. Conflicts are what SQLite's own tables make of
@@ -404,59 +404,12 @@ static int delete_row(vtab *v, sqlite3_value *key_value) {
     return rc == NADB_OK ? SQLITE_OK : value_vtab_error(&v->base, &err);
 }
 
-/* --- commands --- */
-
-/* A command travels as INSERT INTO t(tag) VALUES(?1) with a pointer bound: SQL
- * cannot forge one, no column is spent on it, and SQLite does for it all that
- * it does for a write (xBegin, statement journal, commit in autocommit). */
-typedef struct command {
-    update_command_fn *fn;
-    void *ctx;
-    nadb_err *err;
-    nadb_rc rc;
-} command;
-
-static const char command_type[] = "nadb-command";
-
-nadb_rc update_command(vtab *v, update_command_fn *fn, void *ctx,
-                       nadb_err *err) {
-    sqlite3 *db = v->c->db;
-    command cmd = {fn, ctx, err, NADB_OK};
-    sqlite3_stmt *stmt = NULL;
-    char *sql = sqlite3_mprintf("INSERT INTO \"%w\".\"%w\"(tag) VALUES(?1)",
-                                v->schema, v->name);
-    nadb_rc rc = NADB_OK;
-    int code;
-
-    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_pointer(stmt, 1, &cmd, command_type, NULL);
-    }
-    if (code == SQLITE_OK) code = sqlite3_step(stmt);
-    if (cmd.rc != NADB_OK) {
-        rc = cmd.rc;
-    } else if (code != SQLITE_DONE) {
-        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
-    }
-    sqlite3_finalize(stmt);
-    sqlite3_free(sql);
-    return rc;
-}
-
-static int run_command(vtab *v, command *cmd) {
-    cmd->rc = cmd->fn(v, cmd->ctx, cmd->err);
-    return cmd->rc == NADB_OK ? SQLITE_OK
-                              : value_vtab_error(&v->base, cmd->err);
-}
-
 /* --- xUpdate --- */
 
 int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                sqlite3_int64 *rowid) {
     vtab *v = (vtab *)base;
     nadb_err err;
-    command *cmd;
 
     if (v->phase != PHASE_BEGUN) {
         /* Behind a CREATE, or a COMMIT that ended in SQLITE_BUSY. */
@@ -466,13 +419,14 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
             return value_vtab_error(base, &err);
         }
     }
+    if (argc > 1 && sqlite3_value_type(argv[0]) == SQLITE_NULL) {
+        /* There are no rowids: last_insert_rowid() stays what it was. */
+        *rowid = sqlite3_last_insert_rowid(v->c->db);
+    }
+    if (v->c->command != NULL) {
+        return command_update(v, v->c->command, argc, argv);
+    }
     if (argc == 1) return delete_row(v, argv[0]);
     if (sqlite3_value_type(argv[0]) != SQLITE_NULL) return change_row(v, argv);
-    /* There are no rowids: last_insert_rowid() stays what it was. */
-    *rowid = sqlite3_last_insert_rowid(v->c->db);
-    if (sqlite3_value_type(argv[2 + COL_KEY]) == SQLITE_NULL) {
-        cmd = sqlite3_value_pointer(argv[2 + COL_TAG], command_type);
-        if (cmd != NULL) return run_command(v, cmd);
-    }
     return insert_row(v, argv);
 }

@@ -7,8 +7,8 @@
 extern const nadb_base_ops fs_ops;
 
 /* iter.c */
-nadb_rc fs_iter(nadb_base_version *v, const nadb_range *range, bool tombstones,
-                nadb_iter **out, nadb_err *err);
+nadb_rc fs_iter(nadb_base_version *v, const nadb_range *range, nadb_iter **out,
+                nadb_err *err);
 /* flush.c */
 nadb_rc fs_flush(nadb_base *b, const nadb_flush_req *req,
                  nadb_base_version **out, nadb_err *err);

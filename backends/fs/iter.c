@@ -1,5 +1,5 @@
 /* iter.c - the base's iterator: a merge of all runs, references followed,
- * what a clear hides left out, and tombstones unless asked for (see merge.h).
+ * what a clear hides and tombstones left out (see merge.h).
  */
 #include "fs_ops.h"
 #include "merge.h"
@@ -7,13 +7,11 @@
 typedef struct iter {
     nadb_iter it;
     fs_merge merge;
-    bool tombstones;
     nadb_buf value; /* of a large value that is not mapped */
 } iter;
 
 static inline bool passed_over(const iter *it, const fs_cursor *c) {
-    return (c->e.kind == FS_TOMBSTONE && !it->tombstones) ||
-           fs_hidden(it->merge.v, c->s, c->e.seq);
+    return c->e.kind == FS_TOMBSTONE || fs_hidden(it->merge.v, c->s, c->e.seq);
 }
 
 static nadb_rc show(iter *it, nadb_err *err) {
@@ -33,7 +31,6 @@ static nadb_rc show(iter *it, nadb_err *err) {
     out->seq = c->e.seq;
     out->flags = c->private ? 0 : NADB_ENTRY_VALUE_PINNED;
     out->id = fs_id(c->s->number, c->off + c->e.at);
-    if (c->e.kind == FS_TOMBSTONE) out->flags |= NADB_ENTRY_TOMBSTONE;
     if (c->e.kind == FS_REF) {
         nadb_rc rc =
             fs_resolve(v, c->e.value, &it->value, &out->value, &out->id, err);
@@ -72,7 +69,7 @@ static void iter_free(nadb_iter *base) {
 }
 
 nadb_rc fs_iter(nadb_base_version *base, const nadb_range *range,
-                bool tombstones, nadb_iter **out, nadb_err *err) {
+                nadb_iter **out, nadb_err *err) {
     static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
     fs_version *v = (fs_version *)base;
     iter *it = nadb_calloc(1, sizeof *it);
@@ -82,7 +79,6 @@ nadb_rc fs_iter(nadb_base_version *base, const nadb_range *range,
     if (it == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", v->base->env.dir);
     it->it.ops = &ops;
-    it->tombstones = tombstones;
     rc = fs_merge_init(&it->merge, v, 0, v->m.n_runs, range, false, err);
     if (rc != NADB_OK) {
         nadb_free(it);

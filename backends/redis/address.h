@@ -12,6 +12,10 @@ typedef struct endpoint {
     int port;
 } endpoint;
 
+static inline bool endpoint_same(const endpoint *a, const endpoint *b) {
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 typedef struct address {
     char *host;         /* NULL: a unix socket, or what the sentinels say */
     char *socket;       /* NULL: TCP */

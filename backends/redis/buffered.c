@@ -353,11 +353,10 @@ static nadb_rc own_new(nadb_base_version *v, own_iter **out, nadb_err *err) {
 }
 
 static nadb_rc buffered_iter(nadb_base_version *v, const nadb_range *range,
-                             bool tombstones, nadb_iter **out, nadb_err *err) {
+                             nadb_iter **out, nadb_err *err) {
     own_iter *it = NULL;
     nadb_rc rc = own_new(v, &it, err);
 
-    (void)tombstones; /* a server keeps none */
     *out = NULL;
     if (rc != NADB_OK) return rc;
     rc = redis_iter_new(it->e, it->view, range, &it->inner, err);

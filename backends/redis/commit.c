@@ -17,8 +17,8 @@
 /* Steps of removal after a clear, before the rest is left to later commits. */
 #define CLEAN_STEPS 200
 
-static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
-                        nadb_ticket *t, bool *wait, bool *done, nadb_err *err) {
+static nadb_rc try_once(redis_engine *e, nadb_ticket *t, bool *wait, bool *done,
+                        nadb_err *err) {
     args *a = &t->all;
     redisReply *r = NULL;
     conn *c = NULL;
@@ -27,14 +27,16 @@ static nadb_rc try_once(redis_engine *e, const nadb_commit_req *req,
     *wait = *done = false;
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, a);
-    redis_add_request(e, a, t, req, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, err);
-    if (rc == NADB_OK && r != NULL) rc = redis_take_answer(c, t, r, wait, err);
-    if (rc == NADB_OK && !*wait) {
+    redis_add_request(e, a, t, "");
+    rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, done, err);
+    if ((rc == NADB_OK || *done) && r != NULL) {
+        nadb_rc answer = redis_take_answer(c, t, r, wait, err);
+
+        if (answer != NADB_OK) rc = answer;
+    }
+    if ((rc == NADB_OK && !*wait) || *done) {
         t->reply = r;
         r = NULL;
-        rc = conn_wait(c, err);
-        *done = true;
     }
     freeReplyObject(r);
     pool_give(e->pool, c);
@@ -79,37 +81,40 @@ static nadb_rc take_back(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
                      first.msg, why.msg);
 }
 
-nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
-                      nadb_ticket **out, nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
+nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
+                             int64_t timeout_ms, nadb_err *err) {
     int64_t begin = nadb_os_get()->mono_ns();
-    nadb_ticket *t = NULL;
     bool wait = true, done = false;
-    nadb_rc rc = redis_ticket_make(e, req, &t, err);
+    nadb_rc rc = NADB_OK;
 
-    *out = NULL;
-    if (rc != NADB_OK) return rc;
     while (rc == NADB_OK && wait) {
-        rc = try_once(e, req, t, &wait, &done, err);
+        rc = try_once(e, t, &wait, &done, err);
         if (rc == NADB_OK && wait)
-            rc = redis_wait_for_others(e, t, begin, req->timeout_ms, err);
+            rc = redis_wait_for_others(e, t, begin, timeout_ms, err);
     }
     redis_forget_changes(e, t);
-    if (rc == NADB_OK) {
-        redis_committed(e, req);
-        *out = t;
-        return NADB_OK;
-    }
-    if (done) {
-        rc = take_back(e, t, err);
-        redis_forget_changes(e, t);
-    }
-    redis_ticket_drop(e, t);
+    if (rc == NADB_OK) redis_committed(e, t);
+    if (rc == NADB_OK || !done) return rc;
+    rc = take_back(e, t, err);
+    redis_forget_changes(e, t);
     return rc;
 }
 
-void redis_committed(redis_engine *e, const nadb_commit_req *req) {
-    redis_claim_released(e, req->claim);
+nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
+                      nadb_ticket **out, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    nadb_rc rc = redis_ticket_new(e, req, req->view, out, err);
+
+    if (rc == NADB_OK) rc = redis_ticket_fill(*out, req, err);
+    if (rc == NADB_OK) rc = redis_prepare_ticket(e, *out, req->timeout_ms, err);
+    if (rc == NADB_OK) return rc;
+    redis_ticket_drop(e, *out);
+    *out = NULL;
+    return rc;
+}
+
+void redis_committed(redis_engine *e, const nadb_ticket *t) {
+    redis_claim_released(e, t->claim);
     nadb_lock(&e->lock);
     e->commits++;
     nadb_unlock(&e->lock);
@@ -137,17 +142,18 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     redisReply *r = NULL;
     nadb_ticket *t = NULL;
     uint64_t version;
+    bool missed;
     args a;
     nadb_rc rc;
 
     memset(&req, 0, sizeof req);
     memset(&a, 0, sizeof a);
     req.clear = true;
-    rc = redis_ticket_make(e, &req, &t, err);
+    rc = redis_ticket_new(e, &req, NULL, &t, err);
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, &a);
-    redis_add_request(e, &a, t, &req, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    redis_add_request(e, &a, t, "");
+    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
     if (rc == NADB_OK && script_says(r, "leased")) rc = redis_leased(c, r, err);
     freeReplyObject(r);
     r = NULL;
@@ -190,6 +196,7 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
 static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     redisReply *r = NULL;
     uint64_t version;
+    bool missed;
     conn *c = NULL;
     args a;
     nadb_rc rc;
@@ -202,7 +209,9 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     memset(&a, 0, sizeof a);
     redis_once_begin(e, c, &a);
     redis_add_undo(&a, t, "");
-    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, err);
+    rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
+    /* Should replicas lack it, they may lack what it has taken back, too. */
+    if (missed) rc = NADB_OK;
     if (rc == NADB_OK) rc = redis_take_undone(c, t, r, err);
     freeReplyObject(r);
     args_clear(&a);

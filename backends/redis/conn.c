@@ -45,6 +45,7 @@ void conn_free(conn *c) {
     if (c == NULL) return;
     conn_close(c);
     nadb_buf_clear(&c->queue);
+    nadb_buf_clear(&c->replicas);
     nadb_free(c);
 }
 
@@ -58,6 +59,10 @@ nadb_rc conn_confused(conn *c, nadb_err *err) {
     conn_close(c);
     c->timed_out = false;
     return wire_confused(&c->wire, err);
+}
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
 }
 
 /* --- what the server says of itself --- */
@@ -77,17 +82,97 @@ static nadb_rc take_clock(conn *c, const redisReply *r, nadb_err *err) {
     return NADB_OK;
 }
 
+/* The value of a field of INFO, up to the end of the line. */
+static nadb_slice info_field(const redisReply *r, const char *name) {
+    const char *p = r->type == REDIS_REPLY_STRING ? strstr(r->str, name) : NULL;
+
+    if (p == NULL) return nadb_slice_of(NULL, 0);
+    p += strlen(name);
+    return nadb_slice_of(p, strcspn(p, "\r\n"));
+}
+
 /* The server's name is the begin of its replication id, which is a new one
  * after each start and whenever a replica becomes a master. */
-static void take_name(conn *c, const redisReply *r) {
-    static const char field[] = "master_replid:";
-    const char *p =
-        r->type == REDIS_REPLY_STRING ? strstr(r->str, field) : NULL;
+static void name_of(const redisReply *r, char name[17]) {
+    nadb_slice id = info_field(r, "master_replid:");
 
-    c->server[0] = '\0';
-    if (r->type == REDIS_REPLY_ERROR) return;
-    snprintf(c->server, sizeof c->server, "%.16s",
-             p == NULL ? "-" : p + sizeof field - 1);
+    if (r->type == REDIS_REPLY_ERROR) id.n = 0;
+    snprintf(name, 17, "%.*s", (int)(id.n < 16 ? id.n : 16),
+             id.n == 0 ? "" : (const char *)id.p);
+    if (id.n == 0 && r->type != REDIS_REPLY_ERROR) snprintf(name, 17, "-");
+}
+
+/* The next replica that is named from *p on: "ip=..,port=..". */
+static nadb_slice next_replica(const char **p) {
+    const char *begin = *p == NULL ? NULL : strstr(*p, "ip=");
+    const char *port = begin == NULL ? NULL : strstr(begin, ",port=");
+    size_t n;
+
+    *p = NULL;
+    if (port == NULL) return nadb_slice_of(NULL, 0);
+    n = (size_t)(port + 6 - begin);
+    n += strspn(begin + n, "0123456789");
+    *p = begin + n;
+    return nadb_slice_of(begin, n);
+}
+
+/* Remembers them. *left: one that was there is no more. */
+static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
+                             nadb_err *err) {
+    const char *now = r->type == REDIS_REPLY_STRING ? r->str : "";
+    const char *p = (const char *)c->replicas.p;
+    nadb_buf all = NADB_BUF_INIT;
+    nadb_slice one;
+
+    *left = false;
+    while ((one = next_replica(&p)).n > 0)
+        if (memmem(now, strlen(now), one.p, one.n) == NULL) *left = true;
+    for (p = now; (one = next_replica(&p)).n > 0;)
+        if (!nadb_buf_append(&all, one.p, one.n)) break;
+    if (one.n > 0 || !nadb_buf_byte(&all, '\0')) {
+        nadb_buf_clear(&all);
+        return no_memory(err);
+    }
+    nadb_buf_clear(&c->replicas);
+    c->replicas = all;
+    return NADB_OK;
+}
+
+/* Puts a question about replication, to which the answer says who the server
+ * is, behind what was sent before. */
+static nadb_rc send_info(conn *c, nadb_err *err) {
+    nadb_rc rc;
+    args a;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "INFO");
+    args_text(&a, "replication");
+    rc = wire_send(&c->wire, &a, err);
+    args_clear(&a);
+    return rc;
+}
+
+nadb_rc conn_ask_server(conn *c, nadb_err *err) {
+    redisReply *time = NULL, *info = NULL;
+    bool left;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "TIME");
+    rc = wire_send(&c->wire, &a, err);
+    if (rc == NADB_OK) rc = send_info(c, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &time, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
+    if (rc == NADB_OK) rc = take_clock(c, time, err);
+    if (rc == NADB_OK) {
+        name_of(info, c->server);
+        if (c->at->wait > 0) rc = take_replicas(c, info, &left, err);
+    }
+    freeReplyObject(time);
+    freeReplyObject(info);
+    args_clear(&a);
+    return rc;
 }
 
 nadb_rc conn_check_name(const conn *c, nadb_err *err) {
@@ -98,38 +183,15 @@ nadb_rc conn_check_name(const conn *c, nadb_err *err) {
                      conn_name(c));
 }
 
-nadb_rc conn_ask_server(conn *c, nadb_err *err) {
-    redisReply *time = NULL, *info = NULL;
-    args a;
-    nadb_rc rc;
-
-    memset(&a, 0, sizeof a);
-    args_text(&a, "TIME");
-    rc = wire_send(&c->wire, &a, err);
-    args_reset(&a);
-    args_text(&a, "INFO");
-    args_text(&a, "replication");
-    if (rc == NADB_OK) rc = wire_send(&c->wire, &a, err);
-    if (rc == NADB_OK) rc = wire_receive(&c->wire, &time, err);
-    if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
-    if (rc == NADB_OK) rc = take_clock(c, time, err);
-    if (rc == NADB_OK) take_name(c, info);
-    freeReplyObject(time);
-    freeReplyObject(info);
-    args_clear(&a);
-    return rc;
-}
-
 int64_t conn_server_ms(const conn *c) {
     return nadb_os_get()->mono_ns() / 1000000 + c->clock_ahead_ms;
 }
 
 static nadb_rc open_once(conn *c, nadb_err *err) {
-    endpoint to;
-    nadb_rc rc = route_find(c->way, &to, &c->epoch, err);
+    nadb_rc rc = route_find(c->way, &c->to, &c->epoch, err);
 
-    if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &to, err);
-    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, err);
+    if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, err);
+    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
     if (rc == NADB_OK) rc = conn_ask_server(c, err);
     return rc;
 }
@@ -163,10 +225,6 @@ nadb_rc conn_open(conn *c, nadb_err *err) {
 }
 
 /* --- the queue --- */
-
-static nadb_rc no_memory(nadb_err *err) {
-    return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
-}
 
 /* Moves *at behind the command that begins there. */
 static nadb_slice queued(const conn *c, size_t *at) {
@@ -391,9 +449,40 @@ nadb_rc conn_call(conn *c, const args *a, redisReply **out, nadb_err *err) {
     return rc == NADB_OK ? conn_receive(c, out, err) : rc;
 }
 
+/* Whether the server that replicas acknowledged something to is still the one
+ * that others will take for the master. A replica that becomes one leaves at
+ * once, while others may still acknowledge: so where one has left, those who
+ * decide are asked. */
+static nadb_rc check_master(conn *c, const redisReply *info, nadb_err *err) {
+    bool left = false, is;
+    char name[17];
+    nadb_rc rc = NADB_OK;
+
+    name_of(info, name);
+    is = strcmp(name, c->server) == 0 &&
+         nadb_slice_eq(info_field(info, "role:"), nadb_slice_str("master"));
+    if (is) rc = take_replicas(c, info, &left, err);
+    if (rc != NADB_OK || (is && (!left || route_confirms(c->way, &c->to))))
+        return rc;
+    rc = route_leads_away(&c->wire, err);
+    (void)route_failed(c->way, c->epoch);
+    conn_close(c);
+    return rc;
+}
+
+static nadb_rc too_few(const conn *c, long long n, nadb_err *err) {
+    int64_t limit = c->at->timeout_ms;
+
+    return nadb_fail(err, NADB_IOERR,
+                     "redis server %s: %lld of %d replicas have acknowledged "
+                     "the transaction within %" PRId64 ".%03d s (option wait)",
+                     conn_name(c), n, c->at->wait, limit / 1000,
+                     (int)(limit % 1000));
+}
+
 nadb_rc conn_wait(conn *c, nadb_err *err) {
     int64_t limit = c->at->timeout_ms;
-    redisReply *r = NULL;
+    redisReply *r = NULL, *info = NULL;
     args a;
     nadb_rc rc;
 
@@ -405,19 +494,21 @@ nadb_rc conn_wait(conn *c, nadb_err *err) {
     /* The server answers at the end of the timeout, not after it. */
     c->wire.timeout_ms = limit + WAIT_GRACE_MS;
     rc = wire_set_timeout(&c->wire, err);
-    if (rc == NADB_OK) rc = wire_call(&c->wire, &a, &r, err);
-    if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)
-        rc = conn_confused(c, err);
-    else if (rc == NADB_OK && r->integer < c->at->wait)
-        rc = nadb_fail(err, NADB_IOERR,
-                       "redis server %s: %lld of %d replicas have acknowledged "
-                       "the transaction within %" PRId64 ".%03d s (option "
-                       "wait)",
-                       conn_name(c), r->integer, c->at->wait, limit / 1000,
-                       (int)(limit % 1000));
-    freeReplyObject(r);
-    args_clear(&a);
+    if (rc == NADB_OK) rc = wire_send(&c->wire, &a, err);
+    if (rc == NADB_OK) rc = send_info(c, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &r, err);
+    if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
     c->wire.timeout_ms = limit;
     if (conn_is_open(c)) (void)wire_set_timeout(&c->wire, NULL);
+    /* A master that becomes a replica ends the waiting with an error. */
+    if (rc == NADB_OK) rc = check_master(c, info, err);
+    if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)
+        rc = r->type == REDIS_REPLY_ERROR ? wire_refused(&c->wire, r, err)
+                                          : conn_confused(c, err);
+    else if (rc == NADB_OK && r->integer < c->at->wait)
+        rc = too_few(c, r->integer, err);
+    freeReplyObject(r);
+    freeReplyObject(info);
+    args_clear(&a);
     return rc;
 }

@@ -28,6 +28,8 @@ typedef struct conn {
     char writer[33];   /* names this connection in commits, for ever */
     uint64_t commits;  /* number of the last commit sent over it */
     size_t pending;    /* answers that are still to be received */
+    endpoint to;       /* where the wire leads */
+    nadb_buf replicas; /* with option wait: those that were there last */
     struct conn *next; /* in a pool's list */
     int64_t given_ns;  /* monotonic: since then it is there */
 
@@ -67,7 +69,8 @@ nadb_rc conn_call(conn *c, const args *a, redisReply **out,
                   nadb_err *err) NADB_MUST_USE;
 
 /* Option wait: has as many replicas acknowledge what this connection has
- * written, or is an error. The connection is then as usable as before. */
+ * written, or is an error. Where the connection is open then, it is done on the
+ * master; where it is not, the server may be no master any more. */
 nadb_rc conn_wait(conn *c, nadb_err *err) NADB_MUST_USE;
 
 /* NADB_IOERR: the answer is not what this command answers. Closes the

@@ -285,7 +285,10 @@ void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
 nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
                               int64_t begin_ns, int64_t timeout_ms,
                               nadb_err *err);
-void redis_committed(redis_engine *e, const nadb_commit_req *req);
+/* Commits a ticket of redis_ticket_new(), which stays the caller's. */
+nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
+                             int64_t timeout_ms, nadb_err *err);
+void redis_committed(redis_engine *e, const nadb_ticket *t);
 /* It was to be taken back, and was if it is `done`. Frees the ticket. */
 void redis_undone(redis_engine *e, nadb_ticket *t, bool done);
 
@@ -294,9 +297,11 @@ void redis_undone(redis_engine *e, nadb_ticket *t, bool done);
 /* Calls a script that changes rows: fills in writer, number and deadline
  * (arguments that redis_once_begin() has left for it), and finds out what
  * became of it when the connection is lost. *out is NULL when it was done, but
- * its answer is lost; *version is then what it has written. */
+ * its answer is lost; *version is then what it has written. *missed, on error:
+ * it was done, but fewer replicas than option wait asks for have it. */
 nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
-                   redisReply **out, uint64_t *version, nadb_err *err);
+                   redisReply **out, uint64_t *version, bool *missed,
+                   nadb_err *err);
 void redis_once_begin(redis_engine *e, conn *c, args *a);
 
 /* --- claim.c --- */

@@ -1,10 +1,12 @@
-/* once.c - scripts that change rows, and what becomes of them.
+/* once.c - scripts that change rows, each done once or not at all, and what
+ * becomes of them.
  *
  * A connection that is lost after a script was sent leaves open whether it was
  * done. It is not sent again blindly: the fence (script.h) asks, and makes
  * sure that it will not be done later. Three things can come of it:
  *
- *   done            the answer is lost, but the changes are there
+ *   done            the answer is lost, but the changes are there; replicas are
+ *                   waited for, as they are behind an answer (option wait)
  *   not done        nothing has happened; sent once more if the connection
  *                   broke, an error if the server was too slow
  *   cannot be asked an error that says so. After its deadline the script does
@@ -77,12 +79,22 @@ static nadb_rc refused(conn *c, const redisReply *r, bool *late,
     return NADB_OK;
 }
 
+/* Has what was done acknowledged by replicas. *missed: too few have. */
+static nadb_rc replicate(conn *c, bool *missed, nadb_err *err) {
+    nadb_rc rc = conn_wait(c, err);
+
+    *missed = rc != NADB_OK && conn_is_open(c);
+    return rc;
+}
+
 nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
-                   redisReply **out, uint64_t *version, nadb_err *err) {
+                   redisReply **out, uint64_t *version, bool *missed,
+                   nadb_err *err) {
     nadb_err first, why;
     bool done = false, late = false;
 
     *out = NULL;
+    *missed = false;
     for (int attempt = 0;; attempt++) {
         nadb_rc rc = conn_check_name(c, err);
 
@@ -94,7 +106,10 @@ nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
         nadb_err_clear(&first);
         rc = script_call(e->scripts, c, id, a, out, &first);
         if (rc == NADB_OK) rc = refused(c, *out, &late, &first);
-        if (rc == NADB_OK) return NADB_OK;
+        if (rc == NADB_OK && script_says(*out, "ok"))
+            rc = replicate(c, missed, &first);
+        if (*missed && err != NULL) *err = first;
+        if (rc == NADB_OK || *missed) return rc;
         freeReplyObject(*out);
         *out = NULL;
         if (late && attempt == 0 && conn_ask_server(c, &first) == NADB_OK)
@@ -107,9 +122,12 @@ nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
         bool slow = c->timed_out;
 
         nadb_err_clear(&why);
-        if (fence(e, c, &done, version, &why) != NADB_OK)
-            return unknown(c, &first, err);
-        if (done) return NADB_OK;
+        if (fence(e, c, &done, version, &why) == NADB_OK) {
+            if (done) rc = replicate(c, missed, &why);
+            if (*missed && err != NULL) *err = why;
+            if (done && (rc == NADB_OK || *missed)) return rc;
+        }
+        if (why.rc != NADB_OK) return unknown(c, &first, err);
         if (slow || attempt > 0) {
             if (err != NULL) *err = first;
             return rc;

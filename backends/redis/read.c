@@ -94,7 +94,7 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     *again = false;
     if (rc == NADB_OK && !reply_is_array(r, 4)) rc = conn_confused(c, err);
     if (rc == NADB_OK && reply_number_or_0(r->element[0]) != 0)
-        rc = script_layout(c, reply_slice(r->element[2]), err);
+        rc = script_layout(conn_name(c), reply_slice(r->element[2]), err);
     if (rc == NADB_OK) {
         generation = reply_number_or_0(r->element[1]);
         *again = generation != v->generation;

@@ -41,7 +41,7 @@ void redis_ticket_drop(redis_engine *e, nadb_ticket *t) {
     redis_ticket_free(t);
 }
 
-static nadb_ticket *ticket_new(redis_engine *e) {
+static nadb_ticket *ticket_get(redis_engine *e) {
     nadb_ticket *t;
 
     nadb_lock(&e->lock);
@@ -57,39 +57,25 @@ static nadb_ticket *ticket_new(redis_engine *e) {
     nadb_buf_reset(&t->keys);
     t->view = NULL;
     t->version = 0;
-    t->clear = t->puts = t->plain = false;
-    t->count = t->n_ranges = t->n_changes = 0;
+    t->puts = t->plain = false;
+    t->count = t->bytes = t->n_ranges = 0;
     t->waits_for[0] = '\0';
     return t;
 }
 
 /* --- gathering --- */
 
-static nadb_rc check_size(const nadb_commit_req *req, nadb_err *err) {
-    if (req->count <= REDIS_COMMIT_KEYS && req->bytes <= REDIS_COMMIT_BYTES)
-        return NADB_OK;
-    return nadb_fail(err, NADB_TOOBIG,
-                     "the transaction changes %zu keys with %zu bytes: on "
-                     "Redis at most %u keys and %u MB can be committed at once",
-                     req->count, req->bytes, REDIS_COMMIT_KEYS,
-                     REDIS_COMMIT_BYTES >> 20);
-}
+void redis_ticket_read(nadb_ticket *t, const nadb_range *r) {
+    nadb_slice lo, hi;
 
-static void add_reads(nadb_ticket *p, const nadb_commit_req *req) {
-    for (size_t i = 0; i < req->n_reads; i++) {
-        const nadb_range *r = &req->reads[i];
-        nadb_slice lo, hi;
-
-        if (!redis_range(NADB_KS_ROW, r->lo, r->hi, &lo, &hi)) continue;
-        if (hi.p != NULL && hi.n == lo.n + 1 && hi.p[lo.n] == 0 &&
-            nadb_slice_starts(hi, lo)) {
-            args_add(&p->read_keys, lo);
-            continue;
-        }
-        args_add(&p->read_ranges, lo);
-        args_add(&p->read_ranges, hi);
-        p->n_ranges++;
+    if (!redis_range(NADB_KS_ROW, r->lo, r->hi, &lo, &hi)) return;
+    if (nadb_range_is_key(r)) {
+        args_add(&t->read_keys, lo);
+        return;
     }
+    args_add(&t->read_ranges, lo);
+    args_add(&t->read_ranges, hi);
+    t->n_ranges++;
 }
 
 /* Bytes of an entry that stay where they are until the commit is sent. */
@@ -106,12 +92,23 @@ static nadb_slice stable(args *a, nadb_slice s, bool pinned) {
     return nadb_slice_of(copy, s.n);
 }
 
-static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
+static nadb_rc too_much(nadb_err *err) {
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the transaction changes more than %u keys or %u MB: on "
+                     "Redis no more can be committed at once",
+                     REDIS_COMMIT_KEYS, REDIS_COMMIT_BYTES >> 20);
+}
+
+nadb_rc redis_ticket_change(nadb_ticket *t, const nadb_entry *x,
+                            nadb_err *err) {
     bool pinned = (x->flags & NADB_ENTRY_PINNED) != 0;
     bool drop = (x->flags & NADB_ENTRY_TOMBSTONE) != 0;
     nadb_slice key;
 
     if (x->key.n == 0 || x->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    t->bytes += x->key.n + x->value.n;
+    if (t->count == REDIS_COMMIT_KEYS || t->bytes > REDIS_COMMIT_BYTES)
+        return too_much(err);
     key = stable(&t->changes, x->key, pinned);
     if (t->changes.failed) return no_memory(err);
     key = nadb_slice_of(key.p + 1, key.n - 1);
@@ -119,7 +116,7 @@ static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
     if (!nadb_buf_byte(&t->keys, drop ? 'd' : 'p') ||
         !nadb_buf_blob(&t->keys, key))
         return no_memory(err);
-    t->n_changes++;
+    t->count++;
     if (drop) {
         args_text(&t->changes, "d");
         args_add(&t->changes, key);
@@ -130,40 +127,38 @@ static nadb_rc add_change(nadb_ticket *t, const nadb_entry *x, nadb_err *err) {
                       &t->scratch, &t->plain, err);
 }
 
-static nadb_rc gather(nadb_ticket *t, const nadb_commit_req *req,
-                      nadb_err *err) {
+nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
+                         nadb_view *view, nadb_ticket **out, nadb_err *err) {
+    nadb_ticket *t = ticket_get(e);
+
+    *out = t;
+    if (t == NULL) return no_memory(err);
+    t->view = (redis_view *)view;
+    t->clear = req->clear;
+    t->reads_all = req->reads_all;
+    t->claim = req->claim;
+    return NADB_OK;
+}
+
+nadb_rc redis_ticket_fill(nadb_ticket *t, const nadb_commit_req *req,
+                          nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
-    add_reads(t, req);
-    for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
-        rc = add_change(t, &it->entry, err);
-        if (rc != NADB_OK) break;
+    for (size_t i = 0; i < req->n_reads; i++)
+        redis_ticket_read(t, &req->reads[i]);
+    while (rc == NADB_OK && it->valid) {
+        rc = redis_ticket_change(t, &it->entry, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
-    t->count = t->n_changes;
-    if (rc == NADB_OK &&
-        (t->read_keys.failed || t->read_ranges.failed || t->changes.failed))
-        rc = no_memory(err);
-    return rc;
+    return rc == NADB_OK ? redis_ticket_check(t, err) : rc;
 }
 
-nadb_rc redis_ticket_make(redis_engine *e, const nadb_commit_req *req,
-                          nadb_ticket **out, nadb_err *err) {
-    nadb_rc rc = check_size(req, err);
-    nadb_ticket *t;
+nadb_rc redis_ticket_check(const nadb_ticket *t, nadb_err *err) {
+    bool failed =
+        t->read_keys.failed || t->read_ranges.failed || t->changes.failed;
 
-    *out = NULL;
-    if (rc != NADB_OK) return rc;
-    t = ticket_new(e);
-    if (t == NULL) return no_memory(err);
-    t->clear = req->clear;
-    t->view = (redis_view *)req->view;
-    if (req->changes != NULL) rc = gather(t, req, err);
-    if (rc == NADB_OK)
-        *out = t;
-    else
-        redis_ticket_drop(e, t);
-    return rc;
+    return failed ? no_memory(err) : NADB_OK;
 }
 
 /* --- arguments --- */
@@ -182,11 +177,11 @@ static void add_own(args *a, const redis_view *v) {
 
 /* Whether the script's short form will do: one put without tags and expiry, and
  * nothing read but its key. */
-static bool is_short(const nadb_ticket *t, const nadb_commit_req *req) {
+static bool is_short(const nadb_ticket *t) {
     const redis_view *v = t->view;
 
-    if (req->clear || req->reads_all || req->claim != 0 || t->n_ranges > 0 ||
-        t->n_changes != 1 || !t->puts || !t->plain || t->read_keys.n > 1 ||
+    if (t->clear || t->reads_all || t->claim != 0 || t->n_ranges > 0 ||
+        t->count != 1 || !t->puts || !t->plain || t->read_keys.n > 1 ||
         (v != NULL && v->n_own > 0))
         return false;
     return t->read_keys.n == 0 ||
@@ -207,17 +202,16 @@ static void add_seen(args *a, const redis_view *v) {
         args_text(a, "");
 }
 
-static bool reads_all(const nadb_ticket *t, const nadb_commit_req *req) {
-    return req->reads_all || t->n_ranges > REDIS_RANGES_MAX;
+static bool reads_all(const nadb_ticket *t) {
+    return t->reads_all || t->n_ranges > REDIS_RANGES_MAX;
 }
 
 /* What is in all long forms behind the flags, up to what was read. */
 static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
-                     const nadb_commit_req *req, size_t n_changes,
-                     const char *txn) {
-    bool all = reads_all(t, req);
+                     size_t n_changes, const char *txn) {
+    bool all = reads_all(t);
 
-    redis_add_claim(e, a, req->claim);
+    redis_add_claim(e, a, t->claim);
     args_number(a, (int64_t)t->read_keys.n);
     args_number(a, all ? 0 : (int64_t)t->n_ranges);
     args_number(a, (int64_t)n_changes);
@@ -229,34 +223,33 @@ static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
 }
 
 void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
-                       const nadb_commit_req *req, const char *txn) {
+                       const char *txn) {
     char flags[4];
     size_t n = 0;
 
     add_seen(a, t->view);
-    if (txn[0] == '\0' && is_short(t, req)) {
+    if (txn[0] == '\0' && is_short(t)) {
         add_short(a, t);
         return;
     }
-    if (req->clear) flags[n++] = 'c';
-    if (reads_all(t, req)) flags[n++] = 'a';
+    if (t->clear) flags[n++] = 'c';
+    if (reads_all(t)) flags[n++] = 'a';
     if (!t->puts) flags[n++] = 'd';
     args_copy(a, nadb_slice_of(flags, n));
-    add_long(e, a, t, req, t->n_changes, txn);
+    add_long(e, a, t, t->count, txn);
     args_append(a, &t->changes);
 }
 
 void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
-                     const nadb_commit_req *req, const char *txn,
-                     bool has_part) {
+                     const char *txn) {
     char flags[2];
     size_t n = 0;
 
     add_seen(a, t->view);
-    if (reads_all(t, req)) flags[n++] = 'a';
-    if (has_part) flags[n++] = 'i';
+    if (reads_all(t)) flags[n++] = 'a';
+    if (t->clear || t->count > 0) flags[n++] = 'i';
     args_copy(a, nadb_slice_of(flags, n));
-    add_long(e, a, t, req, 0, txn);
+    add_long(e, a, t, 0, txn);
 }
 
 /* --- answers --- */

@@ -15,34 +15,49 @@ struct nadb_ticket {
     redisReply *reply; /* of the commit script; NULL: lost */
     redis_view *view;  /* of the transaction; may be NULL */
     uint64_t version;
-    bool clear;
-    size_t count;
+    bool clear, reads_all;
+    uint32_t claim;
+    size_t count, bytes;           /* of changes */
     nadb_buf keys;                 /* each change: op 'p' or 'd', blob key */
     char waits_for[REDIS_TXN_MAX]; /* a transaction that holds a key; or "" */
     /* As lua/lib/request.lua has them: */
     args read_keys, read_ranges, changes;
-    size_t n_ranges, n_changes;
+    size_t n_ranges;
     bool puts;
     bool plain; /* the last put has neither tags nor expiry */
     args all;   /* of the script */
     nadb_buf scratch;
 };
 
-/* A ticket with all that `req` says of this store, or part of a store. What it
- * borrows from the request must last until it was sent. NADB_TOOBIG: it is more
- * than can be committed at once. */
-nadb_rc redis_ticket_make(redis_engine *e, const nadb_commit_req *req,
-                          nadb_ticket **out, nadb_err *err) NADB_MUST_USE;
+/* A ticket for a request, or a part of it: what it borrows must last until it
+ * was sent. */
+nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
+                         nadb_view *view, nadb_ticket **out,
+                         nadb_err *err) NADB_MUST_USE;
+void redis_ticket_read(nadb_ticket *t, const nadb_range *r);
+/* NADB_TOOBIG: it is more than can be committed at once. */
+nadb_rc redis_ticket_change(nadb_ticket *t, const nadb_entry *x,
+                            nadb_err *err) NADB_MUST_USE;
+/* After the last of them. */
+nadb_rc redis_ticket_check(const nadb_ticket *t, nadb_err *err) NADB_MUST_USE;
+/* All that the request has. */
+nadb_rc redis_ticket_fill(nadb_ticket *t, const nadb_commit_req *req,
+                          nadb_err *err) NADB_MUST_USE;
 void redis_ticket_drop(redis_engine *e, nadb_ticket *t); /* NULL is fine */
+
+/* A read of one key, not of more. */
+static inline bool nadb_range_is_key(const nadb_range *r) {
+    return r->hi.p != NULL && r->lo.n > 0 && r->hi.n == r->lo.n + 1 &&
+           r->hi.p[r->lo.n] == 0 && nadb_slice_starts(r->hi, r->lo);
+}
 
 /* Adds, behind writer, number, deadline and server, the request. `txn` is "" or
  * the name of the transaction whose part it is. */
 void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
-                       const nadb_commit_req *req, const char *txn);
-/* What the request has read, alone; `has_part`: it changes something, too. */
+                       const char *txn);
+/* What it has read, alone. */
 void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
-                     const nadb_commit_req *req, const char *txn,
-                     bool has_part);
+                     const char *txn);
 /* What takes it back. */
 void redis_add_undo(args *a, const nadb_ticket *t, const char *txn);
 

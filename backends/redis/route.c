@@ -18,10 +18,6 @@ static size_t node_count(const nadb_buf *nodes) {
     return nodes->n / sizeof(endpoint);
 }
 
-static bool same(const endpoint *a, const endpoint *b) {
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* Its place among the nodes, where it is put if it is new. */
 static nadb_rc place_of(nadb_buf *nodes, const endpoint *to, size_t *place,
                         nadb_err *err) {
@@ -30,7 +26,7 @@ static nadb_rc place_of(nadb_buf *nodes, const endpoint *to, size_t *place,
     for (*place = 0; *place < n; (*place)++) {
         endpoint e = node_at(nodes, *place);
 
-        if (same(&e, to)) return NADB_OK;
+        if (endpoint_same(&e, to)) return NADB_OK;
     }
     if (n >= NODES_MOST) nodes->n = sizeof(endpoint); /* old names of nodes */
     *place = node_count(nodes);
@@ -113,7 +109,7 @@ bool route_knows(route *r, const endpoint *to) {
     for (size_t i = 0; i < node_count(&r->nodes) && !known; i++) {
         endpoint e = node_at(&r->nodes, i);
 
-        known = same(&e, to);
+        known = endpoint_same(&e, to);
     }
     nadb_unlock(&r->lock);
     return known;
@@ -133,15 +129,31 @@ nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
                      w->name, to->host, to->port);
 }
 
-nadb_rc route_arrived(route *r, wire *w, nadb_err *err) {
+nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
     bool learnt;
 
-    if (r->at->master != NULL) return sentinel_check_role(w, err);
+    if (r->at->master != NULL) {
+        nadb_rc rc = sentinel_check_role(w, err);
+
+        /* What it is told, others must still have when it is replaced. */
+        if (rc != NADB_OK || r->at->wait == 0) return rc;
+        return route_confirms(r, to) ? NADB_OK : route_leads_away(w, err);
+    }
     if (!r->at->cluster) return NADB_OK;
     nadb_lock(&r->lock);
     learnt = r->learnt;
     nadb_unlock(&r->lock);
     return learnt ? NADB_OK : learn(r, w, err);
+}
+
+bool route_confirms(const route *r, const endpoint *to) {
+    return r->at->master == NULL || sentinel_confirms(r->at, to);
+}
+
+nadb_rc route_leads_away(const wire *w, nadb_err *err) {
+    return nadb_fail(err, NADB_READONLY,
+                     "redis server %s: it is being replaced by a replica",
+                     w->name);
 }
 
 bool route_failed(route *r, uint64_t epoch) {

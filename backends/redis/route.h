@@ -37,7 +37,12 @@ nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch,
 bool route_is_old(route *r, uint64_t epoch);
 /* A new connection: learns from it what it does not know yet, and finds out
  * whether it leads to a master. */
-nadb_rc route_arrived(route *r, wire *w, nadb_err *err) NADB_MUST_USE;
+nadb_rc route_arrived(route *r, wire *w, const endpoint *to,
+                      nadb_err *err) NADB_MUST_USE;
+/* False: another server is about to take its place, or has done so. */
+bool route_confirms(const route *r, const endpoint *to);
+/* The error for that. */
+nadb_rc route_leads_away(const wire *w, nadb_err *err);
 /* The server could not be reached. True: trying again may lead elsewhere. */
 bool route_failed(route *r, uint64_t epoch);
 /* Whether it is a node that the cluster's map has named. Others get neither
@@ -52,6 +57,8 @@ nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) NADB_MUST_USE;
 
 /* --- sentinel.c --- */
 
+/* Whether no sentinel that answers replaces this master, or has. */
+bool sentinel_confirms(const address *at, const endpoint *to);
 /* Asks the sentinels, beginning with *first, which becomes the one that
  * answered. */
 nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,

@@ -3,15 +3,14 @@
 
 /* Made of lua/X.lua by lua/embed.awk. */
 extern const char script_commit[], script_prepare[], script_finish[],
-    script_pending[], script_fence[], script_validate[], script_mark[],
-    script_claim[], script_unclaim[], script_clean[], script_sweep[],
-    script_check[], script_wipe[], script_match[], script_counts[],
-    script_expiry[], script_lease[], script_drain[];
+    script_fence[], script_mark[], script_claim[], script_unclaim[],
+    script_clean[], script_sweep[], script_check[], script_wipe[],
+    script_match[], script_counts[], script_expiry[], script_lease[],
+    script_drain[];
 
 static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_COMMIT] = script_commit,   [SCRIPT_PREPARE] = script_prepare,
-    [SCRIPT_FINISH] = script_finish,   [SCRIPT_PENDING] = script_pending,
-    [SCRIPT_FENCE] = script_fence,     [SCRIPT_VALIDATE] = script_validate,
+    [SCRIPT_FINISH] = script_finish,   [SCRIPT_FENCE] = script_fence,
     [SCRIPT_MARK] = script_mark,       [SCRIPT_CLAIM] = script_claim,
     [SCRIPT_UNCLAIM] = script_unclaim, [SCRIPT_CLEAN] = script_clean,
     [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
@@ -93,8 +92,8 @@ nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
     }
     if (rc == NADB_OK && script_says(*out, "layout"))
         rc = script_layout(
-            c, reply_slice((*out)->elements > 1 ? (*out)->element[1] : NULL),
-            err);
+            conn_name(c),
+            reply_slice((*out)->elements > 1 ? (*out)->element[1] : NULL), err);
     return rc;
 }
 
@@ -106,15 +105,40 @@ nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
     return rc == NADB_OK ? script_receive(c, id, a, out, err) : rc;
 }
 
+nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
+                   script_id id, const char *const list[], redisReply **out,
+                   nadb_err *err) {
+    conn *c = NULL;
+    args a;
+    nadb_rc rc = pool_take(p, &c, err);
+
+    *out = NULL;
+    if (rc == NADB_OK) rc = conn_check_name(c, err);
+    if (rc == NADB_OK) {
+        memset(&a, 0, sizeof a);
+        script_begin(&a, prefix);
+        for (; *list != NULL; list++)
+            args_text(&a, strcmp(*list, "$") == 0 ? c->server : *list);
+        rc = script_call(names, c, id, &a, out, err);
+        args_clear(&a);
+    }
+    if (rc == NADB_OK && !reply_is_array(*out, 1)) rc = conn_confused(c, err);
+    if (rc == NADB_OK && script_says(*out, "ok") && (*out)->elements > 1)
+        rc = conn_wait(c, err);
+    pool_give(p, c);
+    return rc;
+}
+
 /* "2/4": layout 2, in 4 shards; "2/4+" is being made, "2/4-" removed. */
-static nadb_rc other_shards(const conn *c, nadb_slice layout, nadb_err *err) {
+static nadb_rc other_shards(const char *server, nadb_slice layout,
+                            nadb_err *err) {
     const char *n = layout.n == 0 ? NULL : memchr(layout.p, '/', layout.n);
     int digits = 0;
 
     if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_NO_LAYOUT)))
         return nadb_fail(err, NADB_CANTOPEN,
                          "redis server %s: a shard of the store is not there",
-                         conn_name(c));
+                         server);
     if (n == NULL) return NADB_OK;
     n++;
     digits = (int)(layout.n - (size_t)(n - (const char *)layout.p));
@@ -124,26 +148,26 @@ static nadb_rc other_shards(const conn *c, nadb_slice layout, nadb_err *err) {
                          "redis server %s: the store is being destroyed "
                          "(nadb_destroy, of a table with shards=%.*s, goes on "
                          "where one has stopped)",
-                         conn_name(c), digits - 1, n);
+                         server, digits - 1, n);
     if (digits > 0 && n[digits - 1] == '+') digits--;
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store is spread over %.*s shards: "
                      "give option shards=%.*s",
-                     conn_name(c), digits, n, digits, n);
+                     server, digits, n, digits, n);
 }
 
-nadb_rc script_layout(const conn *c, nadb_slice layout, nadb_err *err) {
+nadb_rc script_layout(const char *server, nadb_slice layout, nadb_err *err) {
     nadb_rc rc;
 
     if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_LAYOUT))) return NADB_OK;
-    rc = other_shards(c, layout, err);
+    rc = other_shards(server, layout, err);
     if (rc != NADB_OK) return rc;
     if (layout.n == 0) layout = nadb_slice_str("1");
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store has layout %.*s, which "
                      "another version of nadb wrote; this one knows layout "
                      "%s (nadb_destroy or nadb_clear make place for it)",
-                     conn_name(c), layout.n > 20 ? 20 : (int)layout.n,
+                     server, layout.n > 20 ? 20 : (int)layout.n,
                      (const char *)layout.p, SCRIPT_LAYOUT);
 }
 

@@ -26,9 +26,7 @@ typedef enum script_id {
     SCRIPT_COMMIT,
     SCRIPT_PREPARE,
     SCRIPT_FINISH,
-    SCRIPT_PENDING,
     SCRIPT_FENCE,
-    SCRIPT_VALIDATE,
     SCRIPT_MARK,
     SCRIPT_CLAIM,
     SCRIPT_UNCLAIM,
@@ -65,6 +63,14 @@ void script_begin(args *a, nadb_slice prefix);
 nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
                     redisReply **out, nadb_err *err) NADB_MUST_USE;
 
+/* Calls a script on a connection of its own; its arguments are texts, behind
+ * which is NULL. "$" stands for the server's name. *out is the
+ * caller's, also on error. Where the answer is "ok" and more, as many replicas
+ * as option wait asks for have what it has written. */
+nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
+                   script_id id, const char *const list[], redisReply **out,
+                   nadb_err *err) NADB_MUST_USE;
+
 /* The two halves of it, where something is to be done in between. One call at a
  * time is under way. */
 nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
@@ -73,7 +79,7 @@ nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
                        nadb_err *err) NADB_MUST_USE;
 
 /* An error if the store's layout, as `meta` names it, is not ours. */
-nadb_rc script_layout(const conn *c, nadb_slice layout,
+nadb_rc script_layout(const char *server, nadb_slice layout,
                       nadb_err *err) NADB_MUST_USE;
 
 /* Whether the answer is a list that begins with this word. */

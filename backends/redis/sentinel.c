@@ -39,26 +39,45 @@ static nadb_rc take_master(const address *at, const wire *w,
     return NADB_OK;
 }
 
-/* What a sentinel says; an error when it does not know the master. It gets the
- * password that is meant for sentinels, and no other. */
+/* Opens a wire to a sentinel. It gets the password that is meant for sentinels,
+ * and no other. */
+static nadb_rc enter(const address *at, const endpoint *sentinel,
+                     int64_t timeout_ms, wire *w, nadb_err *err) {
+    address plain = *at; /* they have no databases */
+
+    plain.user = NULL;
+    plain.password_env = at->sentinel_env;
+    plain.db = 0;
+    if (plain.connect_timeout_ms > timeout_ms)
+        plain.connect_timeout_ms = timeout_ms;
+    if (plain.timeout_ms > timeout_ms) plain.timeout_ms = timeout_ms;
+    return wire_open(w, &plain, sentinel, err);
+}
+
+static nadb_rc call(const address *at, wire *w, const char *what,
+                    redisReply **out, nadb_err *err) {
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "SENTINEL");
+    args_text(&a, what);
+    args_text(&a, at->master);
+    rc = wire_call(w, &a, out, err);
+    args_clear(&a);
+    return rc;
+}
+
+/* What a sentinel says; an error when it does not know the master. */
 static nadb_rc ask_one(const address *at, const endpoint *sentinel,
                        endpoint *out, nadb_err *err) {
-    address plain = *at; /* they have no databases */
     redisReply *r = NULL;
-    args a;
     wire w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
-    memset(&a, 0, sizeof a);
-    plain.user = NULL;
-    plain.password_env = at->sentinel_env;
-    plain.db = 0;
-    rc = wire_open(&w, &plain, sentinel, err);
-    args_text(&a, "SENTINEL");
-    args_text(&a, "get-master-addr-by-name");
-    args_text(&a, at->master);
-    if (rc == NADB_OK) rc = wire_call(&w, &a, &r, err);
+    rc = enter(at, sentinel, INT64_MAX, &w, err);
+    if (rc == NADB_OK) rc = call(at, &w, "get-master-addr-by-name", &r, err);
     if (rc == NADB_OK) rc = take_master(at, &w, r, out, err);
     if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
         at->password_env != NULL && err != NULL)
@@ -67,7 +86,6 @@ static nadb_rc ask_one(const address *at, const endpoint *sentinel,
                        "environment variable with sentinel_password_env",
                        w.name);
     freeReplyObject(r);
-    args_clear(&a);
     wire_close(&w);
     return rc;
 }
@@ -161,4 +179,66 @@ nadb_rc sentinel_check_role(wire *w, nadb_err *err) {
                        w->name);
     freeReplyObject(r);
     return rc;
+}
+
+/* --- failovers that are under way --- */
+
+/* How long a sentinel that is asked for this is waited for. */
+#define LOOK_MS 500
+
+/* A field of what SENTINEL MASTER answers: names and values by turns. */
+static nadb_slice field(const redisReply *r, const char *name) {
+    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements;
+         i += 2)
+        if (nadb_slice_eq(reply_slice(r->element[i]), nadb_slice_str(name)))
+            return reply_slice(r->element[i + 1]);
+    return nadb_slice_of(NULL, 0);
+}
+
+typedef struct opinion {
+    endpoint master;
+    int64_t epoch; /* of the configuration that says so */
+    bool moves;    /* it is being replaced */
+} opinion;
+
+static nadb_rc look(const address *at, const endpoint *sentinel, opinion *out) {
+    static const char moving[] = "failover_in_progress";
+    redisReply *r = NULL, *state = NULL;
+    nadb_slice flags;
+    wire w;
+    nadb_rc rc;
+
+    memset(&w, 0, sizeof w);
+    rc = enter(at, sentinel, LOOK_MS, &w, NULL);
+    if (rc == NADB_OK) rc = call(at, &w, "master", &state, NULL);
+    if (rc == NADB_OK) rc = call(at, &w, "get-master-addr-by-name", &r, NULL);
+    if (rc == NADB_OK) rc = take_master(at, &w, r, &out->master, NULL);
+    if (rc == NADB_OK) {
+        flags = field(state, "flags");
+        out->moves = flags.n > 0 && memmem(flags.p, flags.n, moving,
+                                           sizeof moving - 1) != NULL;
+        if (!nadb_integer_of(field(state, "config-epoch"), &out->epoch))
+            out->epoch = 0;
+    }
+    freeReplyObject(r);
+    freeReplyObject(state);
+    wire_close(&w);
+    return rc;
+}
+
+bool sentinel_confirms(const address *at, const endpoint *to) {
+    opinion best = {.epoch = -1};
+    bool moves = false;
+
+    for (size_t i = 0; i < address_sentinels(at); i++) {
+        endpoint sentinel;
+        opinion x;
+
+        memcpy(&sentinel, at->sentinels.p + i * sizeof sentinel,
+               sizeof sentinel);
+        if (look(at, &sentinel, &x) != NADB_OK) continue;
+        if (endpoint_same(&x.master, to) && x.moves) moves = true;
+        if (x.epoch > best.epoch) best = x;
+    }
+    return best.epoch >= 0 && !moves && endpoint_same(&best.master, to);
 }

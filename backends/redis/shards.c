@@ -21,10 +21,10 @@
 
 #include <stdio.h>
 
-static nadb_rc no_memory(nadb_err *err) {
+nadb_rc shards_no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM,
-                     "out of memory for the shards of a "
-                     "Redis store");
+                     "out of memory for the shards of a Redis "
+                     "store");
 }
 
 /* --- the whole store --- */
@@ -258,7 +258,7 @@ nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
     nadb_rc rc;
 
     *out = NULL;
-    if (s == NULL) return no_memory(err);
+    if (s == NULL) return shards_no_memory(err);
     s->base.ops = &ops;
     s->n = n;
     rc = open_part(options, "", s, &s->mark, err);

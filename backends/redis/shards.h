@@ -61,8 +61,8 @@ nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
                             nadb_err *err);
 void shards_view_rest(nadb_engine *engine, nadb_view *view);
 /* The view's part in a shard. */
-nadb_rc shards_part(shards *s, shards_view *v, unsigned i, redis_view **out,
-                    nadb_err *err);
+nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
+                         redis_view **out, nadb_err *err);
 /* After a read there: a shard that is missing may mean that the store is one of
  * another number of shards by now. */
 nadb_rc shards_seen(shards *s, shards_view *v, unsigned i, nadb_err *err);
@@ -88,18 +88,17 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 /* --- shards_txn.c --- */
 
 /* What a transaction does, or has only read, in one shard. */
-typedef struct shards_change {
+typedef struct shards_part {
+    redis_engine *e;
+    nadb_ticket *ticket;
     unsigned shard;
     bool changes;
-    bool is_there; /* its part was prepared, or may have been */
-    nadb_commit_req req;
-    nadb_ticket *ticket;
-} shards_change;
+    bool is_there; /* it was prepared, or may have been */
+} shards_part;
 
-/* Does in several shards what `list` says, all or nothing: by the tickets, or
- * `undo`: takes back what the tickets have done. Waits for others so long.
- * On error nothing of it will be there, or the message says what. */
-nadb_rc shards_do(shards *s, shards_change *list, unsigned n, bool undo,
+/* Does in several shards what the tickets of `parts` say, all or nothing; or
+ * `undo`: takes back what they have done. Waits for others so long. */
+nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
                   int64_t timeout_ms, nadb_err *err);
 /* redis_engine.end_txn */
 nadb_rc shards_end_txn(redis_engine *found_in, const char *txn, nadb_err *err);
@@ -117,6 +116,7 @@ nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 
 /* --- shards.c --- */
 
+nadb_rc shards_no_memory(nadb_err *err);
 nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
                     nadb_err *err);
 

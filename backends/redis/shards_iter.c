@@ -179,7 +179,7 @@ static nadb_rc open_walk(shards_iter *it, unsigned i, const walk_of *how,
                          nadb_err *err) {
     nadb_engine *e = &it->s->parts[i]->base;
     redis_view *part;
-    nadb_rc rc = shards_part(it->s, it->v, i, &part, err);
+    nadb_rc rc = shards_view_part(it->s, it->v, i, &part, err);
 
     if (rc != NADB_OK) return rc;
     if (how->match == NULL)

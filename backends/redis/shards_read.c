@@ -57,8 +57,8 @@ void shards_view_rest(nadb_engine *engine, nadb_view *view) {
             redis_view_rest(&s->parts[i]->base, &v->parts[i]->base);
 }
 
-nadb_rc shards_part(shards *s, shards_view *v, unsigned i, redis_view **out,
-                    nadb_err *err) {
+nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
+                         redis_view **out, nadb_err *err) {
     nadb_view *part = NULL;
     nadb_rc rc = NADB_OK;
 
@@ -99,7 +99,7 @@ static nadb_rc get_count(shards *s, shards_view *v, nadb_slice key,
         redis_view *part;
         bool there = false;
 
-        rc = shards_part(s, v, i, &part, err);
+        rc = shards_view_part(s, v, i, &part, err);
         if (rc == NADB_OK)
             rc = redis_get(&s->parts[i]->base, &part->base, key, out, &there,
                            err);
@@ -132,7 +132,7 @@ nadb_rc shards_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
         return get_count(s, v, key, out, found, err);
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     i = shards_of_row(s, key);
-    rc = shards_part(s, v, i, &part, err);
+    rc = shards_view_part(s, v, i, &part, err);
     if (rc == NADB_OK)
         rc = redis_get(&s->parts[i]->base, &part->base, key, out, found, err);
     if (rc == NADB_OK && !*found) rc = shards_seen(s, v, i, err);
@@ -186,7 +186,7 @@ static nadb_rc wants_open(const wants *w, shards *s, shards_view *v,
     for (size_t k = 0; k < w->n_keys && rc == NADB_OK; k++) {
         redis_view *part;
 
-        rc = shards_part(s, v, w->places[k].shard, &part, err);
+        rc = shards_view_part(s, v, w->places[k].shard, &part, err);
     }
     return rc;
 }
@@ -247,7 +247,8 @@ nadb_rc shards_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     i = shards_of_row(s, key);
     rc = shards_view_refresh(engine, view, err);
-    if (rc == NADB_OK) rc = shards_part(s, (shards_view *)view, i, &part, err);
+    if (rc == NADB_OK)
+        rc = shards_view_part(s, (shards_view *)view, i, &part, err);
     if (rc != NADB_OK) return rc;
     rc = redis_take_claim(&s->parts[i]->base, &part->base, key, timeout_ms,
                           &inner, err);

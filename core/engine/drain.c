@@ -367,7 +367,7 @@ nadb_rc engine_remote_iter(nadb_engine *e, nadb_view *view,
     *out = NULL;
     rc = drain_for_reader(s, err);
     if (rc != NADB_OK) return rc;
-    return s->base_ops->iter(v->version->base, range, false, out, err);
+    return s->base_ops->iter(v->version->base, range, out, err);
 }
 
 nadb_rc engine_remote_match(nadb_engine *e, nadb_view *view,

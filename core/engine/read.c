@@ -45,7 +45,7 @@ nadb_rc engine_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
     /* Each process that opens a store begins a log, and may write none. */
     while (first < ver->n_logs && memtable_is_empty(ver->logs[first])) first++;
     if (first == ver->n_logs && v->floor == 0)
-        return s->base_ops->iter(ver->base, range, false, out, err);
+        return s->base_ops->iter(ver->base, range, out, err);
     sources = nadb_calloc(ver->n_logs - first + 1, sizeof *sources);
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
@@ -56,7 +56,7 @@ nadb_rc engine_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK && v->floor == 0) {
-        rc = s->base_ops->iter(ver->base, range, false, &sources[n], err);
+        rc = s->base_ops->iter(ver->base, range, &sources[n], err);
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK) {

@@ -24,7 +24,7 @@ void batch_unref(batch *b) {
 void batch_reset(batch *b) {
     nadb_arena_reset(&b->arena);
     b->last = b->last_clear = NULL;
-    b->indexed = false;
+    b->indexed = b->lost = false;
     b->nodes = 0;
     b->height = 0;
     b->tail = NULL;

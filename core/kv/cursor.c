@@ -1,57 +1,15 @@
-/* cursor.c - walking the rows of a session: one key, a list of keys, or a
- * range; the contract is in nadb.h.
+/* cursor.c - the rows of a session: one key, or a list of keys, and what is
+ * known of the present row; the contract is in nadb.h. Ranges, tags and expiry
+ * are in cursor_scan.c.
  *
  * A cursor reads one view and the batch as it was when the cursor was opened.
  * A point read allocates nothing once its cursor has been used before. */
-#include "../util/merge.h"
-#include "codec.h"
-#include "expiry_scan.h"
-#include "row.h"
-#include "tag_scan.h"
+#include "cursor.h"
 
 #include <stdlib.h>
 
-typedef enum cursor_mode {
-    CURSOR_CLOSED,
-    CURSOR_KEYS, /* keys[next..] are still to come */
-    CURSOR_SCAN
-} cursor_mode;
-
-struct nadb_cursor {
-    nadb_session *ss;
-    cursor_mode mode;
-    session_view *view;
-    batch *b;       /* NULL: no changes to see */
-    uint64_t limit; /* changes from this number on are not seen */
-    int64_t now;    /* ms; 0: not read yet */
-
-    bool valid;
-    nadb_row row;
-
-    nadb_iter *it; /* CURSOR_SCAN */
-    session_read *read;
-    uint64_t read_epoch;
-    bool reverse;
-    bool expired;            /* such rows too: session_scan_expired() */
-    const nadb_match *match; /* CURSOR_SCAN: rows are checked against it */
-    int64_t expires_from, expires_to; /* nadb_scan.by_expiry */
-    bool loaded; /* more of the row than its key is there */
-
-    nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
-                         `bounds` unless it is `one` */
-    size_t n_keys, next;
-    size_t wanted; /* keys before this one have been announced */
-    nadb_slice one;
-
-    nadb_buf bounds;  /* keys or range, with keyspace byte */
-    nadb_buf loading; /* a key that an index gave, and a zero byte */
-    nadb_buf list;    /* nadb_slice of each key */
-    nadb_buf copy;    /* a value that is not pinned */
-    nadb_buf plain;   /* decoded value, when it is not cached */
-    nadb_cached *cached;
-    bool decoded; /* `value` is that of this row */
-    nadb_value value;
-};
+#include "codec.h"
+#include "row.h"
 
 nadb_rc nadb_cursor_new(nadb_session *ss, nadb_cursor **out, nadb_err *err) {
     nadb_cursor *c = nadb_calloc(1, sizeof *c);
@@ -69,6 +27,8 @@ void nadb_cursor_free(nadb_cursor *c) {
     nadb_buf_clear(&c->bounds);
     nadb_buf_clear(&c->loading);
     nadb_buf_clear(&c->list);
+    nadb_buf_clear(&c->given);
+    nadb_buf_clear(&c->place);
     nadb_buf_clear(&c->copy);
     nadb_buf_clear(&c->plain);
     nadb_free(c);
@@ -83,8 +43,15 @@ void nadb_cursor_close(nadb_cursor *c) {
         nadb_iter_free(c->it);
         c->it = NULL;
     }
+    nadb_iter_free(c->index);
+    c->index = NULL;
     nadb_cached_release(c->cached);
     c->cached = NULL;
+    if (c->b != NULL) {
+        *c->reader_link = c->next_reader;
+        if (c->next_reader != NULL)
+            c->next_reader->reader_link = c->reader_link;
+    }
     session_let_go(c->ss, c->view, c->b);
     c->view = NULL;
     c->b = NULL;
@@ -93,8 +60,8 @@ void nadb_cursor_close(nadb_cursor *c) {
     c->mode = CURSOR_CLOSED;
 }
 
-static nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
-                           nadb_err *err) {
+nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
+                    nadb_err *err) {
     nadb_rc rc;
 
     nadb_cursor_close(c);
@@ -105,13 +72,26 @@ static nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
     c->expired = false;
     c->match = NULL;
     c->loaded = true;
+    c->in_batch = c->nomem = false;
     c->now = 0;
     if (!batch_empty(c->ss->b)) {
         c->b = c->ss->b;
         batch_ref(c->b);
         c->limit = c->b->next_id;
+        c->undone = c->b->undone;
+        c->next_reader = c->ss->readers;
+        c->reader_link = &c->ss->readers;
+        if (c->next_reader != NULL)
+            c->next_reader->reader_link = &c->next_reader;
+        c->ss->readers = c;
     }
     return NADB_OK;
+}
+
+void session_undo(nadb_session *ss, uint64_t id) {
+    batch_undo(ss->b, id);
+    for (nadb_cursor *c = ss->readers; c != NULL; c = c->next_reader)
+        if (c->valid && c->from_batch) c->row.stale = true;
 }
 
 int64_t nadb_cursor_now(nadb_cursor *c) {
@@ -120,10 +100,11 @@ int64_t nadb_cursor_now(nadb_cursor *c) {
 }
 
 /* Takes an entry as the present row; c->valid says whether it is alive. */
-static nadb_rc row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
+nadb_rc cursor_row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
     nadb_rc rc;
 
-    c->decoded = false;
+    c->decoded = c->gone = c->row.stale = false;
+    c->from_batch = e->seq == UINT64_MAX;
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
     c->row.pinned =
         (e->flags & (NADB_ENTRY_PINNED | NADB_ENTRY_VALUE_PINNED)) != 0;
@@ -140,6 +121,12 @@ static nadb_rc row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
 
 /* --- keys --- */
 
+nadb_rc cursor_lost(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM,
+                     "the changes of a transaction that has ended could not be "
+                     "kept for the statements that read them");
+}
+
 static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
     const batch_op *op = c->b == NULL ? NULL : batch_find(c->b, key, c->limit);
     nadb_engine *e = c->ss->engine;
@@ -148,10 +135,12 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     c->valid = false;
+    if (c->b != NULL && c->b->lost) return cursor_lost(err);
     if (op != NULL) {
         if (op->flags & NADB_ENTRY_TOMBSTONE) return NADB_OK;
         entry.value = op->value;
         entry.flags = NADB_ENTRY_PINNED;
+        entry.seq = UINT64_MAX;
         entry.id = 0;
     } else {
         if (c->b != NULL && batch_cleared(c->b, c->limit)) return NADB_OK;
@@ -166,7 +155,7 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
         }
     }
     entry.key = key;
-    return row_take(c, &entry, err);
+    return cursor_row_take(c, &entry, err);
 }
 
 #define WANT_FIRST 16u
@@ -199,18 +188,18 @@ static nadb_rc keys_next(nadb_cursor *c, nadb_err *err) {
 }
 
 /* Appends the internal key and the byte that makes the first key after it. */
-static bool bounds_add(nadb_cursor *c, nadb_slice key) {
+bool cursor_bounds_add(nadb_cursor *c, nadb_slice key) {
     return nadb_buf_byte(&c->bounds, NADB_KS_ROW) &&
            nadb_buf_append(&c->bounds, key.p, key.n) &&
            nadb_buf_byte(&c->bounds, 0);
 }
 
-static nadb_rc no_memory(nadb_cursor *c, nadb_err *err) {
+nadb_rc cursor_no_memory(nadb_cursor *c, nadb_err *err) {
     nadb_cursor_close(c);
     return nadb_fail(err, NADB_NOMEM, "opening a cursor");
 }
 
-static nadb_rc done(nadb_cursor *c, nadb_rc rc) {
+nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc) {
     if (rc != NADB_OK) nadb_cursor_close(c);
     return rc;
 }
@@ -228,7 +217,7 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
 
     nadb_cursor_close(c);
     nadb_buf_reset(&c->bounds);
-    if (!bounds_add(c, key)) return no_memory(c, err);
+    if (!cursor_bounds_add(c, key)) return cursor_no_memory(c, err);
     c->one = nadb_slice_of(c->bounds.p, c->bounds.n - 1);
     rc = session_claim(c->ss, c->one, err);
     if (rc == NADB_OK) rc = cursor_open(c, CURSOR_KEYS, false, err);
@@ -238,7 +227,7 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
     c->next = c->wanted = 0;
     rc = note_key(c, c->one, key_only, err);
     if (rc == NADB_OK) rc = keys_next(c, err);
-    return done(c, rc);
+    return cursor_done(c, rc);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -268,12 +257,13 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     nadb_buf_reset(&c->bounds);
     nadb_buf_reset(&c->list);
     for (size_t i = 0; i < n; i++)
-        if (!bounds_add(c, keys[i])) return no_memory(c, err);
+        if (!cursor_bounds_add(c, keys[i])) return cursor_no_memory(c, err);
     /* The buffer stands still now: slices into it are good. */
     for (size_t i = 0; i < n; i++) {
         nadb_slice k = nadb_slice_of(c->bounds.p + at, keys[i].n + 1);
 
-        if (!nadb_buf_append(&c->list, &k, sizeof k)) return no_memory(c, err);
+        if (!nadb_buf_append(&c->list, &k, sizeof k))
+            return cursor_no_memory(c, err);
         at += keys[i].n + 2;
     }
     c->keys = (nadb_slice *)(void *)c->list.p;
@@ -283,250 +273,69 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     for (size_t i = 0; i < c->n_keys && rc == NADB_OK; i++)
         rc = note_key(c, c->keys[i], false, err);
     if (rc == NADB_OK) rc = keys_next(c, err);
-    return done(c, rc);
-}
-
-/* --- ranges --- */
-
-/* The view's rows with the batch's changes on top. */
-static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
-                            nadb_err *err) {
-    nadb_engine *e = c->ss->engine;
-    nadb_iter *sources[2];
-    size_t n = 0;
-    nadb_rc rc = NADB_OK;
-
-    if (c->b == NULL) return e->ops->iter(e, c->view->view, range, &c->it, err);
-    rc = batch_iter(c->b, range, c->limit, &sources[n], err);
-    if (rc != NADB_OK) return rc;
-    n++;
-    if (!batch_cleared(c->b, c->limit)) {
-        rc = e->ops->iter(e, c->view->view, range, &sources[n], err);
-        if (rc != NADB_OK) {
-            nadb_iter_free(sources[0]);
-            return rc;
-        }
-        n++;
-    }
-    return nadb_merge(sources, n, range, false, &c->it, err);
-}
-
-/* An index gave the key alone, and vouches for its row. */
-static void key_take(nadb_cursor *c, const nadb_entry *e) {
-    c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
-    c->row.key_pinned = false;
-    c->valid = true;
-    c->loaded = c->decoded = false;
-}
-
-static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
-    c->valid = false;
-    do {
-        nadb_rc rc = nadb_iter_next(c->it, err);
-
-        c->loaded = true;
-        if (rc == NADB_OK && !c->it->valid) return NADB_OK;
-        if (rc == NADB_OK && c->it->entry.value.n == 0)
-            key_take(c, &c->it->entry);
-        else if (rc == NADB_OK)
-            rc = row_take(c, &c->it->entry, err);
-        if (rc == NADB_OK && c->match != NULL && c->valid) {
-            rc = nadb_cursor_load(c, err);
-            c->valid = c->valid && nadb_match_tags(c->match, c->row.tags);
-        }
-        if (rc != NADB_OK) return rc;
-    } while (!c->valid);
-    return NADB_OK;
-}
-
-/* --- rows by their tags --- */
-
-static bool not_changed(void *ctx, const nadb_entry *e) {
-    const nadb_cursor *c = ctx;
-
-    return batch_find(c->b, e->key, c->limit) == NULL;
-}
-
-static bool change_matches(void *ctx, const nadb_entry *e) {
-    const nadb_match *m = ctx;
-    nadb_row row;
-
-    if (e->flags & NADB_ENTRY_TOMBSTONE) return false;
-    /* The transaction's own bytes are sound. */
-    return nadb_row_decode(e->value, &row, NULL) == NADB_OK &&
-           nadb_match_tags(m, row.tags);
-}
-
-/* What the view has, by its index; *out is NULL when that cannot tell. */
-static nadb_rc open_index(nadb_cursor *c, const nadb_scan *scan,
-                          const nadb_range *range, nadb_iter **out, bool *exact,
-                          nadb_err *err) {
-    nadb_engine *e = c->ss->engine;
-    nadb_rc rc;
-
-    *out = NULL;
-    *exact = true;
-    if (c->ss->derives)
-        return nadb_tag_scan(c->ss, c->view->view, scan->match, range,
-                             nadb_cursor_now(c), out, exact, err);
-    if (e->ops->match == NULL) return NADB_OK;
-    rc = session_note_read(c->ss, range->lo, range->hi, false, NULL, err);
-    if (rc != NADB_OK) return rc;
-    return e->ops->match(e, c->view->view, scan->match, range, scan->key_only,
-                         out, err);
-}
-
-/* --- rows by their expiry --- */
-
-static bool change_expires(void *ctx, const nadb_entry *e) {
-    const nadb_cursor *c = ctx;
-    int64_t ms = (e->flags & NADB_ENTRY_TOMBSTONE) != 0
-                     ? NADB_NO_EXPIRY
-                     : nadb_row_expires(e->value);
-
-    return ms != NADB_NO_EXPIRY && ms >= c->expires_from && ms <= c->expires_to;
-}
-
-/* What the view has, by its index, and then what the transaction changed. */
-static nadb_rc open_expiry(nadb_cursor *c, const nadb_scan *scan,
-                           nadb_err *err) {
-    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
-    nadb_range all = {{rows, 1}, {after, 1}, false};
-    nadb_iter *sources[2] = {NULL, NULL};
-    size_t n = 0;
-    nadb_rc rc = NADB_OK;
-
-    c->expires_from = scan->expires_from;
-    c->expires_to = scan->expires_to;
-    if (!c->expired && c->expires_from <= nadb_cursor_now(c))
-        c->expires_from = nadb_cursor_now(c) + 1;
-    if (c->b == NULL || !batch_cleared(c->b, c->limit)) {
-        rc = nadb_expiry_scan(c->ss, c->view->view, c->expires_from,
-                              c->expires_to, !c->expired, &sources[n], err);
-        if (rc == NADB_OK && c->b != NULL)
-            rc = nadb_filter_iter(sources[n], not_changed, c, &sources[n], err);
-        if (rc != NADB_OK) return rc;
-        n++;
-    }
-    if (c->b != NULL) {
-        rc = batch_iter(c->b, &all, c->limit, &sources[n], err);
-        if (rc == NADB_OK)
-            rc = nadb_filter_iter(sources[n], change_expires, c, &sources[n],
-                                  err);
-        if (rc == NADB_OK) n++;
-    }
-    if (rc == NADB_OK) return nadb_chain(sources, n, &c->it, err);
-    while (n > 0) nadb_iter_free(sources[--n]);
-    return rc;
-}
-
-/* c->it stays NULL when every row must be looked at; c->match is set when what
- * comes must be checked. */
-static nadb_rc open_match(nadb_cursor *c, const nadb_scan *scan,
-                          const nadb_range *range, nadb_err *err) {
-    nadb_iter *sources[2] = {NULL, NULL};
-    bool cleared = c->b != NULL && batch_cleared(c->b, c->limit);
-    bool exact = true;
-    nadb_rc rc = NADB_OK;
-
-    c->match = scan->match;
-    if (cleared) return NADB_OK;
-    rc = open_index(c, scan, range, &sources[0], &exact, err);
-    if (rc != NADB_OK || sources[0] == NULL) return rc;
-    if (exact) c->match = NULL;
-    if (c->b == NULL) {
-        c->it = sources[0];
-        return NADB_OK;
-    }
-    rc = nadb_filter_iter(sources[0], not_changed, c, &sources[0], err);
-    if (rc == NADB_OK) rc = batch_iter(c->b, range, c->limit, &sources[1], err);
-    if (rc == NADB_OK)
-        rc = nadb_filter_iter(sources[1], change_matches,
-                              (void *)(uintptr_t)scan->match, &sources[1], err);
-    if (rc == NADB_OK) return nadb_merge(sources, 2, range, false, &c->it, err);
-    nadb_iter_free(sources[0]);
-    return rc;
-}
-
-nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
-    nadb_slice key;
-    nadb_rc rc;
-
-    if (c->loaded || !c->valid) return NADB_OK;
-    nadb_buf_reset(&c->loading);
-    if (!nadb_buf_append(&c->loading, c->it->entry.key.p, c->it->entry.key.n) ||
-        !nadb_buf_byte(&c->loading, 0))
-        return nadb_fail(err, NADB_NOMEM, "reading a row");
-    key = nadb_slice_of(c->loading.p, c->loading.n - 1);
-    rc = note_key(c, key, false, err);
-    if (rc == NADB_OK) rc = key_get(c, key, err);
-    c->loaded = true;
-    c->row.key_pinned = false;
-    /* Without snapshots it may have gone between two round trips. */
-    if (rc == NADB_OK && !c->valid && c->ss->derives)
-        rc = nadb_corrupt(err,
-                          "the tag index names key \"%.*s\", which is not "
-                          "there: nadb_check() tells more",
-                          key.n > 80 ? 80 : (int)key.n - 1,
-                          (const char *)key.p + 1);
-    return rc;
-}
-
-static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
-                         nadb_err *err) {
-    static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-    nadb_range range;
-    size_t lo_n;
-    nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
-
-    if (rc != NADB_OK) return rc;
-    c->expired = expired;
-    nadb_buf_reset(&c->bounds);
-    if (!bounds_add(c, scan->lo)) return no_memory(c, err);
-    lo_n = c->bounds.n - 1;
-    if (scan->hi.p != NULL && !bounds_add(c, scan->hi))
-        return no_memory(c, err);
-    range.lo = nadb_slice_of(c->bounds.p, lo_n);
-    range.hi = nadb_slice_of(after_rows, sizeof after_rows);
-    if (scan->hi.p != NULL)
-        range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
-    range.reverse = scan->reverse;
-    c->read_epoch = c->ss->epoch;
-    if (scan->match != NULL)
-        rc = open_match(c, scan, &range, err);
-    else if (scan->by_expiry)
-        rc = open_expiry(c, scan, err);
-    if (c->it == NULL && rc == NADB_OK && !expired)
-        rc = session_note_read(c->ss, range.lo, range.hi, false, &c->read, err);
-    if (c->it == NULL && rc == NADB_OK) rc = open_sources(c, &range, err);
-    if (rc == NADB_OK) rc = scan_next(c, err);
-    return done(c, rc);
-}
-
-nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
-    return open_scan(c, scan, false, err);
-}
-
-nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
-                             nadb_err *err) {
-    return open_scan(c, scan, true, err);
+    return cursor_done(c, rc);
 }
 
 /* --- the present row --- */
 
+static void cached_release(nadb_cursor *c) {
+    nadb_cached_release(c->cached); /* NULL is fine */
+    c->cached = NULL;
+}
+
+/* Copies the present row's key, with its keyspace byte and a zero byte. */
+static nadb_rc copy_key(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
+    bool copied = c->loading.n > 0 && c->row.key.p == c->loading.p + 1;
+
+    if (!copied) {
+        nadb_buf_reset(&c->loading);
+        if (!nadb_buf_byte(&c->loading, NADB_KS_ROW) ||
+            !nadb_buf_append(&c->loading, c->row.key.p, c->row.key.n) ||
+            !nadb_buf_byte(&c->loading, 0))
+            return nadb_fail(err, NADB_NOMEM, "reading a row");
+    }
+    *out = nadb_slice_of(c->loading.p, c->loading.n - 1);
+    return NADB_OK;
+}
+
+nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
+    bool stale = c->row.stale;
+    nadb_slice key;
+    nadb_rc rc;
+
+    if (!c->valid || c->gone || (c->loaded && !stale)) return NADB_OK;
+    rc = copy_key(c, &key, err);
+    if (rc == NADB_OK && !c->loaded) rc = note_key(c, key, false, err);
+    if (rc != NADB_OK) return rc;
+    cached_release(c);
+    rc = key_get(c, key, err);
+    c->loaded = true;
+    c->row.key_pinned = false;
+    if (rc != NADB_OK) return rc;
+    c->gone = !c->valid;
+    c->row.stale = c->gone;
+    c->valid = true; /* a place to go on from, all the same */
+    /* Without snapshots it may have gone between two round trips. */
+    if (c->gone && !stale && c->ss->derives)
+        return nadb_corrupt(err,
+                            "the tag index names key \"%.*s\", which is not "
+                            "there: nadb_check() tells more",
+                            key.n > 80 ? 80 : (int)key.n - 1,
+                            (const char *)key.p + 1);
+    return NADB_OK;
+}
+
 const nadb_row *nadb_cursor_row(const nadb_cursor *c) {
-    return c->valid ? &c->row : NULL;
+    return c->valid && !c->gone ? &c->row : NULL;
 }
 
 nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
     nadb_rc rc = session_usable(c->ss, err);
 
     if (rc != NADB_OK || !c->valid) return rc;
-    if (c->cached != NULL) {
-        nadb_cached_release(c->cached);
-        c->cached = NULL;
-    }
-    return c->mode == CURSOR_SCAN ? scan_next(c, err) : keys_next(c, err);
+    if (c->cached != NULL) cached_release(c);
+    if (c->mode == CURSOR_KEYS) return keys_next(c, err);
+    return cursor_scan_next(c, err);
 }
 
 /* Undoes the codec, through the cache where the bytes have a name. */

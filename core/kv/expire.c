@@ -18,7 +18,9 @@
 #define STEP_NS 5000000 /* of a round, after which others come first */
 #define WAIT_MS 2       /* for locks: a sweep can wait, writers cannot */
 
-/* Up to rows_max rows that expired at `to_ms` or before. */
+/* Up to rows_max rows that expired at `to_ms` or before. What a server has
+ * expired while they were looked for is not there any more, and not counted: it
+ * is among the remains that the engine sweeps. */
 static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
                      int64_t *removed, bool *more, nadb_err *err) {
     nadb_scan scan = {
@@ -26,19 +28,21 @@ static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
     nadb_cursor *c = NULL;
     const nadb_row *row;
     size_t n = 0;
+    bool swept;
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
 
     *more = false;
     if (rc == NADB_OK) rc = session_scan_expired(c, &scan, err);
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
-        *more = n++ == rows_max;
+        *more = n == rows_max;
         if (*more) break;
-        rc = session_sweep(ss, row->key, err);
+        rc = session_sweep(ss, row->key, &swept, err);
+        if (rc == NADB_OK && swept) n++;
         if (rc == NADB_OK) rc = nadb_cursor_next(c, err);
     }
     nadb_cursor_free(c);
-    *removed += (int64_t)(*more ? rows_max : n);
-    ss->purged += *more ? rows_max : n;
+    *removed += (int64_t)n;
+    ss->purged += n;
     return rc;
 }
 

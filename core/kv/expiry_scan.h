@@ -1,5 +1,5 @@
 /* expiry_scan.h - rows by the time at which they expire, by the index of
- * expiries; and two small iterators made of others. */
+ * expiries; and a small iterator made of another. */
 #ifndef NADB_EXPIRY_SCAN_H
 #define NADB_EXPIRY_SCAN_H
 
@@ -16,10 +16,5 @@ nadb_rc nadb_expiry_scan(nadb_session *ss, nadb_view *view, int64_t from,
 typedef bool nadb_keep_fn(void *ctx, const nadb_entry *e);
 nadb_rc nadb_filter_iter(nadb_iter *inner, nadb_keep_fn *keep, void *ctx,
                          nadb_iter **out, nadb_err *err) NADB_MUST_USE;
-
-/* One source after the other, forward, without seek. Takes them, also on
- * failure. */
-nadb_rc nadb_chain(nadb_iter **sources, size_t n, nadb_iter **out,
-                   nadb_err *err) NADB_MUST_USE;
 
 #endif

@@ -420,7 +420,7 @@ nadb_rc nadb_get(nadb_session *ss, nadb_slice key, nadb_row *row, bool *found,
 uint64_t nadb_moment(const nadb_session *ss) { return ss->b->next_id; }
 
 void nadb_undo_since(nadb_session *ss, uint64_t moment) {
-    batch_undo(ss->b, moment);
+    session_undo(ss, moment);
 }
 
 /* The key's newest change, if that was at `moment` or later; else *op is NULL.
@@ -566,18 +566,19 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc session_sweep(nadb_session *ss, nadb_slice key, nadb_err *err) {
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
+                      nadb_err *err) {
     nadb_slice k;
     nadb_entry e;
-    bool found = false;
     nadb_rc rc = begin_change(ss, err);
 
+    *swept = true;
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
     if (rc != NADB_OK) return rc;
     if (batch_find(ss->b, k, UINT64_MAX) != NULL)
         return batch_delete(ss->b, k, err);
-    rc = ss->engine->ops->get(ss->engine, ss->txn->view, k, &e, &found, err);
-    if (rc != NADB_OK || !found) return rc;
+    rc = ss->engine->ops->get(ss->engine, ss->txn->view, k, &e, swept, err);
+    if (rc != NADB_OK || !*swept) return rc;
     return batch_sweep(ss->b, k, e.seq, err);
 }
 

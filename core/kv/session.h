@@ -63,6 +63,7 @@ struct nadb_session {
     bool autocommit; /* the transaction is one statement */
     uint32_t claim;  /* on the one key that it has read; 0 = none */
 
+    nadb_cursor *readers; /* open cursors that see changes of the batch */
     batch *b;
     uint64_t epoch;           /* rises with every transaction */
     bool derives;             /* the indexes are ours to keep */
@@ -105,12 +106,17 @@ nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
 /* Whether the transaction's view may have rows with tags or an expiry. */
 bool session_indexed(const nadb_session *ss);
 
-/* Deletes a row that has expired: nothing that others could see. */
-nadb_rc session_sweep(nadb_session *ss, nadb_slice key,
+/* Deletes a row that has expired: nothing that others could see. *swept: it was
+ * there; a server may have removed it meanwhile. */
+nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
                       nadb_err *err) NADB_MUST_USE;
 /* Writes when a row was last read. */
 nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
                            nadb_err *err) NADB_MUST_USE;
+
+/* Takes back the changes from the number `id` on. In cursor.c: the cursors that
+ * are open stand on rows that may be gone. */
+void session_undo(nadb_session *ss, uint64_t id);
 
 /* The first key that a writing autocommit statement reads: makes other writers
  * of it wait until this one has ended, and the snapshot a present one. */

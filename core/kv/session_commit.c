@@ -37,10 +37,11 @@ static void txn_end(nadb_session *ss) {
     } else {
         batch *fresh = batch_new();
 
-        /* Without memory the old one is emptied: its cursors end early. */
-        if (fresh == NULL)
+        /* Without memory the old one is emptied: its cursors fail. */
+        if (fresh == NULL) {
             batch_undo(ss->b, 0);
-        else {
+            ss->b->lost = true;
+        } else {
             fresh->next_id = ss->b->next_id;
             batch_unref(ss->b);
             ss->b = fresh;
@@ -198,7 +199,7 @@ static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
         return NADB_OK;
     }
     if (op->mode == NADB_PUT_IGNORE) {
-        batch_undo(ss->b, op->id);
+        session_undo(ss, op->id);
         return NADB_OK;
     }
     return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
@@ -251,7 +252,7 @@ void nadb_session_abandon(nadb_session *ss) {
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) ss->engine->ops->abandon(ss->engine, ss->ticket);
     ss->ticket = NULL;
-    batch_undo(ss->b, 0);
+    session_undo(ss, 0);
     txn_end(ss);
 }
 
@@ -260,7 +261,7 @@ nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
 
     if (ss->txn == NULL) return NADB_OK;
     rc = session_unprepare(ss, err);
-    batch_undo(ss->b, 0);
+    session_undo(ss, 0);
     txn_end(ss);
     return rc;
 }
@@ -311,6 +312,6 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
     rc = session_unprepare(ss, err);
     marks_cut(ss, n + 1);
     count = mark_count(ss);
-    batch_undo(ss->b, count == 0 ? 0 : mark_at(ss, count - 1).id);
+    session_undo(ss, count == 0 ? 0 : mark_at(ss, count - 1).id);
     return rc;
 }

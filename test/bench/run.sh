@@ -26,5 +26,8 @@ quick=()
 for option in "$@"; do [ "$option" = --quick ] && quick=(--quick); done
 case " $* " in
 *" --only "*) ;;
-*) bash test/bench/redis.sh "${quick[@]}" "$data/nadb.so" ;;
+*)
+    bash test/bench/redis.sh "${quick[@]}" "$data/nadb.so"
+    bash test/bench/backup.sh "${quick[@]}" "$data/nadb.so"
+    ;;
 esac

@@ -174,7 +174,7 @@ static void scan(bench *b, bool reverse, const char *what) {
     for (int pass = 0; pass < 2; pass++) {
         t = now();
         n = 0;
-        must(fs_iter(b->v, &range, false, &it, &err), &err);
+        must(fs_iter(b->v, &range, &it, &err), &err);
         for (must(nadb_iter_next(it, &err), &err); it->valid;
              must(nadb_iter_next(it, &err), &err)) {
             n++;
@@ -200,7 +200,7 @@ static void ranges(bench *b, const char *what) {
 
         make_key(rnd(&s) % b->rows, key);
         range.lo = nadb_slice_of(key, KEY);
-        must(fs_iter(b->v, &range, false, &it, &err), &err);
+        must(fs_iter(b->v, &range, &it, &err), &err);
         must(nadb_iter_next(it, &err), &err);
         for (int k = 1; k < 100 && it->valid; k++)
             must(nadb_iter_next(it, &err), &err);

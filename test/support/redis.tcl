@@ -28,7 +28,9 @@ proc redis_start {name args} {
         set ::R($name,socket) [file join $::R($name,dir) redis.sock]
         file mkdir $::R($name,dir)
     }
-    array set o {-save {""} -appendonly no -loglevel warning -maxclients 200}
+    # A script may take long beside other programs.
+    array set o {-save {""} -appendonly no -loglevel warning -maxclients 200
+        -lua-time-limit 60000}
     array set o $args
     if {![info exists o(-as-sentinel)]} {
         set o(-repl-diskless-sync-delay) 0 ;# not 5 s
@@ -270,7 +272,7 @@ proc proxy_start {name server {port port}} {
 
 # As redis_proxy.py says; bytes of `say` and `each` are given as they are.
 proc proxy {name args} {
-    set bytes [dict create say end each {1 2} hold 1]
+    set bytes [dict create say end each {1 2} hold 1 lose 1]
     if {[dict exists $bytes [lindex $args 0]]} {
         foreach i [dict get $bytes [lindex $args 0]] {
             binary scan [lindex $args $i] H* hex

@@ -14,6 +14,8 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
                            with the second ones; all others pass
     hold HEX               a question that has these bytes in it, and all behind
                            it on that connection, wait for another command
+    lose HEX TIMES         a question that has these bytes in it passes, and the
+                           connection is reset instead of its answer
     delay MS               each question waits so long
     fired                  answers with how often it has happened since
 """
@@ -33,11 +35,12 @@ class Plan:
         self.set(0, -1, "pass", b"")
 
     def set(self, after_bytes, times, action, text, question=None, held=None,
-            delay=0):
+            delay=0, lost=None):
         with self.lock:
             self.question = question
             self.held = held
             self.delay = delay
+            self.lost = lost
             self.after_bytes = self.left = after_bytes
             self.times = times
             self.action = action
@@ -73,6 +76,14 @@ class Plan:
         while held is not None and self.held is held:
             time.sleep(0.001)
 
+    def loses(self, data):
+        with self.lock:
+            if self.lost is None or self.times == 0 or self.lost not in data:
+                return False
+            self.times -= 1
+            self.fired += 1
+            return True
+
     def asked(self, data):
         """The answer to these questions, if it is not the server's."""
         with self.lock:
@@ -94,10 +105,12 @@ def hang_up(s, reset=False):
     s.close()
 
 
-def requests(plan, client, server):
+def requests(plan, client, server, lost):
     try:
         while data := client.recv(65536):
             plan.wait(data)
+            if plan.loses(data):
+                lost.set()
             text = plan.asked(data)
             if text is None:
                 server.sendall(data)
@@ -124,9 +137,11 @@ def misbehave(client, action, text):
     hang_up(client)
 
 
-def answers(plan, client, server):
+def answers(plan, client, server, lost):
     try:
         while data := server.recv(65536):
+            if lost.is_set():
+                return hang_up(client, reset=True)
             n, action = plan.take(len(data))
             if n > 0:
                 client.sendall(data[:n])
@@ -143,8 +158,9 @@ def accept(plan, listener, target):
         server = socket.create_connection(("127.0.0.1", target))
         for s in client, server:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for body in ((requests, plan, client, server),
-                     (answers, plan, client, server)):
+        lost = threading.Event()
+        for body in ((requests, plan, client, server, lost),
+                     (answers, plan, client, server, lost)):
             threading.Thread(target=body[0], args=body[1:],
                              daemon=True).start()
 
@@ -170,6 +186,9 @@ def main():
                      bytes.fromhex(rest[0]))
         elif word == "hold":
             plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]))
+        elif word == "lose":
+            plan.set(0, int(rest[1]), "pass", b"",
+                     lost=bytes.fromhex(rest[0]))
         elif word == "delay":
             plan.set(0, -1, "pass", b"", delay=int(rest[0]) / 1000)
         elif word == "fired":

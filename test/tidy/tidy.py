@@ -69,7 +69,7 @@ ROOMS = {
     "core/backup": ["core/backend.h", "core/nadb.h", "core/kv/codec.h",
                     "core/kv/row.h", "core/kv/session.h"],
     "core": ["core/kv/", "core/engine/", "backends/registry.h"],
-    "ext": ["core/nadb.h", "core/backup/backup.h",
+    "ext": ["core/nadb.h", "core/backup/backup.h", "core/util/sha256.h",
             "test/support/test_functions.h"],
     "backends": ["core/backend.h", "backends/"],
 }

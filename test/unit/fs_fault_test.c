@@ -112,12 +112,11 @@ static bool scan_right(fs_version *v, unsigned turns, bool reverse) {
     nadb_iter *it;
     bool right = true;
 
-    if (fs_iter(&v->pub, &range, true, &it, NULL) != NADB_OK) return true;
+    if (fs_iter(&v->pub, &range, &it, NULL) != NADB_OK) return true;
     while (nadb_iter_next(it, NULL) == NADB_OK && it->valid) {
         char buf[64], digits[8] = {0};
         unsigned i, turn;
 
-        if (it->entry.flags & NADB_ENTRY_TOMBSTONE) continue;
         if (it->entry.key.n != 10) {
             right = false;
             break;

@@ -90,16 +90,13 @@ static void check_misses(fs_version *v, uint64_t *s) {
     }
 }
 
-/* Steps over the model's absent keys and the iterator's tombstones. */
+/* Steps over the model's absent keys. */
 static void check_walk(nadb_iter *it, const model *m, unsigned lo, unsigned hi,
-                       bool reverse, bool tombstones, unsigned limit) {
+                       bool reverse, unsigned limit) {
     nadb_err err;
     unsigned k = reverse ? hi : lo;
 
     for (; limit > 0; limit--) {
-        while (tombstones && it->valid &&
-               it->entry.flags & NADB_ENTRY_TOMBSTONE)
-            REQUIRE_OK(nadb_iter_next(it, &err), err);
         if (reverse) {
             while (k > lo && m->ver[k - 1] == 0) k--;
             if (k == lo) break;
@@ -120,7 +117,6 @@ static void check_range(fs_version *v, const model *m, unsigned lo, unsigned hi,
                         bool reverse, bool open_end, uint64_t *s) {
     char a[KEY_SIZE], b[KEY_SIZE], c[KEY_SIZE];
     nadb_range range = {key_of(lo, a), {NULL, 0}, reverse};
-    bool tombstones = rnd(s) % 2 == 0;
     nadb_iter *it;
     nadb_err err;
 
@@ -128,10 +124,10 @@ static void check_range(fs_version *v, const model *m, unsigned lo, unsigned hi,
         hi = KEYS;
     else
         range.hi = key_of(hi, b);
-    REQUIRE_OK(fs_iter(&v->pub, &range, tombstones, &it, &err), err);
+    REQUIRE_OK(fs_iter(&v->pub, &range, &it, &err), err);
     CHECK(!it->valid);
     CHECK_OK(nadb_iter_next(it, &err), err);
-    check_walk(it, m, lo, hi, reverse, tombstones, UINT32_MAX);
+    check_walk(it, m, lo, hi, reverse, UINT32_MAX);
     for (int i = 0; i < 5; i++) {
         unsigned k = (unsigned)(rnd(s) % KEYS);
 
@@ -141,13 +137,9 @@ static void check_range(fs_version *v, const model *m, unsigned lo, unsigned hi,
                        k + 1 > hi   ? hi
                        : k + 1 < lo ? lo
                                     : k + 1,
-                       true, tombstones, 10);
+                       true, 10);
         else
-            check_walk(it, m,
-                       k < lo   ? lo
-                       : k > hi ? hi
-                                : k,
-                       hi, false, tombstones, 10);
+            check_walk(it, m, k < lo ? lo : k > hi ? hi : k, hi, false, 10);
     }
     nadb_iter_free(it);
 }
@@ -359,7 +351,7 @@ static void read_once(shared *sh, bool reverse) {
             !found || nadb_get_u64(e.value.p) != v->seq)
             sh->wrong++;
     }
-    if (fs_iter(v, &range, true, &it, NULL) != NADB_OK) sh->wrong++;
+    if (fs_iter(v, &range, &it, NULL) != NADB_OK) sh->wrong++;
     while (it != NULL && nadb_iter_next(it, NULL) == NADB_OK && it->valid) {
         if (nadb_get_u64(it->entry.value.p) != v->seq) sh->wrong++;
         n++;

@@ -7,7 +7,12 @@ include 'lib/names'
 include 'lib/writers'
 if m[LAST] then
   local n, how, v = string.match(m[LAST], '^(%d+) (%a+) (%d+) %d+$')
-  if n == number and how == 'ok' then return {'applied', v} end
+  if n == number and how == 'ok' then
+    -- WAIT waits for replicas only behind a write.
+    call('DEL', P .. 'none')
+    call('HSET', M, 'w:' .. writer, m[LAST])
+    return {'applied', v}
+  end
 end
 call('DEL', P .. 'none')
 call('HSET', M, 'w:' .. writer, number .. ' void 0 ' .. str(now))

@@ -7,19 +7,34 @@
 --            the others in which it has to be done. From then on it is certain
 --   apply    does the part
 --   drop     forgets it
---   resolve  asks the deciding shard: {'commit', shards}, {'wait'}, {'abort'}.
---            What is not decided when its time has come never will be
+--   resolve  asks the deciding shard: {'commit', shard, ..}, {'wait'} or
+--            {'abort'}. What is not decided when its time has come never will
+--            be
 --   abandon  the same, as if its time had come
 --   forget   it is done in all shards
+--   list     names all that others may ask for by now, behind 'list'
 --
--- Answers {'none'} where there is no part of it (any more), else {'ok'} or what
--- a commit does. Each may come twice.
+-- Answers {'done'} where others have done it, {'none'} where there is no part
+-- of it, else {'ok'} or what a commit does. Each may come twice.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
-local what, txn, shards = unpack(ARGV, 5, 7)
+local what, txn = unpack(ARGV, 5, 6) -- and behind them, shards
+local shards = table.concat(ARGV, ' ', 7)
+local ask, due = string.match(txn, '(%d+)%-(%d+)$')
 include 'lib/look'
 include 'lib/state'
 include 'lib/names'
 include 'lib/locks'
+if what == 'list' then
+  local names = {'list'}
+  for _, set in ipairs({I, Y}) do
+    for _, name in ipairs(call('HKEYS', set)) do
+      if tonumber(string.match(name, '(%d+)%-%d+$')) <= now then
+        names[#names + 1] = name
+      end
+    end
+  end
+  return names
+end
 if what == 'forget' then
   call('HDEL', Y, txn)
   return {'ok'}
@@ -27,17 +42,25 @@ end
 local asks = what == 'resolve' or what == 'abandon'
 if asks then
   local all = call('HGET', Y, txn)
-  if all then return {'commit', all} end
-  if what == 'resolve' and tonumber(string.match(txn, '%d+$')) > now and
-     call('HEXISTS', I, txn) == 1 then
+  local waits = tonumber(all and ask or due or 0) > now
+  if what == 'resolve' and waits and (all or call('HEXISTS', I, txn) == 1) then
     return {'wait'}
   end
+  if all then
+    local answer = {'commit'}
+    for shard in string.gmatch(all, '%d+') do answer[#answer + 1] = shard end
+    return answer
+  end
 end
-if what == 'decide' or what == 'apply' then
+-- Others, who call under its name, may be late: it is decided.
+if writer ~= txn then
   include 'lib/once'
 end
 local packed = call('HGET', I, txn)
-if not packed then return {asks and 'abort' or 'none'} end
+if not packed then
+  if asks then return {'abort'} end
+  return {call('HEXISTS', M, 'w:' .. txn) == 1 and 'done' or 'none'}
+end
 local ARGV = cmsgpack.unpack(packed)
 include 'lib/request'
 include 'lib/layout'

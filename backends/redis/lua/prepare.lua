@@ -4,12 +4,17 @@
 -- in `intents`, from which whoever comes can finish it (finish.lua), and locks
 -- what it will change. Others wait until it has ended; no time ends it.
 --
+-- Without a writer it only looks whether what was read is still so and, with
+-- flag i, whether the part is still there ({'none'}).
+--
 -- Arguments: lib/request.lua. Answers {'ok'}, or what a commit that was not
 -- done does. The same call may come twice.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 include 'lib/state'
-include 'lib/once'
+if writer ~= '' then
+  include 'lib/once'
+end
 include 'lib/names'
 include 'lib/request'
 include 'lib/layout'
@@ -19,6 +24,10 @@ include 'lib/changes'
 include 'lib/history'
 include 'lib/locks'
 include 'lib/conflicts'
+if writer == '' then
+  local lost = string.find(flags, 'i') and call('HEXISTS', I, txn) == 0
+  return {lost and 'none' or 'ok'}
+end
 include 'lib/before'
 include 'lib/tags'
 include 'lib/rows'

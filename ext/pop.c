@@ -1,0 +1,331 @@
+/* pop.c - nadb_pop: takes a row out of a table, as a function that returns its
+ * value, and as a table-valued function that returns the whole row:
+ *
+ *   SELECT nadb_pop('kv', 'job');
+ *   SELECT value, tags FROM nadb_pop('kv', 'job');
+ *
+ * The second has no row when there was none, so a missing row and the value
+ * NULL can be told apart. It takes the row when SQLite begins to read it, once
+ * for each time that it is begun: in a join, for each row before it.
+ *
+ * In autocommit the row is gone for good when it is returned. So what SQLite is
+ * given is made before the row is deleted, and lies in memory that SQLite takes
+ * over without a copy: nothing that can fail is left. */
+#include "func.h"
+
+/* --- the row that was taken --- */
+
+/* Bytes that have several owners: us, and each value that SQLite holds. */
+typedef struct shared {
+    size_t refs;
+    char bytes[];
+} shared;
+
+static void shared_release(void *bytes) {
+    shared *s;
+
+    if (bytes == NULL) return;
+    s = (shared *)(void *)((char *)bytes - offsetof(shared, bytes));
+    if (--s->refs == 0) sqlite3_free(s);
+}
+
+typedef struct popped {
+    bool found;
+    nadb_value value; /* its bytes, if it has any, are owned: shared */
+    nadb_buf key, tags;
+    uint64_t size;
+    int64_t created_ms, updated_ms, expires_ms, now_ms;
+} popped;
+
+static void popped_clear(popped *p) {
+    shared_release((void *)(uintptr_t)p->value.bytes.p);
+    nadb_buf_clear(&p->key);
+    nadb_buf_clear(&p->tags);
+    memset(p, 0, sizeof *p);
+}
+
+/* Puts the bytes of the value into memory that is shared. */
+static nadb_rc own_bytes(const vtab *v, nadb_value *value, nadb_err *err) {
+    size_t n = value->bytes.n;
+    int most = sqlite3_limit(v->c->db, SQLITE_LIMIT_LENGTH, -1);
+    shared *s;
+
+    if (n > (size_t)most) {
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the value has %zu bytes, and this connection takes "
+                         "%d (SQLITE_LIMIT_LENGTH): the row stays",
+                         n, most);
+    }
+    s = sqlite3_malloc64(sizeof *s + n + 1);
+    if (s == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    s->refs = 1;
+    if (n > 0) memcpy(s->bytes, value->bytes.p, n);
+    s->bytes[n] = 0;
+    value->bytes = nadb_slice_of(s->bytes, n);
+    return NADB_OK;
+}
+
+/* `hidden`: the value is not to be seen. */
+static nadb_rc remember(vtab *v, const lookup *l, bool hidden, popped *p,
+                        nadb_err *err) {
+    const nadb_row *row = l->row;
+    nadb_value value = {.type = NADB_NULL};
+    nadb_rc rc = NADB_OK;
+
+    if (!hidden) rc = nadb_cursor_value(l->c, &value, NULL, err);
+    if (rc == NADB_OK && (value.type == NADB_TEXT || value.type == NADB_BLOB)) {
+        rc = own_bytes(v, &value, err);
+    }
+    if (rc != NADB_OK) return rc;
+    p->value = value;
+    p->size = row->size;
+    p->created_ms = row->created_ms;
+    p->updated_ms = row->updated_ms;
+    p->expires_ms = row->expires_ms;
+    p->now_ms = nadb_cursor_now(l->c);
+    if (!nadb_buf_append(&p->key, row->key.p, row->key.n) ||
+        (row->tags.n > 0 && !nadb_tags_json(row->tags, &p->tags))) {
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    p->found = true;
+    return NADB_OK;
+}
+
+typedef struct pop {
+    nadb_slice key;
+    popped *out;
+} pop;
+
+static nadb_rc pop_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
+    pop *p = ctx;
+    lookup l;
+    nadb_rc rc = func_lookup(v, p->key, &l, err);
+
+    popped_clear(p->out);
+    if (rc == NADB_OK && l.row != NULL) {
+        rc = remember(v, &l, hidden, p->out, err);
+        if (rc == NADB_OK) rc = nadb_delete(v->s->core, p->key, err);
+    }
+    func_lookup_end(&l);
+    return rc;
+}
+
+/* Takes the row that the arguments of the call name. The caller clears *out,
+ * in any case. */
+static nadb_rc take(call *k, command_which which, popped *out, nadb_err *err) {
+    pop p = {.out = out};
+    nadb_rc rc = func_key(k, &p.key, err);
+
+    return rc == NADB_OK ? command_run(k, which, pop_command, &p, err) : rc;
+}
+
+static void result_value(sqlite3_context *ctx, popped *p) {
+    const char *bytes = (const char *)p->value.bytes.p;
+    shared *s;
+
+    if (bytes == NULL) {
+        value_to_sql(ctx, &p->value, false); /* a number, or NULL */
+        return;
+    }
+    s = (shared *)(void *)(uintptr_t)(bytes - offsetof(shared, bytes));
+    s->refs++;
+    if (p->value.type == NADB_TEXT) {
+        sqlite3_result_text64(ctx, bytes, p->value.bytes.n, shared_release,
+                              SQLITE_UTF8);
+    } else {
+        sqlite3_result_blob64(ctx, bytes, p->value.bytes.n, shared_release);
+    }
+}
+
+/* --- the function --- */
+
+nadb_rc func_pop(call *k, nadb_err *err) {
+    popped row = {0};
+    nadb_rc rc = take(k, COMMAND_POP, &row, err);
+
+    if (rc == NADB_OK && row.found) result_value(k->ctx, &row);
+    popped_clear(&row);
+    return rc;
+}
+
+/* --- the table-valued function --- */
+
+enum pop_column {
+    POP_KEY,
+    POP_VALUE,
+    POP_TAGS,
+    POP_TTL,
+    POP_EXPIRES_AT,
+    POP_CREATED_AT,
+    POP_UPDATED_AT,
+    POP_SIZE,
+    POP_FIRST_ARGUMENT, /* the table */
+    POP_SECOND_ARGUMENT /* the key */
+};
+
+static const char declaration[] =
+    "CREATE TABLE x(key TEXT, value, tags TEXT, ttl REAL, expires_at REAL,"
+    " created_at REAL, updated_at REAL, size INTEGER,"
+    " \"table\" HIDDEN, name HIDDEN)";
+
+typedef struct pop_table {
+    sqlite3_vtab base;
+    conn *c;
+} pop_table;
+
+typedef struct pop_cursor {
+    sqlite3_vtab_cursor base;
+    popped row;
+} pop_cursor;
+
+static int pop_connect(sqlite3 *db, void *aux, int argc,
+                       const char *const *argv, sqlite3_vtab **out,
+                       char **msg) {
+    int code = sqlite3_declare_vtab(db, declaration);
+    pop_table *t;
+
+    (void)argc;
+    (void)argv;
+    (void)msg;
+    if (code != SQLITE_OK) return code;
+    t = nadb_calloc(1, sizeof *t);
+    if (t == NULL) return SQLITE_NOMEM;
+    t->c = aux;
+    *out = &t->base;
+    return SQLITE_OK;
+}
+
+static int pop_disconnect(sqlite3_vtab *base) {
+    nadb_free(base);
+    return SQLITE_OK;
+}
+
+static int pop_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+    (void)base;
+    info->estimatedCost = 20;
+    info->estimatedRows = 1;
+    for (int i = 0; i < info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+        int argument = c->iColumn - POP_FIRST_ARGUMENT;
+
+        if (argument < 0 || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+        if (!c->usable) return SQLITE_CONSTRAINT;
+        info->aConstraintUsage[i].argvIndex = argument + 1;
+        info->aConstraintUsage[i].omit = 1;
+        info->idxNum |= 1 << argument;
+    }
+    /* The key alone cannot be the first argument of xFilter. */
+    if (info->idxNum == 2) return SQLITE_CONSTRAINT;
+    return SQLITE_OK;
+}
+
+static int pop_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
+    pop_cursor *c = nadb_calloc(1, sizeof *c);
+
+    (void)base;
+    if (c == NULL) return SQLITE_NOMEM;
+    *out = &c->base;
+    return SQLITE_OK;
+}
+
+static int pop_close(sqlite3_vtab_cursor *base) {
+    pop_cursor *c = (pop_cursor *)base;
+
+    popped_clear(&c->row);
+    nadb_free(c);
+    return SQLITE_OK;
+}
+
+static int pop_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
+                      int argc, sqlite3_value **argv) {
+    pop_cursor *c = (pop_cursor *)base;
+    call k = {.c = ((pop_table *)base->pVtab)->c, .argc = argc, .argv = argv};
+    nadb_err err;
+    nadb_rc rc;
+
+    (void)plan;
+    (void)text;
+    popped_clear(&c->row);
+    k.db = k.c->db;
+    if (argc != 2) {
+        rc = nadb_fail(&err, NADB_INVALID,
+                       "nadb_pop needs a table and a key: SELECT * FROM "
+                       "nadb_pop('kv', 'k')");
+    } else {
+        rc = take(&k, COMMAND_POP_ROW, &c->row, &err);
+    }
+    if (rc == NADB_OK) return SQLITE_OK;
+    popped_clear(&c->row);
+    return value_vtab_error(base->pVtab, &err);
+}
+
+static int pop_next(sqlite3_vtab_cursor *base) {
+    ((pop_cursor *)base)->row.found = false;
+    return SQLITE_OK;
+}
+
+static int pop_eof(sqlite3_vtab_cursor *base) {
+    return !((pop_cursor *)base)->row.found;
+}
+
+static int pop_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
+    popped *row = &((pop_cursor *)base)->row;
+    bool mortal = row->expires_ms != NADB_NO_EXPIRY;
+
+    switch (i) {
+    case POP_KEY:
+        value_text_to_sql(ctx, nadb_buf_slice(&row->key), false);
+        break;
+    case POP_VALUE:
+        result_value(ctx, row);
+        break;
+    case POP_TAGS:
+        if (row->tags.n > 0)
+            value_text_to_sql(ctx, nadb_buf_slice(&row->tags), false);
+        break;
+    case POP_TTL:
+        if (mortal) value_time_to_sql(ctx, row->expires_ms - row->now_ms);
+        break;
+    case POP_EXPIRES_AT:
+        if (mortal) value_time_to_sql(ctx, row->expires_ms);
+        break;
+    case POP_CREATED_AT:
+        value_time_to_sql(ctx, row->created_ms);
+        break;
+    case POP_UPDATED_AT:
+        value_time_to_sql(ctx, row->updated_ms);
+        break;
+    case POP_SIZE:
+        sqlite3_result_int64(ctx, (int64_t)row->size);
+        break;
+    default:
+        break; /* the arguments are not remembered */
+    }
+    return SQLITE_OK;
+}
+
+static int pop_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
+    (void)base;
+    *rowid = 1;
+    return SQLITE_OK;
+}
+
+/* Without xCreate: it exists by itself, and only so. */
+static const sqlite3_module pop_module = {
+    .xConnect = pop_connect,
+    .xBestIndex = pop_best_index,
+    .xDisconnect = pop_disconnect,
+    .xOpen = pop_open,
+    .xClose = pop_close,
+    .xFilter = pop_filter,
+    .xNext = pop_next,
+    .xEof = pop_eof,
+    .xColumn = pop_column,
+    .xRowid = pop_rowid,
+};
+
+int pop_register(sqlite3 *db, conn *c) {
+    (void)conn_ref(db);
+    /* On failure too, SQLite calls conn_unref(). */
+    return sqlite3_create_module_v2(db, "nadb_pop", &pop_module, c, conn_unref);
+}
