@@ -94,5 +94,6 @@ sqlite3 -batch -box demo.db '.load ./nadb' \
     "SELECT name, value FROM nadb_stats('headers')" \
     "SELECT namespace, backend, path FROM nadb_stores"
 echo
-echo "On disk: $(du -sh --apparent-size demo.db-nadb/main/headers | cut -f 1)" \
-    "in demo.db-nadb/main/headers (removed now, with the rest of the demo)."
+store=$(echo demo.db-nadb/main/headers*)
+size=$(du -sh --apparent-size "$store" | cut -f 1)
+echo "On disk: $size in $store (removed now, with the rest of the demo)."

@@ -41,7 +41,7 @@ static nadb_rc check_file(fs_base *b, uint64_t number, bool is_val,
     nadb_file_name(name, number, kind);
     rc = home->os->stat(home->dir, name, &st, err);
     if (rc == NADB_OK && st.kind == NADB_KIND_NONE)
-        rc = fs_file_missing(path, err);
+        rc = fs_file_missing(home, path, err);
     else if (rc == NADB_OK && st.kind == NADB_KIND_FILE && st.size != size)
         rc = fs_file_resized(path, st.size, size, err);
     nadb_free(path);

@@ -46,7 +46,9 @@ char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind) {
     return nadb_path_join(home->os->dir_path(home->dir), name);
 }
 
-nadb_rc fs_file_missing(const char *path, nadb_err *err) {
+nadb_rc fs_file_missing(const nadb_home *home, const char *path,
+                        nadb_err *err) {
+    if (nadb_home_gone(home)) return nadb_home_moved(home, err);
     return nadb_corrupt(err,
                         "%s is missing, but MANIFEST names it: either the "
                         "file was deleted, or MANIFEST is an old copy",
@@ -69,7 +71,7 @@ nadb_rc fs_file_open(const nadb_home *home, uint64_t number, const char *kind,
     nadb_err_clear(&mine);
     rc = nadb_home_open(home, number, kind, NADB_OPEN_READ, out, &mine);
     if (rc != NADB_OK && mine.sys_errno == ENOENT)
-        return fs_file_missing(path, err);
+        return fs_file_missing(home, path, err);
     if (rc == NADB_OK) rc = home->os->size(*out, &found, &mine);
     if (rc != NADB_OK && err != NULL) *err = mine;
     if (rc == NADB_OK && found != size)

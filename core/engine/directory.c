@@ -335,13 +335,6 @@ nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) {
 
 /* --- whether it is still there --- */
 
-nadb_rc engine_moved_error(engine *s, nadb_err *err) {
-    return nadb_fail(err, NADB_MOVED,
-                     "the store in %s was moved or removed while it was open: "
-                     "close all connections to it, and open it where it is now",
-                     s->dir);
-}
-
 nadb_rc engine_check_place(engine *s, nadb_err *err) {
     bool moved = false;
 
@@ -350,7 +343,7 @@ nadb_rc engine_check_place(engine *s, nadb_err *err) {
      * moved, as far as we know. */
     if (control_moved(&s->ctl, s->control_path, &moved, NULL) != NADB_OK)
         return NADB_OK;
-    return moved ? engine_moved_error(s, err) : NADB_OK;
+    return moved ? nadb_home_moved(&s->home, err) : NADB_OK;
 }
 
 bool nadb_engine_moved(nadb_engine *e) {

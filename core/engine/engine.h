@@ -364,7 +364,6 @@ bool engine_file_is_ours(const char *name);
 nadb_rc engine_check_place(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Likewise, before a commit: in a row of them it looks every 200 us only. */
 nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
-nadb_rc engine_moved_error(engine *s, nadb_err *err);
 
 /* --- engine/owned.c --- */
 

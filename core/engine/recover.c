@@ -22,6 +22,7 @@ typedef struct found_log {
     memtable *m;    /* NULL: no valid header */
     uint64_t limit; /* bytes of the file that can be records */
     uint64_t end;   /* where replay stopped */
+    bool used;      /* find_used() */
     bool kept;      /* it is part of what is recovered */
 } found_log;
 
@@ -172,8 +173,6 @@ static nadb_rc number_files(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
-static bool was_used(const recovery *r, size_t i);
-
 static bool has_record(const found_log *f) {
     wal_record rec;
     bool valid = false;
@@ -192,16 +191,17 @@ static size_t successor(const recovery *r, size_t i) {
         const found_log *f = &r->logs[--j];
 
         if (f->m != NULL && f->m->log.prev_log == r->logs[i].number &&
-            (f->m->log.cut || was_used(r, j)))
+            (f->m->log.cut || f->used))
             return j;
     }
     return r->n;
 }
 
-/* It holds something, or a log that does came after it: one that was too small
- * for the first record stays empty. */
-static bool was_used(const recovery *r, size_t i) {
-    return has_record(&r->logs[i]) || successor(r, i) < r->n;
+/* Which logs were used: those that hold something, or after which one that was
+ * used came. (One that was too small for the first record stays empty.) */
+static void find_used(recovery *r) {
+    for (size_t i = r->n; i-- > 0;)
+        r->logs[i].used = has_record(&r->logs[i]) || successor(r, i) < r->n;
 }
 
 /* The log with which the chain begins: the one before it is in the base, or
@@ -215,7 +215,7 @@ static size_t chain_first(const recovery *r) {
         if (f->m == NULL || (f->m->log.prev_log != 0 &&
                              f->m->log.prev_log >= r->base->first_log))
             continue;
-        if (was_used(r, j)) return j;
+        if (f->used) return j;
         first = j;
     }
     return first;
@@ -331,22 +331,55 @@ static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
     return NADB_OK;
 }
 
-/* Whether some record of logs[i..] from `off` on says that `bad` was synced.
- * Records can begin at any multiple of 8 behind a bad one. */
+/* How many bytes of what looks like records, and is none, are summed up before
+ * the search gives up: hostile bytes can look like a long record everywhere. */
+#define SEARCH_BYTES ((uint64_t)1 << 30)
+
+typedef struct search {
+    const found_log *f;
+    uint64_t bad;      /* a record that was synced is looked for here */
+    uint64_t from, to; /* where the file has something, see data_at() */
+    uint64_t *left;    /* of SEARCH_BYTES */
+} search;
+
+/* The next place, from `off` on, that is not in a hole. */
+static uint64_t skip_hole(search *s, uint64_t off) {
+    const wal *w = &s->f->m->log;
+
+    if (off >= s->to) w->os->data_at(w->file, off, &s->from, &s->to);
+    if (off >= s->from || s->from - off < 8) return off;
+    return (s->from - 8) / 8 * 8;
+}
+
+/* Records can begin at any multiple of 8 behind a bad one. */
+static bool search_log(search *s, uint64_t off) {
+    while (off <= s->f->limit && s->f->limit - off >= WAL_RECORD) {
+        const wal *w = &s->f->m->log;
+        wal_record rec;
+        bool valid = false, checked = false;
+
+        wal_record_at(w, off, s->f->limit, false, &rec, &valid);
+        if (valid) wal_record_at(w, off, s->f->limit, true, &rec, &checked);
+        if (checked && rec.synced > s->bad) return true;
+        if (valid && !checked) {
+            if (rec.length > *s->left) return true;
+            *s->left -= rec.length;
+        }
+        off = skip_hole(s, off + (checked ? rec.length : 8));
+    }
+    return false;
+}
+
+/* Whether some record of logs[i..] from `off` on says that `bad` was synced;
+ * true, too, when that cannot be found out. */
 static bool was_synced(const recovery *r, size_t i, uint64_t off,
                        uint64_t bad) {
+    uint64_t left = SEARCH_BYTES;
+
     for (; i < r->n; i++, off = WAL_HEADER) {
-        const found_log *f = &r->logs[i];
+        search s = {&r->logs[i], bad, 0, 0, &left};
 
-        if (f->m == NULL) continue;
-        while (off + WAL_RECORD <= f->limit) {
-            wal_record rec;
-            bool valid = false;
-
-            wal_record_at(&f->m->log, off, f->limit, true, &rec, &valid);
-            if (valid && rec.synced > bad) return true;
-            off += valid ? rec.length : 8;
-        }
+        if (r->logs[i].m != NULL && search_log(&s, off)) return true;
     }
     return false;
 }
@@ -385,10 +418,12 @@ static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
 }
 
 static nadb_rc replay_all(recovery *r, nadb_err *err) {
-    size_t i = chain_first(r);
     uint64_t end = 0;
     nadb_rc rc = NADB_OK;
+    size_t i;
 
+    find_used(r);
+    i = chain_first(r);
     if (i == r->n) rc = check_end(r, i, WAL_HEADER, err);
     while (rc == NADB_OK && i < r->n) {
         found_log *f = &r->logs[i];

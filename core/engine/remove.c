@@ -109,7 +109,7 @@ static nadb_rc open_above(engine *s, nadb_dir **db, nadb_err *err) {
     if (rc == NADB_OK) rc = s->os->stat(*db, s->ns_name, &there, err);
     if (rc != NADB_OK) return rc;
     if (there.ino == mine.ino && there.dev == mine.dev) return NADB_OK;
-    return engine_moved_error(s, err);
+    return nadb_home_moved(&s->home, err);
 }
 
 /* Makes the store vanish at once, by its directory's name, and then removes the

@@ -167,6 +167,7 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
         }
     }
     if (rc == NADB_OK) rc = s->base_ops->check(v->base, report, ctx, err);
+    if (rc == NADB_MOVED) rc = NADB_OK; /* it has been reported */
     engine_version_unref(s, v);
     return rc;
 }

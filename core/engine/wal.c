@@ -290,6 +290,28 @@ nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) {
 
 /* --- reading --- */
 
+/* Longer ones are looked at for holes: a file may be sparse, and its record
+ * claim to be as long as it likes. */
+#define LONG_RECORD ((uint64_t)1 << 20)
+
+static uint32_t entries_crc(const wal *w, uint64_t off, uint64_t n) {
+    uint32_t crc = salted(w);
+    uint64_t end = off + n;
+
+    if (n < LONG_RECORD) return nadb_crc32c(crc, w->map + off, (size_t)n);
+    while (off < end) {
+        uint64_t from, to;
+
+        w->os->data_at(w->file, off, &from, &to);
+        if (from > end) from = end;
+        if (to > end) to = end;
+        crc = nadb_crc32c_zeros(crc, from - off);
+        crc = nadb_crc32c(crc, w->map + from, (size_t)(to - from));
+        off = to;
+    }
+    return crc;
+}
+
 /* Takes the stamp from the front of the entries. */
 static bool stamp_take(wal_record *r) {
     r->stamp.number = r->stamp.nonce = 0;
@@ -324,7 +346,7 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
     out->taken_back = state == WAL_TAKEN_BACK;
     if (state != 0 && !out->taken_back) return;
     if (check) {
-        uint32_t crc = nadb_crc32c(salted(w), out->entries.p, out->entries.n);
+        uint32_t crc = entries_crc(w, off + WAL_RECORD, out->entries.n);
 
         if (record_crc(h, crc) != nadb_get_u32(h + R_CRC)) return;
     }

@@ -151,3 +151,26 @@ uint32_t nadb_crc32c_table(uint32_t crc, const void *p, size_t n) {
     pthread_once(&slices_once, slices_init);
     return ~raw_table(~crc, p, n);
 }
+
+/* The product of two polynomials modulo ours; the highest bit is x^0. */
+static uint32_t product(uint32_t a, uint32_t b) {
+    uint32_t sum = 0;
+
+    for (uint32_t bit = (uint32_t)1 << 31; bit != 0; bit >>= 1) {
+        if (a & bit) sum ^= b;
+        b = b >> 1 ^ (b & 1 ? POLY : 0);
+    }
+    return sum;
+}
+
+/* A zero byte multiplies the register by x^8. */
+uint32_t nadb_crc32c_zeros(uint32_t crc, uint64_t n) {
+    uint32_t power = (uint32_t)1 << 23; /* x^8, x^16, x^32, .. */
+    uint32_t r = ~crc;
+
+    for (; n > 0; n >>= 1) {
+        if (n & 1) r = product(r, power);
+        power = product(power, power);
+    }
+    return ~r;
+}

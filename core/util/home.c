@@ -44,6 +44,19 @@ nadb_rc nadb_home_unlink(const nadb_home *h, uint64_t number, const char *kind,
     return h->os->unlink(h->dir, name, err);
 }
 
+nadb_rc nadb_home_moved(const nadb_home *h, nadb_err *err) {
+    return nadb_fail(err, NADB_MOVED,
+                     "the store in %s was moved or removed while it was open: "
+                     "close all connections to it, and open it where it is now",
+                     h->os->dir_path(h->dir));
+}
+
+bool nadb_home_gone(const nadb_home *h) {
+    nadb_stat st;
+
+    return h->os->dir_stat(h->dir, &st, NULL) == NADB_OK && st.links == 0;
+}
+
 void nadb_home_name(nadb_home *h) {
     h->os->random(h->id.bytes, NADB_STORE_ID);
     h->id.known = true;

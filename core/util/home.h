@@ -44,6 +44,11 @@ nadb_rc nadb_home_open(const nadb_home *h, uint64_t number, const char *kind,
 nadb_rc nadb_home_unlink(const nadb_home *h, uint64_t number, const char *kind,
                          nadb_err *err);
 
+/* NADB_MOVED, for a store whose directory is not where it was. */
+nadb_rc nadb_home_moved(const nadb_home *h, nadb_err *err);
+/* Whether the directory was removed, with what was in it. */
+bool nadb_home_gone(const nadb_home *h);
+
 /* A new identity. */
 void nadb_home_name(nadb_home *h);
 /* NADB_CORRUPT when `found`, which the file `path` holds, is not this store's

@@ -111,6 +111,11 @@ struct nadb_os {
      * cannot meet a full disk; grows the file to `end` (fallocate; where the
      * file system lacks it, zeros are written). Never shrinks. */
     nadb_rc (*reserve)(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err);
+    /* The first stretch at `off` or behind it that is not a hole, which reads
+     * as zeros and takes no space: [*from, *to); *from is UINT64_MAX when
+     * nothing but a hole is left. Where the system cannot tell, there are no
+     * holes. */
+    void (*data_at)(nadb_file *f, uint64_t off, uint64_t *from, uint64_t *to);
     nadb_rc (*fstat)(nadb_file *f, nadb_stat *out, nadb_err *err);
     const char *(*path)(const nadb_file *f); /* of directory and name */
 

@@ -25,6 +25,7 @@ const nadb_os nadb_os_posix = {
     .size = posix_size,
     .truncate = posix_truncate,
     .reserve = posix_reserve,
+    .data_at = posix_data_at,
     .fstat = posix_fstat,
     .path = posix_path,
     .map = posix_map,

@@ -33,6 +33,7 @@ nadb_rc posix_sync(nadb_file *f, nadb_err *err);
 nadb_rc posix_size(nadb_file *f, uint64_t *out, nadb_err *err);
 nadb_rc posix_truncate(nadb_file *f, uint64_t size, nadb_err *err);
 nadb_rc posix_reserve(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err);
+void posix_data_at(nadb_file *f, uint64_t off, uint64_t *from, uint64_t *to);
 nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err);
 const char *posix_path(const nadb_file *f);
 

@@ -253,6 +253,20 @@ nadb_rc posix_reserve(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err) {
                            (unsigned long long)end, f->path);
 }
 
+/* Nobody uses the position that lseek() moves. */
+void posix_data_at(nadb_file *f, uint64_t off, uint64_t *from, uint64_t *to) {
+    off_t data = off > INT64_MAX ? -1 : lseek(f->fd, (off_t)off, SEEK_DATA);
+    off_t hole = data < 0 ? -1 : lseek(f->fd, data, SEEK_HOLE);
+
+    *from = off;
+    *to = UINT64_MAX;
+    if (data < 0 && (errno == ENXIO || off > INT64_MAX)) *from = UINT64_MAX;
+    if (hole > data) {
+        *from = (uint64_t)data;
+        *to = (uint64_t)hole;
+    }
+}
+
 nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err) {
     struct stat st;
 

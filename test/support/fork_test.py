@@ -67,6 +67,39 @@ def child():
     return 0
 
 
+def child_in_the_middle():
+    # A transaction that has written is open: neither it nor what it has read
+    # is the child's.
+    for name, sql in (
+        ("read", "SELECT value FROM kv WHERE key = 'a'"),
+        ("scan", "SELECT * FROM kv"),
+        ("tags", "SELECT * FROM nadb_tags('kv')"),
+        ("write", "REPLACE INTO kv(key) VALUES('inherited')"),
+        ("delete", "DELETE FROM kv WHERE key = 'a'"),
+        ("incr", "SELECT nadb_incr('kv', 'n')"),
+        ("commit", "COMMIT"),
+    ):
+        got = attempt(parent_db, sql)
+        say(f"in-the-middle-{name}-refuses",
+            isinstance(got, str) and "fork" in got.lower(), got)
+    return 0
+
+
+def child_with_cursor():
+    for name, work in (
+        ("other", lambda: parent_db.execute(
+            "SELECT value FROM kv WHERE key = 'a'").fetchone()),
+        ("goes-on", lambda: cursor.fetchall()),
+    ):
+        try:
+            got = work()
+        except sqlite3.Error as error:
+            got = str(error)
+        say(f"open-cursor-{name}-refuses",
+            isinstance(got, str) and "fork" in got.lower(), got)
+    return 0
+
+
 def child_in_transaction():
     # The parent's transaction is open; the child must not end it.
     parent_db.close()
@@ -83,9 +116,18 @@ parent_db.execute("BEGIN")
 parent_db.execute("REPLACE INTO kv(key, value) VALUES('b', 3)")
 code = in_child(child_in_transaction)
 say("child-closes-inherited", code == 0, code)
+code = in_child(child_in_the_middle)
+say("child-ends-in-the-middle", code == 0, code)
 parent_db.execute("COMMIT")
 got = attempt(parent_db, "SELECT key FROM kv")
 say("parent-transaction-goes-on", got == [("a",), ("b",), ("child",)], got)
+
+cursor = parent_db.execute("SELECT key FROM kv")
+cursor.fetchone()
+code = in_child(child_with_cursor)
+say("child-with-cursor-ends", code == 0, code)
+got = cursor.fetchall()
+say("parent-cursor-goes-on", got == [("b",), ("child",)], got)
 
 # A child that outlives its parent's store: the slot must not stay alive.
 pid = os.fork()
