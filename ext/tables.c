@@ -120,7 +120,7 @@ static const char stores_declaration[] =
     " \"write\" TEXT, compression TEXT, cache_size_mb REAL, mmap TEXT,"
     " default_ttl REAL, max_size_mb REAL, eviction TEXT, track_access TEXT,"
     " busy_timeout INTEGER, mode TEXT, log TEXT, log_level TEXT,"
-    " log_slow_ms INTEGER, identity TEXT)";
+    " log_slow_ms INTEGER, identity TEXT, file TEXT)";
 
 static const char *on_off(bool on) { return on ? "on" : "off"; }
 
@@ -177,6 +177,8 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
     add_text(r, level[o->log_level & 3]);
     add_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
     add_identity(r, info->identity);
+    /* The database file that it belongs to. */
+    add_text(r, o->store_id == NULL ? NULL : o->db_file);
     return NADB_OK;
 }
 
@@ -273,7 +275,7 @@ static const kind kinds[] = {
      ARGUMENT_TABLE, "key", fill_stats},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
      2, ARGUMENT_TABLE, "tags", fill_tags},
-    {"nadb_stores", stores_declaration, 25, ARGUMENT_NONE, NULL, fill_stores},
+    {"nadb_stores", stores_declaration, 26, ARGUMENT_NONE, NULL, fill_stores},
     {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, NULL,
      fill_backends},
     {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},
