@@ -89,6 +89,9 @@ void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
 
     if (atomic_load(&d->background) == 0) atomic_store(&map->changed_seq, seq);
     if (number == 0) return;
+    /* Stamps rise; a death may have this one repeated. */
+    NADB_ASSERT(number >= before);
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_COMMITTING);
     if (atomic_load(&ring->number) != number) { /* else a death repeats it */
         atomic_store(&ring->number, 0);
         atomic_store(&ring->before, before);
@@ -162,6 +165,7 @@ static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
     uint64_t off = atomic_load(&s->ctl.map->doubts[i].off);
     nadb_rc rc = wal_take_back(&m->log, off, err);
 
+    NADB_ASSERT(atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN);
     if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
     if (rc == NADB_OK)
         engine_doubt_end(s, i);

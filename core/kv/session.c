@@ -3,6 +3,7 @@
  * session_commit.c, walking rows in cursor.c; the contract is in nadb.h. */
 #include "session.h"
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "codec.h"
 #include "row.h"
@@ -242,6 +243,7 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     if (ss->txn != NULL) return NADB_OK;
     if (ss->held == NULL) {
         /* SQLite begins a write after it has taken the file's lock. */
+        NADB_ASSERT(ss->file.stamp == NULL || ss->file.locked(ss->file.ctx));
         rc = view_fresh(ss, ss->file.stamp != NULL, &ss->txn, err);
     } else {
         rc = check_lock(ss, ss->held, err);
