@@ -6,7 +6,8 @@
 #   {c sql TEXT}        the same SQL on both sides; c is connection 1 or 2
 #   {c both TEXT REF}   SQL of ours, and what it means for the ordinary table
 #   {c reopen}          closes and opens the connection
-#   {c recreate}        DROP and CREATE of our table: the data stay
+#   {c recreate}        DROP and CREATE of our table: the data stay, but go with
+#                       a store that belongs to its file
 #   {0 clock N}         turns the clock by N hours
 #
 # On our side connection c is n1 or n2, on the other r1 or r2; n2 may be in
@@ -14,13 +15,15 @@
 # an ordinary table o; `kvb` is a second table on the store of kv, and simply kv
 # on the other side.
 #
-# Where isolation differs, the harness follows our contract: outside of a
-# transaction's first write every statement sees what is committed. With a
-# main file in WAL mode an ordinary table would show the transaction's
-# snapshot instead, so such reads are compared with connection rx, which
-# never begins a transaction. With a rollback journal readers and writers
-# exclude each other, and both sides must report the same SQLITE_BUSY at the
-# same moment.
+# Isolation is that of the ordinary table: a transaction reads one snapshot,
+# and whoever writes after another has committed is told SQLITE_BUSY_SNAPSHOT.
+# What counts as "has committed" may differ: a change of the store alone does
+# not move our file. So when one side says it, both roll back; it may only be
+# said if the other connection has committed since the transaction began. A
+# backend without snapshots shows what is committed until the first write, so
+# such reads are compared with connection rx, which never begins a
+# transaction. With a rollback journal readers and writers exclude each other,
+# and both sides must report the same SQLITE_BUSY at the same moment.
 #
 # Time: an hour is the unit. The clock stands at about half past an hour, and
 # rows expire at the full hour, so that the time a test takes plays no part.
@@ -36,7 +39,7 @@ proc model_start {config} {
     array set M [list main wal conns 1 options "" encoding UTF-8 twin 0 like 0 \
         remote 0]
     array set M $config
-    array set M {wrote,1 0 wrote,2 0 clock 0}
+    array set M {wrote,1 0 wrote,2 0 clock 0 told 0}
     fresh -main $M(main) -encoding $M(encoding)
     close_db db
     for {set c 1} {$c <= $M(conns)} {incr c} {
@@ -47,6 +50,10 @@ proc model_start {config} {
         rx eval "PRAGMA case_sensitive_like=$M(like)"
     }
     set ns "namespace='model'"
+    # two tables share a store that has a path of its own
+    if {$M(twin) && $::H(backend) eq "fs"} { append ns ", path='$::dir/twin'" }
+    set M(snapshots) [has_snapshots]
+    array set M {moved,1 0 moved,2 0}
     if {$M(options) ne ""} { append ns ", $M(options)" }
     set M(create) [store_options $ns]
     # The clock begins at the same time in every run, half past an hour.
@@ -123,7 +130,11 @@ proc model_step {op} {
             if {![model_autocommit $c]} { return "" }
             set create "CREATE VIRTUAL TABLE kv USING nadb($M(create))"
             hold_store kv $::H_file(n$c) [list $create]
-            set diff [model_both $c "DROP TABLE kv; $create" "SELECT 1"]
+            # a store that belongs to its file goes with its table
+            set goes [expr {$::H(backend) eq "fs" && !$M(twin)
+                            && $M(main) ne "memory"}]
+            set diff [model_both $c "DROP TABLE kv; $create" \
+                          [expr {$goes ? "DELETE FROM kv" : "SELECT 1"}]]
             release_store
         }
         clock { set diff [model_clock $text] }
@@ -139,7 +150,12 @@ proc model_step {op} {
 # What SQL of ours means for the ordinary table: it has one name, and its tags
 # are asked for with json_each() (gen_matches in model_gen.tcl).
 proc model_meaning {text} {
-    set text [string map {kvb kv} $text]
+    # A number from a column means the keys that equal it as numbers.
+    set text [string map {kvb kv
+        "kv.key = o.a" "(kv.key = o.a OR typeof(o.a) IN ('integer', 'real')
+                          AND kv.key = CAST(o.a AS NUMERIC))"
+        "o.b = kv.key" "(kv.key = o.b OR typeof(o.b) IN ('integer', 'real')
+                          AND kv.key = CAST(o.b AS NUMERIC))"} $text]
     while {[regexp {\((\w+\.)?tags MATCH '([^']*)'\)} $text term p expr]} {
         set meaning [string map [list %p $p] [dict get $::gen_matches $expr]]
         set text [string map [list $term $meaning] $text]
@@ -156,10 +172,47 @@ proc model_run {db sql} {
     return [list $rc [string map {kvb. kv.} $rows] [errcode $db]]
 }
 
+proc has_snapshots {} {
+    return [n1 onecolumn "SELECT snapshots FROM nadb_backends
+                          WHERE name = '$::H(backend)'"]
+}
+
+# Connection c has committed: the snapshots of the others are older.
+proc model_committed {c} {
+    global M
+    for {set d 1} {$d <= $M(conns)} {incr d} {
+        if {$d != $c && ![model_autocommit $d]} { set M(moved,$d) 1 }
+    }
+    if {[model_autocommit $c]} { set M(moved,$c) 0 }
+}
+
+# One side says that the data have moved: true, and both have rolled back.
+proc model_moved {c got want} {
+    global M
+    set said 0
+    foreach answer [list $got $want] {
+        lassign $answer rc message code
+        if {$rc && [string match BUSY* $code]
+            && [regexp {snapshot|another transaction|is locked} $message]} {
+            set said 1
+        }
+    }
+    if {!$said || !$M(snapshots) || !$M(moved,$c)
+        || [lrange $got 0 0] eq [lrange $want 0 0] && $M(main) ne "wal"} {
+        return 0
+    }
+    catch {n$c eval ROLLBACK}
+    catch {r$c eval ROLLBACK}
+    set M(wrote,$c) 0
+    set M(moved,$c) 0
+    incr M(told)
+    return 1
+}
+
 # Which connection of the other side answers a read of connection c.
 proc model_reader {c} {
     global M
-    if {$M(main) eq "wal" && !$M(wrote,$c)} { return rx }
+    if {!$M(snapshots) && $M(main) eq "wal" && !$M(wrote,$c)} { return rx }
     return r$c
 }
 
@@ -175,9 +228,11 @@ proc model_sql {c text ref} {
             lset got 1 [lsort [lindex $got 1]]
             lset want 1 [lsort [lindex $want 1]]
         }
+        if {[model_moved $c $got $want]} { return "" }
         return [model_diff $got $want]
     }
     set want [model_run r$c $ref]
+    if {[model_moved $c $got $want]} { return "" }
     set diff [model_diff $got $want]
     if {$diff ne ""} { return $diff }
     lassign $got rc message code
@@ -197,6 +252,7 @@ proc model_sql {c text ref} {
     }
     if {[model_autocommit $c]} {
         set M(wrote,$c) 0
+        model_committed $c
     }
     if {$word in {ROLLBACK} && $M(conns) == 1} { model_purge r1 }
     return ""
@@ -210,9 +266,11 @@ proc model_both {c text ref} {
     global M
     set got [model_run n$c $text]
     set want [model_run r$c $ref]
+    if {[model_moved $c $got $want]} { return "" }
     if {[lindex $got 0] != [lindex $want 0]} {
         return [model_diff $got $want]
     }
+    if {[model_autocommit $c]} { model_committed $c }
     if {$ref eq "SELECT 'ok'"} { return [model_diff $got $want] }
     if {![string match SELECT* $ref] && [lindex $got 0] == 0} {
         set M(wrote,$c) [expr {![model_autocommit $c]}]
@@ -233,6 +291,13 @@ proc model_purge {db} {
 proc model_clock {hours} {
     global M
     incr M(clock) $hours
+    # The snapshot of the other side would show what has expired.
+    for {set c 1} {$M(snapshots) && $M(conns) > 1 && $c <= $M(conns)} {incr c} {
+        if {$M(wrote,$c) || [model_autocommit $c]} continue
+        n$c eval ROLLBACK
+        r$c eval ROLLBACK
+    }
+    foreach c {1 2} { set M(moved,$c) 1 }
     model_turn [expr {$hours * 3600}]
     model_purge [expr {$M(conns) == 1 ? "r1" : "rx"}]
     if {$M(conns) == 1 && $M(main) eq "wal" && ![model_autocommit 1]} {

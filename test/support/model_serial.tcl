@@ -3,11 +3,11 @@
 #
 # Three connections, each with a :memory: main database of its own (so that
 # SQLite's locks keep nobody apart), share a store. Transactions interleave.
-# When one commits, all its statements, from the first write on, are run at
-# that moment on an ordinary table: each must give what it gave on the store.
+# When one commits, all its statements (without snapshots: from the first write
+# on) are run at that moment on an ordinary table: each must give what it gave on the store.
 # When one is refused (SQLITE_BUSY_SNAPSHOT), somebody else must have
-# committed since its first write. Reads before the first write see what is
-# committed at the time. A transaction that ends with nothing changed is as if
+# committed since its first read. Without snapshots, reads before the first
+# write see what is committed at the time. A transaction that ends with nothing changed is as if
 # it had run at its first write, and is not run again. Between all that, the
 # store is flushed and compacted: conflicts are the same then.
 #
@@ -19,6 +19,7 @@ proc serial_start {config} {
     global S M
     array unset S
     array set S {commits 0 refused 0 committed 0}
+    set S(snapshots) [expr {$::H(backend) ne "redis"}]
     array set M {encoding UTF-8 clock 0 twin 0}
     set M(zero) [expr {[clock seconds] + 86400}]
     fresh -main memory
@@ -31,7 +32,7 @@ proc serial_start {config} {
         }
         open_store kv "namespace='serial', $config" n$c
         array set S [list record,$c {} wrote,$c 0 seen,$c 0 \
-            changed,$c 0 marks,$c {}]
+            changed,$c 0 marks,$c {} read,$c 0]
     }
     close_db db
     sqlite3 rf :memory:
@@ -83,7 +84,8 @@ proc serial_step {op} {
     }
     set before [autocommit n$c]
     if {$before} {
-        array set S [list record,$c {} wrote,$c 0 changed,$c 0 marks,$c {}]
+        array set S [list record,$c {} wrote,$c 0 changed,$c 0 marks,$c {} \
+                         read,$c 0]
     }
     set got [serial_run n$c $sql]
     set after [autocommit n$c]
@@ -91,12 +93,17 @@ proc serial_step {op} {
 
     if {[string match BUSY* $code]} { return [serial_refused $c $op $got] }
     if {$word eq "SELECT" && !$S(wrote,$c)} {
-        return [model_diff $got [serial_run rf $sql]]
+        if {$after || !$S(snapshots)} {
+            return [model_diff $got [serial_run rf $sql]]
+        }
+        # the snapshot of the transaction begins here
+        if {!$S(read,$c)} { array set S [list read,$c 1 seen,$c $S(commits)] }
     }
     lappend S(record,$c) $sql $got
     serial_count $c $word $sql $got
     if {$word in {INSERT REPLACE UPDATE DELETE} && !$S(wrote,$c)} {
-        array set S [list wrote,$c 1 seen,$c $S(commits)]
+        if {!$S(read,$c)} { set S(seen,$c) $S(commits) }
+        array set S [list wrote,$c 1 read,$c 1]
     }
     if {!$after} { return "" }
     if {$before && $word ni {INSERT REPLACE UPDATE DELETE}} { return "" }
