@@ -172,6 +172,8 @@ $(eval $(call variant,$(BUILD)/cover,$(BUILD)/cover/unit,$(COVER)))
 # What tidy asks for: no warning, as the library and as the test library.
 STRICT_TEST := $(CORE) $(EXT) $(wildcard test/support/*.c test/unit/*.c)
 $(BUILD)/strict/%: CFLAGS := -O2 -Werror
+$(BUILD)/strict/clang/%: CFLAGS := -O0 -Werror
+$(BUILD)/strict/clang-test/%: CFLAGS := -O0 -Werror
 $(BUILD)/strict/gcc/%: CC := gcc
 $(BUILD)/strict/gcc-test/%: CC := gcc
 $(BUILD)/strict/clang/%: CC := clang
@@ -222,7 +224,7 @@ cover:
 	bash test/run.sh cover
 
 tidy:
-	bash test/support/need.sh python3 clang clang-format
+	bash test/support/need.sh python3 gcc clang clang-format lua5.1
 	python3 test/tidy/tidy.py
 
 fmt:

@@ -355,6 +355,11 @@ int watch_prepare(conn *c);
 /* A statement is about to read the session's store. */
 int watch_read(conn *c, sess *s);
 
+/* --- module.c --- */
+
+/* Registers all that the library has with another connection. */
+int module_register(sqlite3 *db);
+
 /* --- func.c, func_backup.c, tables.c --- */
 
 int func_register(sqlite3 *db, conn *c);

@@ -60,13 +60,27 @@ nadb_rc func_adopt(call *k, nadb_err *err);
 /* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
 bool func_interrupted(void *db);
 
-/* --- func_backup.c; each sets the result --- */
+/* --- func_backup.c; those with a call alone set the result --- */
+
+/* An optional text: NULL when it is missing or NULL. */
+const char *func_text(const call *k, int i);
+/* An optional compression: on, off, or a level of zlib. */
+nadb_rc func_level(const call *k, int i, int *level,
+                   nadb_err *err) NADB_MUST_USE;
+/* What was made, as JSON. */
+nadb_rc func_result_backup(call *k, const backup_manifest *m,
+                           nadb_err *err) NADB_MUST_USE;
 
 nadb_rc func_backup(call *k, nadb_err *err);
 nadb_rc func_restore(call *k, nadb_err *err);
 nadb_rc func_verify_backup(call *k, nadb_err *err);
 nadb_rc func_delete_backup(call *k, nadb_err *err);
 nadb_rc func_prune_backups(call *k, nadb_err *err);
+
+/* --- func_database.c; each sets the result --- */
+
+nadb_rc func_backup_database(call *k, nadb_err *err);
+nadb_rc func_restore_database(call *k, nadb_err *err);
 
 /* --- func_data.c; each sets the result --- */
 

@@ -6,15 +6,14 @@
 
 #include <math.h>
 
-/* An optional text: NULL when it is missing or NULL. */
-static const char *text_or_null(const call *k, int i) {
+const char *func_text(const call *k, int i) {
     if (i >= k->argc || sqlite3_value_type(k->argv[i]) == SQLITE_NULL)
         return NULL;
     return (const char *)sqlite3_value_text(k->argv[i]);
 }
 
 static nadb_rc id_of(const call *k, int i, const char **id, nadb_err *err) {
-    *id = text_or_null(k, i);
+    *id = func_text(k, i);
     if (*id != NULL) return NADB_OK;
     return nadb_fail(err, NADB_INVALID,
                      "the id of a backup is missing: SELECT id FROM "
@@ -24,7 +23,7 @@ static nadb_rc id_of(const call *k, int i, const char **id, nadb_err *err) {
 /* Whether the last argument, which may be missing, is this word. */
 static nadb_rc word_of(const call *k, int i, const char *word, bool *given,
                        nadb_err *err) {
-    const char *text = text_or_null(k, i);
+    const char *text = func_text(k, i);
 
     *given = text != NULL;
     if (text == NULL || sqlite3_stricmp(text, word) == 0) return NADB_OK;
@@ -32,9 +31,8 @@ static nadb_rc word_of(const call *k, int i, const char *word, bool *given,
                      text, word);
 }
 
-/* on, off, or a level of zlib. */
-static nadb_rc level_of(const call *k, int i, int *level, nadb_err *err) {
-    const char *text = text_or_null(k, i);
+nadb_rc func_level(const call *k, int i, int *level, nadb_err *err) {
+    const char *text = func_text(k, i);
 
     *level = 1;
     if (text == NULL || sqlite3_stricmp(text, "on") == 0) return NADB_OK;
@@ -48,7 +46,7 @@ static nadb_rc level_of(const call *k, int i, int *level, nadb_err *err) {
                      text);
 }
 
-static nadb_rc result_backup(call *k, const backup_manifest *m, nadb_err *err) {
+nadb_rc func_result_backup(call *k, const backup_manifest *m, nadb_err *err) {
     char *json;
     bool has_parent = m->parent[0] != '\0';
 
@@ -73,12 +71,12 @@ nadb_rc func_backup(call *k, nadb_err *err) {
     nadb_rc rc = command_find(k, COMMAND_BACKUP, err);
 
     if (rc == NADB_OK) rc = value_path(k->argv[1], &req.folder, err);
-    if (rc == NADB_OK) rc = level_of(k, 4, &req.level, err);
+    if (rc == NADB_OK) rc = func_level(k, 4, &req.level, err);
     if (rc != NADB_OK) return rc;
-    req.id = text_or_null(k, 2);
-    req.parent = text_or_null(k, 3);
+    req.id = func_text(k, 2);
+    req.parent = func_text(k, 3);
     rc = nadb_backup_make(k->v->s->store, &req, &made, err);
-    if (rc == NADB_OK) rc = result_backup(k, &made, err);
+    if (rc == NADB_OK) rc = func_result_backup(k, &made, err);
     backup_manifest_clear(&made);
     return rc;
 }

@@ -70,6 +70,16 @@ static int register_all(sqlite3 *db, conn *c) {
     return code;
 }
 
+int module_register(sqlite3 *db) {
+    conn *c = conn_ref(db);
+    int code;
+
+    if (c == NULL) return SQLITE_NOMEM;
+    code = register_all(db, c);
+    conn_unref(c);
+    return code;
+}
+
 #ifdef SQLITE_CORE
 static int use_api(const sqlite3_api_routines *api, char **msg) {
     (void)api;
@@ -101,7 +111,6 @@ static int use_api(const sqlite3_api_routines *api, char **msg) {
 
 int sqlite3_nadb_init(sqlite3 *db, char **msg,
                       const sqlite3_api_routines *api) {
-    conn *c;
     int code = use_api(api, msg);
 
     if (code != SQLITE_OK) return code;
@@ -111,11 +120,7 @@ int sqlite3_nadb_init(sqlite3 *db, char **msg,
                                sqlite3_libversion());
         return SQLITE_ERROR;
     }
-    c = conn_ref(db);
-    if (c == NULL) return SQLITE_NOMEM;
-    code = register_all(db, c);
-    conn_unref(c);
-    return code;
+    return module_register(db);
 }
 
 #ifndef SQLITE_CORE

@@ -241,7 +241,7 @@ static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
     add_int(r, (int64_t)m->bytes);
     add_int(r, (int64_t)m->deleted);
     add_int(r, (int64_t)m->total);
-    add_int(r, (int64_t)backup_manifest_files(m));
+    add_int(r, (int64_t)e->files);
     add_compression(r, m->compression);
     add_text(r, m->backend);
     add_text(r, m->db);

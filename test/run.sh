@@ -27,7 +27,7 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 packages=(gcc make pkg-config libc6-dev libsqlite3-dev zlib1g-dev
     libhiredis-dev libssl-dev openssl tcl libsqlite3-tcl sqlite3 redis-server
     procps strace python3 libdbd-sqlite3-perl locales)
-[ "$variant" = test ] && packages+=(python3 clang clang-format)
+[ "$variant" = test ] && packages+=(clang clang-format lua5.1)
 [ "$variant" = cover ] && packages+=(lcov)
 bash test/support/need.sh "${packages[@]}" || echo "cannot install packages"
 

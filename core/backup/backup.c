@@ -5,7 +5,7 @@
  * Of the chain only keys and prints are read. So it does not depend on what the
  * store remembers of its past: sequence numbers, tombstones and clocks may have
  * changed, and the store may be another one. */
-#include "backup.h"
+#include "snapshot.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,6 @@
 
 #include "../kv/row.h"
 #include "../kv/session.h"
-#include "chain.h"
 
 /* Rows between two questions whether to stop. */
 #define STOP_ROWS 1024u
@@ -24,8 +23,7 @@ static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
 static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
 
 typedef struct making {
-    const nadb_backup_req *req;
-    nadb_store *store;
+    const nadb_stop *stop;
     int64_t now_ms; /* of the snapshot: what has expired is not there */
     backup_writer *w;
     nadb_iter *rows;   /* of the store */
@@ -43,7 +41,7 @@ static nadb_rc next_row(making *m, nadb_err *err) {
     do {
         if (++m->since_stop >= STOP_ROWS) {
             m->since_stop = 0;
-            rc = nadb_stopped(m->req->stop, err);
+            rc = nadb_stopped(m->stop, err);
         }
         if (rc == NADB_OK) rc = nadb_iter_next(m->rows, err);
     } while (rc == NADB_OK && m->rows->valid &&
@@ -113,87 +111,43 @@ static nadb_rc write_rows(making *m, nadb_err *err) {
     return rc == NADB_OK ? delete_rest(m, err) : rc;
 }
 
-/* Writes the rows of a snapshot into the file. */
-static nadb_rc write_snapshot(making *m, nadb_file *file,
-                              const backup_chain *chain, backup_sum *sum,
-                              nadb_err *err) {
-    nadb_engine *e = nadb_store_engine(m->store);
-    nadb_view *view = NULL;
-    nadb_rc rc = e->ops->view_open(e, &view, err);
+/* --- snapshots --- */
 
+nadb_rc backup_snapshot_take(nadb_store *s, backup_snapshot *out,
+                             nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    memset(out, 0, sizeof *out);
     if (rc != NADB_OK) return rc;
-    m->now_ms = nadb_now_ms();
-    rc = backup_writer_new(file, m->req->level, &m->w, err);
-    if (rc == NADB_OK) rc = e->ops->iter(e, view, &all_rows, &m->rows, err);
-    if (rc == NADB_OK && chain != NULL)
-        rc = backup_chain_iter(chain, &all_rows, true, false, &m->before, err);
-    if (rc == NADB_OK) rc = write_rows(m, err);
-    if (rc == NADB_OK) rc = backup_writer_end(m->w, sum, err);
-    nadb_iter_free(m->before);
-    nadb_iter_free(m->rows);
-    backup_writer_free(m->w);
-    e->ops->view_close(e, view);
+    out->store = s;
+    rc = nadb_store_engine(s)->ops->view_open(nadb_store_engine(s), &out->view,
+                                              err);
+    out->now_ms = nadb_now_ms();
     return rc;
 }
 
-/* --- ids --- */
-
-/* full_YYYYmmdd_HHMMSS, or inc_..: UTC, so that ids of one folder are in the
- * order in which they were made. `again`: how many such ids are taken. */
-static void default_id(bool full, unsigned again, char out[BACKUP_ID_MAX + 1]) {
-    int64_t now = nadb_now_ms() / 1000;
-    time_t seconds = (time_t)now;
-    struct tm t;
-    char when[32] = "";
-
-    if (gmtime_r(&seconds, &t) != NULL)
-        (void)strftime(when, sizeof when, "%Y%m%d_%H%M%S", &t);
-    if (again == 0)
-        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s", full ? "full" : "inc",
-                       when);
-    else
-        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s_%u",
-                       full ? "full" : "inc", when, again + 1);
+void backup_snapshot_drop(backup_snapshot *s) {
+    if (s->view != NULL)
+        nadb_store_engine(s->store)->ops->view_close(
+            nadb_store_engine(s->store), s->view);
+    s->view = NULL;
 }
-
-/* Takes the id that was given, or the first default one that is free. */
-static nadb_rc begin(backup_folder *f, const nadb_backup_req *req,
-                     char id[BACKUP_ID_MAX + 1], backup_new **out,
-                     nadb_err *err) {
-    bool has = true;
-    nadb_rc rc = NADB_OK;
-
-    if (req->id != NULL) (void)snprintf(id, BACKUP_ID_MAX + 1, "%s", req->id);
-    for (unsigned again = 0; req->id == NULL && has && rc == NADB_OK; again++) {
-        default_id(req->parent == NULL, again, id);
-        rc = backup_folder_has(f, id, &has, err);
-    }
-    return rc == NADB_OK ? backup_new_begin(f, id, out, err) : rc;
-}
-
-/* --- all of it --- */
 
 static bool copy_text(char out[BACKUP_TEXT_MAX + 1], const char *text) {
     return (size_t)snprintf(out, BACKUP_TEXT_MAX + 1, "%s", text) <=
            BACKUP_TEXT_MAX;
 }
 
-static nadb_rc describe(const making *m, const char *id,
-                        const backup_manifest *parent, const backup_sum *sum,
-                        backup_manifest *out, nadb_err *err) {
-    const nadb_options *o = nadb_store_options(m->store);
+static nadb_rc describe(const backup_snapshot *s, int level, uint64_t total,
+                        const backup_sum *sum, backup_manifest *out,
+                        nadb_err *err) {
+    const nadb_options *o = nadb_store_options(s->store);
 
-    memcpy(out->id, id, sizeof out->id);
-    if (parent != NULL) {
-        out->type = BACKUP_INCREMENTAL;
-        memcpy(out->parent, parent->id, sizeof out->parent);
-        memcpy(out->parent_sha256, parent->sha256, sizeof out->parent_sha256);
-    }
-    out->created_ms = m->now_ms < 0 ? 0 : m->now_ms;
-    out->compression = m->req->level;
+    out->created_ms = s->now_ms < 0 ? 0 : s->now_ms;
+    out->compression = level;
     out->rows = sum->rows;
     out->deleted = sum->deleted;
-    out->total = m->total;
+    out->total = total;
     out->bytes = sum->bytes;
     nadb_sha256_hex(sum->sha256, out->file_sha256);
     if (copy_text(out->backend, o->backend) && copy_text(out->db, o->db) &&
@@ -205,24 +159,87 @@ static nadb_rc describe(const making *m, const char *id,
                      BACKUP_TEXT_MAX);
 }
 
-static nadb_rc make_in(backup_folder *f, making *m, const backup_chain *chain,
+nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
+                              const backup_chain *chain, int level,
+                              const nadb_stop *stop, backup_manifest *out,
+                              nadb_err *err) {
+    nadb_engine *e = nadb_store_engine(s->store);
+    making m = {.stop = stop, .now_ms = s->now_ms};
+    backup_sum sum;
+    nadb_rc rc = backup_writer_new(file, level, &m.w, err);
+
+    memset(&sum, 0, sizeof sum);
+    if (rc == NADB_OK) rc = e->ops->iter(e, s->view, &all_rows, &m.rows, err);
+    if (rc == NADB_OK && chain != NULL)
+        rc = backup_chain_iter(chain, &all_rows, true, false, &m.before, err);
+    if (rc == NADB_OK) rc = write_rows(&m, err);
+    if (rc == NADB_OK) rc = backup_writer_end(m.w, &sum, err);
+    nadb_iter_free(m.before);
+    nadb_iter_free(m.rows);
+    backup_writer_free(m.w);
+    if (rc == NADB_OK) rc = describe(s, level, m.total, &sum, out, err);
+    return rc;
+}
+
+/* --- ids --- */
+
+/* full_YYYYmmdd_HHMMSS, or inc_.., db_..: UTC, so that ids of one folder are in
+ * the order in which they were made. `again`: how many such ids are taken. */
+static void default_id(backup_type type, unsigned again,
+                       char out[BACKUP_ID_MAX + 1]) {
+    static const char *const prefixes[] = {"full", "inc", "db"};
+    int64_t now = nadb_now_ms() / 1000;
+    time_t seconds = (time_t)now;
+    struct tm t;
+    char when[32] = "";
+
+    if (gmtime_r(&seconds, &t) != NULL)
+        (void)strftime(when, sizeof when, "%Y%m%d_%H%M%S", &t);
+    if (again == 0)
+        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s", prefixes[type], when);
+    else
+        (void)snprintf(out, BACKUP_ID_MAX + 1, "%s_%s_%u", prefixes[type], when,
+                       again + 1);
+}
+
+nadb_rc backup_begin(backup_folder *f, const char *given, backup_type type,
+                     char id[BACKUP_ID_MAX + 1], backup_new **out,
+                     nadb_err *err) {
+    bool has = true;
+    nadb_rc rc = given == NULL ? NADB_OK : backup_id_check(given, err);
+
+    if (rc == NADB_OK && given != NULL)
+        (void)snprintf(id, BACKUP_ID_MAX + 1, "%s", given);
+    for (unsigned again = 0; given == NULL && has && rc == NADB_OK; again++) {
+        default_id(type, again, id);
+        rc = backup_folder_has(f, id, &has, err);
+    }
+    return rc == NADB_OK ? backup_new_begin(f, id, out, err) : rc;
+}
+
+/* --- a backup of a store --- */
+
+static nadb_rc make_in(backup_folder *f, const backup_snapshot *s,
+                       const nadb_backup_req *req, const backup_chain *chain,
                        backup_manifest *out, nadb_err *err) {
-    char id[BACKUP_ID_MAX + 1] = "";
     backup_new *n = NULL;
     nadb_file *file = NULL;
-    backup_sum sum;
-    nadb_rc rc = begin(f, m->req, id, &n, err);
+    nadb_rc rc;
 
+    out->type = chain == NULL ? BACKUP_FULL : BACKUP_INCREMENTAL;
+    rc = backup_begin(f, req->id, out->type, out->id, &n, err);
     if (rc != NADB_OK) return rc;
-    memset(&sum, 0, sizeof sum);
-    rc = backup_new_file(n, BACKUP_ROWS, &file, err);
-    if (rc == NADB_OK) rc = write_snapshot(m, file, chain, &sum, err);
-    nadb_os_get()->close(file);
+    if (chain != NULL) {
+        const backup_manifest *parent = &backup_chain_link(chain, 0)->manifest;
+
+        memcpy(out->parent, parent->id, sizeof out->parent);
+        memcpy(out->parent_sha256, parent->sha256, sizeof out->parent_sha256);
+    }
+    rc = backup_new_file(n, NULL, BACKUP_ROWS, &file, err);
     if (rc == NADB_OK)
-        rc = describe(m, id,
-                      chain == NULL ? NULL
-                                    : &backup_chain_link(chain, 0)->manifest,
-                      &sum, out, err);
+        rc = backup_snapshot_write(s, file, chain, req->level, req->stop, out,
+                                   err);
+    nadb_os_get()->close(file);
     if (rc == NADB_OK) rc = backup_new_publish(n, out, err);
     backup_new_free(n);
     return rc;
@@ -230,10 +247,10 @@ static nadb_rc make_in(backup_folder *f, making *m, const backup_chain *chain,
 
 nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
                          backup_manifest *out, nadb_err *err) {
-    making m = {.req = req, .store = s};
+    backup_snapshot snapshot;
     backup_folder *f = NULL;
     backup_chain *chain = NULL;
-    nadb_rc rc = nadb_store_usable(s, err);
+    nadb_rc rc = backup_snapshot_take(s, &snapshot, err);
 
     memset(out, 0, sizeof *out);
     if (rc == NADB_OK && req->id != NULL) rc = backup_id_check(req->id, err);
@@ -243,7 +260,8 @@ nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
         rc = backup_folder_open(req->folder, req->parent == NULL, &f, err);
     if (rc == NADB_OK && req->parent != NULL)
         rc = backup_chain_open(f, req->parent, NULL, &chain, err);
-    if (rc == NADB_OK) rc = make_in(f, &m, chain, out, err);
+    if (rc == NADB_OK) rc = make_in(f, &snapshot, req, chain, out, err);
+    backup_snapshot_drop(&snapshot);
     backup_chain_close(chain);
     backup_folder_close(f);
     return rc;

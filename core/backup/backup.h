@@ -35,6 +35,44 @@ nadb_rc nadb_backup_restore(nadb_session *ss, const char *folder,
                             const char *id, bool clear, const nadb_stop *stop,
                             int64_t *rows, nadb_err *err) NADB_MUST_USE;
 
+/* --- a database file and its stores, at one moment --- */
+
+typedef struct nadb_backup_set nadb_backup_set;
+
+/* Begins such a backup; req->parent is NULL. Then, while nobody can commit,
+ * each store is held; SQLite writes the database to nadb_backup_set_path();
+ * and nadb_backup_set_finish() writes the stores as they were. */
+nadb_rc nadb_backup_set_begin(const nadb_backup_req *req, nadb_backup_set **out,
+                              nadb_err *err) NADB_MUST_USE;
+void nadb_backup_set_free(nadb_backup_set *set); /* NULL is fine */
+/* Takes over a reference to the store, also on error. One that is held already
+ * is not held again. */
+nadb_rc nadb_backup_set_hold(nadb_backup_set *set, nadb_store *s,
+                             const char *table, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_backup_set_path(const nadb_backup_set *set, nadb_buf *out,
+                             nadb_err *err) NADB_MUST_USE;
+/* The caller clears *out, also on error. */
+nadb_rc nadb_backup_set_finish(nadb_backup_set *set, backup_manifest *out,
+                               nadb_err *err) NADB_MUST_USE;
+
+/* The name of the i-th part, from 0. */
+void nadb_backup_part_name(size_t i, char out[32]);
+/* Copies the database of such a backup to `path`, where nothing may be, and
+ * checks all sums. The caller clears *out, also on error. */
+nadb_rc nadb_backup_set_read(const char *folder, const char *id,
+                             const char *path, const nadb_stop *stop,
+                             backup_manifest *out, nadb_err *err) NADB_MUST_USE;
+/* NADB_INVALID when there is a file `path`, or one that belongs to it. */
+nadb_rc nadb_backup_set_free_place(const char *path,
+                                   nadb_err *err) NADB_MUST_USE;
+/* Removes a database file that nadb_backup_set_read() made, and what is left
+ * of the directory of its stores when these are gone. */
+void nadb_backup_set_remove(const char *path);
+/* Gives a database file and the directory of its stores another name in the
+ * same directory, durably: the file comes last. */
+nadb_rc nadb_backup_set_place(const char *from, const char *to,
+                              nadb_err *err) NADB_MUST_USE;
+
 /* Reads every byte of the backup and of those that it needs; calls `report`
  * with what is wrong. */
 nadb_rc nadb_backup_verify(const char *folder, const char *id,
@@ -56,6 +94,7 @@ typedef struct nadb_backup_entry {
     const char *id;
     const backup_manifest *manifest; /* NULL: it is damaged */
     const char *problem;             /* what is wrong with it; NULL: nothing */
+    size_t files;
 } nadb_backup_entry;
 typedef nadb_rc nadb_backup_fn(void *ctx, const nadb_backup_entry *entry,
                                nadb_err *err);

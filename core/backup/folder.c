@@ -9,7 +9,6 @@
 #define LOCK_NAME ".nadb-backups"
 #define NEW_PREFIX ".nadb-new-"
 #define OLD_PREFIX ".nadb-old-"
-#define PART_PREFIX "store" /* and a number */
 #define LOCK_MS 10000
 #define RANDOM_HEX 16u
 #define NAME_MAX_BYTES                                                         \
@@ -253,9 +252,9 @@ nadb_rc backup_folder_each(const backup_folder *f, backup_each_fn *each,
 /* --- removing --- */
 
 static bool is_part(const char *name) {
-    size_t n = sizeof PART_PREFIX - 1;
+    size_t n = sizeof BACKUP_PART_PREFIX - 1;
 
-    if (strncmp(name, PART_PREFIX, n) != 0 || strlen(name) > n + 4)
+    if (strncmp(name, BACKUP_PART_PREFIX, n) != 0 || strlen(name) > n + 4)
         return false;
     for (name += n; *name >= '0' && *name <= '9';) name++;
     return *name == '\0';
@@ -265,7 +264,9 @@ static bool is_ours(const char *name) {
     return strcmp(name, BACKUP_MANIFEST) == 0 ||
            strcmp(name, BACKUP_ROWS) == 0 ||
            strcmp(name, BACKUP_DATABASE_FILE) == 0 ||
-           strcmp(name, BACKUP_DATABASE_FILE "-journal") == 0;
+           strcmp(name, BACKUP_DATABASE_FILE "-journal") == 0 ||
+           strcmp(name, BACKUP_DATABASE_FILE "-wal") == 0 ||
+           strcmp(name, BACKUP_DATABASE_FILE "-shm") == 0;
 }
 
 typedef struct emptying {
@@ -443,9 +444,39 @@ nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
     return rc;
 }
 
-nadb_rc backup_new_file(backup_new *n, const char *name, nadb_file **out,
+/* Opens the directory of a part, which is made if need be. */
+static nadb_rc part_open(backup_new *n, const char *part, nadb_dir **out,
+                         nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_stat st;
+    nadb_rc rc = os->stat(n->dir, part, &st, err);
+
+    if (rc != NADB_OK) return rc;
+    return st.kind == NADB_KIND_NONE
+               ? os->dir_make(n->dir, part, &n->f->like, out, err)
+               : os->dir_enter(n->dir, part, out, err);
+}
+
+nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
+                        nadb_file **out, nadb_err *err) {
+    nadb_dir *dir = NULL;
+    nadb_rc rc;
+
+    *out = NULL;
+    if (part == NULL) return make_file(n->f, n->dir, name, out, err);
+    rc = part_open(n, part, &dir, err);
+    if (rc == NADB_OK) rc = make_file(n->f, dir, name, out, err);
+    nadb_os_get()->dir_close(dir);
+    return rc;
+}
+
+nadb_rc backup_new_open(backup_new *n, const char *name, nadb_file **out,
                         nadb_err *err) {
-    return make_file(n->f, n->dir, name, out, err);
+    return nadb_os_get()->open(n->dir, name, NADB_OPEN_WRITE, 0, out, err);
+}
+
+const char *backup_new_path(const backup_new *n) {
+    return nadb_os_get()->dir_path(n->dir);
 }
 
 static nadb_rc write_manifest(nadb_file *file, backup_manifest *m,
@@ -457,6 +488,21 @@ static nadb_rc write_manifest(nadb_file *file, backup_manifest *m,
     if (rc == NADB_OK) rc = os->pwrite(file, text.p, text.n, 0, err);
     if (rc == NADB_OK) rc = os->sync(file, err);
     nadb_buf_clear(&text);
+    return rc;
+}
+
+nadb_rc backup_new_part(backup_new *n, const char *part, backup_manifest *m,
+                        nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_dir *dir = NULL;
+    nadb_file *file = NULL;
+    nadb_rc rc = part_open(n, part, &dir, err);
+
+    if (rc == NADB_OK) rc = make_file(n->f, dir, BACKUP_MANIFEST, &file, err);
+    if (rc == NADB_OK) rc = write_manifest(file, m, err);
+    if (rc == NADB_OK) rc = os->dir_sync(dir, err);
+    os->close(file);
+    os->dir_close(dir);
     return rc;
 }
 

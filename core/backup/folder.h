@@ -24,6 +24,7 @@
 #define BACKUP_MANIFEST "BACKUP"
 #define BACKUP_ROWS "rows"
 #define BACKUP_DATABASE_FILE "database"
+#define BACKUP_PART_PREFIX "store" /* and a number */
 
 typedef struct backup_folder backup_folder;
 
@@ -70,8 +71,17 @@ typedef struct backup_new backup_new;
 /* NADB_INVALID when there is one of that id. `f` outlives *out. */
 nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
                          nadb_err *err) NADB_MUST_USE;
-/* Makes a file in it. */
-nadb_rc backup_new_file(backup_new *n, const char *name, nadb_file **out,
+/* Makes a file in it or, when that is not NULL, in its directory `part`, which
+ * is made. */
+nadb_rc backup_new_file(backup_new *n, const char *part, const char *name,
+                        nadb_file **out, nadb_err *err) NADB_MUST_USE;
+/* Opens a file of it that somebody else has made, to read and sync it. */
+nadb_rc backup_new_open(backup_new *n, const char *name, nadb_file **out,
+                        nadb_err *err) NADB_MUST_USE;
+/* Its directory. */
+const char *backup_new_path(const backup_new *n);
+/* Writes the BACKUP of a part, and syncs it. */
+nadb_rc backup_new_part(backup_new *n, const char *part, backup_manifest *m,
                         nadb_err *err) NADB_MUST_USE;
 /* Writes BACKUP, syncs, and gives it its name. The parent, if it has one, must
  * still be what it was. */

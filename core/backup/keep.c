@@ -12,6 +12,7 @@ typedef struct listed {
     char id[BACKUP_ID_MAX + 1];
     bool sound;
     bool keep;
+    size_t files;
     backup_manifest manifest;
     char problem[NADB_MSG_MAX];
 } listed;
@@ -37,6 +38,7 @@ static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
     memcpy(item.id, id, strlen(id)); /* a valid id: it fits */
     item.sound = m != NULL;
     if (m != NULL) {
+        item.files = backup_manifest_files(m);
         item.manifest = *m;
         item.manifest.parts = (nadb_buf)NADB_BUF_INIT; /* the caller's */
     }
@@ -86,7 +88,7 @@ nadb_rc nadb_backup_list(const char *folder, nadb_backup_fn *each, void *ctx,
     for (size_t i = 0; rc == NADB_OK && i < count(&l); i++) {
         const listed *item = at(&l, i);
         nadb_backup_entry e = {item->id, item->sound ? &item->manifest : NULL,
-                               item->sound ? NULL : item->problem};
+                               item->sound ? NULL : item->problem, item->files};
 
         rc = each(ctx, &e, err);
     }

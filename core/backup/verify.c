@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "../kv/row.h"
-#include "chain.h"
+#include "snapshot.h"
 
 #define STOP_ROWS 1024u
 
@@ -102,26 +102,54 @@ static nadb_rc check_total(const verifying *v, const backup_chain *c,
     return found(v, rc, err);
 }
 
+static nadb_rc verify_chain(const verifying *v, const backup_folder *f,
+                            const char *id, const char *part, nadb_err *err) {
+    backup_chain *c = NULL;
+    nadb_rc rc = backup_chain_open(f, id, part, &c, err);
+
+    if (rc != NADB_OK) return found(v, rc, err);
+    for (size_t i = 0; rc == NADB_OK && i < backup_chain_links(c); i++) {
+        rc = check_sum(v, backup_chain_link(c, i), err);
+        if (rc == NADB_OK) rc = check_rows(v, backup_chain_link(c, i), err);
+    }
+    if (rc == NADB_OK) rc = check_total(v, c, err);
+    backup_chain_close(c);
+    return rc;
+}
+
+static nadb_rc verify_database(const verifying *v, const backup_folder *f,
+                               backup_manifest *m, nadb_err *err) {
+    nadb_rc rc = backup_set_verify(f, m->id, v->stop, m, err);
+
+    if (rc != NADB_OK) rc = found(v, rc, err);
+    for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(m); i++) {
+        char name[32];
+
+        nadb_backup_part_name(i, name);
+        rc = verify_chain(v, f, m->id, name, err);
+    }
+    return rc;
+}
+
 nadb_rc nadb_backup_verify(const char *folder, const char *id,
                            const nadb_stop *stop, nadb_report_fn *report,
                            void *ctx, nadb_err *err) {
     verifying v = {stop, report, ctx};
     backup_folder *f = NULL;
-    backup_chain *c = NULL;
+    backup_manifest m;
+    bool has = false;
     nadb_rc rc = backup_id_check(id, err);
 
+    memset(&m, 0, sizeof m);
     if (rc == NADB_OK) rc = backup_folder_open(folder, false, &f, err);
-    if (rc == NADB_OK) {
-        rc = backup_chain_open(f, id, NULL, &c, err);
-        if (rc != NADB_OK) rc = found(&v, rc, err);
-    }
-    for (size_t i = 0; rc == NADB_OK && c != NULL && i < backup_chain_links(c);
-         i++) {
-        rc = check_sum(&v, backup_chain_link(c, i), err);
-        if (rc == NADB_OK) rc = check_rows(&v, backup_chain_link(c, i), err);
-    }
-    if (rc == NADB_OK && c != NULL) rc = check_total(&v, c, err);
-    backup_chain_close(c);
+    if (rc == NADB_OK) rc = backup_folder_has(f, id, &has, err);
+    if (rc == NADB_OK && has &&
+        backup_folder_manifest(f, id, NULL, &m, NULL) == NADB_OK &&
+        m.type == BACKUP_DATABASE)
+        rc = verify_database(&v, f, &m, err);
+    else if (rc == NADB_OK)
+        rc = verify_chain(&v, f, id, NULL, err);
+    backup_manifest_clear(&m);
     backup_folder_close(f);
     return rc;
 }

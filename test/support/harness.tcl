@@ -523,7 +523,7 @@ proc fault_disarm {} {
 }
 
 # Waits until a script's value is true, up to `ms`. Returns whether it was.
-proc wait_for_condition {script {ms 10000}} {
+proc wait_for_condition {script {ms 60000}} {
     set end [expr {[clock milliseconds] + $ms}]
     while {![uplevel 1 $script]} {
         if {[clock milliseconds] > $end} { return 0 }

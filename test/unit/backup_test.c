@@ -325,6 +325,94 @@ static void test_rows_damaged(void) {
     clear_items();
 }
 
+/* Makes all checksums right again, as somebody would who means harm. */
+static void forge(nadb_buf *b, size_t chunk_n) {
+    const uint8_t *id = b->p + HEAD_ID;
+    uint8_t *end = b->p + b->n - END_BYTES;
+    uint8_t *chunk = b->p + HEAD_BYTES;
+    uint32_t keys = nadb_get_u32(chunk + CHUNK_KEYS);
+    size_t body = chunk_n - CHUNK_BYTES;
+    uint8_t *index = chunk + chunk_n;
+
+    if (keys > body) keys = (uint32_t)body;
+    nadb_put_u32(b->p + HEAD_CRC, nadb_crc32c(0, b->p, HEAD_CRC));
+    nadb_put_u32(chunk + CHUNK_KEYS_CRC,
+                 backup_crc(id, chunk + CHUNK_BYTES, keys));
+    nadb_put_u32(chunk + CHUNK_VALUES_CRC,
+                 backup_crc(id, chunk + CHUNK_BYTES + keys, body - keys));
+    nadb_put_u32(chunk + CHUNK_CRC, backup_crc(id, chunk, CHUNK_CRC));
+    nadb_put_u32(end + END_INDEX_CRC,
+                 backup_crc(id, index, (size_t)(end - index)));
+    nadb_put_u32(end + END_CRC, backup_crc(id, end, END_CRC));
+}
+
+/* Whatever a file claims, reading it in all ways ends without harm. */
+static void read_hostile(const char *name) {
+    static const char *const keys[] = {"", "r", "rkey/00003", "rkey/00030~",
+                                       "zz"};
+
+    for (int way = 0; way < 4; way++) {
+        nadb_range all = {{NULL, 0}, {NULL, 0}, (way & 1) != 0};
+        backup_rows *r = NULL;
+        nadb_iter *it = NULL;
+        size_t bytes = 0;
+        nadb_err err;
+
+        if (open_rows(name, &r, &err) != NADB_OK) return;
+        if (backup_rows_iter(r, &all, (way & 2) != 0, &it, &err) == NADB_OK) {
+            for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+                if (nadb_iter_seek(it, nadb_slice_str(keys[i]), &err) ==
+                        NADB_OK &&
+                    it->valid)
+                    bytes += it->entry.key.n + it->entry.value.n;
+            while (it->valid && nadb_iter_next(it, &err) == NADB_OK &&
+                   it->valid)
+                for (size_t i = 0; i < it->entry.value.n; i++)
+                    bytes += it->entry.value.p[i];
+        }
+        nadb_iter_free(it);
+        backup_rows_close(r);
+        CHECK(bytes != 1); /* that it was read */
+    }
+}
+
+static void test_rows_hostile(void) {
+    const nadb_os *os = nadb_os_get();
+    const char *name = "hostile";
+    nadb_buf whole = NADB_BUF_INIT, copy = NADB_BUF_INIT;
+    backup_sum sum;
+    size_t chunk_n;
+    nadb_err err;
+
+    make_items();
+    REQUIRE_OK(write_items(name, 30, 1, &sum, &err), err);
+    REQUIRE_OK(nadb_os_read_file(here, name, 1u << 20, &whole, &err), err);
+    chunk_n = (size_t)nadb_get_u64(whole.p + whole.n - END_BYTES + END_INDEX) -
+              HEAD_BYTES;
+    for (int round = 0; round < 4000; round++) {
+        nadb_file *f = NULL;
+
+        nadb_buf_reset(&copy);
+        REQUIRE(nadb_buf_append(&copy, whole.p, whole.n));
+        for (unsigned n = 1 + draw(4); n > 0; n--) {
+            /* Half of them in what describes the rest. */
+            size_t at = draw(2) ? draw((uint32_t)copy.n)
+                                : HEAD_BYTES + draw(CHUNK_BYTES + 60);
+
+            copy.p[at] = draw(2) ? (uint8_t)draw(256)
+                                 : copy.p[at] ^ (uint8_t)(1u << draw(8));
+        }
+        forge(&copy, chunk_n);
+        REQUIRE_OK(os->open(here, name, NADB_OPEN_WRITE, 0, &f, &err), err);
+        CHECK_OK(os->pwrite(f, copy.p, copy.n, 0, &err), err);
+        os->close(f);
+        read_hostile(name);
+    }
+    nadb_buf_clear(&whole);
+    nadb_buf_clear(&copy);
+    clear_items();
+}
+
 /* --- BACKUP --- */
 
 static void fill_manifest(backup_manifest *m, backup_type type) {
@@ -428,6 +516,7 @@ int main(void) {
     RUN(test_rows_seek);
     RUN(test_rows_empty);
     RUN(test_rows_damaged);
+    RUN(test_rows_hostile);
     RUN(test_manifest);
     RUN(test_manifest_texts);
     nadb_os_get()->dir_close(here);

@@ -1,0 +1,334 @@
+/* func_database.c - nadb_backup_database() and nadb_restore_database(): the
+ * database file and all its stores at one moment (core/backup/backup.h).
+ *
+ * The moment is taken under the file's write lock, which is given up before
+ * anything is written: a second connection then reads the file in a transaction
+ * that began under the lock, and each store is read through a snapshot from
+ * there. The backup of SQLite copies the file from that connection, because it
+ * refuses one that holds the lock. */
+#include "func.h"
+
+static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) return NADB_OK;
+    return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+}
+
+/* Runs the first statement of a text; frees the text. */
+static nadb_rc run_first(sqlite3 *db, char *sql, sqlite3_int64 *value,
+                         nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    int code = SQLITE_NOMEM;
+    nadb_rc rc = NADB_OK;
+
+    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (code == SQLITE_OK) code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW && value != NULL)
+        *value = sqlite3_column_int64(stmt, 0);
+    if (code == SQLITE_ROW) code = sqlite3_step(stmt);
+    if (sql == NULL)
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    else if (code != SQLITE_DONE && code != SQLITE_ROW)
+        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    return rc;
+}
+
+/* --- nadb_backup_database --- */
+
+typedef struct saving {
+    call *k;
+    sqlite3 *reader; /* of the file; NULL: it is in memory */
+    nadb_backup_set *set;
+    nadb_buf tables; /* names of virtual tables, each with its NUL */
+} saving;
+
+static nadb_rc list_tables(saving *s, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = NADB_OK;
+    int code = sqlite3_prepare_v2(s->k->db,
+                                  "SELECT name FROM main.sqlite_schema WHERE"
+                                  " type = 'table' AND rootpage = 0"
+                                  " ORDER BY name",
+                                  -1, &stmt, NULL);
+
+    while (code == SQLITE_OK && rc == NADB_OK) {
+        const char *name;
+
+        code = sqlite3_step(stmt);
+        if (code != SQLITE_ROW) break;
+        code = SQLITE_OK;
+        name = (const char *)sqlite3_column_text(stmt, 0);
+        if (name == NULL ||
+            !nadb_buf_append(&s->tables, name, strlen(name) + 1))
+            rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    sqlite3_finalize(stmt);
+    if (rc == NADB_OK && code != SQLITE_DONE)
+        rc = value_sqlite_error(s->k->db, sqlite3_extended_errcode(s->k->db),
+                                err);
+    return rc;
+}
+
+/* Whether the table's store is to be restored with the file: what lives in the
+ * memory of a process, or is only read, is not. */
+static bool goes_along(const vtab *v) {
+    const nadb_backend *b = nadb_backend_for(v->options);
+
+    return !v->options->read_only && b != NULL &&
+           (b->caps & NADB_CAP_PERSISTENT) != 0;
+}
+
+/* Holds the store of a table, if it is one of ours. */
+static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
+    char *sql = sqlite3_mprintf("main.%s", name);
+    nadb_store *store = NULL;
+    vtab *v = NULL;
+    nadb_rc rc;
+
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = conn_find(s->k->c, sql, &v, err);
+    sqlite3_free(sql);
+    if (rc == NADB_INVALID) return NADB_OK; /* of another module */
+    if (rc == NADB_OK) rc = vtab_open(v, err);
+    if (rc != NADB_OK || !goes_along(v)) return rc;
+    rc = nadb_store_open(v->options, 0, &store, NULL, err);
+    /* A read under the lock waits for what is being committed. */
+    if (rc == NADB_OK)
+        rc = run_first(
+            s->k->db,
+            sqlite3_mprintf("SELECT 1 FROM main.\"%w\" LIMIT 1", name), NULL,
+            err);
+    if (rc == NADB_OK) return nadb_backup_set_hold(s->set, store, name, err);
+    nadb_store_close(store);
+    return rc;
+}
+
+static nadb_rc hold_all(saving *s, nadb_err *err) {
+    nadb_rc rc = list_tables(s, err);
+
+    for (size_t at = 0; rc == NADB_OK && at < s->tables.n;) {
+        const char *name = (const char *)s->tables.p + at;
+
+        at += strlen(name) + 1;
+        rc = hold_table(s, name, err);
+    }
+    return rc;
+}
+
+/* The present moment of file and stores. */
+static nadb_rc hold_moment(saving *s, nadb_err *err) {
+    const char *file = sqlite3_db_filename(s->k->db, "main");
+    nadb_rc rc;
+
+    if (file == NULL || file[0] == '\0') return hold_all(s, err);
+    if (sqlite3_open_v2(file, &s->reader, SQLITE_OPEN_READWRITE, NULL) !=
+        SQLITE_OK)
+        return value_sqlite_error(s->reader, sqlite3_errcode(s->reader), err);
+    sqlite3_busy_timeout(s->reader, 5000);
+    rc = run(s->k->db, "BEGIN IMMEDIATE", err);
+    if (rc != NADB_OK) return rc;
+    rc = run(s->reader, "BEGIN; SELECT count(*) FROM sqlite_schema", err);
+    if (rc == NADB_OK) rc = hold_all(s, err);
+    (void)run(s->k->db, "ROLLBACK", NULL);
+    return rc;
+}
+
+/* Copies all pages, as the reader's transaction sees them. */
+static nadb_rc copy_pages(saving *s, sqlite3 *to, nadb_err *err) {
+    sqlite3 *from = s->reader != NULL ? s->reader : s->k->db;
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
+    int code = SQLITE_OK;
+
+    while (b != NULL && code == SQLITE_OK) {
+        if (func_interrupted(s->k->db)) break;
+        code = sqlite3_backup_step(b, 256);
+    }
+    if (b != NULL) sqlite3_backup_finish(b);
+    if (b != NULL && code == SQLITE_OK)
+        return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+    if (b != NULL && code == SQLITE_DONE) return NADB_OK;
+    return value_sqlite_error(to, sqlite3_extended_errcode(to), err);
+}
+
+static nadb_rc copy_file(saving *s, nadb_err *err) {
+    nadb_buf path = NADB_BUF_INIT;
+    sqlite3 *to = NULL;
+    nadb_rc rc = nadb_backup_set_path(s->set, &path, err);
+
+    if (rc == NADB_OK &&
+        sqlite3_open_v2((const char *)path.p, &to,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                        NULL) != SQLITE_OK)
+        rc = value_sqlite_error(to, sqlite3_extended_errcode(to), err);
+    if (rc == NADB_OK) rc = copy_pages(s, to, err);
+    if (sqlite3_close(to) != SQLITE_OK && rc == NADB_OK)
+        rc = nadb_fail(err, NADB_IOERR, "closing %s", (const char *)path.p);
+    nadb_buf_clear(&path);
+    return rc;
+}
+
+/* nadb_backup_database(dir [, id [, compression]]) */
+nadb_rc func_backup_database(call *k, nadb_err *err) {
+    nadb_stop stop = {func_interrupted, k->db};
+    nadb_backup_req req = {.stop = &stop};
+    saving s = {.k = k};
+    backup_manifest made;
+    nadb_rc rc = value_path(k->argv[0], &req.folder, err);
+
+    memset(&made, 0, sizeof made);
+    if (rc == NADB_OK) rc = func_level(k, 2, &req.level, err);
+    if (rc == NADB_OK && !sqlite3_get_autocommit(k->db))
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "a backup has what is committed: COMMIT or ROLLBACK the "
+                       "transaction first");
+    req.id = func_text(k, 1);
+    if (rc == NADB_OK) rc = nadb_backup_set_begin(&req, &s.set, err);
+    if (rc == NADB_OK) rc = hold_moment(&s, err);
+    if (rc == NADB_OK) rc = copy_file(&s, err);
+    sqlite3_close(s.reader);
+    if (rc == NADB_OK) rc = nadb_backup_set_finish(s.set, &made, err);
+    if (rc == NADB_OK) rc = func_result_backup(k, &made, err);
+    nadb_backup_set_free(s.set);
+    nadb_buf_clear(&s.tables);
+    backup_manifest_clear(&made);
+    return rc;
+}
+
+/* --- nadb_restore_database --- */
+
+typedef struct restoring {
+    const char *folder, *id;
+    char *file;  /* where it is made */
+    sqlite3 *db; /* on it */
+    backup_manifest made;
+    size_t done; /* parts whose tables have stores of their own */
+    sqlite3_int64 rows;
+} restoring;
+
+static const backup_part *part_at(const restoring *r, size_t i) {
+    return (const backup_part *)(const void *)r->made.parts.p + i;
+}
+
+/* Makes the table anew, with a store of its own: the one that the copied file
+ * names is that of the original. */
+static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    char *create = NULL;
+    nadb_rc rc;
+
+    if (sqlite3_prepare_v2(r->db,
+                           "SELECT sql FROM sqlite_schema WHERE type = 'table'"
+                           " AND rootpage = 0 AND name = ?",
+                           -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(stmt, 1, table, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW)
+        create = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    if (create == NULL)
+        return nadb_corrupt(err,
+                            "backup %s in %s is damaged: its database has no "
+                            "table %s",
+                            r->id, r->folder, table);
+    rc = run_first(r->db, sqlite3_mprintf("DROP TABLE \"%w\"", table), NULL,
+                   err);
+    if (rc == NADB_OK) return run_first(r->db, create, NULL, err);
+    sqlite3_free(create);
+    return rc;
+}
+
+/* A table with path= or on a server may name a store that is in use. */
+static nadb_rc check_empty(restoring *r, const char *table, nadb_err *err) {
+    sqlite3_int64 rows = 0;
+    nadb_rc rc = run_first(
+        r->db,
+        sqlite3_mprintf("SELECT count(*) FROM (SELECT 1 FROM \"%w\" LIMIT 1)",
+                        table),
+        &rows, err);
+
+    if (rc != NADB_OK || rows == 0) return rc;
+    return nadb_fail(err, NADB_LOCKED,
+                     "the store that table %s names has rows: move it away, or "
+                     "restore tables one by one: nadb_restore('%s', '%s/%s', "
+                     "'store1', 'clear')",
+                     table, table, r->folder, r->id);
+}
+
+static nadb_rc restore_part(restoring *r, size_t i, nadb_err *err) {
+    const char *table = part_at(r, i)->table;
+    sqlite3_int64 rows = 0;
+    char part[32];
+    nadb_rc rc = make_table(r, table, err);
+
+    if (rc == NADB_OK) rc = check_empty(r, table, err);
+    if (rc != NADB_OK) return rc;
+    r->done = i + 1;
+    nadb_backup_part_name(i, part);
+    rc = run_first(r->db,
+                   sqlite3_mprintf("SELECT nadb_restore(%Q, '%q/%q', %Q, "
+                                   "'clear')",
+                                   table, r->folder, r->id, part),
+                   &rows, err);
+    if (rc == NADB_OK)
+        rc = run_first(r->db, sqlite3_mprintf("SELECT nadb_flush(%Q)", table),
+                       NULL, err);
+    r->rows += rows;
+    return rc;
+}
+
+static nadb_rc open_copy(restoring *r, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+    int code = sqlite3_open_v2(r->file, &r->db, SQLITE_OPEN_READWRITE, NULL);
+
+    if (code == SQLITE_OK) code = module_register(r->db);
+    if (code != SQLITE_OK) rc = value_sqlite_error(r->db, code, err);
+    /* The file may come from anybody. */
+    (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return rc;
+}
+
+static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
+    nadb_rc rc = open_copy(r, err);
+
+    for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(&r->made);
+         i++)
+        rc = restore_part(r, i, err);
+    if (rc != NADB_OK) /* what was made goes */
+        for (size_t i = 0; i < r->done; i++)
+            (void)run_first(r->db,
+                            sqlite3_mprintf("SELECT nadb_destroy(%Q)",
+                                            part_at(r, i)->table),
+                            NULL, NULL);
+    sqlite3_close(r->db);
+    return rc == NADB_OK ? nadb_backup_set_place(r->file, to, err) : rc;
+}
+
+/* nadb_restore_database(dir, id, file) */
+nadb_rc func_restore_database(call *k, nadb_err *err) {
+    nadb_stop stop = {func_interrupted, k->db};
+    restoring r = {.id = func_text(k, 1)};
+    const char *to = NULL;
+    uint64_t random;
+    nadb_rc rc = value_path(k->argv[0], &r.folder, err);
+
+    if (rc == NADB_OK && r.id == NULL)
+        rc = nadb_fail(err, NADB_INVALID, "the id of a backup is missing");
+    if (rc == NADB_OK) rc = value_path(k->argv[2], &to, err);
+    if (rc != NADB_OK) return rc;
+    nadb_os_get()->random(&random, sizeof random);
+    r.file = sqlite3_mprintf("%s.restoring-%08llx", to,
+                             (unsigned long long)(random & 0xffffffff));
+    if (r.file == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = nadb_backup_set_free_place(to, err);
+    if (rc == NADB_OK) {
+        rc = nadb_backup_set_read(r.folder, r.id, r.file, &stop, &r.made, err);
+        if (rc == NADB_OK) {
+            rc = restore_all(&r, to, err);
+            if (rc != NADB_OK) nadb_backup_set_remove(r.file);
+        }
+    }
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, r.rows);
+    backup_manifest_clear(&r.made);
+    sqlite3_free(r.file);
+    return rc;
+}
