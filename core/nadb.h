@@ -146,17 +146,15 @@ nadb_rc nadb_store_ids(const nadb_options *options, nadb_store_id_fn *each,
                        void *ctx, nadb_err *err) NADB_MUST_USE;
 
 /* A row of nadb_stores. Strings are valid for the call only. */
-/* The 16 random bytes that tell a store in files from all others; they go with
- * the files when these are moved or copied. NULL: it is not in files. */
-const uint8_t *nadb_store_identity(const nadb_store *s);
-
 typedef struct nadb_store_info {
     const nadb_options *options;
     bool is_running;
     double last_flush_at;    /* Unix time; 0 = never */
     const char *last_error;  /* "" when there is none */
     unsigned refs;           /* connections and tables that hold it */
-    const uint8_t *identity; /* as nadb_store_identity() */
+    const uint8_t *identity; /* 16 random bytes that tell a store in
+                                files from all others, and go with the files;
+                                NULL: it is not in files */
 } nadb_store_info;
 typedef nadb_rc nadb_store_fn(void *ctx, const nadb_store_info *info,
                               nadb_err *err);

@@ -440,7 +440,7 @@ nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
 
 nadb_access *nadb_store_access(nadb_store *s) { return s->access; }
 
-const uint8_t *nadb_store_identity(const nadb_store *s) {
+static const uint8_t *identity(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
 
     return in_files ? nadb_engine_id(s->engine) : NULL;
@@ -621,7 +621,7 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
         nadb_err_clear(&last);
         info.options = s->options;
         info.refs = s->refs;
-        info.identity = nadb_store_identity(s);
+        info.identity = identity(s);
         if (s->backend->caps & NADB_CAP_BASE) {
             info.is_running = nadb_workers_running();
             nadb_engine_last_error(s->engine, &last);

@@ -34,7 +34,7 @@ SQLITE_EXTENSION_INIT3
 
 typedef struct vtab vtab;
 typedef struct table_place table_place; /* in places.c */
-typedef struct command command; /* command.c */
+typedef struct command command;         /* command.c */
 
 typedef struct sess {
     nadb_store *store;
@@ -299,9 +299,6 @@ int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv);
 /* Notes that xCreate has just made the object. An older one of that name can
  * only be one whose CREATE was undone. */
 void txn_created(vtab *v);
-/* Drops the changes of objects whose CREATE was rolled back: call it before a
- * session with n_creators is read or written. */
-void txn_drop_undone(sess *s);
 /* Begins, for a write that came without xBegin. */
 nadb_rc txn_join(vtab *v, nadb_err *err) NADB_MUST_USE;
 int txn_begin(sqlite3_vtab *base);
@@ -312,11 +309,9 @@ int txn_savepoint(sqlite3_vtab *base, int n);
 int txn_release(sqlite3_vtab *base, int n);
 int txn_rollback_to(sqlite3_vtab *base, int n);
 
-/* Before a read of the session's store outside its own transaction: the
- * snapshot, its drops of undone CREATEs. Then nadb_session_enter(). */
+/* A statement begins to read the table's store, which is opened if need be;
+ * it ends with nadb_session_leave(). */
 nadb_rc txn_enter(vtab *v, nadb_err *err) NADB_MUST_USE;
-/* SQLite has rolled everything back without telling virtual tables. */
-void txn_lost(conn *c);
 
 /* --- file.c --- */
 

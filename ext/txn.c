@@ -42,7 +42,9 @@ static bool is_undone(const vtab *v) {
                               NULL, NULL, NULL) != SQLITE_OK;
 }
 
-void txn_drop_undone(sess *s) {
+/* Drops the changes of objects whose CREATE was rolled back: call it before a
+ * session with n_creators is read or written. */
+static void drop_undone(sess *s) {
     if (s->n_begun == 0) return;
     for (const vtab *v = s->objects; v != NULL; v = v->next) {
         if (v->phase != PHASE_IDLE && !is_undone(v)) return;
@@ -60,7 +62,7 @@ void txn_created(vtab *v) {
                 old->replaced = true;
             }
         }
-        if (s->n_creators > 0) txn_drop_undone(s);
+        if (s->n_creators > 0) drop_undone(s);
     }
     v->replaced = false;
     v->creator = true;
@@ -74,7 +76,7 @@ nadb_rc txn_enter(vtab *v, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     if (v->c->dropped != NULL) file_sweep(v->c);
-    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    if (v->s->n_creators > 0) drop_undone(v->s);
     if (v->s->n_begun == 0) {
         int code = watch_read(v->c, v->s);
 
@@ -83,7 +85,8 @@ nadb_rc txn_enter(vtab *v, nadb_err *err) {
     return nadb_session_enter(v->s->core, err);
 }
 
-void txn_lost(conn *c) {
+/* SQLite has rolled everything back without telling virtual tables. */
+static void lost(conn *c) {
     for (sess *s = c->sessions; s != NULL; s = s->next) {
         for (vtab *v = s->objects; v != NULL; v = v->next) {
             v->phase = PHASE_IDLE;
@@ -106,7 +109,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     /* The store itself may be open for writing, by another table. */
     rc = vtab_writable(v, err);
     if (rc != NADB_OK) return rc;
-    if (s->n_creators > 0) txn_drop_undone(s);
+    if (s->n_creators > 0) drop_undone(s);
     s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
     if (s->autocommit && s->n_begun == 0) {
         if (v->c->dropped != NULL) file_sweep(v->c);
@@ -136,7 +139,7 @@ static int stamp_failed(vtab *v, int code, const nadb_err *err) {
     bool open = sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
 
     (void)value_vtab_error(&v->base, err);
-    if (!open) txn_lost(v->c);
+    if (!open) lost(v->c);
     return code == SQLITE_BUSY && !open ? SQLITE_BUSY_TIMEOUT : code;
 }
 
@@ -147,7 +150,7 @@ int txn_sync(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->s == NULL) return SQLITE_OK;
-    if (v->s->n_creators > 0) txn_drop_undone(v->s);
+    if (v->s->n_creators > 0) drop_undone(v->s);
     if (v->creator && !is_undone(v)) v->s->kept = true;
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
     if (!nadb_session_prepared(v->s->core)) {
