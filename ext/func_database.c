@@ -93,12 +93,15 @@ static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
     if (rc == NADB_OK) rc = vtab_open(v, err);
     if (rc != NADB_OK || !goes_along(v)) return rc;
     rc = nadb_store_open(v->options, 0, &store, NULL, err);
-    /* A read under the lock waits for what is being committed. */
+    /* A read under the lock waits for what is being committed; and SQLite asks
+     * the authorizer whether these columns may be read. */
     if (rc == NADB_OK)
-        rc = run_first(
-            s->k->db,
-            sqlite3_mprintf("SELECT 1 FROM main.\"%w\" LIMIT 1", name), NULL,
-            err);
+        rc = run_first(s->k->db,
+                       sqlite3_mprintf("SELECT key, value, tags, expires_at,"
+                                       " created_at, updated_at"
+                                       " FROM main.\"%w\" LIMIT 1",
+                                       name),
+                       NULL, err);
     if (rc == NADB_OK) return nadb_backup_set_hold(s->set, store, name, err);
     nadb_store_close(store);
     return rc;
