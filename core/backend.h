@@ -415,8 +415,19 @@ struct nadb_records {
  * tombstones, and its flush() has no entries to write: all that is below
  * first_log has been drained. */
 typedef struct nadb_remote_ops {
-    /* Before a commit: whether it may be taken at all. */
+    /* Before a commit, or a claim (req NULL): whether it may be taken at all.
+     */
     nadb_rc (*admit)(nadb_base *b, const nadb_commit_req *req, nadb_err *err);
+    /* Whether somebody else has written to the server, so that memtables and
+     * views may hold what is older. Nothing is committed until fresh() says
+     * that no memtable holds anything: that raises epoch(), and whoever has
+     * decided on what he read in an earlier epoch conflicts. */
+    bool (*is_stale)(nadb_base *b);
+    nadb_rc (*fresh)(nadb_base *b, nadb_err *err);
+    uint64_t (*epoch)(nadb_base *b);
+    /* After a flush: an error where something that was committed here could not
+     * be sent. */
+    nadb_rc (*flushed)(nadb_base *b, nadb_err *err);
     /* Sends all of `records`, from what the server has already on; `from` is
      * what the caller believes that to be. Called as flush() is, also when
      * there is nothing to send: keeps up what the base needs for it. */

@@ -184,7 +184,9 @@ static nadb_rc buffered_open(const nadb_base_env *env, nadb_base **out,
     rc = redis_open(env->options, &e, err);
     b->e = (redis_engine *)e;
     if (rc == NADB_OK) rc = manifest_read(b, b->owner, &v, &found, err);
-    if (rc == NADB_OK && !found) rc = manifest_make(b, err);
+    b->is_new = rc == NADB_OK && !found;
+    if (b->is_new) rc = manifest_make(b, err);
+    if (rc == NADB_OK) rc = redis_kept_count(b, err);
     if (rc != NADB_OK) {
         buffered_close(&b->base);
         return rc;
@@ -428,6 +430,7 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
     emit(ctx, "redis_drained_commits",
          (double)atomic_load(&b->drained_records));
     emit(ctx, "redis_drained_rows", (double)atomic_load(&b->drained_rows));
+    emit(ctx, "redis_kept_commits", (double)atomic_load(&b->kept));
     emit(ctx, "redis_lease_token",
          (double)atomic_load(&b->env.words[WORD_TOKEN]));
 }
@@ -448,6 +451,10 @@ static nadb_rc buffered_destroy(nadb_base *base, nadb_err *err) {
 
 static const nadb_remote_ops remote = {
     .admit = redis_admit,
+    .is_stale = redis_is_stale,
+    .fresh = redis_fresh,
+    .epoch = redis_epoch,
+    .flushed = redis_flushed,
     .drain = redis_drain,
     .match = buffered_match,
     .sweep = buffered_sweep,

@@ -96,7 +96,7 @@ static nadb_rc add_put(call *x, nadb_slice key, nadb_slice value,
 
     if (rc != NADB_OK) return rc;
     x->puts = true;
-    if (row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY)
+    if (!x->b->careful && row.tags.n == 0 && row.expires_ms == NADB_NO_EXPIRY)
         return add_plain(x, key, &row, err);
     end_run(x);
     return record_put(x->a, key, value, &x->scratch, &plain, err);
@@ -137,6 +137,11 @@ static nadb_rc add_record(call *x, nadb_err *err) {
 /* Places in the command. */
 enum { ARG_FLAGS = 7, ARG_LOG = 10, ARG_OFF, ARG_SERVER };
 
+static const char *flags_of(const call *x) {
+    if (x->b->careful) return x->puts ? "c" : "cd";
+    return x->puts ? "" : "d";
+}
+
 /* As many transactions as a call takes; none: that was all. */
 static nadb_rc fill(call *x, nadb_err *err) {
     redis_base *b = x->b;
@@ -157,6 +162,7 @@ static nadb_rc fill(call *x, nadb_err *err) {
         if (!x->holds)
             rc = x->records->next(x->records, &x->next, &x->holds, err);
         if (rc != NADB_OK || !x->holds) break;
+        if (x->n_records > 0 && x->b->careful) break;
         if (x->n_records > 0 && (x->n_rows + x->next.count > CALL_ROWS ||
                                  x->a->bytes + x->next.bytes > CALL_BYTES))
             break;
@@ -166,7 +172,7 @@ static nadb_rc fill(call *x, nadb_err *err) {
     }
     if (rc != NADB_OK || x->n_records == 0) return rc;
     end_run(x);
-    if (!x->puts) args_set(x->a, ARG_FLAGS, "d");
+    args_set(x->a, ARG_FLAGS, flags_of(x));
     args_set_number(x->a, ARG_LOG, (int64_t)x->to.log);
     args_set_number(x->a, ARG_OFF, (int64_t)x->to.off);
     return x->a->failed ? no_memory(err) : NADB_OK;
@@ -183,7 +189,9 @@ typedef struct sent {
 static nadb_rc take_answer(redis_base *b, const sent *s, conn *c,
                            const redisReply *r, bool *clean, bool *again,
                            nadb_err *err) {
-    *again = script_says(r, "fenced") || script_says(r, "gap");
+    if (script_says(r, "foreign")) b->careful = true;
+    *again = script_says(r, "fenced") || script_says(r, "gap") ||
+             script_says(r, "foreign");
     if (*again) return NADB_OK;
     if (!script_says(r, "ok") || r->elements != 2) return conn_confused(c, err);
     *clean = reply_slice(r->element[1]).n > 0;
@@ -216,6 +224,50 @@ static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
     return rc;
 }
 
+/* Moves the mark past a transaction that is kept here instead. */
+static nadb_rc leave_out(call *x, const sent *s, conn *c, bool *clean,
+                         bool *again, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc;
+
+    args_cut(s->a, ARG_SERVER + 1);
+    rc = script_call(x->b->e->scripts, c, SCRIPT_DRAIN, s->a, &r, err);
+    if (rc == NADB_OK) rc = take_answer(x->b, s, c, r, clean, again, err);
+    freeReplyObject(r);
+    return rc;
+}
+
+/* One transaction, if nobody has written its keys; else it is kept here. */
+static nadb_rc send_careful(call *x, conn *c, bool *clean, bool *again,
+                            nadb_err *err) {
+    sent s = {x->a, x->to, x->n_records, x->n_rows};
+    redis_base *b = x->b;
+    redisReply *r = NULL;
+    nadb_record txn;
+    bool found = false;
+    nadb_rc rc = conn_check_name(c, err);
+
+    args_set(s.a, ARG_SERVER, c->server);
+    if (rc == NADB_OK)
+        rc = script_call(b->e->scripts, c, SCRIPT_DRAIN, s.a, &r, err);
+    if (rc == NADB_OK && script_says(r, "taken") && r->elements == 2) {
+        x->records->seek(x->records, x->from);
+        rc = x->records->next(x->records, &txn, &found, err);
+        if (rc == NADB_OK && found)
+            rc = redis_keep(b, x->records, &txn, reply_slice(r->element[1]),
+                            err);
+        if (rc == NADB_OK) rc = leave_out(x, &s, c, clean, again, err);
+    } else if (rc == NADB_OK) {
+        rc = take_answer(b, &s, c, r, clean, again, err);
+    }
+    freeReplyObject(r);
+    if (rc != NADB_OK || *again) return rc;
+    x->from = x->to;
+    x->holds = false;
+    x->records->seek(x->records, x->to);
+    return fill(x, err);
+}
+
 /* Sends from the mark on. */
 static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     redis_base *b = x->b;
@@ -229,7 +281,8 @@ static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     rc = fill(x, err);
     some = x->n_records > 0;
     while (rc == NADB_OK && x->n_records > 0 && !*again) {
-        rc = send_one(x, c, &clean, again, err);
+        rc = b->careful ? send_careful(x, c, &clean, again, err)
+                        : send_one(x, c, &clean, again, err);
         /* Should the token change, the next one is refused. */
         if (rc == NADB_OK && !*again && redis_lease_due(b))
             rc = redis_lease_take(b, c, NULL, err);
@@ -287,7 +340,8 @@ nadb_rc redis_drain(nadb_base *base, nadb_records *records,
 
     /* Nothing to send, and no lease to keep: the server is left alone. */
     if (rc != NADB_OK || (!found && (!holds || !redis_lease_due(b)))) return rc;
-    /* Another process has drained since. */
+    /* Another process has drained since, or has seen to what others wrote. */
+    if (!redis_is_stale(base)) b->careful = false;
     if (is_before(b->mark, from)) b->mark_known = false;
     memset(&x, 0, sizeof x);
     x.b = b;

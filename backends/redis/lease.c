@@ -4,9 +4,12 @@
  *
  * It is asked for before the first commit, and then kept by the background
  * thread until the store is closed. When the server cannot be reached, commits
- * go on into the local log: nobody else can get the lease there either. Should
- * somebody else have it when the server is back, commits are refused, and what
- * is in the log waits until the lease is free.
+ * go on into the local log. Should somebody else have the lease when the server
+ * is back, commits are refused, and what is in the log waits until it is free.
+ *
+ * Then others may have written. What is in the log is sent all the same where
+ * nobody has written its keys since the owner had the lease (drain.c); what was
+ * read here before says nothing any more (nadb_remote_ops.is_stale).
  *
  * All processes that share the directory share the lease, through the words of
  * control. A token that is older than the server's is refused by the drain,
@@ -24,6 +27,30 @@ static uint64_t word(const redis_base *b, int i) {
 
 static void set_word(redis_base *b, int i, uint64_t v) {
     atomic_store(&b->env.words[i], v);
+}
+
+/* Takes bits off the state, and puts others there. */
+static void change_state(redis_base *b, uint64_t off, uint64_t on) {
+    uint64_t v = word(b, WORD_STATE);
+
+    while (!atomic_compare_exchange_weak(&b->env.words[WORD_STATE], &v,
+                                         (v & ~off) | on)) {}
+}
+
+static void set_state(redis_base *b, uint64_t what) {
+    change_state(b, LEASE_WHAT, what);
+}
+
+static uint64_t state(const redis_base *b) {
+    return word(b, WORD_STATE) & LEASE_WHAT;
+}
+
+bool redis_is_stale(nadb_base *base) {
+    return (word((redis_base *)base, WORD_STATE) & LEASE_STALE) != 0;
+}
+
+uint64_t redis_epoch(nadb_base *base) {
+    return word((redis_base *)base, WORD_STATE) / LEASE_EPOCH;
 }
 
 bool redis_lease_due(const redis_base *b) {
@@ -45,6 +72,7 @@ nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err) {
                      (unsigned long long)((ms + 999) / 1000));
 }
 
+/* `what` as lua/lease.lua has it. */
 static void ask(redis_base *b, args *a, const char *what) {
     script_begin(a, redis_prefix(b->e));
     args_text(a, what);
@@ -52,6 +80,7 @@ static void ask(redis_base *b, args *a, const char *what) {
     args_number(a, (int64_t)word(b, WORD_TOKEN));
     args_number(a, b->lease_ms);
     args_text(a, b->who);
+    args_text(a, b->is_new && state(b) == LEASE_UNASKED ? "" : "1");
 }
 
 static bool number_at(const redisReply *r, size_t i, uint64_t *out) {
@@ -62,40 +91,72 @@ static bool number_at(const redisReply *r, size_t i, uint64_t *out) {
     return is_number;
 }
 
-nadb_rc redis_lease_take(redis_base *b, conn *c, nadb_place_in_log *mark,
-                         nadb_err *err) {
-    int64_t begin = mono_ms();
+/* Takes the answer to "take" or "sync". */
+static nadb_rc take_answer(redis_base *b, conn *c, const redisReply *r,
+                           int64_t begin_ms, nadb_place_in_log *mark,
+                           nadb_err *err) {
     nadb_place_in_log place = {0, 0};
-    redisReply *r = NULL;
     uint64_t token = 0;
+
+    if (script_says(r, "leased")) {
+        set_state(b, LEASE_REFUSED);
+        set_word(b, WORD_TOKEN, 0);
+        return redis_leased(c, r, err);
+    }
+    if (!script_says(r, "ok") || r->elements != 5 || !number_at(r, 1, &token) ||
+        !number_at(r, 2, &place.log) || !number_at(r, 3, &place.off))
+        return conn_confused(c, err);
+    set_word(b, WORD_UNTIL, (uint64_t)(begin_ms + b->lease_ms));
+    set_word(b, WORD_TOKEN, token);
+    set_state(b, LEASE_ASKED);
+    if (reply_slice(r->element[4]).n > 0) change_state(b, 0, LEASE_STALE);
+    if (mark != NULL) *mark = place;
+    return NADB_OK;
+}
+
+static nadb_rc call(redis_base *b, conn *c, const char *what,
+                    nadb_place_in_log *mark, nadb_err *err) {
+    int64_t begin = mono_ms();
+    redisReply *r = NULL;
     args a;
     nadb_rc rc;
 
     memset(&a, 0, sizeof a);
-    ask(b, &a, "take");
+    ask(b, &a, what);
     rc = script_call(b->e->scripts, c, SCRIPT_LEASE, &a, &r, err);
-    if (rc == NADB_OK && script_says(r, "leased")) {
-        set_word(b, WORD_STATE, LEASE_REFUSED);
-        set_word(b, WORD_TOKEN, 0);
-        rc = redis_leased(c, r, err);
-    } else if (rc == NADB_OK &&
-               (!script_says(r, "ok") || r->elements != 4 ||
-                !number_at(r, 1, &token) || !number_at(r, 2, &place.log) ||
-                !number_at(r, 3, &place.off))) {
-        rc = conn_confused(c, err);
-    } else if (rc == NADB_OK) {
-        set_word(b, WORD_UNTIL, (uint64_t)(begin + b->lease_ms));
-        set_word(b, WORD_TOKEN, token);
-        set_word(b, WORD_STATE, LEASE_ASKED);
-        if (mark != NULL) *mark = place;
-    }
+    if (rc == NADB_OK) rc = take_answer(b, c, r, begin, mark, err);
     freeReplyObject(r);
     args_clear(&a);
     return rc;
 }
 
-/* Commits wait for the answer just once, and where it was a refusal. */
-static nadb_rc ask_first(redis_base *b, nadb_err *err) {
+nadb_rc redis_lease_take(redis_base *b, conn *c, nadb_place_in_log *mark,
+                         nadb_err *err) {
+    return call(b, c, "take", mark, err);
+}
+
+nadb_rc redis_fresh(nadb_base *base, nadb_err *err) {
+    redis_base *b = (redis_base *)base;
+    conn *c = NULL;
+    nadb_rc rc = pool_take(b->e->pool, &c, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = call(b, c, "sync", NULL, err);
+    if (rc == NADB_OK) {
+        uint64_t v = word(b, WORD_STATE);
+
+        /* The next epoch, in one step. */
+        while (!atomic_compare_exchange_weak(&b->env.words[WORD_STATE], &v,
+                                             (v & ~(uint64_t)LEASE_STALE) +
+                                                 LEASE_EPOCH)) {}
+        b->careful = false;
+    }
+    pool_give(b->e->pool, c);
+    return rc;
+}
+
+/* Who could not ask tries it again when a lease would have ended. */
+static nadb_rc ask_now(redis_base *b, nadb_err *err) {
     nadb_err mine;
     conn *c = NULL;
     nadb_rc rc;
@@ -104,27 +165,36 @@ static nadb_rc ask_first(redis_base *b, nadb_err *err) {
     rc = pool_take(b->e->pool, &c, &mine);
     if (rc == NADB_OK) rc = redis_lease_take(b, c, NULL, &mine);
     pool_give(b->e->pool, c);
-    if (rc == NADB_IOERR && word(b, WORD_STATE) != LEASE_REFUSED) {
-        set_word(b, WORD_STATE, LEASE_ASKED);
+    if (rc == NADB_IOERR && state(b) != LEASE_REFUSED) {
+        if (state(b) == LEASE_UNASKED) set_state(b, LEASE_BLIND);
+        set_word(b, WORD_TOKEN, 0);
+        set_word(b, WORD_UNTIL, (uint64_t)(mono_ms() + b->lease_ms));
         return NADB_OK;
     }
     if (rc != NADB_OK && err != NULL) *err = mine;
     return rc;
 }
 
+/* Whether the lease is ours, as far as our clock says; or the server could not
+ * be asked lately. */
+static bool is_asked(const redis_base *b) {
+    return (state(b) == LEASE_ASKED || state(b) == LEASE_BLIND) &&
+           mono_ms() < (int64_t)word(b, WORD_UNTIL);
+}
+
 nadb_rc redis_admit(nadb_base *base, const nadb_commit_req *req,
                     nadb_err *err) {
     redis_base *b = (redis_base *)base;
 
-    if (req->count > REDIS_COMMIT_KEYS || req->bytes > REDIS_COMMIT_BYTES)
+    if (req != NULL &&
+        (req->count > REDIS_COMMIT_KEYS || req->bytes > REDIS_COMMIT_BYTES))
         return nadb_fail(err, NADB_TOOBIG,
                          "the transaction changes %zu keys with %zu bytes: on "
                          "Redis at most %u keys and %u MB can be committed at "
                          "once",
                          req->count, req->bytes, REDIS_COMMIT_KEYS,
                          REDIS_COMMIT_BYTES >> 20);
-    if (word(b, WORD_STATE) == LEASE_ASKED) return NADB_OK;
-    return ask_first(b, err);
+    return is_asked(b) ? NADB_OK : ask_now(b, err);
 }
 
 void redis_leave(nadb_base *base) {
@@ -140,7 +210,7 @@ void redis_leave(nadb_base *base) {
     /* Where this fails the lease ends by its time. */
     if (script_call(b->e->scripts, c, SCRIPT_LEASE, &a, &r, NULL) == NADB_OK)
         set_word(b, WORD_TOKEN, 0);
-    set_word(b, WORD_STATE, LEASE_UNASKED);
+    set_state(b, LEASE_UNASKED);
     freeReplyObject(r);
     args_clear(&a);
     pool_give(b->e->pool, c);

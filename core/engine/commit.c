@@ -426,10 +426,8 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (rc == NADB_OK && req->sync != NADB_SYNC_FULL)
         rc = engine_check_place_often(s, err);
     if (rc == NADB_OK) rc = engine_wake(s, err);
-    if (rc == NADB_OK && s->base_ops->remote != NULL) {
-        rc = engine_unseal(s, err);
-        if (rc == NADB_OK) rc = s->base_ops->remote->admit(s->base, req, err);
-    }
+    if (rc == NADB_OK && s->base_ops->remote != NULL)
+        rc = engine_remote_ready(s, req, err);
     if (rc != NADB_OK) return rc;
     t = nadb_calloc(1, sizeof *t);
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");

@@ -278,6 +278,10 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
     check c;
     nadb_rc rc;
 
+    if (s->base_ops->remote != NULL && s->base_ops->remote->is_stale(s->base))
+        return nadb_fail(err, NADB_BUSY,
+                         "%s: another machine has written to the namespace",
+                         s->dir);
     if (req->view == NULL || req->view->seq == now) return NADB_OK;
     if (req->reads_all) return conflict_any(err);
     check_init(&c, s, v, req);

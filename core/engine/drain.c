@@ -274,6 +274,43 @@ void engine_leave(engine *s) {
         s->base_ops->remote->leave(s->base);
 }
 
+/* --- other writers --- */
+
+nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
+                            nadb_err *err) {
+    const nadb_remote_ops *ops = s->base_ops->remote;
+    bool more = false;
+    nadb_rc rc = engine_unseal(s, err);
+
+    if (rc == NADB_OK) rc = ops->admit(s->base, req, err);
+    if (rc == NADB_OK && ops->is_stale(s->base)) {
+        rc = engine_work(s, &more, err);
+        if (rc == NADB_OK && ops->is_stale(s->base))
+            rc = nadb_fail(err, NADB_BUSY,
+                           "%s: another machine has written to the namespace, "
+                           "and what is buffered here has to be compared with "
+                           "that first",
+                           s->dir);
+    }
+    if (rc == NADB_OK && req != NULL && req->view != NULL &&
+        (req->n_reads > 0 || req->reads_all) &&
+        ((engine_view *)req->view)->epoch != ops->epoch(s->base))
+        rc = nadb_fail(err, NADB_CONFLICT,
+                       "another machine has written to the namespace since "
+                       "this transaction began");
+    return rc;
+}
+
+nadb_rc engine_remote_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
+                            int64_t timeout_ms, uint32_t *claim,
+                            nadb_err *err) {
+    nadb_rc rc = engine_remote_ready(engine_of(e), NULL, err);
+
+    *claim = 0;
+    if (rc == NADB_OK) rc = engine_claim(e, v, key, timeout_ms, claim, err);
+    return rc;
+}
+
 /* --- reading --- */
 
 static bool is_index(nadb_slice key) {
@@ -293,10 +330,24 @@ void engine_remote_view_close(nadb_engine *e, nadb_view *v) {
     engine_view_close(e, v);
 }
 
+static void note_epoch(engine *s, nadb_view *v) {
+    ((engine_view *)v)->epoch = s->base_ops->remote->epoch(s->base);
+}
+
 nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v,
                                    nadb_err *err) {
     forget(engine_of(e), v);
+    note_epoch(engine_of(e), v); /* before it sees anything */
     return engine_view_refresh(e, v, err);
+}
+
+nadb_rc engine_remote_view_open(nadb_engine *e, nadb_view **out,
+                                nadb_err *err) {
+    uint64_t epoch = engine_of(e)->base_ops->remote->epoch(engine_of(e)->base);
+    nadb_rc rc = engine_view_open(e, out, err);
+
+    if (rc == NADB_OK) ((engine_view *)*out)->epoch = epoch;
+    return rc;
 }
 
 void engine_remote_view_rest(nadb_engine *e, nadb_view *v) {

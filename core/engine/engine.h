@@ -57,6 +57,7 @@ typedef struct engine_view {
     uint64_t floor;          /* cleared up to this; the base too if nonzero */
     nadb_buf scratch;        /* an entry that is not mapped */
     nadb_view *ahead;        /* of a base on a server: rows that were wanted */
+    uint64_t epoch;          /* the same: when it was refreshed */
     struct engine_view *next, **link; /* in engine.views */
 } engine_view;
 
@@ -306,6 +307,13 @@ bool engine_drained(engine *s, const memtable *m);
 bool engine_pending(engine *s);
 /* The last process is about to close the store. */
 void engine_leave(engine *s);
+/* Before a commit, or a claim (req NULL): it may be taken, and nothing that it
+ * can have read here is older than what the server has. */
+nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
+                            nadb_err *err);
+nadb_rc engine_remote_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
+                            int64_t timeout_ms, uint32_t *claim, nadb_err *err);
+nadb_rc engine_remote_view_open(nadb_engine *e, nadb_view **out, nadb_err *err);
 void engine_remote_view_close(nadb_engine *e, nadb_view *v);
 nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v, nadb_err *err);
 void engine_remote_view_rest(nadb_engine *e, nadb_view *v);

@@ -335,10 +335,26 @@ static nadb_rc remove_unused(engine *s, nadb_err *err) {
     return s->base_ops->remove_unused(s->base, oldest, err);
 }
 
+static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err);
+
+/* Freezes all that has been sent to a server, so that no memtable hides what
+ * others have written there. *v is then the version of that. */
+static nadb_rc freeze_sent(engine *s, engine_version **v, const nadb_stop *stop,
+                           nadb_err *err) {
+    uint64_t until = 0;
+    nadb_rc rc = freeze(s, &until, err);
+
+    engine_version_unref(s, *v);
+    *v = NULL;
+    if (rc == NADB_OK) rc = engine_version_get(s, v, err);
+    return rc == NADB_OK ? engine_drain(s, *v, stop, err) : rc;
+}
+
 /* The flusher word is ours. */
 static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
                           const nadb_stop *stop, bool *more, nadb_err *err) {
     engine_version *v = NULL;
+    bool stale;
     size_t n = 0;
     nadb_rc rc = catch_up(s, err);
 
@@ -349,8 +365,13 @@ static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
         engine_version_unref(s, v);
         return rc;
     }
-    n = flushable(s, v);
+    stale =
+        s->base_ops->remote != NULL && s->base_ops->remote->is_stale(s->base);
+    if (stale) rc = freeze_sent(s, &v, stop, err);
+    n = rc == NADB_OK ? flushable(s, v) : 0;
     if (n > 0) rc = flush_logs(s, v, n, err);
+    if (rc == NADB_OK && stale && n + 1 == v->n_logs)
+        rc = s->base_ops->remote->fresh(s->base, err);
     engine_version_unref(s, v);
     v = NULL;
     /* Opened now: a compaction that fails half way leaves a newer MANIFEST. */
@@ -549,6 +570,8 @@ static nadb_rc flush_all(engine *s, const nadb_stop *stop, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     rc = freeze_hard(s, &until, err);
     if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
+    if (rc == NADB_OK && s->base_ops->remote != NULL)
+        rc = s->base_ops->remote->flushed(s->base, err);
     return rc;
 }
 

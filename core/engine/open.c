@@ -423,8 +423,7 @@ void nadb_engine_forked(nadb_engine *e) {
 /* --- the engine --- */
 
 #define OPS                                                                    \
-    .close = engine_close, .view_open = engine_view_open,                      \
-    .claim = engine_claim, .unclaim = engine_unclaim,                          \
+    .close = engine_close, .unclaim = engine_unclaim,                          \
     .prepare = engine_prepare, .commit = engine_commit,                        \
     .rollback = engine_rollback, .flush = engine_flush,                        \
     .compact = engine_compact, .check = engine_check_bytes,                    \
@@ -432,6 +431,8 @@ void nadb_engine_forked(nadb_engine *e) {
 
 static const nadb_engine_ops engine_ops = {
     OPS,
+    .claim = engine_claim,
+    .view_open = engine_view_open,
     .view_close = engine_view_close,
     .view_refresh = engine_view_refresh,
     .view_rest = engine_view_rest,
@@ -447,6 +448,8 @@ static const nadb_engine_ops engine_ops = {
 
 static const nadb_engine_ops remote_ops = {
     OPS,
+    .claim = engine_remote_claim,
+    .view_open = engine_remote_view_open,
     .view_close = engine_remote_view_close,
     .view_refresh = engine_remote_view_refresh,
     .view_rest = engine_remote_view_rest,

@@ -81,7 +81,7 @@ ROOMS = {
 }
 # A backend that stores a row's parts needs to know how rows are made.
 BACKEND = ["core/backend.h", "core/kv/row.h", "core/kv/match.h",
-           "core/kv/tags.h"]
+           "core/kv/tags.h", "core/kv/codec.h"]
 ROOMS["backends/backup"] = BACKEND + ["core/backup/", "core/kv/index.h",
                                       "core/kv/key_map.h"]
 

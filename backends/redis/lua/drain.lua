@@ -8,21 +8,70 @@
 --
 -- {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
 -- ours; {'gap'}: they do not begin where the last ones ended, so that nothing
--- is done twice, or left out.
+-- is done twice, or left out; {'foreign'}: somebody else has written since.
+-- Then flag c has a call of one transaction, which is done only if nobody has
+-- written its keys ({'taken', key}); without changes it is left out.
+--
+-- The owner's mark is `<log> <offset> <since>`: the version after its last
+-- call. With flag c it stays, and behind it comes the version up to which
+-- others have written, until the owner has nothing left (lease.lua).
 local me, mine, flags, log, off, end_log, end_off, server = unpack(ARGV, 1, 8)
 local first_change = 9
 include 'lib/store'
 include 'lib/layout'
 include 'lib/tags'
 include 'lib/rows'
+include 'lib/changes'
 include 'lib/versions'
 include 'lib/lease'
 if owner ~= me or token ~= mine or till <= now then return {'fenced'} end
-local mark = call('HGET', M, 'b:' .. owner) or '0 0'
-if mark ~= log .. ' ' .. off then return {'gap'} end
+
+-- A key of the call that somebody else has written after version `since`, and
+-- up to `upto`; what came later is ours. A row tells it by its version; a
+-- deleted one is in the list of changes, if that goes back so far.
+local function taken_key(since, upto)
+  local function theirs(v)
+    return tonumber(v) > since and tonumber(v) <= upto
+  end
+  local listed = tonumber(call('HGET', M, 'listed') or 0)
+  if ARGV[first_change] and theirs(gen) then return '' end
+  local recent = changes_since(since, theirs)
+  local i = first_change
+  while ARGV[i] do
+    local op, key = ARGV[i], ARGV[i + 1]
+    if op == 'c' then return '' end
+    local meta = call('HGET', B .. 'r:' .. key, 'meta')
+    if meta and theirs(string.match(meta, '^%d+')) or
+       not meta and (recent[key] or since < listed) then
+      return key
+    end
+    i = i + (op == 'd' and 2 or 6)
+  end
+end
+local mark = call('HGET', M, 'b:' .. owner) or '0 0 0'
+local since, upto = string.match(mark, '^%d+ %d+ (%d+) ?(%d*)$')
+if string.match(mark, '^%d+ %d+') ~= log .. ' ' .. off then return {'gap'} end
+local foreign = upto ~= '' or since ~= str(ver)
+local careful = foreign and string.find(flags, 'c')
+if careful then
+  if upto == '' then upto = str(ver) end
+  local key = taken_key(tonumber(since), tonumber(upto))
+  if key then return {'taken', key} end
+elseif foreign then
+  return {'foreign'}
+end
+local function advance()
+  local done = careful and since .. ' ' .. upto or str(ver)
+  call('HSET', M, 'b:' .. owner, end_log .. ' ' .. end_off .. ' ' .. done)
+end
+if not ARGV[first_change] then
+  call('DEL', P .. 'none')
+  advance()
+  return {'ok', ''}
+end
 types()
 call('ZCARD', D)
-if flags == 'd' then call('DEL', P .. 'none') end
+if string.find(flags, 'd') then call('DEL', P .. 'none') end
 next_version()
 local v = str(ver)
 
@@ -114,6 +163,7 @@ while ARGV[i] do
   elseif op == 'd' then
     touch(key)
     drop(key, present(key, ''))
+    call('RPUSH', C, v .. ' ' .. key)
     i = i + 2
   else
     clear()
@@ -121,11 +171,14 @@ while ARGV[i] do
   end
 end
 flush()
-forget_changes()
+-- Rows tell that they were written; only deleted ones are in the list.
+floor = ver
+call('HSET', M, 'floor', v)
+cut_changes()
 if soonest ~= '' and tonumber(soonest) < now then
   sweep(100)
   touched = true
 end
 note_expiry()
-call('HSET', M, 'b:' .. owner, end_log .. ' ' .. end_off)
+advance()
 return {'ok', m[DEAD] or ''}

@@ -12,7 +12,7 @@ end
 call('DEL', P .. 'none')
 if to == '' then
   call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
-       'server', 'since', 'epochs')
+       'server', 'since', 'epochs', 'listed')
   return {'ok', before, made}
 end
 if ver == 0 then

@@ -5,7 +5,7 @@ if call('ZCARD', K) > 0 then return {'more'} end
 call('UNLINK', K, X, G, E, C, L, D, P .. 'locks', P .. 'intents',
      P .. 'decided')
 call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
-     'lease', 'leaser', 'server', 'since', 'epochs')
+     'lease', 'leaser', 'server', 'since', 'epochs', 'listed')
 call('PEXPIRE', M, 3600000)
 call('PEXPIRE', R, 3600000)
 return {'ok'}

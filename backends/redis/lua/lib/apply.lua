@@ -37,12 +37,7 @@ flush()
 -- Housekeeping, a little with every commit: the list of changes is cut, what
 -- the server has expired is taken out of index and tags, and what an old clear
 -- left behind is removed.
-if (n > 16 or ver % 64 == 0) and not clear and logged and
-   call('LLEN', C) > 1.1 * LOG_MAX then
-  local last = call('LINDEX', C, -LOG_MAX - 1)
-  call('HSET', M, 'floor', string.match(last, '^%d+'))
-  call('LTRIM', C, -LOG_MAX, -1)
-end
+if (n > 16 or ver % 64 == 0) and not clear and logged then cut_changes() end
 if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then sweep(10) end
 note_expiry()
 if m[DEAD] ~= '' then

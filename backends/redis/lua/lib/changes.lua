@@ -1,6 +1,13 @@
 -- The list `changes` has `<version> <key>` of the last LOG_MAX changes or so:
--- all that came after `floor`.
+-- all that came after `floor`, and all that have deleted a row after `listed`.
 local LOG_MAX = 10000
+local function cut_changes()
+  if call('LLEN', C) <= 1.1 * LOG_MAX then return end
+  local last = string.match(call('LINDEX', C, -LOG_MAX - 1), '^%d+')
+  if tonumber(last) > floor then call('HSET', M, 'floor', last) end
+  call('HSET', M, 'listed', last)
+  call('LTRIM', C, -LOG_MAX, -1)
+end
 -- Keys that were changed after version `seq`, by a version that `counts`.
 local function changes_since(seq, counts)
   local keys, last = {}, -1

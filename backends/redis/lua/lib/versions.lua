@@ -27,7 +27,7 @@ local function first_version()
   m[EXPIRY], m[DEAD], m[SERVER], m[SINCE] = '', '', server_name(), str(ver)
   call('HSET', M, 'ver', str(ver), 'gen', '0', 'floor', str(ver),
        'layout', SCRIPT_LAYOUT, 'expiry', '', 'dead', '',
-       'server', m[SERVER], 'since', str(ver), 'epochs', '')
+       'server', m[SERVER], 'since', str(ver), 'epochs', '', 'listed', str(ver))
   call('HSETNX', M, 'held', '0')
   call('PERSIST', M)
   call('PERSIST', R)
@@ -47,7 +47,7 @@ local function next_version()
 end
 local function forget_changes()
   floor = ver
-  call('HSET', M, 'floor', str(ver))
+  call('HSET', M, 'floor', str(ver), 'listed', str(ver))
   call('DEL', C)
 end
 -- A new generation: the rows of the one before are no more there, and are
