@@ -114,7 +114,7 @@ static inline NADB_MUST_USE bool nadb_buf_reserve(nadb_buf *b, size_t more) {
 static inline NADB_MUST_USE bool nadb_buf_append(nadb_buf *b, const void *p,
                                                  size_t n) {
     if (!nadb_buf_reserve(b, n)) return false;
-    nadb_copy(b->p + b->n, p, n);
+    if (n > 0) memcpy(b->p + b->n, p, n); /* b->p may be NULL */
     b->n += n;
     return true;
 }

@@ -9,7 +9,7 @@ seconds=${1:-60}
 shift
 targets=${*:-$(cd test/fuzz && ls ./*_fuzz.c | sed 's|./||; s|_fuzz.c||')}
 sources=$(ls core/*.c core/*/*.c backends/*.c backends/memory/*.c \
-    backends/fs/*.c 2>/dev/null)
+    backends/fs/*.c backends/backup/*.c 2>/dev/null)
 flags="-std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined
     -fno-sanitize-recover=undefined"
 mkdir -p build/fuzz/obj
