@@ -50,7 +50,7 @@ static inline uint64_t nadb_changed_seq(nadb_slice key, uint64_t seq,
         at++; /* behind the number */
     }
     if (value.n != at + 8) return seq;
-    for (size_t i = 8; i-- > 0;) swept = swept << 8 | value.p[at + i];
+    for (size_t i = 8; i > 0; i--) swept = swept << 8 | value.p[at + i - 1];
     return swept < seq ? swept : seq;
 }
 

@@ -409,10 +409,10 @@ nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
                          "the backends of this build have %u options, and %d "
                          "can be told apart",
                          n, OPTION_COUNT_MAX);
-    o->n_own = n - (unsigned)COUNT;
-    o->own = nadb_calloc(o->n_own + 1, sizeof o->own[0]);
+    o->own = nadb_calloc(n - (unsigned)COUNT + 1, sizeof o->own[0]);
     if (o->own == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
+    o->n_own = n - (unsigned)COUNT;
     for (unsigned i = 0; rc == NADB_OK && option_at(i, &opt); i++)
         if (opt.spec->initial != NULL)
             rc = option_set(&opt, o, opt.spec->initial, err);

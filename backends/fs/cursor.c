@@ -231,6 +231,7 @@ static nadb_rc walk_tables(fs_cursor *c, size_t i, nadb_slice key,
             if (rc != NADB_OK || c->valid) return rc;
         }
         first = false;
+        if (c->reverse && i == 0) break;
     }
     c->s = NULL;
     return NADB_OK;

@@ -52,7 +52,8 @@ static inline uint32_t fs_bucket_place(const uint8_t *bucket, unsigned slot) {
 /* Slots whose fingerprint is that of `hash`, as bits; compares four at a time:
  * the subtraction marks lanes that are zero, and sometimes the lane above
  * one, so each is looked at again. */
-static inline unsigned fs_bucket_match(const uint8_t *bucket, uint64_t hash) {
+NADB_WRAPS static inline unsigned fs_bucket_match(const uint8_t *bucket,
+                                                  uint64_t hash) {
     const uint64_t ones = UINT64_C(0x0001000100010001);
     uint16_t print = fs_hash_print(hash);
     unsigned found = 0;

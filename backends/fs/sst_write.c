@@ -201,9 +201,9 @@ static bool add_use(fs_writer *w, nadb_slice value) {
     fs_use one;
 
     if (!fs_ref_decode(value, &ref)) return true; /* its reader reports it */
-    for (size_t i = n; i-- > 0;) {
-        if (u[i].file != ref.file) continue;
-        u[i].bytes += ref.n;
+    for (size_t i = n; i > 0; i--) {
+        if (u[i - 1].file != ref.file) continue;
+        u[i - 1].bytes += ref.n;
         return true;
     }
     one.file = ref.file;
@@ -294,7 +294,8 @@ static nadb_rc write_index(fs_writer *w, nadb_err *err) {
 
     if (!nadb_buf_u32(&w->offsets, (uint32_t)at) || !build_index(w))
         return no_memory(w, err);
-    pad = (size_t)(-(at + w->offsets.n + w->meta.n) % FS_BUCKET);
+    pad = (size_t)((at + w->offsets.n + w->meta.n) % FS_BUCKET);
+    if (pad > 0) pad = FS_BUCKET - pad;
     if (!nadb_buf_append(&w->meta, zeros, pad)) return no_memory(w, err);
     w->props.offsets = at;
     w->props.offsets_crc = nadb_crc32c(0, w->offsets.p, w->offsets.n);

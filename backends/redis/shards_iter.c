@@ -51,7 +51,7 @@ static void heap_make(shards_iter *it) {
     it->n_heap = 0;
     for (unsigned i = 0; i < it->s->n; i++)
         if (it->walks[i]->valid) it->heap[it->n_heap++] = i;
-    for (unsigned at = it->n_heap / 2; at-- > 0;) sift_down(it, at);
+    for (unsigned at = it->n_heap / 2; at > 0; at--) sift_down(it, at - 1);
 }
 
 /* --- moving --- */

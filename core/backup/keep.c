@@ -151,8 +151,8 @@ static void choose_kept(const list *l, double keep_days, int64_t keep_count) {
     double oldest = (double)nadb_now_ms() - keep_days * DAY_MS;
     int64_t rank = 0;
 
-    for (size_t i = count(l); i-- > 0;) {
-        listed *item = at(l, i);
+    for (size_t i = count(l); i > 0; i--) {
+        listed *item = at(l, i - 1);
 
         if (!item->sound || rank++ < keep_count ||
             (double)item->manifest.created_ms >= oldest)
@@ -168,9 +168,9 @@ static nadb_rc prune_locked(backup_folder *f, double keep_days,
 
     if (rc == NADB_OK) choose_kept(&l, keep_days, keep_count);
     /* The newest first, so that none ever lacks its parent. */
-    for (size_t i = count(&l); i-- > 0 && rc == NADB_OK;) {
-        if (at(&l, i)->keep) continue;
-        rc = backup_folder_remove(f, at(&l, i)->id, err);
+    for (size_t i = count(&l); i > 0 && rc == NADB_OK; i--) {
+        if (at(&l, i - 1)->keep) continue;
+        rc = backup_folder_remove(f, at(&l, i - 1)->id, err);
         if (rc == NADB_OK) ++*removed;
     }
     list_clear(&l);

@@ -405,7 +405,7 @@ static size_t find_chunk(const backup_rows *r, nadb_slice key) {
         else
             hi = mid;
     }
-    return lo - 1;
+    return lo == 0 ? SIZE_MAX : lo - 1;
 }
 
 /* How many records of the chunk come before `key`. */

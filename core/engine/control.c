@@ -586,9 +586,11 @@ static uint64_t oldest_pin(control *c, uint64_t oldest, bool seq) {
     for (uint32_t i = 0; i < CONTROL_SLOTS && !c->private_map; i++) {
         control_slot *s = &c->map->slots[i];
         uint64_t gen = atomic_load(&s->pin_gen);
-        uint64_t pin = seq ? atomic_load(&s->pin_seq) : gen - 1;
+        uint64_t pin;
 
-        if (atomic_load(&s->used) == 0 || gen == 0 || pin >= oldest) continue;
+        if (atomic_load(&s->used) == 0 || gen == 0) continue;
+        pin = seq ? atomic_load(&s->pin_seq) : gen - 1;
+        if (pin >= oldest) continue;
         if (control_alive(c, i)) oldest = pin;
     }
     return oldest;

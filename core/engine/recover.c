@@ -209,7 +209,8 @@ static void find_used(recovery *r) {
 static size_t chain_first(const recovery *r) {
     size_t first = r->n;
 
-    for (size_t j = r->n; j-- > 0;) {
+    for (size_t i = r->n; i > 0; i--) {
+        size_t j = i - 1;
         const found_log *f = &r->logs[j];
 
         if (f->m == NULL || (f->m->log.prev_log != 0 &&

@@ -57,7 +57,7 @@ static batch_node *seek(const batch *b, nadb_slice key,
     return next;
 }
 
-static unsigned draw_height(batch *b) {
+NADB_WRAPS static unsigned draw_height(batch *b) {
     unsigned h = 1;
 
     b->draw ^= b->draw << 13;

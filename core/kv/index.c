@@ -73,7 +73,7 @@ uint64_t nadb_index_count(nadb_slice value) {
     uint64_t n = nadb_read_varint(&r);
     size_t left = nadb_reader_left(&r);
 
-    return r.bad || (left != 0 && left != 8) ? 0 : n;
+    return r.bad || (left != 0 && left != 8) || n > INT64_MAX ? 0 : n;
 }
 
 /* --- expiry --- */
@@ -326,6 +326,8 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
     for (size_t i = 0; i < d->deltas.n_slots && rc == NADB_OK; i++) {
         const key_map_slot *slot = &d->deltas.slots[i];
         uint64_t rows = 0, before = 0;
+        uint64_t less = slot->number < 0 ? (uint64_t)-slot->number : 0;
+        uint64_t more = slot->number > 0 ? (uint64_t)slot->number : 0;
         nadb_entry e;
         bool found = false, swept;
 
@@ -342,16 +344,16 @@ static nadb_rc counts_changed(deriving *d, nadb_err *err) {
         if (swept)
             before =
                 nadb_changed_seq(nadb_buf_slice(&key), e.seq, e.flags, e.value);
-        if (slot->number < 0 && rows < (uint64_t)-slot->number) {
+        if (rows < less) {
             if (!d->alive && rc == NADB_OK)
                 rc = nadb_corrupt(err,
                                   "the counter of tag \"%.*s\" is too small: "
                                   "the index does not belong to the rows",
                                   (int)slot->key.n, (const char *)slot->key.p);
-            rows = (uint64_t)-slot->number; /* one has expired just now */
+            rows = less; /* one has expired just now */
         }
         if (rc == NADB_OK)
-            rc = add_count(d->x, slot->key, rows + (uint64_t)slot->number,
+            rc = add_count(d->x, slot->key, rows - less + more,
                            swept ? &before : NULL, err);
     }
     nadb_buf_clear(&key);

@@ -44,10 +44,15 @@ static nadb_rc walk(checking *c, uint8_t keyspace, entry_fn *each,
     return rc;
 }
 
-static uint64_t entry_sum(nadb_slice key, nadb_slice value) {
+NADB_WRAPS static uint64_t entry_sum(nadb_slice key, nadb_slice value) {
     uint64_t h = nadb_hash64(key);
 
     return (h << 1 | h >> 63) * 0x9e3779b97f4a7c15u + nadb_hash64(value);
+}
+
+NADB_WRAPS static void sum_change(checking *c, nadb_slice key, nadb_slice value,
+                                  bool add) {
+    c->sum += add ? entry_sum(key, value) : -entry_sum(key, value);
 }
 
 static void name(checking *c, const char *what, nadb_slice entry_key) {
@@ -75,7 +80,7 @@ static nadb_rc expect(checking *c, nadb_err *err) {
     bool found = false;
     nadb_rc rc;
 
-    c->sum += entry_sum(key, value);
+    sum_change(c, key, value, true);
     if (!c->names) return NADB_OK;
     rc = c->engine->ops->get(c->engine, c->view, key, &e, &found, err);
     if (rc == NADB_OK && !found) name(c, "an entry is missing", key);
@@ -115,7 +120,7 @@ static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
 
 static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
     (void)err;
-    c->sum -= entry_sum(e->key, e->value);
+    sum_change(c, e->key, e->value, false);
     return NADB_OK;
 }
 

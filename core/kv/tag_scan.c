@@ -372,7 +372,10 @@ static nadb_rc prefix_make(scan *s, nadb_slice prefix, node **out,
     if (rc == NADB_OK && (!nadb_index_count_key(&lo, prefix) ||
                           !nadb_index_count_key(&hi, prefix)))
         rc = no_memory(err);
-    if (rc == NADB_OK) hi.p[hi.n - 1]++; /* UTF-8 has no byte 255 */
+    /* Behind all that begin so: the last byte raised. The first byte is the
+     * keyspace's. */
+    while (rc == NADB_OK && hi.p[hi.n - 1] == 0xff) hi.n--;
+    if (rc == NADB_OK) hi.p[hi.n - 1]++;
     range.lo = nadb_buf_slice(&lo);
     range.hi = nadb_buf_slice(&hi);
     if (rc == NADB_OK && !s->estimate)

@@ -27,7 +27,7 @@ uint64_t nadb_slice_prefix8(nadb_slice s) {
 /* A word is mixed before it meets the state, so that keys which differ in a
  * few bits of neighbouring words do not cancel out. Both steps are
  * bijections. */
-static uint64_t hash_word(uint64_t h, uint64_t w) {
+NADB_WRAPS static uint64_t hash_word(uint64_t h, uint64_t w) {
     w *= HASH_K1;
     w ^= w >> 32;
     w *= HASH_K2;
@@ -42,7 +42,7 @@ size_t nadb_slice_common(nadb_slice lo, nadb_slice hi) {
     return n;
 }
 
-uint64_t nadb_hash64(nadb_slice s) {
+NADB_WRAPS uint64_t nadb_hash64(nadb_slice s) {
     const uint8_t *p = s.p;
     size_t n = s.n;
     uint64_t h = (uint64_t)s.n * HASH_K3;

@@ -59,7 +59,7 @@ static inline uint64_t nadb_get_u64(const uint8_t *p) {
 /* Writes at most NADB_VARINT_MAX bytes; returns the place after them. */
 uint8_t *nadb_put_varint(uint8_t *p, uint64_t v);
 
-static inline uint64_t nadb_zigzag(int64_t v) {
+NADB_WRAPS static inline uint64_t nadb_zigzag(int64_t v) {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
 }
 

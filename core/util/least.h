@@ -20,7 +20,7 @@ static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
         word = __builtin_bswap64(nadb_get_u64(key.p + skip));
     else if (key.n > skip)
         word = nadb_slice_prefix8(nadb_slice_of(key.p + skip, key.n - skip));
-    return word ^ -(uint64_t)reverse;
+    return reverse ? ~word : word;
 }
 
 /* Where the least of n > 0 words is, the first among equals; *tied tells

@@ -20,7 +20,8 @@ static nadb_slice take_digits(nadb_slice *text) {
     nadb_slice digits = nadb_slice_of(text->p, 0);
 
     while (digits.n < text->n && is_digit(text->p[digits.n])) digits.n++;
-    *text = nadb_slice_of(text->p + digits.n, text->n - digits.n);
+    if (digits.n > 0)
+        *text = nadb_slice_of(text->p + digits.n, text->n - digits.n);
     return digits;
 }
 

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define BLOCK 64u
 
 typedef void blocks_fn(uint32_t h[8], const uint8_t *p, size_t blocks);
@@ -32,7 +34,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* --- plain C --- */
 
-static uint32_t rotate(uint32_t v, unsigned n) {
+NADB_WRAPS static uint32_t rotate(uint32_t v, unsigned n) {
     return v >> n | v << (32 - n);
 }
 
@@ -42,7 +44,7 @@ static uint32_t big_endian(const uint8_t *p) {
 }
 
 /* The message schedule: the block's 16 words, and 48 that follow from them. */
-static void schedule(uint32_t w[64], const uint8_t *p) {
+NADB_WRAPS static void schedule(uint32_t w[64], const uint8_t *p) {
     for (unsigned i = 0; i < 16; i++) w[i] = big_endian(p + (size_t)4 * i);
     for (unsigned i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
@@ -54,9 +56,10 @@ static void schedule(uint32_t w[64], const uint8_t *p) {
 
 /* One round. Instead of moving eight words on by one place, the caller gives
  * them in the order of their new places. */
-static inline void round_plain(const uint32_t *w, unsigned i, uint32_t a,
-                               uint32_t b, uint32_t c, uint32_t *d, uint32_t e,
-                               uint32_t f, uint32_t g, uint32_t *h) {
+NADB_WRAPS static inline void round_plain(const uint32_t *w, unsigned i,
+                                          uint32_t a, uint32_t b, uint32_t c,
+                                          uint32_t *d, uint32_t e, uint32_t f,
+                                          uint32_t g, uint32_t *h) {
     uint32_t t = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
                  (g ^ (e & (f ^ g))) + round_words[i] + w[i];
 
@@ -71,7 +74,7 @@ static inline void round_plain(const uint32_t *w, unsigned i, uint32_t a,
                 &PLACE(11, j), PLACE(12, j), PLACE(13, j), PLACE(14, j),       \
                 &PLACE(15, j))
 
-static void block_plain(uint32_t h[8], const uint8_t *p) {
+NADB_WRAPS static void block_plain(uint32_t h[8], const uint8_t *p) {
     uint32_t w[64];
     uint32_t s[8];
 

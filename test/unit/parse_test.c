@@ -9,7 +9,7 @@
 static nadb_slice slice(const char *text) { return nadb_slice_str(text); }
 
 static void integer(const char *text, int64_t want) {
-    int64_t got = want + 1;
+    int64_t got = ~want;
 
     CHECK(nadb_parse_integer(slice(text), &got));
     CHECK(got == want);
