@@ -21,6 +21,7 @@
 
 #include "util/home.h"
 #include "util/iter.h"
+#include "util/key.h"
 
 /* --- keyspaces --- */
 

@@ -94,6 +94,20 @@ bool conn_is_utf8(conn *c) {
     return c->encoding == ENCODING_UTF8;
 }
 
+bool conn_globs_blobs(conn *c) {
+    sqlite3_stmt *stmt = NULL;
+
+    if (c->blobs != BLOBS_UNKNOWN) return c->blobs == BLOBS_MATCH;
+    if (sqlite3_prepare_v2(c->db, "SELECT x'61' GLOB 'a'", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        c->blobs =
+            sqlite3_column_int(stmt, 0) != 0 ? BLOBS_MATCH : BLOBS_DIFFER;
+    }
+    sqlite3_finalize(stmt);
+    return c->blobs != BLOBS_DIFFER;
+}
+
 /* --- sessions --- */
 
 /* An unused session over the store, or the one that has it already. */

@@ -105,7 +105,6 @@ void vcursor_free_spare(vtab *v) {
 int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
                    int argc, sqlite3_value **argv) {
     vcursor *c = (vcursor *)base;
-    char digits[VALUE_DIGITS];
     nadb_slice key;
     nadb_err err;
 
@@ -124,16 +123,16 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
 
     c->single = true;
     c->row = NULL;
-    switch (value_key(c->v->c, argv[0], digits, &key)) {
-    case VALUE_KEY_TEXT:
+    switch (key_from_sql(c->v->c, argv[0], &c->key_room, &key)) {
+    case KEY_GIVEN:
         break;
-    case VALUE_KEY_NOMEM:
+    case KEY_NOMEM:
         (void)no_memory(&err);
         return vcursor_failed(c, &err);
-    default:
-        return SQLITE_OK; /* equals no text */
+    case KEY_NULL:
+        return SQLITE_OK; /* equals nothing */
     }
-    if (key.n == 0 || key.n > NADB_KEY_MAX) return SQLITE_OK;
+    if (key.n > NADB_KEY_MAX) return SQLITE_OK;
     if (nadb_cursor_key(c->core, key, (plan & PLAN_KEY_ONLY) != 0, &err) !=
         NADB_OK) {
         return vcursor_failed(c, &err);
@@ -152,7 +151,7 @@ int vcursor_next(sqlite3_vtab_cursor *base) {
     }
     if (nadb_cursor_next(c->core, &err) != NADB_OK)
         return vcursor_failed(c, &err);
-    if (!c->check_tags && !c->check_number) {
+    if (!c->check_tags && !c->check_number && c->parts == 0) {
         c->row = nadb_cursor_row(c->core);
     } else if (filter_settle(c, &err) != NADB_OK) {
         return vcursor_failed(c, &err);
@@ -241,7 +240,7 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
         return SQLITE_OK;
     }
     if (is_key_column(i) && !row->stale) {
-        value_text_to_sql(ctx, row->key, row->key_pinned);
+        key_to_sql(ctx, row->key, row->key_pinned);
         return SQLITE_OK;
     }
     if (i != COL_TAG && !is_key_column(i)) c->last_column = i;
@@ -255,7 +254,7 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     case COL_ROWID:
     case COL_ROWID_UNDERSCORED:
     case COL_OID:
-        value_text_to_sql(ctx, row->key, row->key_pinned);
+        key_to_sql(ctx, row->key, row->key_pinned);
         break;
     case COL_VALUE:
         return column_value(c, ctx);

@@ -18,6 +18,12 @@ struct vcursor {
     bool lookup;     /* `keys` are all that is asked for; else lo and hi */
     nadb_buf lo, hi; /* lo <= key < hi */
     bool has_hi;
+    /* GLOB and LIKE match BLOBs too, which lie elsewhere: then texts and BLOBs
+     * are walked over one after the other. lo and hi are for texts, and so is
+     * the prefix that GLOB asks for, glob_lo <= text < glob_hi. */
+    unsigned parts; /* PART_* that are still to come */
+    nadb_buf glob_lo, glob_hi;
+    bool has_glob_hi;
     nadb_buf keys; /* of nadb_slice */
     nadb_buf key_text;
     nadb_match *match; /* what the tags must be; NULL: anything */
@@ -32,8 +38,9 @@ struct vcursor {
     bool by_expiry; /* rows whose expiry is in [expires_from, expires_to] */
     int64_t expires_from, expires_to; /* ms */
 
-    nadb_buf scratch; /* JSON, bounds */
-    vcursor *next;    /* in the list of closed ones */
+    nadb_buf scratch;  /* JSON, bounds */
+    nadb_buf key_room; /* of key_from_sql() */
+    vcursor *next;     /* in the list of closed ones */
 };
 
 /* Ends the walk, and puts the error into the table. */

@@ -63,12 +63,19 @@ typedef enum text_encoding {
     ENCODING_OTHER
 } text_encoding;
 
+typedef enum blob_likeness {
+    BLOBS_UNKNOWN,
+    BLOBS_MATCH,
+    BLOBS_DIFFER
+} blob_likeness;
+
 typedef struct conn {
     sqlite3 *db;
     unsigned refs;      /* module and functions */
     bool module_live;   /* the module is registered */
     bool match_settled; /* match() is ours, or an application's */
     text_encoding encoding;
+    blob_likeness blobs; /* whether GLOB and LIKE take BLOBs for texts */
     sess *sessions;
     table_place *places;
     vtab *planned;    /* the table that xBestIndex saw last; conn_prepare() */
@@ -89,6 +96,8 @@ conn *conn_ref(sqlite3 *db);
 void conn_unref(void *c);
 /* BINARY order of this connection's texts is the order of UTF-8 bytes. */
 bool conn_is_utf8(conn *c);
+/* GLOB and LIKE may match a BLOB: a choice of whoever built SQLite. */
+bool conn_globs_blobs(conn *c);
 
 /* Gives the object the session of its store, opened or shared. `flags` as for
  * nadb_store_open(). */
@@ -210,8 +219,9 @@ struct vtab {
      * a moment of the transaction's changes; 0: not yet. */
     uint64_t moved_moment;
     plan_seen seen;
-    nadb_buf tags; /* scratch of xUpdate: a tag list */
-    vtab *next;    /* in sess.objects */
+    nadb_buf tags;    /* scratch of xUpdate: a tag list, */
+    nadb_buf keys[3]; /* and keys: old, new, and rowid */
+    vtab *next;       /* in sess.objects */
 };
 
 const sqlite3_module *vtab_module(void);
@@ -234,7 +244,8 @@ enum {
     PLAN_ALL_USED = 8, /* every column is, as UPDATE .. FROM does */
     PLAN_UNIQUE = 16,  /* SQLite was told: at most one row */
     PLAN_KEYS = 32,    /* no column but the key and those of terms is used */
-    PLAN_ARG_SHIFT = 6,
+    PLAN_LIKE = 64,    /* bounds are for texts alone: GLOB, LIKE */
+    PLAN_ARG_SHIFT = 7,
     PLAN_ARG_BITS = 4,
     PLAN_ARGS_MAX = 6
 };
@@ -361,6 +372,33 @@ int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
 int pop_register(sqlite3 *db, conn *c); /* pop.c */
 
+/* --- key.c --- */
+
+#define KEY_BYTES_MAX 65536u /* of a TEXT or BLOB */
+#define KEY_DIGITS 24        /* room for the text of an integer */
+
+typedef enum key_kind {
+    KEY_GIVEN,
+    KEY_NULL, /* NULL; as a tag, a BLOB too */
+    KEY_NOMEM
+} key_kind;
+
+/* The key that a value names, as the store has it; borrowed from `in`, or put
+ * into *room, which is the caller's. */
+key_kind key_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
+                      nadb_slice *out);
+/* The bound that a value is: here 5.0 is the text '5.0', as SQLite has it when
+ * it compares the row once more. */
+key_kind key_bound_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
+                            nadb_slice *out);
+/* The tag that a value is: TEXT, or a number as for a key. */
+key_kind key_tag_from_sql(const conn *c, sqlite3_value *in,
+                          char digits[KEY_DIGITS], nadb_slice *out);
+/* Whether a row may have the key: up to 64 KB. NULL is the caller's business.
+ */
+nadb_rc key_check(key_kind kind, nadb_slice key, nadb_err *err) NADB_MUST_USE;
+void key_to_sql(sqlite3_context *ctx, nadb_slice key, bool pinned);
+
 /* --- value.c --- */
 
 /* The SQLITE_* code, extended, that stands for `rc`. */
@@ -384,26 +422,8 @@ void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
 void value_time_to_sql(sqlite3_context *ctx, int64_t ms); /* Unix time */
 
-/* What a key is compared with: TEXT and numbers become text, as the affinity
- * of the column does. Anything else has no text: NULL, BLOB. */
-typedef enum value_key_kind {
-    VALUE_KEY_TEXT,
-    VALUE_KEY_NULL,
-    VALUE_KEY_BLOB,
-    VALUE_KEY_NOMEM
-} value_key_kind;
-value_key_kind value_key_text(const conn *c, sqlite3_value *in,
-                              nadb_slice *out);
-/* What a row is named by: the same, but a REAL that is an integer becomes the
- * text of that integer, as JavaScript and others bind all numbers as REAL.
- * `digits` is where it may be put. */
-#define VALUE_DIGITS 24
-value_key_kind value_key(const conn *c, sqlite3_value *in,
-                         char digits[VALUE_DIGITS], nadb_slice *out);
-/* In update.c: whether a row may have the key: text, 1 byte to 64 KB. NULL is
- * the caller's business. */
-nadb_rc update_check_key(value_key_kind kind, nadb_slice key,
-                         nadb_err *err) NADB_MUST_USE;
+/* The bytes of a text, in UTF-8; NULL when out of memory. */
+const void *value_text_bytes(const conn *c, sqlite3_value *in, size_t *n);
 
 /* A path that the user gave to a function, borrowed from `in`. */
 nadb_rc value_path(sqlite3_value *in, const char **out,

@@ -27,14 +27,19 @@ void filter_clear(vcursor *c) {
     c->match = NULL;
     nadb_buf_clear(&c->lo);
     nadb_buf_clear(&c->hi);
+    nadb_buf_clear(&c->glob_lo);
+    nadb_buf_clear(&c->glob_hi);
     nadb_buf_clear(&c->keys);
     nadb_buf_clear(&c->key_text);
     nadb_buf_clear(&c->number_text);
     nadb_buf_clear(&c->scratch);
+    nadb_buf_clear(&c->key_room);
 }
 
 static void reset(vcursor *c) {
-    c->single = c->nothing = c->lookup = c->has_hi = false;
+    c->single = c->nothing = c->lookup = false;
+    c->has_hi = c->has_glob_hi = false;
+    c->parts = 0;
     c->check_tags = c->check_number = false;
     c->by_expiry = false;
     c->expires_from = INT64_MIN;
@@ -43,6 +48,8 @@ static void reset(vcursor *c) {
     c->match = NULL;
     nadb_buf_reset(&c->lo);
     nadb_buf_reset(&c->hi);
+    nadb_buf_reset(&c->glob_lo);
+    nadb_buf_reset(&c->glob_hi);
     nadb_buf_reset(&c->keys);
     nadb_buf_reset(&c->key_text);
 }
@@ -69,28 +76,31 @@ static void keep_scratch(vcursor *c, nadb_buf *into) {
 }
 
 /* The tightest bounds win. */
+static void raise_to_scratch(vcursor *c, nadb_buf *lo) {
+    if (nadb_slice_cmp(nadb_buf_slice(&c->scratch), nadb_buf_slice(lo)) > 0) {
+        keep_scratch(c, lo);
+    }
+}
+
+static void lower_to_scratch(vcursor *c, nadb_buf *hi, bool *has_hi) {
+    if (!*has_hi ||
+        nadb_slice_cmp(nadb_buf_slice(&c->scratch), nadb_buf_slice(hi)) < 0) {
+        keep_scratch(c, hi);
+        *has_hi = true;
+    }
+}
+
 static nadb_rc raise_lo(vcursor *c, nadb_slice key, bool after, nadb_err *err) {
     nadb_rc rc = bound_text(c, key, after, err);
 
-    if (rc == NADB_OK && nadb_slice_cmp(nadb_buf_slice(&c->scratch),
-                                        nadb_buf_slice(&c->lo)) > 0) {
-        keep_scratch(c, &c->lo);
-    }
+    if (rc == NADB_OK) raise_to_scratch(c, &c->lo);
     return rc;
-}
-
-static void lower_hi_to_scratch(vcursor *c) {
-    if (!c->has_hi || nadb_slice_cmp(nadb_buf_slice(&c->scratch),
-                                     nadb_buf_slice(&c->hi)) < 0) {
-        keep_scratch(c, &c->hi);
-        c->has_hi = true;
-    }
 }
 
 static nadb_rc lower_hi(vcursor *c, nadb_slice key, bool after, nadb_err *err) {
     nadb_rc rc = bound_text(c, key, after, err);
 
-    if (rc == NADB_OK) lower_hi_to_scratch(c);
+    if (rc == NADB_OK) lower_to_scratch(c, &c->hi, &c->has_hi);
     return rc;
 }
 
@@ -100,16 +110,13 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     nadb_slice key;
 
     if (filter_is_column_number(value)) return NADB_OK; /* no bound */
-    switch (value_key_text(c->v->c, value, &key)) {
-    case VALUE_KEY_NOMEM:
+    switch (key_bound_from_sql(c->v->c, value, &c->key_room, &key)) {
+    case KEY_NOMEM:
         return no_memory(err);
-    case VALUE_KEY_NULL:
+    case KEY_NULL:
         c->nothing = true;
         return NADB_OK;
-    case VALUE_KEY_BLOB: /* every BLOB is above every text */
-        if (low) c->nothing = true;
-        return NADB_OK;
-    case VALUE_KEY_TEXT:
+    case KEY_GIVEN:
         break;
     }
     if (low) return raise_lo(c, key, arg == ARG_KEY_GT, err);
@@ -149,7 +156,8 @@ static size_t plain_prefix(const char *pattern) {
     return n;
 }
 
-/* The part of the pattern before the first wildcard bounds the keys. */
+/* The part of the pattern before the first wildcard bounds the keys: SQLite
+ * takes BLOBs for texts here. */
 static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
     const char *pattern;
     nadb_slice prefix;
@@ -162,14 +170,16 @@ static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
     pattern = (const char *)sqlite3_value_text(value);
     if (pattern == NULL) return no_memory(err);
     prefix = nadb_slice_of(pattern, plain_prefix(pattern));
-    rc = raise_lo(c, prefix, false, err);
+    rc = bound_text(c, prefix, false, err);
+    if (rc != NADB_OK) return rc;
+    raise_to_scratch(c, &c->glob_lo);
     /* The first text that does not begin with it: the last byte raised. */
     while (prefix.n > 0 && prefix.p[prefix.n - 1] == 0xff) prefix.n--;
-    if (rc != NADB_OK || prefix.n == 0) return rc;
+    if (prefix.n == 0) return NADB_OK;
     rc = bound_text(c, prefix, false, err);
     if (rc != NADB_OK) return rc;
     c->scratch.p[c->scratch.n - 1]++;
-    lower_hi_to_scratch(c);
+    lower_to_scratch(c, &c->glob_hi, &c->has_glob_hi);
     return NADB_OK;
 }
 
@@ -187,24 +197,34 @@ static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
 }
 
 static nadb_rc add_value(vcursor *c, sqlite3_value *value, nadb_err *err) {
-    char digits[VALUE_DIGITS];
-    nadb_slice text;
+    nadb_slice key;
 
-    switch (value_key(c->v->c, value, digits, &text)) {
-    case VALUE_KEY_NOMEM:
+    switch (key_from_sql(c->v->c, value, &c->key_room, &key)) {
+    case KEY_NOMEM:
         return no_memory(err);
-    case VALUE_KEY_TEXT:
+    case KEY_NULL:
+        return NADB_OK; /* equals nothing */
+    case KEY_GIVEN:
         break;
-    default:
-        return NADB_OK; /* equals no text */
     }
-    if (text.n == 0 || text.n > NADB_KEY_MAX) return NADB_OK;
-    return add_key(c, text, err);
+    return key.n > NADB_KEY_MAX ? NADB_OK : add_key(c, key, err);
 }
 
-/* Adds every text of a list; *numbers: something else was in it. */
-static nadb_rc add_list(vcursor *c, sqlite3_value *value, bool *numbers,
-                        nadb_err *err) {
+static nadb_rc add_tag(vcursor *c, sqlite3_value *value, nadb_err *err) {
+    char digits[KEY_DIGITS];
+    nadb_slice tag;
+    key_kind kind = key_tag_from_sql(c->v->c, value, digits, &tag);
+
+    if (kind == KEY_NOMEM) return no_memory(err);
+    if (kind == KEY_NULL || tag.n == 0) return NADB_OK;
+    return add_key(c, tag, err);
+}
+
+typedef nadb_rc add_fn(vcursor *c, sqlite3_value *value, nadb_err *err);
+
+/* Adds each of a list; *numbers: some were numbers that are not bound. */
+static nadb_rc add_list(vcursor *c, sqlite3_value *value, add_fn *add,
+                        bool *numbers, nadb_err *err) {
     sqlite3_value *each = NULL;
     nadb_rc rc = NADB_OK;
     int code;
@@ -214,7 +234,7 @@ static nadb_rc add_list(vcursor *c, sqlite3_value *value, bool *numbers,
          rc == NADB_OK && code == SQLITE_OK && each != NULL;
          code = sqlite3_vtab_in_next(value, &each)) {
         *numbers = *numbers || filter_is_column_number(each);
-        rc = add_value(c, each, err);
+        rc = add(c, each, err);
     }
     if (rc == NADB_OK && code != SQLITE_OK && code != SQLITE_DONE) {
         rc = value_sqlite_error(c->v->c->db, code, err);
@@ -239,7 +259,7 @@ static nadb_slice *set_pointers(vcursor *c, size_t *n) {
  * for each key in the list again, so all keys will do. */
 static nadb_rc filter_list(vcursor *c, sqlite3_value *value, nadb_err *err) {
     bool numbers;
-    nadb_rc rc = add_list(c, value, &numbers, err);
+    nadb_rc rc = add_list(c, value, add_value, &numbers, err);
 
     c->lookup = !numbers;
     return rc;
@@ -251,8 +271,8 @@ static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     bool numbers = false;
     nadb_slice *tags;
     size_t n = 0;
-    nadb_rc rc = arg == ARG_TAG_IN ? add_list(c, value, &numbers, err)
-                                   : add_value(c, value, err);
+    nadb_rc rc = arg == ARG_TAG_IN ? add_list(c, value, add_tag, &numbers, err)
+                                   : add_tag(c, value, err);
 
     if (rc == NADB_OK && c->match == NULL) c->match = nadb_match_new();
     if (rc == NADB_OK && c->match == NULL) rc = no_memory(err);
@@ -273,7 +293,6 @@ static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
  * that are equal to it as numbers, as a column of numeric type does. These
  * bounds contain every text that SQLite could take for a number. */
 static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
-    char digits[VALUE_DIGITS];
     nadb_slice text;
     nadb_rc rc;
 
@@ -281,7 +300,7 @@ static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
     c->is_integer = value_integer(value, &c->integer);
     c->real = sqlite3_value_double(value);
     nadb_buf_reset(&c->number_text);
-    if (value_key(c->v->c, value, digits, &text) != VALUE_KEY_TEXT ||
+    if (key_from_sql(c->v->c, value, &c->key_room, &text) != KEY_GIVEN ||
         !nadb_buf_append(&c->number_text, text.p, text.n)) {
         return no_memory(err);
     }
@@ -400,6 +419,68 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
 
 /* --- rows --- */
 
+enum { PART_TEXTS = 1, PART_BLOBS = 2 };
+
+static nadb_scan scan_of(const vcursor *c) {
+    nadb_scan scan = {.lo = nadb_buf_slice(&c->lo),
+                      .reverse = (c->plan & PLAN_REVERSE) != 0,
+                      .match = c->match,
+                      .key_only = (c->plan & PLAN_KEYS) != 0,
+                      .by_expiry = c->by_expiry,
+                      .expires_from = c->expires_from,
+                      .expires_to = c->expires_to};
+
+    if (c->has_hi) scan.hi = nadb_buf_slice(&c->hi);
+    return scan;
+}
+
+static nadb_rc open_scan(vcursor *c, const nadb_scan *scan, nadb_err *err) {
+    if (scan->hi.p != NULL && nadb_slice_cmp(scan->lo, scan->hi) >= 0) {
+        nadb_cursor_close(c->core); /* no key can be there */
+        return NADB_OK;
+    }
+    return nadb_cursor_scan(c->core, scan, err);
+}
+
+/* The keys that are texts: within all bounds. */
+static nadb_rc open_texts(vcursor *c, nadb_err *err) {
+    nadb_scan scan = scan_of(c);
+    nadb_slice glob_lo = nadb_buf_slice(&c->glob_lo);
+    nadb_slice glob_hi =
+        c->has_glob_hi ? nadb_buf_slice(&c->glob_hi) : nadb_key_first_blob;
+
+    if (nadb_slice_cmp(glob_lo, scan.lo) > 0) scan.lo = glob_lo;
+    if (scan.hi.p == NULL || nadb_slice_cmp(glob_hi, scan.hi) < 0)
+        scan.hi = glob_hi;
+    return open_scan(c, &scan, err);
+}
+
+/* The keys that are BLOBs, with the prefix that GLOB asks for. Bounds are left
+ * to SQLite: they may be what it makes of LIKE, and then are none for BLOBs. */
+static nadb_rc open_blobs(vcursor *c, nadb_err *err) {
+    nadb_scan scan = scan_of(c);
+
+    nadb_buf_reset(&c->scratch);
+    nadb_buf_reset(&c->key_room);
+    if (!nadb_key_put_blob(&c->scratch, nadb_buf_slice(&c->glob_lo)) ||
+        !nadb_key_put_blob(&c->key_room, nadb_buf_slice(&c->glob_hi))) {
+        return no_memory(err);
+    }
+    scan.lo = nadb_buf_slice(&c->scratch);
+    scan.hi =
+        c->has_glob_hi ? nadb_buf_slice(&c->key_room) : nadb_slice_of(NULL, 0);
+    return open_scan(c, &scan, err);
+}
+
+static nadb_rc open_next_part(vcursor *c, nadb_err *err) {
+    bool reverse = (c->plan & PLAN_REVERSE) != 0;
+    bool texts = (c->parts & PART_TEXTS) != 0 &&
+                 (!reverse || (c->parts & PART_BLOBS) == 0);
+
+    c->parts &= texts ? ~(unsigned)PART_TEXTS : ~(unsigned)PART_BLOBS;
+    return texts ? open_texts(c, err) : open_blobs(c, err);
+}
+
 nadb_rc filter_settle(vcursor *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -407,7 +488,12 @@ nadb_rc filter_settle(vcursor *c, nadb_err *err) {
         bool fits = true;
 
         c->row = nadb_cursor_row(c->core);
-        if (c->row == NULL) return NADB_OK;
+        if (c->row == NULL) {
+            if (c->parts == 0) return NADB_OK;
+            rc = open_next_part(c, err);
+            if (rc != NADB_OK) return rc;
+            continue;
+        }
         if (c->check_number) rc = equals_number(c, &fits, err);
         if (rc == NADB_OK && fits && c->check_tags)
             fits = nadb_match_tags(c->match, c->row->tags);
@@ -425,28 +511,20 @@ static nadb_rc step(vcursor *c, nadb_err *err) {
 
 /* Opens the core's cursor, unless no row can match. */
 static nadb_rc open_core(vcursor *c, nadb_err *err) {
-    bool reverse = (c->plan & PLAN_REVERSE) != 0;
-    nadb_scan scan = {.lo = nadb_buf_slice(&c->lo),
-                      .reverse = reverse,
-                      .match = c->match,
-                      .key_only = (c->plan & PLAN_KEYS) != 0,
-                      .by_expiry = c->by_expiry,
-                      .expires_from = c->expires_from,
-                      .expires_to = c->expires_to};
+    nadb_scan scan = scan_of(c);
     nadb_slice *keys;
     size_t n;
 
-    if (!c->lookup) {
-        if (c->has_hi) {
-            scan.hi = nadb_buf_slice(&c->hi);
-            if (nadb_slice_cmp(scan.lo, scan.hi) >= 0) return NADB_OK;
-        }
-        return nadb_cursor_scan(c->core, &scan, err);
+    if (!c->lookup && (c->plan & PLAN_LIKE) != 0) {
+        c->parts = PART_TEXTS;
+        if (conn_globs_blobs(c->v->c)) c->parts |= PART_BLOBS;
+        return open_next_part(c, err);
     }
+    if (!c->lookup) return open_scan(c, &scan, err);
     keys = set_pointers(c, &n);
     if (n == 0) return NADB_OK;
     c->check_tags = c->match != NULL;
-    return nadb_cursor_keys(c->core, keys, n, reverse, err);
+    return nadb_cursor_keys(c->core, keys, n, scan.reverse, err);
 }
 
 /* --- one row, where a number may mean several --- */

@@ -344,6 +344,7 @@ static void dispatch(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     if (b->f->run(&k, &err) != NADB_OK) {
         value_result_error(ctx, b->f->name, &err);
     }
+    nadb_buf_clear(&k.key_room);
 }
 
 int func_register(sqlite3 *db, conn *c) {

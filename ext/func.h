@@ -11,7 +11,7 @@ typedef struct call {
     sqlite3_value **argv;
     vtab *v; /* that the first argument names; NULL: none yet */
     sqlite3 *db;
-    char digits[VALUE_DIGITS]; /* of the key */
+    nadb_buf key_room; /* of the key */
 } call;
 
 /* Finds the table that the first argument names. */
@@ -98,7 +98,8 @@ nadb_rc func_untag(call *k, nadb_err *err);
 nadb_rc func_incr(call *k, nadb_err *err);
 nadb_rc func_purge_expired(call *k, nadb_err *err);
 
-/* The key that the second argument names; empty when no row can have it. */
+/* The key that the second argument names; key->p is NULL when no row can have
+ * it. */
 nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) NADB_MUST_USE;
 
 /* A row as the session sees it now; NULL when there is none. Its bytes are

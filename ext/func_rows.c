@@ -6,7 +6,7 @@
  * autocommit that claims the key, so that other writers of it wait, and the
  * call neither loses a change of theirs nor fails because of them.
  *
- * A key that no row can have (NULL, a BLOB, the empty text) is a missing key.
+ * A key that no row can have (NULL, or one that is too long) is a missing key.
  */
 #include "func.h"
 
@@ -18,17 +18,16 @@
 /* --- arguments --- */
 
 nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) {
-    switch (value_key(k->c, k->argv[1], k->digits, key)) {
-    case VALUE_KEY_NOMEM:
+    key_kind kind = key_from_sql(k->c, k->argv[1], &k->key_room, key);
+
+    if (kind == KEY_NOMEM) {
         return nadb_fail(err, NADB_NOMEM, "out of memory");
-    case VALUE_KEY_TEXT:
-        if (key->n > NADB_KEY_MAX) *key = nadb_slice_of(NULL, 0);
-        return NADB_OK;
-    case VALUE_KEY_NULL:
-    case VALUE_KEY_BLOB:
-        break;
     }
-    *key = nadb_slice_of(NULL, 0);
+    if (kind == KEY_NULL || key->n > NADB_KEY_MAX) {
+        *key = nadb_slice_of(NULL, 0);
+    } else if (key->p == NULL) {
+        *key = nadb_slice_of("", 0);
+    }
     return NADB_OK;
 }
 
@@ -54,7 +53,7 @@ nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l, nadb_err *err) {
     rc = txn_enter(v, err);
     if (rc != NADB_OK) return rc;
     l->entered = true;
-    if (key.n == 0) return NADB_OK;
+    if (key.p == NULL) return NADB_OK;
     rc = nadb_cursor_new(l->ss, &l->c, err);
     if (rc == NADB_OK) rc = nadb_cursor_key(l->c, key, false, err);
     if (rc == NADB_OK) l->row = nadb_cursor_row(l->c);
@@ -200,19 +199,18 @@ static bool is_tag_list(nadb_slice tag) {
     return answer;
 }
 
-static nadb_rc tag_arg(const call *k, int i, char digits[VALUE_DIGITS],
+static nadb_rc tag_arg(const call *k, int i, char digits[KEY_DIGITS],
                        nadb_slice *tag, nadb_err *err) {
-    switch (value_key(k->c, k->argv[i], digits, tag)) {
-    case VALUE_KEY_TEXT:
+    switch (key_tag_from_sql(k->c, k->argv[i], digits, tag)) {
+    case KEY_GIVEN:
         if (!is_tag_list(*tag)) return NADB_OK;
         return nadb_fail(err, NADB_INVALID,
                          "give each tag as an argument of its own, as in "
                          "(table, key, 'a', 'b'); a JSON array is what UPDATE "
                          ".. SET tags takes");
-    case VALUE_KEY_NOMEM:
+    case KEY_NOMEM:
         return nadb_fail(err, NADB_NOMEM, "out of memory");
-    case VALUE_KEY_NULL:
-    case VALUE_KEY_BLOB:
+    case KEY_NULL:
         break;
     }
     return nadb_fail(err, NADB_INVALID, "a tag is a text, not NULL or a BLOB");
@@ -220,7 +218,7 @@ static nadb_rc tag_arg(const call *k, int i, char digits[VALUE_DIGITS],
 
 static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
     retag r = {.add = add};
-    char(*digits)[VALUE_DIGITS] = NULL; /* of each argument */
+    char(*digits)[KEY_DIGITS] = NULL; /* of each argument */
     nadb_rc rc;
 
     if (k->argc < 3) {
@@ -266,6 +264,7 @@ typedef struct incr {
 static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
     nadb_value value;
     int64_t from = i->from;
+    char key[NADB_KEY_SHOWN];
     nadb_rc rc = NADB_OK;
 
     if (l->row != NULL) {
@@ -274,8 +273,8 @@ static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
         if (!value_is_integer(&value, &from)) {
             return nadb_fail(
                 err, NADB_INVALID,
-                "the value of key '%.*s' is not an integer of 64 bits",
-                (int)(i->key.n < 100 ? i->key.n : 100), (const char *)i->key.p);
+                "the value of key '%s' is not an integer of 64 bits",
+                nadb_key_show(i->key, key));
         }
     }
     if (__builtin_add_overflow(from, i->by, &i->result)) {
@@ -324,8 +323,8 @@ static nadb_rc incr_key(call *k, nadb_slice *key, nadb_err *err) {
     if (sqlite3_value_type(k->argv[1]) == SQLITE_NULL) {
         return nadb_fail(err, NADB_INVALID, "the key is NULL");
     }
-    return update_check_key(value_key(k->c, k->argv[1], k->digits, key), *key,
-                            err);
+    return key_check(key_from_sql(k->c, k->argv[1], &k->key_room, key), *key,
+                     err);
 }
 
 /* What a missing key is to become, by the last two arguments. */

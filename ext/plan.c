@@ -264,8 +264,55 @@ static bool is_plain_prefix(sqlite3_value *pattern) {
     return strcmp(text, "*") == 0;
 }
 
+static bool is_text(sqlite3_value *v) {
+    return v != NULL && sqlite3_value_type(v) == SQLITE_TEXT;
+}
+
+/* Whether constraint i is >= 'abc', and another one < 'abd': what SQLite makes
+ * of LIKE 'abc%' and GLOB 'abc*'. It does not always show those beside. */
+static bool is_made_of_like(const plan *p, int i) {
+    sqlite3_value *lo = literal(p, i);
+    int n = is_text(lo) ? sqlite3_value_bytes(lo) : 0;
+
+    if (n == 0) return false;
+    for (int j = 0; j < p->info->nConstraint; j++) {
+        sqlite3_value *hi = literal(p, j);
+        const unsigned char *a = sqlite3_value_text(lo);
+        const unsigned char *b;
+
+        if (!is_key(p, j) ||
+            p->info->aConstraint[j].op != SQLITE_INDEX_CONSTRAINT_LT ||
+            !is_text(hi) || sqlite3_value_bytes(hi) != n) {
+            continue;
+        }
+        b = sqlite3_value_text(hi);
+        if (a != NULL && b != NULL && memcmp(a, b, (size_t)n - 1) == 0 &&
+            b[n - 1] == a[n - 1] + 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether bounds of the key may stand for LIKE or GLOB, which take a BLOB for a
+ * text: then they are none for BLOBs. */
+static bool has_like(const plan *p) {
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        int op = p->info->aConstraint[i].op;
+
+        if (!is_key(p, i)) continue;
+        if (op == SQLITE_INDEX_CONSTRAINT_LIKE ||
+            op == SQLITE_INDEX_CONSTRAINT_GLOB ||
+            (op == SQLITE_INDEX_CONSTRAINT_GE && is_made_of_like(p, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* < <= > >= and GLOB; as many as there is room for. */
-static void take_bounds(plan *p) {
+static void take_bounds(plan *p, int *flags) {
+    bool like = has_like(p);
     bool low = false;
     bool high = false;
 
@@ -280,8 +327,7 @@ static void take_bounds(plan *p) {
             take(p, i, ARG_KEY_GLOB, is_plain_prefix(value));
             low = high = true;
         } else if (arg != ARG_NONE && is_binary(p, i)) {
-            take(p, i, arg,
-                 value != NULL && sqlite3_value_type(value) == SQLITE_TEXT);
+            take(p, i, arg, !like && is_text(value));
             if (arg == ARG_KEY_GT || arg == ARG_KEY_GE) {
                 low = true;
             } else {
@@ -292,6 +338,7 @@ static void take_bounds(plan *p) {
         }
         p->shape = SHAPE_RANGE;
     }
+    if (like && (low || high)) *flags |= PLAN_LIKE;
     if (low && high) {
         p->scanned /= 64;
     } else if (low || high) {
@@ -544,7 +591,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     p.part = 1;
     code = take_tags(&p);
     if (code != SQLITE_OK) return code;
-    if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p);
+    if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p, &flags);
     take_matches(&p);
     if (p.shape == SHAPE_SCAN && !p.tagged && !p.matched) take_expiry(&p);
     if (is_keys(&p)) flags |= PLAN_KEYS;

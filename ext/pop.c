@@ -254,6 +254,7 @@ static int pop_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
     } else {
         rc = take(&k, COMMAND_POP_ROW, &c->row, &err);
     }
+    nadb_buf_clear(&k.key_room);
     if (rc == NADB_OK) return SQLITE_OK;
     popped_clear(&c->row);
     return value_vtab_error(base->pVtab, &err);
@@ -274,7 +275,7 @@ static int pop_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
 
     switch (i) {
     case POP_KEY:
-        value_text_to_sql(ctx, nadb_buf_slice(&row->key), false);
+        key_to_sql(ctx, nadb_buf_slice(&row->key), false);
         break;
     case POP_VALUE:
         result_value(ctx, row);

@@ -30,26 +30,6 @@ static bool untouched(const columns *cols, int i) {
 
 /* --- checks --- */
 
-nadb_rc update_check_key(value_key_kind kind, nadb_slice key, nadb_err *err) {
-    if (kind == VALUE_KEY_NOMEM) {
-        return nadb_fail(err, NADB_NOMEM, "out of memory");
-    }
-    if (kind == VALUE_KEY_BLOB) {
-        return nadb_fail(err, NADB_INVALID,
-                         "a key is text, not a BLOB: use hex(x) or "
-                         "CAST(x AS TEXT)");
-    }
-    if (key.n == 0) {
-        return nadb_fail(err, NADB_INVALID, "a key must not be empty");
-    }
-    if (key.n > NADB_KEY_MAX) {
-        return nadb_fail(err, NADB_TOOBIG,
-                         "the key is %zu bytes long, and the limit is %u",
-                         key.n, NADB_KEY_MAX);
-    }
-    return NADB_OK;
-}
-
 static nadb_rc refuse_column(int i, nadb_err *err) {
     static const char *const why[COL_COUNT] = {
         [COL_TAG] = "column tag cannot be assigned, it is a filter: assign "
@@ -68,14 +48,12 @@ static nadb_rc refuse_column(int i, nadb_err *err) {
 
 /* Whether column i is one of rowid, _rowid_, oid and says what is so: a program
  * that has read it may give it back. */
-static bool names_key(const vtab *v, const columns *cols, int i,
-                      nadb_slice key) {
-    char digits[VALUE_DIGITS];
-    nadb_slice text;
+static bool names_key(vtab *v, const columns *cols, int i, nadb_slice key) {
+    nadb_slice named;
 
     return is_key_column(i) &&
-           value_key(v->c, cols->at[i], digits, &text) == VALUE_KEY_TEXT &&
-           nadb_slice_eq(text, key);
+           key_from_sql(v->c, cols->at[i], &v->keys[2], &named) == KEY_GIVEN &&
+           nadb_slice_eq(named, key);
 }
 
 /* created_at, updated_at. */
@@ -176,14 +154,13 @@ static int insert_row(vtab *v, sqlite3_value **argv) {
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
     nadb_value value;
-    char digits[VALUE_DIGITS];
-    value_key_kind kind = value_key(v->c, cols.at[COL_KEY], digits, &req.key);
+    key_kind kind = key_from_sql(v->c, cols.at[COL_KEY], &v->keys[1], &req.key);
     bool taken = false;
     nadb_err err;
     nadb_rc rc;
 
-    if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
-    rc = update_check_key(kind, req.key, &err);
+    if (kind == KEY_NULL) return value_not_null_failed(v, loud);
+    rc = key_check(kind, req.key, &err);
     if (rc == NADB_OK)
         rc = value_from_sql(v->c, cols.at[COL_VALUE], &value, &err);
     if (rc == NADB_OK) rc = insert_fields(v, &cols, &req, &err);
@@ -263,8 +240,8 @@ static nadb_rc update_expiry(const vtab *v, const columns *cols,
     return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
 }
 
-static nadb_rc update_hidden(const vtab *v, const columns *cols,
-                             nadb_slice old_key, nadb_err *err) {
+static nadb_rc update_hidden(vtab *v, const columns *cols, nadb_slice old_key,
+                             nadb_err *err) {
     for (int i = COL_TAG; i < COL_COUNT; i++) {
         if (untouched(cols, i) || (cols->from && is_null(cols, i))) continue;
         if (names_key(v, cols, i, old_key)) continue;
@@ -337,6 +314,7 @@ static nadb_rc update_found(vtab *v, columns *cols, nadb_slice old_key,
 static nadb_rc check_moved(vtab *v, nadb_slice old_key, bool renamed,
                            nadb_err *err) {
     bool moved = false;
+    char key[NADB_KEY_SHOWN];
     nadb_rc rc = NADB_OK;
 
     if (v->moved_moment != 0) {
@@ -346,12 +324,11 @@ static nadb_rc check_moved(vtab *v, nadb_slice old_key, bool renamed,
     }
     if (rc != NADB_OK || !moved) return rc;
     return nadb_fail(err, NADB_INVALID,
-                     "UPDATE OR REPLACE has moved a row to key '%.*s' and then "
+                     "UPDATE OR REPLACE has moved a row to key '%s' and then "
                      "comes to this key itself: DELETE the rows to be replaced "
                      "first, or move in two UPDATEs, first to keys that no row "
                      "has",
-                     (int)(old_key.n > 100 ? 100 : old_key.n),
-                     (const char *)old_key.p);
+                     nadb_key_show(old_key, key));
 }
 
 static int change_row(vtab *v, sqlite3_value **argv) {
@@ -359,24 +336,22 @@ static int change_row(vtab *v, sqlite3_value **argv) {
     int conflict = sqlite3_vtab_on_conflict(v->c->db);
     bool loud = conflict != SQLITE_IGNORE;
     nadb_put_req req = {0};
-    char old_digits[VALUE_DIGITS];
-    char digits[VALUE_DIGITS];
     nadb_slice old_key;
     bool taken = false;
     bool renamed;
-    value_key_kind kind;
+    key_kind kind;
     nadb_err err;
     nadb_rc rc;
 
     for (int i = 0; i < COL_COUNT; i++) {
         if (untouched(&cols, i)) cols.from = false;
     }
-    kind = value_key(v->c, argv[0], old_digits, &old_key);
-    rc = update_check_key(kind, old_key, &err);
+    kind = key_from_sql(v->c, argv[0], &v->keys[0], &old_key);
+    rc = key_check(kind, old_key, &err);
     if (rc != NADB_OK) return value_vtab_error(&v->base, &err);
-    kind = value_key(v->c, argv[1], digits, &req.key);
-    if (kind == VALUE_KEY_NULL) return value_not_null_failed(v, loud);
-    rc = update_check_key(kind, req.key, &err);
+    kind = key_from_sql(v->c, argv[1], &v->keys[1], &req.key);
+    if (kind == KEY_NULL) return value_not_null_failed(v, loud);
+    rc = key_check(kind, req.key, &err);
     renamed = rc == NADB_OK && !nadb_slice_eq(old_key, req.key);
     if (rc == NADB_OK && conflict == SQLITE_REPLACE) {
         rc = check_moved(v, old_key, renamed, &err);
@@ -394,11 +369,10 @@ static int change_row(vtab *v, sqlite3_value **argv) {
 /* --- DELETE --- */
 
 static int delete_row(vtab *v, sqlite3_value *key_value) {
-    char digits[VALUE_DIGITS];
     nadb_slice key;
     nadb_err err;
-    value_key_kind kind = value_key(v->c, key_value, digits, &key);
-    nadb_rc rc = update_check_key(kind, key, &err);
+    key_kind kind = key_from_sql(v->c, key_value, &v->keys[0], &key);
+    nadb_rc rc = key_check(kind, key, &err);
 
     if (rc == NADB_OK) rc = nadb_delete(v->s->core, key, &err);
     return rc == NADB_OK ? SQLITE_OK : value_vtab_error(&v->base, &err);

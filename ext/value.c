@@ -158,9 +158,8 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-/* The bytes of a text, in UTF-8; NULL when out of memory. sqlite3_value_text()
- * would copy a bound text to put a zero behind it. */
-static const void *text_bytes(const conn *c, sqlite3_value *in, size_t *n) {
+/* sqlite3_value_text() would copy a bound text to put a zero behind it. */
+const void *value_text_bytes(const conn *c, sqlite3_value *in, size_t *n) {
     const void *p;
 
     if (c->encoding == ENCODING_UTF8 && sqlite3_value_type(in) == SQLITE_TEXT) {
@@ -234,7 +233,7 @@ nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
         return NADB_OK;
     case SQLITE_TEXT:
         out->type = NADB_TEXT;
-        p = text_bytes(c, in, &n);
+        p = value_text_bytes(c, in, &n);
         if (p == NULL) return no_memory(err);
         break;
     case SQLITE_BLOB:
@@ -298,39 +297,6 @@ void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned) {
 
 void value_time_to_sql(sqlite3_context *ctx, int64_t ms) {
     sqlite3_result_double(ctx, (double)ms / 1000.0);
-}
-
-value_key_kind value_key(const conn *c, sqlite3_value *in,
-                         char digits[VALUE_DIGITS], nadb_slice *out) {
-    int64_t i;
-
-    if (sqlite3_value_type(in) != SQLITE_FLOAT ||
-        !value_is_integral(sqlite3_value_double(in), &i)) {
-        return value_key_text(c, in, out);
-    }
-    sqlite3_snprintf(VALUE_DIGITS, digits, "%lld", (long long)i);
-    *out = nadb_slice_str(digits);
-    return VALUE_KEY_TEXT;
-}
-
-value_key_kind value_key_text(const conn *c, sqlite3_value *in,
-                              nadb_slice *out) {
-    const void *p;
-    size_t n;
-
-    *out = nadb_slice_of(NULL, 0);
-    switch (sqlite3_value_type(in)) {
-    case SQLITE_NULL:
-        return VALUE_KEY_NULL;
-    case SQLITE_BLOB:
-        return VALUE_KEY_BLOB;
-    default:
-        break;
-    }
-    p = text_bytes(c, in, &n);
-    if (p == NULL) return VALUE_KEY_NOMEM;
-    *out = nadb_slice_of(p, n);
-    return VALUE_KEY_TEXT;
 }
 
 nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {

@@ -72,6 +72,7 @@ static void vtab_free(vtab *v) {
     nadb_free(v->schema);
     nadb_free(v->name);
     nadb_buf_clear(&v->tags);
+    for (size_t i = 0; i < 3; i++) nadb_buf_clear(&v->keys[i]);
     nadb_free(v);
 }
 

@@ -324,13 +324,13 @@ static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
 }
 
 static nadb_rc conflict(const node *n, nadb_err *err) {
+    char shown[NADB_KEY_SHOWN];
     nadb_slice key = node_key(n);
 
     /* Without the keyspace byte. */
     if (key.n > 0) key = nadb_slice_of(key.p + 1, key.n - 1);
-    return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed key '%.*s'",
-                     key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
+    return nadb_fail(err, NADB_CONFLICT, "another transaction changed key '%s'",
+                     nadb_key_show(key, shown));
 }
 
 /* Whether what the transaction decided on is still what there is. */

@@ -255,6 +255,7 @@ void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
 /* --- answers --- */
 
 static nadb_rc conflict(const redisReply *r, nadb_err *err) {
+    char shown[NADB_KEY_SHOWN];
     nadb_slice key = reply_slice(r->elements > 1 ? r->element[1] : NULL);
 
     if (r->elements > 2)
@@ -267,9 +268,8 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
                          "another transaction has committed, and this one "
                          "began too long ago or read too much to tell whether "
                          "that matters");
-    return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed key '%.*s'",
-                     key.n > 200 ? 200 : (int)key.n, (const char *)key.p);
+    return nadb_fail(err, NADB_CONFLICT, "another transaction changed key '%s'",
+                     nadb_key_show(key, shown));
 }
 
 /* Somebody else is in the way. */

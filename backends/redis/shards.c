@@ -101,10 +101,11 @@ static void report_shard(void *ctx, const char *what) {
 }
 
 static void report_stray(reporter *r, nadb_slice key, unsigned home) {
+    char shown[NADB_KEY_SHOWN];
     char what[300];
 
-    snprintf(what, sizeof what, "key '%.*s' is here, and belongs into shard %u",
-             key.n > 200 ? 200 : (int)key.n, (const char *)key.p, home);
+    snprintf(what, sizeof what, "key '%s' is here, and belongs into shard %u",
+             nadb_key_show(key, shown), home);
     report_shard(r, what);
 }
 

@@ -29,13 +29,13 @@ static nadb_rc conflict_any(nadb_err *err) {
 }
 
 static nadb_rc conflict(nadb_slice key, nadb_err *err) {
-    int n = key.n > 1 ? (int)(key.n - 1 < 80 ? key.n - 1 : 80) : 0;
+    char shown[NADB_KEY_SHOWN];
 
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return conflict_any(err);
     return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed \"%.*s\" since this one "
+                     "another transaction changed \"%s\" since this one "
                      "began: roll back and retry",
-                     n, n > 0 ? (const char *)key.p + 1 : "");
+                     nadb_key_show(nadb_slice_of(key.p + 1, key.n - 1), shown));
 }
 
 /* What the transaction saw and what is there, while it is checked. */

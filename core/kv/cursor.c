@@ -301,6 +301,7 @@ static nadb_rc copy_key(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
 nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
     bool stale = c->row.stale;
     nadb_slice key;
+    char shown[NADB_KEY_SHOWN];
     nadb_rc rc;
 
     if (!c->valid || c->gone || (c->loaded && !stale)) return NADB_OK;
@@ -317,11 +318,11 @@ nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
     c->valid = true; /* a place to go on from, all the same */
     /* Without snapshots it may have gone between two round trips. */
     if (c->gone && !stale && c->ss->derives)
-        return nadb_corrupt(err,
-                            "the tag index names key \"%.*s\", which is not "
-                            "there: nadb_check() tells more",
-                            key.n > 80 ? 80 : (int)key.n - 1,
-                            (const char *)key.p + 1);
+        return nadb_corrupt(
+            err,
+            "the tag index names key \"%s\", which is not "
+            "there: nadb_check() tells more",
+            nadb_key_show(nadb_slice_of(key.p + 1, key.n - 1), shown));
     return NADB_OK;
 }
 

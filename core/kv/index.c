@@ -61,7 +61,7 @@ bool nadb_index_expiry_split(nadb_slice entry_key, int64_t *expires_ms,
                              nadb_slice *key) {
     uint64_t v = 0;
 
-    if (entry_key.n < 10 || entry_key.p[0] != NADB_KS_EXPIRY) return false;
+    if (entry_key.n < 9 || entry_key.p[0] != NADB_KS_EXPIRY) return false;
     for (int i = 1; i <= 8; i++) v = v << 8 | entry_key.p[i];
     *expires_ms = (int64_t)(v ^ SIGN);
     *key = nadb_slice_of(entry_key.p + 9, entry_key.n - 9);

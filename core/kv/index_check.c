@@ -60,14 +60,15 @@ static void name(checking *c, const char *what, nadb_slice entry_key) {
     const char *index = entry_key.p[0] == NADB_KS_TAG ? "tag" : "expiry";
     size_t skip = entry_key.p[0] == NADB_KS_TAG ? 1 : 9;
     nadb_slice rest = nadb_slice_of("", 0);
+    char shown[NADB_KEY_SHOWN];
 
     if (entry_key.n > skip)
         rest = nadb_slice_of(entry_key.p + skip, entry_key.n - skip);
     nadb_err_clear(&line);
-    /* Of a tag entry %.*s prints the tag, and stops at the zero behind it. */
-    (void)nadb_fail(&line, NADB_CORRUPT, "%s index: %s, %s \"%.*s\"", index,
-                    what, skip == 1 ? "of tag" : "of key",
-                    rest.n > 80 ? 80 : (int)rest.n, (const char *)rest.p);
+    /* Of a tag entry it shows the tag, and stops at the zero behind it. */
+    (void)nadb_fail(&line, NADB_CORRUPT, "%s index: %s, %s \"%s\"", index, what,
+                    skip == 1 ? "of tag" : "of key",
+                    nadb_key_show(rest, shown));
     c->report(c->ctx, line.msg);
 }
 

@@ -470,10 +470,6 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
 /* --- changes --- */
 
 static nadb_rc check_key(nadb_slice key, nadb_err *err) {
-    if (key.n == 0)
-        return nadb_fail(err, NADB_INVALID,
-                         "the key is empty: give 1 byte "
-                         "to 64 KB");
     if (key.n > NADB_KEY_MAX)
         return nadb_fail(err, NADB_TOOBIG,
                          "the key has %zu bytes: at most 65536 are possible",
