@@ -202,6 +202,15 @@ static void take_matches(plan *p) {
 
 /* --- key --- */
 
+/* A literal like 5.0 is the INTEGER 5: sqlite3_vtab_rhs_value() says so itself
+ * on 3.40, and gives the REAL on 3.46 and newer. */
+static bool is_fraction(sqlite3_value *value) {
+    int64_t integer;
+
+    return value != NULL && sqlite3_value_type(value) == SQLITE_FLOAT &&
+           !value_is_integral(sqlite3_value_double(value), &integer);
+}
+
 /* key = x, else key IN (..). */
 static bool take_equal(plan *p) {
     int in = -1;
@@ -221,7 +230,7 @@ static bool take_equal(plan *p) {
             continue;
         }
         value = literal(p, i);
-        p->real = value != NULL && sqlite3_value_type(value) == SQLITE_FLOAT;
+        p->real = is_fraction(value);
         p->literal = value != NULL && !p->real;
         take(p, i, p->literal ? ARG_KEY_TEXT : ARG_KEY_EQ, true);
         p->shape = SHAPE_KEY;
