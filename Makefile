@@ -92,7 +92,8 @@ ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-frame-pointer
 COVER := -O0 --coverage
 
-all: $(BUILD)/nadb.so nadb.so
+# With -DSQLITE_CORE there is no SQLite to be loaded by: a library to be linked.
+all: $(if $(findstring -DSQLITE_CORE,$(CFLAGS)),static,$(BUILD)/nadb.so nadb.so)
 	@$(file >$(BUILD)/settings.mk,$(foreach v,$(SETTINGS),$(call setting,$v)))
 
 # A line that sets the variable, with a line end behind it.

@@ -157,5 +157,6 @@ for result in "$logs"/*.result; do
     passed=$((passed + p))
     failed=$((failed + f))
 done
+echo "in $SECONDS s"
 echo "$passed passed, $failed failed" | tee "$logs/summary"
 [ "$failed" -eq 0 ]

@@ -47,7 +47,8 @@ static double val_live(const fs_manifest *m, uint64_t number) {
 }
 
 static double val_dead(const fs_manifest *m, const fs_val_meta *v) {
-    double dead = (double)v->size - FS_VAL_HEAD - val_live(m, v->number);
+    double dead =
+        (double)v->size - (double)FS_VAL_HEAD - val_live(m, v->number);
 
     return dead > 0 ? dead : 0; /* a sweep counts some values twice */
 }

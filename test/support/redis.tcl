@@ -520,12 +520,15 @@ proc load_begin {name options} {
             } else {
                 lappend acked $i
             }
-            if {[catch {db eval {
+            set begin [clock milliseconds]
+            if {![catch {db eval {
                 UPDATE kv SET value = value + 1 WHERE key = 'count'
             }} message]} {
-                lappend errors $message
-            } else {
                 incr counted
+            } elseif {[clock milliseconds] - $begin < 2000
+                      || ![string match "another transaction*" $message]} {
+                # The claim on the key holds for 2 s (docs/redis.md).
+                lappend errors $message
             }
         }
         list $acked $counted $errors
