@@ -321,7 +321,9 @@ static bool has_like(const plan *p) {
 
 /* < <= > >= and GLOB; as many as there is room for. */
 static void take_bounds(plan *p, int *flags) {
-    bool like = has_like(p);
+    /* Otherwise SQLite need not compare again, nor call glob(). */
+    bool like = conn_globs_blobs(p->v->c) && has_like(p);
+    bool globs = false;
     bool low = false;
     bool high = false;
 
@@ -334,7 +336,7 @@ static void take_bounds(plan *p, int *flags) {
         value = literal(p, i);
         if (op == SQLITE_INDEX_CONSTRAINT_GLOB) {
             take(p, i, ARG_KEY_GLOB, is_plain_prefix(value));
-            low = high = true;
+            globs = low = high = true;
         } else if (arg != ARG_NONE && is_binary(p, i)) {
             take(p, i, arg, !like && is_text(value));
             if (arg == ARG_KEY_GT || arg == ARG_KEY_GE) {
@@ -347,7 +349,7 @@ static void take_bounds(plan *p, int *flags) {
         }
         p->shape = SHAPE_RANGE;
     }
-    if (like && (low || high)) *flags |= PLAN_LIKE;
+    if (globs || (like && (low || high))) *flags |= PLAN_LIKE;
     if (low && high) {
         p->scanned /= 64;
     } else if (low || high) {
