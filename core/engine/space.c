@@ -21,8 +21,19 @@ static uint64_t size_of(engine *s) {
 }
 
 static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
-    return s->os->open(s->home.dir, "spare", NADB_OPEN_WRITE | flags,
-                       s->home.file_mode, out, NULL);
+    nadb_stat st;
+    nadb_rc rc = s->os->open(s->home.dir, "spare", NADB_OPEN_WRITE | flags,
+                             s->home.file_mode, out, NULL);
+
+    /* Nothing in the file says that it is ours: at least it is nobody else's
+     * under another name. */
+    if (rc == NADB_OK) rc = s->os->fstat(*out, &st, NULL);
+    if (rc == NADB_OK && st.links > 1)
+        rc = nadb_fail(NULL, NADB_CANTOPEN, "spare has another name");
+    if (rc == NADB_OK) return NADB_OK;
+    s->os->close(*out);
+    *out = NULL;
+    return rc;
 }
 
 /* Has the file grow to `size`, or not at all. */
