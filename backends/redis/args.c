@@ -46,7 +46,7 @@ void args_copy(args *a, nadb_slice s) {
 }
 
 char *args_digits(char *p, int64_t v) {
-    uint64_t u = v < 0 ? (uint64_t)-(v + 1) + 1 : (uint64_t)v;
+    uint64_t u = v < 0 ? (uint64_t) - (v + 1) + 1 : (uint64_t)v;
     char digits[ARGS_NUMBER_MAX];
     size_t i = sizeof digits;
 

@@ -161,7 +161,8 @@ static nadb_place_in_log place_of(uint64_t place) {
     return p;
 }
 
-nadb_rc engine_unseal(engine *s, nadb_err *err) {
+/* The base is about to change what control holds. */
+static nadb_rc unseal(engine *s, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (!control_sealed(&s->ctl)) return NADB_OK;
@@ -183,7 +184,7 @@ nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
     end = wal_place(v->logs[0]->log.number, w.tails[0]);
     if (w.stop < end) end = w.stop;
     if (end > from) rc = engine_sync_to(s, end, err);
-    if (rc == NADB_OK) rc = engine_unseal(s, err);
+    if (rc == NADB_OK) rc = unseal(s, err);
     records_seek(&w.base, place_of(from));
     if (rc == NADB_OK)
         rc = s->base_ops->remote->drain(s->base, &w.base, place_of(from), err);
@@ -280,7 +281,7 @@ nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
                             nadb_err *err) {
     const nadb_remote_ops *ops = s->base_ops->remote;
     bool more = false;
-    nadb_rc rc = engine_unseal(s, err);
+    nadb_rc rc = unseal(s, err);
 
     if (rc == NADB_OK) rc = ops->admit(s->base, req, err);
     if (rc == NADB_OK && ops->is_stale(s->base)) {

@@ -299,8 +299,6 @@ bool engine_spare_spend(engine *s, bool all);
 /* Sends what is committed. The flusher word is ours. */
 nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
                      nadb_err *err) NADB_MUST_USE;
-/* The base is about to change what control holds. */
-nadb_rc engine_unseal(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Whether the base has all of a log; that of files needs nothing. */
 bool engine_drained(engine *s, const memtable *m);
 /* Whether there is something that only this machine has. */
