@@ -342,10 +342,14 @@ nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
 /* Undoes the codec, through the cache where the bytes have a name. */
 static nadb_rc decode(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
     nadb_cache *cache = c->row.id == 0 ? NULL : c->ss->cache;
-    nadb_rc rc;
+    const nadb_caller *caller = c->ss->caller;
+    nadb_rc rc = NADB_OK;
 
     if (cache != NULL) c->cached = nadb_cache_get(cache, c->row.id);
     if (c->cached == NULL) {
+        if (caller != NULL && c->row.size > NADB_LARGE_BYTES)
+            rc = caller->takes(caller->ctx, c->row.size, err);
+        if (rc != NADB_OK) return rc;
         rc = nadb_codec_decode(c->row.stored, c->row.codec, c->row.size,
                                &c->plain, err);
         if (rc != NADB_OK) return rc;
