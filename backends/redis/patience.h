@@ -1,0 +1,41 @@
+/* patience.h - how long something waits for a server, and for whom.
+ *
+ * There is one for a connection. It ends `timeout` after it was begun or
+ * renewed, whatever comes meanwhile: a free connection, a name, the handshake,
+ * the password, answers in pieces, other servers that one is sent to, messages
+ * that nobody has asked for. It is renewed when an answer that a statement
+ * wanted is complete (conn.c). So a server that dribbles cannot keep a
+ * statement that wants one answer for longer than `timeout`. */
+#ifndef NADB_REDIS_PATIENCE_H
+#define NADB_REDIS_PATIENCE_H
+
+#include "../../core/backend.h"
+
+typedef struct patience {
+    int64_t timeout_ms;
+    int64_t end_ns; /* monotonic; once it is not `fresh` */
+    bool fresh;     /* it begins when something is waited for next */
+    bool late;      /* it has ended */
+    bool stopped;   /* the caller has ended it */
+    const nadb_caller *caller; /* NULL: nobody can */
+} patience;
+
+static inline void patience_begin(patience *p, int64_t timeout_ms,
+                                  const nadb_caller *caller) {
+    p->timeout_ms = timeout_ms;
+    p->caller = caller;
+    p->fresh = true;
+    p->late = p->stopped = false;
+}
+
+static inline void patience_renew(patience *p) { p->fresh = true; }
+
+/* What is left, in ms; not above 0: nothing. Begins it if it is fresh. */
+int64_t patience_left_ms(patience *p);
+/* NADB_OK while there is something left, and the caller wants to wait. */
+nadb_rc patience_check(patience *p, nadb_err *err) NADB_MUST_USE;
+/* Waits until poll() has one of `events` for the descriptor, or an error of it:
+ * true. False: it is over, with `extra_ms` more. */
+bool patience_poll(patience *p, int fd, short events, int64_t extra_ms);
+
+#endif
