@@ -182,11 +182,12 @@ typedef struct nadb_caller {
 #define NADB_LARGE_BYTES 65536u /* values above it are asked about */
 
 struct nadb_view {
-    uint64_t seq; /* commits up to this one are seen */
+    uint64_t seq;              /* commits up to this one are seen */
     const nadb_caller *caller; /* set by the core; NULL: none */
-    bool may_lag; /* nobody decides on what it shows: an engine on another
-                     machine may answer from a cache that hears of changes a
-                     moment later. Set anew after each view_refresh() */
+    bool may_lag;   /* nobody decides on what it shows: an engine on another
+                       machine may answer from a cache that hears of changes a
+                       moment later. Set anew after each view_refresh() */
+    bool keys_only; /* of what is got, or walked, next: values are not used */
 };
 
 /* What a transaction asks to be made durable. Borrowed for the call. */

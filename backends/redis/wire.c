@@ -271,7 +271,8 @@ static nadb_rc may_end(wire *w, nadb_err *err) {
     if (memchr(p, '\n', LINE_MOST) == NULL) return endless(w, err);
     size = strtoll(p, NULL, 10);
     if (size < 0 || size > VALUE_MOST) return endless(w, err);
-    if (caller == NULL || size <= NADB_LARGE_BYTES) return NADB_OK;
+    if (caller == NULL || w->until->takes_any || size <= NADB_LARGE_BYTES)
+        return NADB_OK;
     rc = caller->takes(caller->ctx, (uint64_t)size, err);
     if (rc != NADB_OK) wire_close(w); /* the rest of it is still to come */
     return rc;
@@ -329,9 +330,8 @@ static bool read_now(wire *w, short *events) {
         ok = redisBufferRead(w->c) == REDIS_OK;
     } else {
         n = tls_read(w->tls, bytes, sizeof bytes, events, &w->why);
-        ok = n == 0 ||
-             (n > 0 &&
-              redisReaderFeed(w->c->reader, bytes, (size_t)n) == REDIS_OK);
+        ok = n == 0 || (n > 0 && redisReaderFeed(w->c->reader, bytes,
+                                                 (size_t)n) == REDIS_OK);
     }
     if (w->c->reader->len > before) {
         w->received += w->c->reader->len - before;

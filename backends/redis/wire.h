@@ -3,8 +3,9 @@
  * Every failure is an error that names the server and the reason, and closes
  * the wire: what was sent may or may not have been done. Whatever the other
  * side sends, an answer is complete within the patience of whoever waits (and a
- * second more for each MB), has at most WIRE_ELEMENTS_MOST elements, WIRE_DEPTH_MOST arrays in
- * one another and WIRE_BYTES_MOST bytes, or is an error.
+ * second more for each MB), has at most WIRE_ELEMENTS_MOST elements,
+ * WIRE_DEPTH_MOST arrays in one another and WIRE_BYTES_MOST bytes, or is an
+ * error.
  *
  * No call raises SIGPIPE. Descriptors are closed by exec(). One thread at a
  * time uses a wire. hiredis of 0.14 and 1.x are used alike; 0.14 ends the
@@ -36,15 +37,15 @@ typedef int wire_count;
 typedef struct wire {
     redisContext *c;          /* NULL: not connected */
     char name[WIRE_NAME_MAX]; /* for messages */
-    patience *until; /* of whoever uses it now */
-    bool timed_out;  /* the last failure: no answer in time */
-    bool cluster;    /* the address says that it is one */
-    tls *tls;        /* NULL: not encrypted */
-    const char *why; /* TLS: what is wrong; or NULL */
-    nadb_buf out;    /* commands that are to be sent */
-    size_t unsent;   /* bytes of commands since the last answer began */
-    bool spins;      /* an answer may be looked for before sleeping */
-    bool soon;       /* .. and will be: the last one came soon */
+    patience *until;          /* of whoever uses it now */
+    bool timed_out;           /* the last failure: no answer in time */
+    bool cluster;             /* the address says that it is one */
+    tls *tls;                 /* NULL: not encrypted */
+    const char *why;          /* TLS: what is wrong; or NULL */
+    nadb_buf out;             /* commands that are to be sent */
+    size_t unsent; /* bytes of commands since the last answer began */
+    bool spins;    /* an answer may be looked for before sleeping */
+    bool soon;     /* .. and will be: the last one came soon */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
     void *(*make_array)(const redisReadTask *task, wire_count n);
@@ -52,11 +53,10 @@ typedef struct wire {
     size_t received; /* .. and bytes */
 } wire;
 
-/* Connects, within limit_ms, and enters with AUTH and SELECT; `to` NULL: where
- * `at` says. `until` holds from then on, and outlives the wire. */
+/* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says.
+ * `until` holds from then on, and outlives the wire, or is replaced. */
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
-                  patience *until, int64_t limit_ms,
-                  nadb_err *err) NADB_MUST_USE;
+                  patience *until, nadb_err *err) NADB_MUST_USE;
 /* Whether the environment says for which hosts the address's password is
  * (<password_env>_HOSTS; core/util/allow.h). wire_open() sends it to no other.
  */

@@ -76,11 +76,12 @@ static int connect_once(wire *w, const target *to, patience *limit) {
 
 static nadb_rc connect_socket(wire *w, const target *to, int64_t limit_ms,
                               nadb_err *err) {
-    patience limit = *w->until;
-    int64_t left = patience_left_ms(w->until);
+    patience *until = w->until;
+    patience limit;
+    nadb_rc rc;
     int error;
 
-    if (limit_ms < left) patience_begin(&limit, limit_ms, limit.caller);
+    patience_part(until, limit_ms, &limit);
     for (;;) {
         errno = 0;
         error = connect_once(w, to, &limit);
@@ -90,9 +91,10 @@ static nadb_rc connect_socket(wire *w, const target *to, int64_t limit_ms,
         redis_pause();
     }
     if (error == 0) return NADB_OK;
-    w->until->late = limit.late;
-    w->until->stopped = limit.stopped;
-    return wire_broken(w, "connecting", error, err);
+    w->until = &limit;
+    rc = wire_broken(w, "connecting", error, err);
+    w->until = until;
+    return rc;
 }
 
 static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
@@ -181,7 +183,7 @@ static bool several_cpus(void) {
 }
 
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
-                  patience *until, int64_t limit_ms, nadb_err *err) {
+                  patience *until, nadb_err *err) {
     target where = target_of(at, to);
     args a;
     nadb_rc rc;
@@ -195,9 +197,9 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     w->why = NULL;
     w->spins = several_cpus();
     w->soon = false;
-    if (limit_ms > at->connect_timeout_ms) limit_ms = at->connect_timeout_ms;
     rc = check_allowed(w, &where, err);
-    if (rc == NADB_OK) rc = connect_socket(w, &where, limit_ms, err);
+    if (rc == NADB_OK)
+        rc = connect_socket(w, &where, at->connect_timeout_ms, err);
     if (rc == NADB_OK && !where.local) (void)redisEnableKeepAlive(w->c);
     if (rc == NADB_OK && at->tls) rc = begin_tls(w, where.host, err);
     if (rc == NADB_OK) wire_watch(w);

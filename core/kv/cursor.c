@@ -222,6 +222,7 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
     rc = session_claim(c->ss, c->one, err);
     if (rc == NADB_OK) rc = cursor_open(c, CURSOR_KEYS, false, err);
     if (rc != NADB_OK) return rc;
+    c->view->view->keys_only = key_only;
     c->keys = &c->one;
     c->n_keys = 1;
     c->next = c->wanted = 0;
@@ -254,6 +255,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     nadb_rc rc = cursor_open(c, CURSOR_KEYS, reverse, err);
 
     if (rc != NADB_OK) return rc;
+    c->view->view->keys_only = false;
     nadb_buf_reset(&c->bounds);
     nadb_buf_reset(&c->list);
     for (size_t i = 0; i < n; i++)
