@@ -168,11 +168,26 @@ typedef struct nadb_stamps_seen {
     nadb_stamp behind; /* the file lacked a stamp of the store, and had this */
 } nadb_stamps_seen;
 
+/* For whom a view is read: a statement of an application's. May be asked while
+ * locks of the store are held, but not in the midst of a commit. */
+typedef struct nadb_caller {
+    /* Whether it wants to stop waiting. */
+    bool (*stopped)(void *ctx);
+    /* Whether it can take a value of that many bytes, asked before memory is
+     * taken for a large one: NADB_TOOBIG, NADB_NOMEM. */
+    nadb_rc (*takes)(void *ctx, uint64_t bytes, nadb_err *err);
+    void *ctx;
+} nadb_caller;
+
+#define NADB_LARGE_BYTES 65536u /* values above it are asked about */
+
 struct nadb_view {
-    uint64_t seq; /* commits up to this one are seen */
-    bool may_lag; /* nobody decides on what it shows: an engine on another
-                     machine may answer from a cache that hears of changes a
-                     moment later. Set anew after each view_refresh() */
+    uint64_t seq;              /* commits up to this one are seen */
+    const nadb_caller *caller; /* set by the core; NULL: none */
+    bool may_lag;   /* nobody decides on what it shows: an engine on another
+                       machine may answer from a cache that hears of changes a
+                       moment later. Set anew after each view_refresh() */
+    bool keys_only; /* of what is got, or walked, next: values are not used */
 };
 
 /* What a transaction asks to be made durable. Borrowed for the call. */

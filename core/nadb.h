@@ -167,6 +167,11 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx,
 /* `s` must stay open as long as the session. The caller owns *out. */
 nadb_rc nadb_session_new(nadb_store *s, nadb_session **out,
                          nadb_err *err) NADB_MUST_USE;
+/* For whom the session works, which outlives it, and how long it waits for
+ * locks; before anything is read. Else: for nobody, as the store's options say.
+ */
+void nadb_session_serve(nadb_session *ss, const nadb_caller *caller,
+                        int64_t busy_timeout_ms);
 /* Rolls back what is open. No cursor is open. NULL is fine. */
 void nadb_session_free(nadb_session *ss);
 

@@ -9,10 +9,43 @@
  * connection closes. */
 #include "ext.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static conn *list; /* guarded by list_lock, and every conn's refs and next */
+
+/* --- what the core asks of a connection --- */
+
+/* sqlite3_is_interrupted() came with SQLite 3.41; a statement that is run while
+ * another one is running finds out as well. */
+bool conn_interrupted(void *db) {
+    return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
+}
+
+/* SQLite checks its limits when it is given a value; by then the memory for it
+ * is taken. */
+static nadb_rc takes(void *db, uint64_t bytes, nadb_err *err) {
+    int most = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
+    int64_t heap = sqlite3_hard_heap_limit64(-1);
+    int64_t used = heap > 0 ? sqlite3_memory_used() : 0;
+
+    if (bytes > (uint64_t)most) {
+        return nadb_fail(err, NADB_TOOBIG,
+                         "the value has %" PRIu64 " bytes, and this connection "
+                         "takes %d (SQLITE_LIMIT_LENGTH)",
+                         bytes, most);
+    }
+    if (heap > 0 && (used >= heap || bytes > (uint64_t)(heap - used))) {
+        return nadb_fail(err, NADB_NOMEM,
+                         "the value has %" PRIu64 " bytes, and SQLite may use "
+                         "%" PRId64 " in all (sqlite3_hard_heap_limit64)",
+                         bytes, heap);
+    }
+    return NADB_OK;
+}
+
+/* --- connections --- */
 
 conn *conn_ref(sqlite3 *db) {
     conn *c;
@@ -23,6 +56,7 @@ conn *conn_ref(sqlite3 *db) {
         c = nadb_calloc(1, sizeof *c);
         if (c != NULL) {
             c->db = db;
+            c->caller = (nadb_caller){conn_interrupted, takes, db};
             c->next = list;
             list = c;
         }
@@ -137,6 +171,7 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
         sess_free(s);
         return rc;
     }
+    nadb_session_serve(s->core, &c->caller, options->busy_timeout_ms);
     s->made = created;
     s->snapshots = (nadb_backend_for(options)->caps & NADB_CAP_SNAPSHOTS) != 0;
     s->next = c->sessions;

@@ -71,6 +71,7 @@ typedef enum blob_likeness {
 
 typedef struct conn {
     sqlite3 *db;
+    nadb_caller caller; /* this connection, for its sessions */
     unsigned refs;      /* module and functions */
     bool module_live;   /* the module is registered */
     bool match_settled; /* match() is ours, or an application's */
@@ -94,6 +95,8 @@ typedef struct conn {
  * NULL when out of memory. */
 conn *conn_ref(sqlite3 *db);
 void conn_unref(void *c);
+/* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
+bool conn_interrupted(void *db);
 /* BINARY order of this connection's texts is the order of UTF-8 bytes. */
 bool conn_is_utf8(conn *c);
 /* GLOB and LIKE may match a BLOB: a choice of whoever built SQLite. */

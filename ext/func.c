@@ -140,12 +140,6 @@ static void pick_size(void *ctx, const char *name, double value) {
 
 static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
 
-/* sqlite3_is_interrupted() came with SQLite 3.41; a statement that is run while
- * ours is running finds out as well. */
-bool func_interrupted(void *db) {
-    return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
-}
-
 static nadb_rc compact(call *k, nadb_err *err) {
     sizes before = {0, 0};
     sizes after = {0, 0};
@@ -161,7 +155,7 @@ static nadb_rc compact(call *k, nadb_err *err) {
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
     if (rc == NADB_OK)
-        rc = nadb_store_compact(store, func_interrupted, k->v->c->db, err);
+        rc = nadb_store_compact(store, conn_interrupted, k->v->c->db, err);
     if (rc == NADB_OK) rc = nadb_store_sizes(store, pick_size, &after, err);
     if (rc != NADB_OK) return rc;
     json = sqlite3_mprintf("{\"files_before\":%.0f,\"files_after\":%.0f,"

@@ -57,8 +57,6 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 nadb_rc func_adopt(call *k, nadb_err *err);
 
-/* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
-bool func_interrupted(void *db);
 
 /* --- func_backup.c; those with a call alone set the result --- */
 

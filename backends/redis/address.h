@@ -28,10 +28,11 @@ typedef struct address {
     int wait;           /* replicas that must have a commit */
     nadb_buf sentinels; /* endpoint each; none: no sentinel */
     char *master;       /* what the sentinels call it */
-    char *sentinel_env; /* for their password; NULL: that of the server */
+    char *sentinel_env; /* for their password; NULL: none */
     int64_t connect_timeout_ms;
-    int64_t timeout_ms; /* of one exchange with the server */
-    char name[160];     /* for messages: host:port, or the socket's path */
+    int64_t timeout_ms;      /* of one exchange with the server */
+    int64_t busy_timeout_ms; /* of waiting for a free connection */
+    char name[160];          /* for messages: host:port, or the socket's path */
 } address;
 
 /* Fills *out, which the caller address_clear()s, also on failure.

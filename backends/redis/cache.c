@@ -19,6 +19,11 @@
 #define PAUSE_FIRST_MS 10
 #define PAUSE_MOST_MS 5000
 #define PAUSE_FORBIDDEN_MS 60000
+#define PAUSE_SILENT_MS 10000
+
+/* So long a reader waits for the connection that listens; and no longer than
+ * half of its patience. */
+#define LISTEN_MS 1000
 
 static const char channel[] = "__redis__:invalidate";
 
@@ -197,11 +202,14 @@ static nadb_rc take_all(cache *n) {
     bool pong;
     nadb_rc rc = NADB_OK;
 
-    for (;;) {
+    /* One that says more than can be taken in is not listened to for ever. */
+    for (unsigned i = 1;; i++) {
         rc = wire_look(&n->link->wire, &r, NULL);
         if (rc != NADB_OK || r == NULL) return rc;
         rc = take_message(n, r, &pong);
         freeReplyObject(r);
+        if (rc == NADB_OK && i % 256 == 0)
+            rc = patience_check(&n->link->until, NULL);
         if (rc != NADB_OK) return rc;
     }
 }
@@ -243,7 +251,8 @@ static void listen_now(cache *n) {
     nadb_unlock(&n->lock);
     if (rc == NADB_OK && !stop && nadb_os_get()->mono_ns() - proven > PROOF_NS)
         rc = prove(n);
-    if (rc != NADB_OK || stop) turn_off(n, 0);
+    if (rc != NADB_OK || stop)
+        turn_off(n, n->link->until.late ? PAUSE_SILENT_MS : 0);
 }
 
 /* --- turning it on; `link_lock` is held --- */
@@ -328,6 +337,7 @@ static void try_start(cache *n) {
     pause = n->pause_ms == 0 ? PAUSE_FIRST_MS : n->pause_ms * 2;
     nadb_unlock(&n->lock);
     if (pause > PAUSE_MOST_MS) pause = PAUSE_MOST_MS;
+    if (n->link->until.late) pause = PAUSE_SILENT_MS;
     /* Who has not the right to it will not get it soon. */
     turn_off(n, rc == NADB_CANTOPEN ? PAUSE_FORBIDDEN_MS : pause);
 }
@@ -362,8 +372,14 @@ void cache_clear(cache *n) {
     nadb_mutex_clear(&n->link_lock);
 }
 
+static int64_t listen_ms(const patience *until) {
+    int64_t half = until->timeout_ms / 2;
+
+    return half < LISTEN_MS ? half : LISTEN_MS;
+}
+
 /* Listens, or begins to when it is time. False: it is off. */
-static bool attend(cache *n) {
+static bool attend(cache *n, patience *until) {
     bool on, due;
 
     nadb_lock(&n->lock);
@@ -377,10 +393,12 @@ static bool attend(cache *n) {
         nadb_lock(&n->lock);
         on = n->on;
         nadb_unlock(&n->lock);
+        patience_part_later(until, listen_ms(until), &n->link->until);
         if (on)
             listen_now(n);
         else
             try_start(n);
+        patience_used(until, &n->link->until);
         nadb_unlock(&n->link_lock);
     }
     return on;
@@ -403,12 +421,12 @@ bool cache_holds(cache *n, nadb_slice key) {
     return held;
 }
 
-bool cache_get(cache *n, nadb_slice key, nadb_buf *row, record *rec,
-               bool *found) {
+bool cache_get(cache *n, nadb_slice key, patience *until, nadb_buf *row,
+               record *rec, bool *found) {
     cached_row *x;
     bool ok = false;
 
-    if (n->bytes_max == 0 || !attend(n)) return false;
+    if (n->bytes_max == 0 || !attend(n, until)) return false;
     nadb_buf_reset(row);
     nadb_lock(&n->lock);
     x = find_proven(n, key);

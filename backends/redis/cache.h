@@ -16,6 +16,10 @@
  * mark is taken before the row is asked for, and the row is not kept when
  * anything was heard of that key since.
  *
+ * A server that goes silent on this connection costs a reader no more than a
+ * part of its patience: then the cache is off for a while, and the row is read
+ * at the server.
+ *
  * It begins when a process reads single rows again and again, so that one who
  * reads a few does not pay for it. */
 #ifndef NADB_REDIS_CACHE_H
@@ -65,8 +69,8 @@ void cache_clear(cache *n);
 
 /* Keys are without keyspace byte. True: *row (emptied before) and *rec are
  * what the server has, or *found is false: it has none. */
-bool cache_get(cache *n, nadb_slice key, nadb_buf *row, record *rec,
-               bool *found);
+bool cache_get(cache *n, nadb_slice key, patience *until, nadb_buf *row,
+               record *rec, bool *found);
 /* Whether cache_get() would show it now; does not listen. */
 bool cache_holds(cache *n, nadb_slice key);
 /* Before a row is asked for. */

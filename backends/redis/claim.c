@@ -67,9 +67,15 @@ static void add_token(args *a, const redis_claim *x) {
 }
 
 static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
-                   conn **c, redisReply **out, nadb_err *err) {
+                   const nadb_caller *caller, conn **c, redisReply **out,
+                   nadb_err *err) {
+    patience until;
     args a;
-    nadb_rc rc = pool_take(e->pool, c, err);
+    nadb_rc rc;
+
+    patience_begin(&until, e->at.timeout_ms, caller);
+    until.takes_any = true;
+    rc = pool_take_for(e->pool, &until, c, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
@@ -88,7 +94,7 @@ static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
                          nadb_slice key, bool *granted, nadb_err *err) {
     redisReply *r = NULL;
     conn *c = NULL;
-    nadb_rc rc = ask(e, SCRIPT_CLAIM, x, &c, &r, err);
+    nadb_rc rc = ask(e, SCRIPT_CLAIM, x, v->base.caller, &c, &r, err);
 
     *granted = rc == NADB_OK && script_says(r, "ok");
     if (*granted) rc = redis_take_claimed(e, c, v, key, r, err);
@@ -99,6 +105,12 @@ static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
         rc = e->end_txn(e, r->element[2]->str, err);
     freeReplyObject(r);
     return rc;
+}
+
+static nadb_rc stopped(const nadb_view *v, nadb_err *err) {
+    if (v->caller == NULL || !v->caller->stopped(v->caller->ctx))
+        return NADB_OK;
+    return nadb_fail(err, NADB_INTERRUPT, "interrupted");
 }
 
 nadb_rc redis_take_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
@@ -118,6 +130,8 @@ nadb_rc redis_take_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
 
         rc = ask_claim(e, &x, (redis_view *)view, key, &granted, err);
         if (rc != NADB_OK || granted || nadb_os_get()->mono_ns() > end) break;
+        rc = stopped(view, err);
+        if (rc != NADB_OK) break;
         redis_pause();
     }
     if (granted)
@@ -136,7 +150,7 @@ void redis_unclaim(nadb_engine *engine, uint32_t claim) {
     redis_claim x = place_get(e, claim);
 
     /* Should it fail, the claim ends by its time. */
-    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, &c, &r, NULL);
+    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, NULL, &c, &r, NULL);
     freeReplyObject(r);
     pool_give(e->pool, c);
     place_drop(e, claim);

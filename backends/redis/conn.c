@@ -15,6 +15,8 @@ conn *conn_new(const address *at, route *way) {
     if (c == NULL) return NULL;
     c->at = at;
     c->way = way;
+    c->wire.until = c->asked.until = &c->until;
+    conn_begin(c, NULL);
     snprintf(c->wire.name, sizeof c->wire.name, "%s", at->name);
     nadb_os_get()->random(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
@@ -187,17 +189,29 @@ int64_t conn_server_ms(const conn *c) {
     return nadb_os_get()->mono_ns() / 1000000 + c->clock_ahead_ms;
 }
 
-static nadb_rc open_once(conn *c, nadb_err *err) {
-    nadb_rc rc = route_find(c->way, &c->to, &c->epoch, err);
+static nadb_rc open_to(conn *c, const endpoint *to, patience *until,
+                       nadb_err *err) {
+    nadb_rc rc = wire_open(&c->wire, c->at, to, until, err);
 
-    if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, err);
-    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
+    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, to, err);
     if (rc == NADB_OK) rc = conn_ask_server(c, err);
+    c->wire.until = &c->until;
     return rc;
 }
 
+static nadb_rc open_once(conn *c, nadb_err *err) {
+    patience part;
+    nadb_rc rc = route_find(c->way, &c->until, &c->to, &c->epoch, err);
+
+    if (rc != NADB_OK) return rc;
+    if (!route_may_change(c->way)) return open_to(c, &c->to, &c->until, err);
+    /* One that is silent must leave time for others. */
+    patience_part(&c->until, patience_left_ms(&c->until) / 2 + 1, &part);
+    return open_to(c, &c->to, &part, err);
+}
+
 /* Opens the wire, and leaves alone what is in the queue. */
-static nadb_rc arrive(conn *c, int64_t end_ns, nadb_err *err) {
+static nadb_rc arrive(conn *c, nadb_err *err) {
     nadb_rc rc;
 
     for (;;) {
@@ -205,23 +219,23 @@ static nadb_rc arrive(conn *c, int64_t end_ns, nadb_err *err) {
         if (rc == NADB_OK) return NADB_OK;
         wire_close(&c->wire);
         /* Who is not let in is not let in next door. */
-        if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM)
+        if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM ||
+            rc == NADB_INTERRUPT)
             return rc;
-        if (!route_failed(c->way, c->epoch) ||
-            nadb_os_get()->mono_ns() > end_ns)
+        if (!route_failed(c->way, c->epoch) || !patience_for_another(&c->until))
             return rc;
         redis_pause();
     }
 }
 
-static int64_t end_of_patience(const conn *c) {
-    return nadb_os_get()->mono_ns() + c->at->timeout_ms * 1000000;
+void conn_begin(conn *c, const nadb_caller *caller) {
+    patience_begin(&c->until, c->at->timeout_ms, caller);
 }
 
 nadb_rc conn_open(conn *c, nadb_err *err) {
     conn_close(c);
     c->timed_out = c->wire.timed_out = c->asked.timed_out = false;
-    return arrive(c, end_of_patience(c), err);
+    return arrive(c, err);
 }
 
 /* --- the queue --- */
@@ -326,7 +340,7 @@ static nadb_rc ask_other(conn *c, redisReply **out, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (!wire_is_open(&c->asked))
-        rc = wire_open(&c->asked, c->at, &c->ask, err);
+        rc = wire_open(&c->asked, c->at, &c->ask, &c->until, err);
     if (rc == NADB_OK)
         rc = wire_send_bytes(&c->asked, nadb_slice_str(asking), err);
     if (rc == NADB_OK) rc = wire_send_bytes(&c->asked, command, err);
@@ -363,7 +377,7 @@ static nadb_rc check_target(conn *c, const endpoint *to, nadb_err *err) {
 }
 
 /* Goes where the answer to the first command has pointed. */
-static nadb_rc follow(conn *c, redirect how, const endpoint *to, int64_t end,
+static nadb_rc follow(conn *c, redirect how, const endpoint *to,
                       nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -373,7 +387,7 @@ static nadb_rc follow(conn *c, redirect how, const endpoint *to, int64_t end,
     if (how == REDIRECT_MOVED) rc = route_move(c->way, to, err);
     if (how == REDIRECT_MASTER) redis_pause();
     if (how == REDIRECT_MOVED || how == REDIRECT_MASTER) {
-        if (rc == NADB_OK) rc = arrive(c, end, err);
+        if (rc == NADB_OK) rc = arrive(c, err);
         return rc == NADB_OK ? send_queue(c, err) : rc;
     }
     rc = send_singly(c, err);
@@ -390,7 +404,6 @@ static nadb_rc follow(conn *c, redirect how, const endpoint *to, int64_t end,
 /* Any answer, also an error. */
 static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
     bool may_change = route_may_change(c->way);
-    int64_t end = may_change ? end_of_patience(c) : 0;
     nadb_rc rc;
 
     for (;;) {
@@ -401,13 +414,14 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
         if (rc != NADB_OK || !may_change) break;
         memset(&to, 0, sizeof to);
         how = cluster_redirect(&c->wire, *out, &to);
-        if (how == REDIRECT_NONE || nadb_os_get()->mono_ns() > end) break;
+        if (how == REDIRECT_NONE || !patience_for_another(&c->until)) break;
         freeReplyObject(*out);
         *out = NULL;
-        rc = follow(c, how, &to, end, err);
+        rc = follow(c, how, &to, err);
         if (rc != NADB_OK) break;
     }
     if (rc == NADB_OK) {
+        patience_renew(&c->until);
         dequeue(c);
     } else {
         c->timed_out = c->wire.timed_out || c->asked.timed_out;
@@ -462,7 +476,8 @@ static nadb_rc check_master(conn *c, const redisReply *info, nadb_err *err) {
     is = strcmp(name, c->server) == 0 &&
          nadb_slice_eq(info_field(info, "role:"), nadb_slice_str("master"));
     if (is) rc = take_replicas(c, info, &left, err);
-    if (rc != NADB_OK || (is && (!left || route_confirms(c->way, &c->to))))
+    if (rc != NADB_OK ||
+        (is && (!left || route_confirms(c->way, &c->until, &c->to))))
         return rc;
     rc = route_leads_away(&c->wire, err);
     (void)route_failed(c->way, c->epoch);
@@ -492,14 +507,12 @@ nadb_rc conn_wait(conn *c, nadb_err *err) {
     args_number(&a, c->at->wait);
     args_number(&a, limit);
     /* The server answers at the end of the timeout, not after it. */
-    c->wire.timeout_ms = limit + WAIT_GRACE_MS;
-    rc = wire_set_timeout(&c->wire, err);
-    if (rc == NADB_OK) rc = wire_send(&c->wire, &a, err);
+    patience_begin(&c->until, limit + WAIT_GRACE_MS, NULL);
+    rc = wire_send(&c->wire, &a, err);
     if (rc == NADB_OK) rc = send_info(c, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &r, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
-    c->wire.timeout_ms = limit;
-    if (conn_is_open(c)) (void)wire_set_timeout(&c->wire, NULL);
+    conn_begin(c, NULL);
     /* A master that becomes a replica ends the waiting with an error. */
     if (rc == NADB_OK) rc = check_master(c, info, err);
     if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)

@@ -19,6 +19,7 @@
 typedef struct conn {
     const address *at;
     route *way;
+    patience until;         /* of whoever uses it now */
     wire wire;              /* w.name names the server in messages */
     uint64_t epoch;         /* of the route that it went */
     int64_t clock_ahead_ms; /* the server's Unix clock before our monotonic */
@@ -46,6 +47,9 @@ typedef struct conn {
 conn *conn_new(const address *at, route *way); /* NULL when out of memory */
 void conn_free(conn *c);                       /* NULL is fine */
 
+/* From here on there are `timeout` ms for all that the next answer takes, and
+ * again for each one behind it. NULL: nobody can stop it. */
+void conn_begin(conn *c, const nadb_caller *caller);
 nadb_rc conn_open(conn *c, nadb_err *err) NADB_MUST_USE;
 void conn_close(conn *c);
 bool conn_is_open(const conn *c);

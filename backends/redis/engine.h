@@ -73,6 +73,18 @@ static inline nadb_slice redis_prefix(const redis_engine *e) {
     return nadb_buf_slice(&e->prefix);
 }
 
+/* How long a statement that reads waits for an answer. */
+static inline patience redis_patience(const redis_engine *e,
+                                      const redis_view *v) {
+    patience until;
+
+    patience_begin(&until, e->at.timeout_ms, v->base.caller);
+    /* A row that is too large for its reader can still be changed or deleted.
+     */
+    until.takes_any = !v->base.may_lag || v->base.keys_only;
+    return until;
+}
+
 /* --- read.c --- */
 
 nadb_rc redis_view_open(nadb_engine *engine, nadb_view **out, nadb_err *err);
@@ -164,7 +176,8 @@ typedef struct redis_walk {
     args a;
     args more; /* of an expression */
     bool keys_only;
-    nadb_buf tag; /* rows that have it; empty: any */
+    bool takes_any; /* its reader uses no values */
+    nadb_buf tag;   /* rows that have it; empty: any */
     /* Adds one page, and says where the next begins. */
     nadb_rc (*load)(struct redis_walk *w, conn *c, nadb_err *err);
 } redis_walk;

@@ -31,8 +31,11 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
     redisReply *r = NULL;
     int64_t applied;
     args a;
-    nadb_rc rc = pool_reopen(e->pool, c, err);
+    nadb_rc rc;
 
+    /* The time for the answer may be over: this is another question. */
+    conn_begin(c, NULL);
+    rc = pool_reopen(e->pool, c, err);
     *done = false;
     memset(&a, 0, sizeof a);
     if (rc != NADB_OK) return rc;

@@ -68,7 +68,7 @@ nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
         p->retry_ns = 0;
         p->pause_ms = 0;
         p->connects++;
-    } else {
+    } else if (rc != NADB_INTERRUPT) {
         p->failure = why;
         p->retry_ns = nadb_os_get()->mono_ns() + next_pause_ns(p);
     }
@@ -77,20 +77,35 @@ nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
     return rc;
 }
 
+/* So often a caller is asked whether it wants to stop. */
+#define ASK_MS 50
+
+/* Waits for a connection. The lock is held, but while the caller is asked. */
+static nadb_rc wait_returned(pool *p, patience *until, nadb_err *err) {
+    nadb_rc rc;
+
+    (void)nadb_cond_wait_timed(&p->returned, &p->lock, ASK_MS);
+    if (p->idle != NULL || p->count < p->most) return NADB_OK;
+    nadb_unlock(&p->lock);
+    rc = patience_check(until, err);
+    nadb_lock(&p->lock);
+    if (rc != NADB_IOERR) return rc;
+    return nadb_fail(err, NADB_BUSY,
+                     "redis server %s: all %u connections are in use (option "
+                     "pool_size)",
+                     p->at->name, p->most);
+}
+
 /* Takes one out of the list, or makes one. The lock is held. */
-static nadb_rc take_slot(pool *p, conn **out, nadb_err *err) {
-    const nadb_os *os = nadb_os_get();
-    int64_t end = os->mono_ns() + p->at->timeout_ms * 1000000;
+static nadb_rc take_slot(pool *p, patience *until, conn **out, nadb_err *err) {
+    bool waits = p->idle == NULL && p->count >= p->most;
+    patience part;
 
+    if (waits) patience_part(until, p->at->busy_timeout_ms, &part);
     while (p->idle == NULL && p->count >= p->most) {
-        int64_t left = (end - os->mono_ns()) / 1000000;
+        nadb_rc rc = wait_returned(p, &part, err);
 
-        if (left <= 0)
-            return nadb_fail(err, NADB_BUSY,
-                             "redis server %s: all %u connections are in use "
-                             "(option pool_size)",
-                             p->at->name, p->most);
-        (void)nadb_cond_wait_timed(&p->returned, &p->lock, left);
+        if (rc != NADB_OK) return rc;
     }
     if (p->idle != NULL) {
         *out = p->idle;
@@ -104,15 +119,16 @@ static nadb_rc take_slot(pool *p, conn **out, nadb_err *err) {
     return NADB_OK;
 }
 
-nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
+nadb_rc pool_take_for(pool *p, patience *until, conn **out, nadb_err *err) {
     conn *c = NULL;
     nadb_rc rc;
 
     *out = NULL;
     nadb_lock(&p->lock);
-    rc = take_slot(p, &c, err);
+    rc = take_slot(p, until, &c, err);
     nadb_unlock(&p->lock);
     if (rc != NADB_OK) return rc;
+    c->until = *until;
     if (conn_is_open(c) && conn_is_stale(c)) conn_close(c);
     if (conn_is_open(c) && nadb_os_get()->mono_ns() - c->given_ns > IDLE_NS &&
         conn_ask_server(c, NULL) != NADB_OK)
@@ -124,6 +140,13 @@ nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
     }
     *out = c;
     return NADB_OK;
+}
+
+nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
+    patience until;
+
+    patience_begin(&until, p->at->timeout_ms, NULL);
+    return pool_take_for(p, &until, out, err);
 }
 
 void pool_give(pool *p, conn *c) {

@@ -28,8 +28,13 @@ nadb_rc pool_init(pool *p, const address *at, unsigned most,
                   nadb_err *err) NADB_MUST_USE;
 void pool_clear(pool *p); /* every connection has been given back */
 
-/* An open connection. *out is NULL on failure. */
+/* An open connection, on which there are `timeout` ms until the first answer is
+ * there, waiting for a free one and connecting included. *out is NULL on
+ * failure. */
 nadb_rc pool_take(pool *p, conn **out, nadb_err *err) NADB_MUST_USE;
+/* Likewise, with this patience. */
+nadb_rc pool_take_for(pool *p, patience *until, conn **out,
+                      nadb_err *err) NADB_MUST_USE;
 /* A taken connection that was lost is opened again; on failure it is still
  * the caller's to give back. */
 nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) NADB_MUST_USE;

@@ -178,6 +178,7 @@ static nadb_rc add_missing(redis_engine *e, const redis_view *v,
 nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
                             redis_view *v, conn *c, const nadb_slice *keys,
                             size_t n, nadb_err *err) {
+    patience until;
     nadb_rc rc;
 
     memset(w, 0, sizeof *w);
@@ -190,7 +191,8 @@ nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
     w->n = w->missing.n / sizeof *keys;
     if (rc != NADB_OK || w->n == 0) return rc;
     if (c == NULL) {
-        rc = pool_take(e->pool, &w->c, err);
+        until = redis_patience(e, v);
+        rc = pool_take_for(e->pool, &until, &w->c, err);
         w->took = rc == NADB_OK;
     }
     if (rc == NADB_OK) rc = send(w, err);

@@ -192,14 +192,14 @@ nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
 }
 
 /* Reads the row of a key into the view. */
-static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
-                        nadb_err *err) {
+static nadb_rc read_row(redis_engine *e, redis_view *v, patience *until,
+                        nadb_slice key, nadb_err *err) {
     nadb_slice plain = nadb_slice_of(key.p + 1, key.n - 1);
     redisReply *r = NULL;
     conn *c = NULL;
     bool found = false, fresh = !v->known;
     cache_mark mark;
-    nadb_rc rc = pool_take(e->pool, &c, err);
+    nadb_rc rc = pool_take_for(e->pool, until, &c, err);
 
     v->holds_row = false;
     if (rc != NADB_OK) return rc;
@@ -219,14 +219,14 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, nadb_slice key,
 }
 
 /* A row that was read lately, and that nobody has changed. */
-static bool read_cached(redis_engine *e, redis_view *v, nadb_slice key,
-                        nadb_err *err, nadb_rc *rc) {
+static bool read_cached(redis_engine *e, redis_view *v, patience *until,
+                        nadb_slice key, nadb_err *err, nadb_rc *rc) {
     bool found = false;
 
     v->holds_row = false;
     if (!v->base.may_lag ||
-        !cache_get(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), &v->row,
-                   &v->last, &found))
+        !cache_get(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), until,
+                   &v->row, &v->last, &found))
         return false;
     nadb_buf_reset(&v->key);
     *rc = hold_row(v, key, found, err);
@@ -237,6 +237,7 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
                   nadb_entry *out, bool *found, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     redis_view *v = (redis_view *)view;
+    patience until = redis_patience(e, v);
     nadb_rc rc = NADB_OK;
 
     *found = false;
@@ -248,8 +249,8 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     /* An UPDATE reads its row twice: the second time costs nothing. */
     if ((!v->known || !v->holds_row ||
          !nadb_slice_eq(key, nadb_buf_slice(&v->key))) &&
-        !read_cached(e, v, key, err, &rc))
-        rc = read_row(e, v, key, err);
+        !read_cached(e, v, &until, key, err, &rc))
+        rc = read_row(e, v, &until, key, err);
     if (rc != NADB_OK || !v->found) return rc;
     memset(out, 0, sizeof *out);
     out->key = key;

@@ -52,7 +52,8 @@ void route_clear(route *r) {
     nadb_mutex_clear(&r->lock);
 }
 
-nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch, nadb_err *err) {
+nadb_rc route_find(route *r, patience *until, endpoint *to, uint64_t *epoch,
+                   nadb_err *err) {
     size_t sentinel;
     nadb_rc rc;
 
@@ -62,7 +63,7 @@ nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch, nadb_err *err) {
     sentinel = r->sentinel;
     nadb_unlock(&r->lock);
     if (r->at->master == NULL) return NADB_OK;
-    rc = sentinel_ask(r->at, &sentinel, to, err);
+    rc = sentinel_ask(r->at, until, &sentinel, to, err);
     if (rc == NADB_OK) rc = sentinel_check_host(r->at, to, err);
     if (rc != NADB_OK) return rc;
     nadb_lock(&r->lock);
@@ -137,7 +138,8 @@ nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
 
         /* What it is told, others must still have when it is replaced. */
         if (rc != NADB_OK || r->at->wait == 0) return rc;
-        return route_confirms(r, to) ? NADB_OK : route_leads_away(w, err);
+        return route_confirms(r, w->until, to) ? NADB_OK
+                                               : route_leads_away(w, err);
     }
     if (!r->at->cluster) return NADB_OK;
     nadb_lock(&r->lock);
@@ -146,8 +148,8 @@ nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
     return learnt ? NADB_OK : learn(r, w, err);
 }
 
-bool route_confirms(const route *r, const endpoint *to) {
-    return r->at->master == NULL || sentinel_confirms(r->at, to);
+bool route_confirms(const route *r, patience *until, const endpoint *to) {
+    return r->at->master == NULL || sentinel_confirms(r->at, until, to);
 }
 
 nadb_rc route_leads_away(const wire *w, nadb_err *err) {

@@ -32,7 +32,7 @@ static inline bool route_may_change(const route *r) {
     return r->at->cluster || r->at->master != NULL;
 }
 
-nadb_rc route_find(route *r, endpoint *to, uint64_t *epoch,
+nadb_rc route_find(route *r, patience *until, endpoint *to, uint64_t *epoch,
                    nadb_err *err) NADB_MUST_USE;
 bool route_is_old(route *r, uint64_t epoch);
 /* A new connection: learns from it what it does not know yet, and finds out
@@ -40,7 +40,7 @@ bool route_is_old(route *r, uint64_t epoch);
 nadb_rc route_arrived(route *r, wire *w, const endpoint *to,
                       nadb_err *err) NADB_MUST_USE;
 /* False: another server is about to take its place, or has done so. */
-bool route_confirms(const route *r, const endpoint *to);
+bool route_confirms(const route *r, patience *until, const endpoint *to);
 /* The error for that. */
 nadb_rc route_leads_away(const wire *w, nadb_err *err);
 /* The server could not be reached. True: trying again may lead elsewhere. */
@@ -58,11 +58,11 @@ nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) NADB_MUST_USE;
 /* --- sentinel.c --- */
 
 /* Whether no sentinel that answers replaces this master, or has. */
-bool sentinel_confirms(const address *at, const endpoint *to);
+bool sentinel_confirms(const address *at, patience *until, const endpoint *to);
 /* Asks the sentinels, beginning with *first, which becomes the one that
  * answered. */
-nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,
-                     nadb_err *err) NADB_MUST_USE;
+nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
+                     endpoint *out, nadb_err *err) NADB_MUST_USE;
 /* An error unless the password may go to the master that they have named. */
 nadb_rc sentinel_check_host(const address *at, const endpoint *to,
                             nadb_err *err) NADB_MUST_USE;

@@ -42,16 +42,13 @@ static nadb_rc take_master(const address *at, const wire *w,
 /* Opens a wire to a sentinel. It gets the password that is meant for sentinels,
  * and no other. */
 static nadb_rc enter(const address *at, const endpoint *sentinel,
-                     int64_t timeout_ms, wire *w, nadb_err *err) {
+                     patience *until, wire *w, nadb_err *err) {
     address plain = *at; /* they have no databases */
 
     plain.user = NULL;
     plain.password_env = at->sentinel_env;
     plain.db = 0;
-    if (plain.connect_timeout_ms > timeout_ms)
-        plain.connect_timeout_ms = timeout_ms;
-    if (plain.timeout_ms > timeout_ms) plain.timeout_ms = timeout_ms;
-    return wire_open(w, &plain, sentinel, err);
+    return wire_open(w, &plain, sentinel, until, err);
 }
 
 static nadb_rc call(const address *at, wire *w, const char *what,
@@ -70,13 +67,13 @@ static nadb_rc call(const address *at, wire *w, const char *what,
 
 /* What a sentinel says; an error when it does not know the master. */
 static nadb_rc ask_one(const address *at, const endpoint *sentinel,
-                       endpoint *out, nadb_err *err) {
+                       patience *until, endpoint *out, nadb_err *err) {
     redisReply *r = NULL;
     wire w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
-    rc = enter(at, sentinel, INT64_MAX, &w, err);
+    rc = enter(at, sentinel, until, &w, err);
     if (rc == NADB_OK) rc = call(at, &w, "get-master-addr-by-name", &r, err);
     if (rc == NADB_OK) rc = take_master(at, &w, r, out, err);
     if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
@@ -90,17 +87,21 @@ static nadb_rc ask_one(const address *at, const endpoint *sentinel,
     return rc;
 }
 
-nadb_rc sentinel_ask(const address *at, size_t *first, endpoint *out,
-                     nadb_err *err) {
+nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
+                     endpoint *out, nadb_err *err) {
     size_t n = address_sentinels(at);
     nadb_rc rc = NADB_IOERR;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && rc != NADB_INTERRUPT; i++) {
         size_t which = (*first + i) % n;
+        /* One that is silent must leave time for the others. */
+        int64_t share = patience_left_ms(until) / (int64_t)(n - i) + 1;
+        patience part;
         endpoint to;
 
         memcpy(&to, at->sentinels.p + which * sizeof to, sizeof to);
-        rc = ask_one(at, &to, out, err);
+        patience_part(until, share, &part);
+        rc = ask_one(at, &to, &part, out, err);
         if (rc == NADB_OK) {
             *first = which;
             break;
@@ -201,15 +202,18 @@ typedef struct opinion {
     bool moves;    /* it is being replaced */
 } opinion;
 
-static nadb_rc look(const address *at, const endpoint *sentinel, opinion *out) {
+static nadb_rc look(const address *at, const endpoint *sentinel,
+                    patience *until, opinion *out) {
     static const char moving[] = "failover_in_progress";
     redisReply *r = NULL, *state = NULL;
     nadb_slice flags;
+    patience part;
     wire w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
-    rc = enter(at, sentinel, LOOK_MS, &w, NULL);
+    patience_part(until, LOOK_MS, &part);
+    rc = enter(at, sentinel, &part, &w, NULL);
     if (rc == NADB_OK) rc = call(at, &w, "master", &state, NULL);
     if (rc == NADB_OK) rc = call(at, &w, "get-master-addr-by-name", &r, NULL);
     if (rc == NADB_OK) rc = take_master(at, &w, r, &out->master, NULL);
@@ -226,7 +230,7 @@ static nadb_rc look(const address *at, const endpoint *sentinel, opinion *out) {
     return rc;
 }
 
-bool sentinel_confirms(const address *at, const endpoint *to) {
+bool sentinel_confirms(const address *at, patience *until, const endpoint *to) {
     opinion best = {.epoch = -1};
     bool moves = false;
 
@@ -236,7 +240,7 @@ bool sentinel_confirms(const address *at, const endpoint *to) {
 
         memcpy(&sentinel, at->sentinels.p + i * sizeof sentinel,
                sizeof sentinel);
-        if (look(at, &sentinel, &x) != NADB_OK) continue;
+        if (look(at, &sentinel, until, &x) != NADB_OK) continue;
         if (endpoint_same(&x.master, to) && x.moves) moves = true;
         if (x.epoch > best.epoch) best = x;
     }

@@ -38,8 +38,9 @@ static inline unsigned shards_of_row(const shards *s, nadb_slice key) {
 /* --- shards_mark.c --- */
 
 /* Whether the store is one of as many shards as we say; it may also be not
- * there, or half made: then nobody has `settled`. */
-nadb_rc shards_settle(shards *s, nadb_err *err);
+ * there, or half made: then nobody has `settled`. `caller` (NULL is fine) may
+ * stop it. */
+nadb_rc shards_settle(shards *s, const nadb_caller *caller, nadb_err *err);
 /* Makes it, if it is not there. What `v` (NULL is fine) has found missing, and
  * nobody else has made meanwhile, it then knows as empty. */
 nadb_rc shards_join(shards *s, shards_view *v, nadb_err *err);

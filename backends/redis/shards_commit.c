@@ -141,7 +141,7 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
     nadb_rc rc = t == NULL ? shards_no_memory(err) : fill(s, t, req, err);
 
     *out = NULL;
-    if (rc == NADB_OK) rc = shards_settle(s, err);
+    if (rc == NADB_OK) rc = shards_settle(s, NULL, err);
     /* Nobody has made the store yet. */
     if (rc == NADB_OK && !atomic_load(&s->settled)) rc = shards_join(s, v, err);
     if (rc == NADB_OK) rc = commit(s, t, req->timeout_ms, err);

@@ -45,15 +45,19 @@ static nadb_rc other(const char *server, nadb_slice layout, nadb_err *err) {
 /* --- looking --- */
 
 /* *is: a shard is there; or the mark, if `e` has it, says that all are. */
-static nadb_rc look(shards *s, redis_engine *e, bool *is, nadb_err *err) {
+static nadb_rc look(shards *s, redis_engine *e, const nadb_caller *caller,
+                    bool *is, nadb_err *err) {
     mark m = mark_of(s);
     redisReply *r = NULL;
     nadb_slice text;
     conn *c = NULL;
+    patience until;
     args a;
-    nadb_rc rc = pool_take(e->pool, &c, err);
+    nadb_rc rc;
 
     *is = false;
+    patience_begin(&until, e->at.timeout_ms, caller);
+    rc = pool_take_for(e->pool, &until, &c, err);
     if (rc != NADB_OK) return rc;
     memset(&a, 0, sizeof a);
     args_text(&a, "HMGET");
@@ -74,12 +78,12 @@ static nadb_rc look(shards *s, redis_engine *e, bool *is, nadb_err *err) {
     return rc;
 }
 
-nadb_rc shards_settle(shards *s, nadb_err *err) {
+nadb_rc shards_settle(shards *s, const nadb_caller *caller, nadb_err *err) {
     bool is = false;
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&s->settled)) return NADB_OK;
-    rc = look(s, s->mark, &is, err);
+    rc = look(s, s->mark, caller, &is, err);
     if (rc == NADB_OK && is) atomic_store(&s->settled, true);
     return rc;
 }
@@ -89,10 +93,10 @@ nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err) {
     nadb_rc rc;
 
     atomic_store(&s->settled, false);
-    rc = shards_settle(s, err);
+    rc = shards_settle(s, NULL, err);
     if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
     /* It may have been made since it was looked for. */
-    rc = look(s, s->parts[i], &is, err);
+    rc = look(s, s->parts[i], NULL, &is, err);
     if (rc != NADB_OK || is) return rc;
     return nadb_fail(err, NADB_IOERR,
                      "redis server %s: shard %u of the store is gone: the "
@@ -182,7 +186,7 @@ nadb_rc shards_join(shards *s, shards_view *v, nadb_err *err) {
 }
 
 nadb_rc shards_replace_lost(shards *s, nadb_err *err) {
-    nadb_rc rc = shards_settle(s, err);
+    nadb_rc rc = shards_settle(s, NULL, err);
 
     if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
     return make_shards(s, NULL, err);

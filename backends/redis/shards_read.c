@@ -64,7 +64,7 @@ nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
 
     *out = NULL;
     if (!v->looked && !atomic_load(&s->settled)) {
-        rc = shards_settle(s, err);
+        rc = shards_settle(s, v->base.caller, err);
         v->looked = rc == NADB_OK && !atomic_load(&s->settled);
     }
     if (rc == NADB_OK && v->parts[i] == NULL) {
@@ -73,6 +73,8 @@ nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
     }
     if (rc != NADB_OK) return rc;
     v->parts[i]->base.may_lag = v->base.may_lag;
+    v->parts[i]->base.caller = v->base.caller;
+    v->parts[i]->base.keys_only = v->base.keys_only;
     *out = v->parts[i];
     return NADB_OK;
 }
@@ -209,14 +211,17 @@ static nadb_rc wants_send(wants *w, shards *s, shards_view *v, nadb_err *err) {
 nadb_rc shards_want(nadb_engine *engine, nadb_view *view,
                     const nadb_slice *keys, size_t n, nadb_err *err) {
     shards *s = (shards *)engine;
+    patience until;
     wants w;
     nadb_rc rc;
 
     memset(&w, 0, sizeof w);
     rc = wants_sort(&w, s, keys, n, err);
     if (rc == NADB_OK) rc = wants_open(&w, s, (shards_view *)view, err);
+    patience_begin(&until, s->mark->at.timeout_ms, view->caller);
+    until.takes_any = !view->may_lag;
     if (rc == NADB_OK && s->parts[0]->pool == s->mark->pool)
-        rc = pool_take(s->mark->pool, &w.c, err);
+        rc = pool_take_for(s->mark->pool, &until, &w.c, err);
     if (rc == NADB_OK) rc = wants_send(&w, s, (shards_view *)view, err);
     for (size_t k = 0; k < w.n_sent && rc == NADB_OK; k++)
         rc = redis_prefetch_receive(&w.sent[k], err);

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "../../core/util/bytes.h"
@@ -89,6 +90,10 @@ static bool set_up(tls *t, int fd, const char *host) {
     /* SSL_read() is to come back when what it read was not for us. */
     (void)ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY,
                            NULL);
+    (void)ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_MODE,
+                           SSL_MODE_ENABLE_PARTIAL_WRITE |
+                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
+                           NULL);
     t->ssl = ssl.SSL_new(t->context);
     if (t->ssl == NULL || ssl.SSL_set_fd(t->ssl, fd) != 1) return false;
     /* A host that is given as a number is looked for among the numbers. */
@@ -120,20 +125,44 @@ static const char *reason(const tls *t, int rc) {
     return "Server closed the connection";
 }
 
-/* Whether nothing came yet, as opposed to a failure. */
-static bool later(const tls *t, int rc) {
+/* Whether it is to be tried again, once *events; as opposed to a failure. */
+static bool later(const tls *t, int rc, short *events) {
     int error = errno;
     int kind = ssl.SSL_get_error(t->ssl, rc);
 
     errno = error;
-    return (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) &&
-           error != EAGAIN && error != EWOULDBLOCK;
+    if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE)
+        return false;
+    *events = kind == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+    return true;
 }
 
-nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
-                 nadb_err *err) {
-    tls *t = NULL;
+/* NADB_IOERR: no answer in time; NADB_CANTOPEN: no trust. */
+static nadb_rc shake_hands(tls *t, int fd, const char *name, patience *until,
+                           nadb_err *err) {
+    short events;
     int rc;
+
+    for (;;) {
+        ssl.ERR_clear_error();
+        errno = 0;
+        rc = ssl.SSL_connect(t->ssl);
+        if (rc == 1) return NADB_OK;
+        if (!later(t, rc, &events)) break;
+        if (!patience_poll(until, fd, events, 0)) break;
+    }
+    if (until->stopped) return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+    if (until->late)
+        return nadb_fail(err, NADB_IOERR,
+                         "redis server %s: TLS: no answer in time", name);
+    return nadb_fail(err, NADB_CANTOPEN, "redis server %s: TLS: %s", name,
+                     reason(t, rc));
+}
+
+nadb_rc tls_open(int fd, const char *host, const char *name, patience *until,
+                 tls **out, nadb_err *err) {
+    tls *t = NULL;
+    nadb_rc rc;
 
     *out = NULL;
     pthread_once(&ssl.once, load);
@@ -146,22 +175,12 @@ nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
         return nadb_fail(err, NADB_NOMEM, "redis server %s: setting up TLS",
                          name);
     }
-    do {
-        ssl.ERR_clear_error();
-        errno = 0;
-        rc = ssl.SSL_connect(t->ssl);
-    } while (rc != 1 && later(t, rc));
-    if (rc != 1) {
-        bool slow = errno == EAGAIN || errno == EWOULDBLOCK;
-
-        nadb_fail(err, slow ? NADB_IOERR : NADB_CANTOPEN,
-                  "redis server %s: TLS: %s", name,
-                  slow ? "no answer in time" : reason(t, rc));
+    rc = shake_hands(t, fd, name, until, err);
+    if (rc == NADB_OK)
+        *out = t;
+    else
         tls_close(t);
-        return slow ? NADB_IOERR : NADB_CANTOPEN;
-    }
-    *out = t;
-    return NADB_OK;
+    return rc;
 }
 
 void tls_close(tls *t) {
@@ -175,45 +194,40 @@ void tls_close(tls *t) {
     nadb_free(t);
 }
 
-ssize_t tls_read(tls *t, void *p, size_t n, const char **why) {
+ssize_t tls_read(tls *t, void *p, size_t n, short *events, const char **why) {
     int rc;
 
     ssl.ERR_clear_error();
     errno = 0;
     rc = ssl.SSL_read(t->ssl, p, n > INT_MAX ? INT_MAX : (int)n);
     if (rc > 0) return rc;
-    if (later(t, rc)) return 0;
+    if (later(t, rc, events)) return 0;
     *why = reason(t, rc);
     return -1;
 }
 
-ssize_t tls_write(tls *t, const void *p, size_t n, const char **why) {
-    for (size_t at = 0; at < n;) {
-        size_t left = n - at;
-        int rc;
+ssize_t tls_write(tls *t, const void *p, size_t n, short *events,
+                  const char **why) {
+    int rc;
 
-        ssl.ERR_clear_error();
-        errno = 0;
-        rc = ssl.SSL_write(t->ssl, (const char *)p + at,
-                           left > INT_MAX ? INT_MAX : (int)left);
-        if (rc > 0) {
-            at += (size_t)rc;
-        } else if (!later(t, rc)) {
-            *why = reason(t, rc);
-            return -1;
-        }
-    }
-    return (ssize_t)n;
+    ssl.ERR_clear_error();
+    errno = 0;
+    rc = ssl.SSL_write(t->ssl, p, n > INT_MAX ? INT_MAX : (int)n);
+    if (rc > 0) return rc;
+    if (later(t, rc, events)) return 0;
+    *why = reason(t, rc);
+    return -1;
 }
 
 #else
 
 bool tls_is_known(void) { return false; }
 
-nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
-                 nadb_err *err) {
+nadb_rc tls_open(int fd, const char *host, const char *name, patience *until,
+                 tls **out, nadb_err *err) {
     (void)fd;
     (void)host;
+    (void)until;
     *out = NULL;
     return nadb_fail(err, NADB_INVALID, "redis server %s: no TLS in this build",
                      name);
@@ -221,16 +235,18 @@ nadb_rc tls_open(int fd, const char *host, const char *name, tls **out,
 
 void tls_close(tls *t) { (void)t; }
 
-ssize_t tls_read(tls *t, void *p, size_t n, const char **why) {
+ssize_t tls_read(tls *t, void *p, size_t n, short *events, const char **why) {
     (void)t;
     (void)p;
     (void)n;
+    *events = 0;
     *why = "no TLS in this build";
     return -1;
 }
 
-ssize_t tls_write(tls *t, const void *p, size_t n, const char **why) {
-    return tls_read(t, (void *)(uintptr_t)p, n, why);
+ssize_t tls_write(tls *t, const void *p, size_t n, short *events,
+                  const char **why) {
+    return tls_read(t, (void *)(uintptr_t)p, n, events, why);
 }
 
 #endif

@@ -148,6 +148,7 @@ void redis_add_bounds(const redis_walk *w, args *a, bool upper_first) {
 
 /* Reads the next page that has an entry, if there is one. */
 static nadb_rc load(redis_walk *w, nadb_err *err) {
+    patience until;
     conn *c = NULL;
     nadb_rc rc;
 
@@ -155,7 +156,9 @@ static nadb_rc load(redis_walk *w, nadb_err *err) {
     nadb_buf_reset(&w->items);
     nadb_buf_reset(&w->bytes);
     if (w->at_end) return NADB_OK;
-    rc = pool_take(w->engine->pool, &c, err);
+    until = redis_patience(w->engine, w->view);
+    until.takes_any = until.takes_any || w->takes_any || w->keys_only;
+    rc = pool_take_for(w->engine->pool, &until, &c, err);
     while (rc == NADB_OK && !w->at_end && w->items.n == 0) {
         nadb_buf_reset(&w->bytes);
         rc = w->load(w, c, err);
@@ -288,6 +291,7 @@ nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
     w->base.ops = &ops;
     w->engine = (redis_engine *)engine;
     w->view = (redis_view *)view;
+    w->takes_any = w->view->base.keys_only;
     w->keyspace = keyspace;
     w->reverse = range->reverse;
     w->page_rows = PAGE_ROWS_FIRST;

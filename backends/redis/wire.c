@@ -4,14 +4,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#include "../../core/util/allow.h"
 
 /* A line of the protocol is never so long, nor is one value so large. */
 #define LINE_MOST 65536u
@@ -30,11 +26,6 @@ void redis_pause(void) {
  * in a program that has nothing to do with it. So it is blocked for the call
  * in this thread, and taken off when the call has made it pending. */
 
-typedef struct pipe_guard {
-    sigset_t before;
-    bool was_pending;
-} pipe_guard;
-
 static void pipe_set(sigset_t *set) {
     sigemptyset(set);
     sigaddset(set, SIGPIPE);
@@ -47,7 +38,7 @@ static bool pipe_pending(void) {
     return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
 }
 
-static void guard_begin(pipe_guard *g) {
+void pipe_guard_begin(pipe_guard *g) {
     sigset_t set;
 
     pipe_set(&set);
@@ -56,7 +47,7 @@ static void guard_begin(pipe_guard *g) {
 }
 
 /* Keeps errno, by which hiredis says what happened. */
-static void guard_end(const pipe_guard *g) {
+void pipe_guard_end(const pipe_guard *g) {
     static const struct timespec at_once = {0, 0};
     int error = errno;
     sigset_t set;
@@ -71,32 +62,33 @@ static void guard_end(const pipe_guard *g) {
 /* --- errors --- */
 
 static nadb_rc too_late(wire *w, const char *doing, nadb_err *err) {
+    int64_t ms = w->until->timeout_ms;
+
     w->timed_out = true;
     nadb_fail(err, NADB_IOERR,
               "redis server %s: %s: no answer within %" PRId64 ".%03d s",
-              w->name, doing, w->timeout_ms / 1000,
-              (int)(w->timeout_ms % 1000));
+              w->name, doing, ms / 1000, (int)(ms % 1000));
     wire_close(w);
     return NADB_IOERR;
 }
 
-/* Closes the wire, for its stream may be anywhere. */
-static nadb_rc broken(wire *w, const char *doing, int error, nadb_err *err) {
+nadb_rc wire_broken(wire *w, const char *doing, int error, nadb_err *err) {
     const redisContext *x = w->c;
     const char *why = x == NULL ? "out of memory" : x->errstr;
-    bool slow = x != NULL && (x->err == REDIS_ERR_IO || w->why != NULL) &&
-                (error == EAGAIN || error == EWOULDBLOCK);
 
-#ifdef REDIS_ERR_TIMEOUT
-    if (x != NULL && x->err == REDIS_ERR_TIMEOUT) slow = true;
-#endif
-    if (slow) return too_late(w, doing, err);
+    if (w->until->late) return too_late(w, doing, err);
     w->timed_out = false;
+    if (x != NULL && x->err == 0) why = strerror(error);
     if (w->why != NULL) why = w->why;
-    nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", w->name, doing, why);
-    if (err != NULL) err->sys_errno = error;
+    if (w->until->stopped) {
+        nadb_fail(err, NADB_INTERRUPT, "interrupted");
+    } else {
+        nadb_fail(err, NADB_IOERR, "redis server %s: %s: %s", w->name, doing,
+                  why);
+        if (err != NULL) err->sys_errno = error;
+    }
     wire_close(w);
-    return NADB_IOERR;
+    return w->until->stopped ? NADB_INTERRUPT : NADB_IOERR;
 }
 
 static nadb_rc endless(wire *w, nadb_err *err) {
@@ -146,9 +138,9 @@ void wire_close(wire *w) {
     pipe_guard guard;
 
     if (w->c == NULL) return;
-    guard_begin(&guard); /* TLS says good-bye */
+    pipe_guard_begin(&guard); /* TLS says good-bye */
     tls_close(w->tls);
-    guard_end(&guard);
+    pipe_guard_end(&guard);
     redisFree(w->c);
     w->c = NULL;
     w->tls = NULL;
@@ -168,14 +160,6 @@ nadb_rc wire_confused(wire *w, nadb_err *err) {
                      "redis server %s: its answer makes no sense", w->name);
 }
 
-static struct timeval timeval_of(int64_t ms) {
-    struct timeval t;
-
-    t.tv_sec = (time_t)(ms / 1000);
-    t.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-    return t;
-}
-
 /* For hiredis: the elements of all arrays of an answer are counted, and how
  * deep they are, for it frees an answer by recursion. */
 static void *make_array(const redisReadTask *task, wire_count n) {
@@ -189,178 +173,12 @@ static void *make_array(const redisReadTask *task, wire_count n) {
     return w->why != NULL ? NULL : w->make_array(task, n);
 }
 
-static void set_name(wire *w, const address *at, const endpoint *to) {
-    if (to == NULL || to->host[0] == '\0')
-        snprintf(w->name, sizeof w->name, "%s", at->name);
-    else
-        snprintf(w->name, sizeof w->name, "%s:%d", to->host, to->port);
-}
-
-static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
-    pipe_guard guard;
-    nadb_rc rc;
-
-    guard_begin(&guard);
-    rc = tls_open(w->c->fd, host, w->name, &w->tls, err);
-    guard_end(&guard);
-    return rc;
-}
-
-nadb_rc wire_set_timeout(wire *w, nadb_err *err) {
-    if (redisSetTimeout(w->c, timeval_of(w->timeout_ms)) == REDIS_OK)
-        return NADB_OK;
-    return broken(w, "setting a timeout", errno, err);
-}
-
-/* Where a wire leads. */
-typedef struct target {
-    const char *host; /* or the path of a unix socket */
-    int port;
-    bool local;
-} target;
-
-static target target_of(const address *at, const endpoint *to) {
-    if (to != NULL && to->host[0] != '\0')
-        return (target){to->host, to->port, false};
-    if (at->socket != NULL) return (target){at->socket, 0, true};
-    return (target){at->host, at->port, false};
-}
-
-static nadb_rc check_allowed(const wire *w, const target *to, nadb_err *err) {
-    bool allowed = false;
-    nadb_rc rc =
-        nadb_allow_host(NADB_ALLOW_HOSTS, to->host, to->port, &allowed, err);
-
-    if (rc != NADB_OK) return rc;
-    if (!allowed)
-        return nadb_fail(err, NADB_DENIED,
-                         "redis server %s: it is not one of the hosts that the "
-                         "environment variable " NADB_ALLOW_HOSTS " allows",
-                         w->name);
-    return to->local ? nadb_allow_path(to->host, err) : NADB_OK;
-}
-
-static nadb_rc connect_socket(wire *w, const address *at, const target *to,
-                              nadb_err *err) {
-    struct timeval limit = timeval_of(at->connect_timeout_ms);
-    nadb_rc rc = NADB_OK;
-    pipe_guard guard;
-    int error;
-
-    guard_begin(&guard);
-    errno = 0;
-    w->c = to->local ? redisConnectUnixWithTimeout(to->host, limit)
-                     : redisConnectWithTimeout(to->host, to->port, limit);
-    error = errno;
-    guard_end(&guard);
-    if (w->c == NULL || w->c->err != 0)
-        return broken(w, "connecting", error, err);
-    /* fcntl() by another name: no connection for who runs another program */
-    (void)ioctl(w->c->fd, FIOCLEX);
-    rc = wire_set_timeout(w, err);
-    if (rc != NADB_OK) return rc;
-    if (!to->local) (void)redisEnableKeepAlive(w->c);
-    if (at->tls) rc = begin_tls(w, to->host, err);
+void wire_watch(wire *w) {
     w->fn = *w->c->reader->fn;
     w->make_array = w->fn.createArray;
     w->fn.createArray = make_array;
     w->c->reader->fn = &w->fn;
     w->c->reader->privdata = w;
-    return rc;
-}
-
-/* The variable that lists the hosts for which a password is. */
-static bool hosts_variable(const char *env, nadb_buf *out) {
-    return nadb_buf_append(out, env, strlen(env)) &&
-           nadb_buf_append(out, "_HOSTS", sizeof "_HOSTS");
-}
-
-bool wire_password_is_bound(const address *at) {
-    nadb_buf name = NADB_BUF_INIT;
-    bool bound =
-        hosts_variable(at->password_env, &name) && getenv((char *)name.p);
-
-    nadb_buf_clear(&name);
-    return bound;
-}
-
-static nadb_rc find_password(const wire *w, const target *to, const char *env,
-                             const char **out, nadb_err *err) {
-    nadb_buf hosts = NADB_BUF_INIT;
-    bool allowed = false;
-    nadb_rc rc = NADB_OK;
-
-    *out = getenv(env);
-    if (*out == NULL)
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "redis server %s: the environment variable %s, which "
-                         "should hold the password, is not set",
-                         w->name, env);
-    if (!hosts_variable(env, &hosts))
-        rc = nadb_fail(err, NADB_NOMEM, "out of memory for a Redis address");
-    if (rc == NADB_OK)
-        rc = nadb_allow_host((const char *)hosts.p, to->host, to->port,
-                             &allowed, err);
-    if (rc == NADB_OK && !allowed)
-        rc = nadb_fail(err, NADB_DENIED,
-                       "redis server %s: it is not one of the hosts to which "
-                       "the environment variable %s lets the password in %s go",
-                       w->name, (const char *)hosts.p, env);
-    nadb_buf_clear(&hosts);
-    return rc;
-}
-
-static nadb_rc enter(wire *w, const address *at, const target *to, args *a,
-                     nadb_err *err) {
-    redisReply *r = NULL;
-    const char *password = NULL;
-    nadb_rc rc = NADB_OK;
-
-    if (at->password_env != NULL) {
-        rc = find_password(w, to, at->password_env, &password, err);
-        if (rc != NADB_OK) return rc;
-        args_text(a, "AUTH");
-        if (at->user != NULL) args_text(a, at->user);
-        args_text(a, password);
-        rc = wire_call(w, a, &r, err);
-        freeReplyObject(r);
-    }
-    if (rc == NADB_OK && at->db != 0) {
-        args_text(a, "SELECT");
-        args_number(a, at->db);
-        rc = wire_call(w, a, &r, err);
-        freeReplyObject(r);
-    }
-    return rc;
-}
-
-static bool several_cpus(void) {
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
-nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
-                  nadb_err *err) {
-    target where = target_of(at, to);
-    args a;
-    nadb_rc rc;
-
-    wire_close(w);
-    memset(&a, 0, sizeof a);
-    set_name(w, at, to);
-    w->timeout_ms = at->timeout_ms;
-    w->cluster = at->cluster;
-    w->elements = 0;
-    w->why = NULL;
-    w->spins = several_cpus();
-    w->soon = false;
-    rc = check_allowed(w, &where, err);
-    if (rc == NADB_OK) rc = connect_socket(w, at, &where, err);
-    if (rc == NADB_OK) rc = enter(w, at, &where, &a, err);
-    if (rc != NADB_OK) wire_close(w);
-    args_clear(&a);
-    return rc;
 }
 
 /* --- talking --- */
@@ -431,28 +249,56 @@ nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Whether what was received, but is not a whole answer yet, may become one:
- * behind a complete line only the bytes of a value can be waited for. */
-static bool may_end(const redisReader *r) {
-    size_t n = r->len - r->pos;
-    const char *p = r->buf + r->pos;
+/* For what has been sent and received, there is a second more for each MB. */
+static bool wait_for(wire *w, short events) {
+    size_t bytes = w->received + w->unsent;
 
-    if (n <= LINE_MOST) return true;
-    if (memchr(p, '\n', LINE_MOST) == NULL) return false;
-    return strtoll(p, NULL, 10) <= VALUE_MOST;
+    return patience_poll(w->until, w->c->fd, events, (int64_t)(bytes >> 10));
 }
 
-static bool flush_plain(wire *w) {
-    for (size_t at = 0; at < w->out.n;) {
-        ssize_t n = send(w->c->fd, w->out.p + at, w->out.n - at, MSG_NOSIGNAL);
+/* Whether what was received, but is not a whole answer yet, may become one:
+ * behind a complete line only the bytes of a value can be waited for. */
+static nadb_rc may_end(wire *w, nadb_err *err) {
+    const redisReader *r = w->c->reader;
+    const nadb_caller *caller = w->until->caller;
+    size_t n = r->len - r->pos;
+    const char *p = r->buf + r->pos;
+    long long size;
+    nadb_rc rc;
 
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            w->c->err = REDIS_ERR_IO;
-            snprintf(w->c->errstr, sizeof w->c->errstr, "%s", strerror(errno));
+    if (w->received > WIRE_BYTES_MOST) return endless(w, err);
+    if (n <= LINE_MOST) return NADB_OK;
+    if (memchr(p, '\n', LINE_MOST) == NULL) return endless(w, err);
+    size = strtoll(p, NULL, 10);
+    if (size < 0 || size > VALUE_MOST) return endless(w, err);
+    if (caller == NULL || w->until->takes_any || size <= NADB_LARGE_BYTES)
+        return NADB_OK;
+    rc = caller->takes(caller->ctx, (uint64_t)size, err);
+    if (rc != NADB_OK) wire_close(w); /* the rest of it is still to come */
+    return rc;
+}
+
+/* The descriptor does not block. What is sent in pieces may be TLS. */
+static bool flush_all(wire *w) {
+    for (size_t at = 0; at < w->out.n;) {
+        const uint8_t *p = w->out.p + at;
+        short events = POLLOUT;
+        ssize_t n;
+
+        if (w->tls == NULL)
+            n = send(w->c->fd, p, w->out.n - at, MSG_NOSIGNAL);
+        else
+            n = tls_write(w->tls, p, w->out.n - at, &events, &w->why);
+        if (n > 0) {
+            at += (size_t)n;
+        } else if (w->tls == NULL && n < 0 && errno != EAGAIN &&
+                   errno != EWOULDBLOCK && errno != EINTR) {
+            return false;
+        } else if (w->tls != NULL && n < 0) {
+            return false;
+        } else if (!wait_for(w, events)) {
             return false;
         }
-        at += (size_t)n;
     }
     return true;
 }
@@ -464,19 +310,34 @@ static bool flush(wire *w) {
     bool ok = true;
 
     if (w->out.n == 0) return true;
-    ok = w->tls == NULL ? flush_plain(w)
-                        : tls_write(w->tls, w->out.p, w->out.n, &w->why) >= 0;
+    ok = flush_all(w);
     nadb_buf_reset(&w->out);
     if (w->out.cap > OUT_KEPT) nadb_buf_clear(&w->out);
     return ok;
 }
 
-static bool read_encrypted(wire *w) {
-    char bytes[16384]; /* a record, so that none is left behind */
-    ssize_t n = tls_read(w->tls, bytes, sizeof bytes, &w->why);
+/* Takes in what has come, perhaps nothing: then *events says what to wait for.
+ */
+static bool read_now(wire *w, short *events) {
+    char bytes[16384]; /* a record of TLS */
+    size_t before = w->c->reader->len;
+    ssize_t n;
+    bool ok;
 
-    return n == 0 || (n > 0 && redisReaderFeed(w->c->reader, bytes,
-                                               (size_t)n) == REDIS_OK);
+    *events = POLLIN;
+    errno = 0;
+    if (w->tls == NULL) {
+        ok = redisBufferRead(w->c) == REDIS_OK;
+    } else {
+        n = tls_read(w->tls, bytes, sizeof bytes, events, &w->why);
+        ok = n == 0 || (n > 0 && redisReaderFeed(w->c->reader, bytes,
+                                                 (size_t)n) == REDIS_OK);
+    }
+    if (w->c->reader->len > before) {
+        w->received += w->c->reader->len - before;
+        *events = 0;
+    }
+    return ok;
 }
 
 /* A thread that sleeps is woken after the time that a server nearby takes to
@@ -485,40 +346,52 @@ static bool read_encrypted(wire *w) {
  * be for much longer. */
 #define SPIN_NS 100000
 
-static void look_out(const wire *w) {
+static bool look_out(const wire *w) {
     const nadb_os *os = nadb_os_get();
     struct pollfd p = {w->c->fd, POLLIN, 0};
     int64_t end = os->mono_ns() + SPIN_NS;
+    int n = 0;
 
-    while (poll(&p, 1, 0) == 0 && os->mono_ns() < end) continue;
+    while ((n = poll(&p, 1, 0)) == 0 && os->mono_ns() < end) continue;
+    return n > 0;
 }
 
-/* Sends what is to be sent, and reads what has come, or waits for it. errno is
- * that of the failure. */
-static bool read_more(wire *w, size_t *bytes) {
-    size_t before = w->c->reader->len;
+/* Sends what is to be sent, and reads what comes. errno is that of the
+ * failure. */
+static bool read_more(wire *w) {
+    short events = POLLIN;
+
+    if (!flush(w)) return false;
+    /* The begin of an answer is waited for; where a piece of it has come, the
+     * next one may be there already. */
+    if (w->received == 0 && w->tls == NULL && !(w->soon && look_out(w)) &&
+        !wait_for(w, POLLIN))
+        return false;
+    for (;;) {
+        if (!read_now(w, &events)) return false;
+        if (events == 0) return true;
+        if (!wait_for(w, events)) return false;
+    }
+}
+
+/* OpenSSL writes with write(). */
+static bool read_more_guarded(wire *w) {
     pipe_guard guard;
     bool ok;
 
-    if (w->tls == NULL) {
-        ok = flush(w);
-        if (ok && w->soon) look_out(w);
-        errno = ok ? 0 : errno;
-        ok = ok && redisBufferRead(w->c) == REDIS_OK;
-    } else {
-        guard_begin(&guard); /* OpenSSL writes with write() */
-        ok = flush(w) && read_encrypted(w);
-        guard_end(&guard);
-    }
-    if (w->c->reader->len > before) *bytes += w->c->reader->len - before;
+    if (w->tls == NULL) return read_more(w);
+    pipe_guard_begin(&guard);
+    ok = read_more(w);
+    pipe_guard_end(&guard);
     return ok;
 }
 
 nadb_rc wire_push(wire *w, nadb_err *err) {
     if (w->c == NULL) return not_connected(w, err);
+    w->received = 0;
     /* What is encrypted goes when the answer is waited for. */
     if (w->tls != NULL || flush(w)) return NADB_OK;
-    return broken(w, "sending", errno, err);
+    return wire_broken(w, "sending", errno, err);
 }
 
 nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
@@ -526,23 +399,21 @@ nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
     static const char doing[] = "waiting for an answer";
     int64_t begin = 0;
     void *reply = NULL;
-    size_t bytes = 0;
+    nadb_rc rc;
 
     *out = NULL;
     if (w->c == NULL) return not_connected(w, err);
     w->elements = 0;
+    w->received = 0;
     for (;;) {
         /* Of a pipeline, most answers have been read already. */
         if (redisGetReplyFromReader(w->c, &reply) != REDIS_OK)
-            return broken(w, doing, 0, err);
+            return wire_broken(w, doing, 0, err);
         if (reply != NULL) break;
         if (begin == 0) begin = os->mono_ns();
-        if (!may_end(w->c->reader) || bytes > WIRE_BYTES_MOST)
-            return endless(w, err);
-        if ((os->mono_ns() - begin) / 1000000 >
-            w->timeout_ms + (int64_t)((bytes + w->unsent) >> 10))
-            return too_late(w, doing, err);
-        if (!read_more(w, &bytes)) return broken(w, doing, errno, err);
+        rc = may_end(w, err);
+        if (rc != NADB_OK) return rc;
+        if (!read_more_guarded(w)) return wire_broken(w, doing, errno, err);
     }
     if (begin != 0) w->soon = w->spins && os->mono_ns() - begin < SPIN_NS;
     w->unsent = 0;
@@ -552,21 +423,24 @@ nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
 
 nadb_rc wire_look(wire *w, redisReply **out, nadb_err *err) {
     static const char doing[] = "listening";
-    struct pollfd p = {0, POLLIN, 0};
     void *reply = NULL;
-    size_t bytes = 0;
+    nadb_rc rc;
 
     *out = NULL;
     if (w->c == NULL) return not_connected(w, err);
-    p.fd = w->c->fd;
     w->elements = 0;
+    w->received = 0;
     for (;;) {
+        short events = 0;
+
         if (redisGetReplyFromReader(w->c, &reply) != REDIS_OK)
-            return broken(w, doing, 0, err);
+            return wire_broken(w, doing, 0, err);
         *out = reply;
-        if (reply != NULL || poll(&p, 1, 0) == 0) return NADB_OK;
-        if (!may_end(w->c->reader)) return endless(w, err);
-        if (!read_more(w, &bytes)) return broken(w, doing, errno, err);
+        if (reply != NULL) return NADB_OK;
+        rc = may_end(w, err);
+        if (rc != NADB_OK) return rc;
+        if (!read_now(w, &events)) return wire_broken(w, doing, errno, err);
+        if (events != 0) return NADB_OK;
     }
 }
 

@@ -2,9 +2,10 @@
  *
  * Every failure is an error that names the server and the reason, and closes
  * the wire: what was sent may or may not have been done. Whatever the other
- * side sends, an answer is complete within the timeout (and a second more for
- * each MB), has at most WIRE_ELEMENTS_MOST elements, WIRE_DEPTH_MOST arrays in
- * one another and WIRE_BYTES_MOST bytes, or is an error.
+ * side sends, an answer is complete within the patience of whoever waits (and a
+ * second more for each MB), has at most WIRE_ELEMENTS_MOST elements,
+ * WIRE_DEPTH_MOST arrays in one another and WIRE_BYTES_MOST bytes, or is an
+ * error.
  *
  * No call raises SIGPIPE. Descriptors are closed by exec(). One thread at a
  * time uses a wire. hiredis of 0.14 and 1.x are used alike; 0.14 ends the
@@ -13,10 +14,12 @@
 #define NADB_REDIS_WIRE_H
 
 #include <hiredis/hiredis.h>
+#include <signal.h>
 
 #include "../../core/util/number.h"
 #include "address.h"
 #include "args.h"
+#include "patience.h"
 #include "tls.h"
 
 #define WIRE_ELEMENTS_MOST 8000000u
@@ -34,30 +37,30 @@ typedef int wire_count;
 typedef struct wire {
     redisContext *c;          /* NULL: not connected */
     char name[WIRE_NAME_MAX]; /* for messages */
-    int64_t timeout_ms;
-    bool timed_out;  /* the last failure: no answer in time */
-    bool cluster;    /* the address says that it is one */
-    tls *tls;        /* NULL: not encrypted */
-    const char *why; /* TLS: what is wrong; or NULL */
-    nadb_buf out;    /* commands that are to be sent */
-    size_t unsent;   /* bytes of commands since the last answer began */
-    bool spins;      /* an answer may be looked for before sleeping */
-    bool soon;       /* .. and will be: the last one came soon */
+    patience *until;          /* of whoever uses it now */
+    bool timed_out;           /* the last failure: no answer in time */
+    bool cluster;             /* the address says that it is one */
+    tls *tls;                 /* NULL: not encrypted */
+    const char *why;          /* TLS: what is wrong; or NULL */
+    nadb_buf out;             /* commands that are to be sent */
+    size_t unsent; /* bytes of commands since the last answer began */
+    bool spins;    /* an answer may be looked for before sleeping */
+    bool soon;     /* .. and will be: the last one came soon */
     /* The parser's functions, ours for arrays. */
     redisReplyObjectFunctions fn;
     void *(*make_array)(const redisReadTask *task, wire_count n);
-    size_t elements; /* of the answer that is being received */
+    size_t elements; /* of the answer that is being received, .. */
+    size_t received; /* .. and bytes */
 } wire;
 
-/* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says. */
+/* Connects, and enters with AUTH and SELECT; `to` NULL: where `at` says.
+ * `until` holds from then on, and outlives the wire, or is replaced. */
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
-                  nadb_err *err) NADB_MUST_USE;
+                  patience *until, nadb_err *err) NADB_MUST_USE;
 /* Whether the environment says for which hosts the address's password is
  * (<password_env>_HOSTS; core/util/allow.h). wire_open() sends it to no other.
  */
 bool wire_password_is_bound(const address *at);
-/* Makes timeout_ms hold for what comes. */
-nadb_rc wire_set_timeout(wire *w, nadb_err *err);
 void wire_close(wire *w);
 static inline bool wire_is_open(const wire *w) { return w->c != NULL; }
 /* Something came that nobody has asked for: more than was asked, or the end. */
@@ -112,5 +115,21 @@ static inline bool reply_is_port(int64_t v) { return v > 0 && v <= 65535; }
 
 /* A short sleep of a few ms. */
 void redis_pause(void);
+
+/* --- between wire.c and wire_open.c --- */
+
+/* SIGPIPE is blocked in this thread from begin to end. */
+typedef struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+} pipe_guard;
+void pipe_guard_begin(pipe_guard *g);
+void pipe_guard_end(const pipe_guard *g);
+
+/* Has the parser bound what it takes in, once it is connected. */
+void wire_watch(wire *w);
+/* The error for a failure, of which `error` is the errno. Closes the wire, for
+ * its stream may be anywhere. */
+nadb_rc wire_broken(wire *w, const char *doing, int error, nadb_err *err);
 
 #endif

@@ -222,6 +222,7 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
     rc = session_claim(c->ss, c->one, err);
     if (rc == NADB_OK) rc = cursor_open(c, CURSOR_KEYS, false, err);
     if (rc != NADB_OK) return rc;
+    c->view->view->keys_only = key_only;
     c->keys = &c->one;
     c->n_keys = 1;
     c->next = c->wanted = 0;
@@ -254,6 +255,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     nadb_rc rc = cursor_open(c, CURSOR_KEYS, reverse, err);
 
     if (rc != NADB_OK) return rc;
+    c->view->view->keys_only = false;
     nadb_buf_reset(&c->bounds);
     nadb_buf_reset(&c->list);
     for (size_t i = 0; i < n; i++)
@@ -342,10 +344,14 @@ nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
 /* Undoes the codec, through the cache where the bytes have a name. */
 static nadb_rc decode(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
     nadb_cache *cache = c->row.id == 0 ? NULL : c->ss->cache;
-    nadb_rc rc;
+    const nadb_caller *caller = c->ss->caller;
+    nadb_rc rc = NADB_OK;
 
     if (cache != NULL) c->cached = nadb_cache_get(cache, c->row.id);
     if (c->cached == NULL) {
+        if (caller != NULL && c->row.size > NADB_LARGE_BYTES)
+            rc = caller->takes(caller->ctx, c->row.size, err);
+        if (rc != NADB_OK) return rc;
         rc = nadb_codec_decode(c->row.stored, c->row.codec, c->row.size,
                                &c->plain, err);
         if (rc != NADB_OK) return rc;

@@ -299,6 +299,7 @@ static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
     range.reverse = scan->reverse;
     c->range = range;
     c->read_epoch = c->ss->epoch;
+    c->view->view->keys_only = scan->key_only;
     rc = open_iter(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return cursor_done(c, rc);

@@ -29,6 +29,12 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     return NADB_OK;
 }
 
+void nadb_session_serve(nadb_session *ss, const nadb_caller *caller,
+                        int64_t busy_timeout_ms) {
+    ss->caller = caller;
+    ss->timeout_ms = busy_timeout_ms;
+}
+
 void nadb_session_free(nadb_session *ss) {
     if (ss == NULL) return;
     (void)nadb_session_rollback(ss, NULL);
@@ -92,6 +98,7 @@ static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
         nadb_free(v);
         return rc;
     }
+    v->view->caller = ss->caller;
     v->refs = 1;
     v->next = ss->views;
     ss->views = v;

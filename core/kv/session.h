@@ -37,6 +37,7 @@ struct nadb_session {
     const bool *forked; /* the store was inherited through fork() */
     nadb_engine *engine;
     const nadb_options *options;
+    const nadb_caller *caller; /* NULL: none */
     nadb_cache *cache;   /* NULL: none */
     nadb_access *access; /* NULL: reads are not tracked */
 

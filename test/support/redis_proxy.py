@@ -17,6 +17,8 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
     lose HEX TIMES         a question that has these bytes in it passes, and the
                            connection is reset instead of its answer
     delay MS               each question waits so long
+    nag HEX HEX            a question that has the first bytes in it is not
+                           answered; the second bytes come instead, every 0.02 s
     fired                  answers with how often it has happened since
 """
 import os
@@ -50,7 +52,7 @@ class Plan:
     def take(self, n):
         """How many of n bytes pass, and what happens then (or None)."""
         with self.lock:
-            if self.action == "pass" or self.times < 0:
+            if self.action in ("pass", "nag") or self.times < 0:
                 return n, None
             if n <= self.left:
                 self.left -= n
@@ -115,6 +117,9 @@ def requests(plan, client, server, lost):
             if text is None:
                 server.sendall(data)
             else:
+                client.sendall(text)
+            while text is not None and plan.action == "nag":
+                time.sleep(0.02)
                 client.sendall(text)
     except OSError:
         pass
@@ -191,6 +196,9 @@ def main():
                      lost=bytes.fromhex(rest[0]))
         elif word == "delay":
             plan.set(0, -1, "pass", b"", delay=int(rest[0]) / 1000)
+        elif word == "nag":
+            plan.set(0, -1, "nag", bytes.fromhex(rest[1]),
+                     bytes.fromhex(rest[0]))
         elif word == "fired":
             answer = str(plan.fired)
         print(answer, flush=True)
