@@ -57,7 +57,6 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 nadb_rc func_adopt(call *k, nadb_err *err);
 
-
 /* --- func_backup.c; those with a call alone set the result --- */
 
 /* An optional text: NULL when it is missing or NULL. */

@@ -38,8 +38,8 @@ struct nadb_session {
     nadb_engine *engine;
     const nadb_options *options;
     const nadb_caller *caller; /* NULL: none */
-    nadb_cache *cache;   /* NULL: none */
-    nadb_access *access; /* NULL: reads are not tracked */
+    nadb_cache *cache;         /* NULL: none */
+    nadb_access *access;       /* NULL: reads are not tracked */
 
     session_view *views;   /* all of them */
     session_view *reading; /* what cursors outside a transaction share */
