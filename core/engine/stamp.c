@@ -98,8 +98,10 @@ void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
         atomic_store(&ring->seq, seq);
         atomic_store(&ring->number, number);
     }
-    atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
+    /* Number and bits are two words: between them the bits are not known. */
+    atomic_store(&map->stamp_nonce, 0);
     atomic_store(&map->stamp_number, number);
+    atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
 }
 
 /* The commit of the first stamp after `number`: 0 if it is not known. */
@@ -127,8 +129,10 @@ nadb_stamp engine_stamped(nadb_engine *e) {
     const control_map *map = engine_of(e)->ctl.map;
     nadb_stamp stamp;
 
-    stamp.number = atomic_load(&map->stamp_number);
-    stamp.nonce = atomic_load(&map->stamp_nonce);
+    do {
+        stamp.number = atomic_load(&map->stamp_number);
+        stamp.nonce = atomic_load(&map->stamp_nonce);
+    } while (atomic_load(&map->stamp_number) != stamp.number);
     return stamp;
 }
 
@@ -319,7 +323,8 @@ static bool may_differ(const alignment *a) {
            a->store.number == atomic_load(&map->stamp_base);
 }
 
-/* The nonce is not known (0) when only a log's header tells of the stamp. */
+/* The nonce is not known (0) when only a log's header tells of the stamp, and
+ * while one is published. */
 static bool same_history(const alignment *a) {
     return a->file.number != a->store.number ||
            a->file.nonce == a->store.nonce || a->store.nonce == 0;
