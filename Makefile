@@ -5,7 +5,7 @@
 #   make static   libnadb.a, for programs with SQLite in them
 #   make demo     a tour in SQL               make install   prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
-#   make asan     under address and undefined-behaviour sanitizers
+#   make asan     under clang's sanitizers of addresses, bounds and arithmetic
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
 #   make sqlite-new  all tests with a current SQLite
@@ -87,8 +87,9 @@ C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \
     backends/*.[ch] backends/*/*.[ch] test/*/*.[ch])
 
 TEST := -DNADB_TEST -DNADB_DEBUG
-ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-    -fno-omit-frame-pointer
+# clang's sanitizers find more than gcc's: integers that lose bits or change
+# their sign, bounds of what is local. The fuzz targets have the same.
+ASAN := -O1 $(strip $(file < test/support/sanitize.txt)) -shared-libasan
 TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-frame-pointer
 COVER := -O0 --coverage
 
@@ -166,6 +167,9 @@ $(BUILD)/libnadb.a: $(call objects,$(BUILD)/static,$(CORE) $(EXT))
 static: $(BUILD)/libnadb.a
 
 $(eval $(call variant,$(BUILD)/test,$(BUILD)/unit,))
+$(BUILD)/asan/%: override CC := $(filter ccache,$(CC)) clang
+$(BUILD)/asan/%: LDFLAGS += -Wl,-rpath,$(dir $(shell clang \
+    -print-file-name=libclang_rt.asan-$(shell uname -m).so))
 $(eval $(call variant,$(BUILD)/asan,$(BUILD)/asan/unit,$(ASAN)))
 $(eval $(call variant,$(BUILD)/tsan,$(BUILD)/tsan/unit,$(TSAN)))
 $(eval $(call variant,$(BUILD)/cover,$(BUILD)/cover/unit,$(COVER)))

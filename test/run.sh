@@ -28,6 +28,7 @@ packages=(gcc make pkg-config libc6-dev libsqlite3-dev zlib1g-dev
     libhiredis-dev libssl-dev openssl tcl libsqlite3-tcl sqlite3 redis-server
     procps strace python3 libdbd-sqlite3-perl locales)
 [ "$variant" = test ] && packages+=(clang clang-format lua5.1)
+[ "$variant" = asan ] && packages+=(clang libclang-rt-dev)
 [ "$variant" = cover ] && packages+=(lcov)
 bash test/support/need.sh "${packages[@]}" || echo "cannot install packages"
 
@@ -44,7 +45,7 @@ asan)
     under=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1"
         "LSAN_OPTIONS=suppressions=$support/lsan.supp:print_suppressions=0"
         "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
-    preload=$(gcc -print-file-name=libasan.so)
+    preload=$(clang -print-file-name="libclang_rt.asan-$(uname -m).so")
     ;;
 tsan)
     # Older thread sanitizers cannot live with much address randomisation.

@@ -200,8 +200,9 @@ static size_t successor(const recovery *r, size_t i) {
 /* Which logs were used: those that hold something, or after which one that was
  * used came. (One that was too small for the first record stays empty.) */
 static void find_used(recovery *r) {
-    for (size_t i = r->n; i-- > 0;)
-        r->logs[i].used = has_record(&r->logs[i]) || successor(r, i) < r->n;
+    for (size_t i = r->n; i > 0; i--)
+        r->logs[i - 1].used =
+            has_record(&r->logs[i - 1]) || successor(r, i - 1) < r->n;
 }
 
 /* The log with which the chain begins: the one before it is in the base, or

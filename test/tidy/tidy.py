@@ -220,6 +220,16 @@ def check_allocation():
                             "only nadb_buf grows memory")
 
 
+def check_wrapping():
+    """An unsigned index that ends below zero: `make asan` checks arithmetic,
+    and what is meant to lose bits says NADB_WRAPS."""
+    down = re.compile(r"\w-- (>|!=) 0\b")
+    return [f"{path}:{i}: counts down below 0: for (i = n; i > 0; i--)"
+            for path in files(LIBRARY)
+            for i, line in enumerate(code_of(path).split("\n"), 1)
+            if down.search(line)]
+
+
 # --- Lua ---
 
 def check_lua():
@@ -318,6 +328,7 @@ RULES = [
     ("clang-format", check_format),
     ("no banned call", check_banned),
     ("memory from one place", check_allocation),
+    ("no index below zero", check_wrapping),
     ("Lua as luac wants it", check_lua),
     ("no warning from gcc", check_gcc),
     ("no warning from clang", check_clang),
