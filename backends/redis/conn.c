@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define WAIT_GRACE_MS 1000
+#define OPEN_LEAST_MS 1000
 
 /* --- opening and closing --- */
 
@@ -189,29 +190,39 @@ int64_t conn_server_ms(const conn *c) {
     return nadb_os_get()->mono_ns() / 1000000 + c->clock_ahead_ms;
 }
 
-static nadb_rc open_to(conn *c, const endpoint *to, patience *until,
-                       nadb_err *err) {
-    nadb_rc rc = wire_open(&c->wire, c->at, to, until, err);
+/* An attempt has a patience of its own, so that a busy machine is no reason to
+ * give up. Where there may be others to ask, one that is silent must leave time
+ * for them. */
+static void open_patience(conn *c, patience *out) {
+    int64_t ms = c->at->connect_timeout_ms, part = c->at->timeout_ms / 2;
 
-    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, to, err);
-    if (rc == NADB_OK) rc = conn_ask_server(c, err);
-    c->wire.until = &c->until;
-    return rc;
+    if (route_may_change(c->way) && part < ms)
+        ms = part > OPEN_LEAST_MS ? part : OPEN_LEAST_MS;
+    if (c->until.once)
+        patience_part(&c->until, ms, out);
+    else
+        patience_begin(out, ms, c->until.caller);
+    out->once = true;
 }
 
 static nadb_rc open_once(conn *c, nadb_err *err) {
-    patience part;
-    nadb_rc rc = route_find(c->way, &c->until, &c->to, &c->epoch, err);
+    patience until;
+    nadb_rc rc;
 
-    if (rc != NADB_OK) return rc;
-    if (!route_may_change(c->way)) return open_to(c, &c->to, &c->until, err);
-    /* One that is silent must leave time for others. */
-    patience_part(&c->until, patience_left_ms(&c->until) / 2 + 1, &part);
-    return open_to(c, &c->to, &part, err);
+    open_patience(c, &until);
+    rc = route_find(c->way, &until, &c->to, &c->epoch, err);
+    open_patience(c, &until);
+    if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, &until, err);
+    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
+    if (rc == NADB_OK) rc = conn_ask_server(c, err);
+    c->wire.until = &c->until;
+    c->until.late = until.late;
+    return rc;
 }
 
-/* Opens the wire, and leaves alone what is in the queue. */
-static nadb_rc arrive(conn *c, nadb_err *err) {
+/* Opens the wire, and leaves alone what is in the queue. No attempt begins when
+ * `again` has ended. */
+static nadb_rc arrive(conn *c, patience *again, nadb_err *err) {
     nadb_rc rc;
 
     for (;;) {
@@ -222,7 +233,7 @@ static nadb_rc arrive(conn *c, nadb_err *err) {
         if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM ||
             rc == NADB_INTERRUPT)
             return rc;
-        if (!route_failed(c->way, c->epoch) || !patience_for_another(&c->until))
+        if (!route_failed(c->way, c->epoch) || patience_left_ms(again) <= 0)
             return rc;
         redis_pause();
     }
@@ -233,9 +244,16 @@ void conn_begin(conn *c, const nadb_caller *caller) {
 }
 
 nadb_rc conn_open(conn *c, nadb_err *err) {
+    patience again;
+    nadb_rc rc;
+
     conn_close(c);
     c->timed_out = c->wire.timed_out = c->asked.timed_out = false;
-    return arrive(c, err);
+    patience_begin(&again, c->at->timeout_ms, NULL);
+    if (route_may_change(c->way)) (void)patience_left_ms(&again); /* begins */
+    rc = arrive(c, &again, err);
+    patience_renew(&c->until);
+    return rc;
 }
 
 /* --- the queue --- */
@@ -378,7 +396,7 @@ static nadb_rc check_target(conn *c, const endpoint *to, nadb_err *err) {
 
 /* Goes where the answer to the first command has pointed. */
 static nadb_rc follow(conn *c, redirect how, const endpoint *to,
-                      nadb_err *err) {
+                      patience *again, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (how == REDIRECT_MOVED || how == REDIRECT_ASK)
@@ -387,7 +405,7 @@ static nadb_rc follow(conn *c, redirect how, const endpoint *to,
     if (how == REDIRECT_MOVED) rc = route_move(c->way, to, err);
     if (how == REDIRECT_MASTER) redis_pause();
     if (how == REDIRECT_MOVED || how == REDIRECT_MASTER) {
-        if (rc == NADB_OK) rc = arrive(c, err);
+        if (rc == NADB_OK) rc = arrive(c, again, err);
         return rc == NADB_OK ? send_queue(c, err) : rc;
     }
     rc = send_singly(c, err);
@@ -403,9 +421,11 @@ static nadb_rc follow(conn *c, redirect how, const endpoint *to,
 
 /* Any answer, also an error. */
 static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
-    bool may_change = route_may_change(c->way);
+    bool may_change = route_may_change(c->way), sent_on = false;
+    patience again;
     nadb_rc rc;
 
+    patience_begin(&again, c->at->timeout_ms, NULL);
     for (;;) {
         endpoint to;
         redirect how;
@@ -414,10 +434,14 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
         if (rc != NADB_OK || !may_change) break;
         memset(&to, 0, sizeof to);
         how = cluster_redirect(&c->wire, *out, &to);
-        if (how == REDIRECT_NONE || !patience_for_another(&c->until)) break;
+        if (how == REDIRECT_NONE) break;
+        /* It begins with the first refusal. */
+        if (patience_left_ms(&again) <= 0 && sent_on) break;
+        sent_on = true;
         freeReplyObject(*out);
         *out = NULL;
-        rc = follow(c, how, &to, err);
+        rc = follow(c, how, &to, &again, err);
+        patience_renew(&c->until);
         if (rc != NADB_OK) break;
     }
     if (rc == NADB_OK) {

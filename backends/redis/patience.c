@@ -17,10 +17,6 @@ int64_t patience_left_ms(patience *p) {
     return (p->end_ns - now) / 1000000;
 }
 
-bool patience_for_another(patience *p) {
-    return patience_left_ms(p) > p->timeout_ms / 8;
-}
-
 void patience_part(patience *whole, int64_t ms, patience *part) {
     int64_t left = patience_left_ms(whole);
 

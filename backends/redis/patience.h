@@ -1,11 +1,10 @@
 /* patience.h - how long something waits for a server, and for whom.
  *
- * There is one for a connection. It ends `timeout` after it was begun or
- * renewed, whatever comes meanwhile: a free connection, a name, the handshake,
- * the password, answers in pieces, other servers that one is sent to, messages
- * that nobody has asked for. It is renewed when an answer that a statement
- * wanted is complete (conn.c). So a server that dribbles cannot keep a
- * statement that wants one answer for longer than `timeout`. */
+ * It ends some time after it was begun, whatever comes meanwhile: answers in
+ * pieces, handshakes in pieces, messages that nobody has asked for. One is for
+ * making a connection, with all that it takes (`connect_timeout`); another for
+ * an answer (`timeout`), which is renewed when the answer is complete, or a
+ * server has sent us elsewhere; and that ends after `timeout`, too (conn.c). */
 #ifndef NADB_REDIS_PATIENCE_H
 #define NADB_REDIS_PATIENCE_H
 
@@ -57,9 +56,6 @@ static inline void patience_renew(patience *p) {
 
 /* What is left, in ms; not above 0: nothing. Begins it if it is fresh. */
 int64_t patience_left_ms(patience *p);
-/* Whether there is time for another attempt, which would otherwise end in
- * "no answer" instead of the reason for which the last one failed. */
-bool patience_for_another(patience *p);
 /* NADB_OK while there is something left, and the caller wants to wait. */
 nadb_rc patience_check(patience *p, nadb_err *err) NADB_MUST_USE;
 /* Waits until poll() has one of `events` for the descriptor, or an error of it:

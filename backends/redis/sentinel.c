@@ -39,6 +39,10 @@ static nadb_rc take_master(const address *at, const wire *w,
     return NADB_OK;
 }
 
+/* So long a sentinel is waited for, at least; and while a failover is looked
+ * for, at most. */
+#define LOOK_MS 500
+
 /* Opens a wire to a sentinel. It gets the password that is meant for sentinels,
  * and no other. */
 static nadb_rc enter(const address *at, const endpoint *sentinel,
@@ -95,12 +99,13 @@ nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
     for (size_t i = 0; i < n && rc != NADB_INTERRUPT; i++) {
         size_t which = (*first + i) % n;
         /* One that is silent must leave time for the others. */
-        int64_t share = patience_left_ms(until) / (int64_t)(n - i) + 1;
+        int64_t share = patience_left_ms(until) / (int64_t)(n - i);
         patience part;
         endpoint to;
 
         memcpy(&to, at->sentinels.p + which * sizeof to, sizeof to);
-        patience_part(until, share, &part);
+        patience_begin(&part, share > LOOK_MS ? share : LOOK_MS, until->caller);
+        part.once = true;
         rc = ask_one(at, &to, &part, out, err);
         if (rc == NADB_OK) {
             *first = which;
@@ -183,9 +188,6 @@ nadb_rc sentinel_check_role(wire *w, nadb_err *err) {
 }
 
 /* --- failovers that are under way --- */
-
-/* How long a sentinel that is asked for this is waited for. */
-#define LOOK_MS 500
 
 /* A field of what SENTINEL MASTER answers: names and values by turns. */
 static nadb_slice field(const redisReply *r, const char *name) {

@@ -74,27 +74,20 @@ static int connect_once(wire *w, const target *to, patience *limit) {
     return connected(w->c->fd);
 }
 
-static nadb_rc connect_socket(wire *w, const target *to, int64_t limit_ms,
-                              nadb_err *err) {
-    patience *until = w->until;
-    patience limit;
-    nadb_rc rc;
+static nadb_rc connect_socket(wire *w, const target *to, nadb_err *err) {
     int error;
 
-    patience_part(until, limit_ms, &limit);
     for (;;) {
         errno = 0;
-        error = connect_once(w, to, &limit);
-        if (error != EAGAIN || !to->local || limit.late || limit.stopped) break;
+        error = connect_once(w, to, w->until);
+        if (error != EAGAIN || !to->local || w->until->late ||
+            w->until->stopped)
+            break;
         redisFree(w->c);
         w->c = NULL;
         redis_pause();
     }
-    if (error == 0) return NADB_OK;
-    w->until = &limit;
-    rc = wire_broken(w, "connecting", error, err);
-    w->until = until;
-    return rc;
+    return error == 0 ? NADB_OK : wire_broken(w, "connecting", error, err);
 }
 
 static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
@@ -198,8 +191,7 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     w->spins = several_cpus();
     w->soon = false;
     rc = check_allowed(w, &where, err);
-    if (rc == NADB_OK)
-        rc = connect_socket(w, &where, at->connect_timeout_ms, err);
+    if (rc == NADB_OK) rc = connect_socket(w, &where, err);
     if (rc == NADB_OK && !where.local) (void)redisEnableKeepAlive(w->c);
     if (rc == NADB_OK && at->tls) rc = begin_tls(w, where.host, err);
     if (rc == NADB_OK) wire_watch(w);
