@@ -1,18 +1,7 @@
 /* control_fuzz.c - hostile bytes in control, before a store is opened (mode 0,
  * and 1: with the seal put right) and while it is open (mode 2, 3). */
+#include "repair.h"
 #include "store_fuzz.h"
-
-static void seal(uint8_t *bytes) {
-    control_map *m = (control_map *)(void *)bytes;
-    size_t from = offsetof(control_map, pad0);
-    size_t mid = offsetof(control_map, seal);
-    size_t behind = offsetof(control_map, seal_index);
-    uint32_t crc = nadb_crc32c(0, bytes + from, mid - from);
-
-    crc =
-        nadb_crc32c(crc, bytes + behind, offsetof(control_map, slots) - behind);
-    m->seal = crc == 0 ? 1 : crc;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t copy[sizeof(control_map)];
@@ -29,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     memcpy(copy, f->bytes, f->n);
     fuzz_patch(copy, f->n, data + 1, size - 1);
-    seal(copy);
+    repair_seal((control_map *)(void *)copy);
     fuzz_restore(f, copy, f->n);
     if (!fuzz_open(&s)) return 0;
     fuzz_use(s, true);

@@ -1,30 +1,21 @@
 /* index_fuzz.c - hostile bytes in the memtable index, before a store is opened
  * (mode 0: the seal tells; mode 1: with the seal put right) and while it is
  * open (mode 2, 3). */
+#include "repair.h"
 #include "store_fuzz.h"
 
 /* The control that belongs to an index with these bytes. */
 static void reseal(const store_file *index, const uint8_t *bytes) {
     char path[400];
-    uint64_t alloc = nadb_get_u64(bytes + 72); /* docs/format.md */
-    uint64_t nodes = (312 + (uint64_t)nadb_get_u32(bytes + 12) * 4 + 7) / 8 * 8;
     control_map *m;
     int fd;
 
-    if (alloc == nodes) alloc = 312;
-    if (alloc > index->n) alloc = index->n;
     snprintf(path, sizeof path, "%s/control", fuzz_in);
     fd = open(path, O_RDWR);
     MUST(fd >= 0);
     m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     MUST(m != MAP_FAILED);
-    m->seal_index = nadb_crc32c(0, bytes, alloc);
-    m->seal = 0;
-    m->seal = nadb_crc32c(
-        nadb_crc32c(0, m->pad0,
-                    offsetof(control_map, seal) - offsetof(control_map, pad0)),
-        &m->seal_index,
-        offsetof(control_map, slots) - offsetof(control_map, seal_index));
+    repair_index_seal(m, bytes, index->n);
     munmap(m, sizeof *m);
     close(fd);
 }

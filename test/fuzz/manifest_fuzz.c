@@ -6,6 +6,7 @@
  * The checksum is put right first. */
 #include "../../backends/fs/policy.h"
 #include "fuzz.h"
+#include "repair.h"
 
 static void pick(const fs_manifest *m) {
     nadb_compact_goal goal = {m->seq, 1000, NULL};
@@ -36,9 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     if (copy == NULL) return 0;
     if (size > 0) memcpy(copy, data, size);
-    if (size >= 16)
-        nadb_put_u32(copy + 12, nadb_crc32c(nadb_crc32c(0, copy, 12), copy + 16,
-                                            size - 16));
+    repair_manifest(copy, size);
     if (fs_manifest_decode(nadb_slice_of(copy, size), "M", &m, NULL) ==
         NADB_OK) {
         pick(&m);

@@ -1,20 +1,21 @@
 #!/bin/bash
 # run.sh [SECONDS [TARGET ..]] - fuzzes each target that long (default 60).
 #
-# Needs clang with libFuzzer. Inputs that are found go into build/fuzz, the
-# seeds in corpus/ stay as they are. Ends with "N passed, N failed".
+# Needs clang with libFuzzer, and libsqlite3-dev. Inputs that are found go into
+# build/fuzz, the seeds in corpus/ stay as they are. Ends with "N passed, N
+# failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 shift
 targets=${*:-$(cd test/fuzz && ls ./*_fuzz.c | sed 's|./||; s|_fuzz.c||')}
 sources=$(ls core/*.c core/*/*.c backends/*.c backends/memory/*.c \
-    backends/fs/*.c backends/backup/*.c 2>/dev/null)
-flags="-std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined
-    -fno-sanitize-recover=undefined"
+    backends/fs/*.c backends/backup/*.c ext/*.c 2>/dev/null)
+flags="-std=c11 -D_GNU_SOURCE -DSQLITE_CORE -g -O1
+    $(cat test/support/sanitize.txt)"
 mkdir -p build/fuzz/obj
 stamp=build/fuzz/obj/stamp # objects are as old as the headers, or newer
-if [ ! -e $stamp ] || [ -n "$(find core backends -name '*.h' -newer $stamp)" ]
+if [ ! -e $stamp ] || [ -n "$(find core backends ext -name '*.h' -newer $stamp)" ]
 then
     rm -f build/fuzz/obj/*.o
     touch $stamp
@@ -32,7 +33,8 @@ for target in $targets; do
     mkdir -p "$found"
     # shellcheck disable=SC2086
     clang $flags -fsanitize=fuzzer "test/fuzz/${target}_fuzz.c" \
-        build/fuzz/obj/*.o -o "build/fuzz/${target}_fuzz" -lz -pthread \
+        build/fuzz/obj/*.o -o "build/fuzz/${target}_fuzz" -lsqlite3 -lz -lm \
+        -ldl -pthread \
         || exit 1
     if "build/fuzz/${target}_fuzz" -max_total_time="$seconds" -max_len=4096 \
         -artifact_prefix="$found-" "$found" "test/fuzz/corpus/$target" \

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""store_corpus.py DIR - writes the seeds of control_fuzz, index_fuzz, log_fuzz
-and val_fuzz to DIR/control and so on.
+"""store_corpus.py DIR - writes the seeds of control_fuzz, index_fuzz, log_fuzz,
+val_fuzz and stores_fuzz to DIR/control and so on.
 
 The store is a real one that the targets make (store_fuzz.h); a seed says which
 of its bytes become what. Offsets are those of docs/format.md: each field of a
@@ -40,7 +40,24 @@ def patch(off, data):
     return struct.pack("<IB", off, len(data)) + data
 
 
+def stores(folder):
+    """Some fields of each file at once; which file has which number, the
+    fuzzer finds out."""
+    os.makedirs(folder, exist_ok=True)
+    for mode in range(16):
+        value = NASTY[mode % len(NASTY)]
+        parts = []
+        for number in range(8):
+            fields = (LOG, INDEX, VAL, CONTROL)[number % 4]
+            off, n = fields[(mode * 7 + number) % len(fields)]
+            data = (value & ((1 << 8 * n) - 1)).to_bytes(n, "little")
+            parts.append(bytes([number]) + patch(off, data))
+        with open(os.path.join(folder, "%02d" % mode), "wb") as f:
+            f.write(bytes([mode]) + b"".join(parts))
+
+
 def main():
+    stores(os.path.join(sys.argv[1], "stores"))
     for target, fields, modes in (("control", CONTROL, (0, 1, 2)),
                                   ("index", INDEX, (0, 1, 2)),
                                   ("log", LOG, (0, 1, 2)),

@@ -112,9 +112,17 @@ static void fuzz_row(nadb_cursor *c) {
         MUST(nadb_crc32c(0, v.bytes.p, v.bytes.n) != 1 || v.bytes.n > 1);
 }
 
+static nadb_rc fuzz_tag(void *ctx, nadb_slice tag, int64_t rows,
+                        nadb_err *err) {
+    (void)ctx, (void)tag, (void)err;
+    MUST(rows > 0);
+    return NADB_OK;
+}
+
 static void fuzz_read(nadb_store *s) {
     nadb_session *ss = NULL;
     nadb_cursor *c = NULL;
+    nadb_match *match = NULL;
     nadb_scan scan;
     char buf[32];
 
@@ -125,21 +133,32 @@ static void fuzz_read(nadb_store *s) {
             nadb_cursor_row(c) != NULL)
             fuzz_row(c);
     }
-    for (int way = 0; way < 4; way++) {
+    (void)!nadb_match_parse(nadb_slice_str("a OR b* NOT c"), &match, NULL);
+    for (int way = 0; way < 10; way++) {
         memset(&scan, 0, sizeof scan);
         scan.reverse = way & 1;
         if (way & 2) {
             scan.lo = nadb_slice_str("k2");
             scan.hi = nadb_slice_str("k4");
         }
+        if (way >= 8) {
+            scan.by_expiry = true;
+            scan.expires_from = way == 8 ? INT64_MIN : 0;
+            scan.expires_to = way == 8 ? INT64_MAX : 4102444800001;
+        } else if (way >= 4) {
+            scan.match = match;
+        }
         if (nadb_cursor_scan(c, &scan, NULL) != NADB_OK) continue;
         while (nadb_cursor_row(c) != NULL) {
-            fuzz_row(c);
+            if (nadb_cursor_load(c, NULL) != NADB_OK) break;
+            if (nadb_cursor_row(c) != NULL) fuzz_row(c);
             if (nadb_cursor_next(c, NULL) != NADB_OK) break;
         }
         nadb_cursor_close(c);
     }
+    (void)!nadb_tags_count(ss, nadb_slice_of(NULL, 0), fuzz_tag, NULL, NULL);
 done:
+    nadb_match_free(match);
     nadb_cursor_free(c);
     nadb_session_free(ss);
 }
@@ -196,6 +215,10 @@ static void fuzz_keep(const char *path, const char *name) {
     f->bytes = b.p;
 }
 
+static int fuzz_by_name(const void *a, const void *b) {
+    return strcmp(((const store_file *)a)->name, ((const store_file *)b)->name);
+}
+
 static void fuzz_make_options(void) {
     const char *root = getenv("TMPDIR");
     char path[400];
@@ -244,6 +267,7 @@ static void fuzz_make(void) {
     }
     nadb_store_close(s);
     fuzz_each(fuzz_keep);
+    qsort(files, n_files, sizeof files[0], fuzz_by_name);
     atexit(fuzz_at_exit);
 }
 
@@ -272,26 +296,30 @@ static void fuzz_adopt_control(int fd) {
     munmap(m, sizeof *m);
 }
 
+static void fuzz_write_file(const store_file *f, const uint8_t *p, size_t n) {
+    size_t used = n;
+    char path[400];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", fuzz_in, f->name);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    MUST(fd >= 0);
+    while (used > 0 && p[used - 1] == 0) used--;
+    MUST(used == 0 || write(fd, p, used) == (ssize_t)used);
+    MUST(posix_fallocate(fd, 0, n == 0 ? 1 : (off_t)n) == 0);
+    if (strcmp(f->name, "control") == 0) fuzz_adopt_control(fd);
+    close(fd);
+}
+
 /* The folder as the store left it, but `own` has these bytes. */
 static void fuzz_restore(const store_file *own, const uint8_t *bytes,
                          size_t n) {
     fuzz_each(fuzz_remove);
     for (size_t i = 0; i < n_files; i++) {
-        const store_file *f = &files[i];
-        const uint8_t *p = f == own ? bytes : f->bytes;
-        size_t len = f == own ? n : f->n;
-        size_t used = len;
-        char path[400];
-        int fd;
-
-        snprintf(path, sizeof path, "%s/%s", fuzz_in, f->name);
-        fd = open(path, O_RDWR | O_CREAT, 0600);
-        MUST(fd >= 0);
-        while (used > 0 && p[used - 1] == 0) used--;
-        MUST(used == 0 || write(fd, p, used) == (ssize_t)used);
-        MUST(posix_fallocate(fd, 0, len == 0 ? 1 : (off_t)len) == 0);
-        if (strcmp(f->name, "control") == 0) fuzz_adopt_control(fd);
-        close(fd);
+        if (&files[i] == own)
+            fuzz_write_file(own, bytes, n);
+        else
+            fuzz_write_file(&files[i], files[i].bytes, files[i].n);
     }
 }
 

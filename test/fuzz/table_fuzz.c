@@ -9,6 +9,7 @@
 #include "../../backends/fs/merge.h"
 #include "../../backends/fs/output.h"
 #include "fuzz.h"
+#include "repair.h"
 
 enum { NUMBER = 7 };
 
@@ -105,75 +106,6 @@ static const nadb_os mem_os = {.pwrite = mem_pwrite,
                                .unmap = mem_unmap,
                                .stat = mem_stat};
 
-/* --- checksums --- */
-
-/* [off, off + n) of the file, or NULL. */
-static uint8_t *part(uint64_t off, uint64_t n) {
-    return off <= file_n && n <= file_n - off ? file + off : NULL;
-}
-
-static void repair_blocks(const fs_props *p) {
-    const uint8_t *offsets = part(p->offsets, 4 * (p->n_blocks + 1));
-
-    for (uint64_t i = 0; offsets != NULL && i < p->n_blocks; i++) {
-        uint64_t off = nadb_get_u32(offsets + 4 * i);
-        uint64_t end = nadb_get_u32(offsets + 4 * i + 4);
-        uint8_t *b = end >= off + 9 ? part(off, end - off) : NULL;
-
-        if (b == NULL) continue;
-        b[end - off - 5] = 0;
-        nadb_put_u32(b + (end - off - 4),
-                     fs_block_crc(NUMBER, off, b, (size_t)(end - off - 4)));
-    }
-}
-
-static void repair_crc(uint8_t *crc, uint64_t off, uint64_t n) {
-    const uint8_t *p = part(off, n);
-
-    if (p != NULL) nadb_put_u32(crc, nadb_crc32c(0, p, (size_t)n));
-}
-
-static void repair_props(uint8_t *props, size_t n) {
-    nadb_reader r = nadb_reader_of(nadb_slice_of(props, n));
-    fs_props p;
-
-    if (!fs_props_decode(nadb_slice_of(props, n), &p)) return;
-    repair_blocks(&p);
-    for (uint64_t at = 0; at < p.pages.n / 4; at++) {
-        uint64_t off = p.hash + at * FS_PAGE;
-        uint64_t len = p.end - off < FS_PAGE ? p.end - off : FS_PAGE;
-
-        repair_crc(props + (p.pages.p - props) + 4 * at, off, len);
-    }
-    while (nadb_reader_left(&r) > 0) {
-        uint64_t tag = nadb_read_varint(&r);
-        nadb_slice s = nadb_read_blob(&r);
-
-        if (tag != FS_PROP_LAYOUT || s.n < 8) continue;
-        repair_crc(props + (s.p - props) + s.n - 8, p.offsets,
-                   p.index - p.offsets);
-        repair_crc(props + (s.p - props) + s.n - 4, p.index, p.hash - p.index);
-    }
-}
-
-static void repair(void) {
-    uint8_t *footer = part(file_n - FS_FOOTER, FS_FOOTER);
-    fs_footer f;
-    uint8_t *props;
-
-    if (file_n < FS_FOOTER) return;
-    f.props = nadb_get_u64(footer);
-    f.format = FS_FORMAT;
-    f.number = NUMBER;
-    memset(f.store_id, 7, sizeof f.store_id);
-    f.props_n = file_n - FS_FOOTER - f.props;
-    props = part(f.props, f.props_n);
-    if (props == NULL) return;
-    repair_props(props, (size_t)f.props_n);
-    f.props_crc = nadb_crc32c(0, props, (size_t)f.props_n);
-    fs_footer_put(footer, &f);
-}
-
 /* --- reading all of it, in every way --- */
 
 static void one_line(void *ctx, const char *what) { (void)ctx, (void)what; }
@@ -262,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                          .next_file = next_file,
                          .oldest_seq = zero};
     fs_meta t = {.number = NUMBER, .size = size, .count = 1};
+    uint8_t id[NADB_STORE_ID];
 
     if (no_manifest == NULL &&
         nadb_os_get()->dir_open("/proc/self", &no_manifest, NULL) != NADB_OK)
@@ -273,7 +206,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(file, data, size);
     file = realloc(file, size); /* no byte to spare for the sanitizer */
     if (size < FS_FOOTER) goto done;
-    repair();
+    memset(id, 7, sizeof id);
+    repair_table(file, size, NUMBER, id);
     t.lo = nadb_slice_of(file, 0);
     t.hi = nadb_slice_of("\xff\xff\xff\xff", 4);
     for (int mmap = 0; mmap <= 1; mmap++) {

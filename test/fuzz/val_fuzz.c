@@ -1,6 +1,7 @@
 /* val_fuzz.c - hostile bytes in a file of large values: its header's checksum
  * is put right (mode 0), or nothing is (mode 1); mode 2: while the store is
  * open; mode 4 and up: the file has another length, and MANIFEST says so. */
+#include "repair.h"
 #include "store_fuzz.h"
 
 /* MANIFEST with another size for the one .val file. */
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     MUST(copy != NULL);
     memcpy(copy, f->bytes, f->n);
     fuzz_patch(copy, f->n, data + 1, size - 1);
-    if (!(data[0] & 1)) nadb_put_u32(copy + 44, nadb_crc32c(0, copy, 44));
+    if (!(data[0] & 1)) repair_val(copy, n);
     fuzz_restore(f, copy, n);
     if (data[0] & 4) resize(n);
     free(copy);
