@@ -190,6 +190,12 @@ nadb_rc memtable_create(memtable **out, const nadb_home *home,
     return rc;
 }
 
+static bool is_unlinked(const wal *w) {
+    nadb_stat st;
+
+    return w->os->fstat(w->file, &st, NULL) == NADB_OK && st.links == 0;
+}
+
 static nadb_rc index_open(memtable *m, const nadb_home *home, nadb_err *err) {
     nadb_err mine;
     nadb_rc rc;
@@ -197,7 +203,8 @@ static nadb_rc index_open(memtable *m, const nadb_home *home, nadb_err *err) {
     nadb_err_clear(&mine);
     rc = nadb_home_open(home, m->log.number, "idx", NADB_OPEN_WRITE,
                         &m->idx_file, &mine);
-    if (rc != NADB_OK && mine.sys_errno == ENOENT) /* no loss: built again */
+    /* No loss, it is built again; unless both were unlinked meanwhile. */
+    if (mine.sys_errno == ENOENT && !is_unlinked(&m->log))
         return memtable_damaged(m, err);
     if (rc != NADB_OK) {
         if (err != NULL) *err = mine;
