@@ -134,6 +134,19 @@ nadb_rc nadb_option_check_path(const nadb_option *opt, const char *value,
 nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
                            const char *allowed, nadb_err *err);
 
+/* --- totals --- */
+
+/* What is there, counted: rows that have expired and are not removed yet
+ * included. core/kv/row.h counts an entry. */
+typedef struct nadb_totals {
+    bool known;
+    uint64_t rows;
+    uint64_t key_bytes;
+    uint64_t value_bytes;  /* of values, decoded */
+    uint64_t stored_bytes; /* of values, as they are stored */
+    uint64_t tags;         /* different ones */
+} nadb_totals;
+
 /* --- engines --- */
 
 typedef struct nadb_engine nadb_engine; /* begins with `ops` */
@@ -332,6 +345,10 @@ typedef struct nadb_engine_ops {
                      nadb_err *err);
     /* Calls `emit` with each of its numbers (names of nadb_stats). */
     void (*stats)(nadb_engine *e, nadb_stat_fn *emit, void *ctx);
+    /* Optional (NULL: they are not kept). What `v` shows, without a walk over
+     * it; not known where that would take one. */
+    nadb_rc (*totals)(nadb_engine *e, nadb_view *v, nadb_totals *out,
+                      nadb_err *err);
     /* Optional (NULL: close() leaves nothing). Removes all that there is of
      * the store, and closes, also on error. */
     nadb_rc (*destroy)(nadb_engine *e, nadb_err *err);
@@ -357,6 +374,7 @@ struct nadb_base_version {
     uint64_t bytes;      /* of its files; bases on a server: 0 */
     uint64_t last_file;  /* highest number of a file of its own; 0: none */
     bool indexed;        /* may hold keys of other keyspaces than rows */
+    nadb_totals totals;  /* of all that it shows */
 };
 
 /* What the base may ask of its owner. */
@@ -390,6 +408,9 @@ typedef struct nadb_flush_req {
     uint64_t first_log; /* of the state after the flush */
     uint64_t seq;
     uint64_t clear_seq;
+    /* Of the state after the flush: right when `entries` has come to its end.
+     */
+    const nadb_totals *totals;
 } nadb_flush_req;
 
 /* No dead data is to be left of changes up to `seq`, in files numbered below

@@ -535,43 +535,23 @@ nadb_rc nadb_flush_all(nadb_err *err) {
 
 /* --- statistics --- */
 
-static nadb_rc count_tag(void *ctx, nadb_slice tag, int64_t rows,
-                         nadb_err *err) {
-    (void)tag;
-    (void)rows;
-    (void)err;
-    *(double *)ctx += 1;
-    return NADB_OK;
-}
-
-/* Rows, bytes and tags as a reader finds them now: reads every row. */
-static nadb_rc count_rows(nadb_store *s, nadb_stat_fn *emit, void *ctx,
-                          nadb_err *err) {
-    double rows = 0, size = 0, stored = 0, tags = 0;
+static nadb_rc emit_totals(nadb_store *s, nadb_stat_fn *emit, void *ctx,
+                           nadb_err *err) {
     nadb_session *ss = NULL;
-    nadb_cursor *c = NULL;
-    nadb_scan all = {.reverse = false};
+    nadb_totals t;
     nadb_rc rc = nadb_session_new(s, &ss, err);
 
-    if (rc == NADB_OK) rc = nadb_cursor_new(ss, &c, err);
-    if (rc == NADB_OK) rc = nadb_cursor_scan(c, &all, err);
-    while (rc == NADB_OK && nadb_cursor_row(c) != NULL) {
-        const nadb_row *row = nadb_cursor_row(c);
-
-        rows += 1;
-        size += (double)row->size;
-        stored += (double)row->stored.n;
-        rc = nadb_cursor_next(c, err);
-    }
-    if (rc == NADB_OK)
-        rc = nadb_tags_count(ss, nadb_slice_of(NULL, 0), count_tag, &tags, err);
-    if (rc == NADB_OK) emit(ctx, "tag_count", tags);
-    nadb_cursor_free(c);
+    if (rc == NADB_OK) rc = session_totals(ss, &t, err);
     nadb_session_free(ss);
     if (rc != NADB_OK) return rc;
-    emit(ctx, "count", rows);
-    emit(ctx, "size_bytes", size);
-    emit(ctx, "value_stored_bytes", stored);
+    emit(ctx, "count", (double)t.rows);
+    emit(ctx, "key_bytes", (double)t.key_bytes);
+    emit(ctx, "size_bytes", (double)t.value_bytes);
+    emit(ctx, "value_stored_bytes", (double)t.stored_bytes);
+    emit(ctx, "compression_ratio",
+         t.stored_bytes == 0 ? 1.0
+                             : (double)t.value_bytes / (double)t.stored_bytes);
+    emit(ctx, "tag_count", (double)t.tags);
     return NADB_OK;
 }
 
@@ -588,7 +568,7 @@ nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     nadb_cache_stats cs = {0};
     nadb_rc rc = nadb_store_usable(s, err);
 
-    if (rc == NADB_OK) rc = count_rows(s, emit, ctx, err);
+    if (rc == NADB_OK) rc = emit_totals(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
     s->engine->ops->stats(s->engine, emit, ctx);
     if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */

@@ -71,7 +71,8 @@ static bool ends_with(const char *s, const char *end) {
 static void add_stat(void *ctx, const char *name, double value) {
     rows *r = ctx;
     bool counts = !ends_with(name, "_percent") && !ends_with(name, "_rate") &&
-                  !ends_with(name, "_at") && value > -9e15 && value < 9e15 &&
+                  !ends_with(name, "_ratio") && !ends_with(name, "_at") &&
+                  value > -9e15 && value < 9e15 &&
                   value == (double)(int64_t)value;
 
     add_text(r, name);

@@ -182,6 +182,7 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     v->pub.first_log = v->m.first_log;
     v->pub.seq = v->m.seq;
     v->pub.clear_seq = v->m.clear_seq;
+    v->pub.totals = v->m.totals;
     for (size_t i = 0; i < v->m.n_tables; i++)
         count_file(&v->pub, v->m.tables[i].number, v->m.tables[i].size);
     for (size_t i = 0; i < v->m.n_vals; i++)

@@ -14,6 +14,7 @@ nadb_rc fs_edit_begin(fs_manifest *m, const fs_manifest *old, size_t more,
     m->first_log = old->first_log;
     m->seq = old->seq;
     m->clear_seq = old->clear_seq;
+    m->totals = old->totals;
     m->runs =
         nadb_arena_alloc(&m->arena, (old->n_runs + more + 1) * sizeof *m->runs);
     m->tables = nadb_arena_alloc(&m->arena, (old->n_tables + more + 1) *

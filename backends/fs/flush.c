@@ -80,6 +80,7 @@ static nadb_rc next_manifest(const flush *f, const fs_output *o, fs_manifest *m,
     m->first_log = f->req->first_log;
     m->seq = f->req->seq;
     m->clear_seq = f->req->clear_seq;
+    m->totals = *f->req->totals;
     fs_edit_run(m, 0);
     for (size_t i = 0; rc == NADB_OK && i < fs_output_tables(o); i++)
         rc = fs_edit_table(m, fs_output_table(o, i), err);

@@ -13,7 +13,8 @@
 #include "../../core/util/home.h"
 
 enum {
-    FS_FORMAT = 2,           /* version of tables, values and MANIFEST */
+    FS_FORMAT = 2,           /* version of tables and values */
+    FS_MANIFEST_FORMAT = 3,  /* of MANIFEST; 2 had no totals */
     FS_BLOCK_TARGET = 4096,  /* bytes of entries in a block */
     FS_BLOCK_ENTRIES = 255,  /* most entries of a block: a slot is one byte */
     FS_TABLE_BLOCKS = 65535, /* most blocks: a block number is two bytes */

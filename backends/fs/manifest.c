@@ -28,6 +28,16 @@ static bool put_table(nadb_buf *b, const fs_meta *t) {
     return ok;
 }
 
+static bool put_totals(nadb_buf *b, const nadb_totals *t) {
+    const uint64_t numbers[] = {t->rows, t->key_bytes, t->value_bytes,
+                                t->stored_bytes, t->tags};
+    bool ok = nadb_buf_byte(b, t->known);
+
+    for (size_t i = 0; t->known && i < sizeof numbers / sizeof *numbers; i++)
+        ok = ok && nadb_buf_varint(b, numbers[i]);
+    return ok;
+}
+
 static bool put_body(nadb_buf *b, const fs_manifest *m) {
     bool ok = nadb_buf_append(b, m->store_id, NADB_STORE_ID) &&
               nadb_buf_varint(b, m->generation) &&
@@ -45,7 +55,7 @@ static bool put_body(nadb_buf *b, const fs_manifest *m) {
     for (size_t i = 0; ok && i < m->n_vals; i++)
         ok = nadb_buf_varint(b, m->vals[i].number) &&
              nadb_buf_varint(b, m->vals[i].size);
-    return ok;
+    return ok && put_totals(b, &m->totals);
 }
 
 static uint32_t body_crc(const uint8_t *p, size_t n) {
@@ -56,7 +66,7 @@ nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out, nadb_err *err) {
     size_t at = out->n;
 
     if (!nadb_buf_append(out, FS_MANIFEST_MAGIC, 8) ||
-        !nadb_buf_u32(out, FS_FORMAT) || !nadb_buf_u32(out, 0) ||
+        !nadb_buf_u32(out, FS_MANIFEST_FORMAT) || !nadb_buf_u32(out, 0) ||
         !put_body(out, m))
         return nadb_fail(err, NADB_NOMEM, "writing MANIFEST");
     nadb_put_u32(out->p + at + 12, body_crc(out->p + at, out->n - at));
@@ -157,7 +167,18 @@ static bool read_runs(nadb_reader *r, fs_manifest *m) {
     return true;
 }
 
-static bool read_body(nadb_reader *r, fs_manifest *m) {
+static void read_totals(nadb_reader *r, nadb_totals *t) {
+    uint64_t *numbers[] = {&t->rows, &t->key_bytes, &t->value_bytes,
+                           &t->stored_bytes, &t->tags};
+    uint8_t known = nadb_read_u8(r);
+
+    if (known > 1) r->bad = true;
+    t->known = known == 1;
+    for (size_t i = 0; t->known && i < sizeof numbers / sizeof *numbers; i++)
+        *numbers[i] = nadb_read_varint(r);
+}
+
+static bool read_body(nadb_reader *r, uint32_t format, fs_manifest *m) {
     nadb_slice id = nadb_read_bytes(r, NADB_STORE_ID);
 
     if (id.n == NADB_STORE_ID) memcpy(m->store_id, id.p, NADB_STORE_ID);
@@ -176,6 +197,7 @@ static bool read_body(nadb_reader *r, fs_manifest *m) {
             (i > 0 && m->vals[i].number <= m->vals[i - 1].number))
             r->bad = true;
     }
+    if (format >= 3) read_totals(r, &m->totals);
     if (nadb_reader_left(r) > 0 || m->first_log > NADB_FILE_MAX) r->bad = true;
     return true;
 }
@@ -192,13 +214,13 @@ nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
     if (nadb_get_u32(bytes.p + 12) != body_crc(bytes.p, bytes.n))
         return nadb_corrupt(err, "%s: wrong checksum", name);
     format = nadb_get_u32(bytes.p + 8);
-    if (format != FS_FORMAT)
+    if (format < 2 || format > FS_MANIFEST_FORMAT)
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %d: "
                          "the store was written by a newer version",
-                         name, format, FS_FORMAT);
+                         name, format, FS_MANIFEST_FORMAT);
     r = nadb_reader_of(fs_skip(bytes, HEAD));
-    if (!read_body(&r, m))
+    if (!read_body(&r, format, m))
         rc = nadb_fail(err, NADB_NOMEM, "reading %s", name);
     else if (r.bad)
         rc = nadb_corrupt(err, "%s: its contents contradict each other", name);

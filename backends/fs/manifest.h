@@ -11,6 +11,7 @@
 #ifndef NADB_FS_MANIFEST_H
 #define NADB_FS_MANIFEST_H
 
+#include "../../core/backend.h"
 #include "../../core/util/arena.h"
 #include "../../core/util/os.h"
 #include "format.h"
@@ -55,6 +56,7 @@ typedef struct fs_manifest {
     uint64_t first_log;
     uint64_t seq;
     uint64_t clear_seq;
+    nadb_totals totals;
     uint8_t store_id[NADB_STORE_ID];
     fs_run *runs; /* newest first */
     size_t n_runs;

@@ -24,6 +24,7 @@ nadb_rc fs_manifest_read(nadb_home *home, fs_manifest *m, nadb_err *err) {
         if (rc != NADB_OK) fs_manifest_clear(m);
     } else if (mine.sys_errno == ENOENT) {
         rc = NADB_OK; /* the empty state */
+        m->totals.known = true;
     } else if (err != NULL) {
         *err = mine;
     }

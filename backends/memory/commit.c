@@ -14,6 +14,7 @@
  * list, oldest first. Nodes with something to free wait in a queue, in about
  * the order in which they can be; commit and view_close look at its front.
  * What an open view sees is never freed, which is why entries are PINNED. */
+#include "../../core/kv/row.h"
 #include "engine.h"
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -398,15 +399,18 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
 
 /* Counts a live version in or out. */
 static void count(memory_engine *e, const version *v, bool in) {
-    nadb_slice key;
+    nadb_entry entry;
     uint64_t bytes;
 
     if (v == NULL || (v->flags & NADB_ENTRY_TOMBSTONE) != 0) return;
-    key = node_key(v->node);
-    bytes = key.n + v->value_n;
+    memset(&entry, 0, sizeof entry);
+    entry.key = node_key(v->node);
+    entry.value = nadb_slice_of(v->value, v->value_n);
+    bytes = entry.key.n + entry.value.n;
     e->bytes = in ? e->bytes + bytes : e->bytes - bytes;
-    if (key.n > 0 && key.p[0] == NADB_KS_ROW)
+    if (entry.key.n > 0 && entry.key.p[0] == NADB_KS_ROW)
         e->rows = in ? e->rows + 1 : e->rows - 1;
+    nadb_totals_count(&e->totals, &entry, in);
 }
 
 /* Lets those go on who wait for this ticket. */
@@ -423,6 +427,8 @@ void memory_commit(nadb_engine *engine, nadb_ticket *t) {
     if (t->clear) {
         e->clear_seq = e->seq + 1;
         e->rows = 0;
+        memset(&e->totals, 0, sizeof e->totals);
+        e->totals.known = true;
         e->bytes = 0;
     }
     for (version *v = t->changes; v != NULL; v = v->next) {

@@ -36,6 +36,7 @@ typedef struct memory_engine {
     unsigned clears_waiting; /* for claims to end: no new ones meanwhile */
     uint64_t rows;           /* live, keyspace NADB_KS_ROW */
     uint64_t bytes;          /* live keys and values, all keyspaces */
+    nadb_totals totals;
 } memory_engine;
 
 struct nadb_ticket {

@@ -304,6 +304,19 @@ static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
         emit(ctx, none[i], 0);
 }
 
+/* Of the last commit; a view of an older state would take a walk. */
+static nadb_rc memory_totals(nadb_engine *engine, nadb_view *view,
+                             nadb_totals *out, nadb_err *err) {
+    memory_engine *e = (memory_engine *)engine;
+
+    (void)err;
+    nadb_lock(&e->lock);
+    *out = e->totals;
+    if (view->seq != e->seq) out->known = false;
+    nadb_unlock(&e->lock);
+    return NADB_OK;
+}
+
 static void memory_close(nadb_engine *engine) {
     memory_engine *e = (memory_engine *)engine;
 
@@ -334,6 +347,7 @@ static const nadb_engine_ops memory_ops = {
     .compact = NULL,
     .check = memory_check,
     .stats = memory_stats,
+    .totals = memory_totals,
 };
 
 static nadb_rc init_locks(memory_engine *e, nadb_err *err) {
@@ -355,6 +369,7 @@ static nadb_rc memory_open(const nadb_options *options, nadb_engine **out,
     e = nadb_calloc(1, sizeof *e);
     if (e == NULL) return no_memory(err);
     e->base.ops = &memory_ops;
+    e->totals.known = true;
     rc = map_init(&e->map, err);
     if (rc == NADB_OK) rc = init_locks(e, err);
     if (rc != NADB_OK) goto done;

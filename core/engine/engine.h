@@ -12,6 +12,7 @@
  *   engine/conflict.c    what a commit may conflict with
  *   engine/stamp.c    commits on which a database file decides
  *   engine/repair.c   finishing what a dead process began
+ *   engine/totals.c   how many rows and bytes there are
  *   engine/stats.c    numbers, and reading every byte
  *   engine/flush.c    sync, rotation, flush, compaction: background work
  *   engine/space.c    space that is kept for giving space back
@@ -113,6 +114,8 @@ typedef struct engine {
     bool unused_left;          /* files that a reader kept; under flush_lock */
     _Atomic int64_t commit_ns; /* when the last commit began (monotonic) */
     _Atomic int64_t place_ns;  /* when its place was last looked at */
+    bool uncounted;            /* the base could not be counted, as it cannot
+                                  be read: not tried again; under flush_lock */
     nadb_buf scratch;          /* a record being built; under the commit lock */
     nadb_err flush_error;      /* the last flush's; under version_lock */
     nadb_err sync_error;       /* of the log, in the background; likewise */
@@ -341,6 +344,20 @@ nadb_rc engine_retired_get(engine *s, const engine_version *now,
 void engine_retired_free(engine_retired *r);
 /* No process needs them any more. */
 nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
+
+/* --- engine/totals.c --- */
+
+/* Passes `changes` of the base's state `below` on (and takes them, also on
+ * error). *totals, which are those of `below`, become at their end those of the
+ * state after them, whose clear_seq is given. */
+nadb_rc engine_counting(engine *s, nadb_base_version *below, uint64_t clear_seq,
+                        nadb_totals *totals, nadb_iter *changes,
+                        nadb_iter **out, nadb_err *err) NADB_MUST_USE;
+/* Walks over all that the base has; not known when it cannot be read. */
+void engine_count_base(engine *s, nadb_base_version *base, nadb_totals *out);
+/* Operation of nadb_engine_ops. */
+nadb_rc engine_totals(nadb_engine *e, nadb_view *view, nadb_totals *out,
+                      nadb_err *err);
 
 /* --- engine/stats.c --- */
 

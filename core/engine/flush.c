@@ -193,7 +193,8 @@ static size_t flushable(engine *s, const engine_version *v) {
 
 /* The oldest `n` logs of v as one source for the base. */
 static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
-                             nadb_flush_req *req, nadb_err *err) {
+                             nadb_flush_req *req, nadb_totals *totals,
+                             nadb_err *err) {
     nadb_iter **sources;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     uint64_t floor = 0;
@@ -234,6 +235,10 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
         while (made > 0) nadb_iter_free(sources[--made]);
     }
     nadb_free(sources);
+    if (rc == NADB_OK)
+        rc = engine_counting(s, v->base, req->clear_seq, totals, req->entries,
+                             &req->entries, err);
+    req->totals = totals;
     return rc;
 }
 
@@ -293,9 +298,15 @@ static nadb_rc catch_up(engine *s, nadb_err *err) {
 static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
                           nadb_err *err) {
     nadb_flush_req req;
+    nadb_totals totals = v->base->totals;
     nadb_base_version *base = NULL;
-    nadb_rc rc = flush_request(s, v, n, &req, err);
+    nadb_rc rc;
 
+    if (s->base_ops->remote == NULL && !totals.known && !s->uncounted) {
+        engine_count_base(s, v->base, &totals);
+        s->uncounted = !totals.known;
+    }
+    rc = flush_request(s, v, n, &req, &totals, err);
     if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
     nadb_iter_free(req.entries);
     if (rc != NADB_OK) return rc;

@@ -427,7 +427,7 @@ void nadb_engine_forked(nadb_engine *e) {
     .prepare = engine_prepare, .commit = engine_commit,                        \
     .rollback = engine_rollback, .flush = engine_flush,                        \
     .compact = engine_compact, .check = engine_check_bytes,                    \
-    .stats = engine_stats
+    .stats = engine_stats, .totals = engine_totals
 
 static const nadb_engine_ops engine_ops = {
     OPS,

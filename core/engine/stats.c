@@ -138,6 +138,29 @@ static nadb_rc check_place(engine *s, const reporter *r, nadb_err *err) {
                : nadb_fail(err, rc, "%s", mine.msg);
 }
 
+/* What MANIFEST counts must be what is there. */
+static void check_totals(engine *s, engine_version *v, const reporter *r) {
+    const nadb_totals *t = &v->base->totals;
+    nadb_totals found;
+    char line[NADB_MSG_MAX];
+
+    if (s->base_ops->remote != NULL || !t->known) return;
+    engine_count_base(s, v->base, &found);
+    if (!found.known || (found.rows == t->rows && found.tags == t->tags &&
+                         found.key_bytes == t->key_bytes &&
+                         found.value_bytes == t->value_bytes &&
+                         found.stored_bytes == t->stored_bytes))
+        return;
+    snprintf(
+        line, sizeof line,
+        "%s/MANIFEST: counts %llu rows of %llu bytes and %llu tags, "
+        "where %llu rows of %llu bytes and %llu tags are",
+        s->dir, (unsigned long long)t->rows, (unsigned long long)t->value_bytes,
+        (unsigned long long)t->tags, (unsigned long long)found.rows,
+        (unsigned long long)found.value_bytes, (unsigned long long)found.tags);
+    r->report(r->ctx, line);
+}
+
 nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
                            nadb_err *err) {
     engine *s = engine_of(e);
@@ -167,6 +190,7 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
         }
     }
     if (rc == NADB_OK) rc = s->base_ops->check(v->base, report, ctx, err);
+    if (rc == NADB_OK) check_totals(s, v, &r);
     if (rc == NADB_MOVED) rc = NADB_OK; /* it has been reported */
     engine_version_unref(s, v);
     return rc;

@@ -161,6 +161,30 @@ int64_t nadb_row_expires(nadb_slice bytes) {
     return ms < NADB_TIME_MIN ? NADB_NO_EXPIRY : ms;
 }
 
+static void count(nadb_totals *t, uint64_t *sum, uint64_t n, bool in) {
+    if (!in && *sum < n)
+        t->known = false;
+    else
+        *sum = in ? *sum + n : *sum - n;
+}
+
+void nadb_totals_count(nadb_totals *t, const nadb_entry *e, bool in) {
+    nadb_row row;
+
+    if (!t->known || e->key.n == 0 || (e->flags & NADB_ENTRY_TOMBSTONE) != 0)
+        return;
+    if (e->key.p[0] == NADB_KS_COUNT) count(t, &t->tags, 1, in);
+    if (e->key.p[0] != NADB_KS_ROW) return;
+    if (nadb_row_decode(e->value, &row, NULL) != NADB_OK) {
+        t->known = false;
+        return;
+    }
+    count(t, &t->rows, 1, in);
+    count(t, &t->key_bytes, e->key.n - 1, in);
+    count(t, &t->value_bytes, row.size, in);
+    count(t, &t->stored_bytes, row.stored.n, in);
+}
+
 nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded, nadb_value *out,
                        nadb_err *err) {
     nadb_reader r = nadb_reader_of(decoded);

@@ -42,6 +42,11 @@ nadb_rc nadb_row_decode(nadb_slice bytes, nadb_row *row,
  * NADB_NO_EXPIRY (decoding reports them). */
 int64_t nadb_row_expires(nadb_slice bytes);
 
+/* Counts an entry that holds in, or one that does not hold any more out; those
+ * of keyspaces that are not counted change nothing. `t` is not known any more
+ * after an entry with impossible bytes, or more out than in. */
+void nadb_totals_count(nadb_totals *t, const nadb_entry *e, bool in);
+
 /* A number's bytes; at most 10. Returns how many. */
 size_t nadb_number_put(uint8_t *p, const nadb_value *v);
 /* The value of a row whose bytes are decoded (codec undone). */

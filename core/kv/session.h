@@ -119,6 +119,10 @@ nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
  * are open stand on rows that may be gone. */
 void session_undo(nadb_session *ss, uint64_t id);
 
+/* What is committed, of rows that have not expired; *out is known. */
+nadb_rc session_totals(nadb_session *ss, nadb_totals *out,
+                       nadb_err *err) NADB_MUST_USE;
+
 /* The first key that a writing autocommit statement reads: makes other writers
  * of it wait until this one has ended, and the snapshot a present one. */
 nadb_rc session_claim(nadb_session *ss, nadb_slice key,

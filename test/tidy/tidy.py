@@ -71,7 +71,7 @@ ROOMS = {
     "core/util": [],
     "core/kv": ["core/backend.h", "core/nadb.h"],
     "core/engine": ["core/backend.h", "core/options.h", "core/names.h",
-                    "core/nadb.h"],
+                    "core/nadb.h", "core/kv/row.h"],
     "core/backup": ["core/backend.h", "core/nadb.h", "core/kv/codec.h",
                     "core/kv/row.h", "core/kv/session.h"],
     "core": ["core/kv/", "core/engine/", "backends/registry.h"],

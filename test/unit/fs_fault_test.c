@@ -309,7 +309,7 @@ static void test_fault_entries(void) {
     nadb_base_version *v = NULL;
     nadb_err err;
     array_iter it;
-    nadb_flush_req req = {NULL, 0, 0, 3, 2, 0};
+    nadb_flush_req req = {NULL, 0, 0, 3, 2, 0, &not_counted};
 
     open_tiny(&s, "entries", true);
     make_world(w, 2, 1);

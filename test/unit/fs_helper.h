@@ -108,11 +108,14 @@ static inline array_iter array_iter_of(const nadb_entry *e, size_t n) {
     return it;
 }
 
+/* Entries here are no rows. */
+static const nadb_totals not_counted = {.known = false};
+
 static inline nadb_rc store_flush(fs_store *s, const nadb_entry *e, size_t n,
                                   uint64_t seq, uint64_t clear_seq,
                                   nadb_base_version **out, nadb_err *err) {
     array_iter it = array_iter_of(e, n);
-    nadb_flush_req req = {&it.it, 0, n, seq + 1, seq, clear_seq};
+    nadb_flush_req req = {&it.it, 0, n, seq + 1, seq, clear_seq, &not_counted};
 
     return s->base->ops->flush(s->base, &req, out, err);
 }

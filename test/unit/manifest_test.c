@@ -79,6 +79,7 @@ static void test_round_trip(void) {
     add(&m, table(1, "a", "z", 7));
     m.vals = vals;
     m.n_vals = 2;
+    m.totals = (nadb_totals){true, 1, 200, 30000, UINT64_MAX, 5};
     encode(&m, &b);
     REQUIRE_OK(fs_manifest_decode(nadb_buf_slice(&b), "M", &got, &err), err);
     CHECK_U64(got.generation, 42);
@@ -97,6 +98,10 @@ static void test_round_trip(void) {
     CHECK(nadb_slice_eq(got.tables[1].hi, nadb_slice_str("m")));
     CHECK_U64(got.n_vals, 2);
     CHECK_U64(got.vals[1].size, 70000);
+    CHECK(got.totals.known);
+    CHECK_U64(got.totals.rows, 1);
+    CHECK_U64(got.totals.stored_bytes, UINT64_MAX);
+    CHECK_U64(got.totals.tags, 5);
     fs_manifest_clear(&got);
     fs_manifest_clear(&m);
     nadb_buf_clear(&b);
@@ -133,12 +138,12 @@ static void test_newer_format(void) {
 
     of_sizes(&m, sizes);
     encode(&m, &b);
-    nadb_put_u32(b.p + 8, 3);
+    nadb_put_u32(b.p + 8, 4);
     crc = nadb_crc32c(nadb_crc32c(0, b.p, 12), b.p + 16, b.n - 16);
     nadb_put_u32(b.p + 12, crc);
     CHECK(fs_manifest_decode(nadb_buf_slice(&b), "M", &got, &err) ==
           NADB_CANTOPEN);
-    CHECK_STR(err.msg, "M has format 3, this version of nadb reads 2: the "
+    CHECK_STR(err.msg, "M has format 4, this version of nadb reads 3: the "
                        "store was written by a newer version");
     fs_manifest_clear(&m);
     nadb_buf_clear(&b);
