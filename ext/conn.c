@@ -56,6 +56,7 @@ conn *conn_ref(sqlite3 *db) {
         c = nadb_calloc(1, sizeof *c);
         if (c != NULL) {
             c->db = db;
+            c->changes = (unsigned)-2; /* not counted yet */
             c->caller = (nadb_caller){conn_interrupted, takes, db};
             c->next = list;
             list = c;

@@ -84,7 +84,8 @@ typedef struct conn {
     bool watch_there; /* its table is there */
     unsigned watch_tries;
     bool spill_off;    /* PRAGMA cache_spill, as last seen */
-    int64_t spills;    /* pages flushed, when the last transaction ended */
+    int64_t spills;    /* pages flushed, when they were counted last */
+    unsigned changes;  /* total_changes() then */
     const char *adopt; /* identity that the next CREATE takes over; or NULL */
     struct dropped *dropped; /* stores to remove when that is committed */
     command *command; /* what the running statement of ours does; or NULL */
@@ -351,6 +352,9 @@ nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
 nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
 /* Pages that are flushed from now on are those of a transaction. */
 void file_note_spills(conn *c);
+/* An autocommit statement begins to write: the same, if anybody else has
+ * changed rows since. */
+void file_begun(conn *c);
 /* Removes what was dropped, once that is committed. Outside transactions. */
 void file_sweep(conn *c);
 void file_forget_dropped(conn *c);

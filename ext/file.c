@@ -162,6 +162,41 @@ static bool file_guards(const vtab *v) {
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 
+/* The first column of a PRAGMA, as a text in `out`, "" when it gives none. */
+static void pragma(const vtab *v, const char *name, char out[16]) {
+    sqlite3_stmt *stmt = NULL;
+    char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", v->schema, name);
+
+    out[0] = 0;
+    if (sql != NULL &&
+        sqlite3_prepare_v2(v->c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+
+        sqlite3_snprintf(16, out, "%s", text == NULL ? "" : text);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+}
+
+/* What flushing does not show: page 1, which SQLite keeps in use, has two
+ * numbers that a PRAGMA writes; and cache_spill=off stops flushing. */
+static bool header_moved(vtab *v) {
+    char version[16], application[16], spill[16];
+    conn *c = v->c;
+    bool moved;
+
+    pragma(v, "user_version", version);
+    pragma(v, "application_id", application);
+    pragma(v, "cache_spill", spill);
+    moved = strcmp(version, v->s->user_version) != 0 ||
+            strcmp(application, v->s->application_id) != 0;
+    memcpy(v->s->user_version, version, sizeof version);
+    memcpy(v->s->application_id, application, sizeof application);
+    c->spill_off = strcmp(spill, "0") == 0;
+    return moved || c->spill_off;
+}
+
 void file_bind(vtab *v) {
     nadb_file file = {is_locked, is_fresh, ask_stamp, v->s};
 
@@ -169,6 +204,11 @@ void file_bind(vtab *v) {
     v->s->bound = file_owns(v);
     if (!v->s->bound) file.stamp = no_stamp;
     nadb_session_bind(v->s->core, &file);
+    /* What earlier transactions have left is no change. */
+    if (v->s->bound &&
+        (sqlite3_get_autocommit(v->c->db) ||
+         sqlite3_txn_state(v->c->db, v->schema) != SQLITE_TXN_WRITE))
+        (void)header_moved(v);
 }
 
 /* --- identity --- */
@@ -421,23 +461,6 @@ static int64_t spills(sqlite3 *db) {
     return now;
 }
 
-/* The first column of a PRAGMA, as a text in `out`, "" when it gives none. */
-static void pragma(const vtab *v, const char *name, char out[16]) {
-    sqlite3_stmt *stmt = NULL;
-    char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", v->schema, name);
-
-    out[0] = 0;
-    if (sql != NULL &&
-        sqlite3_prepare_v2(v->c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(stmt, 0);
-
-        sqlite3_snprintf(16, out, "%s", text == NULL ? "" : text);
-    }
-    sqlite3_finalize(stmt);
-    sqlite3_free(sql);
-}
-
 /* Whether the file's journal mode is WAL; `journal` is what SQLite has open for
  * it. A pager's journal and its log are two objects, so while that pointer is
  * the one that was a log's, it is. The other modes share one. */
@@ -461,24 +484,6 @@ static bool journal_written(const vtab *v, sqlite3_file *journal) {
            size > 0;
 }
 
-/* What flushing does not show: page 1, which SQLite keeps in use, has two
- * numbers that a PRAGMA writes; and cache_spill=off stops flushing. */
-static bool header_moved(vtab *v) {
-    char version[16], application[16], spill[16];
-    conn *c = v->c;
-    bool moved;
-
-    pragma(v, "user_version", version);
-    pragma(v, "application_id", application);
-    pragma(v, "cache_spill", spill);
-    moved = strcmp(version, v->s->user_version) != 0 ||
-            strcmp(application, v->s->application_id) != 0;
-    memcpy(v->s->user_version, version, sizeof version);
-    memcpy(v->s->application_id, application, sizeof application);
-    c->spill_off = strcmp(spill, "0") == 0;
-    return moved || c->spill_off;
-}
-
 /* Another attached file is in a transaction: flushing would sync its journal
  * and lock its readers out. */
 static bool other_files_written(const vtab *v) {
@@ -500,30 +505,58 @@ static bool other_files_written(const vtab *v) {
     return written;
 }
 
-void file_note_spills(conn *c) { c->spills = spills(c->db); }
+void file_begun(conn *c) {
+    /* A statement of ours changes one row, mostly. */
+    if ((unsigned)sqlite3_total_changes(c->db) - c->changes > 1)
+        file_note_spills(c);
+}
+
+void file_note_spills(conn *c) {
+    c->spills = spills(c->db);
+    c->changes = (unsigned)sqlite3_total_changes(c->db);
+}
+
+/* Flushes what the transaction has changed, and tells from the number of
+ * flushed pages whether that is anything. */
+static bool flushes(conn *c) {
+    int64_t before = c->spills;
+
+    if (c->spill_off || sqlite3_db_cacheflush(c->db) != SQLITE_OK) return true;
+    file_note_spills(c);
+    return before < 0 || c->spills != before;
+}
 
 /* Whether pages of the file have changed in this transaction; when in doubt,
- * true. `autocommit`: the transaction is one statement. */
+ * true. */
 static bool pages_changed(vtab *v) {
-    sqlite3 *db = v->c->db;
+    bool autocommit = v->s->autocommit;
     sqlite3_file *journal = NULL;
-    bool wal;
+    bool flushed = false;
 
-    if (sqlite3_file_control(db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
+    /* Asking for the mode costs more than flushing nothing. If the mode is not
+     * WAL any more, the flush of a mixed transaction syncs the journal, once:
+     * then the mode is asked for. */
+    if (autocommit && v->s->wal != NULL) {
+        flushed = flushes(v->c);
+        if (!flushed) return false;
+    }
+    if (sqlite3_file_control(v->c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
                              &journal) != SQLITE_OK ||
         journal == NULL)
         return true;
-    wal = is_wal(v, journal);
-    v->s->several = !v->s->autocommit && other_files_written(v);
+    if (!is_wal(v, journal)) {
+        v->s->several = !autocommit && other_files_written(v);
+        return v->s->several || flushed || journal_written(v, journal);
+    }
+    if (autocommit) return flushed || flushes(v->c);
+    v->s->several = other_files_written(v);
     if (v->s->several) return true;
-    if (!wal) return journal_written(v, journal);
     /* Pages that another statement uses are not flushed. */
-    if (!v->s->autocommit && (header_moved(v) || running(db) > 1)) return true;
-    if (v->c->spill_off || sqlite3_db_cacheflush(db) != SQLITE_OK) return true;
-    return v->c->spills < 0 || spills(db) != v->c->spills;
+    return header_moved(v) || running(v->c->db) > 1 || flushes(v->c);
 }
 
 static bool is_mixed(vtab *v) {
+    v->s->several = false;
     for (const sess *s = v->c->sessions; s != NULL; s = s->next)
         if (s != v->s && s->bound && nadb_session_dirty(s->core) &&
             sqlite3_stricmp(speaker(s)->schema, v->schema) == 0)
@@ -557,7 +590,6 @@ int file_stamp(vtab *v, nadb_err *err) {
     int code;
 
     if (!v->s->bound || !nadb_session_dirty(v->s->core)) return SQLITE_OK;
-    v->s->several = false;
     if (!is_mixed(v)) {
         nadb_session_stamp(v->s->core, none);
         return SQLITE_OK;
@@ -565,6 +597,7 @@ int file_stamp(vtab *v, nadb_err *err) {
     if (row_read(v, id, &stamp, err) != NADB_OK) return value_code(err->rc);
     stamp = nadb_session_next_stamp(v->s->core, stamp);
     code = write_stamp(v, stamp, err);
+    file_note_spills(v->c); /* the stamp's own may be among them */
     if (code == SQLITE_OK) nadb_session_stamp(v->s->core, stamp);
     return code;
 }

@@ -18,14 +18,14 @@ static key_kind encode(bool blob, nadb_slice bytes, nadb_buf *room,
     return KEY_GIVEN;
 }
 
-key_kind key_bound_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
-                            nadb_slice *out) {
-    bool blob = sqlite3_value_type(in) == SQLITE_BLOB;
+static key_kind from_type(const conn *c, sqlite3_value *in, int type,
+                          nadb_buf *room, nadb_slice *out) {
+    bool blob = type == SQLITE_BLOB;
     const void *p;
     size_t n;
 
     *out = nadb_slice_of(NULL, 0);
-    if (sqlite3_value_type(in) == SQLITE_NULL) return KEY_NULL;
+    if (type == SQLITE_NULL) return KEY_NULL;
     if (blob) {
         p = sqlite3_value_blob(in); /* expands a zeroblob; NULL when empty */
         n = (size_t)sqlite3_value_bytes(in);
@@ -35,6 +35,11 @@ key_kind key_bound_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
         if (p == NULL) return KEY_NOMEM;
     }
     return encode(blob, nadb_slice_of(p, n), room, out);
+}
+
+key_kind key_bound_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
+                            nadb_slice *out) {
+    return from_type(c, in, sqlite3_value_type(in), room, out);
 }
 
 /* The text of the integer that a REAL is. */
@@ -53,11 +58,12 @@ static bool integral_text(sqlite3_value *in, char digits[KEY_DIGITS],
 
 key_kind key_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
                       nadb_slice *out) {
+    int type = sqlite3_value_type(in);
     char digits[KEY_DIGITS];
     nadb_slice text;
 
-    if (!integral_text(in, digits, &text)) {
-        return key_bound_from_sql(c, in, room, out);
+    if (type != SQLITE_FLOAT || !integral_text(in, digits, &text)) {
+        return from_type(c, in, type, room, out);
     }
     nadb_buf_reset(room);
     if (!nadb_buf_append(room, text.p, text.n)) return KEY_NOMEM;

@@ -113,7 +113,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
     if (s->autocommit && s->n_begun == 0) {
         if (v->c->dropped != NULL) file_sweep(v->c);
-        if (s->bound) file_note_spills(v->c);
+        if (s->bound) file_begun(v->c);
     }
     rc = nadb_session_begin(s->core, s->autocommit, err);
     if (rc != NADB_OK) return rc;

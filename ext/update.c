@@ -113,15 +113,24 @@ static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
     return NADB_OK;
 }
 
+/* Whether the statement gives nothing but a key and a value. */
+static bool is_plain(const columns *cols) {
+    for (int i = COL_TAGS; i < COL_COUNT; i++)
+        if (i != COL_SIZE && !is_null(cols, i)) return false;
+    return true;
+}
+
 static nadb_rc insert_fields(vtab *v, const columns *cols, nadb_put_req *req,
                              nadb_err *err) {
     nadb_rc rc;
 
+    req->created_ms = req->updated_ms = INT64_MIN;
+    req->expires_ms = NADB_NO_EXPIRY;
+    if (v->options->default_ttl_ms <= 0 && is_plain(cols)) return NADB_OK;
     for (int i = COL_TAG; i < COL_COUNT; i++) {
         if (is_null(cols, i) || names_key(v, cols, i, req->key)) continue;
         return refuse_column(i, err);
     }
-    req->created_ms = req->updated_ms = INT64_MIN;
     rc = parse_tags(v, cols, &req->tags, err);
     if (rc == NADB_OK) rc = insert_expiry(v, cols, &req->expires_ms, err);
     if (rc == NADB_OK) {

@@ -204,9 +204,10 @@ nadb_rc vtab_open(vtab *v, nadb_err *err) {
 /* --- the end of objects --- */
 
 nadb_rc vtab_writable(const vtab *v, nadb_err *err) {
-    const nadb_backend *b = nadb_backend_for(v->options);
+    const nadb_backend *b;
 
     if (!v->options->read_only) return NADB_OK;
+    b = nadb_backend_for(v->options);
     if (b != NULL && (b->caps & NADB_CAP_READ_ONLY) != 0)
         return nadb_fail(err, NADB_READONLY,
                          "%s is a %s, which is only read: copy its rows into "

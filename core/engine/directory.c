@@ -356,7 +356,7 @@ bool nadb_engine_moved(nadb_engine *e) {
  * those who commit all the time while another moves it, a commit may still be
  * taken for LOOK_NS. */
 #define ROW_NS 20000
-#define LOOK_NS 200000
+#define LOOK_NS 1000000
 
 nadb_rc engine_check_place_often(engine *s, nadb_err *err) {
     int64_t now = s->os->mono_ns();

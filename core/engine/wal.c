@@ -26,6 +26,14 @@ enum {
     R_DECIDED = 40
 };
 
+static void salt_set(wal *w, uint64_t salt) {
+    uint8_t bytes[8];
+
+    nadb_put_u64(bytes, salt);
+    w->salt = salt;
+    w->seed = nadb_crc32c(0, bytes, sizeof bytes);
+}
+
 static void header_put(uint8_t h[WAL_HEADER], const wal *w,
                        const nadb_home *home) {
     memset(h, 0, WAL_HEADER);
@@ -51,7 +59,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
     if (memcmp(h, WAL_MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
         !header_is_whole(h))
         return false;
-    w->salt = nadb_get_u64(h + 16);
+    salt_set(w, nadb_get_u64(h + 16));
     w->base_seq = nadb_get_u64(h + 32);
     w->capacity = nadb_get_u64(h + 40);
     w->prev_log = nadb_get_u64(h + 48);
@@ -94,6 +102,7 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
                    nadb_err *err) {
     const nadb_os *os = home->os;
     uint8_t h[WAL_HEADER];
+    uint64_t salt;
     nadb_rc rc;
 
     memset(w, 0, sizeof *w);
@@ -105,7 +114,8 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
     w->prev_end = birth->prev_end;
     w->cut = birth->cut;
     w->decided = birth->decided;
-    os->random(&w->salt, sizeof w->salt);
+    os->random(&salt, sizeof salt);
+    salt_set(w, salt);
     rc =
         nadb_home_open(home, birth->number, "log",
                        NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
@@ -169,13 +179,6 @@ typedef struct append_state {
     uint64_t at;  /* where buf's first byte goes */
     uint32_t crc; /* of entries that left the buffer */
 } append_state;
-
-static uint32_t salted(const wal *w) {
-    uint8_t s[8];
-
-    nadb_put_u64(s, w->salt);
-    return nadb_crc32c(0, s, sizeof s);
-}
 
 static nadb_rc out_of_memory(const wal *w, nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "appending to %s", w->os->path(w->file));
@@ -242,7 +245,7 @@ static bool stamp_append(nadb_buf *buf, const nadb_stamp *stamp) {
 nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes,
                    const wal_note *note, nadb_buf *buf, uint64_t *length,
                    uint32_t *count, nadb_err *err) {
-    append_state s = {w, buf, off, salted(w)};
+    append_state s = {w, buf, off, w->seed};
     uint8_t h[WAL_RECORD] = {0};
     bool pieces = false;
     nadb_rc rc = NADB_OK;
@@ -295,7 +298,7 @@ nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) {
 #define LONG_RECORD ((uint64_t)1 << 20)
 
 static uint32_t entries_crc(const wal *w, uint64_t off, uint64_t n) {
-    uint32_t crc = salted(w);
+    uint32_t crc = w->seed;
     uint64_t end = off + n;
 
     if (n < LONG_RECORD) return nadb_crc32c(crc, w->map + off, (size_t)n);

@@ -42,6 +42,7 @@ typedef struct wal {
     uint64_t number;
     uint64_t capacity; /* records never go past it */
     uint64_t salt;
+    uint32_t seed;     /* of the records' checksums: CRC32C of the salt */
     uint64_t base_seq; /* every record was committed after it */
     uint64_t prev_log; /* the log before this one, and where it ended when .. */
     uint64_t prev_end; /* .. this one was made */

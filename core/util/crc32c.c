@@ -62,6 +62,7 @@ static uint32_t raw_table(uint32_t r, const uint8_t *p, size_t n) {
 #include <cpuid.h>
 #define USES_CRC __attribute__((target("sse4.2")))
 #define CRC_U64(r, v) __builtin_ia32_crc32di(r, v)
+#define CRC_U32(r, v) __builtin_ia32_crc32si(r, v)
 #define CRC_U8(r, v) __builtin_ia32_crc32qi(r, v)
 
 /* gcc's own way to ask executes cpuid some twenty times before main(), each of
@@ -77,10 +78,12 @@ static bool have_instruction(void) {
 #if defined(__clang__)
 #define USES_CRC __attribute__((target("crc")))
 #define CRC_U64(r, v) __builtin_arm_crc32cd(r, v)
+#define CRC_U32(r, v) __builtin_arm_crc32cw(r, v)
 #define CRC_U8(r, v) __builtin_arm_crc32cb(r, v)
 #else
 #define USES_CRC __attribute__((target("+crc")))
 #define CRC_U64(r, v) __builtin_aarch64_crc32cx(r, v)
+#define CRC_U32(r, v) __builtin_aarch64_crc32cw(r, v)
 #define CRC_U8(r, v) __builtin_aarch64_crc32cb(r, v)
 #endif
 #define HWCAP_BIT_CRC32 (1ul << 7)
@@ -108,7 +111,11 @@ USES_CRC static uint32_t raw_hardware(uint32_t r, const uint8_t *p, size_t n) {
         r = shift(shift(r) ^ b) ^ c;
     }
     for (; n >= 8; p += 8, n -= 8) r = (uint32_t)CRC_U64(r, nadb_get_u64(p));
-    for (; n > 0; n--) r = CRC_U8(r, *p++);
+    if (n & 4) {
+        r = CRC_U32(r, nadb_get_u32(p));
+        p += 4;
+    }
+    for (n &= 3; n > 0; n--) r = CRC_U8(r, *p++);
     return r;
 }
 

@@ -315,7 +315,7 @@ static void test_flipped_bits(void) {
         CHECK(!valid);
     }
     /* and moved to another log */
-    m.w.salt++;
+    m.w.seed++;
     CHECK(!reads_whole(&m));
     nadb_buf_clear(&m.bytes);
 }
