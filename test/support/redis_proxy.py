@@ -12,8 +12,9 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
                            bytes again and again), drip (one at a time, slowly)
     each HEX HEX           a question that has the first bytes in it is answered
                            with the second ones; all others pass
-    hold HEX               a question that has these bytes in it, and all behind
-                           it on that connection, wait for another command
+    hold HEX [MS]          a question that has these bytes in it, and all behind
+                           it on that connection, wait for another command;
+                           all others wait MS
     lose HEX TIMES         a question that has these bytes in it passes, and the
                            connection is reset instead of its answer
     delay MS               each question waits so long
@@ -190,7 +191,8 @@ def main():
             plan.set(0, -1, "pass", bytes.fromhex(rest[1]),
                      bytes.fromhex(rest[0]))
         elif word == "hold":
-            plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]))
+            plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]),
+                     delay=int(rest[1] if rest[1:] else 0) / 1000)
         elif word == "lose":
             plan.set(0, int(rest[1]), "pass", b"",
                      lost=bytes.fromhex(rest[0]))
