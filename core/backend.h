@@ -349,6 +349,9 @@ typedef struct nadb_engine_ops {
      * it; not known where that would take one. */
     nadb_rc (*totals)(nadb_engine *e, nadb_view *v, nadb_totals *out,
                       nadb_err *err);
+    /* Optional (NULL: it has none). Forgets what it has cached of the rows;
+     * returns the bytes that this frees. */
+    uint64_t (*cache_drop)(nadb_engine *e);
     /* Optional (NULL: close() leaves nothing). Removes all that there is of
      * the store, and closes, also on error. */
     nadb_rc (*destroy)(nadb_engine *e, nadb_err *err);

@@ -37,6 +37,7 @@
 
 #include "backend.h"
 #include "options.h"
+#include "store_list.h"
 #include "util/number.h"
 #include "util/parse.h"
 
@@ -94,7 +95,9 @@ typedef struct nadb_session nadb_session;
 typedef struct nadb_cursor nadb_cursor;
 
 enum {
-    NADB_STORE_CREATE = 1 /* make it when it is not there */
+    NADB_STORE_CREATE = 1, /* make it when it is not there */
+    NADB_STORE_FIND = 2    /* NADB_CANTOPEN when it is not there, also where
+                              opening would make an empty one */
 };
 
 /* Opens the store that the options name, or attaches to it when the process
@@ -127,6 +130,27 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
                            nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
+/* Forgets decompressed values and rows of a server; *bytes rises by what that
+ * frees. */
+nadb_rc nadb_store_cache_drop(nadb_store *s, uint64_t *bytes,
+                              nadb_err *err) NADB_MUST_USE;
+/* Of every open store. */
+nadb_rc nadb_cache_drop_all(uint64_t *bytes, nadb_err *err) NADB_MUST_USE;
+
+/* What nadb_store_recompress() has found: rows. */
+typedef struct nadb_recompressed {
+    int64_t compressed;  /* now */
+    int64_t already;     /* they were */
+    int64_t too_small;   /* up to 1 KB, or a number or NULL */
+    int64_t not_smaller; /* compressed, they are not enough smaller */
+    int64_t missing;     /* gone since the walk began */
+    int64_t errors;      /* damaged, or somebody else's at each of our tries */
+} nadb_recompressed;
+/* Compresses the values that were written without it, in transactions of its
+ * own. NADB_INVALID where the store has compression=off. */
+nadb_rc nadb_store_recompress(nadb_store *s, nadb_stop_fn *stop, void *ctx,
+                              nadb_recompressed *out,
+                              nadb_err *err) NADB_MUST_USE;
 /* The names and numbers of nadb_stats that cost no look at the rows. */
 nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
@@ -306,6 +330,13 @@ typedef struct nadb_scan {
      * `match`. */
     bool by_expiry;
     int64_t expires_from, expires_to; /* ms, both included */
+    /* With by_expiry: rows that have expired, too; and what is read does not
+     * count as a decision of the transaction. */
+    bool expired;
+    /* Only rows that were updated from .. to; there is no index of it. Not with
+     * `match` or by_expiry. */
+    bool by_update;
+    int64_t updated_from, updated_to; /* ms, both included */
 } nadb_scan;
 
 /* Makes a cursor that can be opened again and again; keep it with the SQL

@@ -72,3 +72,41 @@ bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) {
     return put_escaped(name, DIR_MAX - 1 - HASH_DIGITS, out) &&
            nadb_buf_byte(out, '~') && put_hash(name, out);
 }
+
+static int hex_digit(uint8_t c) {
+    const char *at = c == 0 ? NULL : strchr(hex, c);
+
+    return at == NULL ? -1 : (int)(at - hex);
+}
+
+/* Undoes the escapes; false when that is no escaped name. */
+static bool unescape(nadb_slice dir, uint8_t *to, size_t *n) {
+    *n = 0;
+    for (size_t i = 0; i < dir.n; i++) {
+        int high = -1, low = -1;
+
+        if (dir.p[i] != '%') {
+            if (!is_plain(dir.p[i], i == 0)) return false;
+            to[(*n)++] = dir.p[i];
+            continue;
+        }
+        if (dir.n - i > 2) {
+            high = hex_digit(dir.p[i + 1]);
+            low = hex_digit(dir.p[i + 2]);
+        }
+        if (high < 0 || low < 0) return false;
+        to[(*n)++] = (uint8_t)(high << 4 | low);
+        i += 2;
+    }
+    return *n > 0;
+}
+
+bool nadb_name_from_dir(nadb_slice dir, nadb_buf *out, bool *known) {
+    size_t n = 0;
+
+    *known = false;
+    if (!nadb_buf_reserve(out, dir.n)) return false;
+    *known = dir.n <= DIR_MAX && unescape(dir, out->p + out->n, &n);
+    if (*known) out->n += n;
+    return true;
+}

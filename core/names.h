@@ -24,5 +24,9 @@
 
 /* Appends the component (no terminator); false when out of memory. */
 bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
+/* Appends the name that becomes this component. *known is false, and nothing is
+ * appended, for one that was cut, and for what no name becomes. */
+bool nadb_name_from_dir(nadb_slice dir, nadb_buf *out,
+                        bool *known) NADB_MUST_USE;
 
 #endif

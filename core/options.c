@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "names.h"
 #include "options_table.h"
 #include "util/os.h"
 
@@ -387,7 +388,8 @@ static nadb_rc finish(parser *p) {
     if ((b->caps & NADB_CAP_REMOTE) != 0 &&
         !nadb_option_given(o, "compression"))
         p->o->compression = 0;
-    if ((b->caps & NADB_CAP_READ_ONLY) != 0) o->read_only = true;
+    o->read_only =
+        o->mode == NADB_MODE_RO || (b->caps & NADB_CAP_READ_ONLY) != 0;
     if (rc == NADB_OK) rc = default_path(p, b);
     if (rc == NADB_OK) rc = make_absolute(p, &o->path);
     if (rc == NADB_OK) rc = make_absolute(p, &o->dir);
@@ -423,6 +425,19 @@ void nadb_options_free(nadb_options *o) {
     nadb_free(o->db_file);
     nadb_free(o->store_id);
     nadb_free(o);
+}
+
+static bool put_name(const char *name, bool is_dir, nadb_buf *out) {
+    return is_dir ? nadb_buf_append(out, name, strlen(name))
+                  : nadb_name_to_dir(nadb_slice_str(name), out);
+}
+
+bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) {
+    return put_name(o->db, o->db_is_dir, out);
+}
+
+bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) {
+    return put_name(o->ns, o->ns_is_dir, out);
 }
 
 bool nadb_options_set_id(nadb_options *o, const char *id) {

@@ -15,6 +15,12 @@ typedef enum nadb_eviction {
     NADB_EVICT_TTL
 } nadb_eviction;
 
+typedef enum nadb_mode {
+    NADB_MODE_RWC, /* CREATE makes the store where there is none */
+    NADB_MODE_RW,  /* CREATE fails where there is none */
+    NADB_MODE_RO
+} nadb_mode;
+
 /* A field is used by its kind. */
 typedef struct nadb_option_value {
     char *text;
@@ -31,8 +37,9 @@ struct nadb_options {
     char *ns;        /* namespace; never NULL */
     bool ns_given;   /* not the default, which is the table's name */
     bool path_given; /* not the default, beside the database file */
-    char *store_id;  /* hexadecimal digits, part of the folder's name; NULL:
-                        the store belongs to no database file */
+    bool db_is_dir, ns_is_dir; /* db, ns: names of folders, as they are */
+    char *store_id; /* hexadecimal digits, part of the folder's name; NULL:
+                       the store belongs to no database file */
     uint64_t buffer_bytes;
     int64_t flush_interval_ms;
     nadb_durability synchronous;
@@ -45,7 +52,8 @@ struct nadb_options {
     nadb_eviction eviction;
     bool track_access;
     int64_t busy_timeout_ms;
-    bool read_only;
+    nadb_mode mode;
+    bool read_only; /* mode=ro, or the backend or the database file says so */
     char *log;
     int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
     int64_t log_slow_ms; /* 0 = none */
@@ -73,6 +81,10 @@ nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) NADB_MUST_USE;
 void nadb_options_free(nadb_options *o);
+/* Appends the name of the folder of the db, and of the namespace in it (without
+ * the store's identity); false when out of memory. */
+bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
+bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
 /* Makes it the identity of the store; false when out of memory. */
 bool nadb_options_set_id(nadb_options *o, const char *id) NADB_MUST_USE;
 nadb_options *nadb_options_copy(const nadb_options *o); /* NULL: no memory */

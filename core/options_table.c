@@ -25,6 +25,7 @@ typedef struct core_option {
 _Static_assert(sizeof(nadb_durability) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_write_mode) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_eviction) == sizeof(int), "enum size");
+_Static_assert(sizeof(nadb_mode) == sizeof(int), "enum size");
 
 /* zlib's fastest level: up to three times as fast as level 6 (seen on C
  * sources: 4 KB values 112 and 79 MB/s, 1 MB values 174 and 57 MB/s), for
@@ -61,7 +62,12 @@ static const nadb_option_word eviction_words[] = {
     {"none", NADB_EVICT_NONE}, {"lru", NADB_EVICT_LRU}, {"lfu", NADB_EVICT_LFU},
     {"fifo", NADB_EVICT_FIFO}, {"ttl", NADB_EVICT_TTL}, {NULL, 0},
 };
-static const nadb_option_word mode_words[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
+static const nadb_option_word mode_words[] = {
+    {"rwc", NADB_MODE_RWC},
+    {"rw", NADB_MODE_RW},
+    {"ro", NADB_MODE_RO},
+    {NULL, 0},
+};
 static const nadb_option_word level_words[] = {
     {"debug", 0}, {"info", 1}, {"warning", 2}, {"error", 3}, {NULL, 0},
 };
@@ -133,7 +139,7 @@ static const core_option table[] = {
     NUMBER_OPTION("busy_timeout", FIELD_INT64, busy_timeout_ms, "5000", NULL, 0,
                   2147483647, 1,
                   "a whole number of milliseconds from 0 to 2147483647"),
-    WORD_OPTION("mode", FIELD_BOOL, read_only, NULL, mode_words, "rw or ro"),
+    WORD_OPTION("mode", FIELD_INT, mode, NULL, mode_words, "rwc, rw or ro"),
     TEXT_OPTION("log", log, NULL, true, check_log),
     WORD_OPTION("log_level", FIELD_INT, log_level, "info", level_words,
                 "debug, info, warning or error"),

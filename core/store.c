@@ -172,6 +172,14 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
                               &s->engine, err);
     } else {
         *created = create;
+        /* What dies with its last user is there only where it is open. */
+        if ((flags & NADB_STORE_FIND) != 0 &&
+            (s->backend->caps & NADB_CAP_PERSISTENT) == 0)
+            return nadb_fail(err, NADB_CANTOPEN,
+                             "there is no store %s/%s on backend '%s' in this "
+                             "process, and mode='rw' makes none",
+                             s->options->db, s->options->ns,
+                             s->options->backend);
         rc = s->backend->engine_open(s->options, &s->engine, err);
     }
     /* What is on a server was there, or will be, for others too: a CREATE that
@@ -502,7 +510,7 @@ static nadb_rc hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     for (nadb_store *s = registry.stores; s != NULL; s = s->next) max++;
     *out = nadb_calloc(max, sizeof **out);
-    if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "flushing all stores");
+    if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "listing all stores");
     for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
          s = s->next) {
         if (s->state != STORE_OPEN) continue;
@@ -527,6 +535,36 @@ nadb_rc nadb_flush_all(nadb_err *err) {
         /* The others are flushed all the same. */
         if (rc == NADB_OK && own != NADB_OK)
             rc = nadb_fail(err, own, "%s", mine.msg);
+        nadb_store_close(all[i]);
+    }
+    nadb_free(all);
+    return rc;
+}
+
+/* --- caches --- */
+
+static uint64_t cache_drop(nadb_store *s) {
+    uint64_t bytes = s->cache == NULL ? 0 : nadb_cache_drop(s->cache);
+
+    if (s->engine->ops->cache_drop != NULL)
+        bytes += s->engine->ops->cache_drop(s->engine);
+    return bytes;
+}
+
+nadb_rc nadb_store_cache_drop(nadb_store *s, uint64_t *bytes, nadb_err *err) {
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    if (rc == NADB_OK) *bytes += cache_drop(s);
+    return rc;
+}
+
+nadb_rc nadb_cache_drop_all(uint64_t *bytes, nadb_err *err) {
+    nadb_store **all = NULL;
+    size_t n = 0;
+    nadb_rc rc = hold_all(&all, &n, err);
+
+    for (size_t i = 0; i < n; i++) {
+        *bytes += cache_drop(all[i]);
         nadb_store_close(all[i]);
     }
     nadb_free(all);

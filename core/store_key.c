@@ -1,7 +1,6 @@
 /* store_key.c - see store_key.h. */
 #include "store_key.h"
 
-#include "names.h"
 #include "util/allow.h"
 #include "util/os.h"
 
@@ -13,10 +12,8 @@ static nadb_rc check_place(const nadb_options *o, const nadb_buf *real,
     nadb_rc rc;
 
     if (nadb_buf_append(&dir, real->p, real->n - 1) &&
-        nadb_buf_byte(&dir, '/') &&
-        nadb_name_to_dir(nadb_slice_str(o->db), &dir) &&
-        nadb_buf_byte(&dir, '/') &&
-        nadb_name_to_dir(nadb_slice_str(o->ns), &dir) &&
+        nadb_buf_byte(&dir, '/') && nadb_options_put_db(o, &dir) &&
+        nadb_buf_byte(&dir, '/') && nadb_options_put_ns(o, &dir) &&
         nadb_buf_byte(&dir, '\0'))
         rc = nadb_allow_path((const char *)dir.p, err);
     else

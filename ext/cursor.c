@@ -171,26 +171,6 @@ static int column_error(sqlite3_context *ctx, const nadb_err *err) {
     return value_code(err->rc);
 }
 
-static int column_value(vcursor *c, sqlite3_context *ctx) {
-    nadb_value value;
-    bool pinned = false;
-    nadb_err err;
-
-    if (nadb_cursor_value(c->core, &value, &pinned, &err) != NADB_OK) {
-        return vcursor_failed(c, &err);
-    }
-    value_to_sql(ctx, &value, pinned);
-    return SQLITE_OK;
-}
-
-static int column_tags(vcursor *c, sqlite3_context *ctx) {
-    if (c->row->tags.n == 0) return SQLITE_OK; /* NULL */
-    nadb_buf_reset(&c->scratch);
-    if (!nadb_tags_json(c->row->tags, &c->scratch)) return SQLITE_NOMEM;
-    value_text_to_sql(ctx, nadb_buf_slice(&c->scratch), false);
-    return SQLITE_OK;
-}
-
 /* Only reached when the term could not be given to xFilter. */
 static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
@@ -250,39 +230,22 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK; /* went meanwhile */
     mortal = row->expires_ms != NADB_NO_EXPIRY;
     switch (i) {
-    case COL_KEY:
-    case COL_ROWID:
-    case COL_ROWID_UNDERSCORED:
-    case COL_OID:
-        key_to_sql(ctx, row->key, row->key_pinned);
-        break;
-    case COL_VALUE:
-        return column_value(c, ctx);
-    case COL_TAGS:
-        return column_tags(c, ctx);
     case COL_TTL:
         return mortal ? column_ttl(c, ctx) : SQLITE_OK;
-    case COL_EXPIRES_AT:
-        if (mortal) value_time_to_sql(ctx, row->expires_ms);
-        break;
-    case COL_CREATED_AT:
-        value_time_to_sql(ctx, row->created_ms);
-        break;
-    case COL_UPDATED_AT:
-        value_time_to_sql(ctx, row->updated_ms);
-        break;
-    case COL_SIZE:
-        sqlite3_result_int64(ctx, (int64_t)row->size);
-        break;
     case COL_TAG:
         return column_tag(c, ctx);
     case COL_STORED_SIZE:
         sqlite3_result_int64(ctx, (int64_t)row->stored.n);
-        break;
+        return SQLITE_OK;
     case COL_ACCESSED_AT:
         return column_accessed(c, ctx);
     default:
         break;
+    }
+    if (value_column_to_sql(ctx, c->core,
+                            is_key_column(i) ? COL_KEY : (enum column)i, true,
+                            &c->scratch, &err) != NADB_OK) {
+        return vcursor_failed(c, &err);
     }
     return SQLITE_OK;
 }

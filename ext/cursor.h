@@ -37,6 +37,8 @@ struct vcursor {
     nadb_buf number_text;
     bool by_expiry; /* rows whose expiry is in [expires_from, expires_to] */
     int64_t expires_from, expires_to; /* ms */
+    bool by_update;                   /* likewise by updated_at */
+    int64_t updated_from, updated_to;
 
     nadb_buf scratch;  /* JSON, bounds */
     nadb_buf key_room; /* of key_from_sql() */

@@ -268,7 +268,9 @@ enum plan_arg {
     ARG_TAG_IN,
     ARG_TAGS_MATCH,
     ARG_EXPIRES_FROM, /* expires_at >= or >; SQLite checks again */
-    ARG_EXPIRES_TO    /* expires_at <= or < */
+    ARG_EXPIRES_TO,   /* expires_at <= or < */
+    ARG_UPDATED_FROM, /* likewise of updated_at */
+    ARG_UPDATED_TO
 };
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
@@ -377,7 +379,9 @@ int module_register(sqlite3 *db);
 
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
-int pop_register(sqlite3 *db, conn *c); /* pop.c */
+int pop_register(sqlite3 *db, conn *c);     /* pop.c */
+int all_register(sqlite3 *db, conn *c);     /* all.c */
+int expired_register(sqlite3 *db, conn *c); /* expired.c */
 
 /* --- key.c --- */
 
@@ -428,6 +432,12 @@ nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
 void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned);
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned);
 void value_time_to_sql(sqlite3_context *ctx, int64_t ms); /* Unix time */
+/* A column of the cursor's present row: one up to COL_SIZE. `stays`: the caller
+ * keeps the bytes that are pinned where they are until the statement is over
+ * (cursor.c); else they are copied. */
+nadb_rc value_column_to_sql(sqlite3_context *ctx, nadb_cursor *rows,
+                            enum column i, bool stays, nadb_buf *scratch,
+                            nadb_err *err) NADB_MUST_USE;
 
 /* The bytes of a text, in UTF-8; NULL when out of memory. */
 const void *value_text_bytes(const conn *c, sqlite3_value *in, size_t *n);

@@ -41,9 +41,9 @@ static void reset(vcursor *c) {
     c->has_hi = c->has_glob_hi = false;
     c->parts = 0;
     c->check_tags = c->check_number = false;
-    c->by_expiry = false;
-    c->expires_from = INT64_MIN;
-    c->expires_to = INT64_MAX;
+    c->by_expiry = c->by_update = false;
+    c->expires_from = c->updated_from = INT64_MIN;
+    c->expires_to = c->updated_to = INT64_MAX;
     nadb_match_free(c->match);
     c->match = NULL;
     nadb_buf_reset(&c->lo);
@@ -368,24 +368,20 @@ static nadb_rc filter_match(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
 /* Widely enough for all that rounding may do: SQLite compares again. What is no
  * number is more than all numbers. */
-static void filter_expires(vcursor *c, enum plan_arg arg,
-                           sqlite3_value *value) {
+static void filter_time(vcursor *c, sqlite3_value *value, int64_t *from,
+                        int64_t *to) {
     int type = sqlite3_value_type(value);
     double ms = sqlite3_value_double(value) * 1000;
     int64_t bound;
 
-    c->by_expiry = true;
     if (type == SQLITE_NULL) c->nothing = true;
     if ((type != SQLITE_INTEGER && type != SQLITE_FLOAT) ||
         !(ms > -EXPIRES_MOST && ms < EXPIRES_MOST)) {
         return;
     }
     bound = (int64_t)ms;
-    if (arg == ARG_EXPIRES_FROM && bound - 2 > c->expires_from) {
-        c->expires_from = bound - 2;
-    } else if (arg == ARG_EXPIRES_TO && bound + 2 < c->expires_to) {
-        c->expires_to = bound + 2;
-    }
+    if (from != NULL && bound - 2 > *from) *from = bound - 2;
+    if (to != NULL && bound + 2 < *to) *to = bound + 2;
 }
 
 static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
@@ -408,8 +404,20 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     case ARG_TAGS_MATCH:
         return filter_match(c, value, err);
     case ARG_EXPIRES_FROM:
+        c->by_expiry = true;
+        filter_time(c, value, &c->expires_from, NULL);
+        break;
     case ARG_EXPIRES_TO:
-        filter_expires(c, arg, value);
+        c->by_expiry = true;
+        filter_time(c, value, NULL, &c->expires_to);
+        break;
+    case ARG_UPDATED_FROM:
+        c->by_update = true;
+        filter_time(c, value, &c->updated_from, NULL);
+        break;
+    case ARG_UPDATED_TO:
+        c->by_update = true;
+        filter_time(c, value, NULL, &c->updated_to);
         break;
     case ARG_NONE:
         break;
@@ -428,7 +436,10 @@ static nadb_scan scan_of(const vcursor *c) {
                       .key_only = (c->plan & PLAN_KEYS) != 0,
                       .by_expiry = c->by_expiry,
                       .expires_from = c->expires_from,
-                      .expires_to = c->expires_to};
+                      .expires_to = c->expires_to,
+                      .by_update = c->by_update,
+                      .updated_from = c->updated_from,
+                      .updated_to = c->updated_to};
 
     if (c->has_hi) scan.hi = nadb_buf_slice(&c->hi);
     return scan;

@@ -126,48 +126,6 @@ static nadb_rc check(call *k, nadb_err *err) {
     return result_buf(k, !found.nomem, &found.text, err);
 }
 
-/* Two of the numbers of nadb_stats. */
-typedef struct sizes {
-    double files, bytes;
-} sizes;
-
-static void pick_size(void *ctx, const char *name, double value) {
-    sizes *s = ctx;
-
-    if (strcmp(name, "files") == 0) s->files = value;
-    if (strcmp(name, "stored_bytes") == 0) s->bytes = value;
-}
-
-static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
-
-static nadb_rc compact(call *k, nadb_err *err) {
-    sizes before = {0, 0};
-    sizes after = {0, 0};
-    int64_t start = mono_ms();
-    nadb_rc rc = func_open_table(k, err);
-    nadb_store *store;
-    char *json;
-
-    if (rc != NADB_OK) return rc;
-    rc = vtab_writable(k->v, err);
-    if (rc == NADB_OK) rc = func_check_writable(k, err);
-    if (rc != NADB_OK) return rc;
-    store = k->v->s->store;
-    rc = nadb_store_sizes(store, pick_size, &before, err);
-    if (rc == NADB_OK)
-        rc = nadb_store_compact(store, conn_interrupted, k->v->c->db, err);
-    if (rc == NADB_OK) rc = nadb_store_sizes(store, pick_size, &after, err);
-    if (rc != NADB_OK) return rc;
-    json = sqlite3_mprintf("{\"files_before\":%.0f,\"files_after\":%.0f,"
-                           "\"bytes_before\":%.0f,\"bytes_after\":%.0f,"
-                           "\"ms\":%lld}",
-                           before.files, after.files, before.bytes, after.bytes,
-                           (long long)(mono_ms() - start));
-    if (json == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    sqlite3_result_text(k->ctx, json, -1, sqlite3_free);
-    return NADB_OK;
-}
-
 /* --- rows --- */
 
 static nadb_rc clear_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
@@ -282,7 +240,11 @@ static const function functions[] = {
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
     {"nadb_check", 1, FILES, check},
-    {"nadb_compact", 1, FILES, compact},
+    {"nadb_compact", 1, FILES, func_compact},
+    {"nadb_compact", 2, FILES, func_compact},
+    {"nadb_cache_clear", 0, FILES, func_cache_clear},
+    {"nadb_cache_clear", 1, FILES, func_cache_clear},
+    {"nadb_clear_db", 2, FILES, func_clear_db},
     {"nadb_backup", 2, FILES, func_backup},
     {"nadb_backup", 3, FILES, func_backup},
     {"nadb_backup", 4, FILES, func_backup},

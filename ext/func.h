@@ -61,6 +61,9 @@ nadb_rc func_adopt(call *k, nadb_err *err);
 
 /* An optional text: NULL when it is missing or NULL. */
 const char *func_text(const call *k, int i);
+/* Whether the last argument, which may be missing, is this word. */
+nadb_rc func_word(const call *k, int i, const char *word, bool *given,
+                  nadb_err *err) NADB_MUST_USE;
 /* An optional compression: on, off, or a level of zlib. */
 nadb_rc func_level(const call *k, int i, int *level,
                    nadb_err *err) NADB_MUST_USE;
@@ -73,6 +76,12 @@ nadb_rc func_restore(call *k, nadb_err *err);
 nadb_rc func_verify_backup(call *k, nadb_err *err);
 nadb_rc func_delete_backup(call *k, nadb_err *err);
 nadb_rc func_prune_backups(call *k, nadb_err *err);
+
+/* --- func_store.c; each sets the result --- */
+
+nadb_rc func_compact(call *k, nadb_err *err);
+nadb_rc func_cache_clear(call *k, nadb_err *err);
+nadb_rc func_clear_db(call *k, nadb_err *err);
 
 /* --- func_database.c; each sets the result --- */
 

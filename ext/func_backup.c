@@ -20,9 +20,8 @@ static nadb_rc id_of(const call *k, int i, const char **id, nadb_err *err) {
                      "nadb_backups('dir') lists them");
 }
 
-/* Whether the last argument, which may be missing, is this word. */
-static nadb_rc word_of(const call *k, int i, const char *word, bool *given,
-                       nadb_err *err) {
+nadb_rc func_word(const call *k, int i, const char *word, bool *given,
+                  nadb_err *err) {
     const char *text = func_text(k, i);
 
     *given = text != NULL;
@@ -103,7 +102,7 @@ nadb_rc func_restore(call *k, nadb_err *err) {
     nadb_rc rc = value_path(k->argv[1], &a.folder, err);
 
     if (rc == NADB_OK) rc = id_of(k, 2, &a.id, err);
-    if (rc == NADB_OK) rc = word_of(k, 3, "clear", &a.clear, err);
+    if (rc == NADB_OK) rc = func_word(k, 3, "clear", &a.clear, err);
     if (rc == NADB_OK && a.clear) rc = command_find(k, COMMAND_DELETE, err);
     if (rc == NADB_OK)
         rc = command_run(k, COMMAND_INSERT, restore_command, &a, err);
@@ -152,7 +151,7 @@ nadb_rc func_delete_backup(call *k, nadb_err *err) {
     nadb_rc rc = value_path(k->argv[0], &folder, err);
 
     if (rc == NADB_OK) rc = id_of(k, 1, &id, err);
-    if (rc == NADB_OK) rc = word_of(k, 2, "force", &force, err);
+    if (rc == NADB_OK) rc = func_word(k, 2, "force", &force, err);
     if (rc == NADB_OK) rc = func_check_writable(k, err);
     if (rc == NADB_OK)
         rc = nadb_backup_delete(folder, id, force, &removed, err);

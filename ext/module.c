@@ -64,6 +64,8 @@ static int register_all(sqlite3 *db, conn *c) {
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);
     if (code == SQLITE_OK) code = pop_register(db, c);
+    if (code == SQLITE_OK) code = all_register(db, c);
+    if (code == SQLITE_OK) code = expired_register(db, c);
 #ifdef NADB_TEST
     if (code == SQLITE_OK) code = nadb_test_register(db);
 #endif

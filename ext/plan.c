@@ -10,6 +10,9 @@
  *   expiry      bounds of expires_at
  *   scan        everything
  *
+ * Bounds of updated_at are a filter on the rows of a range or scan. It saves
+ * SQLite the rows that are not wanted, and no index has to be kept for it.
+ *
  * Tags are also a filter on what the first two leave. SQLite calls the function
  * of match.c for the terms that find no room.
  *
@@ -58,6 +61,7 @@ typedef struct plan {
     bool matched;
     bool scans_tags; /* some MATCH cannot be answered by the index */
     bool ordered;
+    bool updated;   /* bounds of updated_at are taken */
     double scanned; /* rows that the keys leave */
     double part;    /* of them, that tags leave */
 } plan;
@@ -375,6 +379,24 @@ static void take_expiry(plan *p) {
     }
 }
 
+/* Bounds of updated_at, which the store looks at row by row. */
+static void take_updates(plan *p) {
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+        enum plan_arg arg = bound_kind(c->op);
+
+        if (c->iColumn != COL_UPDATED_AT || !c->usable || is_limit(c->op) ||
+            arg == ARG_NONE || p->n_args == PLAN_ARGS_MAX) {
+            continue;
+        }
+        arg = arg == ARG_KEY_GT || arg == ARG_KEY_GE ? ARG_UPDATED_FROM
+                                                     : ARG_UPDATED_TO;
+        take(p, i, arg, false);
+        p->updated = true;
+        p->part /= 8;
+    }
+}
+
 /* --- order --- */
 
 /* ORDER BY, GROUP BY and DISTINCT. Keys are unique: behind the key, further
@@ -439,12 +461,18 @@ static bool by_tags(const plan *p) {
 }
 
 static const char *text_of(const plan *p, int flags) {
+    static const char updated[2][2][40] = {
+        {"scan, updated_at", "scan desc, updated_at"},
+        {"key range, updated_at", "key range desc, updated_at"},
+    };
+    bool reverse = (flags & PLAN_REVERSE) != 0;
     int what = (int)p->shape;
 
+    if (p->updated) return updated[p->shape == SHAPE_RANGE][reverse];
     if (by_tags(p)) {
         what = p->shape == SHAPE_SCAN ? SHAPE_EXPIRY + 1 : SHAPE_EXPIRY + 2;
     }
-    return texts[what][p->matched * 2 + p->tagged][(flags & PLAN_REVERSE) != 0];
+    return texts[what][p->matched * 2 + p->tagged][reverse];
 }
 
 static double cost_of(const plan *p, int flags) {
@@ -605,6 +633,10 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     if (!take_equal(&p) && conn_is_utf8(p.v->c)) take_bounds(&p, &flags);
     take_matches(&p);
     if (p.shape == SHAPE_SCAN && !p.tagged && !p.matched) take_expiry(&p);
+    if ((p.shape == SHAPE_SCAN || p.shape == SHAPE_RANGE) && !p.tagged &&
+        !p.matched) {
+        take_updates(&p);
+    }
     if (is_keys(&p)) flags |= PLAN_KEYS;
     take_order(&p, &flags);
 

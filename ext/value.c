@@ -299,6 +299,62 @@ void value_time_to_sql(sqlite3_context *ctx, int64_t ms) {
     sqlite3_result_double(ctx, (double)ms / 1000.0);
 }
 
+static nadb_rc column_value(sqlite3_context *ctx, nadb_cursor *rows, bool stays,
+                            nadb_err *err) {
+    nadb_value value;
+    bool pinned = false;
+    nadb_rc rc = nadb_cursor_value(rows, &value, &pinned, err);
+
+    if (rc == NADB_OK) value_to_sql(ctx, &value, stays && pinned);
+    return rc;
+}
+
+static nadb_rc column_tags(sqlite3_context *ctx, const nadb_row *row,
+                           nadb_buf *scratch, nadb_err *err) {
+    if (row->tags.n == 0) return NADB_OK; /* NULL */
+    nadb_buf_reset(scratch);
+    if (!nadb_tags_json(row->tags, scratch))
+        return nadb_fail(err, NADB_NOMEM, "out of memory");
+    value_text_to_sql(ctx, nadb_buf_slice(scratch), false);
+    return NADB_OK;
+}
+
+nadb_rc value_column_to_sql(sqlite3_context *ctx, nadb_cursor *rows,
+                            enum column i, bool stays, nadb_buf *scratch,
+                            nadb_err *err) {
+    const nadb_row *row = nadb_cursor_row(rows);
+    bool mortal = row->expires_ms != NADB_NO_EXPIRY;
+
+    switch (i) {
+    case COL_KEY:
+        key_to_sql(ctx, row->key, stays && row->key_pinned);
+        break;
+    case COL_VALUE:
+        return column_value(ctx, rows, stays, err);
+    case COL_TAGS:
+        return column_tags(ctx, row, scratch, err);
+    case COL_TTL:
+        if (mortal)
+            value_time_to_sql(ctx, row->expires_ms - nadb_cursor_now(rows));
+        break;
+    case COL_EXPIRES_AT:
+        if (mortal) value_time_to_sql(ctx, row->expires_ms);
+        break;
+    case COL_CREATED_AT:
+        value_time_to_sql(ctx, row->created_ms);
+        break;
+    case COL_UPDATED_AT:
+        value_time_to_sql(ctx, row->updated_ms);
+        break;
+    case COL_SIZE:
+        sqlite3_result_int64(ctx, (int64_t)row->size);
+        break;
+    default:
+        break;
+    }
+    return NADB_OK;
+}
+
 nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {
     const char *path = NULL;
 

@@ -145,6 +145,17 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
     return SQLITE_OK;
 }
 
+/* For nadb_store_open() in CREATE. A server's empty namespace is an empty
+ * store, and its local log may begin with any process. */
+static unsigned create_flags(const vtab *v) {
+    const nadb_backend *b = nadb_backend_for(v->options);
+    bool remote = b != NULL && (b->caps & NADB_CAP_REMOTE) != 0;
+
+    if (v->c->adopt != NULL) return 0;
+    if (v->options->mode == NADB_MODE_RW && !remote) return NADB_STORE_FIND;
+    return NADB_STORE_CREATE;
+}
+
 static int vtab_create(sqlite3 *db, void *aux, int argc,
                        const char *const *argv, sqlite3_vtab **out,
                        char **msg) {
@@ -159,10 +170,11 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
         code = creation_error(v->fault, msg);
         goto done;
     }
-    if (file_owns(v) && v->options->read_only) {
+    if (file_owns(v) && v->options->mode != NADB_MODE_RWC) {
         (void)nadb_fail(&err, NADB_INVALID,
-                        "mode='ro' needs a path: a table without one makes a "
-                        "store of its own");
+                        "mode='%s' needs a path: a table without one makes a "
+                        "store of its own",
+                        v->options->read_only ? "ro" : "rw");
         code = creation_error(&err, msg);
         goto done;
     }
@@ -171,8 +183,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     (void)conn_is_utf8(v->c);
     rc = file_create(v, &err);
     /* Last: when the store is made, nothing can fail any more. */
-    if (rc == NADB_OK)
-        rc = conn_attach(v, v->c->adopt != NULL ? 0 : NADB_STORE_CREATE, &err);
+    if (rc == NADB_OK) rc = conn_attach(v, create_flags(v), &err);
     if (rc != NADB_OK) {
         code = creation_error(&err, msg);
         goto done;

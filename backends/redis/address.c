@@ -239,7 +239,9 @@ nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
     out->wait = (int)nadb_option_number(o, "wait");
     out->connect_timeout_ms = nadb_option_number(o, "connect_timeout");
     out->timeout_ms = nadb_option_number(o, "timeout");
-    out->busy_timeout_ms = nadb_option_number(o, "busy_timeout");
+    out->pool_timeout_ms = nadb_option_number(o, "pool_timeout");
+    if (out->pool_timeout_ms == 0)
+        out->pool_timeout_ms = nadb_option_number(o, "busy_timeout");
     if (rc == NADB_OK) rc = take_texts(out, o, err);
     if (rc == NADB_OK) rc = check(out, err);
     if (rc != NADB_OK || out->master != NULL) return rc;

@@ -31,7 +31,7 @@ typedef struct address {
     char *sentinel_env; /* for their password; NULL: none */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;      /* of one exchange with the server */
-    int64_t busy_timeout_ms; /* of waiting for a free connection */
+    int64_t pool_timeout_ms; /* of waiting for a free connection */
     char name[160];          /* for messages: host:port, or the socket's path */
 } address;
 

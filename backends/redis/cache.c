@@ -489,6 +489,16 @@ void cache_forget_all(cache *n) {
     nadb_unlock(&n->lock);
 }
 
+uint64_t cache_drop(cache *n) {
+    uint64_t bytes;
+
+    nadb_lock(&n->lock);
+    bytes = n->bytes;
+    if (bytes > 0) forget_all(n);
+    nadb_unlock(&n->lock);
+    return bytes;
+}
+
 void cache_stats(cache *n, nadb_stat_fn *emit, void *ctx) {
     uint64_t hits, misses, bytes, starts;
 

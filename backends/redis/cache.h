@@ -81,6 +81,8 @@ void cache_put(cache *n, nadb_slice key, const cache_mark *m,
 /* This process changes, or may have changed, the key; or everything. */
 void cache_forget(cache *n, nadb_slice key);
 void cache_forget_all(cache *n);
+/* Likewise; returns the bytes that this frees. */
+uint64_t cache_drop(cache *n);
 
 void cache_stats(cache *n, nadb_stat_fn *emit, void *ctx);
 

@@ -81,6 +81,8 @@ const nadb_option redis_options[] = {
            "a number of seconds from 0.01 to 3600"),
     NUMBER("pool_size", "4", 1, 1000, 1,
            "a number of connections from 1 to 1000"),
+    NUMBER("pool_timeout", NULL, 0.01, 3600, SECONDS,
+           "a number of seconds from 0.01 to 3600"),
     SWITCH("cluster"),
     NUMBER("shards", "1", 1, 1024, 1, "a number of shards from 1 to 1024"),
     TEXT("sentinel", NULL),

@@ -91,8 +91,8 @@ static nadb_rc wait_returned(pool *p, patience *until, nadb_err *err) {
     nadb_lock(&p->lock);
     if (rc != NADB_IOERR) return rc;
     return nadb_fail(err, NADB_BUSY,
-                     "redis server %s: all %u connections are in use (option "
-                     "pool_size)",
+                     "redis server %s: all %u connections are in use (options "
+                     "pool_size, pool_timeout)",
                      p->at->name, p->most);
 }
 
@@ -101,7 +101,7 @@ static nadb_rc take_slot(pool *p, patience *until, conn **out, nadb_err *err) {
     bool waits = p->idle == NULL && p->count >= p->most;
     patience part;
 
-    if (waits) patience_part(until, p->at->busy_timeout_ms, &part);
+    if (waits) patience_part(until, p->at->pool_timeout_ms, &part);
     while (p->idle == NULL && p->count >= p->most) {
         nadb_rc rc = wait_returned(p, &part, err);
 

@@ -68,6 +68,10 @@ static nadb_rc redis_flush(nadb_engine *engine, nadb_err *err) {
     return NADB_OK;
 }
 
+static uint64_t redis_cache_drop(nadb_engine *engine) {
+    return cache_drop(&((redis_engine *)engine)->cache);
+}
+
 static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     redis_engine *e = (redis_engine *)engine;
     /* Nothing is buffered on the way, and what the server uses it knows. */
@@ -131,6 +135,7 @@ static const nadb_engine_ops redis_ops = {
     .compact = redis_compact,
     .check = redis_check,
     .stats = redis_stats,
+    .cache_drop = redis_cache_drop,
     .destroy = redis_destroy,
 };
 

@@ -219,6 +219,15 @@ static void shards_close(nadb_engine *engine) {
     nadb_free(s);
 }
 
+static uint64_t shards_cache_drop(nadb_engine *engine) {
+    shards *s = (shards *)engine;
+    uint64_t bytes = cache_drop(&s->mark->cache);
+
+    for (unsigned i = 0; i < s->n; i++)
+        bytes += cache_drop(&s->parts[i]->cache);
+    return bytes;
+}
+
 static const nadb_engine_ops ops = {
     .close = shards_close,
     .view_open = shards_view_open,
@@ -239,6 +248,7 @@ static const nadb_engine_ops ops = {
     .compact = shards_compact,
     .check = shards_check,
     .stats = shards_stats,
+    .cache_drop = shards_cache_drop,
     .destroy = shards_destroy,
 };
 

@@ -34,13 +34,13 @@ static bool put_id(const nadb_options *o, nadb_buf *out) {
 nadb_rc engine_dir_name(engine *s, nadb_err *err) {
     const nadb_options *o = s->options;
     nadb_buf db = NADB_BUF_INIT, ns = NADB_BUF_INIT, all = NADB_BUF_INIT;
-    bool ok =
-        nadb_name_to_dir(nadb_slice_str(o->db), &db) && nadb_buf_byte(&db, 0) &&
-        nadb_name_to_dir(nadb_slice_str(o->ns), &ns) && put_id(o, &ns) &&
-        nadb_buf_byte(&ns, 0) &&
-        nadb_buf_append(&all, o->path, strlen(o->path)) &&
-        nadb_buf_byte(&all, '/') && nadb_buf_append(&all, db.p, db.n - 1) &&
-        nadb_buf_byte(&all, '/') && nadb_buf_append(&all, ns.p, ns.n);
+    bool ok = nadb_options_put_db(o, &db) && nadb_buf_byte(&db, 0) &&
+              nadb_options_put_ns(o, &ns) && put_id(o, &ns) &&
+              nadb_buf_byte(&ns, 0) &&
+              nadb_buf_append(&all, o->path, strlen(o->path)) &&
+              nadb_buf_byte(&all, '/') &&
+              nadb_buf_append(&all, db.p, db.n - 1) &&
+              nadb_buf_byte(&all, '/') && nadb_buf_append(&all, ns.p, ns.n);
 
     if (ok) {
         s->db_name = nadb_strdup((const char *)db.p);

@@ -24,7 +24,7 @@ static nadb_rc parent_open(const nadb_options *o, nadb_dir **out,
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    if (nadb_name_to_dir(nadb_slice_str(o->db), &db) && nadb_buf_byte(&db, 0))
+    if (nadb_options_put_db(o, &db) && nadb_buf_byte(&db, 0))
         rc = os->dir_enter(path, (const char *)db.p, out, err);
     else
         rc = nadb_fail(err, NADB_NOMEM, "looking for stores");
@@ -35,7 +35,7 @@ static nadb_rc parent_open(const nadb_options *o, nadb_dir **out,
 
 /* What the names of the folders begin with; with the identity behind it. */
 static bool put_prefix(const nadb_options *o, nadb_buf *out) {
-    return nadb_name_to_dir(nadb_slice_str(o->ns), out) &&
+    return nadb_options_put_ns(o, out) &&
            nadb_buf_append(out, NADB_NAME_STORE, strlen(NADB_NAME_STORE));
 }
 

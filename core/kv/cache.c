@@ -239,6 +239,25 @@ void nadb_cache_resize(nadb_cache *c, uint64_t bytes_max) {
     }
 }
 
+static void evict_all(shard *s) {
+    while (s->probation.oldest != NULL) evict(s, s->probation.oldest);
+    while (s->protected.oldest != NULL) evict(s, s->protected.oldest);
+}
+
+uint64_t nadb_cache_drop(nadb_cache *c) {
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < SHARDS; i++) {
+        shard *s = &c->shards[i];
+
+        nadb_lock(&s->lock);
+        bytes += s->probation.bytes + s->protected.bytes;
+        evict_all(s);
+        nadb_unlock(&s->lock);
+    }
+    return bytes;
+}
+
 nadb_rc nadb_cache_new(uint64_t bytes_max, nadb_cache **out, nadb_err *err) {
     nadb_cache *c = nadb_calloc(1, sizeof *c);
     nadb_rc rc = NADB_OK;
@@ -264,8 +283,7 @@ void nadb_cache_free(nadb_cache *c) {
     for (unsigned i = 0; i < c->n_locks; i++) {
         shard *s = &c->shards[i];
 
-        while (s->probation.oldest != NULL) evict(s, s->probation.oldest);
-        while (s->protected.oldest != NULL) evict(s, s->protected.oldest);
+        evict_all(s);
         nadb_free(s->buckets);
         nadb_mutex_clear(&s->lock);
     }

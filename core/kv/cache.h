@@ -35,6 +35,9 @@ void nadb_cache_free(nadb_cache *c); /* NULL is fine; references live on */
 /* The bound from now on (a store opened once more with a larger cache). */
 void nadb_cache_resize(nadb_cache *c, uint64_t bytes_max);
 
+/* Forgets all values; returns the bytes that they took. */
+uint64_t nadb_cache_drop(nadb_cache *c);
+
 /* A reference that the caller releases, or NULL when it is not cached. */
 nadb_cached *nadb_cache_get(nadb_cache *c, uint64_t id);
 /* Takes the buffer over (*value is then empty) and returns a reference to the

@@ -30,7 +30,7 @@ struct nadb_cursor {
     session_read *read;
     uint64_t read_epoch;
     bool reverse;
-    bool expired;            /* such rows too: session_scan_expired() */
+    bool expired;            /* such rows too: nadb_scan.expired */
     nadb_scan scan;          /* CURSOR_SCAN: what it was opened with, */
     nadb_range range;        /* and its keys; in `bounds` */
     const nadb_match *match; /* rows are checked against it */

@@ -254,6 +254,9 @@ static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
             key_take(c, &c->it->entry);
         else if (rc == NADB_OK)
             rc = cursor_row_take(c, &c->it->entry, err);
+        if (c->scan.by_update && (c->row.updated_ms < c->scan.updated_from ||
+                                  c->row.updated_ms > c->scan.updated_to))
+            c->valid = false;
         if (rc == NADB_OK && c->match != NULL && c->valid) {
             rc = nadb_cursor_load(c, err);
             c->valid = !c->gone && nadb_match_tags(c->match, c->row.tags);
@@ -276,15 +279,14 @@ nadb_rc cursor_scan_next(nadb_cursor *c, nadb_err *err) {
     return scan_next(c, err);
 }
 
-static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
-                         nadb_err *err) {
+nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
     nadb_range range;
     size_t lo_n;
     nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
 
     if (rc != NADB_OK) return rc;
-    c->expired = expired;
+    c->expired = scan->expired;
     c->scan = *scan;
     c->scan.lo = c->scan.hi = nadb_slice_of(NULL, 0); /* they are in `range` */
     nadb_buf_reset(&c->bounds);
@@ -303,13 +305,4 @@ static nadb_rc open_scan(nadb_cursor *c, const nadb_scan *scan, bool expired,
     rc = open_iter(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return cursor_done(c, rc);
-}
-
-nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
-    return open_scan(c, scan, false, err);
-}
-
-nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
-                             nadb_err *err) {
-    return open_scan(c, scan, true, err);
 }

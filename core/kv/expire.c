@@ -23,8 +23,10 @@
  * is among the remains that the engine sweeps. */
 static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
                      int64_t *removed, bool *more, nadb_err *err) {
-    nadb_scan scan = {
-        .by_expiry = true, .expires_from = INT64_MIN, .expires_to = to_ms};
+    nadb_scan scan = {.by_expiry = true,
+                      .expired = true,
+                      .expires_from = INT64_MIN,
+                      .expires_to = to_ms};
     nadb_cursor *c = NULL;
     const nadb_row *row;
     size_t n = 0;
@@ -32,7 +34,7 @@ static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
     nadb_rc rc = nadb_cursor_new(ss, &c, err);
 
     *more = false;
-    if (rc == NADB_OK) rc = session_scan_expired(c, &scan, err);
+    if (rc == NADB_OK) rc = nadb_cursor_scan(c, &scan, err);
     while (rc == NADB_OK && (row = nadb_cursor_row(c)) != NULL) {
         *more = n == rows_max;
         if (*more) break;

@@ -99,11 +99,6 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
 void session_narrow_read(const nadb_session *ss, session_read *r,
                          uint64_t epoch, bool reverse, nadb_slice key);
 
-/* nadb_cursor_scan(), with the rows that have expired; and what is read does
- * not count as a decision of the transaction. */
-nadb_rc session_scan_expired(nadb_cursor *c, const nadb_scan *scan,
-                             nadb_err *err) NADB_MUST_USE;
-
 /* Whether the transaction's view may have rows with tags or an expiry. */
 bool session_indexed(const nadb_session *ss);
 

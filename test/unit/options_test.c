@@ -188,7 +188,7 @@ static void test_wrong_values(void) {
     refused("compression=1.5", "'1.5' is not");
     refused("synchronous=extra", "'extra' is not off, normal or full");
     refused("write=later", "'later' is not buffered or immediate");
-    refused("mode=r", "'r' is not rw or ro");
+    refused("mode=r", "'r' is not rwc, rw or ro");
     refused("eviction=random", "'random' is not none, lru");
     refused("eviction=lru", "option eviction needs max_size_mb");
     refused("log_level=all", "'all' is not debug, info");
