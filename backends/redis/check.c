@@ -26,14 +26,15 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory to check a Redis store");
 }
 
-/* Reports problems, and keeps the tags' names. */
+/* Reports problems, and keeps the tags' names. A problem without text, or none
+ * that is text, would read as none at all. */
 static nadb_rc take_page(checker *k, const redisReply *r, nadb_err *err) {
     for (size_t i = 1; i < r->elements; i++) {
         nadb_slice s = reply_slice(r->element[i]);
 
+        if (s.n == 0 || s.p[0] == 0) return conn_confused(k->c, err);
         if (!nadb_slice_eq(s, nadb_slice_str("tag"))) {
-            if (s.p != NULL && k->report != NULL)
-                k->report(k->ctx, r->element[i]->str);
+            if (k->report != NULL) k->report(k->ctx, r->element[i]->str);
             continue;
         }
         if (++i == r->elements) return conn_confused(k->c, err);

@@ -27,13 +27,13 @@ static void begin(redis_walk *w) {
     args_text(&w->a, w->reverse ? "r" : "");
 }
 
+/* The answer is a page: at least four elements, the first "page". */
 static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
                     nadb_err *err) {
     nadb_rc rc = script_call(w->engine->scripts, c, id, &w->a, out, err);
 
-    if (rc == NADB_OK && !script_says(*out, "sweep"))
-        rc = redis_take_page(w->engine, c, w->view, *out, err);
-    return rc;
+    return rc == NADB_OK ? redis_take_page(w->engine, c, w->view, *out, err)
+                         : rc;
 }
 
 /* The page after this one begins behind what the answer says. */
@@ -132,23 +132,32 @@ static void ask_counts(redis_walk *w, const char *all) {
     args_text(&w->a, all);
 }
 
-static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
-    redisReply *r = NULL;
+/* Sets of tags still hold keys that the server has expired: they are removed,
+ * as far as this client may write, and what is left is counted key by key. */
+static nadb_rc sweep_and_count(redis_walk *w, conn *c, redisReply **out,
+                               nadb_err *err) {
     int64_t removed = 0;
     bool more;
+    nadb_rc rc = NADB_OK;
+
+    (void)redis_sweep_on(w->engine, c, SWEEP_MOST, NULL, &removed, &more, NULL);
+    if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
+    ask_counts(w, "all");
+    return rc == NADB_OK ? call(w, c, SCRIPT_COUNTS, out, err) : rc;
+}
+
+static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
+    redisReply *r = NULL;
     nadb_rc rc;
 
     ask_counts(w, "");
-    rc = call(w, c, SCRIPT_COUNTS, &r, err);
+    rc = script_call(w->engine->scripts, c, SCRIPT_COUNTS, &w->a, &r, err);
     if (rc == NADB_OK && script_says(r, "sweep")) {
         freeReplyObject(r);
         r = NULL;
-        /* Who may only read must count them one by one. */
-        (void)redis_sweep_on(w->engine, c, SWEEP_MOST, NULL, &removed, &more,
-                             NULL);
-        if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
-        ask_counts(w, "all");
-        if (rc == NADB_OK) rc = call(w, c, SCRIPT_COUNTS, &r, err);
+        rc = sweep_and_count(w, c, &r, err);
+    } else if (rc == NADB_OK) {
+        rc = redis_take_page(w->engine, c, w->view, r, err);
     }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
         rc = add_count(w, reply_slice(r->element[i]),

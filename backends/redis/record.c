@@ -137,7 +137,7 @@ static bool parse_meta(nadb_slice meta, record *rec, nadb_row_head *h) {
 nadb_slice record_expiry(nadb_slice meta) {
     nadb_slice word = {NULL, 0};
 
-    for (int i = 0; i < 6; i++) word = next_word(&meta);
+    for (int i = 0; i < 6 && meta.n > 0; i++) word = next_word(&meta);
     if (nadb_slice_eq(word, nadb_slice_str("-"))) word.n = 0;
     return word;
 }
@@ -189,7 +189,8 @@ nadb_rc record_get(conn *c, const redisReply *text, const redisReply *meta,
     memset(rec, 0, sizeof *rec);
     memset(&h, 0, sizeof h);
     if (meta->type == REDIS_REPLY_NIL) return NADB_OK;
-    if (text != NULL && text->type != REDIS_REPLY_STRING)
+    if (meta->type != REDIS_REPLY_STRING ||
+        (text != NULL && text->type != REDIS_REPLY_STRING))
         return nadb_corrupt(err, "redis server %s: a row is damaged",
                             conn_name(c));
     if (!parse_meta(reply_slice(meta), rec, &h) ||
