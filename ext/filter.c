@@ -245,7 +245,9 @@ static nadb_rc add_list(vcursor *c, sqlite3_value *value, add_fn *add,
 /* The texts lie one behind the other; now they do not move any more. */
 static nadb_slice *set_pointers(vcursor *c, size_t *n) {
     nadb_slice *list = (nadb_slice *)(void *)c->keys.p;
-    const uint8_t *text = c->key_text.p;
+    /* Of empty texts there is no buffer. */
+    const uint8_t *text =
+        c->key_text.n == 0 ? (const uint8_t *)"" : c->key_text.p;
 
     *n = c->keys.n / sizeof *list;
     for (size_t i = 0; i < *n; i++) {
