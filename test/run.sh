@@ -127,6 +127,11 @@ for suite in test/suites/*.test; do
             "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
     enqueue "$name" "${under[@]}" "${run[@]}"
 done
+run=(bash test/fuzz/corpus.sh)
+[ -z "$preload" ] ||
+    run=(env "LD_PRELOAD=$preload"
+        "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
+enqueue fuzz "${under[@]}" "${run[@]}"
 if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
     # Other libraries below; in a soak, what their short form leaves out too.
     form=short

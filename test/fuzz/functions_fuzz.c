@@ -134,7 +134,7 @@ static const char *const words[] = {
     "0",
 };
 static const double reals[] = {0.0,   -0.0,   0.5,          1e-300,
-                               1e300, -1e300, HUGE_VAL, -HUGE_VAL,
+                               1e300, -1e300, HUGE_VAL,     -HUGE_VAL,
                                1e18,  9.3e18, 1753900000.5, 253402300800.0};
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
