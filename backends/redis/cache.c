@@ -11,8 +11,10 @@
 /* Reads of single rows before it begins. */
 #define READS_FIRST 16u
 
-/* So old may the proof be that the connection lives, before it is asked for
- * again; and twice that while another thread asks. */
+/* So old may the proofs be, before they are asked for again; and twice that
+ * while another thread asks. One is that the connection lives. The other is a
+ * row that was read at the server: what a server that is up refuses (a cluster
+ * that is down, a right that was taken away) must not be shown from here. */
 #define PROOF_NS 500000000ll
 
 #define BUCKETS_FIRST 1024u
@@ -307,6 +309,7 @@ static nadb_rc track(cache *n, args *a, uint64_t generation) {
 }
 
 static nadb_rc start(cache *n) {
+    int64_t begin = nadb_os_get()->mono_ns();
     uint64_t generation = 0;
     args a;
     nadb_rc rc;
@@ -322,6 +325,7 @@ static nadb_rc start(cache *n) {
     n->on = true;
     n->stop = false;
     n->generation = generation;
+    n->read_ns = n->sent_ns = begin;
     n->pause_ms = 0;
     n->starts++;
     nadb_unlock(&n->lock);
@@ -405,10 +409,17 @@ static bool attend(cache *n, patience *until) {
 }
 
 /* `lock` is held. */
-static cached_row *find_proven(const cache *n, nadb_slice key) {
+static cached_row *find_proven(cache *n, nadb_slice key) {
     int64_t now = nadb_os_get()->mono_ns();
 
-    if (!n->on || n->stop || now - n->proven_ns > 2 * PROOF_NS) return NULL;
+    if (!n->on || n->stop || now - n->proven_ns > 2 * PROOF_NS ||
+        now - n->read_ns > 2 * PROOF_NS)
+        return NULL;
+    if (now - n->read_ns > PROOF_NS && now - n->sent_ns > PROOF_NS) {
+        /* This one reads at the server. */
+        n->sent_ns = now;
+        return NULL;
+    }
     return find(n, key, nadb_hash64(key));
 }
 
@@ -452,6 +463,7 @@ void cache_begin(cache *n, nadb_slice key, cache_mark *m) {
     if (n->bytes_max == 0) return;
     nadb_lock(&n->lock);
     m->on = n->on;
+    m->begin_ns = nadb_os_get()->mono_ns();
     m->turn = n->turn;
     m->stamp = n->stamps[nadb_hash64(key) % CACHE_STAMPS];
     nadb_unlock(&n->lock);
@@ -461,6 +473,7 @@ void cache_put(cache *n, nadb_slice key, const cache_mark *m,
                uint64_t generation, bool fresh, const record *rec, bool found) {
     if (!m->on) return;
     nadb_lock(&n->lock);
+    if (n->read_ns < m->begin_ns) n->read_ns = m->begin_ns;
     if (n->on && n->turn == m->turn &&
         n->stamps[nadb_hash64(key) % CACHE_STAMPS] == m->stamp) {
         /* A node that has lost the slot says of each row that it is gone, but
@@ -472,6 +485,13 @@ void cache_put(cache *n, nadb_slice key, const cache_mark *m,
         else if (n->generation != generation && fresh)
             n->stop = true;
     }
+    nadb_unlock(&n->lock);
+}
+
+void cache_refused(cache *n) {
+    if (n->bytes_max == 0) return;
+    nadb_lock(&n->lock);
+    n->read_ns = nadb_os_get()->mono_ns() - 2 * PROOF_NS - 1;
     nadb_unlock(&n->lock);
 }
 

@@ -45,6 +45,8 @@ typedef struct cache {
     uint64_t generation; /* of the rows in it */
     uint64_t turn;       /* rises when everything is forgotten */
     int64_t proven_ns;   /* monotonic: all that was changed before is known */
+    int64_t read_ns;     /* the server has answered a read that began then */
+    int64_t sent_ns;     /* a reader was last sent to the server */
     int64_t retry_ns;    /* not turned on before */
     int64_t pause_ms;    /* the last wait after a failure */
     unsigned reads;      /* before it was turned on */
@@ -59,6 +61,7 @@ typedef struct cache {
 
 typedef struct cache_mark {
     bool on;
+    int64_t begin_ns;
     uint64_t turn;
     uint32_t stamp;
 } cache_mark;
@@ -78,6 +81,8 @@ void cache_begin(cache *n, nadb_slice key, cache_mark *m);
 /* The row that came; `fresh`: the generation was asked for with it. */
 void cache_put(cache *n, nadb_slice key, const cache_mark *m,
                uint64_t generation, bool fresh, const record *rec, bool found);
+/* A read at the server failed: nothing is shown until another one succeeds. */
+void cache_refused(cache *n);
 /* This process changes, or may have changed, the key; or everything. */
 void cache_forget(cache *n, nadb_slice key);
 void cache_forget_all(cache *n);

@@ -206,6 +206,7 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err) {
 
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
     if (rc == NADB_OK && w->again) rc = repeat(w, err);
+    if (rc != NADB_OK) cache_refused(&w->e->cache);
     if (w->took) pool_give(w->e->pool, w->c);
     nadb_buf_clear(&w->missing);
     nadb_buf_clear(&w->marks);

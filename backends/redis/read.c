@@ -213,7 +213,10 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, patience *until,
                         &v->last, &found, err);
     freeReplyObject(r);
     pool_give(e->pool, c);
-    if (rc != NADB_OK) return rc;
+    if (rc != NADB_OK) {
+        cache_refused(&e->cache);
+        return rc;
+    }
     cache_put(&e->cache, plain, &mark, v->generation, fresh, &v->last, found);
     return hold_row(v, key, found, err);
 }
