@@ -304,8 +304,10 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req,
                  nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_delete(nadb_session *ss, nadb_slice key,
                     nadb_err *err) NADB_MUST_USE;
-/* Empties the store, within the transaction. */
-nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
+/* Empties the store, within the transaction. *rows (may be NULL) is how many
+ * rows that were, -1 where that is not known without reading them. */
+nadb_rc nadb_clear(nadb_session *ss, int64_t *rows,
+                   nadb_err *err) NADB_MUST_USE;
 /* Deletes up to rows_max rows that have expired; *removed rises by the number
  * deleted, *more: there are others. At prepare it is NADB_CONFLICT when
  * somebody has written such a row meanwhile. An engine that sweeps by itself

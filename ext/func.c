@@ -129,15 +129,16 @@ static nadb_rc check(call *k, nadb_err *err) {
 /* --- rows --- */
 
 static nadb_rc clear_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
-    (void)ctx;
     (void)hidden;
-    return nadb_clear(v->s->core, err);
+    return nadb_clear(v->s->core, ctx, err);
 }
 
+/* The number of rows; NULL where that is not known without reading them. */
 static nadb_rc clear(call *k, nadb_err *err) {
-    nadb_rc rc = command_run(k, COMMAND_DELETE, clear_command, NULL, err);
+    int64_t rows = 0;
+    nadb_rc rc = command_run(k, COMMAND_DELETE, clear_command, &rows, err);
 
-    if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
+    if (rc == NADB_OK && rows >= 0) sqlite3_result_int64(k->ctx, rows);
     return rc;
 }
 

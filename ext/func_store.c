@@ -105,7 +105,7 @@ static nadb_rc clear_store(call *k, const nadb_options *o, nadb_err *err) {
         nadb_session_serve(ss, &k->c->caller, o->busy_timeout_ms);
         rc = nadb_session_begin(ss, false, err);
     }
-    if (rc == NADB_OK) rc = nadb_clear(ss, err);
+    if (rc == NADB_OK) rc = nadb_clear(ss, NULL, err);
     if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);
     if (rc == NADB_OK) nadb_session_commit(ss);
     nadb_session_free(ss);

@@ -190,7 +190,7 @@ static nadb_rc restore_chain(restoring *r, const backup_chain *c,
     nadb_rc rc = NADB_OK;
 
     r->now_ms = nadb_now_ms();
-    if (r->clear) rc = nadb_clear(r->ss, err);
+    if (r->clear) rc = nadb_clear(r->ss, NULL, err);
     if (rc == NADB_OK)
         rc = backup_chain_iter(c, &all_rows, false, !r->clear, &r->rows, err);
     if (rc == NADB_OK && compare) rc = open_there(r, err);

@@ -616,9 +616,10 @@ nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
     return rc;
 }
 
-nadb_rc nadb_clear(nadb_session *ss, nadb_err *err) {
+nadb_rc nadb_clear(nadb_session *ss, int64_t *rows, nadb_err *err) {
     nadb_rc rc = begin_change(ss, err);
 
+    if (rc == NADB_OK && rows != NULL) *rows = session_rows(ss);
     return rc == NADB_OK ? batch_clear_all(ss->b, err) : rc;
 }
 

@@ -114,6 +114,8 @@ nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
  * are open stand on rows that may be gone. */
 void session_undo(nadb_session *ss, uint64_t id);
 
+/* How many rows the transaction sees; -1: not known without reading them. */
+int64_t session_rows(nadb_session *ss);
 /* What is committed, of rows that have not expired; *out is known. */
 nadb_rc session_totals(nadb_session *ss, nadb_totals *out,
                        nadb_err *err) NADB_MUST_USE;

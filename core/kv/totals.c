@@ -132,18 +132,67 @@ static nadb_rc walk(nadb_session *ss, nadb_totals *t, nadb_err *err) {
     return nadb_tags_count(ss, nadb_slice_of(NULL, 0), count_tag, t, err);
 }
 
-nadb_rc session_totals(nadb_session *ss, nadb_totals *out, nadb_err *err) {
+/* *out is not known where the engine does not count. */
+static nadb_rc counted(nadb_session *ss, nadb_view *v, nadb_totals *out,
+                       nadb_err *err) {
     nadb_engine *e = ss->engine;
-    session_view *v = NULL;
     nadb_rc rc = NADB_OK;
 
     memset(out, 0, sizeof *out);
-    if (e->ops->totals != NULL) {
-        rc = session_view_take(ss, &v, err);
-        if (rc == NADB_OK) rc = e->ops->totals(e, v->view, out, err);
-        if (rc == NADB_OK && out->known && ss->derives)
-            rc = take_off(ss, v->view, out, err);
-        session_view_drop(ss, v);
-    }
+    if (e->ops->totals != NULL) rc = e->ops->totals(e, v, out, err);
+    if (rc == NADB_OK && out->known && ss->derives)
+        rc = take_off(ss, v, out, err);
+    return rc;
+}
+
+nadb_rc session_totals(nadb_session *ss, nadb_totals *out, nadb_err *err) {
+    session_view *v = NULL;
+    nadb_rc rc = session_view_take(ss, &v, err);
+
+    if (rc == NADB_OK) rc = counted(ss, v->view, out, err);
+    session_view_drop(ss, v);
     return rc != NADB_OK || out->known ? rc : walk(ss, out, err);
+}
+
+/* --- with the changes of a transaction --- */
+
+/* What one of its changes adds to the number of rows. */
+static nadb_rc added(nadb_session *ss, const nadb_entry *change, bool cleared,
+                     int64_t now_ms, int64_t *rows) {
+    nadb_entry e;
+    bool found = false;
+    nadb_rc rc = NADB_OK;
+
+    if (change->key.p[0] != NADB_KS_ROW) return NADB_OK;
+    if (!cleared)
+        rc = ss->engine->ops->get(ss->engine, ss->txn->view, change->key, &e,
+                                  &found, NULL);
+    if (found && nadb_row_expires(e.value) > now_ms) (*rows)--;
+    if ((change->flags & NADB_ENTRY_TOMBSTONE) == 0 &&
+        nadb_row_expires(change->value) > now_ms)
+        (*rows)++;
+    return rc;
+}
+
+int64_t session_rows(nadb_session *ss) {
+    bool cleared = batch_cleared(ss->b, UINT64_MAX);
+    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    int64_t now_ms = nadb_now_ms(), rows = 0;
+    nadb_iter *it = NULL;
+    nadb_totals t;
+    nadb_rc rc;
+
+    if (!cleared) {
+        if (counted(ss, ss->txn->view, &t, NULL) != NADB_OK || !t.known)
+            return -1;
+        rows = (int64_t)t.rows;
+    }
+    rc = batch_iter(ss->b, &all, UINT64_MAX, &it, NULL);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, NULL);
+    while (rc == NADB_OK && it->valid) {
+        rc = added(ss, &it->entry, cleared, now_ms, &rows);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, NULL);
+    }
+    nadb_iter_free(it);
+    return rc == NADB_OK ? rows : -1;
 }

@@ -258,7 +258,7 @@ static inline nadb_rc rig_write(nadb_session *ss, const rig_history *h,
     const rig_txn *t = &h->txns[txn - 1];
     nadb_rc rc = NADB_OK;
 
-    if (t->clear) rc = nadb_clear(ss, err);
+    if (t->clear) rc = nadb_clear(ss, NULL, err);
     for (unsigned i = 0; i < t->n && rc == NADB_OK; i++) {
         char buf[64];
         uint32_t key = t->ops[i].key;
