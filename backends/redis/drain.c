@@ -25,7 +25,7 @@ typedef struct call {
     args *a;                    /* .. does the other; the one being made */
     size_t n_records, n_rows;
     size_t run, n_run; /* the run at the end: where its number is, 0 = none */
-    bool equal;        /* the rows of the run have one meta, in front */
+    bool equal;        /* the rows of the run have one line, in front */
     bool plain;        /* `last` is the row before, which is of a run */
     nadb_row last;
     bool puts;
@@ -48,11 +48,11 @@ static void begin_run(call *x, bool equal, const nadb_row *row) {
     args_text(x->a, equal ? "e" : "s");
     x->run = x->a->n;
     args_text(x->a, "");
-    if (equal) record_add_meta(x->a, row);
+    if (equal) record_add_line(x->a, row);
     x->equal = equal;
 }
 
-/* The last row of the run, whose meta turns out to be that of the next, too,
+/* The last row of the run, whose line turns out to be that of the next, too,
  * begins a new run with it. */
 static void begin_equal(call *x, const nadb_row *row) {
     nadb_slice key = args_get(x->a, x->a->n - 3);
@@ -72,7 +72,7 @@ static void begin_equal(call *x, const nadb_row *row) {
 /* Puts without tags and expiry that come one after the other are a run. */
 static nadb_rc add_plain(call *x, nadb_slice key, const nadb_row *row,
                          nadb_err *err) {
-    bool same = x->plain && record_same_meta(&x->last, row);
+    bool same = x->plain && record_same_line(&x->last, row);
     nadb_rc rc;
 
     if (x->a->failed) return no_memory(err);
@@ -81,7 +81,7 @@ static nadb_rc add_plain(call *x, nadb_slice key, const nadb_row *row,
     if (x->run == 0) begin_run(x, same, row);
     args_add(x->a, key);
     rc = record_add_value(x->a, row, err);
-    if (!x->equal) record_add_meta(x->a, row);
+    if (!x->equal) record_add_line(x->a, row);
     x->last = *row;
     x->plain = true;
     if (++x->n_run == RUN_MOST) end_run(x);

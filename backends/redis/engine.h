@@ -176,8 +176,9 @@ typedef struct redis_walk {
     args a;
     args more; /* of an expression */
     bool keys_only;
-    bool takes_any; /* its reader uses no values */
-    nadb_buf tag;   /* rows that have it; empty: any */
+    size_t line_most; /* of a row, that is asked for with keys_only */
+    bool takes_any;   /* its reader uses no values */
+    nadb_buf tag;     /* rows that have it; empty: any */
     /* Adds one page, and says where the next begins. */
     nadb_rc (*load)(struct redis_walk *w, conn *c, nadb_err *err);
 } redis_walk;
@@ -185,6 +186,9 @@ typedef struct redis_walk {
 #define REDIS_PAGE_BYTES                                                       \
     (4u << 20) /* of rows; the rest is for the next page                       \
                 */
+
+/* Bytes that are asked for at first of a row whose value is not wanted. */
+#define REDIS_LINE_FIRST 256u
 
 nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, uint8_t keyspace,
@@ -195,10 +199,10 @@ nadb_rc redis_walk_key(redis_walk *w, nadb_slice key, size_t *begin,
                        nadb_err *err);
 nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
                          uint64_t version, nadb_err *err);
-/* An entry for a row, if it is one that the view shows. */
+/* An entry for a row, if it is one that the view shows; for w->keys_only its
+ * line is enough. */
 nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
-                       const redisReply *value, const redisReply *meta,
-                       const redisReply *tags, nadb_err *err);
+                       const redisReply *text, nadb_err *err);
 /* The next page begins behind `key`, which must be behind where the present one
  * began: else a server could have a walk go on for ever. */
 nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);

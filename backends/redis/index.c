@@ -82,10 +82,9 @@ static nadb_rc load_matches(redis_walk *w, conn *c, nadb_err *err) {
     args_text(&w->a, w->keys_only ? "k" : "");
     args_append(&w->a, &w->more);
     rc = call(w, c, SCRIPT_MATCH, &r, err);
-    for (size_t i = 4; rc == NADB_OK && i + 3 < r->elements; i += 4)
-        rc = redis_walk_row(w, c, reply_slice(r->element[i]),
-                            w->keys_only ? NULL : r->element[i + 1],
-                            r->element[i + 2], r->element[i + 3], err);
+    for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
+        rc = redis_walk_row(w, c, reply_slice(r->element[i]), r->element[i + 1],
+                            err);
     if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;

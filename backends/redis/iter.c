@@ -8,6 +8,10 @@
 
 #define PAGE_ROWS_MOST 512u
 
+/* What is asked for at most of a row whose value is not wanted: no tags take
+ * more. */
+#define LINE_MOST (16u << 20)
+
 static nadb_rc ask_keys(redis_walk *w, conn *c, nadb_err *err) {
     args *a = &w->a;
     bool tagged = w->tag.n > 0;
@@ -48,25 +52,37 @@ static nadb_rc fetch_keys(redis_walk *w, conn *c, redisReply **out,
 static nadb_rc ask_row(redis_walk *w, conn *c, nadb_slice key, nadb_err *err) {
     args *a = &w->a;
 
+    if (!w->keys_only)
+        return redis_ask_row(w->engine, c, a, w->view->generation, key, err);
     args_reset(a);
-    args_text(a, "HMGET");
+    args_text(a, "GETRANGE");
     redis_add_name(w->engine, a, w->view->generation, "r:", key);
-    args_text(a, "meta");
-    args_text(a, "tags");
-    if (!w->keys_only) args_text(a, "value");
+    args_text(a, "0");
+    args_number(a, (int64_t)w->line_most - 1);
     return conn_send(c, a, err);
 }
 
+/* Of a row that is not there GETRANGE says that it is empty. */
 static nadb_rc take_row(redis_walk *w, conn *c, nadb_slice key,
                         const redisReply *r, nadb_err *err) {
-    if (!reply_is_array(r, w->keys_only ? 2 : 3)) return conn_confused(c, err);
-    return redis_walk_row(w, c, key, w->keys_only ? NULL : r->element[2],
-                          r->element[0], r->element[1], err);
+    if (w->keys_only && r->type == REDIS_REPLY_STRING && r->len == 0)
+        return NADB_OK;
+    return redis_walk_row(w, c, key, r, err);
+}
+
+/* Whether the row's line, which has the tags, is longer than what was asked
+ * for. */
+static bool is_cut(const redis_walk *w, const redisReply *r) {
+    return w->keys_only && r->type == REDIS_REPLY_STRING &&
+           r->len == w->line_most && w->line_most < LINE_MOST &&
+           memchr(r->str, '\n', r->len) == NULL;
 }
 
 static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
                           size_t *taken, nadb_err *err) {
     nadb_rc rc = NADB_OK;
+
+    bool full = false, cut = false;
 
     *taken = 0;
     for (size_t i = 0; i < keys->elements && rc == NADB_OK; i++)
@@ -76,12 +92,15 @@ static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
 
         rc = conn_receive(c, &r, err);
         /* What does not fit is still to be taken off the wire. */
-        if (rc == NADB_OK && w->bytes.n < REDIS_PAGE_BYTES) {
+        full = full || w->bytes.n >= REDIS_PAGE_BYTES;
+        cut = cut || (rc == NADB_OK && !full && is_cut(w, r));
+        if (rc == NADB_OK && !full && !cut) {
             rc = take_row(w, c, reply_slice(keys->element[i]), r, err);
             *taken = i + 1;
         }
         freeReplyObject(r);
     }
+    w->line_most = cut ? 16 * w->line_most : REDIS_LINE_FIRST;
     return rc;
 }
 

@@ -64,13 +64,11 @@ static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
     prefetched_row x;
     nadb_rc rc;
 
-    if (!reply_is_array(r, 3)) return conn_confused(c, err);
     x.key = v->prefetched.n;
     x.key_n = key.n;
     if (!nadb_buf_append(&v->prefetched, key.p, key.n)) return no_memory(err);
     x.row = v->prefetched.n;
-    rc = record_get(c, r->element[0], r->element[1], r->element[2],
-                    &v->prefetched, &rec, &found, err);
+    rc = record_get(c, r, &v->prefetched, &rec, &found, err);
     if (rc == NADB_OK)
         cache_put(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), mark,
                   v->generation, false, &rec, found);

@@ -136,11 +136,8 @@ void redis_add_name(const redis_engine *e, args *a, uint64_t generation,
 nadb_rc redis_ask_row(const redis_engine *e, conn *c, args *a,
                       uint64_t generation, nadb_slice key, nadb_err *err) {
     args_reset(a);
-    args_text(a, "HMGET");
+    args_text(a, "GET");
     redis_add_name(e, a, generation, "r:", key);
-    args_text(a, "value");
-    args_text(a, "meta");
-    args_text(a, "tags");
     return conn_send(c, a, err);
 }
 
@@ -179,12 +176,11 @@ nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
     bool found = false;
     nadb_rc rc;
 
-    if (r->elements != 6) return conn_confused(c, err);
+    if (r->elements != 4) return conn_confused(c, err);
     forget(v);
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
-    rc = record_get(c, r->element[3], r->element[4], r->element[5], &v->row,
-                    &v->last, &found, err);
+    rc = record_get(c, r->element[3], &v->row, &v->last, &found, err);
     if (rc != NADB_OK) return rc;
     know(e, v, reply_number_or_0(r->element[1]),
          reply_number_or_0(r->element[2]));
@@ -207,10 +203,7 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, patience *until,
     rc = fetch(e, c, v, plain, &r, err);
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
-    if (rc == NADB_OK && !reply_is_array(r, 3)) rc = conn_confused(c, err);
-    if (rc == NADB_OK)
-        rc = record_get(c, r->element[0], r->element[1], r->element[2], &v->row,
-                        &v->last, &found, err);
+    if (rc == NADB_OK) rc = record_get(c, r, &v->row, &v->last, &found, err);
     freeReplyObject(r);
     pool_give(e->pool, c);
     if (rc != NADB_OK) {

@@ -10,30 +10,27 @@ static const char type_letters[] = "nirtb"; /* by nadb_type */
 
 /* --- writing --- */
 
-/* A number and the space behind it. */
-static char *put_word(char *p, int64_t v) {
-    p = args_digits(p, v);
+static char *put_word(char *p, char letter, int64_t v) {
     *p++ = ' ';
-    return p;
+    *p++ = letter;
+    return args_digits(p, v);
 }
 
-void record_add_meta(args *a, const nadb_row *row) {
-    char meta[6 * (ARGS_NUMBER_MAX + 1)];
-    char *p = meta;
+void record_add_line(args *a, const nadb_row *row) {
+    char line[6 * (ARGS_NUMBER_MAX + 2)];
+    char *p = line;
 
     *p++ = type_letters[row->type];
-    *p++ = ' ';
-    p = put_word(p, row->created_ms);
-    p = put_word(p, row->updated_ms);
-    if (row->expires_ms == NADB_NO_EXPIRY) {
-        *p++ = '-';
-        *p++ = ' ';
-    } else {
-        p = put_word(p, row->expires_ms);
+    p = args_digits(p, row->created_ms);
+    if (row->updated_ms != row->created_ms)
+        p = put_word(p, 'u', row->updated_ms - row->created_ms);
+    if (row->expires_ms != NADB_NO_EXPIRY)
+        p = put_word(p, 'e', row->expires_ms);
+    if (row->codec != 0) {
+        p = put_word(p, 'c', row->codec);
+        p = put_word(p, 's', (int64_t)row->size);
     }
-    p = put_word(p, row->codec);
-    p = args_digits(p, (int64_t)row->size);
-    args_copy(a, nadb_slice_of(meta, (size_t)(p - meta)));
+    args_copy(a, nadb_slice_of(line, (size_t)(p - line)));
 }
 
 nadb_rc record_add_value(args *a, const nadb_row *row, nadb_err *err) {
@@ -55,7 +52,7 @@ nadb_rc record_add_value(args *a, const nadb_row *row, nadb_err *err) {
     return NADB_OK;
 }
 
-bool record_same_meta(const nadb_row *a, const nadb_row *b) {
+bool record_same_line(const nadb_row *a, const nadb_row *b) {
     return a->type == b->type && a->codec == b->codec && a->size == b->size &&
            a->created_ms == b->created_ms && a->updated_ms == b->updated_ms;
 }
@@ -71,7 +68,7 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
     args_add(a, key);
     rc = record_add_value(a, &row, err);
     if (rc != NADB_OK) return rc;
-    record_add_meta(a, &row);
+    record_add_line(a, &row);
     nadb_buf_reset(scratch);
     if (row.tags.n > 0 && !nadb_tags_json(row.tags, scratch)) a->failed = true;
     args_copy(a, nadb_buf_slice(scratch));
@@ -84,7 +81,7 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
 
 /* --- reading --- */
 
-/* The next word of a meta; empty at its end. */
+/* The next word of a line; empty at its end. */
 static nadb_slice next_word(nadb_slice *s) {
     nadb_slice word;
     size_t n = 0;
@@ -96,65 +93,121 @@ static nadb_slice next_word(nadb_slice *s) {
     return word;
 }
 
-static bool next_integer(nadb_slice *s, int64_t *out) {
-    return nadb_integer_of(next_word(s), out);
+/* The number behind a word's letter. */
+static bool word_number(nadb_slice word, int64_t *out) {
+    return word.n > 1 &&
+           nadb_integer_of(nadb_slice_of(word.p + 1, word.n - 1), out);
 }
 
-static bool next_time(nadb_slice *s, int64_t *out) {
-    return next_integer(s, out) && *out >= NADB_TIME_MIN &&
-           *out <= NADB_TIME_MAX;
+static bool is_time(int64_t ms) {
+    return ms >= NADB_TIME_MIN && ms <= NADB_TIME_MAX;
 }
 
-static bool parse_meta(nadb_slice meta, record *rec, nadb_row_head *h) {
-    int64_t version, created_in, codec, size;
-    nadb_slice word, rest;
+/* Version and age. */
+static bool parse_version(nadb_slice *line, record *rec) {
+    int64_t version, age = 0;
+    nadb_slice rest, word;
+
+    if (!nadb_integer_of(next_word(line), &version) || version < 0)
+        return false;
+    rest = *line;
+    word = next_word(&rest);
+    if (word.n > 0 && word.p[0] == 'a') {
+        *line = rest;
+        if (word.n == 1)
+            age = version;
+        else if (!word_number(word, &age) || age < 0 || age > version)
+            return false;
+    }
+    rec->version = (uint64_t)version;
+    rec->created_in = (uint64_t)(version - age);
+    return true;
+}
+
+/* A word that is there only where it says something. */
+static bool parse_more(nadb_slice word, nadb_row_head *h, bool *sized) {
+    int64_t v;
+
+    if (!word_number(word, &v)) return false;
+    switch (word.p[0]) {
+    case 'u':
+        if (v < NADB_TIME_MIN - NADB_TIME_MAX ||
+            v > NADB_TIME_MAX - NADB_TIME_MIN)
+            return false;
+        h->updated_ms = h->created_ms + v;
+        return is_time(h->updated_ms);
+    case 'e':
+        h->expires_ms = v;
+        return is_time(v);
+    case 'c':
+        h->codec = (uint8_t)v;
+        return v >= 0 && v <= 255;
+    case 's':
+        h->size = (uint64_t)v;
+        *sized = true;
+        return v >= 0;
+    default:
+        return false;
+    }
+}
+
+/* The line without its tags. */
+static bool parse_line(nadb_slice line, record *rec, nadb_row_head *h) {
+    nadb_slice word;
     const char *letter;
+    bool sized = false;
 
-    if (!next_integer(&meta, &version) || !next_integer(&meta, &created_in))
-        return false;
-    word = next_word(&meta);
-    letter = word.n == 1 ? memchr(type_letters, word.p[0], 5) : NULL;
-    if (letter == NULL || !next_time(&meta, &h->created_ms) ||
-        !next_time(&meta, &h->updated_ms))
-        return false;
-    rest = meta;
-    h->expires_ms = NADB_NO_EXPIRY;
-    if (nadb_slice_eq(next_word(&rest), nadb_slice_str("-")))
-        meta = rest;
-    else if (!next_time(&meta, &h->expires_ms))
-        return false;
-    if (!next_integer(&meta, &codec) || !next_integer(&meta, &size) ||
-        codec < 0 || codec > 255 || size < 0 || version < 0 || created_in < 0)
+    if (!parse_version(&line, rec)) return false;
+    word = next_word(&line);
+    letter = word.n > 1 ? memchr(type_letters, word.p[0], 5) : NULL;
+    if (letter == NULL || !word_number(word, &h->created_ms) ||
+        !is_time(h->created_ms))
         return false;
     h->type = (nadb_type)(letter - type_letters);
-    h->codec = (uint8_t)codec;
-    h->size = (uint64_t)size;
-    rec->version = (uint64_t)version;
-    rec->created_in = (uint64_t)created_in;
-    return meta.n == 0;
+    h->updated_ms = h->created_ms;
+    h->expires_ms = NADB_NO_EXPIRY;
+    while (line.n > 0)
+        if (!parse_more(next_word(&line), h, &sized)) return false;
+    return sized == (h->codec != 0);
 }
 
-nadb_slice record_expiry(nadb_slice meta) {
-    nadb_slice word = {NULL, 0};
+record_parts record_split(nadb_slice text) {
+    const uint8_t *feed = text.n == 0 ? NULL : memchr(text.p, '\n', text.n);
+    record_parts x;
+    nadb_slice rest;
 
-    for (int i = 0; i < 6 && meta.n > 0; i++) word = next_word(&meta);
-    if (nadb_slice_eq(word, nadb_slice_str("-"))) word.n = 0;
-    return word;
+    memset(&x, 0, sizeof x);
+    x.value = text;
+    if (feed == NULL) return x;
+    x.line = nadb_slice_of(text.p, (size_t)(feed - text.p));
+    x.value = nadb_slice_of(feed + 1, text.n - x.line.n - 1);
+    rest = x.line;
+    while (rest.n > 0 && rest.p[0] != '[') {
+        nadb_slice word = next_word(&rest);
+
+        if (word.n > 1 && word.p[0] == 'e')
+            x.expiry = nadb_slice_of(word.p + 1, word.n - 1);
+    }
+    if (rest.n > 0) {
+        x.tags = rest;
+        x.line.n -= rest.n + (rest.p > x.line.p);
+    }
+    return x;
 }
 
-/* The value's bytes as core/kv/row.h has them; numbers go into `number`. A
- * number that was not asked for is 0. */
-static bool take_value(const nadb_row_head *h, const redisReply *r,
+/* The value's bytes as core/kv/row.h has them; numbers go into `number`. Of
+ * what was not asked for (text is NULL) there are none, and a number is 0. */
+static bool take_value(const nadb_row_head *h, const nadb_slice *text,
                        uint8_t number[10], nadb_slice *out) {
     nadb_value v;
 
     memset(&v, 0, sizeof v);
     v.type = h->type;
-    *out = reply_slice(r);
+    *out = text == NULL ? nadb_slice_of(NULL, 0) : *text;
     if (h->type == NADB_INTEGER) {
-        if (r != NULL && !nadb_integer_of(*out, &v.i)) return false;
+        if (text != NULL && !nadb_integer_of(*out, &v.i)) return false;
     } else if (h->type == NADB_REAL) {
-        if (r != NULL && !nadb_real_of(*out, &v.r)) return false;
+        if (text != NULL && !nadb_real_of(*out, &v.r)) return false;
     } else {
         return h->type != NADB_NULL || out->n == 0;
     }
@@ -176,36 +229,56 @@ static nadb_rc append_row(nadb_row_head *h, nadb_slice value, nadb_buf *out,
     return NADB_OK;
 }
 
-nadb_rc record_get(conn *c, const redisReply *text, const redisReply *meta,
-                   const redisReply *json, nadb_buf *out, record *rec,
-                   bool *found, nadb_err *err) {
+static nadb_rc damaged(const conn *c, nadb_err *err) {
+    return nadb_corrupt(err, "redis server %s: a row is damaged", conn_name(c));
+}
+
+static nadb_rc take_row(conn *c, nadb_slice text, bool whole, nadb_buf *out,
+                        record *rec, nadb_err *err) {
     nadb_buf tags = NADB_BUF_INIT;
+    record_parts x = record_split(text);
     nadb_row_head h;
     nadb_slice value;
     uint8_t number[10];
     nadb_rc rc = NADB_OK;
 
-    *found = false;
-    memset(rec, 0, sizeof *rec);
     memset(&h, 0, sizeof h);
-    if (meta->type == REDIS_REPLY_NIL) return NADB_OK;
-    if (meta->type != REDIS_REPLY_STRING ||
-        (text != NULL && text->type != REDIS_REPLY_STRING))
-        return nadb_corrupt(err, "redis server %s: a row is damaged",
-                            conn_name(c));
-    if (!parse_meta(reply_slice(meta), rec, &h) ||
-        !take_value(&h, text, number, &value))
-        return nadb_corrupt(err, "redis server %s: a row is damaged",
-                            conn_name(c));
-    if (json->type == REDIS_REPLY_STRING) {
-        rc = nadb_tags_parse(reply_slice(json), &tags, err);
+    if (!parse_line(x.line, rec, &h) ||
+        !take_value(&h, whole ? &x.value : NULL, number, &value))
+        return damaged(c, err);
+    if (h.codec == 0)
+        h.size = h.type == NADB_INTEGER || h.type == NADB_REAL ? 8 : value.n;
+    if (x.tags.n > 0) {
+        rc = nadb_tags_parse(x.tags, &tags, err);
         if (rc == NADB_INVALID)
             rc = nadb_corrupt(err, "redis server %s: a row's tags are damaged",
                               conn_name(c));
         h.tags = nadb_buf_slice(&tags);
     }
     if (rc == NADB_OK) rc = append_row(&h, value, out, rec, err);
-    *found = rc == NADB_OK;
     nadb_buf_clear(&tags);
     return rc;
+}
+
+static nadb_rc get(conn *c, const redisReply *text, bool whole, nadb_buf *out,
+                   record *rec, bool *found, nadb_err *err) {
+    nadb_rc rc;
+
+    *found = false;
+    memset(rec, 0, sizeof *rec);
+    if (text->type == REDIS_REPLY_NIL) return NADB_OK;
+    if (text->type != REDIS_REPLY_STRING) return conn_confused(c, err);
+    rc = take_row(c, reply_slice(text), whole, out, rec, err);
+    *found = rc == NADB_OK;
+    return rc;
+}
+
+nadb_rc record_get(conn *c, const redisReply *text, nadb_buf *out, record *rec,
+                   bool *found, nadb_err *err) {
+    return get(c, text, true, out, rec, found, err);
+}
+
+nadb_rc record_get_line(conn *c, const redisReply *text, nadb_buf *out,
+                        record *rec, bool *found, nadb_err *err) {
+    return get(c, text, false, out, rec, found, err);
 }

@@ -188,7 +188,7 @@ static bool is_short(const nadb_ticket *t) {
            nadb_slice_eq(args_get(&t->read_keys, 0), args_get(&t->changes, 1));
 }
 
-/* Behind the version: key, value and rest of the meta. */
+/* Behind the version: key, value and rest of the line. */
 static void add_short(args *a, const nadb_ticket *t) {
     args_text(a, t->read_keys.n > 0 ? "r" : "s");
     for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&t->changes, i));
@@ -289,7 +289,7 @@ static bool has_to_wait(nadb_ticket *t, const redisReply *r) {
 
 /* The answer to the short form has no list of rows. */
 static bool is_short_answer(const redisReply *r) {
-    return r->elements == 2 || r->elements == 4;
+    return r->elements == 2 || r->elements == 3;
 }
 
 static bool fits(const nadb_ticket *t, const redisReply *r) {
@@ -330,32 +330,26 @@ void redis_forget_changes(redis_engine *e, const nadb_ticket *t) {
 
 /* --- taking back --- */
 
-/* The row that was there before the i-th change: its meta, value and tags (may
- * be NULL). False: none. */
-static bool row_before(const redisReply *answer, size_t i,
-                       const redisReply *row[3]) {
-    const redisReply *all;
+/* The row that was there before the i-th change; NULL: none. */
+static const redisReply *row_before(const redisReply *answer, size_t i) {
+    const redisReply *row = NULL;
 
-    row[2] = NULL;
-    if (is_short_answer(answer)) {
-        if (answer->elements == 2) return false;
-        row[0] = answer->element[2];
-        row[1] = answer->element[3];
-        return true;
-    }
-    all = answer->element[4]->element[i];
-    if (!reply_is_array(all, 3)) return false;
-    for (size_t k = 0; k < 3; k++) row[k] = all->element[k];
-    return true;
+    if (!is_short_answer(answer))
+        row = answer->element[4]->element[i];
+    else if (answer->elements == 3)
+        row = answer->element[2];
+    return row != NULL && row->type == REDIS_REPLY_STRING ? row : NULL;
 }
 
-static void add_old(args *a, nadb_slice key, const redisReply *row[3]) {
+static void add_old(args *a, nadb_slice key, nadb_slice row) {
+    record_parts x = record_split(row);
+
     args_text(a, "r");
     args_add(a, key);
-    args_add(a, reply_slice(row[1]));
-    args_add(a, reply_slice(row[0]));
-    args_add(a, reply_slice(row[2]));
-    args_add(a, record_expiry(reply_slice(row[0])));
+    args_add(a, x.value);
+    args_add(a, x.line);
+    args_add(a, x.tags);
+    args_add(a, x.expiry);
 }
 
 /* As if the transaction had read, at its own version, what it has changed. A
@@ -381,13 +375,13 @@ void redis_add_undo(args *a, const nadb_ticket *t, const char *txn) {
     }
     keys = nadb_reader_of(nadb_buf_slice(&t->keys));
     for (size_t i = 0; i < n; i++) {
-        const redisReply *row[3];
+        const redisReply *row = row_before(t->reply, i);
         nadb_slice key;
 
         (void)nadb_read_u8(&keys);
         key = nadb_read_blob(&keys);
-        if (row_before(t->reply, i, row)) {
-            add_old(a, key, row);
+        if (row != NULL) {
+            add_old(a, key, reply_slice(row));
         } else {
             args_text(a, "d");
             args_add(a, key);

@@ -129,9 +129,10 @@ nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
     return rc;
 }
 
-/* "2/4": layout 2, in 4 shards; "2/4+" is being made, "2/4-" removed. */
+/* "4/8": layout 4, in 8 shards; "4/8+" is being made, "4/8-" removed. */
 static nadb_rc other_shards(const char *server, nadb_slice layout,
                             nadb_err *err) {
+    static const char ours[] = SCRIPT_LAYOUT "/";
     const char *n = layout.n == 0 ? NULL : memchr(layout.p, '/', layout.n);
     int digits = 0;
 
@@ -139,7 +140,8 @@ static nadb_rc other_shards(const char *server, nadb_slice layout,
         return nadb_fail(err, NADB_CANTOPEN,
                          "redis server %s: a shard of the store is not there",
                          server);
-    if (n == NULL) return NADB_OK;
+    if (n == NULL || !nadb_slice_starts(layout, nadb_slice_str(ours)))
+        return NADB_OK;
     n++;
     digits = (int)(layout.n - (size_t)(n - (const char *)layout.p));
     if (digits > 20) digits = 20;
@@ -166,7 +168,9 @@ nadb_rc script_layout(const char *server, nadb_slice layout, nadb_err *err) {
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store has layout %.*s, which "
                      "another version of nadb wrote; this one knows layout "
-                     "%s (nadb_destroy or nadb_clear make place for it)",
+                     "%s: copy its rows with that version (INSERT INTO .. "
+                     "SELECT); nadb_destroy or nadb_clear make place for new "
+                     "ones",
                      server, layout.n > 20 ? 20 : (int)layout.n,
                      (const char *)layout.p, SCRIPT_LAYOUT);
 }

@@ -42,8 +42,9 @@ typedef enum script_id {
     SCRIPT_COUNT
 } script_id;
 
-/* Of the keys on the server. 1 had no sets of tags, 2 no epochs. */
-#define SCRIPT_LAYOUT "3"
+/* Of the keys on the server. 1 had no sets of tags, 2 no epochs; in 3 a row was
+ * a hash. */
+#define SCRIPT_LAYOUT "4"
 /* What `held` of `meta` is while there are locks that have no end. */
 #define SCRIPT_FOREVER "9007199254740991"
 /* What a commit says of a shard that is not there. */

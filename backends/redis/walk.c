@@ -85,15 +85,16 @@ static bool is_shown(const redis_walk *w, const record *rec) {
 }
 
 nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
-                       const redisReply *value, const redisReply *meta,
-                       const redisReply *tags, nadb_err *err) {
+                       const redisReply *text, nadb_err *err) {
     bool found = false;
     record rec;
     size_t begin;
     nadb_rc rc = redis_walk_key(w, key, &begin, err);
 
-    if (rc == NADB_OK)
-        rc = record_get(c, value, meta, tags, &w->bytes, &rec, &found, err);
+    if (rc == NADB_OK && w->keys_only)
+        rc = record_get_line(c, text, &w->bytes, &rec, &found, err);
+    else if (rc == NADB_OK)
+        rc = record_get(c, text, &w->bytes, &rec, &found, err);
     if (rc != NADB_OK) return rc;
     if (!found || !is_shown(w, &rec)) {
         w->bytes.n = begin;
@@ -295,6 +296,7 @@ nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
     w->keyspace = keyspace;
     w->reverse = range->reverse;
     w->page_rows = PAGE_ROWS_FIRST;
+    w->line_most = REDIS_LINE_FIRST;
     if (!redis_range(keyspace, range->lo, range->hi, &lo, &hi))
         w->base.ops = &none;
     w->bounded = hi.p != NULL;

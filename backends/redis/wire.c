@@ -256,24 +256,38 @@ static bool wait_for(wire *w, short events) {
     return patience_poll(w->until, w->c->fd, events, (int64_t)(bytes >> 10));
 }
 
+/* Bytes of the value alone: such a large one is a row's, and a line that
+ * describes it comes first (record.h). */
+static uint64_t value_size(const char *body, size_t n, uint64_t size) {
+    const char *feed = memchr(body, '\n', n);
+
+    if (feed == NULL) return size;
+    n = (size_t)(feed - body) + 1;
+    return size > n ? size - n : 0;
+}
+
 /* Whether what was received, but is not a whole answer yet, may become one:
  * behind a complete line only the bytes of a value can be waited for. */
 static nadb_rc may_end(wire *w, nadb_err *err) {
     const redisReader *r = w->c->reader;
     const nadb_caller *caller = w->until->caller;
     size_t n = r->len - r->pos;
-    const char *p = r->buf + r->pos;
+    const char *p = r->buf + r->pos, *body;
     long long size;
     nadb_rc rc;
 
     if (w->received > WIRE_BYTES_MOST) return endless(w, err);
     if (n <= LINE_MOST) return NADB_OK;
-    if (memchr(p, '\n', LINE_MOST) == NULL) return endless(w, err);
+    body = memchr(p, '\n', LINE_MOST);
+    if (body == NULL) return endless(w, err);
+    body++;
     size = strtoll(p, NULL, 10);
     if (size < 0 || size > VALUE_MOST) return endless(w, err);
     if (caller == NULL || w->until->takes_any || size <= NADB_LARGE_BYTES)
         return NADB_OK;
-    rc = caller->takes(caller->ctx, (uint64_t)size, err);
+    rc = caller->takes(caller->ctx,
+                       value_size(body, n - (size_t)(body - p), (uint64_t)size),
+                       err);
     if (rc != NADB_OK) wire_close(w); /* the rest of it is still to come */
     return rc;
 }

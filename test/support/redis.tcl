@@ -115,6 +115,21 @@ proc redis_call_bytes {name args} {
     return $value
 }
 
+# A row as the server has it: the line that describes it, and the value.
+proc redis_line {name row} {
+    return [lindex [split [redis_call $name GET $row] \n] 0]
+}
+proc redis_value {name row} {
+    return [join [lrange [split [redis_call $name GET $row] \n] 1 end] \n]
+}
+# Somebody else writes there: another value behind the line, or another line.
+proc redis_set_value {name row value} {
+    redis_call $name SET $row [redis_line $name $row]\n$value
+}
+proc redis_set_line {name row line} {
+    redis_call $name SET $row $line\n[redis_value $name $row]
+}
+
 proc redis_read {chan} {
     if {[gets $chan line] < 0} { error "the connection is gone" }
     set line [string trimright $line \r]

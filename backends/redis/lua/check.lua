@@ -19,7 +19,9 @@ most, repair = tonumber(most), repair ~= ''
 include 'lib/store'
 include 'lib/layout'
 include 'lib/tags'
+include 'lib/record'
 include 'lib/rows'
+include 'lib/line'
 local out = {false}
 if repair then call('DEL', P .. 'none') end
 local function bad(name, is, cure)
@@ -31,13 +33,21 @@ local function by_name(set)
   if #names == most then out[1] = names[most] end
   return names
 end
+-- The line of a row without its tags, or nil; and the tags.
 local function row(key)
-  local r = call('HMGET', B .. 'r:' .. key, 'meta', 'tags')
-  return r[1], r[2] or ''
+  local line = line_of(key)
+  local tags = tags_of(line)
+  if tags ~= '' then line = string.sub(line, 1, -#tags - 2) end
+  return line ~= '' and line or nil, tags
 end
-local function expires(meta)
-  return string.match(meta,
-    '^%d+ %d+ %a %-?%d+ %-?%d+ (%S+) %d+ %d+$')
+-- When it expires, '-' for never; nil: it is damaged.
+local function expires(line)
+  local more = string.match(line, '^%d+ [nirtb]%-?%d+(.*)$') or
+    string.match(line, '^%d+ a%d* [nirtb]%-?%d+(.*)$')
+  if not more or string.find(string.gsub(more, ' [uecs]%-?%d+', ''), '.') then
+    return nil
+  end
+  return string.match(more, ' e(%-?%d+)') or '-'
 end
 local function has(tags, tag)
   for _, t in ipairs(list(tags)) do
@@ -64,17 +74,17 @@ local function check_tags(key, tags, exp)
   end
 end
 local function check_key(key)
-  local meta, tags = row(key)
+  local line, tags = row(key)
   local s = call('ZSCORE', X, key)
-  local exp, name = meta and expires(meta), "key '" .. key .. "'"
-  if not meta then
+  local exp, name = line and expires(line), "key '" .. key .. "'"
+  if not line then
     if not s or tonumber(s) >= now then
       bad(name, 'is in the index, but its row is not there', function()
         drop(key, {exp = s, tags = call('HGET', E, key) or ''})
       end)
     end
   elseif not exp then
-    out[#out + 1] = name .. ' has a damaged meta'
+    out[#out + 1] = name .. ' has a damaged row'
   else
     if exp == '-' and s then
       bad(name, 'is among those that expire, but does not', function()
@@ -131,8 +141,8 @@ local function check_names()
 end
 local function check_members(tag)
   for _, key in ipairs(by_name(B .. 't:' .. tag)) do
-    local meta, tags = row(key)
-    if not meta and call('ZSCORE', X, key) then
+    local line, tags = row(key)
+    if not line and call('ZSCORE', X, key) then
       tags = call('HGET', E, key) or ''
     end
     if not has(tags, tag) then

@@ -1,6 +1,5 @@
 -- claim.lua - has others wait before they change a key, for `ms` at most.
--- {'ok', version, generation, value, meta, tags}, {'held'}, {'locked', key,
--- transaction}.
+-- {'ok', version, generation, row}, {'held'}, {'locked', key, transaction}.
 local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'
@@ -10,9 +9,9 @@ include 'lib/locks'
 local id = locked('') or locked(key)
 if id then return {'locked', key, id} end
 if foreign(call('HGET', L, key), token) then return {'held'} end
-local r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
+local row = call('GET', B .. 'r:' .. key)
 local till = now + ms
 call('HSET', L, key, token .. ' ' .. str(till))
 call('PEXPIRE', L, 60000)
 hold(till)
-return {'ok', m[VER] or '', gen, r[1], r[2], r[3]}
+return {'ok', m[VER] or '', gen, row}

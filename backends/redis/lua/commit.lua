@@ -9,16 +9,17 @@
 -- or as the short form does.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
+include 'lib/record'
 local ARGV = ARGV
 
 -- The short form: most commits are of one row, and nothing else is to be done
 -- meanwhile. They have flags s, or r when they have read their key, and behind
--- them only key, value and rest-of-meta. What this cannot do goes the long way.
+-- them only key, value and rest-of-line. What this cannot do goes the long way.
 -- Versions stay text, of which the last digits are counted up: numbers are slow
 -- here.
 --
--- Answers {'ok', version}, and where a row was, its meta and value behind it.
--- The version before is one less.
+-- Answers {'ok', version}, and where a row was, that row behind it. The version
+-- before is one less.
 if ARGV[6] == 's' or ARGV[6] == 'r' then
   local seen, flags, key, value, rest = unpack(ARGV, 5, 9)
   local now = T[1] * 1000 + T[2] / 1000
@@ -31,21 +32,19 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
      string.match(m[LAST], '^%d+') + 0 < number + 0 then
     local b = P .. m[GEN]
     local r = b .. ':r:' .. key
-    local old = call('HMGET', r, 'meta', 'value', 'tags')
+    local old = call('GET', r)
     local v = string.sub(m[VER], 1, -7) .. string.format('%06d', n)
-    local new = v
-    if old[1] then
-      new = not old[3] and string.match(old[1], m[EXPIRY] == '' and
-        ' (%d+) ' or '^%d+ (%d+) %a %-?%d+ %-?%d+ %- ')
-    end
-    if new then
+    -- Without tags and expiry: only those two have these in the line.
+    local line = not old or string.match(old, '^[%w %-]+\n')
+    if line and (not old or m[EXPIRY] == '' or
+                 not string.find(line, ' e', 1, true)) then
       call('RPUSH', P .. 'changes', v .. ' ' .. key)
-      if not old[1] then call('ZADD', b .. ':keys', '0', key) end
-      call('HSET', r, 'value', value, 'meta', v .. ' ' .. new .. ' ' .. rest)
+      if not old then call('ZADD', b .. ':keys', '0', key) end
+      call('SET', r, born(old, v) .. ' ' .. rest .. '\n' .. value)
       call('HSET', M, 'ver', v, 'w:' .. writer,
            number .. ' ok ' .. v .. ' ' .. T[1] .. '000')
-      if not old[1] then return {'ok', v} end
-      return {'ok', v, old[1], old[2]}
+      if not old then return {'ok', v} end
+      return {'ok', v, old}
     end
   end
   local read = flags == 'r'

@@ -2,8 +2,8 @@
 --
 -- Arguments: owner, token, flags (d nothing but deletes), log and offset where
 -- they begin, and where they end, server; then changes: 's' n, and n times key
--- value rest-of-meta (no tags, no expiry); 'e' n rest-of-meta, and n times key
--- value, where it is the same; 'p' key value rest-of-meta tags expiry; 'd' key;
+-- value rest-of-line (no tags, no expiry); 'e' n rest-of-line, and n times key
+-- value, where it is the same; 'p' key value rest-of-line tags expiry; 'd' key;
 -- 'c' for a clear.
 --
 -- {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
@@ -20,6 +20,7 @@ local first_change = 9
 include 'lib/store'
 include 'lib/layout'
 include 'lib/tags'
+include 'lib/record'
 include 'lib/rows'
 include 'lib/changes'
 include 'lib/versions'
@@ -40,9 +41,9 @@ local function taken_key(since, upto)
   while ARGV[i] do
     local op, key = ARGV[i], ARGV[i + 1]
     if op == 'c' then return '' end
-    local meta = call('HGET', B .. 'r:' .. key, 'meta')
-    if meta and theirs(string.match(meta, '^%d+')) or
-       not meta and (recent[key] or since < listed) then
+    local was = string.match(call('GETRANGE', B .. 'r:' .. key, 0, 16), '^%d+')
+    if was and theirs(was) or
+       not was and (recent[key] or since < listed) then
       return key
     end
     i = i + (op == 'd' and 2 or 6)
@@ -100,31 +101,32 @@ local function clear()
   soonest = ''
   named = {}
 end
-local function write(key, o, value, meta, tags, exp)
-  local new = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v
-  put(key, o, value, v .. ' ' .. new .. ' ' .. meta, tags, exp)
+local function write(key, o, value, rest, tags, exp)
+  put(key, o, value, born(o.row, v) .. ' ' .. rest, tags, exp)
 end
 
 -- Most changes are of this kind. Where nothing expires and nothing has tags, an
--- old row need not be looked at: version 0 inserted it. Whether there was one,
--- writing tells; it is guessed to be as with the row before, and a wrong guess
--- is mended. New ones go into the index in one call.
+-- old row need not be read: its age becomes unknown. Whether there is one is
+-- guessed to be as with the row before; XX and NX tell when the guess is wrong,
+-- and then the other one is right. New rows go into the index in one call.
 local mine_new = {}
 local function plain(first, last, step, rest)
-  local fresh, over = v .. ' ' .. v .. ' ', v .. ' 0 '
-  if rest then fresh, over = fresh .. rest, over .. rest end
-  local rows, guess, add, k = B .. 'r:', over, {K}, 1
+  local fresh, over = v .. ' ', v .. ' a '
+  if rest then fresh, over = fresh .. rest .. '\n', over .. rest .. '\n' end
+  local rows, add, k, is_there = B .. 'r:', {K}, 1, true
   for j = first, last, step do
-    local key = ARGV[j]
-    local was = call('HSET', rows .. key, 'value', ARGV[j + 1],
-      'meta', rest and guess or guess .. ARGV[j + 2]) == 0
-    local right = was and not mine_new[key] and over or fresh
-    if right ~= guess then
-      guess = right
-      call('HSET', rows .. key, 'meta',
-           rest and guess or guess .. ARGV[j + 2])
+    local key, value = ARGV[j], ARGV[j + 1]
+    local r, old = rows .. key, over
+    if mine_new[key] then old = fresh end
+    if not rest then value = ARGV[j + 2] .. '\n' .. value end
+    if is_there then
+      is_there = call('SET', r, old .. value, 'XX')
+      if not is_there then call('SET', r, fresh .. value) end
+    else
+      is_there = not call('SET', r, fresh .. value, 'NX')
+      if is_there then call('SET', r, old .. value) end
     end
-    if not was then
+    if not is_there then
       mine_new[key] = true
       add[k + 1], add[k + 2] = '0', key
       k = k + 2

@@ -84,6 +84,7 @@ if asks or what == 'drop' then
 end
 include 'lib/changes'
 include 'lib/tags'
+include 'lib/record'
 include 'lib/rows'
 include 'lib/old'
 include 'lib/versions'

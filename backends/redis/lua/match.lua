@@ -6,7 +6,8 @@
 -- them the expression, operator first: 't' tag, 'p' prefix, '&' '|' '!' number
 -- of operands.
 --
--- Behind the place where to go on: key, value, meta, tags of each row.
+-- Behind the place where to go on: key of each row, and the row; with
+-- only_keys, its line with the line feed.
 --
 -- What can be found through tags at all, is: of an AND, through the operand
 -- with the fewest rows. The rest of the expression decides about each.
@@ -16,6 +17,8 @@ local only_keys = ARGV[8] ~= ''
 local at = 9 -- in the expression
 include 'lib/store'
 include 'lib/tags'
+include 'lib/record'
+include 'lib/line'
 include 'lib/page'
 
 local function parse()
@@ -183,7 +186,7 @@ local step = math.max(wanted, 32)
 local function wants(key)
   if #rest == 0 then return true end
   local tags = {}
-  for _, t in ipairs(list(call('HGET', B .. 'r:' .. key, 'tags'))) do
+  for _, t in ipairs(list(tags_of(line_of(key)))) do
     tags[t] = true
   end
   for _, x in ipairs(rest) do
@@ -192,18 +195,17 @@ local function wants(key)
   return true
 end
 local function emit(key)
-  local r
+  local row
   if only_keys then
-    r = call('HMGET', B .. 'r:' .. key, 'meta', 'tags')
-    r = {'', r[1], r[2]}
+    row = line_of(key) .. '\n'
   else
-    r = call('HMGET', B .. 'r:' .. key, 'value', 'meta', 'tags')
+    row = call('GET', B .. 'r:' .. key)
   end
-  if not r[2] then return end
+  if not row or row == '\n' then return end
   local n = #out
-  out[n + 1], out[n + 2], out[n + 3], out[n + 4] = key, r[1], r[2], r[3]
+  out[n + 1], out[n + 2] = key, row
   rows = rows + 1
-  bytes = bytes + #key + #(r[1] or '')
+  bytes = bytes + #key + #row
 end
 while rows < wanted and looked < looks and bytes < enough do
   local keys, last = take(step)

@@ -30,6 +30,7 @@ if writer == '' then
 end
 include 'lib/before'
 include 'lib/tags'
+include 'lib/record'
 include 'lib/rows'
 include 'lib/old'
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end

@@ -3,6 +3,7 @@ local most = tonumber(ARGV[1])
 include 'lib/store'
 include 'lib/layout'
 include 'lib/tags'
+include 'lib/record'
 include 'lib/rows'
 if not m[EXPIRY] or m[EXPIRY] == '' or tonumber(m[EXPIRY]) >= now then
   return {'ok', 0}

@@ -22,10 +22,11 @@ for c = 1, n do
     drop(key, o)
     i = i + 2
   else
-    local new, rest = o.row and string.match(o.row[1], '^%d+ (%d+) ') or v,
-      ARGV[i + 3]
-    if op == 'r' then new, rest = string.match(rest, '^%d+ (%d+) (.*)$') end
-    put(key, o, ARGV[i + 2], v .. ' ' .. new .. ' ' .. rest, ARGV[i + 4],
+    local from, rest = o.row, ARGV[i + 3]
+    if op == 'r' then
+      from, rest = rest, string.match(rest, '^%d+ a?%d* ?(.*)$')
+    end
+    put(key, o, ARGV[i + 2], born(from, v) .. ' ' .. rest, ARGV[i + 4],
         ARGV[i + 5])
     i = i + 6
   end

@@ -10,8 +10,8 @@ local function after(s)
 end
 local recent
 local function changed(key)
-  local meta = call('HGET', B .. 'r:' .. key, 'meta')
-  if meta then return after(string.match(meta, '^%d+')) end
+  local v = string.match(call('GETRANGE', B .. 'r:' .. key, 0, 16), '^%d+')
+  if v then return after(v) end
   if ver == 0 or seen < floor then return seen > 0 end
   recent = recent or changes_since(seen, after)
   return recent[key]

@@ -10,15 +10,17 @@
 --   restore  generation before the clear that is taken back, or ''
 --   txn      of several shards (prepare.lua): its name, or ''
 --   keys; lo and hi of each range ('' = open); changes: 'p' key value
---   rest-of-meta tags expiry, 'r' the same with the meta that a row had before,
---   or 'd' key
+--   rest-of-line tags expiry, 'r' the same with the whole line, but for the
+--   tags, that a row had before, or 'd' key
 local seen, flags, claim, claimed = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
 local n, own, restore, txn = tonumber(ARGV[11]), unpack(ARGV, 12, 14)
 local reads = 15
 local ranges = reads + ARGV[9]
 local changes = ranges + 2 * ARGV[10]
 local clear, all_read = string.find(flags, 'c'), string.find(flags, 'a')
-if clear and (layout == '1' or layout == '2') then layout = SCRIPT_LAYOUT end
+if clear and layout and tonumber(layout) and layout < SCRIPT_LAYOUT then
+  layout = SCRIPT_LAYOUT
+end
 if ver == 0 and string.find(P, '/', 1, true) then
   return {'layout', SCRIPT_NO_LAYOUT}
 end

@@ -17,11 +17,11 @@ local function types()
   call('LLEN', C)
   call('HLEN', E)
 end
--- What is there of a key. row: {meta, value, tags} or false; exp: its entry in
--- `expiry`; tags: those that it is registered with. `tags` are the new ones.
+-- What is there of a key. row: its text or false; exp: its entry in `expiry`;
+-- tags: those that it is registered with. `tags` are the new ones.
 local function present(key, tags)
-  local r = call('HMGET', B .. 'r:' .. key, 'meta', 'value', 'tags')
-  local o = {row = r[1] and r, tags = r[1] and r[3] or ''}
+  local row = call('GET', B .. 'r:' .. key)
+  local o = {row = row, tags = row and tags_of(row) or ''}
   if m[EXPIRY] and m[EXPIRY] ~= '' then
     o.exp = call('ZSCORE', X, key)
     if o.exp and not o.row then o.tags = call('HGET', E, key) or '' end
@@ -30,14 +30,10 @@ local function present(key, tags)
   types_of(tags)
   return o
 end
-local function put(key, o, value, meta, tags, exp)
+local function put(key, o, value, line, tags, exp)
   local r = B .. 'r:' .. key
-  if tags ~= '' then
-    call('HSET', r, 'value', value, 'meta', meta, 'tags', tags)
-  else
-    call('HSET', r, 'value', value, 'meta', meta)
-    if o.row and o.row[3] then call('HDEL', r, 'tags') end
-  end
+  if tags ~= '' then line = line .. ' ' .. tags end
+  call('SET', r, line .. '\n' .. value)
   if not o.row then add(K, key) end
   if tags ~= o.tags then
     leave(key, o.tags)
@@ -55,7 +51,6 @@ local function put(key, o, value, meta, tags, exp)
   elseif o.exp then
     call('ZREM', X, key)
     call('HDEL', E, key)
-    call('PERSIST', r)
     touched = true
   end
 end
