@@ -4,6 +4,7 @@
  *   rediss://...                         the same, with TLS
  *   unix:///path/of/socket[?db=n]
  *
+ * option host: host[:port],host[:port],..
  * and for sentinels: host[:port],host[:port],../name-of-the-master
  */
 #include "address.h"
@@ -93,7 +94,63 @@ static const char *parse_endpoint(endpoint *out, const char *p,
     return NULL;
 }
 
-static nadb_rc parse_tcp(address *a, const char *url, nadb_err *err) {
+static nadb_rc add_endpoint(nadb_buf *list, const endpoint *e, nadb_err *err) {
+    return nadb_buf_append(list, e, sizeof *e) ? NADB_OK : no_memory(err);
+}
+
+/* From `p` to `end`, with the port that an endpoint has that names none. */
+static const char *read_endpoint(endpoint *out, const char *p, const char *end,
+                                 int port) {
+    memset(out, 0, sizeof *out);
+    out->port = port;
+    return parse_endpoint(out, p, end);
+}
+
+static nadb_rc bad_host(const char *text, const char *why, nadb_err *err) {
+    return nadb_fail(err, NADB_INVALID,
+                     "option host: '%.200s' %s: wanted is 'host', 'host:port' "
+                     "or several of them with commas between, an IPv6 address "
+                     "that has a port in brackets",
+                     text, why);
+}
+
+/* An IPv6 address alone needs no brackets. */
+static bool is_bare_ipv6(const char *text) {
+    const char *colon = strchr(text, ':');
+
+    return colon != NULL && strchr(colon + 1, ':') != NULL &&
+           strpbrk(text, "[],") == NULL;
+}
+
+static nadb_rc parse_hosts(address *a, const char *text, int port,
+                           nadb_err *err) {
+    for (const char *p = text;; p++) {
+        const char *end = p + strcspn(p, ","), *wrong;
+        nadb_rc rc;
+        endpoint to;
+
+        if (is_bare_ipv6(text) && strlen(text) < sizeof to.host) {
+            memset(&to, 0, sizeof to);
+            to.port = port;
+            memcpy(to.host, text, strlen(text));
+            wrong = NULL;
+        } else {
+            wrong = read_endpoint(&to, p, end, port);
+        }
+        if (wrong != NULL) return bad_host(text, wrong, err);
+        for (size_t i = 0; i < address_hosts(a); i++) {
+            endpoint other = endpoint_at(&a->hosts, i);
+
+            if (endpoint_same(&other, &to))
+                return bad_host(text, "names a host twice", err);
+        }
+        rc = add_endpoint(&a->hosts, &to, err);
+        if (rc != NADB_OK || *end == '\0') return rc;
+        p = end;
+    }
+}
+
+static nadb_rc parse_tcp(address *a, const char *url, int port, nadb_err *err) {
     const char *p = strstr(url, "://") + 3;
     const char *end = p + strcspn(p, "/?#");
     const char *at = memchr(p, '@', (size_t)(end - p));
@@ -115,11 +172,9 @@ static nadb_rc parse_tcp(address *a, const char *url, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         p = at + 1;
     }
-    to.port = a->port;
-    wrong = parse_endpoint(&to, p, end);
+    wrong = read_endpoint(&to, p, end, port);
     if (wrong != NULL) return bad_url(url, wrong, err);
-    a->port = to.port;
-    return set_text(&a->host, nadb_slice_str(to.host), err);
+    return add_endpoint(&a->hosts, &to, err);
 }
 
 /* Sentinels listen on a port of their own. */
@@ -139,14 +194,13 @@ static nadb_rc parse_sentinels(address *a, const char *text, nadb_err *err) {
         return bad_sentinel(text, "names no master", err);
     for (const char *p = text; p <= slash;) {
         const char *end = p + strcspn(p, ",/"), *wrong;
+        nadb_rc rc;
         endpoint to;
 
-        memset(&to, 0, sizeof to);
-        to.port = SENTINEL_PORT;
-        wrong = parse_endpoint(&to, p, end);
+        wrong = read_endpoint(&to, p, end, SENTINEL_PORT);
         if (wrong != NULL) return bad_sentinel(text, wrong, err);
-        if (!nadb_buf_append(&a->sentinels, &to, sizeof to))
-            return no_memory(err);
+        rc = add_endpoint(&a->sentinels, &to, err);
+        if (rc != NADB_OK) return rc;
         p = end + 1;
     }
     snprintf(a->name, sizeof a->name, "%s", text);
@@ -187,7 +241,7 @@ static nadb_rc check(const address *a, nadb_err *err) {
     const char *what = NULL;
     bool sentinel = a->master != NULL;
 
-    if (sentinel && (a->host != NULL || a->socket != NULL))
+    if (sentinel && (a->hosts.n > 0 || a->socket != NULL))
         what = "sentinel: the sentinels say where the server is: give no url, "
                "host or socket";
     else if (!sentinel && a->sentinel_env != NULL)
@@ -205,8 +259,12 @@ static nadb_rc check(const address *a, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }
 
+#define REDIS_PORT 6379
+
 static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
     const char *url = nadb_option_text(o, "url");
+    const char *host = nadb_option_text(o, "host");
+    int port = (int)nadb_option_number(o, "port");
     const char *sentinel = nadb_option_text(o, "sentinel");
     nadb_rc rc = copy_option(&out->user, o, "user", err);
 
@@ -215,24 +273,40 @@ static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
     if (rc == NADB_OK)
         rc = copy_option(&out->sentinel_env, o, "sentinel_password_env", err);
     if (rc == NADB_OK) rc = copy_option(&out->socket, o, "socket", err);
-    if (rc == NADB_OK) rc = copy_option(&out->host, o, "host", err);
+    if (port == 0) port = REDIS_PORT;
+    if (rc == NADB_OK && host != NULL) rc = parse_hosts(out, host, port, err);
     if (rc == NADB_OK && url != NULL)
         rc = strncmp(url, "unix://", 7) == 0 ? parse_unix(out, url, err)
-                                             : parse_tcp(out, url, err);
+                                             : parse_tcp(out, url, port, err);
     if (rc == NADB_OK && sentinel != NULL)
         rc = parse_sentinels(out, sentinel, err);
+    if (rc == NADB_OK && url == NULL && host == NULL && sentinel == NULL &&
+        out->socket == NULL)
+        rc = parse_hosts(out, "localhost", port, err);
     return rc;
 }
 
-#define REDIS_PORT 6379
+/* "host:port,host:port", of which messages show the begin. */
+static nadb_rc list_hosts(const nadb_buf *hosts, nadb_buf *out, nadb_err *err) {
+    bool ok = true;
+
+    for (size_t i = 0; i < hosts->n / sizeof(endpoint) && ok; i++) {
+        char text[sizeof(endpoint) + 16];
+        endpoint e = endpoint_at(hosts, i);
+
+        snprintf(text, sizeof text, "%s%s:%d", i == 0 ? "" : ",", e.host,
+                 e.port);
+        ok = nadb_buf_append(out, text, strlen(text));
+    }
+    return ok && nadb_buf_byte(out, '\0') ? NADB_OK : no_memory(err);
+}
 
 nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
     nadb_rc rc = check_pairs(o, err);
+    nadb_buf list = NADB_BUF_INIT;
 
     memset(out, 0, sizeof *out);
     if (rc == NADB_OK) rc = refuse_unserved(o, err);
-    out->port = (int)nadb_option_number(o, "port");
-    if (out->port == 0) out->port = REDIS_PORT;
     out->db = (int)nadb_option_number(o, "redis_db");
     out->cluster = nadb_option_number(o, "cluster") != 0;
     out->tls = nadb_option_number(o, "tls") != 0;
@@ -245,18 +319,18 @@ nadb_rc address_init(address *out, const nadb_options *o, nadb_err *err) {
     if (rc == NADB_OK) rc = take_texts(out, o, err);
     if (rc == NADB_OK) rc = check(out, err);
     if (rc != NADB_OK || out->master != NULL) return rc;
-    if (out->socket == NULL && out->host == NULL)
-        rc = set_text(&out->host, nadb_slice_str("localhost"), err);
-    if (rc != NADB_OK) return rc;
-    if (out->socket != NULL)
+    if (out->socket != NULL) {
         snprintf(out->name, sizeof out->name, "%s", out->socket);
-    else
-        snprintf(out->name, sizeof out->name, "%s:%d", out->host, out->port);
-    return NADB_OK;
+        return NADB_OK;
+    }
+    rc = list_hosts(&out->hosts, &list, err);
+    if (rc == NADB_OK) snprintf(out->name, sizeof out->name, "%s", list.p);
+    nadb_buf_clear(&list);
+    return rc;
 }
 
 void address_clear(address *a) {
-    nadb_free(a->host);
+    nadb_buf_clear(&a->hosts);
     nadb_free(a->socket);
     nadb_free(a->user);
     nadb_free(a->password_env);
@@ -268,24 +342,17 @@ void address_clear(address *a) {
 
 /* --- identity --- */
 
-static bool identify_sentinels(const address *a, nadb_buf *out) {
+/* In the order in which they are named: which of them answers is no part of
+ * it. */
+static nadb_rc identify(const char *what, const nadb_buf *hosts, nadb_buf *out,
+                        nadb_err *err) {
     nadb_buf list = NADB_BUF_INIT;
-    bool ok = true;
+    nadb_rc rc = list_hosts(hosts, &list, err);
 
-    for (size_t i = 0; i < address_sentinels(a) && ok; i++) {
-        char text[sizeof(endpoint) + 16];
-        endpoint e;
-
-        memcpy(&e, a->sentinels.p + i * sizeof e, sizeof e);
-        snprintf(text, sizeof text, "%s:%d,", e.host, e.port);
-        ok = nadb_buf_append(&list, text, strlen(text));
-    }
-    ok = ok && nadb_buf_byte(&list, '\0') &&
-         nadb_identity_add(out, "sentinel", (const char *)list.p) &&
-         nadb_identity_add(out, "the master's name", a->master) &&
-         nadb_identity_add(out, "sentinel_password_env", a->sentinel_env);
+    if (rc == NADB_OK && !nadb_identity_add(out, what, (const char *)list.p))
+        rc = no_memory(err);
     nadb_buf_clear(&list);
-    return ok;
+    return rc;
 }
 
 /* A URL and the options that say the same are one identity. Timeouts and
@@ -294,16 +361,17 @@ nadb_rc address_identity(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     address a;
     nadb_rc rc = address_init(&a, o, err);
 
+    if (rc == NADB_OK) rc = identify("host", &a.hosts, out, err);
+    if (rc == NADB_OK) rc = identify("sentinel", &a.sentinels, out, err);
     if (rc == NADB_OK &&
-        !(nadb_identity_add(out, "host", a.host) &&
-          nadb_identity_add_number(out, "port", a.host == NULL ? 0 : a.port) &&
-          nadb_identity_add(out, "socket", a.socket) &&
+        !(nadb_identity_add(out, "socket", a.socket) &&
           nadb_identity_add_number(out, "redis_db", a.db) &&
           nadb_identity_add(out, "user", a.user) &&
           nadb_identity_add(out, "password_env", a.password_env) &&
           nadb_identity_add_number(out, "tls", a.tls) &&
           nadb_identity_add_number(out, "cluster", a.cluster) &&
-          identify_sentinels(&a, out) &&
+          nadb_identity_add(out, "the master's name", a.master) &&
+          nadb_identity_add(out, "sentinel_password_env", a.sentinel_env) &&
           nadb_identity_add_number(out, "shards",
                                    nadb_option_number(o, "shards")) &&
           nadb_identity_add_number(out, "wait", a.wait)))

@@ -17,11 +17,11 @@ static inline bool endpoint_same(const endpoint *a, const endpoint *b) {
 }
 
 typedef struct address {
-    char *host;         /* NULL: a unix socket, or what the sentinels say */
+    nadb_buf hosts;     /* endpoint each, in the order in which they are tried;
+                           none: a unix socket, or what the sentinels say */
     char *socket;       /* NULL: TCP */
     char *user;         /* NULL: the default user */
     char *password_env; /* NULL: no password */
-    int port;
     int db;
     bool cluster;
     bool tls;
@@ -32,7 +32,7 @@ typedef struct address {
     int64_t connect_timeout_ms;
     int64_t timeout_ms;      /* of one exchange with the server */
     int64_t pool_timeout_ms; /* of waiting for a free connection */
-    char name[160];          /* for messages: host:port, or the socket's path */
+    char name[160]; /* for messages: host:port,.. or the socket's path */
 } address;
 
 /* Fills *out, which the caller address_clear()s, also on failure.
@@ -44,6 +44,21 @@ void address_clear(address *a);
 /* nadb_backend.identity of what lies on a server. */
 nadb_rc address_identity(const nadb_options *options, nadb_buf *out,
                          nadb_err *err) NADB_MUST_USE;
+
+static inline endpoint endpoint_at(const nadb_buf *list, size_t i) {
+    endpoint e;
+
+    memcpy(&e, list->p + i * sizeof e, sizeof e);
+    return e;
+}
+
+/* Where there are several hosts to begin with, so long each is waited for at
+ * first; and longer when none has answered. */
+#define ADDRESS_QUICK_MS 300
+
+static inline size_t address_hosts(const address *a) {
+    return a->hosts.n / sizeof(endpoint);
+}
 
 static inline size_t address_sentinels(const address *a) {
     return a->sentinels.n / sizeof(endpoint);

@@ -193,11 +193,13 @@ int64_t conn_server_ms(const conn *c) {
 /* An attempt has a patience of its own, so that a busy machine is no reason to
  * give up. Where there may be others to ask, one that is silent must leave time
  * for them. */
-static void open_patience(conn *c, patience *out) {
+static void open_patience(conn *c, size_t tries, patience *out) {
     int64_t ms = c->at->connect_timeout_ms, part = c->at->timeout_ms / 2;
 
     if (route_may_change(c->way) && part < ms)
         ms = part > OPEN_LEAST_MS ? part : OPEN_LEAST_MS;
+    if (route_is_quick(c->way, tries) && ms > ADDRESS_QUICK_MS)
+        ms = ADDRESS_QUICK_MS;
     if (c->until.once)
         patience_part(&c->until, ms, out);
     else
@@ -205,13 +207,13 @@ static void open_patience(conn *c, patience *out) {
     out->once = true;
 }
 
-static nadb_rc open_once(conn *c, nadb_err *err) {
+static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
     patience until;
-    nadb_rc rc;
+    nadb_rc rc = wire_check_hosts(c->at, err);
 
-    open_patience(c, &until);
-    rc = route_find(c->way, &until, &c->to, &c->epoch, err);
-    open_patience(c, &until);
+    open_patience(c, tries, &until);
+    if (rc == NADB_OK) rc = route_find(c->way, &until, &c->to, &c->epoch, err);
+    open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, &until, err);
     if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
     if (rc == NADB_OK) rc = conn_ask_server(c, err);
@@ -225,15 +227,16 @@ static nadb_rc open_once(conn *c, nadb_err *err) {
 static nadb_rc arrive(conn *c, patience *again, nadb_err *err) {
     nadb_rc rc;
 
-    for (;;) {
-        rc = open_once(c, err);
+    for (size_t tries = 0;; tries++) {
+        rc = open_once(c, tries, err);
         if (rc == NADB_OK) return NADB_OK;
         wire_close(&c->wire);
         /* Who is not let in is not let in next door. */
         if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM ||
             rc == NADB_INTERRUPT)
             return rc;
-        if (!route_failed(c->way, c->epoch) || patience_left_ms(again) <= 0)
+        if (!route_failed(c->way, c->epoch, tries) ||
+            patience_left_ms(again) <= 0)
             return rc;
         redis_pause();
     }
@@ -434,6 +437,8 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
         if (rc != NADB_OK || !may_change) break;
         memset(&to, 0, sizeof to);
         how = cluster_redirect(&c->wire, *out, &to);
+        if (!c->at->cluster && (how == REDIRECT_MOVED || how == REDIRECT_ASK))
+            how = REDIRECT_NONE;
         if (how == REDIRECT_NONE) break;
         /* It begins with the first refusal. */
         if (patience_left_ms(&again) <= 0 && sent_on) break;
@@ -504,7 +509,7 @@ static nadb_rc check_master(conn *c, const redisReply *info, nadb_err *err) {
         (is && (!left || route_confirms(c->way, &c->until, &c->to))))
         return rc;
     rc = route_leads_away(&c->wire, err);
-    (void)route_failed(c->way, c->epoch);
+    (void)route_failed(c->way, c->epoch, 0);
     conn_close(c);
     return rc;
 }

@@ -3,7 +3,7 @@
  * The server holds everything; nothing is kept here but connections, and rows
  * that were read lately. The files build on each other:
  *
- *   address  where the server is          record  a row as a Redis hash
+ *   address  where the server is          record  a row as a Redis string
  *   wire     one connection (args, tls)   read    views, single rows
  *   route    which server, now (cluster,  walk    what iterators share
  *            sentinel)                    iter    scans, in pages
@@ -151,6 +151,7 @@ static nadb_rc init_locks(redis_engine *e, const nadb_options *o,
                    (unsigned)nadb_option_number(o, "pool_size"), err);
     if (rc != NADB_OK) goto no_pool;
     e->scripts = part->beside != NULL ? part->beside->scripts : &e->own_scripts;
+    if (part->beside != NULL) e->own_pool.way.beside = &part->beside->pool->way;
     /* In a cluster each part may be on another node. */
     e->pool = part->beside != NULL && !e->at.cluster ? part->beside->pool
                                                      : &e->own_pool;

@@ -7,41 +7,38 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for Redis addresses");
 }
 
-static endpoint node_at(const nadb_buf *nodes, size_t i) {
-    endpoint e;
-
-    memcpy(&e, nodes->p + i * sizeof e, sizeof e);
-    return e;
-}
-
 static size_t node_count(const nadb_buf *nodes) {
     return nodes->n / sizeof(endpoint);
 }
 
 /* Its place among the nodes, where it is put if it is new. */
-static nadb_rc place_of(nadb_buf *nodes, const endpoint *to, size_t *place,
+static nadb_rc place_of(route *r, const endpoint *to, size_t *place,
                         nadb_err *err) {
+    nadb_buf *nodes = &r->nodes;
     size_t n = node_count(nodes);
 
     for (*place = 0; *place < n; (*place)++) {
-        endpoint e = node_at(nodes, *place);
+        endpoint e = endpoint_at(nodes, *place);
 
         if (endpoint_same(&e, to)) return NADB_OK;
     }
-    if (n >= NODES_MOST) nodes->n = sizeof(endpoint); /* old names of nodes */
+    /* Old names of nodes: those of the options stay. */
+    if (n >= NODES_MOST) nodes->n = r->named * sizeof(endpoint);
     *place = node_count(nodes);
     return nadb_buf_append(nodes, to, sizeof *to) ? NADB_OK : no_memory(err);
 }
 
 nadb_rc route_init(route *r, const address *at, nadb_err *err) {
-    endpoint first;
+    endpoint none; /* a unix socket, or none yet */
     nadb_rc rc;
 
     memset(r, 0, sizeof *r);
     r->at = at;
-    memset(&first, 0, sizeof first);
-    if (!nadb_buf_append(&r->nodes, &first, sizeof first))
+    memset(&none, 0, sizeof none);
+    if (at->hosts.n > 0 ? !nadb_buf_append(&r->nodes, at->hosts.p, at->hosts.n)
+                        : !nadb_buf_append(&r->nodes, &none, sizeof none))
         return no_memory(err);
+    r->named = node_count(&r->nodes);
     rc = nadb_mutex_init(&r->lock, NADB_RANK_BACKEND, err);
     if (rc != NADB_OK) nadb_buf_clear(&r->nodes);
     return rc;
@@ -52,13 +49,32 @@ void route_clear(route *r) {
     nadb_mutex_clear(&r->lock);
 }
 
+/* In a cluster, the node that has answered another route is there; nothing else
+ * is known of it. */
+static nadb_rc begin_beside(route *r, nadb_err *err) {
+    bool first, known;
+    endpoint to;
+
+    nadb_lock(&r->lock);
+    first = !r->begun;
+    r->begun = true;
+    nadb_unlock(&r->lock);
+    if (!first || r->beside == NULL || !r->at->cluster) return NADB_OK;
+    nadb_lock(&r->beside->lock);
+    known = r->beside->arrived;
+    to = endpoint_at(&r->beside->nodes, r->beside->now);
+    nadb_unlock(&r->beside->lock);
+    return known ? route_move(r, &to, err) : NADB_OK;
+}
+
 nadb_rc route_find(route *r, patience *until, endpoint *to, uint64_t *epoch,
                    nadb_err *err) {
     size_t sentinel;
-    nadb_rc rc;
+    nadb_rc rc = begin_beside(r, err);
 
+    if (rc != NADB_OK) return rc;
     nadb_lock(&r->lock);
-    *to = node_at(&r->nodes, r->now);
+    *to = endpoint_at(&r->nodes, r->now);
     *epoch = r->epoch;
     sentinel = r->sentinel;
     nadb_unlock(&r->lock);
@@ -85,17 +101,38 @@ bool route_is_old(route *r, uint64_t epoch) {
     return old;
 }
 
+static nadb_rc check_role(wire *w, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_slice role;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "ROLE");
+    rc = wire_call(w, &a, &r, err);
+    args_clear(&a);
+    if (rc != NADB_OK) return rc;
+    role = reply_slice(reply_is_array(r, 1) ? r->element[0] : NULL);
+    if (!nadb_slice_eq(role, nadb_slice_str("master")))
+        rc = nadb_fail(err, NADB_READONLY,
+                       "redis server %s: a master is wanted, and it is none "
+                       "(yet, or any more)",
+                       w->name);
+    freeReplyObject(r);
+    return rc;
+}
+
 static nadb_rc learn(route *r, wire *w, nadb_err *err) {
     nadb_buf found = NADB_BUF_INIT;
     nadb_rc rc = cluster_learn(w, &found, err);
 
     nadb_lock(&r->lock);
     for (size_t i = 0; i < node_count(&found) && rc == NADB_OK; i++) {
-        endpoint e = node_at(&found, i);
+        endpoint e = endpoint_at(&found, i);
         size_t place;
 
         if (node_count(&r->nodes) < NODES_MOST)
-            rc = place_of(&r->nodes, &e, &place, err);
+            rc = place_of(r, &e, &place, err);
     }
     if (rc == NADB_OK) r->learnt = true;
     nadb_unlock(&r->lock);
@@ -108,7 +145,7 @@ bool route_knows(route *r, const endpoint *to) {
 
     nadb_lock(&r->lock);
     for (size_t i = 0; i < node_count(&r->nodes) && !known; i++) {
-        endpoint e = node_at(&r->nodes, i);
+        endpoint e = endpoint_at(&r->nodes, i);
 
         known = endpoint_same(&e, to);
     }
@@ -131,21 +168,23 @@ nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
 }
 
 nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
     bool learnt;
 
-    if (r->at->master != NULL) {
-        nadb_rc rc = sentinel_check_role(w, err);
-
-        /* What it is told, others must still have when it is replaced. */
-        if (rc != NADB_OK || r->at->wait == 0) return rc;
-        return route_confirms(r, w->until, to) ? NADB_OK
-                                               : route_leads_away(w, err);
-    }
-    if (!r->at->cluster) return NADB_OK;
     nadb_lock(&r->lock);
     learnt = r->learnt;
     nadb_unlock(&r->lock);
-    return learnt ? NADB_OK : learn(r, w, err);
+    if (r->at->cluster && !learnt) rc = learn(r, w, err);
+    if (!r->at->cluster && route_may_change(r)) rc = check_role(w, err);
+    /* What it is told, others must still have when it is replaced. */
+    if (rc == NADB_OK && r->at->master != NULL && r->at->wait > 0 &&
+        !route_confirms(r, w->until, to))
+        rc = route_leads_away(w, err);
+    if (rc != NADB_OK) return rc;
+    nadb_lock(&r->lock);
+    r->arrived = true;
+    nadb_unlock(&r->lock);
+    return NADB_OK;
 }
 
 bool route_confirms(const route *r, patience *until, const endpoint *to) {
@@ -158,8 +197,21 @@ nadb_rc route_leads_away(const wire *w, nadb_err *err) {
                      w->name);
 }
 
-bool route_failed(route *r, uint64_t epoch) {
-    if (!r->at->cluster) return r->at->master != NULL;
+bool route_is_quick(route *r, size_t tries) {
+    bool quick;
+
+    nadb_lock(&r->lock);
+    quick = !r->arrived && node_count(&r->nodes) > 1 &&
+            tries < node_count(&r->nodes);
+    nadb_unlock(&r->lock);
+    return quick;
+}
+
+bool route_failed(route *r, uint64_t epoch, size_t tries) {
+    bool cluster = r->at->cluster;
+
+    if (!route_may_change(r)) return false;
+    if (r->at->master != NULL) return true;
     nadb_lock(&r->lock);
     if (r->epoch == epoch) {
         r->now = (r->now + 1) % node_count(&r->nodes);
@@ -167,7 +219,9 @@ bool route_failed(route *r, uint64_t epoch) {
         r->learnt = false; /* the cluster is changing */
     }
     nadb_unlock(&r->lock);
-    return true;
+    /* In a cluster another node takes the place of one that is gone. Of a list
+     * of hosts each is tried twice. */
+    return cluster || tries + 1 < 2 * address_hosts(r->at);
 }
 
 nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) {
@@ -175,7 +229,7 @@ nadb_rc route_move(route *r, const endpoint *to, nadb_err *err) {
     nadb_rc rc;
 
     nadb_lock(&r->lock);
-    rc = place_of(&r->nodes, to, &place, err);
+    rc = place_of(r, to, &place, err);
     if (rc == NADB_OK && r->now != place) {
         r->now = place;
         r->epoch++;

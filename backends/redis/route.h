@@ -1,7 +1,9 @@
 /* route.h - which server has the keys of a store now.
  *
  *   one server   the one of the address, always
- *   cluster      one of its nodes: the address names the first to ask, MOVED
+ *   several      the first of them that answers, and is a master, until it no
+ *                longer does
+ *   cluster      one of its nodes: the address names those to ask first, MOVED
  *                says which it is, and the others are learnt from the cluster's
  *                map, so that there is one to ask when a node is gone. Only
  *                nodes that the map names are followed to
@@ -16,10 +18,14 @@
 
 typedef struct route {
     const address *at;
-    nadb_mutex lock; /* guards what follows */
-    nadb_buf nodes;  /* endpoint each; the first one is the address's */
-    size_t now;      /* the one that has the keys, as far as we know */
+    struct route *beside; /* begins where that one leads; NULL: none */
+    nadb_mutex lock;      /* guards what follows */
+    nadb_buf nodes;       /* endpoint each; the first are the address's */
+    size_t named;         /* so many of them */
+    size_t now;           /* the one that has the keys, as far as we know */
     uint64_t epoch;
+    bool begun;      /* somebody has asked where it leads */
+    bool arrived;    /* somewhere, at least once */
     bool learnt;     /* the nodes of the cluster */
     size_t sentinel; /* that answered last */
 } route;
@@ -29,8 +35,13 @@ void route_clear(route *r);
 
 /* Whether it can lead elsewhere at all. */
 static inline bool route_may_change(const route *r) {
-    return r->at->cluster || r->at->master != NULL;
+    return r->at->cluster || r->at->master != NULL || address_hosts(r->at) > 1;
 }
+
+/* Whether the attempt to connect, after `tries` others, is one of the first
+ * round over several hosts of which none has answered yet: it is given up soon.
+ */
+bool route_is_quick(route *r, size_t tries);
 
 nadb_rc route_find(route *r, patience *until, endpoint *to, uint64_t *epoch,
                    nadb_err *err) NADB_MUST_USE;
@@ -43,8 +54,9 @@ nadb_rc route_arrived(route *r, wire *w, const endpoint *to,
 bool route_confirms(const route *r, patience *until, const endpoint *to);
 /* The error for that. */
 nadb_rc route_leads_away(const wire *w, nadb_err *err);
-/* The server could not be reached. True: trying again may lead elsewhere. */
-bool route_failed(route *r, uint64_t epoch);
+/* The server could not be reached, after `tries` other attempts. True: trying
+ * again may lead elsewhere. */
+bool route_failed(route *r, uint64_t epoch, size_t tries);
 /* Whether it is a node that the cluster's map has named. Others get neither
  * commands nor the password. */
 bool route_knows(route *r, const endpoint *to);
@@ -66,8 +78,6 @@ nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
 /* An error unless the password may go to the master that they have named. */
 nadb_rc sentinel_check_host(const address *at, const endpoint *to,
                             nadb_err *err) NADB_MUST_USE;
-/* An error unless the server takes itself for a master. */
-nadb_rc sentinel_check_role(wire *w, nadb_err *err) NADB_MUST_USE;
 
 /* --- cluster.c --- */
 

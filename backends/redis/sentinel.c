@@ -93,18 +93,22 @@ static nadb_rc ask_one(const address *at, const endpoint *sentinel,
 
 nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
                      endpoint *out, nadb_err *err) {
-    size_t n = address_sentinels(at);
+    size_t n = address_sentinels(at), begin = *first;
+    size_t rounds = n > 1 ? 2 : 1;
     nadb_rc rc = NADB_IOERR;
 
-    for (size_t i = 0; i < n && rc != NADB_INTERRUPT; i++) {
-        size_t which = (*first + i) % n;
-        /* One that is silent must leave time for the others. */
-        int64_t share = patience_left_ms(until) / (int64_t)(n - i);
+    (void)patience_left_ms(until); /* begins */
+    for (size_t i = 0; i < rounds * n && rc != NADB_INTERRUPT; i++) {
+        size_t which = (begin + i) % n;
+        endpoint to = endpoint_at(&at->sentinels, which);
+        /* One that is silent costs little in the first round, and must leave
+         * time for the others in the second. */
+        int64_t share = patience_left_ms(until) / (int64_t)(rounds * n - i);
         patience part;
-        endpoint to;
 
-        memcpy(&to, at->sentinels.p + which * sizeof to, sizeof to);
-        patience_begin(&part, share > LOOK_MS ? share : LOOK_MS, until->caller);
+        if (share < LOOK_MS) share = LOOK_MS;
+        if (n > 1 && i < n) share = ADDRESS_QUICK_MS;
+        patience_begin(&part, share, until->caller);
         part.once = true;
         rc = ask_one(at, &to, &part, out, err);
         if (rc == NADB_OK) {
@@ -153,9 +157,8 @@ nadb_rc sentinel_check_host(const address *at, const endpoint *to,
                             nadb_err *err) {
     if (at->password_env == NULL || wire_password_is_bound(at)) return NADB_OK;
     for (size_t i = 0; i < address_sentinels(at); i++) {
-        endpoint s;
+        endpoint s = endpoint_at(&at->sentinels, i);
 
-        memcpy(&s, at->sentinels.p + i * sizeof s, sizeof s);
         if (same_machine(s.host, to->host)) return NADB_OK;
     }
     return nadb_fail(err, NADB_DENIED,
@@ -164,27 +167,6 @@ nadb_rc sentinel_check_host(const address *at, const endpoint *to,
                      "the password, list its host in the environment variable "
                      "%s_HOSTS",
                      to->host, to->port, at->password_env);
-}
-
-nadb_rc sentinel_check_role(wire *w, nadb_err *err) {
-    redisReply *r = NULL;
-    nadb_slice role;
-    args a;
-    nadb_rc rc;
-
-    memset(&a, 0, sizeof a);
-    args_text(&a, "ROLE");
-    rc = wire_call(w, &a, &r, err);
-    args_clear(&a);
-    if (rc != NADB_OK) return rc;
-    role = reply_slice(reply_is_array(r, 1) ? r->element[0] : NULL);
-    if (!nadb_slice_eq(role, nadb_slice_str("master")))
-        rc = nadb_fail(err, NADB_READONLY,
-                       "redis server %s: the sentinels name it as the master, "
-                       "but it is none (yet, or any more)",
-                       w->name);
-    freeReplyObject(r);
-    return rc;
 }
 
 /* --- failovers that are under way --- */
@@ -237,11 +219,9 @@ bool sentinel_confirms(const address *at, patience *until, const endpoint *to) {
     bool moves = false;
 
     for (size_t i = 0; i < address_sentinels(at); i++) {
-        endpoint sentinel;
+        endpoint sentinel = endpoint_at(&at->sentinels, i);
         opinion x;
 
-        memcpy(&sentinel, at->sentinels.p + i * sizeof sentinel,
-               sizeof sentinel);
         if (look(at, &sentinel, until, &x) != NADB_OK) continue;
         if (endpoint_same(&x.master, to) && x.moves) moves = true;
         if (x.epoch > best.epoch) best = x;

@@ -61,6 +61,9 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
  * (<password_env>_HOSTS; core/util/allow.h). wire_open() sends it to no other.
  */
 bool wire_password_is_bound(const address *at);
+/* An error unless the environment allows all hosts that the options name, not
+ * only the one that answers (NADB_ALLOW_HOSTS). */
+nadb_rc wire_check_hosts(const address *at, nadb_err *err) NADB_MUST_USE;
 void wire_close(wire *w);
 static inline bool wire_is_open(const wire *w) { return w->c != NULL; }
 /* Something came that nobody has asked for: more than was asked, or the end. */

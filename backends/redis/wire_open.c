@@ -22,8 +22,7 @@ typedef struct target {
 static target target_of(const address *at, const endpoint *to) {
     if (to != NULL && to->host[0] != '\0')
         return (target){to->host, to->port, false};
-    if (at->socket != NULL) return (target){at->socket, 0, true};
-    return (target){at->host, at->port, false};
+    return (target){at->socket, 0, true};
 }
 
 static void set_name(wire *w, const address *at, const endpoint *to) {
@@ -33,18 +32,35 @@ static void set_name(wire *w, const address *at, const endpoint *to) {
         snprintf(w->name, sizeof w->name, "%s:%d", to->host, to->port);
 }
 
-static nadb_rc check_allowed(const wire *w, const target *to, nadb_err *err) {
+static nadb_rc check_host(const char *name, const char *host, int port,
+                          nadb_err *err) {
     bool allowed = false;
-    nadb_rc rc =
-        nadb_allow_host(NADB_ALLOW_HOSTS, to->host, to->port, &allowed, err);
+    nadb_rc rc = nadb_allow_host(NADB_ALLOW_HOSTS, host, port, &allowed, err);
 
-    if (rc != NADB_OK) return rc;
-    if (!allowed)
-        return nadb_fail(err, NADB_DENIED,
-                         "redis server %s: it is not one of the hosts that the "
-                         "environment variable " NADB_ALLOW_HOSTS " allows",
-                         w->name);
-    return to->local ? nadb_allow_path(to->host, err) : NADB_OK;
+    if (rc != NADB_OK || allowed) return rc;
+    return nadb_fail(err, NADB_DENIED,
+                     "redis server %s: it is not one of the hosts that the "
+                     "environment variable " NADB_ALLOW_HOSTS " allows",
+                     name);
+}
+
+static nadb_rc check_allowed(const wire *w, const target *to, nadb_err *err) {
+    nadb_rc rc = check_host(w->name, to->host, to->port, err);
+
+    return rc == NADB_OK && to->local ? nadb_allow_path(to->host, err) : rc;
+}
+
+nadb_rc wire_check_hosts(const address *at, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < address_hosts(at) && rc == NADB_OK; i++) {
+        endpoint e = endpoint_at(&at->hosts, i);
+        char name[sizeof e.host + 16];
+
+        snprintf(name, sizeof name, "%s:%d", e.host, e.port);
+        rc = check_host(name, e.host, e.port, err);
+    }
+    return rc;
 }
 
 /* --- the socket --- */
