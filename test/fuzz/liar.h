@@ -84,15 +84,15 @@ static const char *const liar_words[] = {
     "master",
     "slave",
     "-",
-    "3",
-    "3/2",
-    "3/2+",
-    "3/2-",
+    "4",
+    "4/2",
+    "4/2+",
+    "4/2-",
     "2",
     "9007199254740991",
-    "1 1 i 1700000000000 1700000000000 - 0 1",
-    "1 1 t 1700000000000 1700000000000 4102444800000 0 1",
-    "1 1 b 1700000000000 1700000000000 - 1 4000",
+    "1 i1700000000000\n5",
+    "2 a1 t1700000000000 u5 e4102444800000 [\"a\",\"b\"]\nx",
+    "2 a b1700000000000 c1 s4000\nx",
     "[\"a\",\"b\"]",
     "a",
     "b",
@@ -277,7 +277,7 @@ static bool answer_well(liar_conn *c, const char *name, const char *request,
     } else if (strcmp(name, "ROLE") == 0) {
         put_list(t, (const char *const[]){"master", "1"}, 2);
     } else if (strstr(request, "\r\nlayout\r\n") != NULL) {
-        put_list(t, (const char *const[]){"5", "0", "3", ""}, 4);
+        put_list(t, (const char *const[]){"5", "0", "4", ""}, 4);
     } else {
         return false;
     }

@@ -40,7 +40,7 @@ def words():
         text = f.read()
     text = text[text.index("liar_words[] = {"):]
     text = text[:text.index("};")]
-    return [w.replace('\\"', '"') for w in
+    return [w.replace('\\"', '"').replace("\\n", "\n") for w in
             re.findall(r'"((?:[^"\\]|\\.)*)"', text)]
 
 
