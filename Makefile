@@ -26,6 +26,11 @@ endif
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+
+# For backends that are built apart (core/plugin.h).
+HEADERS := backend.h host.h plugin.h
+UTIL_HEADERS := allow.h bytes.h home.h iter.h key.h os.h status.h
 
 # The system is asked quietly: neither a compiler nor pkg-config need be there
 # when `make test` or `make demo` begins, and pkg-config never.
@@ -237,12 +242,18 @@ fmt:
 
 # ldconfig knows files named lib* only, by their soname, which is nadb.so: then
 # `.load nadb` finds it anywhere. A package runs it when it is installed.
-install: $(BUILD)/nadb.so
+install: $(BUILD)/nadb.so install-headers
 	install -d $(DESTDIR)$(libdir)
 	install -m 755 $(BUILD)/nadb.so $(DESTDIR)$(libdir)/libnadb.so
 	ln -sf libnadb.so $(DESTDIR)$(libdir)/nadb.so
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
 	    PATH=$$PATH:/sbin:/usr/sbin ldconfig 2>/dev/null || true
+
+install-headers:
+	install -d $(DESTDIR)$(includedir)/nadb/util
+	install -m 644 $(HEADERS:%=core/%) $(DESTDIR)$(includedir)/nadb
+	install -m 644 $(UTIL_HEADERS:%=core/util/%) \
+	    $(DESTDIR)$(includedir)/nadb/util
 
 clean:
 	rm -rf $(BUILD) nadb.so
@@ -250,5 +261,6 @@ clean:
 FORCE:
 
 .PHONY: all static demo test soak hiredis1 sqlite-new fresh gui orms asan tsan \
-    tidy fmt cover bench install clean \
+    tidy fmt cover bench install install-headers \
+    clean \
     strict-gcc strict-clang FORCE

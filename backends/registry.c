@@ -1,4 +1,5 @@
-/* registry.c - the backends that this library was built with.
+/* registry.c - the backends that this library was built with, and behind them
+ * those that were loaded at run time (core/load.c).
  *
  * A new backend is a folder and a line here. The order is that in which
  * messages and nadb_backends list them. */
@@ -21,7 +22,9 @@ static const nadb_backend *const backends[] = {
 };
 
 const nadb_backend *nadb_backend_at(size_t i) {
-    return i < sizeof backends / sizeof backends[0] ? backends[i] : NULL;
+    size_t built = sizeof backends / sizeof backends[0];
+
+    return i < built ? backends[i] : nadb_backend_loaded(i - built);
 }
 
 const nadb_backend *nadb_backend_find(const char *name) {

@@ -15,7 +15,8 @@
  *           backends/fs is one.
  *
  * The core adapts to the declared capabilities; it never asks which backend
- * it is talking to. A new backend is a folder and a line in registry.c. */
+ * it is talking to. A new backend is a folder and a line in registry.c; or a
+ * library of its own, which nadb_backend_load() loads (host.h, plugin.h). */
 #ifndef NADB_BACKEND_H
 #define NADB_BACKEND_H
 
@@ -586,5 +587,13 @@ bool nadb_identity_add_number(nadb_buf *identity, const char *name,
 const nadb_backend *nadb_backend_find(const char *name);
 /* The i-th, from 0; NULL past the end. */
 const nadb_backend *nadb_backend_at(size_t i);
+
+/* --- core/load.c --- */
+
+/* The i-th that was loaded at run time, from 0; NULL past the end. */
+const nadb_backend *nadb_backend_loaded(size_t i);
+/* Whether the engine has all operations that are not optional; those that
+ * change something are optional with NADB_CAP_READ_ONLY. */
+bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *ops);
 
 #endif

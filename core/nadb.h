@@ -441,6 +441,12 @@ nadb_rc nadb_unzip(nadb_slice in, size_t max, nadb_buf *out,
 
 /* --- the library --- */
 
+/* Loads a backend from a shared library that was built against host.h; *name is
+ * its name, valid for ever. `file`: its absolute path. NADB_DENIED: it is
+ * outside NADB_ALLOW_PATHS; NADB_CANTOPEN, NADB_INVALID: it is none. */
+nadb_rc nadb_backend_load(const char *file, const char **name,
+                          nadb_err *err) NADB_MUST_USE;
+
 /* Appends a description of how the library was built. */
 bool nadb_debug_text(nadb_buf *out) NADB_MUST_USE;
 

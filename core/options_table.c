@@ -340,9 +340,17 @@ static nadb_rc check_id(const nadb_option *opt, const char *value,
 
 /* --- setting --- */
 
-/* Where a text is kept, or a number of a backend's. */
+/* The value of a backend's option; NULL: the backend was loaded when *o had
+ * been made already. */
+static nadb_option_value *own_value(const option *opt, const nadb_options *o) {
+    unsigned i = opt->index - (unsigned)COUNT;
+
+    return i < o->n_own ? &o->own[i] : NULL;
+}
+
+/* Where a text is kept. */
 static char **text_field(const option *opt, nadb_options *o) {
-    if (opt->index >= COUNT) return &o->own[opt->index - COUNT].text;
+    if (opt->index >= COUNT) return &own_value(opt, o)->text;
     return (char **)(void *)((char *)o + table[opt->index].field);
 }
 
@@ -374,6 +382,10 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
     char *field;
     double v;
 
+    if (opt->index >= COUNT && own_value(opt, o) == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "option %s: backend %s was loaded just now: try again",
+                         spec->name, opt->backend);
     if (spec->kind == NADB_OPTION_TEXT) return set_text(opt, o, value, err);
     if (!parse_value(spec, value, &v))
         return nadb_option_refuse(
@@ -381,7 +393,7 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
             spec->kind == NADB_OPTION_SWITCH ? "on or off" : spec->allowed,
             err);
     if (opt->index >= COUNT) {
-        o->own[opt->index - COUNT].number = (int64_t)v;
+        own_value(opt, o)->number = (int64_t)v;
         return NADB_OK;
     }
     field = (char *)o + table[opt->index].field;
@@ -419,7 +431,8 @@ nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
     if (o->own == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
     o->n_own = n - (unsigned)COUNT;
-    for (unsigned i = 0; rc == NADB_OK && option_at(i, &opt); i++)
+    /* A backend that is loaded meanwhile is not for this one. */
+    for (unsigned i = 0; rc == NADB_OK && i < n && option_at(i, &opt); i++)
         if (opt.spec->initial != NULL)
             rc = option_set(&opt, o, opt.spec->initial, err);
     return rc;
@@ -428,10 +441,14 @@ nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
 /* --- getting --- */
 
 const char *option_get_text(const option *opt, const nadb_options *o) {
+    const nadb_option_value *own = NULL;
     const char *text = NULL;
 
     if (opt->spec->kind != NADB_OPTION_TEXT) return NULL;
-    if (opt->index >= COUNT) return o->own[opt->index - COUNT].text;
+    if (opt->index >= COUNT) {
+        own = own_value(opt, o);
+        return own == NULL ? NULL : own->text;
+    }
     memcpy(&text, (const char *)o + table[opt->index].field, sizeof text);
     return text;
 }
@@ -443,7 +460,11 @@ int64_t option_get_number(const option *opt, const nadb_options *o) {
     int number = 0;
 
     if (opt->spec->kind == NADB_OPTION_TEXT) return 0;
-    if (opt->index >= COUNT) return o->own[opt->index - COUNT].number;
+    if (opt->index >= COUNT) {
+        const nadb_option_value *own = own_value(opt, o);
+
+        return own == NULL ? 0 : own->number;
+    }
     field = (const char *)o + table[opt->index].field;
     switch (table[opt->index].type) {
     case FIELD_BOOL:

@@ -182,6 +182,13 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
                              s->options->backend);
         rc = s->backend->engine_open(s->options, &s->engine, err);
     }
+    if (rc == NADB_OK && !nadb_engine_is_complete(s->backend, s->engine->ops)) {
+        s->engine = NULL; /* nor can it be closed */
+        return nadb_fail(err, NADB_INVALID,
+                         "backend %s lacks operations that core/backend.h asks "
+                         "for",
+                         s->backend->name);
+    }
     /* What is on a server was there, or will be, for others too: a CREATE that
      * is rolled back must not remove it. */
     if (s->backend->caps & NADB_CAP_REMOTE) *created = false;

@@ -54,6 +54,41 @@ static nadb_rc debug(call *k, nadb_err *err) {
     return result_buf(k, ok, &b, err);
 }
 
+/* Whether the connection may load code, from SQL: what the program has said by
+ * sqlite3_enable_load_extension(), and its authorizer. SQLite tells only by how
+ * load_extension() fails: it names the file where it has looked for one. */
+static bool may_load(sqlite3 *db) {
+    static const char nowhere[] = "/dev/null/nadb";
+    sqlite3_stmt *stmt = NULL;
+    bool may = false;
+
+    if (sqlite3_prepare_v2(db, "SELECT load_extension(?)", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_bind_text(stmt, 1, nowhere, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ERROR)
+        may = strstr(sqlite3_errmsg(db), nowhere) != NULL;
+    sqlite3_finalize(stmt);
+    return may;
+}
+
+static nadb_rc backend_load(call *k, nadb_err *err) {
+    const char *file = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *name = NULL;
+    nadb_rc rc;
+
+    if (file == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "the argument must be the absolute path of a backend");
+    if (!may_load(k->db))
+        return nadb_fail(err, NADB_DENIED,
+                         "not authorized: a backend is code, so that this "
+                         "connection must be allowed to load extensions, by "
+                         "sqlite3_enable_load_extension()");
+    rc = nadb_backend_load(file, &name, err);
+    if (rc == NADB_OK) sqlite3_result_text(k->ctx, name, -1, SQLITE_STATIC);
+    return rc;
+}
+
 /* --- the store as a whole --- */
 
 static nadb_rc read_only(nadb_err *err) {
@@ -233,6 +268,7 @@ static nadb_rc seq(call *k, nadb_err *err) {
 static const function functions[] = {
     {"nadb_version", 0, HARMLESS | SQLITE_DETERMINISTIC, version},
     {"nadb_debug", 0, HARMLESS, debug},
+    {"nadb_backend_load", 1, FILES, backend_load},
     {"nadb_flush", 0, FILES, flush},
     {"nadb_flush", 1, FILES, flush},
     {"nadb_clear", 1, SQLITE_UTF8, clear},

@@ -16,6 +16,8 @@
 #   NADB_LIB       the library; default build/test/nadb.so
 #   NADB_BACKENDS  run only these backends; redis-buffered is redis with
 #                  write=buffered, redis-sharded with shards=3
+#   NADB_PLUGIN    a backend to load: that of examples/backend, with
+#                  NADB_BACKENDS=array (plugin.test)
 #   NADB_REDIS     cluster: stores on backend redis are in a cluster; moving:
 #                  and go around in it
 #   NADB_SEED      seed of random tests
@@ -135,6 +137,9 @@ proc open_db {name {file ""}} {
     sqlite3 $name $file -uri 1
     $name enable_load_extension 1
     $name eval {SELECT load_extension($::H(lib))}
+    if {[info exists ::env(NADB_PLUGIN)]} {
+        $name eval {SELECT nadb_backend_load($::env(NADB_PLUGIN))}
+    }
     # Extended result codes in errorCode, where the test library offers it.
     catch {$name eval {SELECT test_extended_codes(1)}}
     set ::H_file($name) $file
@@ -220,7 +225,7 @@ proc reopen {name {db db}} {
 # A memory store dies with its last connection: this makes one that keeps it.
 # `created` declares the table where `file` is a database in memory.
 proc hold_store {name file created} {
-    if {$::H(backend) ne "memory"} return
+    if {$::H(backend) ni {memory array}} return
     open_db holder $file
     if {$file eq ":memory:"} {
         foreach sql $created { holder eval $sql }
@@ -246,6 +251,7 @@ proc has {capability} {
 proc foreach_backend {list body} {
     if {"memory" in $list && "fs" in $list && "redis" ni $list} {
         lappend list redis
+        if {[info exists ::env(NADB_PLUGIN)]} { lappend list array }
     }
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]

@@ -1,0 +1,48 @@
+/* host.h - what a backend that is loaded at run time gets from the library.
+ *
+ * nadb_backend_load(file) opens a shared library that was built against these
+ * headers. The library exports one object, `nadb_plugin`, by the macro of
+ * plugin.h. Its ABI number says with which headers it was built: another one
+ * than ours is refused before anything else of it is read. The library stays
+ * loaded until the process ends. */
+#ifndef NADB_HOST_H
+#define NADB_HOST_H
+
+#include "backend.h"
+
+/* Rises with every change of backend.h, of the headers that it includes, or of
+ * this one that moves a field, or changes what a function is asked for. */
+#define NADB_ABI 1u
+
+/* Functions of the library, which are hidden in it. plugin.h gives them their
+ * own names. Memory that one side has allocated may be freed by the other. */
+typedef struct nadb_host {
+    nadb_rc (*fail)(nadb_err *err, nadb_rc rc, const char *fmt, ...)
+        NADB_PRINTF(3, 4);
+    nadb_rc (*fail_errno)(nadb_err *err, int sys_errno, const char *fmt, ...)
+        NADB_PRINTF(3, 4);
+    void (*err_clear)(nadb_err *err);
+    void *(*malloc)(size_t n);
+    void *(*calloc)(size_t n, size_t size);
+    void (*free)(void *p);
+    void (*buf_clear)(nadb_buf *b);
+    bool (*buf_grow)(nadb_buf *b, size_t more);
+    const char *(*option_text)(const nadb_options *o, const char *name);
+    int64_t (*option_number)(const nadb_options *o, const char *name);
+    bool (*option_given)(const nadb_options *o, const char *name);
+    nadb_rc (*option_check_path)(const nadb_option *opt, const char *value,
+                                 nadb_err *err);
+    nadb_rc (*option_refuse)(const nadb_option *opt, const char *value,
+                             const char *allowed, nadb_err *err);
+    bool (*identity_add)(nadb_buf *identity, const char *name,
+                         const char *value);
+    nadb_rc (*allow_path)(const char *path, nadb_err *err);
+} nadb_host;
+
+typedef struct nadb_plugin_info {
+    uint32_t abi; /* NADB_ABI of its headers */
+    const nadb_backend *backend;
+    const nadb_host **host; /* where the library leaves its functions */
+} nadb_plugin_info;
+
+#endif

@@ -1,0 +1,175 @@
+/* load.c - backends that are loaded at run time (see host.h).
+ *
+ * They stand behind those that the library was built with (backends/registry.c)
+ * in the order in which they came, and are never unloaded: stores of the
+ * process may use them until it ends. So a place in the list never changes, and
+ * whoever walks over it takes no lock. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "host.h"
+#include "options_table.h"
+#include "util/allow.h"
+
+#define LOADED_MAX 16
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const nadb_backend *loaded[LOADED_MAX];
+static atomic_size_t n_loaded;
+
+static const nadb_host host = {
+    .fail = nadb_fail,
+    .fail_errno = nadb_fail_errno,
+    .err_clear = nadb_err_clear,
+    .malloc = nadb_malloc,
+    .calloc = nadb_calloc,
+    .free = nadb_free,
+    .buf_clear = nadb_buf_clear,
+    .buf_grow = nadb_buf_grow,
+    .option_text = nadb_option_text,
+    .option_number = nadb_option_number,
+    .option_given = nadb_option_given,
+    .option_check_path = nadb_option_check_path,
+    .option_refuse = nadb_option_refuse,
+    .identity_add = nadb_identity_add,
+    .allow_path = nadb_allow_path,
+};
+
+const nadb_backend *nadb_backend_loaded(size_t i) {
+    return i < atomic_load(&n_loaded) ? loaded[i] : NULL;
+}
+
+/* --- is it one? --- */
+
+static bool is_name(const char *s) {
+    size_t n = 0;
+
+    if (s == NULL) return false;
+    while ((s[n] >= 'a' && s[n] <= 'z') || s[n] == '_' ||
+           (n > 0 && s[n] >= '0' && s[n] <= '9'))
+        n++;
+    return s[n] == '\0' && n > 0 && n <= 32;
+}
+
+static bool base_is_complete(const nadb_base_ops *o) {
+    return o != NULL && o->manifest_magic != NULL &&
+           strlen(o->manifest_magic) >= 8 && o->open != NULL &&
+           o->close != NULL && o->version_open != NULL &&
+           o->version_ref != NULL && o->version_unref != NULL &&
+           o->get != NULL && o->iter != NULL && o->flush != NULL &&
+           o->compact_step != NULL && o->remove_unused != NULL &&
+           o->check != NULL && o->stats != NULL;
+}
+
+/* What an engine has to have is seen when it opens a store. */
+static bool is_complete(const nadb_backend *b) {
+    unsigned kind = b->caps & (NADB_CAP_ENGINE | NADB_CAP_BASE);
+
+    if (!is_name(b->name) || b->summary == NULL) return false;
+    if (kind == NADB_CAP_ENGINE) return b->engine_open != NULL;
+    return kind == NADB_CAP_BASE && base_is_complete(b->base);
+}
+
+bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *o) {
+    bool reads = o->close != NULL && o->view_open != NULL &&
+                 o->view_close != NULL && o->view_refresh != NULL &&
+                 o->view_rest != NULL && o->get != NULL && o->iter != NULL &&
+                 o->check != NULL && o->stats != NULL;
+
+    if ((b->caps & NADB_CAP_READ_ONLY) != 0) return reads;
+    return reads && o->prepare != NULL && o->commit != NULL &&
+           o->rollback != NULL && o->flush != NULL &&
+           (o->claim == NULL) == (o->unclaim == NULL);
+}
+
+static nadb_rc check_options(const nadb_backend *b, const char *file,
+                             nadb_err *err) {
+    unsigned n = 0;
+    option known;
+
+    while (option_at(n, &known)) n++;
+    for (const nadb_option *o = b->options; o != NULL && o->name != NULL; o++) {
+        if (!is_name(o->name) || option_find(nadb_slice_str(o->name), &known))
+            return nadb_fail(err, NADB_INVALID,
+                             "%s: backend %s has an option %.40s, which is no "
+                             "name of small letters, or another's: rename it",
+                             file, b->name, o->name);
+        if (++n > OPTION_COUNT_MAX)
+            return nadb_fail(err, NADB_INVALID,
+                             "%s: with backend %s there would be more than %d "
+                             "options",
+                             file, b->name, OPTION_COUNT_MAX);
+    }
+    return NADB_OK;
+}
+
+/* --- loading --- */
+
+static nadb_rc add(const nadb_plugin_info *info, const char *file,
+                   const char **name, nadb_err *err) {
+    const nadb_backend *b = info->backend;
+    size_t n = atomic_load(&n_loaded);
+    const nadb_backend *other;
+    nadb_rc rc;
+
+    if (b == NULL || info->host == NULL || !is_complete(b))
+        return nadb_fail(err, NADB_INVALID,
+                         "%s: the backend lacks a name, a summary, or "
+                         "operations that core/backend.h asks for",
+                         file);
+    *name = b->name;
+    other = nadb_backend_find(b->name);
+    if (other == b) return NADB_OK; /* it was loaded before */
+    if (other != NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "%s: there is a backend %s already: this one needs "
+                         "another name",
+                         file, b->name);
+    if (n == LOADED_MAX)
+        return nadb_fail(err, NADB_FULL,
+                         "%s: %d backends have been loaded, which is the limit",
+                         file, LOADED_MAX);
+    rc = check_options(b, file, err);
+    if (rc != NADB_OK) return rc;
+    *info->host = &host;
+    loaded[n] = b;
+    atomic_store(&n_loaded, n + 1);
+    return NADB_OK;
+}
+
+nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {
+    const nadb_plugin_info *info = NULL;
+    void *library;
+    nadb_rc rc;
+
+    if (file[0] != '/')
+        return nadb_fail(err, NADB_INVALID,
+                         "%s: the path of a backend must be absolute, as it is "
+                         "the program's code that is loaded",
+                         file);
+    rc = nadb_allow_path(file, err);
+    if (rc != NADB_OK) return rc;
+    library = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == NULL)
+        return nadb_fail(err, NADB_CANTOPEN, "loading a backend: %s",
+                         dlerror());
+    info = dlsym(library, "nadb_plugin");
+    if (info == NULL)
+        rc = nadb_fail(err, NADB_INVALID,
+                       "%s is no backend of nadb: it has no symbol "
+                       "nadb_plugin (see nadb/plugin.h)",
+                       file);
+    else if (info->abi != NADB_ABI)
+        rc = nadb_fail(err, NADB_INVALID,
+                       "%s was built with headers of another nadb (ABI %u, "
+                       "this one has %u): build it anew",
+                       file, info->abi, NADB_ABI);
+    if (rc == NADB_OK) {
+        pthread_mutex_lock(&lock);
+        rc = add(info, file, name, err);
+        pthread_mutex_unlock(&lock);
+    }
+    dlclose(library); /* it stays: RTLD_NODELETE */
+    return rc;
+}
