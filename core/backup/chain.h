@@ -1,5 +1,13 @@
 /* chain.h - a backup and those it depends on, read as one: what the store had
- * when the newest was made. */
+ * when the newest was made.
+ *
+ * An incremental backup walks over a view and the parent's chain side by side,
+ * in the order of keys: a key that only the chain has is deleted; a row is the
+ * same when hash and length of its bytes are. Keys and hashes stand apart from
+ * the values in the files, so the chain's values are neither read nor
+ * decompressed. Sequence numbers are not compared, because they say nothing
+ * about a store that was restored, cleared or copied since; tombstones are not,
+ * because compaction drops them. */
 #ifndef NADB_BACKUP_CHAIN_H
 #define NADB_BACKUP_CHAIN_H
 

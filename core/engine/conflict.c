@@ -8,7 +8,9 @@
  * base has taken in anything since the snapshot, what the snapshot showed is
  * compared with what is there. A row that the snapshot showed and that is gone
  * was deleted, unless it has expired meanwhile: then it was removed as expired,
- * which is no change.
+ * which is no change. One inexactness is left: a row that another transaction
+ * deleted before it would have expired counts as expired when its tombstone was
+ * dropped and the log that had it was retired and begun after the snapshot.
  *
  * Walks are bounded: past WALK_MAX entries, any commit since counts as a
  * conflict. Records in doubt that touch what the transaction wrote or read are

@@ -18,7 +18,13 @@
  *
  * The server cannot tell what has changed since a snapshot of ours, so a commit
  * is checked against the logs. Those that were retired stay in the directory
- * for as long as some process has a view that began before. */
+ * for as long as some process has a view that began before.
+ *
+ *   killed with commits that are not drained   the next opener sends them
+ *   killed in a call to the server             the server has done all of it or
+ *                                              nothing: its mark says which
+ *   killed before `drained` was raised         the server's mark says it
+ *   frozen past its lease                      the script refuses its token */
 #include <errno.h>
 
 #include "engine.h"

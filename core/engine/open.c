@@ -1,4 +1,21 @@
-/* open.c - opening and closing a store. */
+/* open.c - opening and closing a store.
+ *
+ * Opening takes the open byte and judges control: it is ours when its checksum,
+ * boot id, device, inode and layout are right, so that of a copied directory is
+ * not.
+ *
+ *   ours, others have it open        attach
+ *   ours, nobody, the seal is right  attach
+ *   ours, nobody, no seal            attach and repair
+ *   not ours, nobody                 rebuild from MANIFEST and logs
+ *   not ours, others have it open    another machine or container: refuse
+ *
+ * The last to close flushes what is more than CLOSE_BYTES, because the next
+ * to open has to look through it; syncs the log and appends a record that says
+ * so (engine_witness()); and seals control: a checksum over its state and one
+ * over the live indexes, with the generation of MANIFEST and the number of
+ * records, so that a copy without the end of its log is refused. The first to
+ * take the commit lock breaks the seal. */
 #include <errno.h>
 
 #include "engine.h"

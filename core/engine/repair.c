@@ -13,11 +13,19 @@
  *                            a stamp waits for its file (stamp.c)
  *   a node half linked       the doubt is COMMITTING: likewise
  *   a new log not published  nobody knows it; its number is not used again
+ *   tables half written      MANIFEST does not name them: the next flusher
+ *                            removes them
+ *   MANIFEST newer than      the next flusher publishes it (catch_up()), or a
+ *   control                  reader that needs the state waits for that
+ *   a claim                  is struck out
  *   the flusher word held    the next flusher takes it (control.c)
  *   a slot, with its pins    is freed here once its doubts are gone
  *
  * Everything here is done under the commit lock, by a living process. If that
- * one dies too, the next begins again. */
+ * one dies too, the next begins again. Where no process is left, the next
+ * opener finds no seal on control, and does the same: control and indexes are
+ * memory of this boot. If what it finds contradicts itself it rebuilds from
+ * MANIFEST and logs, with the same outcome. */
 #include <errno.h>
 
 #include "engine.h"

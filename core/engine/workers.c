@@ -1,5 +1,13 @@
 /* workers.c - see workers.h.
  *
+ * Starting threads costs more than the rest of opening a store, and a process
+ * that reads one key and ends has no use for them. So a store that is found in
+ * order and without other openers sleeps (`awake`, engine.h) until the first
+ * write or the second statement. While it sleeps, a view that rests releases
+ * the process's pin, so that others can remove tables; what is mapped stays
+ * usable. The library stays loaded until the process ends (-z nodelete),
+ * because the threads do.
+ *
  * Both threads walk one list of stores. A store is marked busy while a thread
  * works on it without the list's lock, so that removal can wait for that. */
 #include "workers.h"

@@ -2,7 +2,15 @@
  *
  * A row's change is the difference of two heads: the tags and the expiry that
  * it had, and those that it gets. What stays the same is not written again: an
- * update of the value alone changes no index. */
+ * update of the value alone changes no index.
+ *
+ * nadb_index_derive() runs twice at a commit: before the commit lock is taken,
+ * with the transaction's snapshot, and under it, with the present state, if
+ * somebody has committed since. Rows without tags and expiry in a store that
+ * has none cost nothing here (nadb_engine_ops.indexed). Two records in doubt
+ * never share a key, and a counter is one key: of two transactions that change
+ * how many rows have a tag, the second waits until the first has ended, and
+ * derives anew. So counters cause waiting and no conflicts. */
 #include "index.h"
 
 #include <stdlib.h>
