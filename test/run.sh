@@ -95,10 +95,14 @@ enqueue() {
     run_suite "$@" &
 }
 
+fresh=false
+[ -n "${names// /}" ] || [ -e "$build/obj" ] || [ -e "$build/$variant/obj" ] ||
+    fresh=true
 # One failing build must not hide the results of the others.
-what=all
-[[ -z ${names// /} || $names == *" unit-"* ]] || what=nadb.so
-if ! $make -k -j "$jobs" BUILD="$build" "$build/$variant/$what" \
+what=("$build/$variant/all")
+[[ -z ${names// /} || $names == *" unit-"* ]] || what=("$build/$variant/nadb.so")
+[ "$variant" = test ] && wanted tidy && what+=("$build/nadb.so")
+if ! $make -k -j "$jobs" BUILD="$build" "${what[@]}" \
     >"$logs/build.log" 2>&1; then
     grep -E 'error:|undefined reference|\*\*\*' "$logs/build.log" |
         head -n 40
@@ -106,9 +110,13 @@ if ! $make -k -j "$jobs" BUILD="$build" "$build/$variant/$what" \
     echo "the build failed: see $logs/build.log"
 fi
 
-# The rules of the house, from the start: they take longer than any suite.
-[ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ] &&
-    enqueue tidy python3 test/tidy/tidy.py
+# The rules of the house, from the start: they take longer than any suite. What
+# was built on a clean checkout need not be built again for its warnings.
+if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
+    tidy=(env)
+    $fresh && tidy=(env "NADB_BUILD_LOG=$logs/build.log")
+    enqueue tidy "${tidy[@]}" python3 test/tidy/tidy.py
+fi
 
 for source in test/unit/*_test.c; do
     [ -e "$source" ] || continue

@@ -257,7 +257,11 @@ def make(*targets):
 
 
 def check_gcc():
-    return make("strict-gcc")
+    """`make test` has just built both libraries: its log has the warnings."""
+    log = os.environ.get("NADB_BUILD_LOG")
+    if log is None:
+        return make("strict-gcc")
+    return [x for x in text_of(log).split("\n") if "warning:" in x]
 
 
 def check_clang():
