@@ -311,6 +311,11 @@ typedef struct nadb_engine_ops {
     /* Takes the changes back. Frees the ticket, also on error. */
     nadb_rc (*rollback)(nadb_engine *e, nadb_ticket *t, nadb_err *err);
 
+    /* Optional (NULL: there is no folder on this machine). A new file for what
+     * is too large for memory, in the store's folder and without a name: it is
+     * gone when its last mapping and descriptor are. */
+    nadb_rc (*scratch)(nadb_engine *e, nadb_file **out, nadb_err *err);
+
     /* The next four are optional (NULL: not offered). They serve stores that
      * belong to a database file; core/engine/stamp.c says how. */
 

@@ -8,7 +8,8 @@
  * crash in the middle of a flush), G is the generation at which we first see
  * that MANIFEST does not name them, which is never too early. A flush that is
  * running has files that no MANIFEST names yet; it cannot be running now,
- * because the caller holds the flusher lock. */
+ * because the caller holds the flusher lock. A .txn file has a name only because
+ * its maker was killed, or is about to unlink it. */
 #include "fs_ops.h"
 #include "output.h"
 
@@ -63,6 +64,9 @@ static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
     (void)err;
     if (strcmp(name, "MANIFEST.tmp") == 0) s->tmp = true;
     if (!nadb_file_parse(name, &number, &kind)) return NADB_OK;
+    /* Who makes one does not need the name: core/engine/scratch.c. */
+    if (strcmp(kind, "txn") == 0)
+        (void)nadb_home_unlink(s->b->env.home, number, kind, NULL);
     is_val = strcmp(kind, "val") == 0;
     if ((is_val || strcmp(kind, "sst") == 0) && !names(s->m, number, is_val))
         note(s->b, number, is_val, s->m->generation);

@@ -16,6 +16,7 @@
  *   engine/stats.c    numbers, and reading every byte
  *   engine/flush.c    sync, rotation, flush, compaction: background work
  *   engine/space.c    space that is kept for giving space back
+ *   engine/scratch.c  files without a name
  *   engine/drain.c    where the base is on a server
  *
  * Locking. The commit lock (control.h) guards appending, linking and
@@ -296,6 +297,11 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
 void engine_spare_keep(engine *s);
 /* Gives up all of it, or the half that is for deletes. False: it is gone. */
 bool engine_spare_spend(engine *s, bool all);
+
+/* --- engine/scratch.c --- */
+
+/* Operation of nadb_engine_ops. */
+nadb_rc engine_scratch(nadb_engine *e, nadb_file **out, nadb_err *err);
 
 /* --- engine/drain.c: bases on a server --- */
 

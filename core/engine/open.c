@@ -442,9 +442,10 @@ void nadb_engine_forked(nadb_engine *e) {
 #define OPS                                                                    \
     .close = engine_close, .unclaim = engine_unclaim,                          \
     .prepare = engine_prepare, .commit = engine_commit,                        \
-    .rollback = engine_rollback, .flush = engine_flush,                        \
-    .compact = engine_compact, .check = engine_check_bytes,                    \
-    .stats = engine_stats, .totals = engine_totals
+    .rollback = engine_rollback, .scratch = engine_scratch,                    \
+    .flush = engine_flush, .compact = engine_compact,                          \
+    .check = engine_check_bytes, .stats = engine_stats,                        \
+    .totals = engine_totals
 
 static const nadb_engine_ops engine_ops = {
     OPS,

@@ -44,6 +44,8 @@ static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
     uint64_t number = 0;
 
     if (!nadb_file_parse(name, &number, &kind)) return NADB_OK;
+    if (strcmp(kind, "txn") == 0 && !r->s->private_memory)
+        (void)nadb_home_unlink(&r->s->home, number, kind, NULL);
     if (!nadb_buf_append(&r->all, &number, sizeof number) ||
         (strcmp(kind, "log") == 0 &&
          !nadb_buf_append(&r->numbers, &number, sizeof number)))

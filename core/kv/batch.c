@@ -3,10 +3,11 @@
 
 #include "../util/coding.h"
 
-batch *batch_new(void) {
+batch *batch_new(nadb_engine *engine, size_t memory_max) {
     batch *b = nadb_calloc(1, sizeof *b);
 
     if (b == NULL) return NULL;
+    if (engine != NULL) spill_init(&b->spill, &b->arena, engine, memory_max);
     b->refs = 1;
     b->next_id = 1;
     b->draw = 0x9e3779b9u;
@@ -23,6 +24,7 @@ void batch_unref(batch *b) {
 
 void batch_reset(batch *b) {
     nadb_arena_reset(&b->arena);
+    b->spill.rc = NADB_OK;
     b->last = b->last_clear = NULL;
     b->indexed = b->lost = false;
     b->nodes = 0;
@@ -96,12 +98,14 @@ static batch_node *node_add(batch *b, nadb_slice key,
 
 /* --- changes --- */
 
-static batch_op *op_add(batch *b, nadb_slice key, size_t value_n) {
+static batch_op *op_add(batch *b, nadb_slice key, size_t value_n,
+                        nadb_err *err) {
     batch_node *prev[BATCH_HEIGHT] = {NULL};
     batch_op *op;
     batch_node *n;
     uint8_t *bytes;
 
+    b->spill.err = err;
     if (value_n > SIZE_MAX / 2) return NULL;
     op = nadb_arena_alloc(&b->arena, sizeof *op + key.n + value_n);
     if (op == NULL) return NULL;
@@ -131,10 +135,10 @@ static unsigned read_before(const batch_op *op) {
 
 nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
                   uint8_t **value, nadb_err *err) {
-    batch_op *op = op_add(b, key, value_n);
+    batch_op *op = op_add(b, key, value_n, err);
 
     *value = NULL;
-    if (op == NULL) return nadb_fail(err, NADB_NOMEM, "writing a row");
+    if (op == NULL) return spill_failed(&b->spill, err, "writing a row");
     op->mode = op->older == NULL ? mode : op->older->mode;
     op->flags = read_before(op);
     if (mode != NADB_PUT_BLIND && op->older == NULL)
@@ -143,26 +147,56 @@ nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
     return NADB_OK;
 }
 
-nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) {
-    batch_op *op = op_add(b, key, 0);
+/* A deletion: it may be what makes room on a full disk, so it does not need
+ * any. */
+static batch_op *tombstone_add(batch *b, nadb_slice key, size_t value_n,
+                               nadb_err *err) {
+    batch_op *op;
 
-    if (op == NULL) return nadb_fail(err, NADB_NOMEM, "deleting a row");
+    b->spill.source.or_memory = true;
+    op = op_add(b, key, value_n, err);
+    if (op == NULL) (void)spill_failed(&b->spill, err, "deleting a row");
+    b->spill.source.or_memory = false;
+    return op;
+}
+
+nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) {
+    batch_op *op = tombstone_add(b, key, 0, err);
+
+    if (op == NULL) return NADB_NOMEM;
     op->flags = NADB_ENTRY_TOMBSTONE | read_before(op);
     return NADB_OK;
 }
 
-nadb_rc batch_sweep(batch *b, nadb_slice key, uint64_t seq, nadb_err *err) {
-    batch_op *op = op_add(b, key, 8);
+nadb_rc batch_add(batch *b, nadb_slice key, nadb_slice value, bool tombstone,
+                  nadb_err *err) {
+    batch_op *op = tombstone ? tombstone_add(b, key, value.n, err)
+                             : op_add(b, key, value.n, err);
 
-    if (op == NULL) return nadb_fail(err, NADB_NOMEM, "removing a row");
+    if (op == NULL)
+        return tombstone ? NADB_NOMEM
+                         : spill_failed(&b->spill, err, "writing an entry");
+    if (tombstone) op->flags = NADB_ENTRY_TOMBSTONE;
+    if (value.n > 0)
+        memcpy((uint8_t *)(uintptr_t)op->value.p, value.p, value.n);
+    return NADB_OK;
+}
+
+nadb_rc batch_sweep(batch *b, nadb_slice key, uint64_t seq, nadb_err *err) {
+    batch_op *op = tombstone_add(b, key, 8, err);
+
+    if (op == NULL) return NADB_NOMEM;
     op->flags = NADB_ENTRY_TOMBSTONE | NADB_ENTRY_READ;
     nadb_put_u64((uint8_t *)(uintptr_t)op->value.p, seq);
     return NADB_OK;
 }
 
 nadb_rc batch_clear_all(batch *b, nadb_err *err) {
-    batch_op *op = nadb_arena_alloc(&b->arena, sizeof *op);
+    batch_op *op;
 
+    b->spill.source.or_memory = true;
+    op = nadb_arena_alloc(&b->arena, sizeof *op);
+    b->spill.source.or_memory = false;
     if (op == NULL) return nadb_fail(err, NADB_NOMEM, "clearing");
     memset(op, 0, sizeof *op);
     op->older = b->last_clear;

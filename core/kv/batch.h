@@ -5,7 +5,8 @@
  * the same key form a chain, newest first, under one node of a skip list. A
  * reader may ask for the state before some number, so that a cursor does not
  * see what was written after it was opened. Undoing takes operations off the
- * end; their memory comes back when the batch is reset.
+ * end; their memory comes back when the batch is reset. Of a large batch most
+ * of the memory is mapped files (spill.h).
  *
  * Reference counted (not atomically: a connection is one thread at a time), so
  * that a cursor can go on reading a batch whose transaction has ended. */
@@ -15,6 +16,7 @@
 #include "../backend.h"
 #include "../nadb.h"
 #include "../util/arena.h"
+#include "spill.h"
 
 #define BATCH_HEIGHT 12
 
@@ -39,6 +41,7 @@ typedef struct batch_node {
 typedef struct batch {
     unsigned refs;
     nadb_arena arena;
+    spill spill;
     batch_op *last; /* newest operation */
     batch_op *last_clear;
     uint64_t next_id; /* of the next operation; begins at 1 */
@@ -52,7 +55,9 @@ typedef struct batch {
     batch_node *head[BATCH_HEIGHT];
 } batch;
 
-batch *batch_new(void); /* NULL when out of memory; one reference */
+/* With one reference; NULL when out of memory. All of it is in memory without
+ * an engine (NULL), else as spill_init() says. */
+batch *batch_new(nadb_engine *engine, size_t memory_max);
 void batch_ref(batch *b);
 void batch_unref(batch *b); /* NULL is fine */
 /* Empties it for the next transaction. Nobody else has a reference. */
@@ -63,6 +68,9 @@ void batch_reset(batch *b);
 nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
                   uint8_t **value, nadb_err *err) NADB_MUST_USE;
 nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) NADB_MUST_USE;
+/* Adds a change as it is, tombstone or not, with a copy of `value`. */
+nadb_rc batch_add(batch *b, nadb_slice key, nadb_slice value, bool tombstone,
+                  nadb_err *err) NADB_MUST_USE;
 /* Removes what has expired: it was written as `seq`. */
 nadb_rc batch_sweep(batch *b, nadb_slice key, uint64_t seq,
                     nadb_err *err) NADB_MUST_USE;

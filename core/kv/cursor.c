@@ -89,6 +89,9 @@ nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
 }
 
 void session_undo(nadb_session *ss, uint64_t id) {
+    /* The child of a fork() would undo the parent's changes, too, where they
+     * are in a file; it cannot read its own anyway. */
+    if (*ss->forked) return;
     batch_undo(ss->b, id);
     for (nadb_cursor *c = ss->readers; c != NULL; c = c->next_reader)
         if (c->valid && c->from_batch) c->row.stale = true;

@@ -13,12 +13,11 @@
  * derives anew. So counters cause waiting and no conflicts. */
 #include "index.h"
 
-#include <stdlib.h>
-
 #include "../util/coding.h"
-#include "key_map.h"
 #include "row.h"
 #include "tags.h"
+
+static const nadb_range everything = {{NULL, 0}, {NULL, 0}, false};
 
 #define SIGN ((uint64_t)1 << 63) /* makes negative times sort first */
 
@@ -143,86 +142,56 @@ nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
 
 /* --- a list of entries --- */
 
-static uint8_t *take(nadb_index_changes *x, size_t n) {
-    return nadb_arena_alloc(&x->memory, n + 1);
-}
-
-static nadb_rc add(nadb_index_changes *x, nadb_slice key, nadb_slice value,
-                   bool remove, nadb_err *err) {
-    nadb_entry e;
-
-    memset(&e, 0, sizeof e);
-    e.key = key;
-    e.value = value;
-    e.flags = NADB_ENTRY_PINNED;
-    if (remove) e.flags |= NADB_ENTRY_TOMBSTONE;
-    if (!nadb_buf_append(&x->list, &e, sizeof e)) return no_memory(err);
-    x->bytes += key.n + value.n;
-    return NADB_OK;
+/* Adds the entry whose key is in x->key. */
+static nadb_rc add(nadb_index_changes *x, nadb_slice value, bool remove,
+                   nadb_err *err) {
+    x->bytes += x->key.n + value.n;
+    return batch_add(x->list, nadb_buf_slice(&x->key), value, remove, err);
 }
 
 static nadb_rc add_tag(nadb_index_changes *x, nadb_slice tag, nadb_slice key,
                        int64_t expires_ms, bool remove, nadb_err *err) {
-    size_t n = 1 + tag.n + 2 + key.n;
     bool expires = !remove && expires_ms != NADB_NO_EXPIRY;
-    uint8_t *p = take(x, n + 8);
+    uint8_t le[8];
 
-    if (p == NULL) return no_memory(err);
-    p[0] = NADB_KS_TAG;
-    memcpy(p + 1, tag.p, tag.n);
-    p[1 + tag.n] = p[2 + tag.n] = 0;
-    memcpy(p + 3 + tag.n, key.p, key.n);
-    if (expires) nadb_put_u64(p + n, (uint64_t)expires_ms);
-    return add(x, nadb_slice_of(p, n),
-               remove ? x->as_of
-                      : nadb_slice_of(expires ? p + n : NULL, expires ? 8 : 0),
+    nadb_put_u64(le, (uint64_t)expires_ms);
+    nadb_buf_reset(&x->key);
+    if (!nadb_index_tag_key(&x->key, tag, key)) return no_memory(err);
+    return add(x, remove ? x->as_of : nadb_slice_of(le, expires ? 8 : 0),
                remove, err);
 }
 
-/* `tags` outlive the list: they are the batch's. */
 static nadb_rc add_expiry(nadb_index_changes *x, int64_t expires_ms,
                           nadb_slice key, nadb_slice tags, bool remove,
                           nadb_err *err) {
-    uint8_t *p = take(x, 9 + key.n);
-
-    if (p == NULL) return no_memory(err);
-    p[0] = NADB_KS_EXPIRY;
-    expiry_put(p + 1, expires_ms);
-    memcpy(p + 9, key.p, key.n);
-    return add(x, nadb_slice_of(p, 9 + key.n), remove ? x->as_of : tags, remove,
-               err);
+    nadb_buf_reset(&x->key);
+    if (!nadb_index_expiry_key(&x->key, expires_ms, key)) return no_memory(err);
+    return add(x, remove ? x->as_of : tags, remove, err);
 }
 
 /* `as_of`: all that was taken away had expired, and this is the sequence number
  * of the counter before; NULL: others may notice. */
-static nadb_rc add_count(nadb_index_changes *x, nadb_slice tag, uint64_t rows,
+static nadb_rc add_count(nadb_index_changes *x, uint64_t rows,
                          const uint64_t *as_of, nadb_err *err) {
-    uint8_t *p = take(x, 1 + tag.n + NADB_VARINT_MAX + 8);
-    uint8_t *value, *end;
+    uint8_t value[NADB_VARINT_MAX + 8];
+    uint8_t *end = value;
 
-    if (p == NULL) return no_memory(err);
-    p[0] = NADB_KS_COUNT;
-    memcpy(p + 1, tag.p, tag.n);
-    value = end = p + 1 + tag.n;
     if (rows > 0) end = nadb_put_varint(end, rows);
     if (as_of != NULL) {
         nadb_put_u64(end, *as_of);
         end += 8;
     }
-    return add(x, nadb_slice_of(p, 1 + tag.n),
-               nadb_slice_of(value, (size_t)(end - value)), rows == 0, err);
+    return add(x, nadb_slice_of(value, (size_t)(end - value)), rows == 0, err);
 }
 
 /* What was noted of a row that is deleted goes with it. */
 static nadb_rc add_untracked(nadb_index_changes *x, nadb_slice key,
                              nadb_err *err) {
-    uint8_t *p = take(x, 1 + key.n);
-
-    if (p == NULL) return no_memory(err);
-    p[0] = NADB_KS_ACCESS;
-    memcpy(p + 1, key.p, key.n);
-    return add(x, nadb_slice_of(p, 1 + key.n), nadb_slice_of(NULL, 0), true,
-               err);
+    nadb_buf_reset(&x->key);
+    if (!nadb_buf_byte(&x->key, NADB_KS_ACCESS) ||
+        !nadb_buf_append(&x->key, key.p, key.n))
+        return no_memory(err);
+    return add(x, nadb_slice_of(NULL, 0), true, err);
 }
 
 /* --- derivation --- */
@@ -237,12 +206,14 @@ typedef struct deriving {
     nadb_index_changes *x;
     nadb_engine *engine;
     nadb_view *view;
-    bool track;     /* deleted rows have notes of when they were read */
-    bool reads;     /* the view may have rows that are in an index */
-    bool alive;     /* its counters are of rows that have not expired */
-    key_map deltas; /* of each tag's counter */
-    key_map living; /* tags of which not only expired rows were taken */
+    bool track; /* deleted rows have notes of when they were read */
+    bool reads; /* the view may have rows that are in an index */
+    bool alive; /* its counters are of rows that have not expired */
 } deriving;
+
+/* The value of a tag in x->counts: how its counter moves, and a byte that says
+ * whether not only expired rows were taken. */
+enum { COUNT_MOVED = 0, COUNT_LIVING = 8, COUNT_BYTES = 9 };
 
 static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
     nadb_row row;
@@ -256,12 +227,22 @@ static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
 }
 
 static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
-    int64_t *delta = key_map_at(&d->deltas, tag);
+    static const uint8_t none[COUNT_BYTES];
+    batch *counts = d->x->counts;
+    const batch_op *op = batch_find(counts, tag, UINT64_MAX);
+    uint8_t *p;
 
-    if (delta == NULL ||
-        (d->x->as_of.n == 0 && key_map_at(&d->living, tag) == NULL))
-        return no_memory(err);
-    *delta += by;
+    if (op == NULL) {
+        nadb_rc rc = batch_add(counts, tag, nadb_slice_of(none, sizeof none),
+                               false, err);
+
+        if (rc != NADB_OK) return rc;
+        op = counts->last;
+    }
+    p = (uint8_t *)(uintptr_t)op->value.p; /* nobody else has it */
+    by += (int64_t)nadb_get_u64(p + COUNT_MOVED);
+    nadb_put_u64(p + COUNT_MOVED, (uint64_t)by);
+    if (d->x->as_of.n == 0) p[COUNT_LIVING] = 1;
     return NADB_OK;
 }
 
@@ -326,70 +307,69 @@ static nadb_rc row_changed(deriving *d, const nadb_entry *change,
     return rc;
 }
 
-/* Turns differences into the numbers that hold from now on. */
-static nadb_rc counts_changed(deriving *d, nadb_err *err) {
-    nadb_buf key = NADB_BUF_INIT;
+/* Turns the difference of a tag into the number that holds from now on. */
+static nadb_rc count_changed(deriving *d, nadb_slice tag, const uint8_t *value,
+                             nadb_err *err) {
+    int64_t moved = (int64_t)nadb_get_u64(value + COUNT_MOVED);
+    uint64_t less = moved < 0 ? (uint64_t)-moved : 0;
+    uint64_t more = moved > 0 ? (uint64_t)moved : 0;
+    uint64_t rows = 0, before = 0;
+    nadb_buf *key = &d->x->key;
+    nadb_entry e;
+    bool found = false, swept;
     nadb_rc rc = NADB_OK;
 
-    for (size_t i = 0; i < d->deltas.n_slots && rc == NADB_OK; i++) {
-        const key_map_slot *slot = &d->deltas.slots[i];
-        uint64_t rows = 0, before = 0;
-        uint64_t less = slot->number < 0 ? (uint64_t)-slot->number : 0;
-        uint64_t more = slot->number > 0 ? (uint64_t)slot->number : 0;
-        nadb_entry e;
-        bool found = false, swept;
-
-        /* Also where as many came as went: who has counted the tag, and
-         * changes one of its rows, must learn that these are others. */
-        if (slot->key.p == NULL) continue;
-        nadb_buf_reset(&key);
-        if (!nadb_index_count_key(&key, slot->key)) rc = no_memory(err);
-        if (rc == NADB_OK && d->reads)
-            rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(&key),
-                                     &e, &found, err);
-        if (found) rows = nadb_index_count(e.value);
-        swept = found && key_map_find(&d->living, slot->key) == NULL;
-        if (swept)
-            before =
-                nadb_changed_seq(nadb_buf_slice(&key), e.seq, e.flags, e.value);
-        if (rows < less) {
-            if (!d->alive && rc == NADB_OK)
-                rc = nadb_corrupt(err,
-                                  "the counter of tag \"%.*s\" is too small: "
-                                  "the index does not belong to the rows",
-                                  (int)slot->key.n, (const char *)slot->key.p);
-            rows = less; /* one has expired just now */
-        }
-        if (rc == NADB_OK)
-            rc = add_count(d->x, slot->key, rows - less + more,
-                           swept ? &before : NULL, err);
+    nadb_buf_reset(key);
+    if (!nadb_index_count_key(key, tag)) return no_memory(err);
+    if (d->reads)
+        rc = d->engine->ops->get(d->engine, d->view, nadb_buf_slice(key), &e,
+                                 &found, err);
+    if (rc != NADB_OK) return rc;
+    if (found) rows = nadb_index_count(e.value);
+    swept = found && value[COUNT_LIVING] == 0;
+    if (swept)
+        before = nadb_changed_seq(nadb_buf_slice(key), e.seq, e.flags, e.value);
+    if (rows < less) {
+        if (!d->alive)
+            return nadb_corrupt(err,
+                                "the counter of tag \"%.*s\" is too small: "
+                                "the index does not belong to the rows",
+                                (int)tag.n, (const char *)tag.p);
+        rows = less; /* one has expired just now */
     }
-    nadb_buf_clear(&key);
+    return add_count(d->x, rows - less + more, swept ? &before : NULL, err);
+}
+
+/* Also where as many came as went: who has counted the tag, and changes one of
+ * its rows, must learn that these are others. */
+static nadb_rc counts_changed(deriving *d, nadb_err *err) {
+    nadb_iter *it = NULL;
+    nadb_rc rc = batch_iter(d->x->counts, &everything, UINT64_MAX, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        rc = count_changed(d, it->entry.key, it->entry.value.p, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
     return rc;
 }
 
-static int by_key(const void *a, const void *b) {
-    return nadb_slice_cmp(((const nadb_entry *)a)->key,
-                          ((const nadb_entry *)b)->key);
-}
-
 static nadb_rc derive(deriving *d, batch *b, nadb_err *err) {
-    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    nadb_index_changes *x = d->x;
     nadb_iter *it = NULL;
-    size_t n;
-    nadb_rc rc = batch_iter(b, &all, UINT64_MAX, &it, err);
+    nadb_rc rc;
 
+    if (x->counts == NULL) x->counts = batch_new(d->engine, x->memory_max);
+    if (x->counts == NULL) return no_memory(err);
+    rc = batch_iter(b, &everything, UINT64_MAX, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
         rc = row_changed(d, &it->entry, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
     nadb_iter_free(it);
-    if (rc == NADB_OK) rc = counts_changed(d, err);
-    n = nadb_index_changed(d->x);
-    if (rc == NADB_OK && n > 1)
-        qsort(d->x->list.p, n, sizeof(nadb_entry), by_key);
-    return rc;
+    return rc == NADB_OK ? counts_changed(d, err) : rc;
 }
 
 nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
@@ -402,12 +382,13 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
         x->undone == b->undone)
         return NADB_OK;
     nadb_index_changes_reset(x);
+    if (x->list == NULL) x->list = batch_new(e, x->memory_max);
+    if (x->list == NULL) return no_memory(err);
     d.alive = e->ops->match != NULL;
     d.reads = !batch_cleared(b, UINT64_MAX) &&
               (e->ops->indexed == NULL || e->ops->indexed(e, view));
     if (d.reads || b->indexed || track) rc = derive(&d, b, err);
-    key_map_clear(&d.deltas);
-    key_map_clear(&d.living);
+    if (x->counts != NULL) batch_reset(x->counts);
     x->derived = rc == NADB_OK;
     x->seq = view->seq;
     x->next_id = b->next_id;
@@ -417,84 +398,26 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
 }
 
 size_t nadb_index_changed(const nadb_index_changes *x) {
-    return x->list.n / sizeof(nadb_entry);
+    return x->list == NULL ? 0 : x->list->nodes;
 }
 
 void nadb_index_changes_reset(nadb_index_changes *x) {
-    nadb_arena_reset(&x->memory);
-    nadb_buf_reset(&x->list);
+    if (x->list != NULL) batch_reset(x->list);
+    if (x->counts != NULL) batch_reset(x->counts);
     x->bytes = 0;
     x->derived = false;
 }
 
 void nadb_index_changes_clear(nadb_index_changes *x) {
-    nadb_arena_clear(&x->memory);
-    nadb_buf_clear(&x->list);
+    batch_unref(x->list);
+    batch_unref(x->counts);
+    nadb_buf_clear(&x->key);
+    x->list = x->counts = NULL;
     x->bytes = 0;
     x->derived = false;
 }
 
-/* --- iterating --- */
-
-typedef struct x_iter {
-    nadb_iter base;
-    const nadb_entry *list;
-    size_t from, to; /* of the range */
-    size_t at;       /* place of the next entry, forward; behind it, reverse */
-    bool reverse;
-} x_iter;
-
-/* The first entry >= key. */
-static size_t place_of(const nadb_entry *list, size_t n, nadb_slice key) {
-    size_t lo = 0;
-
-    while (lo < n) {
-        size_t mid = lo + (n - lo) / 2;
-
-        if (nadb_slice_cmp(list[mid].key, key) < 0)
-            lo = mid + 1;
-        else
-            n = mid;
-    }
-    return lo;
-}
-
-static nadb_rc x_next(nadb_iter *base, nadb_err *err) {
-    x_iter *it = (x_iter *)base;
-
-    (void)err;
-    base->valid = it->reverse ? it->at > it->from : it->at < it->to;
-    if (base->valid) base->entry = it->list[it->reverse ? --it->at : it->at++];
-    return NADB_OK;
-}
-
-static nadb_rc x_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
-    x_iter *it = (x_iter *)base;
-
-    it->at = place_of(it->list, it->to, key);
-    if (it->at < it->from) it->at = it->from;
-    if (it->reverse && it->at < it->to &&
-        nadb_slice_eq(it->list[it->at].key, key))
-        it->at++;
-    return x_next(base, err);
-}
-
-static void x_free(nadb_iter *base) { nadb_free(base); }
-
 nadb_rc nadb_index_iter(const nadb_index_changes *x, const nadb_range *range,
                         nadb_iter **out, nadb_err *err) {
-    static const nadb_iter_ops ops = {x_next, x_seek, x_free};
-    x_iter *it = nadb_calloc(1, sizeof *it);
-    size_t n = nadb_index_changed(x);
-
-    *out = NULL;
-    if (it == NULL) return no_memory(err);
-    it->base.ops = &ops;
-    it->list = (const nadb_entry *)(const void *)x->list.p;
-    it->from = place_of(it->list, n, range->lo);
-    it->to = range->hi.p == NULL ? n : place_of(it->list, n, range->hi);
-    it->reverse = range->reverse;
-    it->at = it->reverse ? it->to : it->from;
-    *out = &it->base;
-    return NADB_OK;
+    return batch_iter(x->list, range, UINT64_MAX, out, err);
 }

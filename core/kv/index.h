@@ -19,7 +19,6 @@
 #ifndef NADB_INDEX_H
 #define NADB_INDEX_H
 
-#include "../util/arena.h"
 #include "batch.h"
 
 /* --- keys --- */
@@ -51,18 +50,17 @@ nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
 /* --- changes --- */
 
 typedef struct nadb_index_changes {
-    nadb_arena memory;
-    nadb_buf list;    /* nadb_entry each, ascending; in `memory` */
-    size_t bytes;     /* of keys and values */
-    nadb_slice as_of; /* value of tombstones: of a row that has expired */
+    size_t memory_max; /* of `list`, and of `counts`: batch_new() */
+    batch *list;       /* the entries; NULL: none yet */
+    batch *counts;     /* what happened to each tag, while it is derived */
+    nadb_buf key;      /* scratch */
+    size_t bytes;      /* of keys and values */
+    nadb_slice as_of;  /* value of tombstones: of a row that has expired */
     bool derived;
     uint64_t seq;     /* of the view, */
     uint64_t next_id; /* and of the batch, that they follow from */
     uint64_t undone;
 } nadb_index_changes;
-
-#define NADB_INDEX_CHANGES_INIT                                                \
-    { NADB_ARENA_INIT, NADB_BUF_INIT, 0, {NULL, 0}, false, 0, 0, 0 }
 
 /* What the batch changes in the indexes of `view`; `track`: and in the notes of
  * when rows were read. Does nothing when that is what `x` holds already. */
@@ -70,7 +68,8 @@ nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
                           nadb_view *view, batch *b, bool track,
                           nadb_err *err) NADB_MUST_USE;
 size_t nadb_index_changed(const nadb_index_changes *x); /* how many */
-/* Iterates over them, tombstones included. `x` outlives the iterator. */
+/* Iterates over them, tombstones included. They have been derived, and are not
+ * derived again before the iterator's last use. */
 nadb_rc nadb_index_iter(const nadb_index_changes *x, const nadb_range *range,
                         nadb_iter **out, nadb_err *err) NADB_MUST_USE;
 void nadb_index_changes_reset(nadb_index_changes *x);

@@ -12,15 +12,17 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     nadb_session *ss = nadb_calloc(1, sizeof *ss);
 
     *out = NULL;
-    if (ss != NULL) ss->b = batch_new();
-    if (ss == NULL || ss->b == NULL) {
-        nadb_free(ss);
-        return nadb_fail(err, NADB_NOMEM, "opening a session");
-    }
+    if (ss == NULL) return nadb_fail(err, NADB_NOMEM, "opening a session");
     ss->store = s;
     ss->forked = nadb_store_forked(s);
     ss->engine = nadb_store_engine(s);
     ss->options = nadb_store_options(s);
+    ss->index.memory_max = session_memory(ss);
+    ss->b = batch_new(ss->engine, session_memory(ss));
+    if (ss->b == NULL) {
+        nadb_free(ss);
+        return nadb_fail(err, NADB_NOMEM, "opening a session");
+    }
     ss->cache = nadb_store_cache(s);
     ss->access = nadb_store_access(s);
     ss->timeout_ms = ss->options->busy_timeout_ms;
@@ -331,7 +333,8 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
 
     if (out != NULL) *out = NULL;
     if (!session_notes_reads(ss) || ss->reads_all) return NADB_OK;
-    if (ss->reads.n / sizeof r >= SESSION_READS_MAX) {
+    if (ss->reads.n / sizeof r >= SESSION_READS_MAX ||
+        ss->memory.used >= SESSION_READS_BYTES) {
         ss->reads_all = true;
         return NADB_OK;
     }

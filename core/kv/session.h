@@ -12,6 +12,7 @@
 /* Reads that a transaction remembers one by one; past it, any commit since
  * its snapshot is a conflict. */
 #define SESSION_READS_MAX 100000u
+#define SESSION_READS_BYTES ((size_t)16 << 20) /* the same, for long keys */
 
 /* A snapshot that cursors of this session share. */
 typedef struct session_view {
@@ -79,6 +80,11 @@ struct nadb_session {
 
     nadb_buf key, head, coded, got; /* scratch */
 };
+
+/* How much of a transaction is held in memory (spill.h). */
+static inline size_t session_memory(const nadb_session *ss) {
+    return (size_t)ss->options->buffer_bytes;
+}
 
 /* The view that a cursor opened now reads; to be dropped. */
 nadb_rc session_view_take(nadb_session *ss, session_view **out,

@@ -35,7 +35,7 @@ static void txn_end(nadb_session *ss) {
     if (ss->b->refs == 1) {
         batch_reset(ss->b);
     } else {
-        batch *fresh = batch_new();
+        batch *fresh = batch_new(ss->engine, session_memory(ss));
 
         /* Without memory the old one is emptied: its cursors fail. */
         if (fresh == NULL) {

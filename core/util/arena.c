@@ -8,6 +8,7 @@ struct nadb_arena_chunk {
     nadb_arena_chunk *prev;
     size_t used;
     size_t cap;
+    bool borrowed;      /* from the source */
     max_align_t data[]; /* cap bytes */
 };
 
@@ -21,14 +22,31 @@ static size_t next_capacity(const nadb_arena *a) {
 }
 
 static nadb_arena_chunk *chunk_new(nadb_arena *a, size_t cap) {
-    nadb_arena_chunk *c = nadb_malloc(sizeof *c + cap);
+    nadb_arena_source *s = a->source;
+    size_t size = sizeof(nadb_arena_chunk) + cap;
+    nadb_arena_chunk *c = NULL;
+    bool borrowed = s != NULL && a->total + size > s->memory_max;
 
+    if (borrowed) {
+        c = s->take(s, size, &size);
+        borrowed = c != NULL;
+        if (c == NULL && !s->or_memory) return NULL;
+    }
+    if (c == NULL) c = nadb_malloc(size);
     if (c == NULL) return NULL;
     c->prev = NULL;
     c->used = 0;
-    c->cap = cap;
-    a->total += sizeof *c + cap;
+    c->cap = size - sizeof *c;
+    c->borrowed = borrowed;
+    a->total += size;
     return c;
+}
+
+static void chunk_free(nadb_arena *a, nadb_arena_chunk *c) {
+    if (c != NULL && c->borrowed)
+        a->source->give_back(a->source, c, sizeof *c + c->cap);
+    else
+        nadb_free(c);
 }
 
 void *nadb_arena_alloc(nadb_arena *a, size_t n) {
@@ -42,8 +60,8 @@ void *nadb_arena_alloc(nadb_arena *a, size_t n) {
         cap = next_capacity(a);
         c = chunk_new(a, need > cap ? need : cap);
         if (c == NULL) return NULL;
-        if (need > cap && a->last != NULL) {
-            /* The room left in the current chunk stays in use. */
+        if (a->last != NULL && c->cap - need < a->last->cap - a->last->used) {
+            /* The current chunk has more room left, which stays in use. */
             c->prev = a->last->prev;
             a->last->prev = c;
         } else {
@@ -64,8 +82,8 @@ void nadb_arena_reset(nadb_arena *a) {
     while (c != NULL) {
         nadb_arena_chunk *prev = c->prev;
 
-        if (c->cap > CHUNK_MAX) {
-            nadb_free(c);
+        if (c->cap > CHUNK_MAX || c->borrowed) {
+            chunk_free(a, c);
         } else {
             nadb_free(keep);
             keep = c;
@@ -88,7 +106,7 @@ void nadb_arena_clear(nadb_arena *a) {
     while (c != NULL) {
         nadb_arena_chunk *prev = c->prev;
 
-        nadb_free(c);
+        chunk_free(a, c);
         c = prev;
     }
     a->last = NULL;

@@ -143,7 +143,7 @@ static void check_measure(const batch *b, const state *s) {
 /* Any earlier state can be asked for, and gone back to. */
 static void test_model(void) {
     int rounds = rig_soak() ? 5000 : 150;
-    batch *b = batch_new();
+    batch *b = batch_new(NULL, 0);
 
     REQUIRE(b != NULL);
     for (int round = 0; round < rounds && unit.bad_checks == 0; round++) {
@@ -172,7 +172,7 @@ static void test_model(void) {
 
 /* What was read for a decision stays read; the first mode of a key stays. */
 static void test_modes(void) {
-    batch *b = batch_new();
+    batch *b = batch_new(NULL, 0);
     nadb_slice k = nadb_slice_str("key");
     const batch_op *op;
     uint8_t *p;
@@ -200,7 +200,7 @@ static void test_modes(void) {
 
 /* A walk goes on in what it saw while the batch grows beside it. */
 static void test_growing(void) {
-    batch *b = batch_new();
+    batch *b = batch_new(NULL, 0);
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_iter *it = NULL;
     uint8_t *p;
@@ -227,7 +227,7 @@ static void test_growing(void) {
 }
 
 static void test_no_memory(void) {
-    batch *b = batch_new();
+    batch *b = batch_new(NULL, 0);
     uint64_t fired = 1;
     nadb_err err;
 
