@@ -8,8 +8,8 @@
  * crash in the middle of a flush), G is the generation at which we first see
  * that MANIFEST does not name them, which is never too early. A flush that is
  * running has files that no MANIFEST names yet; it cannot be running now,
- * because the caller holds the flusher lock. A .txn file has a name only because
- * its maker was killed, or is about to unlink it. */
+ * because the caller holds the flusher lock. A .txn file has a name only
+ * because its maker was killed, or is about to unlink it. */
 #include "fs_ops.h"
 #include "output.h"
 
