@@ -21,7 +21,8 @@ def connect():
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.enable_load_extension(True)
     db.execute("SELECT load_extension(?)", (lib,))
-    db.execute(f"CREATE VIRTUAL TABLE kv USING nadb(path='{folder}/fork')")
+    db.execute(f"CREATE VIRTUAL TABLE kv USING nadb(path='{folder}/fork', "
+               "buffer_size_mb=0.1)")
     return db
 
 
@@ -121,6 +122,19 @@ say("child-ends-in-the-middle", code == 0, code)
 parent_db.execute("COMMIT")
 got = attempt(parent_db, "SELECT key FROM kv")
 say("parent-transaction-goes-on", got == [("a",), ("b",), ("child",)], got)
+
+# One that is so large that it is in files, which both processes have mapped.
+parent_db.execute("BEGIN")
+parent_db.execute("""
+    WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 3000)
+    REPLACE INTO kv(key, value) SELECT 'l' || i, 'large' FROM c""")
+for name, work in (("closes", child_in_transaction),
+                   ("goes-on", child_in_the_middle)):
+    code = in_child(work)
+    say(f"child-{name}-in-large", code == 0, code)
+    got = attempt(parent_db, "SELECT count(*) FROM kv WHERE value = 'large'")
+    say(f"child-{name}-parent-has-large", got == [(3000,)], got)
+parent_db.execute("ROLLBACK")
 
 cursor = parent_db.execute("SELECT key FROM kv")
 cursor.fetchone()

@@ -140,10 +140,27 @@ static void check_measure(const batch *b, const state *s) {
     CHECK(batch_empty(b) == !s->any);
 }
 
+/* nadb_engine_ops.scratch: a file that has lost its name. */
+static nadb_rc scratch(nadb_engine *e, nadb_file **out, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    nadb_dir *dir = NULL;
+    nadb_rc rc = os->dir_open(unit_dir(), &dir, err);
+
+    (void)e;
+    if (rc == NADB_OK)
+        rc = os->open(dir, "batch.txn",
+                      NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
+                      0600, out, err);
+    if (rc == NADB_OK) rc = os->unlink(dir, "batch.txn", err);
+    os->dir_close(dir);
+    return rc;
+}
+
+static const nadb_engine_ops folder_ops = {.scratch = scratch};
+static nadb_engine folder = {&folder_ops};
+
 /* Any earlier state can be asked for, and gone back to. */
-static void test_model(void) {
-    int rounds = rig_soak() ? 5000 : 150;
-    batch *b = batch_new(NULL, 0);
+static void run_model(batch *b, int rounds) {
 
     REQUIRE(b != NULL);
     for (int round = 0; round < rounds && unit.bad_checks == 0; round++) {
@@ -166,7 +183,76 @@ static void test_model(void) {
         }
         batch_reset(b);
         CHECK(batch_empty(b));
+        CHECK_U64(b->spill.bytes, 0);
     }
+    batch_unref(b);
+}
+
+static void test_model(void) {
+    run_model(batch_new(NULL, 0), rig_soak() ? 5000 : 150);
+}
+
+/* In files from the first operation on, and from some later one. */
+static void test_model_in_files(void) {
+    run_model(batch_new(&folder, 0), rig_soak() ? 2000 : 30);
+    run_model(batch_new(&folder, 4096), rig_soak() ? 2000 : 30);
+}
+
+/* Larger files for more; a value that is larger than any; and all goes. */
+static void test_files(void) {
+    enum { LARGE = 80 << 20, PUTS = 40, EACH = 300000 };
+    batch *b = batch_new(&folder, 4096);
+    const batch_op *op;
+    nadb_err err;
+    uint8_t *p;
+    char buf[40];
+
+    REQUIRE(b != NULL);
+    for (int i = 0; i < PUTS; i++) {
+        nadb_slice key = nadb_slice_of(buf, (size_t)snprintf(buf, 40, "%d", i));
+
+        REQUIRE_OK(batch_put(b, key, EACH, 0, &p, &err), err);
+        memset(p, i, EACH);
+    }
+    CHECK(b->spill.bytes > (uint64_t)PUTS * EACH);
+    CHECK(b->spill.bytes < (uint64_t)PUTS * EACH * 2);
+    REQUIRE_OK(batch_put(b, nadb_slice_str("large"), LARGE, 0, &p, &err), err);
+    p[0] = p[LARGE - 1] = 7;
+    for (int i = 0; i < PUTS; i++) {
+        nadb_slice key = nadb_slice_of(buf, (size_t)snprintf(buf, 40, "%d", i));
+
+        op = batch_find(b, key, UINT64_MAX);
+        REQUIRE(op != NULL);
+        CHECK(op->value.p[0] == i && op->value.p[EACH - 1] == i);
+    }
+    batch_reset(b);
+    CHECK_U64(b->spill.bytes, 0);
+    batch_unref(b);
+}
+
+/* Where there is no room for a file nothing is put, but deleting goes on. */
+static void test_full(void) {
+    batch *b = batch_new(&folder, 4096);
+    nadb_err err;
+    char buf[40];
+    uint8_t *p;
+
+    REQUIRE(b != NULL);
+    nadb_err_clear(&err);
+    test_fault_set("reserve", 1, "ENOSPC", true, NULL);
+    for (int i = 0; i < 3; i++) {
+        CHECK(batch_put(b, key_of(0, buf), 200000, 0, &p, &err) == NADB_FULL);
+        CHECK(strstr(err.msg, "No space left") != NULL);
+    }
+    for (int i = 0; i < 200; i++)
+        REQUIRE_OK(batch_delete(b, key_of(i % KEYS, buf), &err), err);
+    REQUIRE_OK(batch_clear_all(b, &err), err);
+    CHECK(batch_put(b, key_of(0, buf), 200000, 0, &p, &err) == NADB_FULL);
+    test_fault_clear(NULL, NULL);
+    CHECK_U64(b->spill.bytes, 0);
+    CHECK_OK(batch_put(b, key_of(0, buf), 200000, 0, &p, &err), err);
+    CHECK(b->spill.bytes > 0);
+    CHECK(batch_find(b, key_of(0, buf), UINT64_MAX) != NULL);
     batch_unref(b);
 }
 
@@ -258,6 +344,9 @@ int main(void) {
     for (int i = 0; i < KEYS; i++) order[i] = i;
     qsort(order, KEYS, sizeof order[0], by_key);
     RUN(test_model);
+    RUN(test_model_in_files);
+    RUN(test_files);
+    RUN(test_full);
     RUN(test_modes);
     RUN(test_growing);
     RUN(test_no_memory);
