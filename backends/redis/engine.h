@@ -121,9 +121,6 @@ nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
 /* Reads rows that will be got next, in this order. */
 nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
                        const nadb_slice *keys, size_t n, nadb_err *err);
-/* On a connection that is taken. */
-nadb_rc redis_prefetch_on(redis_engine *e, conn *c, redis_view *v,
-                          const nadb_slice *keys, size_t n, nadb_err *err);
 /* redis_prefetch() in pieces, so that several can be under way. */
 typedef struct redis_prefetching {
     redis_engine *e;
@@ -166,26 +163,44 @@ typedef struct redis_walk {
 
     nadb_buf from; /* where the next page begins, when from_set */
     bool from_set, from_included;
-    bool at_end;        /* there is no next page */
-    unsigned page_rows; /* of the next page, at most */
+    bool at_end;                   /* there is no next page */
+    unsigned page_rows, rows_most; /* of the next page, and of any, at most */
+    size_t bytes_most;             /* of a page */
+    unsigned of; /* that many walks are merged, each with a part of a page */
 
-    nadb_buf bytes; /* of the present page */
-    nadb_buf items;
-    size_t at; /* the present one */
+    nadb_buf shown, shown_items; /* the present page */
+    size_t at;                   /* the present entry */
     bool begun;
+    nadb_buf bytes, items; /* the next page: none, or while it is loaded */
+    conn *c;               /* meanwhile */
+    bool fresh, again;     /* asked for the state as well; all again */
+    redisReply *keys;      /* of rows that are to be asked for */
+    redis_prefetching rows;
+    nadb_buf row_keys, row_list; /* of those */
     args a;
     args more; /* of an expression */
     bool keys_only;
     size_t line_most; /* of a row, that is asked for with keys_only */
     bool takes_any;   /* its reader uses no values */
     nadb_buf tag;     /* rows that have it; empty: any */
-    /* Adds one page, and says where the next begins. */
-    nadb_rc (*load)(struct redis_walk *w, conn *c, nadb_err *err);
+    const struct redis_loader *how;
 } redis_walk;
 
-#define REDIS_PAGE_BYTES                                                       \
-    (4u << 20) /* of rows; the rest is for the next page                       \
-                */
+/* How a walk loads a page: it adds entries, and says where the next one begins.
+ * In steps, so that several walks can ask on one connection before any of them
+ * takes its answer. What cannot be done while others wait for theirs (`alone`
+ * is false) sets w->again. */
+typedef struct redis_loader {
+    script_id script; /* SCRIPT_COUNT: none */
+    nadb_rc (*ask)(redis_walk *w, nadb_err *err);
+    nadb_rc (*answer)(redis_walk *w, bool alone, nadb_err *err);
+    /* NULL: nothing is asked for behind that. */
+    nadb_rc (*ask_rows)(redis_walk *w, nadb_err *err);
+    nadb_rc (*answer_rows)(redis_walk *w, nadb_err *err);
+} redis_loader;
+
+/* Of rows; the rest is for the next page. */
+#define REDIS_PAGE_BYTES (4u << 20)
 
 /* Bytes that are asked for at first of a row whose value is not wanted. */
 #define REDIS_LINE_FIRST 256u
@@ -206,6 +221,25 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
 /* The next page begins behind `key`, which must be behind where the present one
  * began: else a server could have a walk go on for ever. */
 nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);
+/* The page after that has twice as many rows, if they are small. */
+void redis_walk_grow(redis_walk *w);
+
+/* --- several walks that are merged (shards_iter.c) --- */
+
+/* The walk is one of n: it loads a part of what one alone would. */
+void redis_walk_share(redis_walk *w, unsigned n);
+/* To the next entry; false: the next page must be loaded before. */
+bool redis_walk_step(redis_walk *w);
+/* To the first entry from `key` on. *there is false when a page must be loaded
+ * before, and redis_walk_step() called then. */
+nadb_rc redis_walk_aim(redis_walk *w, nadb_slice key, bool *there,
+                       nadb_err *err);
+/* Whether the next page is to be loaded soon, so that it might be now. */
+bool redis_walk_runs_low(const redis_walk *w);
+/* Loads the next page of each: all of them ask before one takes its answer, on
+ * connections of their own, or on `shared`, if it is not NULL. */
+nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
+                         nadb_err *err);
 /* Lower and upper bound of the next page, as ZRANGEBYLEX wants them. */
 void redis_add_bounds(const redis_walk *w, args *a, bool upper_first);
 
@@ -221,7 +255,7 @@ nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
 
 /* A page of a walk over rows: two round trips, which cost the server less than
  * a script does. */
-nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err);
+extern const redis_loader redis_load_rows;
 
 /* --- index.c --- */
 

@@ -6,9 +6,7 @@
 #include "engine.h"
 
 #define PAGE_FIRST 32u
-#define PAGE_LONG                                                              \
-    128u /* from here on, a walk of one tag goes without script                \
-          */
+#define PAGE_LONG 128u /* so long a walk of one tag goes on without script */
 #define PAGE_MOST 500u
 #define SWEEP_MOST 1000000u
 #define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
@@ -27,23 +25,37 @@ static void begin(redis_walk *w) {
     args_text(&w->a, w->reverse ? "r" : "");
 }
 
-/* The answer is a page: at least four elements, the first "page". */
-static nadb_rc call(redis_walk *w, conn *c, script_id id, redisReply **out,
-                    nadb_err *err) {
-    nadb_rc rc = script_call(w->engine->scripts, c, id, &w->a, out, err);
+static nadb_rc send(redis_walk *w, nadb_err *err) {
+    return script_send(w->engine->scripts, w->c, w->how->script, &w->a, err);
+}
 
-    return rc == NADB_OK ? redis_take_page(w->engine, c, w->view, *out, err)
-                         : rc;
+/* The answer; NULL: w->again. */
+static nadb_rc receive(redis_walk *w, bool alone, redisReply **out,
+                       nadb_err *err) {
+    nadb_rc rc;
+
+    *out = NULL;
+    if (alone) return script_receive(w->c, w->how->script, &w->a, out, err);
+    rc = script_take(w->c, out, err);
+    w->again = rc == NADB_OK && *out == NULL;
+    return rc;
+}
+
+/* The same of what must be a page: at least four elements, the first "page". */
+static nadb_rc receive_page(redis_walk *w, bool alone, redisReply **out,
+                            nadb_err *err) {
+    nadb_rc rc = receive(w, alone, out, err);
+
+    if (rc != NADB_OK || *out == NULL) return rc;
+    return redis_take_page(w->engine, w->c, w->view, *out, err);
 }
 
 /* The page after this one begins behind what the answer says. */
-static nadb_rc plan_next(redis_walk *w, conn *c, const redisReply *r,
-                         nadb_slice last, nadb_err *err) {
+static nadb_rc plan_next(redis_walk *w, const redisReply *r, nadb_slice last,
+                         nadb_err *err) {
     w->at_end = r->element[3]->type != REDIS_REPLY_STRING;
-    if (w->page_rows < PAGE_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
-        w->page_rows =
-            2 * w->page_rows < PAGE_MOST ? 2 * w->page_rows : PAGE_MOST;
-    return w->at_end ? NADB_OK : redis_walk_go_on(w, c, last, err);
+    redis_walk_grow(w);
+    return w->at_end ? NADB_OK : redis_walk_go_on(w, w->c, last, err);
 }
 
 /* --- rows by tags --- */
@@ -68,27 +80,39 @@ static void add_tree(args *a, const nadb_match_node *n) {
         add_tree(a, x);
 }
 
-static nadb_rc load_matches(redis_walk *w, conn *c, nadb_err *err) {
-    redisReply *r = NULL;
-    nadb_rc rc;
-
-    if (w->tag.n > 0 && w->page_rows >= PAGE_LONG)
-        return redis_load_rows(w, c, err);
+static nadb_rc ask_matches(redis_walk *w, nadb_err *err) {
+    if (w->tag.n > 0 && w->page_rows >= PAGE_LONG / w->of) {
+        w->how = &redis_load_rows;
+        return w->how->ask(w, err);
+    }
     begin(w);
     redis_add_bounds(w, &w->a, false);
     args_number(&w->a, w->page_rows);
-    args_number(&w->a, PAGE_LOOKS);
-    args_number(&w->a, REDIS_PAGE_BYTES);
+    args_number(&w->a, PAGE_LOOKS / w->of);
+    args_number(&w->a, (int64_t)w->bytes_most);
     args_text(&w->a, w->keys_only ? "k" : "");
     args_append(&w->a, &w->more);
-    rc = call(w, c, SCRIPT_MATCH, &r, err);
+    return send(w, err);
+}
+
+static nadb_rc answer_matches(redis_walk *w, bool alone, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc = receive_page(w, alone, &r, err);
+
+    if (rc != NADB_OK || w->again) {
+        freeReplyObject(r);
+        return rc;
+    }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
-        rc = redis_walk_row(w, c, reply_slice(r->element[i]), r->element[i + 1],
-                            err);
-    if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
+        rc = redis_walk_row(w, w->c, reply_slice(r->element[i]),
+                            r->element[i + 1], err);
+    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;
 }
+
+static const redis_loader load_matches = {SCRIPT_MATCH, ask_matches,
+                                          answer_matches, NULL, NULL};
 
 nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
                     const nadb_range *range, bool keys_only, nadb_iter **out,
@@ -98,8 +122,9 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = load_matches;
+    w->how = &load_matches;
     w->page_rows = PAGE_FIRST;
+    w->rows_most = PAGE_MOST;
     w->keys_only = keys_only;
     add_tree(&w->more, m->root);
     if (m->root->op == NADB_MATCH_TAG &&
@@ -123,7 +148,7 @@ static nadb_rc add_count(redis_walk *w, nadb_slice tag, uint64_t count,
     return redis_walk_entry(w, start, tag, 0, err);
 }
 
-static void ask_counts(redis_walk *w, const char *all) {
+static void add_counts(redis_walk *w, const char *all) {
     begin(w);
     redis_add_bounds(w, &w->a, false);
     args_number(&w->a, w->page_rows);
@@ -131,51 +156,64 @@ static void ask_counts(redis_walk *w, const char *all) {
     args_text(&w->a, all);
 }
 
+static nadb_rc ask_counts(redis_walk *w, nadb_err *err) {
+    add_counts(w, "");
+    return send(w, err);
+}
+
 /* Sets of tags still hold keys that the server has expired: they are removed,
  * as far as this client may write, and what is left is counted key by key. */
-static nadb_rc sweep_and_count(redis_walk *w, conn *c, redisReply **out,
-                               nadb_err *err) {
+static nadb_rc sweep_and_count(redis_walk *w, redisReply **out, nadb_err *err) {
     int64_t removed = 0;
     bool more;
     nadb_rc rc = NADB_OK;
 
-    (void)redis_sweep_on(w->engine, c, SWEEP_MOST, NULL, &removed, &more, NULL);
-    if (!conn_is_open(c)) rc = pool_reopen(w->engine->pool, c, err);
-    ask_counts(w, "all");
-    return rc == NADB_OK ? call(w, c, SCRIPT_COUNTS, out, err) : rc;
+    (void)redis_sweep_on(w->engine, w->c, SWEEP_MOST, NULL, &removed, &more,
+                         NULL);
+    if (!conn_is_open(w->c)) rc = pool_reopen(w->engine->pool, w->c, err);
+    add_counts(w, "all");
+    if (rc == NADB_OK) rc = send(w, err);
+    return rc == NADB_OK ? receive_page(w, true, out, err) : rc;
 }
 
-static nadb_rc load_counts(redis_walk *w, conn *c, nadb_err *err) {
+static nadb_rc answer_counts(redis_walk *w, bool alone, nadb_err *err) {
     redisReply *r = NULL;
-    nadb_rc rc;
+    nadb_rc rc = receive(w, alone, &r, err);
 
-    ask_counts(w, "");
-    rc = script_call(w->engine->scripts, c, SCRIPT_COUNTS, &w->a, &r, err);
-    if (rc == NADB_OK && script_says(r, "sweep")) {
+    if (rc == NADB_OK && r != NULL && script_says(r, "sweep")) {
         freeReplyObject(r);
         r = NULL;
-        rc = sweep_and_count(w, c, &r, err);
-    } else if (rc == NADB_OK) {
-        rc = redis_take_page(w->engine, c, w->view, r, err);
+        w->again = !alone;
+        if (alone) rc = sweep_and_count(w, &r, err);
+    } else if (rc == NADB_OK && r != NULL) {
+        rc = redis_take_page(w->engine, w->c, w->view, r, err);
+    }
+    if (rc != NADB_OK || w->again) {
+        freeReplyObject(r);
+        return rc;
     }
     for (size_t i = 4; rc == NADB_OK && i + 1 < r->elements; i += 2)
         rc = add_count(w, reply_slice(r->element[i]),
                        reply_number_or_0(r->element[i + 1]), err);
-    if (rc == NADB_OK) rc = plan_next(w, c, r, reply_slice(r->element[3]), err);
+    if (rc == NADB_OK) rc = plan_next(w, r, reply_slice(r->element[3]), err);
     freeReplyObject(r);
     return rc;
 }
 
+static const redis_loader load_counts = {SCRIPT_COUNTS, ask_counts,
+                                         answer_counts, NULL, NULL};
+
 static nadb_rc walk_index(nadb_engine *engine, nadb_view *view,
                           const nadb_range *range, uint8_t keyspace,
-                          nadb_rc (*load)(redis_walk *, conn *, nadb_err *),
-                          nadb_iter **out, nadb_err *err) {
+                          const redis_loader *how, nadb_iter **out,
+                          nadb_err *err) {
     redis_walk *w = NULL;
     nadb_rc rc = redis_walk_new(engine, view, range, keyspace, &w, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = load;
+    w->how = how;
+    w->rows_most = PAGE_MOST;
     *out = &w->base;
     return NADB_OK;
 }
@@ -183,7 +221,7 @@ static nadb_rc walk_index(nadb_engine *engine, nadb_view *view,
 nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out,
                        nadb_err *err) {
-    return walk_index(engine, view, range, NADB_KS_COUNT, load_counts, out,
+    return walk_index(engine, view, range, NADB_KS_COUNT, &load_counts, out,
                       err);
 }
 
@@ -278,48 +316,45 @@ static nadb_rc add_expiry(redis_walk *w, nadb_slice key, int64_t time,
     return redis_walk_entry(w, start, nadb_buf_slice(inner), 0, err);
 }
 
-/* The rows of a page: whoever walks by expiry gets them next. */
-static nadb_rc read_rows(redis_walk *w, conn *c, const redisReply *r, size_t n,
+/* The keys of a page's first n rows, in w->row_list. */
+static nadb_rc list_rows(redis_walk *w, const redisReply *r, size_t n,
                          nadb_err *err) {
-    nadb_buf text = NADB_BUF_INIT, list = NADB_BUF_INIT;
-    nadb_rc rc = NADB_OK;
+    nadb_buf *text = &w->row_keys, *list = &w->row_list;
 
-    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+    nadb_buf_reset(text);
+    nadb_buf_reset(list);
+    for (size_t i = 0; i < n; i++) {
         nadb_slice key = reply_slice(r->element[4 + 2 * i]);
 
         key.n++; /* with the keyspace byte */
-        if (!nadb_buf_byte(&text, NADB_KS_ROW) ||
-            !nadb_buf_append(&text, key.p, key.n - 1) ||
-            !nadb_buf_append(&list, &key, sizeof key))
-            rc = no_memory(err);
+        if (!nadb_buf_byte(text, NADB_KS_ROW) ||
+            !nadb_buf_append(text, key.p, key.n - 1) ||
+            !nadb_buf_append(list, &key, sizeof key))
+            return no_memory(err);
     }
     /* The text stands still now. */
-    for (size_t i = 0, at = 0; i < n && rc == NADB_OK; i++) {
-        nadb_slice *key = (nadb_slice *)(void *)list.p + i;
+    for (size_t i = 0, at = 0; i < n; i++) {
+        nadb_slice *key = (nadb_slice *)(void *)list->p + i;
 
-        key->p = text.p + at;
+        key->p = text->p + at;
         at += key->n;
     }
-    redis_prefetched_forget(w->view);
-    if (rc == NADB_OK && n > 0)
-        rc = redis_prefetch_on(w->engine, c, w->view,
-                               (const nadb_slice *)(void *)list.p, n, err);
-    nadb_buf_clear(&list);
-    nadb_buf_clear(&text);
-    return rc;
+    return NADB_OK;
 }
 
-static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
-    nadb_buf inner = NADB_BUF_INIT;
-    redisReply *r = NULL;
-    size_t before = w->items.n, taken = 0;
-    bool past = false;
-    nadb_rc rc;
-
+static nadb_rc ask_expiry(redis_walk *w, nadb_err *err) {
     begin(w);
     add_place(w);
     args_number(&w->a, w->page_rows);
-    rc = call(w, c, SCRIPT_EXPIRY, &r, err);
+    return send(w, err);
+}
+
+static nadb_rc take_expiry(redis_walk *w, const redisReply *r, nadb_err *err) {
+    nadb_buf inner = NADB_BUF_INIT;
+    size_t before = w->items.n, taken = 0;
+    bool past = false;
+    nadb_rc rc = NADB_OK;
+
     for (size_t i = 4; rc == NADB_OK && !past && i + 1 < r->elements; i += 2) {
         rc = add_expiry(w, reply_slice(r->element[i]),
                         (int64_t)reply_number_or_0(r->element[i + 1]), &inner,
@@ -328,17 +363,39 @@ static nadb_rc load_expiry(redis_walk *w, conn *c, nadb_err *err) {
         if (w->items.n > before) taken++;
         before = w->items.n;
     }
-    if (rc == NADB_OK) rc = read_rows(w, c, r, taken, err);
+    if (rc == NADB_OK) rc = list_rows(w, r, taken, err);
     if (rc == NADB_OK && !past)
-        rc = plan_next(w, c, r, nadb_buf_slice(&inner), err);
-    freeReplyObject(r);
+        rc = plan_next(w, r, nadb_buf_slice(&inner), err);
     nadb_buf_clear(&inner);
     return rc;
 }
 
+static nadb_rc answer_expiry(redis_walk *w, bool alone, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc = receive_page(w, alone, &r, err);
+
+    if (rc == NADB_OK && !w->again) rc = take_expiry(w, r, err);
+    freeReplyObject(r);
+    return rc;
+}
+
+/* The rows of a page: whoever walks by expiry gets them next. */
+static nadb_rc ask_expiring(redis_walk *w, nadb_err *err) {
+    return redis_prefetch_send(&w->rows, w->engine, w->view, w->c,
+                               (const nadb_slice *)(void *)w->row_list.p,
+                               w->row_list.n / sizeof(nadb_slice), err);
+}
+
+static nadb_rc answer_expiring(redis_walk *w, nadb_err *err) {
+    return redis_prefetch_receive(&w->rows, err);
+}
+
+static const redis_loader load_expiry = {
+    SCRIPT_EXPIRY, ask_expiry, answer_expiry, ask_expiring, answer_expiring};
+
 nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
                          const nadb_range *range, nadb_iter **out,
                          nadb_err *err) {
-    return walk_index(engine, view, range, NADB_KS_EXPIRY, load_expiry, out,
+    return walk_index(engine, view, range, NADB_KS_EXPIRY, &load_expiry, out,
                       err);
 }

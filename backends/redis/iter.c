@@ -6,8 +6,6 @@
  * out: pages have no snapshot. */
 #include "engine.h"
 
-#define PAGE_ROWS_MOST 512u
-
 /* What is asked for at most of a row whose value is not wanted: no tags take
  * more. */
 #define LINE_MOST (16u << 20)
@@ -27,25 +25,30 @@ static nadb_rc ask_keys(redis_walk *w, conn *c, nadb_err *err) {
     return conn_send(c, a, err);
 }
 
-static nadb_rc fetch_keys(redis_walk *w, conn *c, redisReply **out,
-                          nadb_err *err) {
-    bool fresh = !w->view->known;
+static nadb_rc ask(redis_walk *w, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    w->fresh = !w->view->known;
+    if (w->fresh) rc = redis_ask_state(w->engine, w->c, w->view, err);
+    return rc == NADB_OK ? ask_keys(w, w->c, err) : rc;
+}
+
+static nadb_rc answer(redis_walk *w, bool alone, nadb_err *err) {
     bool again = false;
     nadb_rc rc = NADB_OK;
 
-    *out = NULL;
-    if (fresh) rc = redis_ask_state(w->engine, c, w->view, err);
-    if (rc == NADB_OK) rc = ask_keys(w, c, err);
-    if (rc == NADB_OK && fresh)
-        rc = redis_take_state(w->engine, c, w->view, &again, err);
-    if (rc == NADB_OK) rc = conn_receive(c, out, err);
+    if (w->fresh) rc = redis_take_state(w->engine, w->c, w->view, &again, err);
+    if (rc == NADB_OK) rc = conn_receive(w->c, &w->keys, err);
     if (rc == NADB_OK && again) {
-        freeReplyObject(*out);
-        *out = NULL;
-        rc = ask_keys(w, c, err);
-        if (rc == NADB_OK) rc = conn_receive(c, out, err);
+        freeReplyObject(w->keys);
+        w->keys = NULL;
+        w->again = !alone;
+        if (!alone) return NADB_OK;
+        rc = ask_keys(w, w->c, err);
+        if (rc == NADB_OK) rc = conn_receive(w->c, &w->keys, err);
     }
-    if (rc == NADB_OK && !reply_is_array(*out, 0)) rc = conn_confused(c, err);
+    if (rc == NADB_OK && !reply_is_array(w->keys, 0))
+        rc = conn_confused(w->c, err);
     return rc;
 }
 
@@ -78,24 +81,28 @@ static bool is_cut(const redis_walk *w, const redisReply *r) {
            memchr(r->str, '\n', r->len) == NULL;
 }
 
-static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
-                          size_t *taken, nadb_err *err) {
+static nadb_rc ask_rows(redis_walk *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    for (size_t i = 0; i < w->keys->elements && rc == NADB_OK; i++)
+        rc = ask_row(w, w->c, reply_slice(w->keys->element[i]), err);
+    return rc;
+}
+
+static nadb_rc take_rows(redis_walk *w, size_t *taken, nadb_err *err) {
     bool full = false, cut = false;
+    nadb_rc rc = NADB_OK;
 
     *taken = 0;
-    for (size_t i = 0; i < keys->elements && rc == NADB_OK; i++)
-        rc = ask_row(w, c, reply_slice(keys->element[i]), err);
-    for (size_t i = 0; i < keys->elements && rc == NADB_OK; i++) {
+    for (size_t i = 0; i < w->keys->elements && rc == NADB_OK; i++) {
         redisReply *r = NULL;
 
-        rc = conn_receive(c, &r, err);
+        rc = conn_receive(w->c, &r, err);
         /* What does not fit is still to be taken off the wire. */
-        full = full || w->bytes.n >= REDIS_PAGE_BYTES;
+        full = full || w->bytes.n >= w->bytes_most;
         cut = cut || (rc == NADB_OK && !full && is_cut(w, r));
         if (rc == NADB_OK && !full && !cut) {
-            rc = take_row(w, c, reply_slice(keys->element[i]), r, err);
+            rc = take_row(w, w->c, reply_slice(w->keys->element[i]), r, err);
             *taken = i + 1;
         }
         freeReplyObject(r);
@@ -105,27 +112,24 @@ static nadb_rc fetch_rows(redis_walk *w, conn *c, const redisReply *keys,
 }
 
 /* Where the page after this one begins, and how large it is. */
-static nadb_rc plan_next(redis_walk *w, conn *c, const redisReply *keys,
-                         size_t taken, nadb_err *err) {
+static nadb_rc answer_rows(redis_walk *w, nadb_err *err) {
+    const redisReply *keys = w->keys;
+    size_t taken = 0;
+    nadb_rc rc = take_rows(w, &taken, err);
+
+    if (rc != NADB_OK) return rc;
     w->at_end = taken == keys->elements && keys->elements < w->page_rows;
     if (taken < keys->elements)
         w->page_rows = w->page_rows > 1 ? w->page_rows / 2 : 1;
-    else if (w->page_rows < PAGE_ROWS_MOST && w->bytes.n < REDIS_PAGE_BYTES / 4)
-        w->page_rows *= 2;
+    else
+        redis_walk_grow(w);
     if (taken == 0) return NADB_OK;
-    return redis_walk_go_on(w, c, reply_slice(keys->element[taken - 1]), err);
+    return redis_walk_go_on(w, w->c, reply_slice(keys->element[taken - 1]),
+                            err);
 }
 
-nadb_rc redis_load_rows(redis_walk *w, conn *c, nadb_err *err) {
-    redisReply *keys = NULL;
-    size_t taken = 0;
-    nadb_rc rc = fetch_keys(w, c, &keys, err);
-
-    if (rc == NADB_OK) rc = fetch_rows(w, c, keys, &taken, err);
-    if (rc == NADB_OK) rc = plan_next(w, c, keys, taken, err);
-    freeReplyObject(keys);
-    return rc;
-}
+const redis_loader redis_load_rows = {SCRIPT_COUNT, ask, answer, ask_rows,
+                                      answer_rows};
 
 nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out,
@@ -141,7 +145,6 @@ nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
     rc = redis_walk_new(engine, view, range, NADB_KS_ROW, &w, err);
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    w->load = redis_load_rows;
     *out = &w->base;
     return NADB_OK;
 }

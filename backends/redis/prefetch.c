@@ -142,23 +142,6 @@ static nadb_rc repeat(redis_prefetching *w, nadb_err *err) {
     return rc == NADB_OK ? receive(w, err) : rc;
 }
 
-nadb_rc redis_prefetch_on(redis_engine *e, conn *c, redis_view *v,
-                          const nadb_slice *keys, size_t n, nadb_err *err) {
-    redis_prefetching w;
-    nadb_rc rc;
-
-    memset(&w, 0, sizeof w);
-    w.e = e;
-    w.v = v;
-    w.c = c;
-    w.keys = keys;
-    w.n = n;
-    rc = repeat(&w, err);
-    if (rc == NADB_OK && w.again) rc = repeat(&w, err);
-    nadb_buf_clear(&w.marks);
-    return rc;
-}
-
 /* Those of the keys that the cache does not have, a slice each. */
 static nadb_rc add_missing(redis_engine *e, const redis_view *v,
                            const nadb_slice *keys, size_t n, nadb_buf *missing,
@@ -203,11 +186,13 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err) {
 }
 
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
+    if (w->e == NULL) return rc; /* nothing was sent */
     if (rc == NADB_OK && w->again) rc = repeat(w, err);
     if (rc != NADB_OK) cache_refused(&w->e->cache);
     if (w->took) pool_give(w->e->pool, w->c);
     nadb_buf_clear(&w->missing);
     nadb_buf_clear(&w->marks);
+    w->e = NULL;
     return rc;
 }
 

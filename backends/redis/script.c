@@ -67,6 +67,13 @@ static nadb_rc load(script_names *names, conn *c, script_id id, char sha[41],
     return rc;
 }
 
+nadb_rc script_learn(script_names *names, conn *c, script_id id,
+                     nadb_err *err) {
+    char sha[41];
+
+    return known_name(names, id, sha) ? NADB_OK : load(names, c, id, sha, err);
+}
+
 nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
                     nadb_err *err) {
     char sha[41];
@@ -80,21 +87,28 @@ nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
     return conn_send(c, a, err);
 }
 
-nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
-                       nadb_err *err) {
+static nadb_rc check_layout(const conn *c, const redisReply *r, nadb_err *err) {
+    if (!script_says(r, "layout")) return NADB_OK;
+    return script_layout(
+        conn_name(c), reply_slice(r->elements > 1 ? r->element[1] : NULL), err);
+}
+
+nadb_rc script_take(conn *c, redisReply **out, nadb_err *err) {
     nadb_rc rc = conn_receive_script(c, out, err);
 
-    if (rc == NADB_OK && *out == NULL) {
-        /* The server has forgotten it: nothing was done. */
-        args_set(a, ARG_COMMAND, "EVAL");
-        args_set(a, ARG_SCRIPT, texts[id]);
-        rc = conn_call(c, a, out, err);
-    }
-    if (rc == NADB_OK && script_says(*out, "layout"))
-        rc = script_layout(
-            conn_name(c),
-            reply_slice((*out)->elements > 1 ? (*out)->element[1] : NULL), err);
-    return rc;
+    return rc == NADB_OK && *out != NULL ? check_layout(c, *out, err) : rc;
+}
+
+nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
+                       nadb_err *err) {
+    nadb_rc rc = script_take(c, out, err);
+
+    if (rc != NADB_OK || *out != NULL) return rc;
+    /* The server has forgotten it: nothing was done. */
+    args_set(a, ARG_COMMAND, "EVAL");
+    args_set(a, ARG_SCRIPT, texts[id]);
+    rc = conn_call(c, a, out, err);
+    return rc == NADB_OK ? check_layout(c, *out, err) : rc;
 }
 
 nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,

@@ -72,12 +72,18 @@ nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
                    script_id id, const char *const list[], redisReply **out,
                    nadb_err *err) NADB_MUST_USE;
 
-/* The two halves of it, where something is to be done in between. One call at a
- * time is under way. */
+/* The two halves of it, where something is to be done in between. */
 nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
                     nadb_err *err) NADB_MUST_USE;
 nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
                        nadb_err *err) NADB_MUST_USE;
+
+/* Several calls under way on one connection: the script is learnt before the
+ * first, so that sending one waits for nothing. *out is NULL when the server
+ * has forgotten it. */
+nadb_rc script_learn(script_names *names, conn *c, script_id id,
+                     nadb_err *err) NADB_MUST_USE;
+nadb_rc script_take(conn *c, redisReply **out, nadb_err *err) NADB_MUST_USE;
 
 /* An error if the store's layout, as `meta` names it, is not ours. */
 nadb_rc script_layout(const char *server, nadb_slice layout,

@@ -134,7 +134,6 @@ static nadb_rc check_place(shards *s, reporter *r, nadb_err *err) {
 
     if (rc == NADB_OK) rc = redis_walk_new(e, v, &all, NADB_KS_ROW, &w, err);
     if (rc == NADB_OK) {
-        w->load = redis_load_rows;
         w->keys_only = true;
         rc = nadb_iter_next(&w->base, err);
     }

@@ -1,6 +1,8 @@
 /* shards_iter.c - walks over all shards: a walk in each, merged in the order of
- * keys by a heap. Each reads pages of its own, so that the cost of a page is
- * that of as many pages as there are shards, once, and of one afterwards.
+ * keys by a heap. They are asked side by side, each for its part of a page, so
+ * that a page takes as many round trips as one of a store in one piece. When a
+ * walk has come to the end of its part, the others that will do so soon are
+ * asked for their next ones as well.
  *
  * Counts of one tag are added up. A row in a shard that is not its own (nobody
  * finds it by its key) is not shown here either; nadb_check tells of it. */
@@ -16,7 +18,8 @@ typedef struct shards_iter {
     nadb_buf key, sum; /* of the present count */
     unsigned n_heap;
     unsigned *heap; /* shards whose walk has an entry, the next one first */
-    nadb_iter *walks[];
+    redis_walk **wanted; /* room for walks that are to be loaded */
+    redis_walk *walks[];
 } shards_iter;
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -25,8 +28,12 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- the heap --- */
 
+static const nadb_entry *entry_of(const shards_iter *it, unsigned i) {
+    return &it->walks[i]->base.entry;
+}
+
 static bool is_before(const shards_iter *it, unsigned a, unsigned b) {
-    int c = nadb_slice_cmp(it->walks[a]->entry.key, it->walks[b]->entry.key);
+    int c = nadb_slice_cmp(entry_of(it, a)->key, entry_of(it, b)->key);
 
     if (c == 0) return a < b;
     return it->reverse ? c > 0 : c < 0;
@@ -50,35 +57,82 @@ static void sift_down(shards_iter *it, unsigned at) {
 static void heap_make(shards_iter *it) {
     it->n_heap = 0;
     for (unsigned i = 0; i < it->s->n; i++)
-        if (it->walks[i]->valid) it->heap[it->n_heap++] = i;
+        if (it->walks[i]->base.valid) it->heap[it->n_heap++] = i;
     for (unsigned at = it->n_heap / 2; at > 0; at--) sift_down(it, at - 1);
+}
+
+/* --- loading --- */
+
+/* On one connection where all shards are on one server. Else on one each, which
+ * are taken in the order of shards: so nobody waits for one of a shard below
+ * those that he has. */
+static nadb_rc load(shards_iter *it, size_t n, nadb_err *err) {
+    redis_engine *mark = it->s->mark;
+    conn *c = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (n == 0) return NADB_OK;
+    if (!mark->at.cluster) {
+        patience until = redis_patience(mark, it->wanted[0]->view);
+
+        until.takes_any = until.takes_any || it->wanted[0]->takes_any ||
+                          it->wanted[0]->keys_only;
+        rc = pool_take_for(mark->pool, &until, &c, err);
+    }
+    if (rc == NADB_OK) rc = redis_walks_load(it->wanted, n, c, err);
+    pool_give(mark->pool, c);
+    return rc;
+}
+
+/* Loads the next page of a walk, and of those that will need theirs soon. */
+static nadb_rc load_for(shards_iter *it, unsigned dry, nadb_err *err) {
+    size_t n = 0;
+
+    for (unsigned i = 0; i < it->s->n; i++)
+        if (i == dry || redis_walk_runs_low(it->walks[i]))
+            it->wanted[n++] = it->walks[i];
+    return load(it, n, err);
 }
 
 /* --- moving --- */
 
+static nadb_rc step(shards_iter *it, unsigned i, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    if (redis_walk_step(it->walks[i])) return NADB_OK;
+    rc = load_for(it, i, err);
+    if (rc == NADB_OK) (void)redis_walk_step(it->walks[i]);
+    return rc;
+}
+
 /* Moves on to a row that belongs where it is. */
 static nadb_rc skip_strays(shards_iter *it, unsigned i, nadb_err *err) {
-    nadb_iter *w = it->walks[i];
+    const nadb_iter *w = &it->walks[i]->base;
     nadb_rc rc = NADB_OK;
 
     if (it->keyspace != NADB_KS_ROW) return NADB_OK;
     while (rc == NADB_OK && w->valid && shards_of_row(it->s, w->entry.key) != i)
-        rc = nadb_iter_next(w, err);
+        rc = step(it, i, err);
     return rc;
 }
 
 /* All walks to their first entry, or to `key`. */
 static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
+    bool there = false;
+    size_t n = 0;
     nadb_rc rc = NADB_OK;
 
     it->begun = true;
     it->n_heap = 0;
     for (unsigned i = 0; i < it->s->n && rc == NADB_OK; i++) {
-        nadb_iter *w = it->walks[i];
-
-        rc =
-            key == NULL ? nadb_iter_next(w, err) : nadb_iter_seek(w, *key, err);
-        if (rc == NADB_OK) rc = skip_strays(it, i, err);
+        if (key != NULL) rc = redis_walk_aim(it->walks[i], *key, &there, err);
+        if (rc == NADB_OK && !there) it->wanted[n++] = it->walks[i];
+    }
+    if (rc == NADB_OK) rc = load(it, n, err);
+    for (size_t k = 0; k < n && rc == NADB_OK; k++)
+        (void)redis_walk_step(it->wanted[k]);
+    for (unsigned i = 0; i < it->s->n && rc == NADB_OK; i++) {
+        rc = skip_strays(it, i, err);
         if (rc == NADB_OK) rc = shards_seen(it->s, it->v, i, err);
     }
     if (rc == NADB_OK) heap_make(it);
@@ -88,14 +142,14 @@ static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
 /* The walk at the top goes on. */
 static nadb_rc advance(shards_iter *it, nadb_err *err) {
     unsigned i = it->heap[0];
-    nadb_rc rc = nadb_iter_next(it->walks[i], err);
+    nadb_rc rc = step(it, i, err);
 
     if (rc == NADB_OK) rc = skip_strays(it, i, err);
     if (rc != NADB_OK) {
         it->n_heap = 0;
         return rc;
     }
-    if (!it->walks[i]->valid) it->heap[0] = it->heap[--it->n_heap];
+    if (!it->walks[i]->base.valid) it->heap[0] = it->heap[--it->n_heap];
     if (it->n_heap > 0) sift_down(it, 0);
     return NADB_OK;
 }
@@ -103,7 +157,7 @@ static nadb_rc advance(shards_iter *it, nadb_err *err) {
 /* Shows what is at the top. */
 static void show(shards_iter *it) {
     it->base.valid = it->n_heap > 0;
-    if (it->base.valid) it->base.entry = it->walks[it->heap[0]]->entry;
+    if (it->base.valid) it->base.entry = *entry_of(it, it->heap[0]);
 }
 
 /* Shows the count of the tag at the top, and moves all walks past it. */
@@ -112,14 +166,14 @@ static nadb_rc add_up(shards_iter *it, nadb_err *err) {
     uint64_t rows = 0;
 
     if (it->n_heap == 0) return NADB_OK;
-    *e = it->walks[it->heap[0]]->entry;
+    *e = *entry_of(it, it->heap[0]);
     nadb_buf_reset(&it->key);
     nadb_buf_reset(&it->sum);
     if (!nadb_buf_append(&it->key, e->key.p, e->key.n)) return no_memory(err);
     e->key = nadb_buf_slice(&it->key);
     while (it->n_heap > 0 &&
-           nadb_slice_eq(it->walks[it->heap[0]]->entry.key, e->key)) {
-        nadb_reader r = nadb_reader_of(it->walks[it->heap[0]]->entry.value);
+           nadb_slice_eq(entry_of(it, it->heap[0])->key, e->key)) {
+        nadb_reader r = nadb_reader_of(entry_of(it, it->heap[0])->value);
         nadb_rc rc;
 
         rows += nadb_read_varint(&r);
@@ -159,10 +213,12 @@ static nadb_rc iter_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
 static void iter_free(nadb_iter *base) {
     shards_iter *it = (shards_iter *)base;
 
-    for (unsigned i = 0; i < it->s->n; i++) nadb_iter_free(it->walks[i]);
+    for (unsigned i = 0; i < it->s->n; i++)
+        if (it->walks[i] != NULL) nadb_iter_free(&it->walks[i]->base);
     nadb_buf_clear(&it->key);
     nadb_buf_clear(&it->sum);
     nadb_free(it->heap);
+    nadb_free(it->wanted);
     nadb_free(it);
 }
 
@@ -179,13 +235,19 @@ static nadb_rc open_walk(shards_iter *it, unsigned i, const walk_of *how,
                          nadb_err *err) {
     nadb_engine *e = &it->s->parts[i]->base;
     redis_view *part;
+    nadb_iter *walk = NULL;
     nadb_rc rc = shards_view_part(it->s, it->v, i, &part, err);
 
     if (rc != NADB_OK) return rc;
     if (how->match == NULL)
-        return redis_iter_new(e, &part->base, how->range, &it->walks[i], err);
-    return redis_match(e, &part->base, how->match, how->range, how->keys_only,
-                       &it->walks[i], err);
+        rc = redis_iter_new(e, &part->base, how->range, &walk, err);
+    else
+        rc = redis_match(e, &part->base, how->match, how->range, how->keys_only,
+                         &walk, err);
+    if (rc != NADB_OK) return rc;
+    it->walks[i] = (redis_walk *)walk;
+    redis_walk_share(it->walks[i], it->s->n);
+    return NADB_OK;
 }
 
 static nadb_rc open_all(nadb_engine *engine, nadb_view *view,
@@ -207,7 +269,8 @@ static nadb_rc open_all(nadb_engine *engine, nadb_view *view,
     if (lo.n > 0 && (lo.p[0] == NADB_KS_COUNT || lo.p[0] == NADB_KS_EXPIRY))
         it->keyspace = lo.p[0];
     it->heap = nadb_calloc(s->n, sizeof *it->heap);
-    if (it->heap == NULL) rc = no_memory(err);
+    it->wanted = nadb_calloc(s->n, sizeof(redis_walk *));
+    if (it->heap == NULL || it->wanted == NULL) rc = no_memory(err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         rc = open_walk(it, i, how, err);
     if (rc != NADB_OK) {

@@ -94,31 +94,28 @@ nadb_rc shards_seen(shards *s, shards_view *v, unsigned i, nadb_err *err) {
 /* Rows with a tag, in all shards. */
 static nadb_rc get_count(shards *s, shards_view *v, nadb_slice key,
                          nadb_entry *out, bool *found, nadb_err *err) {
-    uint64_t rows = 0;
+    nadb_buf after = NADB_BUF_INIT;
+    nadb_iter *it = NULL;
+    nadb_range one = {key, key, false};
     nadb_rc rc = NADB_OK;
 
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
-        redis_view *part;
-        bool there = false;
-
-        rc = shards_view_part(s, v, i, &part, err);
-        if (rc == NADB_OK)
-            rc = redis_get(&s->parts[i]->base, &part->base, key, out, &there,
-                           err);
-        if (rc == NADB_OK && there) {
-            nadb_reader r = nadb_reader_of(out->value);
-
-            rows += nadb_read_varint(&r);
-        }
-    }
     nadb_buf_reset(&v->sum);
-    if (rc == NADB_OK && !nadb_buf_varint(&v->sum, rows)) rc = no_memory(err);
-    if (rc != NADB_OK || rows == 0) return rc;
-    memset(out, 0, sizeof *out);
-    out->key = key;
-    out->value = nadb_buf_slice(&v->sum);
-    *found = true;
-    return NADB_OK;
+    if (!nadb_buf_append(&after, key.p, key.n) || !nadb_buf_byte(&after, 0))
+        rc = no_memory(err);
+    one.hi = nadb_buf_slice(&after);
+    if (rc == NADB_OK) rc = shards_iter_new(&s->base, &v->base, &one, &it, err);
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    if (rc == NADB_OK && it->valid) {
+        *out = it->entry;
+        if (!nadb_buf_append(&v->sum, out->value.p, out->value.n))
+            rc = no_memory(err);
+        out->key = key;
+        out->value = nadb_buf_slice(&v->sum);
+        *found = rc == NADB_OK;
+    }
+    nadb_iter_free(it);
+    nadb_buf_clear(&after);
+    return rc;
 }
 
 nadb_rc shards_get(nadb_engine *engine, nadb_view *view, nadb_slice key,

@@ -8,6 +8,13 @@
 #include "engine.h"
 
 #define PAGE_ROWS_FIRST 16u
+#define PAGE_ROWS_MOST 512u
+
+/* A part of a page has some rows more than its share, so that one part is not
+ * at its end long before the others. */
+#define PART_ROWS_MORE 2u
+#define PART_ROWS_MOST 64u
+#define PART_BYTES_LEAST (256u << 10)
 
 typedef struct item {
     size_t key, key_n; /* in redis_walk.bytes, with the keyspace byte */
@@ -35,20 +42,20 @@ static nadb_rc no_memory(nadb_err *err) {
 /* --- entries of a page --- */
 
 static size_t item_count(const redis_walk *w) {
-    return w->items.n / sizeof(item);
+    return w->shown_items.n / sizeof(item);
 }
 
 static item item_at(const redis_walk *w, size_t i) {
     item x;
 
-    memcpy(&x, w->items.p + i * sizeof x, sizeof x);
+    memcpy(&x, w->shown_items.p + i * sizeof x, sizeof x);
     return x;
 }
 
 static nadb_slice item_key(const redis_walk *w, size_t i) {
     item x = item_at(w, i);
 
-    return nadb_slice_of(w->bytes.p + x.key, x.key_n);
+    return nadb_slice_of(w->shown.p + x.key, x.key_n);
 }
 
 nadb_rc redis_walk_key(redis_walk *w, nadb_slice key, size_t *begin,
@@ -147,28 +154,148 @@ void redis_add_bounds(const redis_walk *w, args *a, bool upper_first) {
     if (!upper_first) add_upper(w, a);
 }
 
-/* Reads the next page that has an entry, if there is one. */
-static nadb_rc load(redis_walk *w, nadb_err *err) {
-    patience until;
-    conn *c = NULL;
-    nadb_rc rc;
+void redis_walk_grow(redis_walk *w) {
+    if (w->bytes.n >= w->bytes_most / 4) return;
+    w->page_rows =
+        2 * w->page_rows < w->rows_most ? 2 * w->page_rows : w->rows_most;
+}
 
-    w->at = 0;
+/* --- loading --- */
+
+static void forget_loading(redis_walk *w) {
+    freeReplyObject(w->keys);
+    w->keys = NULL;
     nadb_buf_reset(&w->items);
     nadb_buf_reset(&w->bytes);
-    if (w->at_end) return NADB_OK;
-    until = redis_patience(w->engine, w->view);
-    until.takes_any = until.takes_any || w->takes_any || w->keys_only;
-    rc = pool_take_for(w->engine->pool, &until, &c, err);
-    while (rc == NADB_OK && !w->at_end && w->items.n == 0) {
-        nadb_buf_reset(&w->bytes);
-        rc = w->load(w, c, err);
+}
+
+/* Those that have no entry yet, though there may be one. */
+static bool wants_page(const redis_walk *w) {
+    return !w->at_end && w->items.n == 0;
+}
+
+/* One of the walks has all answers to itself. */
+static nadb_rc load_again(redis_walk *w, nadb_err *err) {
+    nadb_rc rc = w->how->ask(w, err);
+
+    w->again = false;
+    return rc == NADB_OK ? w->how->answer(w, true, err) : rc;
+}
+
+static nadb_rc ask_all(redis_walk *const *list, size_t n, conn *shared,
+                       nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    /* That has a round trip of its own. */
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        if (list[i]->how->script != SCRIPT_COUNT)
+            rc = script_learn(list[i]->engine->scripts, list[i]->c,
+                              list[i]->how->script, err);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        list[i]->again = false;
+        rc = list[i]->how->ask(list[i], err);
+        if (rc == NADB_OK && shared == NULL && n > 1)
+            rc = conn_push(list[i]->c, err);
     }
-    pool_give(w->engine->pool, c);
+    return rc;
+}
+
+static nadb_rc answer_all(redis_walk *const *list, size_t n, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        rc = list[i]->how->answer(list[i], n == 1, err);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        if (list[i]->again) rc = load_again(list[i], err);
+    return rc;
+}
+
+static nadb_rc load_rows(redis_walk *const *list, size_t n, conn *shared,
+                         nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        if (list[i]->how->ask_rows == NULL) continue;
+        rc = list[i]->how->ask_rows(list[i], err);
+        if (rc == NADB_OK && shared == NULL && n > 1)
+            rc = conn_push(list[i]->c, err);
+    }
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        if (list[i]->how->ask_rows != NULL)
+            rc = list[i]->how->answer_rows(list[i], err);
+    for (size_t i = 0; i < n; i++)
+        rc = redis_prefetch_end(&list[i]->rows, rc, err);
+    return rc;
+}
+
+static nadb_rc take_connections(redis_walk *const *list, size_t n, conn *shared,
+                                nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; i < n && rc == NADB_OK; i++) {
+        redis_walk *w = list[i];
+        patience until = redis_patience(w->engine, w->view);
+
+        until.takes_any = until.takes_any || w->takes_any || w->keys_only;
+        w->c = shared;
+        if (shared == NULL)
+            rc = pool_take_for(w->engine->pool, &until, &w->c, err);
+    }
+    return rc;
+}
+
+/* Loads until each of them has an entry, or is at its end. Those that are at
+ * work are moved to the front of `active`. */
+static nadb_rc load_all(redis_walk *const *list, size_t n, redis_walk **active,
+                        conn *shared, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (;;) {
+        size_t n_active = 0;
+
+        for (size_t i = 0; i < n; i++)
+            if (wants_page(list[i])) active[n_active++] = list[i];
+        if (n_active == 0 || rc != NADB_OK) return rc;
+        for (size_t i = 0; i < n_active; i++) forget_loading(active[i]);
+        rc = ask_all(active, n_active, shared, err);
+        if (rc == NADB_OK) rc = answer_all(active, n_active, err);
+        if (rc == NADB_OK) rc = load_rows(active, n_active, shared, err);
+    }
+}
+
+nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
+                         nadb_err *err) {
+    redis_walk **active = nadb_calloc(n, sizeof *active);
+    nadb_rc rc = NADB_OK;
+
+    if (n == 0) return NADB_OK;
+    if (active == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++) list[i]->c = NULL;
+    rc = take_connections(list, n, shared, err);
+    if (rc == NADB_OK) rc = load_all(list, n, active, shared, err);
+    for (size_t i = 0; i < n; i++) {
+        if (rc != NADB_OK) forget_loading(list[i]);
+        if (shared == NULL) pool_give(list[i]->engine->pool, list[i]->c);
+        list[i]->c = NULL;
+    }
+    nadb_free(active);
     return rc;
 }
 
 /* --- moving --- */
+
+/* The page that was loaded is shown. */
+static void turn(redis_walk *w) {
+    nadb_buf bytes = w->shown, items = w->shown_items;
+
+    w->shown = w->bytes;
+    w->shown_items = w->items;
+    w->bytes = bytes;
+    w->items = items;
+    nadb_buf_reset(&w->bytes);
+    nadb_buf_reset(&w->items);
+    w->at = 0;
+}
 
 static void show(redis_walk *w) {
     nadb_entry *e = &w->base.entry;
@@ -178,21 +305,36 @@ static void show(redis_walk *w) {
     item x = item_at(w, w->at);
 
     memset(e, 0, sizeof *e);
-    e->key = nadb_slice_of(w->bytes.p + x.key, x.key_n);
-    e->value = nadb_slice_of(w->bytes.p + x.row, x.row_n);
+    e->key = nadb_slice_of(w->shown.p + x.key, x.key_n);
+    e->value = nadb_slice_of(w->shown.p + x.row, x.row_n);
     e->seq = x.version;
+}
+
+bool redis_walk_step(redis_walk *w) {
+    if (w->begun && w->at < item_count(w)) w->at++;
+    w->begun = true;
+    if (w->at >= item_count(w)) {
+        w->base.valid = false;
+        if (wants_page(w)) return false;
+        turn(w);
+    }
+    show(w);
+    return true;
+}
+
+/* Loads what a step needs. */
+static nadb_rc load_alone(redis_walk *w, nadb_err *err) {
+    redis_walk *const list[] = {w};
+    nadb_rc rc = redis_walks_load(list, 1, NULL, err);
+
+    if (rc == NADB_OK) (void)redis_walk_step(w);
+    return rc;
 }
 
 static nadb_rc iter_next(nadb_iter *iter, nadb_err *err) {
     redis_walk *w = (redis_walk *)iter;
-    nadb_rc rc = NADB_OK;
 
-    if (w->begun && w->at < item_count(w)) w->at++;
-    w->begun = true;
-    if (w->at >= item_count(w)) rc = load(w, err);
-    iter->valid = false;
-    if (rc == NADB_OK) show(w);
-    return rc;
+    return redis_walk_step(w) ? NADB_OK : load_alone(w, err);
 }
 
 /* Whether the page holds what is next to `key`: it has one on either side. */
@@ -239,18 +381,38 @@ static nadb_rc aim(redis_walk *w, nadb_slice key, nadb_err *err) {
     return nadb_buf_append(&w->from, key.p, key.n) ? NADB_OK : no_memory(err);
 }
 
+nadb_rc redis_walk_aim(redis_walk *w, nadb_slice key, bool *there,
+                       nadb_err *err) {
+    nadb_rc rc;
+
+    *there = seek_in_page(w, key);
+    w->begun = true;
+    w->base.valid = false;
+    if (*there) {
+        show(w);
+        return NADB_OK;
+    }
+    /* The step behind it goes on from the end of a page. */
+    w->at = item_count(w);
+    forget_loading(w);
+    rc = aim(w, key, err);
+    *there = w->at_end;
+    return rc;
+}
+
 static nadb_rc iter_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
     redis_walk *w = (redis_walk *)iter;
-    nadb_rc rc = NADB_OK;
+    bool there;
+    nadb_rc rc = redis_walk_aim(w, key, &there, err);
 
-    w->begun = true;
-    iter->valid = false;
-    if (!seek_in_page(w, key)) {
-        rc = aim(w, key, err);
-        if (rc == NADB_OK) rc = load(w, err);
-    }
-    if (rc == NADB_OK) show(w);
-    return rc;
+    return rc == NADB_OK && !there ? load_alone(w, err) : rc;
+}
+
+/* Half of a page is left: the time in which it is read is enough for the next
+ * one to be there. */
+bool redis_walk_runs_low(const redis_walk *w) {
+    return wants_page(w) && w->how->script != SCRIPT_EXPIRY &&
+           2 * (item_count(w) - w->at) <= item_count(w);
 }
 
 static void iter_free(nadb_iter *iter) {
@@ -260,8 +422,13 @@ static void iter_free(nadb_iter *iter) {
     nadb_buf_clear(&w->hi);
     nadb_buf_clear(&w->from);
     nadb_buf_clear(&w->tag);
+    forget_loading(w);
     nadb_buf_clear(&w->bytes);
     nadb_buf_clear(&w->items);
+    nadb_buf_clear(&w->shown);
+    nadb_buf_clear(&w->shown_items);
+    nadb_buf_clear(&w->row_keys);
+    nadb_buf_clear(&w->row_list);
     args_clear(&w->a);
     args_clear(&w->more);
     nadb_free(w);
@@ -277,6 +444,16 @@ static nadb_rc no_next(nadb_iter *iter, nadb_err *err) {
 static nadb_rc no_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
     (void)key;
     return no_next(iter, err);
+}
+
+void redis_walk_share(redis_walk *w, unsigned n) {
+    if (n < 2) return;
+    w->of = n;
+    w->page_rows = w->page_rows / n + PART_ROWS_MORE;
+    w->rows_most /= n;
+    if (w->rows_most < PART_ROWS_MOST) w->rows_most = PART_ROWS_MOST;
+    w->bytes_most /= n;
+    if (w->bytes_most < PART_BYTES_LEAST) w->bytes_most = PART_BYTES_LEAST;
 }
 
 nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
@@ -296,9 +473,15 @@ nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
     w->keyspace = keyspace;
     w->reverse = range->reverse;
     w->page_rows = PAGE_ROWS_FIRST;
+    w->rows_most = PAGE_ROWS_MOST;
+    w->bytes_most = REDIS_PAGE_BYTES;
+    w->of = 1;
+    w->how = &redis_load_rows;
     w->line_most = REDIS_LINE_FIRST;
-    if (!redis_range(keyspace, range->lo, range->hi, &lo, &hi))
+    if (!redis_range(keyspace, range->lo, range->hi, &lo, &hi)) {
         w->base.ops = &none;
+        w->at_end = true;
+    }
     w->bounded = hi.p != NULL;
     if (!nadb_buf_append(&w->lo, lo.p, lo.n) ||
         !nadb_buf_append(&w->hi, hi.p, hi.n)) {
