@@ -447,7 +447,8 @@ static nadb_rc no_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
 }
 
 void redis_walk_share(redis_walk *w, unsigned n) {
-    if (n < 2) return;
+    /* Each shard has all tags. */
+    if (n < 2 || w->keyspace == NADB_KS_COUNT) return;
     w->of = n;
     w->page_rows = w->page_rows / n + PART_ROWS_MORE;
     w->rows_most /= n;
