@@ -3,7 +3,7 @@
 #   make          builds ./nadb.so            make REDIS=0   without hiredis
 #                 make STATIC=0  with zlib and hiredis as shared libraries
 #   make static   libnadb.a, for programs with SQLite in them
-#   make demo     a tour in SQL               make install   prefix, DESTDIR
+#   make demo     a tour in SQL               make install, uninstall  prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
 #   make asan     under clang's sanitizers of addresses, bounds and arithmetic
 #   make tsan     under the thread sanitizer
@@ -27,6 +27,7 @@ CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
 
 # For backends that are built apart (core/plugin.h).
 HEADERS := backend.h host.h plugin.h
@@ -241,13 +242,38 @@ fmt:
 	clang-format -i $(C_FILES)
 
 # ldconfig knows files named lib* only, by their soname, which is nadb.so: then
-# `.load nadb` finds it anywhere. A package runs it when it is installed.
-install: $(BUILD)/nadb.so install-headers
-	install -d $(DESTDIR)$(libdir)
+# `.load nadb` finds it anywhere. `.load mod_nadb` finds an empty library of that
+# name, which has the other one loaded: two copies would not know of each other.
+# A package runs ldconfig when it is installed.
+install: $(BUILD)/nadb.so $(BUILD)/mod_nadb.so install-headers
+	install -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(mandir)/man7
 	install -m 755 $(BUILD)/nadb.so $(DESTDIR)$(libdir)/libnadb.so
 	ln -sf libnadb.so $(DESTDIR)$(libdir)/nadb.so
-	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
-	    PATH=$$PATH:/sbin:/usr/sbin ldconfig 2>/dev/null || true
+	install -m 755 $(BUILD)/mod_nadb.so $(DESTDIR)$(libdir)/libmod_nadb.so
+	ln -sf libmod_nadb.so $(DESTDIR)$(libdir)/mod_nadb.so
+	install -m 644 docs/nadb.7 $(DESTDIR)$(mandir)/man7
+	@printf '%s\n' $(PC)$(VERSION) >$(DESTDIR)$(libdir)/pkgconfig/nadb.pc
+	@$(FIND_LIBRARIES)
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)$(libdir)/%) \
+	    $(DESTDIR)$(mandir)/man7/nadb.7
+	rm -rf $(DESTDIR)$(includedir)/nadb
+	@$(FIND_LIBRARIES)
+
+INSTALLED := libnadb.so nadb.so libmod_nadb.so mod_nadb.so pkgconfig/nadb.pc
+FIND_LIBRARIES = [ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
+    PATH=$$PATH:/sbin:/usr/sbin ldconfig 2>/dev/null || true
+
+VERSION = $(shell sed -n 's/^.define NADB_VERSION "\(.*\)"$$/\1/p' core/nadb.h)
+# Headers are for backends that are built apart; there is nothing to link with.
+PC := 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
+    'Name: nadb' 'Description: a key-value store as a virtual table of SQLite' \
+    'Cflags: -I$${includedir}' 'Version: '
+
+$(BUILD)/mod_nadb.so: $(BUILD)/nadb.so
+	$(CC) -shared $(CFLAGS) -Wl,-soname,mod_nadb.so -Wl,--no-as-needed \
+	    -o $@ -x c /dev/null -x none $(BUILD)/nadb.so $(LDFLAGS)
 
 install-headers:
 	install -d $(DESTDIR)$(includedir)/nadb/util
@@ -262,5 +288,5 @@ FORCE:
 
 .PHONY: all static demo test soak hiredis1 sqlite-new fresh gui orms asan tsan \
     tidy fmt cover bench install install-headers \
-    clean \
+    uninstall clean \
     strict-gcc strict-clang FORCE

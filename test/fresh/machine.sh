@@ -111,6 +111,11 @@ step_build() {
         sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" \
         >"$log.install" 2>&1
     tell "$1 make install, .load nadb" $? "$log.install"
+    at "$1" "cd / && sqlite3 :memory: '.load mod_nadb' 'SELECT nadb_version()' &&
+        man=/usr/local/share/man/man7/nadb.7 && [ -s \$man ] &&
+        grep -q '^Version: [0-9]' /usr/local/lib/pkgconfig/nadb.pc &&
+        [ -e /usr/local/include/nadb/plugin.h ]" >"$log.mod" 2>&1
+    tell "$1 .load mod_nadb, man page, pkg-config, headers" $? "$log.mod"
     at "$1" "cd /root/nadb && sqlite3 :memory: '.load nadb' 'SELECT nadb_debug()'" \
         >"$log.debug" 2>&1
     grep -q sqlite: "$log.debug" && ! grep -q 'redis (' "$log.debug"
@@ -124,6 +129,9 @@ step_build() {
         'SELECT nadb_debug()'" >"$log.redis1" 2>&1
     grep -q 'redis (' "$log.redis1"
     tell "$1 Redis with hiredis" $? "$log.redis1"
+    at "$1" "cd /root/nadb && make uninstall && ! find /usr/local | grep nadb" \
+        >"$log.uninstall" 2>&1
+    tell "$1 make uninstall" $? "$log.uninstall"
 }
 
 step_make() { # RELEASE TARGET
