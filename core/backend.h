@@ -250,6 +250,47 @@ static inline nadb_rc nadb_stopped(const nadb_stop *stop, nadb_err *err) {
     return nadb_fail(err, NADB_INTERRUPT, "interrupted");
 }
 
+/* --- changes that were committed --- */
+
+typedef enum nadb_change_kind {
+    NADB_CHANGE_PUT,
+    NADB_CHANGE_DELETE,
+    NADB_CHANGE_EXPIRE, /* removed because it had expired */
+    NADB_CHANGE_CLEAR   /* all rows were removed; no key */
+} nadb_change_kind;
+
+typedef struct nadb_change {
+    uint64_t seq; /* of the commit */
+    nadb_change_kind kind;
+    nadb_slice key; /* without keyspace byte; good until the next call */
+} nadb_change;
+
+/* A walk over changes of rows, by sequence number. */
+typedef struct nadb_changes nadb_changes;
+struct nadb_changes {
+    nadb_rc (*next)(nadb_changes *c, nadb_change *out, bool *found,
+                    nadb_err *err);
+    void (*free)(nadb_changes *c);
+};
+
+/* What is kept of changes: those of the last `ms`, or about the last `bytes`;
+ * both 0: none. */
+typedef struct nadb_keep {
+    int64_t ms;
+    uint64_t bytes;
+} nadb_keep;
+
+static inline bool nadb_keeps(nadb_keep k) { return k.ms > 0 || k.bytes > 0; }
+
+/* Option keep_changes. */
+nadb_keep nadb_option_keep(const nadb_options *o);
+/* NADB_INVALID, for what is not kept any more: changes after `since`, of which
+ * only those after `floor` are; or, where nothing is kept, none. */
+nadb_rc nadb_changes_gone(uint64_t since, uint64_t floor, bool keeps,
+                          nadb_err *err);
+/* NADB_INVALID, for a `since` that is after the last commit. */
+nadb_rc nadb_changes_ahead(uint64_t since, uint64_t last, nadb_err *err);
+
 typedef struct nadb_engine_ops {
     /* Closes; nothing of it is in use. What was committed is durable. */
     void (*close)(nadb_engine *e);
@@ -339,6 +380,16 @@ typedef struct nadb_engine_ops {
     /* Leaves a stamped commit in doubt: the file decides later. Frees the
      * ticket. */
     void (*abandon)(nadb_engine *e, nadb_ticket *t);
+
+    /* Optional (NULL: not offered). The changes with since < seq that the view
+     * sees. NADB_INVALID when they are not kept, or `since` is no number of this
+     * store. `v` outlives the walk. */
+    nadb_rc (*changes)(nadb_engine *e, nadb_view *v, uint64_t since,
+                       nadb_changes **out, nadb_err *err);
+    /* Optional (NULL: not offered). Sleeps until the last commit is not `since`
+     * any more, or timeout_ms are over. *seq: the last commit. */
+    nadb_rc (*wait)(nadb_engine *e, uint64_t since, int64_t timeout_ms,
+                    const nadb_stop *stop, uint64_t *seq, nadb_err *err);
 
     /* Everything committed is in its final place and synced. */
     nadb_rc (*flush)(nadb_engine *e, nadb_err *err);

@@ -253,6 +253,21 @@ void nadb_session_leave(nadb_session *ss);
 /* Between the two: the sequence number of the last commit that is seen. */
 uint64_t nadb_session_seq(const nadb_session *ss);
 
+/* --- changes that were committed --- */
+
+/* Between enter and leave: a walk over the changes of rows whose keys begin
+ * with `prefix` (copied), and clears, that were committed after `since` and are
+ * seen. NADB_INVALID when they are not kept so far back, or the store's backend
+ * does not offer it. The caller frees *out, before it leaves. */
+nadb_rc nadb_changes_open(nadb_session *ss, uint64_t since, nadb_slice prefix,
+                          nadb_changes **out, nadb_err *err) NADB_MUST_USE;
+/* Sleeps until something is committed after `since`, by any process, at most
+ * timeout_ms; holds no lock and no snapshot meanwhile. *seq: the last commit,
+ * `since` when the time is over. NADB_INTERRUPT when `stop` wants it to end. */
+nadb_rc nadb_store_wait(nadb_store *s, uint64_t since, int64_t timeout_ms,
+                        const nadb_stop *stop, uint64_t *seq,
+                        nadb_err *err) NADB_MUST_USE;
+
 /* --- changing rows (between begin and prepare) --- */
 
 /* Whether a live row has this key, as the transaction sees it now (its own

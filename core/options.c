@@ -243,6 +243,20 @@ static nadb_rc check_combinations(const parser *p) {
         return nadb_fail(p->err, NADB_INVALID,
                          "option eviction needs max_size_mb: the size at which "
                          "to evict");
+    if (nadb_keeps(nadb_option_keep(p->o))) {
+        const nadb_backend *b = nadb_backend_for(p->o);
+
+        if ((b->caps & NADB_CAP_READ_ONLY) != 0)
+            return nadb_fail(p->err, NADB_INVALID,
+                             "option keep_changes: nothing changes in a store "
+                             "with backend='%s'",
+                             b->name);
+        if (b->base != NULL && (b->caps & NADB_CAP_REMOTE) != 0)
+            return nadb_fail(p->err, NADB_INVALID,
+                             "option keep_changes: with write=buffered this "
+                             "machine does not know what others change; use "
+                             "write=immediate");
+    }
     return NADB_OK;
 }
 

@@ -76,6 +76,8 @@ static nadb_rc check_log(const nadb_option *opt, const char *value,
                          nadb_err *err);
 static nadb_rc check_id(const nadb_option *opt, const char *value,
                         nadb_err *err);
+static nadb_rc check_keep(const nadb_option *opt, const char *value,
+                          nadb_err *err);
 
 #define MB 1048576.0
 #define SECONDS 1000.0 /* stored as ms */
@@ -139,7 +141,12 @@ static const core_option table[] = {
     NUMBER_OPTION("busy_timeout", FIELD_INT64, busy_timeout_ms, "5000", NULL, 0,
                   2147483647, 1,
                   "a whole number of milliseconds from 0 to 2147483647"),
+<<<<<<< HEAD
     WORD_OPTION("mode", FIELD_INT, mode, NULL, mode_words, "rwc, rw or ro"),
+=======
+    TEXT_OPTION("keep_changes", keep, NULL, false, check_keep),
+    WORD_OPTION("mode", FIELD_BOOL, read_only, NULL, mode_words, "rw or ro"),
+>>>>>>> 3834098 (keep_changes, nadb_changes and nadb_wait for stores in files)
     TEXT_OPTION("log", log, NULL, true, check_log),
     WORD_OPTION("log_level", FIELD_INT, log_level, "info", level_words,
                 "debug, info, warning or error"),
@@ -336,6 +343,51 @@ static nadb_rc check_id(const nadb_option *opt, const char *value,
             return nadb_option_refuse(
                 opt, value, "a backup id (letters, digits, _ and -)", err);
     return NADB_OK;
+}
+
+/* A number of seconds, or of bytes with their unit. */
+static bool keep_of(const char *text, nadb_keep *out) {
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"kb", 1024.0}, {"mb", MB}, {"gb", MB * 1024.0}};
+    nadb_slice s = nadb_slice_str(text);
+    double unit = 0, number = 0;
+
+    memset(out, 0, sizeof *out);
+    if (option_same_word(s, "none")) return true;
+    for (size_t i = 0; i < sizeof units / sizeof *units && s.n > 2; i++)
+        if (option_same_word(nadb_slice_of(s.p + s.n - 2, 2), units[i].name))
+            unit = units[i].bytes;
+    if (unit > 0) s.n -= 2;
+    /* The number ends where the slice does: there is no digit behind it. */
+    if (!nadb_real_of(s, &number) || !(number >= 0 && number <= 1e11))
+        return false;
+    if (unit > 0 && number * unit > 1e15) return false;
+    if (unit > 0)
+        out->bytes = (uint64_t)(number * unit);
+    else
+        out->ms = (int64_t)(number * SECONDS);
+    return true;
+}
+
+static nadb_rc check_keep(const nadb_option *opt, const char *value,
+                          nadb_err *err) {
+    nadb_keep k;
+
+    if (keep_of(value, &k)) return NADB_OK;
+    return nadb_option_refuse(opt, value,
+                              "none, a number of seconds up to 100000000000, "
+                              "or a size such as 64mb (kb, mb or gb, up to "
+                              "900000gb)",
+                              err);
+}
+
+nadb_keep nadb_option_keep(const nadb_options *o) {
+    nadb_keep k = {0, 0};
+
+    if (o->keep != NULL) (void)keep_of(o->keep, &k);
+    return k;
 }
 
 /* --- setting --- */

@@ -312,6 +312,8 @@ static const function functions[] = {
     {"nadb_incr", 4, SQLITE_UTF8, func_incr},
     {"nadb_incr", 5, SQLITE_UTF8, func_incr},
     {"nadb_pop", 2, SQLITE_UTF8, func_pop},
+    {"nadb_wait", 3, FILES, func_wait},
+    {"nadb_wait", 4, FILES, func_wait},
     {"nadb_purge_expired", 1, SQLITE_UTF8, func_purge_expired},
 };
 

@@ -122,6 +122,10 @@ nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l,
 /* Also after func_lookup() has failed. */
 void func_lookup_end(lookup *l);
 
+/* --- changes.c --- */
+
+nadb_rc func_wait(call *k, nadb_err *err); /* sets the result */
+
 /* --- pop.c --- */
 
 nadb_rc func_pop(call *k, nadb_err *err); /* sets the result */

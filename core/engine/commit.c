@@ -483,6 +483,7 @@ nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
                                 (unsigned long long)off);
         rc = memtable_link(m, &splice, &e, seq, err);
     }
+    if (rc == NADB_OK) rc = memtable_commit_add(m, off, seq, err);
     return rc;
 }
 
@@ -517,9 +518,9 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
         atomic_store(&map->distrust, 1);
         atomic_store(&map->failed, 1);
     }
+    /* In one order with `waiting` (engine_tell_waiters()). */
     if (control_seq(word) < seq)
-        atomic_store_explicit(&map->visible, seq << 8 | control_index(word),
-                              memory_order_release);
+        atomic_store(&map->visible, seq << 8 | control_index(word));
     atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
                               memory_order_relaxed);
     engine_doubt_end(s, doubt);
@@ -539,6 +540,7 @@ void engine_commit(nadb_engine *e, nadb_ticket *t) {
         while (engine_lock(s, -1, NULL) != NADB_OK) continue;
         engine_apply(s, t->m, t->doubt);
         engine_unlock(s);
+        engine_tell_waiters(s);
         if (t->purged > 0)
             atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_EXPIRED],
                              t->purged);

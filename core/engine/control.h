@@ -93,7 +93,8 @@ typedef struct control_map {
     uint64_t head_crc; /* CRC32C of all before */
     uint8_t pad0[56];
 
-    _Atomic uint64_t visible; /* (C) seq << 8 | descriptor index */
+    _Atomic uint64_t visible; /* (C) seq << 8 | descriptor index; its lower half
+                                 is the futex of those who wait for commits */
     _Atomic uint64_t end;     /* sealed: wal_place behind the last record */
     uint8_t pad1[48];
     _Atomic uint32_t commit_lock;  /* 0, or slot + 1, | LOCK_WAITERS */
@@ -130,6 +131,11 @@ typedef struct control_map {
     control_desc descs[CONTROL_DESCS];
     control_doubt doubts[CONTROL_DOUBTS];
     control_slot slots[CONTROL_SLOTS];
+
+    /* What the seal does not cover. */
+    _Atomic uint32_t waiting; /* somebody sleeps on `visible`; a hint */
+    uint32_t pad3;
+    _Atomic uint64_t keep_ms, keep_bytes; /* how much is kept of changes */
 } control_map;
 
 enum {

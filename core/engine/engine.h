@@ -17,6 +17,8 @@
  *   engine/flush.c    sync, rotation, flush, compaction: background work
  *   engine/space.c    space that is kept for giving space back
  *   engine/scratch.c  files without a name
+ *   engine/changes.c  what was committed after some commit; waiting for one
+ *   engine/history.c  .. and is in no log any more
  *   engine/drain.c    where the base is on a server
  *
  * Locking. The commit lock (control.h) guards appending, linking and
@@ -302,6 +304,41 @@ bool engine_spare_spend(engine *s, bool all);
 
 /* Operation of nadb_engine_ops. */
 nadb_rc engine_scratch(nadb_engine *e, nadb_file **out, nadb_err *err);
+/* --- engine/changes.c --- */
+
+/* Operations of nadb_engine_ops. */
+nadb_rc engine_changes(nadb_engine *e, nadb_view *v, uint64_t since,
+                       nadb_changes **out, nadb_err *err);
+nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
+                    const nadb_stop *stop, uint64_t *seq, nadb_err *err);
+/* After a commit: wakes those who sleep until there is one. */
+void engine_tell_waiters(engine *s);
+
+/* --- engine/history.c --- */
+
+/* What the store keeps of changes, by the options of all who have it open. */
+nadb_keep engine_keep(const engine *s);
+static inline bool engine_keeps(const engine *s) {
+    return nadb_keeps(engine_keep(s));
+}
+/* Whether changes are to be kept, and the log in use does not list them. */
+static inline bool engine_keep_begins(const engine *s,
+                                      const engine_version *v) {
+    return engine_keeps(s) && atomic_load(&v->logs[0]->head->keeps) == 0;
+}
+/* The option of an opener counts from now on. `first`: nobody else has the
+ * store open. */
+void engine_keep_set(engine *s, bool first);
+/* The changes in the oldest `n` logs of v, which are about to be flushed as
+ * `req`, go to the history. The flusher word is ours. */
+nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
+                           const nadb_flush_req *req,
+                           nadb_err *err) NADB_MUST_USE;
+/* Removes what is older than what is kept; likewise. */
+void engine_history_trim(engine *s, uint64_t base_seq);
+/* Reads every byte. */
+nadb_rc engine_history_check(engine *s, uint64_t base_seq,
+                             nadb_report_fn *report, void *ctx, nadb_err *err);
 
 /* --- engine/drain.c: bases on a server --- */
 

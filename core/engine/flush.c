@@ -70,6 +70,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                          (unsigned long long)need);
     birth.base_seq = control_seq(atomic_load(&map->visible));
     birth.decided = atomic_load(&map->stamp_number);
+    birth.keeps = engine_keeps(s);
     if (last != NULL) {
         birth.prev_log = last->log.number;
         birth.prev_end = memtable_tail(last);
@@ -307,6 +308,8 @@ static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
         s->uncounted = !totals.known;
     }
     rc = flush_request(s, v, n, &req, &totals, err);
+    if (rc == NADB_OK && s->base_ops->remote == NULL)
+        rc = engine_history_add(s, v, n, &req, err);
     if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
     nadb_iter_free(req.entries);
     if (rc != NADB_OK) return rc;
@@ -314,6 +317,7 @@ static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
     if (rc == NADB_OK) {
         atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
         unlink_logs(s, v, base->first_log);
+        if (s->base_ops->remote == NULL) engine_history_trim(s, base->seq);
     }
     s->base_ops->version_unref(base);
     return rc;
@@ -469,6 +473,8 @@ static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err) {
                 *until = 0;
             else if (memtable_tail(v->logs[0]) > WAL_HEADER)
                 rc = engine_rotate(s, v, 0, &next, err);
+            else if (engine_keep_begins(s, v))
+                atomic_store(&v->logs[0]->head->keeps, 1); /* it is empty */
             engine_unlock(s);
         }
         if (next != NULL) *until = next->last_log;
@@ -595,7 +601,8 @@ void engine_freeze_full(engine *s) {
     uint64_t until = 0;
 
     if (engine_version_get(s, &v, NULL) != NADB_OK) return;
-    if (memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) &&
+    if ((memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) ||
+         engine_keep_begins(s, v)) &&
         v->n_logs < ENGINE_LOGS_MAX && !s->options->read_only)
         (void)freeze(s, &until, NULL);
     engine_version_unref(s, v);
@@ -609,6 +616,9 @@ void engine_flush_at_close(engine *s) {
         engine_version_get(s, &v, NULL) != NADB_OK)
         return;
     much = v->n_logs > 1 || memtable_tail(v->logs[0]) > CLOSE_BYTES;
+    /* Whoever replays a log cannot tell in which order its records were
+     * committed, and gives them other numbers than those that were listed. */
+    if (engine_keeps(s) && memtable_tail(v->logs[0]) > WAL_HEADER) much = true;
     engine_version_unref(s, v);
     /* On error everything stays in the log, where it is as safe. */
     if (much) (void)engine_flush(&s->engine, NULL);

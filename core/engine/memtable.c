@@ -45,15 +45,6 @@ bool memtable_index_exists(memtable *m, uint64_t end) {
     return true;
 }
 
-static version *version_at(memtable *m, uint32_t at) {
-    uint64_t off = (uint64_t)at * 8;
-
-    if (off < sizeof(memtable_head) ||
-        !memtable_index_exists(m, off + sizeof(version)))
-        return NULL;
-    return (version *)((uint8_t *)m->head + off);
-}
-
 bool memtable_log_exists(memtable *m, uint64_t end) {
     if (end > m->log.capacity) return false;
     while (end > atomic_load_explicit(&m->log_safe, memory_order_relaxed))
@@ -137,7 +128,7 @@ nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
 
     *out = NULL;
     while (at != 0) {
-        version *v = version_at(m, at);
+        version *v = memtable_version_at(m, at);
 
         if (v == NULL || v->seq >= above) return damaged(m, err);
         if (v->seq <= floor) return NADB_OK;
@@ -195,7 +186,7 @@ nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
 }
 
 nadb_rc memtable_node_check(memtable *m, const node *n, nadb_err *err) {
-    version *v = version_at(m, atomic_load(&n->newest));
+    version *v = memtable_version_at(m, atomic_load(&n->newest));
     nadb_entry e;
 
     return v == NULL ? damaged(m, err) : memtable_entry(m, n, v, &e, err);
@@ -229,7 +220,7 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
     if (rc != NADB_OK || n == NULL) return rc;
     at = atomic_load_explicit(&n->newest, memory_order_acquire);
     if (at == 0) return NADB_OK;
-    v = version_at(m, at);
+    v = memtable_version_at(m, at);
     if (v == NULL) return damaged(m, err);
     if (!memtable_log_exists(m, memtable_tail(m)) ||
         !wal_entry_at(&m->log, v->off, memtable_tail(m), &e))
@@ -367,13 +358,6 @@ static uint32_t draw_height(uint64_t hash) {
     return h;
 }
 
-static uint64_t take(memtable *m, uint64_t n) {
-    uint64_t at = atomic_load(&m->head->alloc);
-
-    nadb_set(&m->head->alloc, at + (n + 7) / 8 * 8);
-    return at;
-}
-
 static void chain_in(memtable *m, node *n, uint32_t at, uint64_t hash) {
     _Atomic uint32_t *b = bucket(m, hash);
 
@@ -385,8 +369,8 @@ static void chain_in(memtable *m, node *n, uint32_t at, uint64_t hash) {
 static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
                      const wal_entry *e, uint64_t seq) {
     uint32_t height = draw_height(k->hash);
-    uint64_t off = take(m, sizeof(node) + 4 * height);
-    uint64_t voff = take(m, sizeof(version));
+    uint64_t off = memtable_take(m, sizeof(node) + 4 * height);
+    uint64_t voff = memtable_take(m, sizeof(version));
     uint32_t at = (uint32_t)(off / 8);
     uint32_t next = atomic_load(next_of(m, s->prev[0], 0));
     node *n = (node *)((uint8_t *)m->head + off);
@@ -444,13 +428,13 @@ static nadb_rc node_mend(memtable *m, node *n, uint32_t at,
 static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
                            uint64_t seq, nadb_err *err) {
     uint32_t newest = atomic_load(&n->newest);
-    version *old = newest == 0 ? NULL : version_at(m, newest);
+    version *old = newest == 0 ? NULL : memtable_version_at(m, newest);
     uint64_t off;
     version *v;
 
     if (newest != 0 && old == NULL) return damaged(m, err);
     if (old != NULL && old->seq >= seq) return NADB_OK; /* linked before */
-    off = take(m, sizeof(version));
+    off = memtable_take(m, sizeof(version));
     v = (version *)((uint8_t *)m->head + off);
     v->seq = seq;
     v->off = e->off;

@@ -52,6 +52,8 @@ typedef struct memtable_head {
     _Atomic uint32_t last;     /* greatest node, for reverse walks */
     _Atomic uint64_t clears[MEMTABLE_CLEARS]; /* .. sequence numbers */
     _Atomic uint32_t head_next[MEMTABLE_HEIGHT];
+    _Atomic uint32_t keeps;  /* its commits are listed: */
+    _Atomic uint32_t commit; /* the newest; 0 = none */
 } memtable_head;
 
 typedef struct memtable {
@@ -127,6 +129,15 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
 nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
                       const nadb_range *range, nadb_iter **out,
                       nadb_err *err) NADB_MUST_USE;
+/* A record that was committed. */
+typedef struct memtable_commit {
+    uint64_t seq;
+    uint64_t off; /* of the record in the log */
+} memtable_commit;
+/* Appends the commits with since < seq <= upto to *out, ascending. Only of a
+ * memtable that lists them (head->keeps). */
+nadb_rc memtable_commits(memtable *m, uint64_t since, uint64_t upto,
+                         nadb_buf *out, nadb_err *err);
 /* Whether the walk meets every node both ways. Only where nobody writes. */
 nadb_rc memtable_check_links(memtable *m, nadb_err *err) NADB_MUST_USE;
 /* Whether it may have keys of other keyspaces than rows. */
@@ -160,6 +171,10 @@ typedef struct memtable_splice {
  * NADB_CORRUPT when the index is damaged. */
 nadb_rc memtable_link(memtable *m, memtable_splice *splice, const wal_entry *e,
                       uint64_t seq, nadb_err *err) NADB_MUST_USE;
+/* Lists the record at `off` as commit `seq`, where commits are listed. The room
+ * was reserved with that of the record's entries. May be repeated. */
+nadb_rc memtable_commit_add(memtable *m, uint64_t off, uint64_t seq,
+                            nadb_err *err) NADB_MUST_USE;
 /* Commit `seq` of this memtable clears what was before it. The caller has seen
  * to it that n_clears has room. */
 void memtable_clear_at(memtable *m, uint64_t seq);

@@ -13,12 +13,13 @@
 #include "memtable_node.h"
 
 #define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
-#define FORMAT 2u
+#define FORMAT 3u
 #define GROW ((uint64_t)256 << 10)
 #define SLACK 256u /* a node may be read as if it had full height */
 
 uint64_t memtable_room(uint64_t count) {
-    return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8);
+    return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8) +
+           sizeof(version); /* memtable_commit_add() */
 }
 
 static uint32_t bucket_count(uint64_t log_capacity) {
@@ -183,6 +184,7 @@ nadb_rc memtable_create(memtable **out, const nadb_home *home,
         rc = index_make(m, home, false, err);
         if (rc != NADB_OK) nadb_home_unlink(home, birth->number, "log", NULL);
     }
+    if (rc == NADB_OK) atomic_store(&m->head->keeps, (uint32_t)birth->keeps);
     if (rc == NADB_OK)
         *out = m;
     else

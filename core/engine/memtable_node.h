@@ -44,6 +44,24 @@ static inline node *memtable_node(memtable *m, uint32_t at) {
     return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
 }
 
+/* NULL when out of bounds. */
+static inline version *memtable_version_at(memtable *m, uint32_t at) {
+    uint64_t off = (uint64_t)at * 8;
+
+    if (off < sizeof(memtable_head) ||
+        !memtable_index_exists(m, off + sizeof(version)))
+        return NULL;
+    return (version *)((uint8_t *)m->head + off);
+}
+
+/* Takes `n` bytes of the index, which were reserved. */
+static inline uint64_t memtable_take(memtable *m, uint64_t n) {
+    uint64_t at = atomic_load(&m->head->alloc);
+
+    nadb_set(&m->head->alloc, at + (n + 7) / 8 * 8);
+    return at;
+}
+
 /* Where the nodes begin: what `alloc` is while there are none. */
 static inline uint64_t memtable_first_free(const memtable *m) {
     return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;

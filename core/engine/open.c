@@ -351,6 +351,7 @@ static nadb_rc start(engine *s, control_state state, bool created,
     nadb_rc rc;
 
     s->sync_failed = ours && atomic_load(&s->ctl.map->failed);
+    engine_keep_set(s, !control_others(&s->ctl));
     rc = attach_or_rebuild(s, state, err);
     if (rc == NADB_OK && state == CONTROL_REBUILD && !durable &&
         !s->private_memory)
@@ -395,6 +396,7 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     if (rc == NADB_OK &&
         ((!s->ctl.was_sealed && !s->ctl.abandoned) || engine_pending(s)))
         rc = engine_wake(s, err);
+    if (rc == NADB_OK && engine_keeps(s)) engine_freeze_full(s);
     if (rc != NADB_OK) {
         engine_free(s);
         return rc;
@@ -462,6 +464,8 @@ static const nadb_engine_ops engine_ops = {
     .moved = engine_moved,
     .stamped = engine_stamped,
     .abandon = engine_abandon,
+    .changes = engine_changes,
+    .wait = engine_wait,
 };
 
 static const nadb_engine_ops remote_ops = {

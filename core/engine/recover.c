@@ -142,6 +142,7 @@ static nadb_rc open_logs(recovery *r, nadb_err *err) {
         f->limit = atomic_load(&f->m->log_safe);
         if (f->limit > f->m->log.capacity) f->limit = f->m->log.capacity;
         f->end = WAL_HEADER;
+        atomic_store(&f->m->head->keeps, (uint32_t)engine_keeps(s));
     }
     return NADB_OK;
 }
@@ -421,12 +422,28 @@ static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
                         (unsigned long long)end);
 }
 
+/* Sequence numbers are in the indexes alone. What is replayed gets them in the
+ * order of the log, which need not be that of the commits; and commits that
+ * somebody has seen may be lost. Where the store was not left in good order all
+ * that comes from now on has numbers that nobody has seen, so that whoever has
+ * remembered one (nadb_changes, nadb_wait) misses nothing. */
+#define SEQ_GAP ((uint64_t)1 << 32)
+
+static void leave_gap(recovery *r) {
+    bool is_new = r->n == 0 && r->seq == 0;
+
+    if (!is_new && !r->s->private_memory && r->s->ctl.left.last_log == 0 &&
+        r->seq < SEQ_GAP << 20)
+        r->seq += SEQ_GAP;
+}
+
 static nadb_rc replay_all(recovery *r, nadb_err *err) {
     uint64_t end = 0;
     nadb_rc rc = NADB_OK;
     size_t i;
 
     find_used(r);
+    leave_gap(r);
     i = chain_first(r);
     if (i == r->n) rc = check_end(r, i, WAL_HEADER, err);
     while (rc == NADB_OK && i < r->n) {
@@ -545,6 +562,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     r.tails_lost = !s->ctl.ours && s->ctl.left.last_log == 0;
     rc = void_records(s, err);
     if (rc == NADB_OK) rc = control_format(&s->ctl, err);
+    if (rc == NADB_OK) engine_keep_set(s, true);
     if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
     if (rc == NADB_OK) rc = find_logs(&r, err);
     if (rc == NADB_OK) rc = check_left(&r, err);

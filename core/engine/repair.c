@@ -170,6 +170,7 @@ static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         finish_taking_back(s, m, atomic_load(&best->off));
         engine_apply(s, m, at);
+        engine_tell_waiters(s);
         memtable_unref(m);
     }
 }

@@ -198,6 +198,7 @@ static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
         if (file_has(d, i, file) && !(valid && r.taken_back)) {
             nadb_set(&d->slot, s->ctl.slot); /* ours, until it is linked */
             engine_apply(s, m, i);
+            engine_tell_waiters(s);
         } else {
             rc = refuse(s, m, i, err);
         }

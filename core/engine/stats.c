@@ -189,6 +189,8 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
             break;
         }
     }
+    if (rc == NADB_OK && s->base_ops->remote == NULL)
+        rc = engine_history_check(s, v->base->seq, report, ctx, err);
     if (rc == NADB_OK) rc = s->base_ops->check(v->base, report, ctx, err);
     if (rc == NADB_OK) check_totals(s, v, &r);
     if (rc == NADB_MOVED) rc = NADB_OK; /* it has been reported */

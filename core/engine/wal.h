@@ -73,6 +73,7 @@ typedef struct wal_entry {
 typedef struct wal_birth {
     uint64_t number, capacity, base_seq, prev_log, prev_end, decided;
     bool cut;
+    bool keeps; /* the index lists commits (memtable_commits()) */
 } wal_birth;
 
 /* Makes a log. Its name is not durable before its directory is synced. */

@@ -1,0 +1,353 @@
+/* changes.c - what was committed after some commit, and waiting for the next.
+ *
+ * Changes come from two kinds of sources: the live logs, whose indexes list the
+ * commits in them, and behind those the history (history.h). Each source gives
+ * its changes by sequence number, and the walk merges them, because a log may
+ * have a record that was committed after records of the next log. Sources are
+ * opened when their first number comes near, so few are open at a time.
+ *
+ * A waiter sleeps on the word `visible`. It says so in `waiting` before it
+ * looks at the word for the last time, and who commits looks at `waiting` after
+ * it has changed the word; so one of the two sees the other. The flag may stay
+ * behind a waiter that died: it costs the next commit one system call. */
+#include <stdlib.h>
+
+#include "history.h"
+
+/* How long a waiter sleeps before it looks whether it is interrupted. */
+#define WAIT_MS 50
+
+/* --- one source --- */
+
+typedef struct source {
+    uint64_t least; /* no change of it has a lower number */
+    bool opened;
+    nadb_change now; /* once it is opened */
+
+    memtable *m; /* a log; NULL: a segment of the history */
+    uint64_t since, upto;
+    nadb_buf commits; /* memtable_commit each */
+    size_t at;        /* the next of them */
+    wal_record record;
+    uint64_t seq; /* its */
+
+    history_segment segment;
+    history_walk walk;
+} source;
+
+static void source_close(source *c) {
+    nadb_buf_clear(&c->commits);
+    history_walk_close(&c->walk);
+}
+
+static nadb_change_kind kind_of(const wal_entry *e) {
+    if (!e->tombstone) return NADB_CHANGE_PUT;
+    /* nadb_changed_seq(): 8 bytes say that it had expired. */
+    return e->value.n == 8 ? NADB_CHANGE_EXPIRE : NADB_CHANGE_DELETE;
+}
+
+/* The next change of a row in the record; false at its end. */
+static bool record_change(source *c, nadb_change *out) {
+    wal_entry e;
+
+    while (wal_entry_next(&c->m->log, &c->record, &e)) {
+        if (e.key.n == 0 || e.key.p[0] != NADB_KS_ROW) continue;
+        out->seq = c->seq;
+        out->kind = kind_of(&e);
+        out->key = nadb_slice_of(e.key.p + 1, e.key.n - 1);
+        return true;
+    }
+    return false;
+}
+
+static nadb_rc record_open(source *c, const memtable_commit *x,
+                           nadb_err *err) {
+    uint64_t tail = memtable_tail(c->m);
+    bool valid = false;
+
+    if (memtable_log_exists(c->m, tail))
+        wal_record_at(&c->m->log, x->off, tail, true, &c->record, &valid);
+    c->seq = x->seq;
+    if (valid) return NADB_OK;
+    return nadb_corrupt(err, "%s: no record at offset %llu",
+                        c->m->log.os->path(c->m->log.file),
+                        (unsigned long long)x->off);
+}
+
+static nadb_rc log_next(source *c, bool *found, nadb_err *err) {
+    for (;;) {
+        const memtable_commit *x =
+            (const memtable_commit *)(const void *)c->commits.p + c->at;
+        nadb_rc rc;
+
+        *found = record_change(c, &c->now);
+        if (*found || c->at == c->commits.n / sizeof *x) return NADB_OK;
+        rc = record_open(c, x, err);
+        if (rc != NADB_OK) return rc;
+        c->at++;
+        if ((c->record.flags & WAL_CLEAR) == 0) continue;
+        c->now.seq = c->seq;
+        c->now.kind = NADB_CHANGE_CLEAR;
+        c->now.key = nadb_slice_of(NULL, 0);
+        *found = true;
+        return NADB_OK;
+    }
+}
+
+static nadb_rc source_next(source *c, bool *found, nadb_err *err) {
+    nadb_rc rc;
+
+    if (c->m != NULL) return log_next(c, found, err);
+    do {
+        rc = history_walk_next(&c->walk, &c->now, found, err);
+    } while (rc == NADB_OK && *found && c->now.seq <= c->since);
+    if (*found && c->now.seq > c->upto) *found = false;
+    return rc;
+}
+
+static nadb_rc source_open(engine *s, source *c, bool *found, nadb_err *err) {
+    nadb_rc rc;
+
+    c->opened = true;
+    *found = false;
+    rc = c->m != NULL
+             ? memtable_commits(c->m, c->since, c->upto, &c->commits, err)
+             : history_walk_open(s, &c->segment, &c->walk, err);
+    return rc == NADB_OK ? source_next(c, found, err) : rc;
+}
+
+/* --- the walk --- */
+
+typedef struct change_walk {
+    nadb_changes base;
+    engine *s;
+    size_t n;
+    source *sources; /* by rising `least` */
+    size_t opened;   /* of them, from the first on */
+    size_t n_live;
+    source **live;   /* those that are open, and not at their end */
+    source *current; /* of them: its change was given out */
+} change_walk;
+
+static void walk_free(nadb_changes *base) {
+    change_walk *w = (change_walk *)base;
+
+    if (w == NULL) return;
+    for (size_t i = 0; i < w->n; i++) source_close(&w->sources[i]);
+    nadb_free(w->sources);
+    nadb_free(w->live);
+    nadb_free(w);
+}
+
+static void walk_drop(change_walk *w, source *c) {
+    size_t i = 0;
+
+    while (w->live[i] != c) i++;
+    w->live[i] = w->live[--w->n_live];
+    source_close(c);
+}
+
+static source *walk_least(const change_walk *w) {
+    source *least = NULL;
+
+    for (size_t i = 0; i < w->n_live; i++)
+        if (least == NULL || w->live[i]->now.seq < least->now.seq)
+            least = w->live[i];
+    return least;
+}
+
+static nadb_rc walk_open_next(change_walk *w, nadb_err *err) {
+    source *c = &w->sources[w->opened++];
+    bool found = false;
+    nadb_rc rc = source_open(w->s, c, &found, err);
+
+    if (found)
+        w->live[w->n_live++] = c;
+    else
+        source_close(c);
+    return rc;
+}
+
+static nadb_rc walk_next(nadb_changes *base, nadb_change *out, bool *found,
+                         nadb_err *err) {
+    change_walk *w = (change_walk *)base;
+    source *c = w->current;
+    bool more = true;
+    nadb_rc rc = NADB_OK;
+
+    *found = false;
+    w->current = NULL;
+    if (c != NULL) rc = source_next(c, &more, err);
+    if (rc == NADB_OK && !more) walk_drop(w, c);
+    c = walk_least(w);
+    while (rc == NADB_OK && w->opened < w->n &&
+           (c == NULL || w->sources[w->opened].least <= c->now.seq)) {
+        rc = walk_open_next(w, err);
+        c = walk_least(w);
+    }
+    if (rc != NADB_OK || c == NULL) return rc;
+    w->current = c;
+    *out = c->now;
+    *found = true;
+    return NADB_OK;
+}
+
+static int by_least(const void *a, const void *b) {
+    const source *x = a, *y = b;
+
+    return x->least < y->least ? -1 : x->least > y->least;
+}
+
+/* Over `n_logs` logs and `n` segments; what cannot have anything is left out.
+ */
+static nadb_rc walk_new(engine *s, memtable *const *logs, size_t n_logs,
+                        const history_segment *segments, size_t n,
+                        uint64_t since, uint64_t upto, nadb_changes **out,
+                        nadb_err *err) {
+    change_walk *w = nadb_calloc(1, sizeof *w);
+
+    *out = NULL;
+    if (w != NULL) {
+        w->sources = nadb_calloc(n_logs + n + 1, sizeof *w->sources);
+        w->live = nadb_calloc(n_logs + n + 1, sizeof(source *));
+    }
+    if (w == NULL || w->sources == NULL || w->live == NULL) {
+        walk_free(&w->base);
+        return nadb_fail(err, NADB_NOMEM, "listing changes");
+    }
+    w->base.next = walk_next;
+    w->base.free = walk_free;
+    w->s = s;
+    for (size_t i = 0; i < n_logs; i++) {
+        source c = {.m = logs[i], .least = logs[i]->log.base_seq + 1};
+
+        if (atomic_load(&logs[i]->head->keeps) != 0) w->sources[w->n++] = c;
+    }
+    for (size_t i = 0; i < n; i++) {
+        source c = {.segment = segments[i], .least = segments[i].min};
+
+        if (segments[i].max > since) w->sources[w->n++] = c;
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        w->sources[i].since = since;
+        w->sources[i].upto = upto;
+    }
+    qsort(w->sources, w->n, sizeof *w->sources, by_least);
+    *out = &w->base;
+    return NADB_OK;
+}
+
+nadb_rc engine_all_changes(engine *s, memtable *const *logs, size_t n_logs,
+                           const history_segment *segments, size_t n,
+                           nadb_changes **out, nadb_err *err) {
+    return walk_new(s, logs, n_logs, segments, n, 0, UINT64_MAX, out, err);
+}
+
+/* Up to which commit changes are missing from the version's logs; 0: none. */
+static uint64_t missing_in_logs(const engine_version *v) {
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < v->n_logs; i++) {
+        const memtable_head *h = v->logs[i]->head;
+        uint64_t max = atomic_load(&h->max_seq);
+        uint64_t cleared = memtable_floor(v->logs[i], UINT64_MAX) + 1;
+
+        if (atomic_load(&h->keeps) != 0) continue;
+        if (cleared > 1 && cleared > max) max = cleared;
+        if (max > last) last = max;
+    }
+    return last;
+}
+
+static nadb_rc check_kept(engine *s, nadb_err *err) {
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->private_memory)
+        return nadb_fail(err, NADB_READONLY,
+                         "this process reads the store in %s without taking "
+                         "part in it, and so cannot tell what changes: it "
+                         "needs to write to the store's control file",
+                         s->dir);
+    /* An index may lack a commit. */
+    if (atomic_load(&s->ctl.map->distrust) != 0)
+        return nadb_corrupt(err,
+                            "%s/control is damaged: close all connections to "
+                            "this store and open it again",
+                            s->dir);
+    return NADB_OK;
+}
+
+nadb_rc engine_changes(nadb_engine *e, nadb_view *view, uint64_t since,
+                       nadb_changes **out, nadb_err *err) {
+    engine *s = engine_of(e);
+    const engine_version *v = ((engine_view *)view)->version;
+    nadb_buf chain = NADB_BUF_INIT;
+    uint64_t last = control_seq(atomic_load(&s->ctl.map->visible));
+    uint64_t floor = missing_in_logs(v), begin = 0;
+    nadb_rc rc = check_kept(s, err);
+
+    *out = NULL;
+    if (rc == NADB_OK && since > last)
+        rc = nadb_changes_ahead(since, last, err);
+    if (rc == NADB_OK && since < v->base->seq && floor == 0 && engine_keeps(s))
+        rc = history_chain(s, v->base->seq, &chain, &begin, err);
+    else
+        begin = v->base->seq;
+    if (begin > floor) floor = begin;
+    if (rc == NADB_OK && since < last && (since < floor || !engine_keeps(s)))
+        rc = nadb_changes_gone(since, floor, engine_keeps(s), err);
+    if (rc == NADB_OK)
+        rc = walk_new(s, v->logs, v->n_logs,
+                      (const history_segment *)(const void *)chain.p,
+                      chain.n / sizeof(history_segment), since, view->seq, out,
+                      err);
+    nadb_buf_clear(&chain);
+    return rc;
+}
+
+/* --- waiting --- */
+
+static uint32_t *futex_of(control_map *map) {
+    uint32_t *half = (uint32_t *)(void *)&map->visible;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half++;
+#endif
+    return half;
+}
+
+void engine_tell_waiters(engine *s) {
+    control_map *map = s->ctl.map;
+
+    if (atomic_load(&map->waiting) == 0) return;
+    atomic_store(&map->waiting, 0);
+    s->os->futex_wake(futex_of(map), 1 << 20);
+}
+
+nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
+                    const nadb_stop *stop, uint64_t *seq, nadb_err *err) {
+    engine *s = engine_of(e);
+    control_map *map = s->ctl.map;
+    int64_t begun = s->os->mono_ns();
+    nadb_rc rc = check_kept(s, err);
+
+    *seq = since;
+    /* Somebody has to repair what a writer leaves who dies. */
+    if (rc == NADB_OK) rc = engine_wake(s, err);
+    while (rc == NADB_OK) {
+        uint64_t word = atomic_load(&map->visible);
+        int64_t left = timeout_ms - (s->os->mono_ns() - begun) / 1000000;
+
+        *seq = control_seq(word);
+        if (*seq != since || left <= 0) break;
+        rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = engine_check_place(s, err);
+        if (rc != NADB_OK) break;
+        atomic_store(&map->waiting, 1);
+        if (atomic_load(&map->visible) != word) continue;
+        s->os->futex_wait(futex_of(map), (uint32_t)word,
+                          left < WAIT_MS ? left : WAIT_MS);
+    }
+    return rc;
+}
