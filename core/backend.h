@@ -381,9 +381,12 @@ typedef struct nadb_engine_ops {
      * ticket. */
     void (*abandon)(nadb_engine *e, nadb_ticket *t);
 
+    /* Optional (NULL: nothing is kept). Another opener asks for so much of
+     * changes to be kept; the most that was asked for counts. */
+    void (*keep)(nadb_engine *e, nadb_keep keep);
     /* Optional (NULL: not offered). The changes with since < seq that the view
-     * sees. NADB_INVALID when they are not kept, or `since` is no number of this
-     * store. `v` outlives the walk. */
+     * sees. NADB_INVALID when they are not kept, or `since` is no number of
+     * this store. `v` outlives the walk. */
     nadb_rc (*changes)(nadb_engine *e, nadb_view *v, uint64_t since,
                        nadb_changes **out, nadb_err *err);
     /* Optional (NULL: not offered). Sleeps until the last commit is not `since`

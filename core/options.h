@@ -52,13 +52,9 @@ struct nadb_options {
     nadb_eviction eviction;
     bool track_access;
     int64_t busy_timeout_ms;
-<<<<<<< HEAD
     nadb_mode mode;
     bool read_only; /* mode=ro, or the backend or the database file says so */
-=======
-    bool read_only;
     char *keep; /* keep_changes: nadb_option_keep() */
->>>>>>> 3834098 (keep_changes, nadb_changes and nadb_wait for stores in files)
     char *log;
     int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
     int64_t log_slow_ms; /* 0 = none */

@@ -141,12 +141,8 @@ static const core_option table[] = {
     NUMBER_OPTION("busy_timeout", FIELD_INT64, busy_timeout_ms, "5000", NULL, 0,
                   2147483647, 1,
                   "a whole number of milliseconds from 0 to 2147483647"),
-<<<<<<< HEAD
     WORD_OPTION("mode", FIELD_INT, mode, NULL, mode_words, "rwc, rw or ro"),
-=======
     TEXT_OPTION("keep_changes", keep, NULL, false, check_keep),
-    WORD_OPTION("mode", FIELD_BOOL, read_only, NULL, mode_words, "rw or ro"),
->>>>>>> 3834098 (keep_changes, nadb_changes and nadb_wait for stores in files)
     TEXT_OPTION("log", log, NULL, true, check_log),
     WORD_OPTION("log_level", FIELD_INT, log_level, "info", level_words,
                 "debug, info, warning or error"),

@@ -144,6 +144,8 @@ static void options_join(nadb_store *s, const nadb_options *o) {
         atomic_store(&s->synchronous, o->synchronous);
     }
     if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->engine, have);
+    if (s->engine->ops->keep != NULL)
+        s->engine->ops->keep(s->engine, nadb_option_keep(o));
     if (o->cache_bytes > have->cache_bytes) {
         have->cache_bytes = o->cache_bytes;
         if (s->cache != NULL) nadb_cache_resize(s->cache, o->cache_bytes);

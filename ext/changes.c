@@ -169,9 +169,8 @@ static int changes_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
     if (rc == NADB_OK && (plan & 4) != 0)
         rc = prefix_of(owner, argv[2], &room, &prefix, &err);
     if (rc == NADB_OK) {
-        rc = conn_find_to_read(owner,
-                               (const char *)sqlite3_value_text(argv[0]), "key",
-                               &v, &hidden, &err);
+        rc = conn_find_to_read(owner, (const char *)sqlite3_value_text(argv[0]),
+                               "key", &v, &hidden, &err);
     }
     if (rc == NADB_OK && !hidden) rc = begin_walk(c, v, since, prefix, &err);
     nadb_buf_clear(&room);

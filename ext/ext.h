@@ -380,12 +380,9 @@ int module_register(sqlite3 *db);
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
 int pop_register(sqlite3 *db, conn *c);     /* pop.c */
-<<<<<<< HEAD
 int all_register(sqlite3 *db, conn *c);     /* all.c */
 int expired_register(sqlite3 *db, conn *c); /* expired.c */
-=======
 int changes_register(sqlite3 *db, conn *c); /* changes.c */
->>>>>>> 3834098 (keep_changes, nadb_changes and nadb_wait for stores in files)
 
 /* --- key.c --- */
 

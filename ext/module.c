@@ -64,12 +64,9 @@ static int register_all(sqlite3 *db, conn *c) {
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);
     if (code == SQLITE_OK) code = pop_register(db, c);
-<<<<<<< HEAD
     if (code == SQLITE_OK) code = all_register(db, c);
     if (code == SQLITE_OK) code = expired_register(db, c);
-=======
     if (code == SQLITE_OK) code = changes_register(db, c);
->>>>>>> 3834098 (keep_changes, nadb_changes and nadb_wait for stores in files)
 #ifdef NADB_TEST
     if (code == SQLITE_OK) code = nadb_test_register(db);
 #endif

@@ -102,6 +102,7 @@ static void ticket_clear(nadb_ticket *t) {
 static void ticket_free(nadb_ticket *t) {
     if (t == NULL) return;
     ticket_clear(t);
+    nadb_free(t->piece);
     nadb_free(t);
 }
 
@@ -386,6 +387,7 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
     nadb_lock(&e->lock);
     rc = wait_turn(e, req, t, err);
     if (rc == NADB_OK) rc = check_conflicts(e, req, t, err);
+    if (rc == NADB_OK) rc = memory_changes_make(e, t, err);
     if (rc == NADB_OK) link_ticket(e, t);
     nadb_unlock(&e->lock);
     if (rc == NADB_OK)
@@ -444,6 +446,7 @@ void memory_commit(nadb_engine *engine, nadb_ticket *t) {
     }
     e->seq++;
     if (!t->background) e->changed_seq = e->seq;
+    if (nadb_keeps(e->keep)) memory_changes_add(e, t);
     end_ticket(e, t);
     memory_reclaim(e);
     nadb_unlock(&e->lock);
@@ -466,6 +469,7 @@ nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
     }
     end_ticket(e, t);
     nadb_unlock(&e->lock);
+    nadb_free(t->piece);
     nadb_free(t);
     return NADB_OK;
 }

@@ -14,6 +14,8 @@ typedef struct memory_view {
     struct memory_view *older, *newer;
 } memory_view;
 
+typedef struct memory_piece memory_piece; /* what a commit changed: changes.c */
+
 /* Keys that can be claimed at a time; more wait for nobody. */
 #define MEMORY_CLAIMS 32u
 
@@ -37,12 +39,17 @@ typedef struct memory_engine {
     uint64_t rows;           /* live, keyspace NADB_KS_ROW */
     uint64_t bytes;          /* live keys and values, all keyspaces */
     nadb_totals totals;
+    nadb_keep keep;          /* of changes */
+    memory_piece *piece_first, *piece_last;
+    uint64_t piece_bytes;
+    uint64_t floor; /* changes after it are in the pieces */
 } memory_engine;
 
 struct nadb_ticket {
     version *changes; /* linked by `next` */
     bool clear;
-    bool background; /* the sweeper's */
+    bool background;     /* the sweeper's */
+    memory_piece *piece; /* NULL: changes are not kept */
 };
 
 /* What a view sees of a node; NULL for nothing, also of no node. */
@@ -61,6 +68,20 @@ static inline void memory_unlock(memory_engine *e, const memory_view *v) {
 
 /* Frees what no open view can see (commit.c). The lock is held. */
 void memory_reclaim(memory_engine *e);
+
+/* What the ticket, which is linked, changes; NADB_NOMEM. The lock is held, as
+ * by the next two (changes.c). */
+nadb_rc memory_changes_make(const memory_engine *e, nadb_ticket *t,
+                            nadb_err *err) NADB_MUST_USE;
+/* The ticket was committed as e->seq. */
+void memory_changes_add(memory_engine *e, nadb_ticket *t);
+void memory_changes_clear(memory_engine *e);
+/* Operations of nadb_engine_ops (changes.c). */
+void memory_keep(nadb_engine *engine, nadb_keep keep);
+nadb_rc memory_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
+                       nadb_changes **out, nadb_err *err);
+nadb_rc memory_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
+                    const nadb_stop *stop, uint64_t *seq, nadb_err *err);
 
 /* Operations of nadb_engine_ops (commit.c). */
 nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,

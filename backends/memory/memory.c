@@ -322,6 +322,7 @@ static void memory_close(nadb_engine *engine) {
 
     if (e == NULL) return;
     map_clear(&e->map);
+    memory_changes_clear(e);
     nadb_cond_clear(&e->resolved);
     nadb_mutex_clear(&e->lock);
     nadb_free(e);
@@ -343,6 +344,9 @@ static const nadb_engine_ops memory_ops = {
     .prepare = memory_prepare,
     .commit = memory_commit,
     .rollback = memory_rollback,
+    .keep = memory_keep,
+    .changes = memory_changes,
+    .wait = memory_wait,
     .flush = memory_flush,
     .compact = NULL,
     .check = memory_check,
@@ -364,12 +368,12 @@ static nadb_rc memory_open(const nadb_options *options, nadb_engine **out,
     memory_engine *e = NULL;
     nadb_rc rc;
 
-    (void)options;
     *out = NULL;
     e = nadb_calloc(1, sizeof *e);
     if (e == NULL) return no_memory(err);
     e->base.ops = &memory_ops;
     e->totals.known = true;
+    e->keep = nadb_option_keep(options);
     rc = map_init(&e->map, err);
     if (rc == NADB_OK) rc = init_locks(e, err);
     if (rc != NADB_OK) goto done;

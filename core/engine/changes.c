@@ -60,8 +60,7 @@ static bool record_change(source *c, nadb_change *out) {
     return false;
 }
 
-static nadb_rc record_open(source *c, const memtable_commit *x,
-                           nadb_err *err) {
+static nadb_rc record_open(source *c, const memtable_commit *x, nadb_err *err) {
     uint64_t tail = memtable_tail(c->m);
     bool valid = false;
 

@@ -328,7 +328,8 @@ static inline bool engine_keep_begins(const engine *s,
 }
 /* The option of an opener counts from now on. `first`: nobody else has the
  * store open. */
-void engine_keep_set(engine *s, bool first);
+void engine_keep_set(engine *s, nadb_keep mine, bool first);
+void engine_keep_raise(nadb_engine *e, nadb_keep keep);
 /* The changes in the oldest `n` logs of v, which are about to be flushed as
  * `req`, go to the history. The flusher word is ours. */
 nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,

@@ -34,8 +34,11 @@ nadb_keep engine_keep(const engine *s) {
     return k;
 }
 
-void engine_keep_set(engine *s, bool first) {
-    nadb_keep mine = nadb_option_keep(s->options);
+void engine_keep_raise(nadb_engine *e, nadb_keep keep) {
+    engine_keep_set(engine_of(e), keep, false);
+}
+
+void engine_keep_set(engine *s, nadb_keep mine, bool first) {
     nadb_keep have = engine_keep(s);
 
     if (s->base_ops->remote != NULL || s->private_memory) return;
@@ -295,7 +298,8 @@ typedef struct history_writer {
     nadb_file *file;
     uint64_t off; /* of the next block */
     nadb_buf block;
-    uint64_t last; /* sequence number of the last change in the block; 0: none */
+    uint64_t
+        last; /* sequence number of the last change in the block; 0: none */
     history_segment segment;
     history_segment small; /* the last one, to be part of it */
     size_t n_small;        /* 1, or 0: it stays as it is */
@@ -303,15 +307,13 @@ typedef struct history_writer {
 
 /* Where the next segment goes: behind what is in the chain or may be, in the
  * last file or a new one. */
-static nadb_rc place_find(history_writer *w, uint64_t base_seq,
-                          nadb_err *err) {
+static nadb_rc place_find(history_writer *w, uint64_t base_seq, nadb_err *err) {
     engine *s = w->s;
     nadb_buf numbers = NADB_BUF_INIT, all = NADB_BUF_INIT;
     nadb_rc rc = list_files(s, &numbers, err);
-    uint64_t last =
-        numbers.n == 0
-            ? 0
-            : number_at(&numbers, numbers.n / sizeof(uint64_t) - 1);
+    uint64_t last = numbers.n == 0
+                        ? 0
+                        : number_at(&numbers, numbers.n / sizeof(uint64_t) - 1);
 
     if (rc == NADB_OK && last != 0) rc = list_segments(s, last, &all, err);
     w->segment.file = last;
@@ -338,10 +340,10 @@ static nadb_rc file_make(history_writer *w, nadb_err *err) {
     nadb_rc rc = engine_next_file(s, &w->segment.file, err);
 
     if (rc == NADB_OK)
-        rc = nadb_home_open(
-            &s->home, w->segment.file, KIND,
-            NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE, &w->file,
-            err);
+        rc = nadb_home_open(&s->home, w->segment.file, KIND,
+                            NADB_OPEN_WRITE | NADB_OPEN_CREATE |
+                                NADB_OPEN_EXCLUSIVE,
+                            &w->file, err);
     file_header(s, h);
     if (rc == NADB_OK) rc = s->os->pwrite(w->file, h, sizeof h, 0, err);
     w->segment.off = FILE_HEADER;
@@ -349,8 +351,7 @@ static nadb_rc file_make(history_writer *w, nadb_err *err) {
 }
 
 /* Opens the file with what is behind the place cut off. */
-static nadb_rc place_open(history_writer *w, uint64_t base_seq,
-                          nadb_err *err) {
+static nadb_rc place_open(history_writer *w, uint64_t base_seq, nadb_err *err) {
     uint64_t size = 0;
     nadb_rc rc = place_find(w, base_seq, err);
 
@@ -358,8 +359,7 @@ static nadb_rc place_open(history_writer *w, uint64_t base_seq,
         rc = file_open(w->s, w->segment.file, NADB_OPEN_WRITE, &w->file, &size,
                        err);
     if (rc == NADB_OK && w->file == NULL) rc = file_make(w, err);
-    if (rc == NADB_OK)
-        rc = w->s->os->truncate(w->file, w->segment.off, err);
+    if (rc == NADB_OK) rc = w->s->os->truncate(w->file, w->segment.off, err);
     w->off = w->segment.off + SEGMENT_HEADER;
     return rc;
 }
@@ -400,8 +400,8 @@ static nadb_rc changes_write(history_writer *w, memtable *const *logs, size_t n,
     nadb_changes *walk = NULL;
     nadb_change c;
     bool found = true;
-    nadb_rc rc = engine_all_changes(w->s, logs, n, &w->small, w->n_small, &walk,
-                                    err);
+    nadb_rc rc =
+        engine_all_changes(w->s, logs, n, &w->small, w->n_small, &walk, err);
 
     while (rc == NADB_OK && found) {
         rc = walk->next(walk, &c, &found, err);
@@ -451,9 +451,9 @@ nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
     w.segment.to = req->seq;
     rc = place_open(&w, v->base->seq, &mine);
     if (missing > 0) w.n_small = 0;
-    w.segment.from = w.n_small > 0              ? w.small.from
+    w.segment.from = w.n_small > 0            ? w.small.from
                      : v->base->seq > missing ? v->base->seq
-                                                : missing;
+                                              : missing;
     if (rc == NADB_OK) rc = changes_write(&w, logs, n, &mine);
     if (rc == NADB_OK) rc = segment_end(&w, &mine);
     if (w.file != NULL) s->os->close(w.file);

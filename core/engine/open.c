@@ -351,7 +351,7 @@ static nadb_rc start(engine *s, control_state state, bool created,
     nadb_rc rc;
 
     s->sync_failed = ours && atomic_load(&s->ctl.map->failed);
-    engine_keep_set(s, !control_others(&s->ctl));
+    engine_keep_set(s, nadb_option_keep(s->options), !control_others(&s->ctl));
     rc = attach_or_rebuild(s, state, err);
     if (rc == NADB_OK && state == CONTROL_REBUILD && !durable &&
         !s->private_memory)
@@ -464,6 +464,7 @@ static const nadb_engine_ops engine_ops = {
     .moved = engine_moved,
     .stamped = engine_stamped,
     .abandon = engine_abandon,
+    .keep = engine_keep_raise,
     .changes = engine_changes,
     .wait = engine_wait,
 };

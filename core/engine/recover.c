@@ -562,7 +562,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     r.tails_lost = !s->ctl.ours && s->ctl.left.last_log == 0;
     rc = void_records(s, err);
     if (rc == NADB_OK) rc = control_format(&s->ctl, err);
-    if (rc == NADB_OK) engine_keep_set(s, true);
+    if (rc == NADB_OK) engine_keep_set(s, nadb_option_keep(s->options), true);
     if (rc == NADB_OK) rc = s->base_ops->version_open(s->base, &r.base, err);
     if (rc == NADB_OK) rc = find_logs(&r, err);
     if (rc == NADB_OK) rc = check_left(&r, err);

@@ -89,8 +89,7 @@ nadb_rc nadb_store_wait(nadb_store *s, uint64_t since, int64_t timeout_ms,
         rc = nadb_fail(err, NADB_INVALID,
                        "a store of this kind does not tell what changes "
                        "(docs/changes.md says which do)");
-    if (rc == NADB_OK)
-        rc = e->ops->wait(e, since, timeout_ms, stop, seq, err);
+    if (rc == NADB_OK) rc = e->ops->wait(e, since, timeout_ms, stop, seq, err);
     if (rc == NADB_OK && *seq < since)
         rc = nadb_changes_ahead(since, *seq, err);
     return rc;
