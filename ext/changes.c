@@ -273,13 +273,16 @@ static nadb_rc check_free(sqlite3 *db, nadb_err *err) {
                      "call it by itself, SELECT nadb_wait(..)");
 }
 
-/* Whether a change after `since` has the prefix. */
+/* Whether a change after `since` has the prefix; *seq is raised to the last
+ * commit that was looked at. */
 static nadb_rc has_change(vtab *v, uint64_t since, nadb_slice prefix,
-                          bool *found, nadb_err *err) {
+                          bool *found, uint64_t *seq, nadb_err *err) {
     changes_cursor c = {.rowid = 0};
     nadb_rc rc = begin_walk(&c, v, since, prefix, err);
 
     *found = c.found;
+    if (rc == NADB_OK && nadb_session_seq(c.entered) > *seq)
+        *seq = nadb_session_seq(c.entered);
     end_walk(&c);
     return rc;
 }
@@ -303,7 +306,7 @@ static nadb_rc wait_for(call *k, uint64_t since, int64_t ms, bool any,
                              seq, err);
         if (rc != NADB_OK || *seq == from) break;
         found = any;
-        if (!any) rc = has_change(k->v, from, prefix, &found, err);
+        if (!any) rc = has_change(k->v, from, prefix, &found, seq, err);
     }
     if (rc == NADB_OK && !found) *seq = since;
     return rc;

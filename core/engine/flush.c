@@ -165,7 +165,10 @@ static void note_error(engine *s, nadb_err *where, const nadb_err *e) {
 void engine_sync_in_background(engine *s) {
     nadb_err mine;
 
-    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF || s->options->read_only)
+    /* Under a seal nothing was written since the last close, and `synced` is
+     * part of what is sealed. */
+    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF ||
+        s->options->read_only || control_sealed(&s->ctl))
         return;
     nadb_err_clear(&mine);
     if (engine_sync_to(s, UINT64_MAX, &mine) != NADB_OK)
