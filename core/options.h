@@ -54,7 +54,7 @@ struct nadb_options {
     int64_t busy_timeout_ms;
     nadb_mode mode;
     bool read_only; /* mode=ro, or the backend or the database file says so */
-    char *keep; /* keep_changes: nadb_option_keep() */
+    char *keep;     /* keep_changes: nadb_option_keep() */
     char *log;
     int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
     int64_t log_slow_ms; /* 0 = none */

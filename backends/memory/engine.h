@@ -39,7 +39,7 @@ typedef struct memory_engine {
     uint64_t rows;           /* live, keyspace NADB_KS_ROW */
     uint64_t bytes;          /* live keys and values, all keyspaces */
     nadb_totals totals;
-    nadb_keep keep;          /* of changes */
+    nadb_keep keep; /* of changes */
     memory_piece *piece_first, *piece_last;
     uint64_t piece_bytes;
     uint64_t floor; /* changes after it are in the pieces */
