@@ -438,6 +438,8 @@ struct nadb_base_version {
     uint64_t last_file;  /* highest number of a file of its own; 0: none */
     bool indexed;        /* may hold keys of other keyspaces than rows */
     nadb_totals totals;  /* of all that it shows */
+    /* What was written when it was made here; zeros otherwise. */
+    uint64_t made_entries, made_bytes;
 };
 
 /* What the base may ask of its owner. */

@@ -38,6 +38,7 @@
 #include "backend.h"
 #include "options.h"
 #include "store_list.h"
+#include "util/log.h"
 #include "util/number.h"
 #include "util/parse.h"
 
@@ -158,6 +159,24 @@ nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
 
+/* An operation of a store in this process, since it was opened here. Times are
+ * those of `timed` of them, which stand for all (core/util/monitor.h); with
+ * timed == 0 they say nothing. */
+typedef struct nadb_metric {
+    const char *operation;
+    uint64_t count, errors, keys, bytes, timed;
+    double sum_ms, avg_ms, min_ms, max_ms, p50_ms, p95_ms, p99_ms;
+} nadb_metric;
+typedef nadb_rc nadb_metric_fn(void *ctx, const nadb_metric *m, nadb_err *err);
+nadb_rc nadb_store_metrics(nadb_store *s, nadb_metric_fn *each, void *ctx,
+                           nadb_err *err) NADB_MUST_USE;
+
+/* NADB_INVALID: it is no level. */
+nadb_rc nadb_log_check(const char *level, nadb_err *err) NADB_MUST_USE;
+/* A line of the application's in the store's log. `data` is JSON, or p == NULL.
+ * *put: the store has a log, whose levels let the line through. */
+nadb_rc nadb_store_log(nadb_store *s, const char *level, nadb_slice message,
+                       nadb_slice data, bool *put, nadb_err *err) NADB_MUST_USE;
 /* Stores that belong to a database file (core/engine/owned.c). */
 /* The options' table was dropped; whether that is committed, the file tells. */
 nadb_rc nadb_store_mark_dropped(const nadb_options *options,
@@ -175,6 +194,10 @@ typedef struct nadb_store_info {
     bool is_running;
     double last_flush_at;    /* Unix time; 0 = never */
     const char *last_error;  /* "" when there is none */
+    uint64_t log_lost;       /* lines that could not be written, .. */
+    const char *log_error;   /* .. and why; "" */
+    double last_cleanup_at;  /* of what has expired: Unix time; 0 = never */
+    double cleanup_interval; /* s; 0: the backend does it by itself */
     unsigned refs;           /* connections and tables that hold it */
     const uint8_t *identity; /* 16 random bytes that tell a store in
                                 files from all others, and go with the files;

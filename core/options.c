@@ -34,7 +34,8 @@ static uint64_t bit_of(const option *opt) { return UINT64_C(1) << opt->index; }
  * as it would promise what is not done. Whoever makes one work takes its line
  * away. */
 static const char *const not_yet[] = {
-    "max_size_mb", "eviction", "log", "log_level", "log_slow_ms",
+    "max_size_mb",
+    "eviction",
 };
 
 static bool has_no_effect(const char *name) {
@@ -199,6 +200,12 @@ static bool has_directory(const nadb_backend *b) {
     return (b->caps & (NADB_CAP_NEEDS_PATH | NADB_CAP_REMOTE)) != 0;
 }
 
+/* A log that is no file. */
+static bool is_stderr(const parser *p, const option *opt) {
+    return strcmp(opt->spec->name, "log") == 0 &&
+           strcmp(p->o->log, "stderr") == 0;
+}
+
 /* An option that has no effect would deceive whoever wrote it. */
 static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
     option opt;
@@ -212,7 +219,7 @@ static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
                              "option %s is for backend='%s', and this store "
                              "has backend='%s'",
                              opt.spec->name, only, b->name);
-        if (opt.files && !has_directory(b))
+        if (opt.files && !has_directory(b) && !is_stderr(p, &opt))
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s is not for backend='%s', which keeps "
                              "no files",
@@ -222,6 +229,8 @@ static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
 }
 
 static nadb_rc check_effect(const parser *p) {
+    static const char *const of_log[] = {"log_level", "log_slow_ms",
+                                         "log_max_mb", "log_files"};
     const nadb_backend *b = nadb_backend_find(p->o->backend);
     bool buffered = b->base != NULL;
 
@@ -230,6 +239,12 @@ static nadb_rc check_effect(const parser *p) {
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s has no effect yet: leave it out",
                              not_yet[i]);
+    if (p->o->log == NULL)
+        for (size_t i = 0; i < sizeof of_log / sizeof of_log[0]; i++)
+            if (nadb_option_given(p->o, of_log[i]))
+                return nadb_fail(p->err, NADB_INVALID,
+                                 "option %s has no effect without log='..'",
+                                 of_log[i]);
     if (b->buffered != NULL || p->o->write == NADB_WRITE_DEFAULT ||
         buffered == (p->o->write == NADB_WRITE_BUFFERED))
         return NADB_OK;

@@ -56,7 +56,9 @@ struct nadb_options {
     bool read_only; /* mode=ro, or the backend or the database file says so */
     char *keep;     /* keep_changes: nadb_option_keep() */
     char *log;
-    int log_level;       /* 0 debug, 1 info, 2 warning, 3 error */
+    char *log_level; /* core/util/log.h; NULL: info */
+    uint64_t log_bytes_max;
+    int log_files_max;
     int64_t log_slow_ms; /* 0 = none */
     /* backup */
     char *dir, *id;

@@ -2,6 +2,7 @@
  * options.h, a line in `table`, a line in docs/options.md. */
 #include "options_table.h"
 
+#include "util/log.h"
 #include "util/number.h"
 
 /* How a value is kept in its field. */
@@ -68,12 +69,10 @@ static const nadb_option_word mode_words[] = {
     {"ro", NADB_MODE_RO},
     {NULL, 0},
 };
-static const nadb_option_word level_words[] = {
-    {"debug", 0}, {"info", 1}, {"warning", 2}, {"error", 3}, {NULL, 0},
-};
-
 static nadb_rc check_log(const nadb_option *opt, const char *value,
                          nadb_err *err);
+static nadb_rc check_levels(const nadb_option *opt, const char *value,
+                            nadb_err *err);
 static nadb_rc check_id(const nadb_option *opt, const char *value,
                         nadb_err *err);
 static nadb_rc check_keep(const nadb_option *opt, const char *value,
@@ -144,8 +143,11 @@ static const core_option table[] = {
     WORD_OPTION("mode", FIELD_INT, mode, NULL, mode_words, "rwc, rw or ro"),
     TEXT_OPTION("keep_changes", keep, NULL, false, check_keep),
     TEXT_OPTION("log", log, NULL, true, check_log),
-    WORD_OPTION("log_level", FIELD_INT, log_level, "info", level_words,
-                "debug, info, warning or error"),
+    TEXT_OPTION("log_level", log_level, NULL, false, check_levels),
+    NUMBER_OPTION("log_max_mb", FIELD_UINT64, log_bytes_max, "10", NULL, 0.001,
+                  1e6, MB, "a number of megabytes from 0.001 to 1000000"),
+    NUMBER_OPTION("log_files", FIELD_INT, log_files_max, "5", NULL, 2, 1000, 1,
+                  "a whole number of files from 2 to 1000"),
     NUMBER_OPTION(
         "log_slow_ms", FIELD_INT64, log_slow_ms, NULL, none_word, 1, 2147483647,
         1, "none or a whole number of milliseconds from 1 to 2147483647"),
@@ -319,7 +321,8 @@ static bool is_one_of(char c, const char *more) {
 static nadb_rc check_log(const nadb_option *opt, const char *value,
                          nadb_err *err) {
     static const char allowed[] =
-        "a plain file name (at most 200 letters, digits, and . _ -, the first "
+        "stderr, or a plain file name (at most 200 letters, digits, and . _ -, "
+        "the first "
         "one a letter; not control, MANIFEST, a directory, or a .tmp file)";
     nadb_slice s = nadb_slice_str(value);
     bool ok = s.n <= 200 && lower(value[0]) >= 'a' && lower(value[0]) <= 'z';
@@ -330,6 +333,21 @@ static nadb_rc check_log(const nadb_option *opt, const char *value,
     if (s.n >= 4 && option_same_word(nadb_slice_of(s.p + s.n - 4, 4), ".tmp"))
         ok = false;
     return ok ? NADB_OK : nadb_option_refuse(opt, value, allowed, err);
+}
+
+static nadb_rc check_levels(const nadb_option *opt, const char *value,
+                            nadb_err *err) {
+    nadb_levels levels;
+    nadb_slice bad;
+
+    if (nadb_levels_parse(value, &levels, &bad)) return NADB_OK;
+    return nadb_fail(err, NADB_INVALID,
+                     "option %s: '%.*s' is not debug, info, warning, error or "
+                     "off, or one of these for a component, as in "
+                     "'info, flush=debug' (components: store, read, write, "
+                     "transaction, flush, sweep, backup, application)",
+                     opt->name, bad.n > 60 ? 60 : (int)bad.n,
+                     (const char *)bad.p);
 }
 
 static nadb_rc check_id(const nadb_option *opt, const char *value,

@@ -19,13 +19,11 @@
  * fork(): the child's inherited stores are marked and left alone; it begins
  * with an empty list and threads of its own. What is half open nobody could
  * leave alone, so a fork waits until nothing is. */
-#include <pthread.h>
-#include <stdatomic.h>
+#include "store.h"
 
-#include "engine/engine.h"
+#include <pthread.h>
+
 #include "engine/workers.h"
-#include "kv/cache.h"
-#include "kv/expire.h"
 #include "kv/index_check.h"
 #include "kv/row.h"
 #include "kv/session.h"
@@ -33,31 +31,6 @@
 #include "nadb.h"
 #include "store_key.h"
 #include "util/sync.h"
-
-typedef enum store_state {
-    STORE_OPENING,
-    STORE_OPEN,
-    STORE_CLOSING
-} store_state;
-
-struct nadb_store {
-    store_state state; /* under the list's lock; OPENING and CLOSING: all but
-                          this, the name and `next` is that thread's */
-    nadb_options *options;
-    store_key key;
-    const nadb_backend *backend;
-    nadb_engine *engine;
-    nadb_cache *cache;
-    nadb_access *access;
-    nadb_sweeper sweeper;
-    _Atomic int64_t sweep_due_ns; /* nadb_store_committed() */
-    _Atomic int synchronous;      /* the strictest that an opener asked for */
-    unsigned refs;                /* under the list's lock */
-    bool forked;
-    bool moved; /* its place has another store now, or none: it is not found
-                   any more; under the list's lock */
-    nadb_store *next;
-};
 
 static struct {
     pthread_once_t once;
@@ -134,6 +107,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
     /* Without memory reads stay untracked. */
     if (o->track_access && s->access == NULL)
         have->track_access = nadb_access_new(&s->access, NULL) == NADB_OK;
+    store_log_open(s, o);
 
     if (o->buffer_bytes > have->buffer_bytes)
         have->buffer_bytes = o->buffer_bytes;
@@ -157,6 +131,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
 static void store_free(nadb_store *s) {
     if (s == NULL) return;
     nadb_sweeper_stop(&s->sweeper);
+    nadb_monitor_clear(&s->monitor);
     nadb_cache_free(s->cache);
     nadb_access_free(s->access);
     nadb_options_free(s->options);
@@ -243,7 +218,8 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
         }
     }
     atomic_store(&s->synchronous, s->options->synchronous);
-    rc = nadb_sweeper_start(&s->sweeper, err);
+    rc = nadb_monitor_init(&s->monitor, err);
+    if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
     s->backend = nadb_backend_for(s->options);
     s->key = *key;
@@ -258,6 +234,7 @@ done:
 /* What may take long: a log to recover, a server that does not answer. */
 static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
                            nadb_err *err) {
+    int64_t from_ns = nadb_os_get()->mono_ns();
     nadb_rc rc = NADB_OK;
 
     if (s->options->cache_bytes > 0)
@@ -265,6 +242,13 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
     if (rc == NADB_OK && s->options->track_access)
         rc = nadb_access_new(&s->access, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
+        nadb_engine_watch(s->engine, &s->monitor);
+    if (rc == NADB_OK) {
+        store_log_open(s, s->options);
+        store_log_event(s, *created ? "create" : "open", from_ns, NADB_OK,
+                        NULL);
+    }
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
         (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 && !s->options->read_only)
         nadb_engine_sweep(s->engine, sweep, s);
@@ -408,6 +392,7 @@ void nadb_store_close(nadb_store *s) {
     if (last) {
         move_begin(s, STORE_CLOSING);
         last_sweep(s);
+        store_log_event(s, "close", -1, NADB_OK, NULL);
         s->engine->ops->close(s->engine);
         move_end(s, false);
     }
@@ -424,6 +409,7 @@ static nadb_rc destroy(nadb_store *s, bool unused, nadb_err *err) {
     last = release(s);
     if (last) {
         move_begin(s, STORE_CLOSING);
+        nadb_monitor_quiet(&s->monitor); /* the log goes, too */
         if (s->backend->caps & NADB_CAP_BASE)
             rc = nadb_engine_destroy(s->engine, unused, err);
         else if (s->engine->ops->destroy != NULL && !unused)
@@ -456,6 +442,8 @@ const nadb_options *nadb_store_options(const nadb_store *s) {
 nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
 
 nadb_access *nadb_store_access(nadb_store *s) { return s->access; }
+
+nadb_monitor *nadb_store_monitor(nadb_store *s) { return &s->monitor; }
 
 static const uint8_t *identity(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
@@ -490,14 +478,19 @@ nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) {
 
 nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
                            nadb_err *err) {
+    nadb_done d = {.op = NADB_OP_COMPACT, .err = err};
+    nadb_span span;
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
+    span = nadb_span_begin();
     /* Who removes expired rows itself compacts them away, too. */
     if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
         rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
-    if (rc != NADB_OK) return rc;
-    return s->engine->ops->compact(s->engine, stop, ctx, err);
+    if (rc == NADB_OK) rc = s->engine->ops->compact(s->engine, stop, ctx, err);
+    d.rc = rc;
+    nadb_monitor_done(&s->monitor, &span, &d);
+    return rc;
 }
 
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
@@ -582,54 +575,6 @@ nadb_rc nadb_cache_drop_all(uint64_t *bytes, nadb_err *err) {
 
 /* --- statistics --- */
 
-static nadb_rc emit_totals(nadb_store *s, nadb_stat_fn *emit, void *ctx,
-                           nadb_err *err) {
-    nadb_session *ss = NULL;
-    nadb_totals t;
-    nadb_rc rc = nadb_session_new(s, &ss, err);
-
-    if (rc == NADB_OK) rc = session_totals(ss, &t, err);
-    nadb_session_free(ss);
-    if (rc != NADB_OK) return rc;
-    emit(ctx, "count", (double)t.rows);
-    emit(ctx, "key_bytes", (double)t.key_bytes);
-    emit(ctx, "size_bytes", (double)t.value_bytes);
-    emit(ctx, "value_stored_bytes", (double)t.stored_bytes);
-    emit(ctx, "compression_ratio",
-         t.stored_bytes == 0 ? 1.0
-                             : (double)t.value_bytes / (double)t.stored_bytes);
-    emit(ctx, "tag_count", (double)t.tags);
-    return NADB_OK;
-}
-
-nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
-                         nadb_err *err) {
-    nadb_rc rc = nadb_store_usable(s, err);
-
-    if (rc == NADB_OK) s->engine->ops->stats(s->engine, emit, ctx);
-    return rc;
-}
-
-nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
-                         nadb_err *err) {
-    nadb_cache_stats cs = {0};
-    nadb_rc rc = nadb_store_usable(s, err);
-
-    if (rc == NADB_OK) rc = emit_totals(s, emit, ctx, err);
-    if (rc != NADB_OK) return rc;
-    s->engine->ops->stats(s->engine, emit, ctx);
-    if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
-    if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
-    emit(ctx, "cache_hits", (double)cs.hits);
-    emit(ctx, "cache_misses", (double)cs.misses);
-    emit(ctx, "cache_hit_rate",
-         cs.hits + cs.misses == 0
-             ? 0.0
-             : (double)cs.hits / (double)(cs.hits + cs.misses));
-    emit(ctx, "cache_bytes", (double)cs.bytes);
-    return NADB_OK;
-}
-
 static void last_flush(void *ctx, const char *name, double value) {
     if (strcmp(name, "last_flush_at") == 0) *(double *)ctx = value;
 }
@@ -641,7 +586,7 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
     for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
          s = s->next) {
         nadb_store_info info;
-        nadb_err last;
+        nadb_err last, why;
 
         if (s->state != STORE_OPEN) continue;
         memset(&info, 0, sizeof info);
@@ -654,6 +599,14 @@ nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
             nadb_engine_last_error(s->engine, &last);
         }
         info.last_error = last.msg;
+        store_log_state(s, &info.log_lost, &why);
+        info.log_error = why.msg;
+        if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0) {
+            info.last_cleanup_at =
+                (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
+            info.cleanup_interval =
+                (double)s->options->flush_interval_ms / 1000.0;
+        }
         s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);
         rc = each(ctx, &info, err);
     }

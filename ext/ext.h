@@ -379,6 +379,7 @@ int module_register(sqlite3 *db);
 
 int func_register(sqlite3 *db, conn *c);
 int tables_register(sqlite3 *db, conn *c);
+void log_register(void);                    /* func_log.c */
 int pop_register(sqlite3 *db, conn *c);     /* pop.c */
 int all_register(sqlite3 *db, conn *c);     /* all.c */
 int expired_register(sqlite3 *db, conn *c); /* expired.c */

@@ -83,6 +83,10 @@ nadb_rc func_compact(call *k, nadb_err *err);
 nadb_rc func_cache_clear(call *k, nadb_err *err);
 nadb_rc func_clear_db(call *k, nadb_err *err);
 
+/* --- func_log.c --- */
+
+nadb_rc func_log(call *k, nadb_err *err); /* sets the result */
+
 /* --- func_database.c; each sets the result --- */
 
 nadb_rc func_backup_database(call *k, nadb_err *err);

@@ -60,6 +60,7 @@ static int register_all(sqlite3 *db, conn *c) {
         code = sqlite3_create_module_v2(db, "nadb_snapshot", &watch_module, c,
                                         conn_unref);
     }
+    log_register();
     if (code == SQLITE_OK) match_register(c);
     if (code == SQLITE_OK) code = func_register(db, c);
     if (code == SQLITE_OK) code = tables_register(db, c);

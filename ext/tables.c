@@ -4,58 +4,45 @@
  * They are small, so each xFilter collects all rows at once, and the cursor
  * walks over what was collected: a moment's picture. A new table is a `kind`:
  * its declaration, and a function that fills rows. */
-#include "ext.h"
+#include "tables.h"
 
 /* --- collected rows --- */
-
-typedef struct cell {
-    int type; /* SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_NULL */
-    int64_t i;
-    double r;
-    size_t at, n; /* of a text, in rows.text */
-} cell;
-
-typedef struct rows {
-    nadb_buf cells; /* of cell, row by row */
-    nadb_buf text;
-    bool nomem;
-    nadb_slice only;      /* of the first column; p == NULL: all */
-    const char *argument; /* where that is no table */
-} rows;
 
 static void add_cell(rows *r, const cell *x) {
     if (!nadb_buf_append(&r->cells, x, sizeof *x)) r->nomem = true;
 }
 
-static void add_text(rows *r, const char *text) {
-    cell x = {.type = text == NULL ? SQLITE_NULL : SQLITE_TEXT};
+static void rows_slice(rows *r, nadb_slice text) {
+    cell x = {.type = text.p == NULL ? SQLITE_NULL : SQLITE_TEXT,
+              .at = r->text.n,
+              .n = text.n};
 
-    if (text != NULL) {
-        x.at = r->text.n;
-        x.n = strlen(text);
-        if (!nadb_buf_append(&r->text, text, x.n)) r->nomem = true;
-    }
+    if (text.n > 0 && !nadb_buf_append(&r->text, text.p, text.n))
+        r->nomem = true;
     add_cell(r, &x);
 }
 
-static void add_int(rows *r, int64_t i) {
+void rows_text(rows *r, const char *text) {
+    rows_slice(r, text == NULL ? nadb_slice_of(NULL, 0) : nadb_slice_str(text));
+}
+
+void rows_int(rows *r, int64_t i) {
     cell x = {.type = SQLITE_INTEGER, .i = i};
 
     add_cell(r, &x);
 }
 
-static void add_real(rows *r, double v) {
+static void rows_real(rows *r, double v) {
     cell x = {.type = SQLITE_FLOAT, .r = v};
 
     add_cell(r, &x);
 }
 
-/* NULL when `set` is false: "none". */
-static void add_real_if(rows *r, bool set, double v) {
+void rows_real_if(rows *r, bool set, double v) {
     if (set) {
-        add_real(r, v);
+        rows_real(r, v);
     } else {
-        add_text(r, NULL);
+        rows_text(r, NULL);
     }
 }
 
@@ -75,11 +62,11 @@ static void add_stat(void *ctx, const char *name, double value) {
                   value > -9e15 && value < 9e15 &&
                   value == (double)(int64_t)value;
 
-    add_text(r, name);
+    rows_text(r, name);
     if (counts) {
-        add_int(r, (int64_t)value);
+        rows_int(r, (int64_t)value);
     } else {
-        add_real(r, value);
+        rows_real(r, value);
     }
 }
 
@@ -94,12 +81,10 @@ static nadb_rc fill_stats(rows *r, vtab *v, nadb_err *err) {
 static nadb_rc add_tag(void *ctx, nadb_slice tag, int64_t count,
                        nadb_err *err) {
     rows *r = ctx;
-    cell x = {.type = SQLITE_TEXT, .at = r->text.n, .n = tag.n};
 
     (void)err;
-    if (!nadb_buf_append(&r->text, tag.p, tag.n)) r->nomem = true;
-    add_cell(r, &x);
-    add_int(r, count);
+    rows_slice(r, tag);
+    rows_int(r, count);
     return NADB_OK;
 }
 
@@ -121,14 +106,16 @@ static const char stores_declaration[] =
     " \"write\" TEXT, compression TEXT, cache_size_mb REAL, mmap TEXT,"
     " default_ttl REAL, max_size_mb REAL, eviction TEXT, track_access TEXT,"
     " busy_timeout INTEGER, mode TEXT, log TEXT, log_level TEXT,"
-    " log_slow_ms INTEGER, identity TEXT, file TEXT)";
+    " log_slow_ms INTEGER, identity TEXT, file TEXT, log_max_mb REAL,"
+    " log_files INTEGER, log_lost INTEGER, log_error TEXT,"
+    " last_cleanup_at REAL, cleanup_interval REAL)";
 
 static const char *on_off(bool on) { return on ? "on" : "off"; }
 
 static void add_compression(rows *r, int level) {
     char text[2] = {(char)('0' + level % 10), 0};
 
-    add_text(r, level == 0 ? "off" : text);
+    rows_text(r, level == 0 ? "off" : text);
 }
 
 /* In hexadecimal; NULL for a store that is not in files. */
@@ -140,7 +127,7 @@ static void add_identity(rows *r, const uint8_t *id) {
         text[2 * i] = hex[id[i] >> 4];
         text[2 * i + 1] = hex[id[i] & 15];
     }
-    add_text(r, id == NULL ? NULL : text);
+    rows_text(r, id == NULL ? NULL : text);
 }
 
 static nadb_rc add_store(void *ctx, const nadb_store_info *info,
@@ -148,38 +135,45 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
     static const char *const sync[] = {"off", "normal", "full"};
     static const char *const writes[] = {"default", "buffered", "immediate"};
     static const char *const eviction[] = {"none", "lru", "lfu", "fifo", "ttl"};
-    static const char *const level[] = {"debug", "info", "warning", "error"};
     const nadb_options *o = info->options;
     rows *r = ctx;
 
     (void)err;
-    add_text(r, o->path);
-    add_text(r, o->db);
-    add_text(r, o->ns);
-    add_text(r, o->backend);
-    add_int(r, info->is_running);
-    add_real(r, (double)o->flush_interval_ms / 1000.0);
-    add_real_if(r, info->last_flush_at != 0, info->last_flush_at);
-    add_text(r, info->last_error[0] == 0 ? NULL : info->last_error);
-    add_int(r, info->refs);
-    add_real(r, (double)o->buffer_bytes / 1048576.0);
-    add_text(r, sync[o->synchronous]);
-    add_text(r, writes[o->write]);
+    rows_text(r, o->path);
+    rows_text(r, o->db);
+    rows_text(r, o->ns);
+    rows_text(r, o->backend);
+    rows_int(r, info->is_running);
+    rows_real(r, (double)o->flush_interval_ms / 1000.0);
+    rows_real_if(r, info->last_flush_at != 0, info->last_flush_at);
+    rows_text(r, info->last_error[0] == 0 ? NULL : info->last_error);
+    rows_int(r, info->refs);
+    rows_real(r, (double)o->buffer_bytes / 1048576.0);
+    rows_text(r, sync[o->synchronous]);
+    rows_text(r, writes[o->write]);
     add_compression(r, o->compression);
-    add_real(r, (double)o->cache_bytes / 1048576.0);
-    add_text(r, on_off(o->mmap));
-    add_real_if(r, o->default_ttl_ms > 0, (double)o->default_ttl_ms / 1000.0);
-    add_real_if(r, o->size_max > 0, (double)o->size_max / 1048576.0);
-    add_text(r, eviction[o->eviction]);
-    add_text(r, on_off(o->track_access));
-    add_int(r, o->busy_timeout_ms);
-    add_text(r, o->read_only ? "ro" : "rw");
-    add_text(r, o->log);
-    add_text(r, level[o->log_level & 3]);
-    add_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
+    rows_real(r, (double)o->cache_bytes / 1048576.0);
+    rows_text(r, on_off(o->mmap));
+    rows_real_if(r, o->default_ttl_ms > 0, (double)o->default_ttl_ms / 1000.0);
+    rows_real_if(r, o->size_max > 0, (double)o->size_max / 1048576.0);
+    rows_text(r, eviction[o->eviction]);
+    rows_text(r, on_off(o->track_access));
+    rows_int(r, o->busy_timeout_ms);
+    rows_text(r, o->read_only ? "ro" : "rw");
+    rows_text(r, o->log);
+    rows_text(r, o->log == NULL         ? NULL
+                 : o->log_level == NULL ? "info"
+                                        : o->log_level);
+    rows_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
     add_identity(r, info->identity);
     /* The database file that it belongs to. */
-    add_text(r, o->store_id == NULL ? NULL : o->db_file);
+    rows_text(r, o->store_id == NULL ? NULL : o->db_file);
+    rows_real_if(r, o->log != NULL, (double)o->log_bytes_max / 1048576.0);
+    rows_real_if(r, o->log != NULL, o->log_files_max);
+    rows_int(r, (int64_t)info->log_lost);
+    rows_text(r, info->log_error[0] == 0 ? NULL : info->log_error);
+    rows_real_if(r, info->last_cleanup_at != 0, info->last_cleanup_at);
+    rows_real_if(r, info->cleanup_interval != 0, info->cleanup_interval);
     return NADB_OK;
 }
 
@@ -206,10 +200,10 @@ static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
     (void)v;
     (void)err;
     for (size_t i = 0; (b = nadb_backend_at(i)) != NULL; i++) {
-        add_text(r, b->name);
-        add_text(r, b->summary);
+        rows_text(r, b->name);
+        rows_text(r, b->summary);
         for (size_t j = 0; j < sizeof caps / sizeof *caps; j++) {
-            add_int(r, (b->caps & caps[j]) != 0);
+            rows_int(r, (b->caps & caps[j]) != 0);
         }
     }
     return NADB_OK;
@@ -229,26 +223,26 @@ static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
     rows *r = ctx;
 
     (void)err;
-    add_text(r, e->id);
+    rows_text(r, e->id);
     if (m == NULL) {
-        for (int i = 1; i < 14; i++) add_text(r, NULL);
-        add_text(r, e->problem);
+        for (int i = 1; i < 14; i++) rows_text(r, NULL);
+        rows_text(r, e->problem);
         return NADB_OK;
     }
-    add_text(r, backup_type_name(m->type));
-    add_text(r, m->parent[0] == '\0' ? NULL : m->parent);
-    add_real(r, (double)m->created_ms / 1000.0);
-    add_int(r, (int64_t)m->rows);
-    add_int(r, (int64_t)m->bytes);
-    add_int(r, (int64_t)m->deleted);
-    add_int(r, (int64_t)m->total);
-    add_int(r, (int64_t)e->files);
+    rows_text(r, backup_type_name(m->type));
+    rows_text(r, m->parent[0] == '\0' ? NULL : m->parent);
+    rows_real(r, (double)m->created_ms / 1000.0);
+    rows_int(r, (int64_t)m->rows);
+    rows_int(r, (int64_t)m->bytes);
+    rows_int(r, (int64_t)m->deleted);
+    rows_int(r, (int64_t)m->total);
+    rows_int(r, (int64_t)e->files);
     add_compression(r, m->compression);
-    add_text(r, m->backend);
-    add_text(r, m->db);
-    add_text(r, m->ns);
-    add_text(r, m->sha256);
-    add_text(r, NULL);
+    rows_text(r, m->backend);
+    rows_text(r, m->db);
+    rows_text(r, m->ns);
+    rows_text(r, m->sha256);
+    rows_text(r, NULL);
     return NADB_OK;
 }
 
@@ -274,9 +268,11 @@ typedef struct kind {
 static const kind kinds[] = {
     {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
      ARGUMENT_TABLE, "key", fill_stats},
+    {"nadb_metrics", metrics_declaration, METRICS_WIDTH, ARGUMENT_TABLE, "key",
+     fill_metrics},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
      2, ARGUMENT_TABLE, "tags", fill_tags},
-    {"nadb_stores", stores_declaration, 26, ARGUMENT_NONE, NULL, fill_stores},
+    {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores},
     {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, NULL,
      fill_backends},
     {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},

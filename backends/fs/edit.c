@@ -132,6 +132,18 @@ static bool may_be_installed(fs_base *b, uint64_t generation) {
     return !old;
 }
 
+/* Files that the state before does not have are new: numbers rise. */
+static void count_made(fs_version *v, const nadb_base_version *old) {
+    for (size_t i = 0; i < v->m.n_tables; i++) {
+        if (v->m.tables[i].number <= old->last_file) continue;
+        v->pub.made_entries += v->m.tables[i].count;
+        v->pub.made_bytes += v->m.tables[i].size;
+    }
+    for (size_t i = 0; i < v->m.n_vals; i++)
+        if (v->m.vals[i].number > old->last_file)
+            v->pub.made_bytes += v->m.vals[i].size;
+}
+
 nadb_rc fs_install(fs_output *o, const fs_version *old, fs_manifest *m,
                    nadb_base_version **out, nadb_err *err) {
     fs_base *b = o->b;
@@ -149,6 +161,7 @@ nadb_rc fs_install(fs_output *o, const fs_version *old, fs_manifest *m,
         return rc;
     }
     o->installed = true;
+    count_made(v, &old->pub);
     fs_note_dropped(b, &old->m, &v->m);
     *out = &v->pub;
     return NADB_OK;

@@ -31,6 +31,7 @@
 
 #include "../backend.h"
 #include "../options.h"
+#include "../util/monitor.h"
 #include "control.h"
 #include "memtable.h"
 
@@ -88,6 +89,7 @@ typedef struct engine {
      * nobody has asked for it. */
     bool (*_Atomic sweep)(void *ctx);
     void *sweep_ctx;
+    _Atomic(nadb_monitor *) monitor; /* NULL: nobody wants to know */
 
     bool private_memory; /* a reader that may not write */
     bool sync_failed;    /* of what was found: it is to be written anew */
@@ -452,12 +454,16 @@ const uint8_t *nadb_engine_id(nadb_engine *e);
  * alone, not on a server; NADB_LOCKED otherwise. */
 nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused,
                             nadb_err *err) NADB_MUST_USE;
+/* The store's directory; lives as long as the engine. */
+const nadb_home *nadb_engine_home(nadb_engine *e);
 /* Takes on the options that are in force now. */
 void nadb_engine_tune(nadb_engine *e, const nadb_options *o);
 /* Whether another store, or none, is in its place now. */
 bool nadb_engine_moved(nadb_engine *e);
 /* Has the background threads sweep. */
 void nadb_engine_sweep(nadb_engine *e, bool (*sweep)(void *ctx), void *ctx);
+/* Has what the background does counted and logged, until it is closed. */
+void nadb_engine_watch(nadb_engine *e, nadb_monitor *m);
 /* The background threads leave it alone, until it is written to. */
 void nadb_engine_calm(nadb_engine *e);
 void nadb_engine_forked(nadb_engine *e); /* in a forked child */

@@ -112,22 +112,62 @@ static uint64_t end_to_sync(memtable *m, uint64_t known) {
     return known;
 }
 
+/* What fails in the background is tried again and again, and told once. */
+static bool is_news(engine *s, const nadb_err *last, const nadb_err *e) {
+    bool news;
+
+    nadb_lock(&s->version_lock);
+    news = e->rc != NADB_OK && strcmp(last->msg, e->msg) != 0;
+    nadb_unlock(&s->version_lock);
+    return news;
+}
+
+/* Nobody called for what failed: the program hears of it once. */
+static void note_error(engine *s, nadb_err *where, const nadb_err *e) {
+    bool news = is_news(s, where, e);
+
+    nadb_lock(&s->version_lock);
+    *where = *e;
+    nadb_unlock(&s->version_lock);
+    if (news) nadb_alarm(e->rc, e->msg);
+}
+
+static void count(engine *s, nadb_op op, const nadb_span *span,
+                  const nadb_base_version *made, nadb_rc rc,
+                  const nadb_err *err) {
+    const nadb_err *last =
+        op == NADB_OP_SYNC ? &s->sync_error : &s->flush_error;
+    nadb_monitor *m = atomic_load(&s->monitor);
+    nadb_done d = {.op = op, .rc = rc, .err = err};
+
+    if (m == NULL) return;
+    if (rc != NADB_OK && err != NULL && !is_news(s, last, err)) return;
+    if (rc == NADB_OK && made != NULL) {
+        d.keys = made->made_entries;
+        d.bytes = made->made_bytes;
+    }
+    nadb_monitor_done(m, span, &d);
+}
+
 /* `place`: what the caller knows to be there, if it is in this log. */
 static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
     uint64_t known = place - wal_place(number, 0);
     uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
+    nadb_span span;
     nadb_err mine;
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
         return NADB_OK;
+    span = nadb_span_begin();
     nadb_err_clear(&mine);
     if (atomic_load(&m->head->dir_synced) == 0) {
         rc = s->os->dir_sync(s->home.dir, &mine);
         if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
     }
     if (rc == NADB_OK) rc = s->os->sync(m->log.file, &mine);
+    count(s, NADB_OP_SYNC, &span, NULL, rc, &mine);
     if (rc == NADB_OK) {
         synced_raise(s->ctl.map, wal_place(number, end));
         return NADB_OK;
@@ -154,12 +194,6 @@ nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) {
     }
     nadb_unlock(&s->sync_lock);
     return rc;
-}
-
-static void note_error(engine *s, nadb_err *where, const nadb_err *e) {
-    nadb_lock(&s->version_lock);
-    *where = *e;
-    nadb_unlock(&s->version_lock);
 }
 
 void engine_sync_in_background(engine *s) {
@@ -301,6 +335,7 @@ static nadb_rc catch_up(engine *s, nadb_err *err) {
 
 static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
                           nadb_err *err) {
+    nadb_span span = nadb_span_begin();
     nadb_flush_req req;
     nadb_totals totals = v->base->totals;
     nadb_base_version *base = NULL;
@@ -315,26 +350,28 @@ static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
         rc = engine_history_add(s, v, n, &req, err);
     if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
     nadb_iter_free(req.entries);
-    if (rc != NADB_OK) return rc;
-    rc = publish(s, base, err);
+    if (rc == NADB_OK) rc = publish(s, base, err);
     if (rc == NADB_OK) {
         atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
         unlink_logs(s, v, base->first_log);
         if (s->base_ops->remote == NULL) engine_history_trim(s, base->seq);
     }
-    s->base_ops->version_unref(base);
+    count(s, NADB_OP_FLUSH, &span, base, rc, err);
+    if (base != NULL) s->base_ops->version_unref(base);
     return rc;
 }
 
 static nadb_rc compact_once(engine *s, const nadb_compact_goal *goal, bool *did,
                             nadb_err *err) {
+    nadb_span span = nadb_span_begin();
     nadb_base_version *base = NULL;
     nadb_rc rc = s->base_ops->compact_step(s->base, goal, &base, err);
 
-    *did = false;
-    if (rc != NADB_OK || base == NULL) return rc;
-    *did = true;
-    rc = publish(s, base, err);
+    *did = rc == NADB_OK && base != NULL;
+    if (*did) rc = publish(s, base, err);
+    if (*did || (rc != NADB_OK && rc != NADB_INTERRUPT))
+        count(s, NADB_OP_MERGE, &span, base, rc, err);
+    if (base == NULL) return rc;
     s->base_ops->version_unref(base);
     atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_COMPACTIONS], 1);
     return rc;

@@ -432,6 +432,14 @@ static void engine_close(nadb_engine *e) {
     engine_free(s);
 }
 
+const nadb_home *nadb_engine_home(nadb_engine *e) {
+    return &engine_of(e)->home;
+}
+
+void nadb_engine_watch(nadb_engine *e, nadb_monitor *m) {
+    atomic_store(&engine_of(e)->monitor, m);
+}
+
 void nadb_engine_forked(nadb_engine *e) {
     engine *s = engine_of(e);
 

@@ -5,6 +5,7 @@
  * left beside it. control goes last, because it is the proof. */
 #include <errno.h>
 
+#include "../util/log.h"
 #include "engine.h"
 #include "workers.h"
 
@@ -14,10 +15,30 @@ typedef struct removal {
     bool foreign; /* a name that is not ours was met */
 } removal;
 
+/* A log, by its name and its first bytes: others may keep their own here. */
+static bool is_log(const removal *r, const char *name) {
+    static const char begin[] = "{\"time\":\"";
+    char bytes[sizeof begin - 1];
+    nadb_file *f = NULL;
+    nadb_stat st;
+    bool is = false;
+
+    if (!nadb_log_name(name) ||
+        r->os->stat(r->dir, name, &st, NULL) != NADB_OK ||
+        st.kind != NADB_KIND_FILE)
+        return false;
+    if (st.size == 0) return true;
+    if (r->os->open(r->dir, name, NADB_OPEN_READ, 0, &f, NULL) == NADB_OK)
+        is = r->os->pread(f, bytes, sizeof bytes, 0, NULL) == NADB_OK &&
+             memcmp(bytes, begin, sizeof bytes) == 0;
+    r->os->close(f);
+    return is;
+}
+
 static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
     removal *r = ctx;
 
-    if (!engine_file_is_ours(name)) {
+    if (!engine_file_is_ours(name) && !is_log(r, name)) {
         r->foreign = true;
         return NADB_OK;
     }
@@ -26,8 +47,10 @@ static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
 }
 
 static nadb_rc find_foreign(void *ctx, const char *name, nadb_err *err) {
+    removal *r = ctx;
+
     (void)err;
-    if (!engine_file_is_ours(name)) *(bool *)ctx = true;
+    if (!engine_file_is_ours(name) && !is_log(r, name)) r->foreign = true;
     return NADB_OK;
 }
 
@@ -116,15 +139,15 @@ static nadb_rc open_above(engine *s, nadb_dir **db, nadb_err *err) {
  * files. What a crash leaves in between goes with the next removal. */
 static nadb_rc remove_all(engine *s, nadb_err *err) {
     char *gone = removed_name(s->ns_name);
+    removal here = {s->os, s->home.dir, false};
     nadb_dir *db = NULL;
-    bool foreign = false;
     nadb_rc rc = NADB_OK;
 
     if (gone == NULL) rc = nadb_fail(err, NADB_NOMEM, "removing %s", s->dir);
     if (rc == NADB_OK) rc = open_above(s, &db, err);
     if (rc == NADB_OK)
-        rc = s->os->dir_list(s->home.dir, find_foreign, &foreign, err);
-    if (rc == NADB_OK && foreign) {
+        rc = s->os->dir_list(s->home.dir, find_foreign, &here, err);
+    if (rc == NADB_OK && here.foreign) {
         /* Somebody keeps other files here: they stay where they are. */
         atomic_store(&s->ctl.map->distrust, 1);
         rc = remove_files(s->os, s->home.dir, err);

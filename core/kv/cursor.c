@@ -17,6 +17,7 @@ nadb_rc nadb_cursor_new(nadb_session *ss, nadb_cursor **out, nadb_err *err) {
     *out = NULL;
     if (c == NULL) return nadb_fail(err, NADB_NOMEM, "opening a cursor");
     c->ss = ss;
+    c->op = NADB_OP_COUNT;
     *out = c;
     return NADB_OK;
 }
@@ -34,8 +35,33 @@ void nadb_cursor_free(nadb_cursor *c) {
     nadb_free(c);
 }
 
+void cursor_count(nadb_cursor *c, nadb_op op) {
+    c->op = op;
+    c->span = nadb_span_begin();
+    c->rows = c->bytes = 0;
+}
+
+/* It has come to an end. */
+static void cursor_counted(nadb_cursor *c, nadb_rc rc, const nadb_err *err) {
+    nadb_done d = {.op = c->op, .rc = rc, .err = err};
+
+    if (c->op == NADB_OP_COUNT) return;
+    d.keys = c->rows;
+    d.bytes = c->bytes;
+    nadb_meter_done(&c->ss->meter, &c->span, &d);
+    c->op = NADB_OP_COUNT;
+}
+
+/* The present row is one of the walk. */
+static void count_row(nadb_cursor *c) {
+    if (c->op == NADB_OP_COUNT || !c->valid) return;
+    c->rows++;
+    if (c->loaded) c->bytes += c->row.size;
+}
+
 void nadb_cursor_close(nadb_cursor *c) {
     if (c->mode == CURSOR_CLOSED) return;
+    cursor_counted(c, NADB_OK, NULL);
     if (c->it != NULL) {
         if (c->valid) /* read only as far as the walk went */
             session_narrow_read(c->ss, c->read, c->read_epoch, c->reverse,
@@ -198,12 +224,16 @@ bool cursor_bounds_add(nadb_cursor *c, nadb_slice key) {
 }
 
 nadb_rc cursor_no_memory(nadb_cursor *c, nadb_err *err) {
-    nadb_cursor_close(c);
-    return nadb_fail(err, NADB_NOMEM, "opening a cursor");
+    return cursor_done(c, nadb_fail(err, NADB_NOMEM, "opening a cursor"), err);
 }
 
-nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc) {
-    if (rc != NADB_OK) nadb_cursor_close(c);
+nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc, const nadb_err *err) {
+    if (rc == NADB_OK) {
+        count_row(c);
+        return rc;
+    }
+    cursor_counted(c, rc, err);
+    nadb_cursor_close(c);
     return rc;
 }
 
@@ -214,7 +244,7 @@ static nadb_rc note_key(nadb_cursor *c, nadb_slice key, bool key_only,
     return session_note_read(c->ss, key, after, key_only, NULL, err);
 }
 
-nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
+static nadb_rc open_key(nadb_cursor *c, nadb_slice key, bool key_only,
                         nadb_err *err) {
     nadb_rc rc;
 
@@ -231,7 +261,24 @@ nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
     c->next = c->wanted = 0;
     rc = note_key(c, c->one, key_only, err);
     if (rc == NADB_OK) rc = keys_next(c, err);
-    return cursor_done(c, rc);
+    return cursor_done(c, rc, err);
+}
+
+nadb_rc nadb_cursor_key(nadb_cursor *c, nadb_slice key, bool key_only,
+                        nadb_err *err) {
+    nadb_meter *meter = &c->ss->meter;
+    nadb_span span = nadb_span_sample(meter, NADB_OP_GET);
+    nadb_done d = {.op = NADB_OP_GET_MISS, .err = err, .key = key};
+
+    d.rc = open_key(c, key, key_only, err);
+    if (d.rc != NADB_OK || c->valid) d.op = NADB_OP_GET;
+    if (c->valid) d.bytes = c->row.size;
+    nadb_meter_get(meter, d.op, d.bytes);
+    if (span.weight != 0 || d.rc != NADB_OK) {
+        d.keys = c->valid;
+        nadb_meter_note(meter, &span, &d);
+    }
+    return d.rc;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -258,6 +305,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     nadb_rc rc = cursor_open(c, CURSOR_KEYS, reverse, err);
 
     if (rc != NADB_OK) return rc;
+    cursor_count(c, NADB_OP_SCAN_KEYS);
     c->view->view->keys_only = false;
     nadb_buf_reset(&c->bounds);
     nadb_buf_reset(&c->list);
@@ -278,7 +326,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     for (size_t i = 0; i < c->n_keys && rc == NADB_OK; i++)
         rc = note_key(c, c->keys[i], false, err);
     if (rc == NADB_OK) rc = keys_next(c, err);
-    return cursor_done(c, rc);
+    return cursor_done(c, rc, err);
 }
 
 /* --- the present row --- */
@@ -340,8 +388,10 @@ nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
 
     if (rc != NADB_OK || !c->valid) return rc;
     if (c->cached != NULL) cached_release(c);
-    if (c->mode == CURSOR_KEYS) return keys_next(c, err);
-    return cursor_scan_next(c, err);
+    rc = c->mode == CURSOR_KEYS ? keys_next(c, err) : cursor_scan_next(c, err);
+    if (rc != NADB_OK) cursor_counted(c, rc, err);
+    count_row(c);
+    return rc;
 }
 
 /* Undoes the codec, through the cache where the bytes have a name. */

@@ -19,6 +19,10 @@ struct nadb_cursor {
     uint64_t limit; /* changes from this number on are not seen */
     int64_t now;    /* ms; 0: not read yet */
 
+    nadb_op op; /* NADB_OP_COUNT: it is not counted, or has been */
+    nadb_span span;
+    uint64_t rows, bytes;
+
     nadb_cursor *next_reader, **reader_link; /* in ss->readers, if b != NULL */
 
     bool valid;      /* there is a present row, */
@@ -65,7 +69,9 @@ struct nadb_cursor {
 nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
                     nadb_err *err) NADB_MUST_USE;
 /* Gives `rc`, and closes the cursor unless that is NADB_OK. */
-nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc);
+nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc, const nadb_err *err);
+/* The walk begins, and is counted as `op`. */
+void cursor_count(nadb_cursor *c, nadb_op op);
 /* Closes the cursor: NADB_NOMEM. */
 nadb_rc cursor_no_memory(nadb_cursor *c, nadb_err *err);
 /* The error of a batch that is `lost`. */

@@ -275,8 +275,16 @@ nadb_rc cursor_scan_next(nadb_cursor *c, nadb_err *err) {
     if (c->b != NULL && c->b->lost) return cursor_lost(err);
     if (c->b != NULL && c->undone != c->b->undone && !c->scan.by_expiry)
         rc = scan_again(c, err);
-    if (rc != NADB_OK) return cursor_done(c, rc);
+    if (rc != NADB_OK) return cursor_done(c, rc, err);
     return scan_next(c, err);
+}
+
+static nadb_op kind_of(const nadb_scan *scan) {
+    if (scan->match != NULL) return NADB_OP_SCAN_TAG;
+    if (scan->by_expiry) return NADB_OP_SCAN_EXPIRY;
+    if (scan->by_update) return NADB_OP_SCAN_UPDATED;
+    return scan->lo.n > 0 || scan->hi.p != NULL ? NADB_OP_SCAN_RANGE
+                                                : NADB_OP_SCAN;
 }
 
 nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
@@ -286,6 +294,7 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
 
     if (rc != NADB_OK) return rc;
+    cursor_count(c, kind_of(scan));
     c->expired = scan->expired;
     c->scan = *scan;
     c->scan.lo = c->scan.hi = nadb_slice_of(NULL, 0); /* they are in `range` */
@@ -304,5 +313,5 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     c->view->view->keys_only = scan->key_only;
     rc = open_iter(c, &range, err);
     if (rc == NADB_OK) rc = scan_next(c, err);
-    return cursor_done(c, rc);
+    return cursor_done(c, rc, err);
 }

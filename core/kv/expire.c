@@ -126,6 +126,8 @@ static void write_accesses(nadb_session *ss) {
 /* One transaction. *more: there is something left to do now. */
 static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
                           nadb_err *err) {
+    nadb_span span = nadb_span_begin();
+    nadb_done d = {.op = NADB_OP_SWEEP, .err = err};
     int64_t removed = 0;
     nadb_rc rc = nadb_session_begin(ss, false, err);
 
@@ -137,6 +139,11 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
         nadb_session_commit(ss);
     else
         (void)nadb_session_rollback(ss, NULL);
+    /* That somebody else has the row, or is writing, is usual. */
+    d.rc = rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
+    d.keys = rc == NADB_OK ? (uint64_t)removed : 0;
+    if (d.keys > 0 || d.rc != NADB_OK)
+        nadb_monitor_done(nadb_store_monitor(ss->store), &span, &d);
     return rc;
 }
 
@@ -145,6 +152,7 @@ static nadb_rc session_for_sweep(nadb_store *s, nadb_session **out,
     nadb_rc rc = nadb_session_new(s, out, err);
 
     if (rc != NADB_OK) return rc;
+    nadb_meter_end(&(*out)->meter); /* its work is counted as a sweep */
     (*out)->in_background = true;
     (*out)->timeout_ms = WAIT_MS;
     return NADB_OK;
@@ -156,12 +164,16 @@ bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
     int64_t until_ns = os->mono_ns() + STEP_NS;
     nadb_session *ss = NULL;
     bool more = true;
+    nadb_err err;
     nadb_rc rc = session_for_sweep(s, &ss, NULL);
+
+    nadb_err_clear(&err);
 
     /* What fails is left for the next round: rows stay where they are. */
     if (rc == NADB_OK) write_accesses(ss);
     while (rc == NADB_OK && more && os->mono_ns() < until_ns)
-        rc = sweep_step(ss, to_ms, &more, NULL);
+        rc = sweep_step(ss, to_ms, &more, &err);
+    if (rc == NADB_OK) atomic_store(&w->last_at_ms, os->now_ms());
     nadb_session_free(ss);
     return rc == NADB_OK && more;
 }

@@ -12,6 +12,8 @@ typedef struct nadb_sweeper {
     nadb_mutex lock;  /* guards what follows */
     int64_t ahead_ms; /* the clock less the monotonic one */
     int64_t last_ms;  /* monotonic, when it was looked at */
+    /* When a round has last come to its end; 0: never. */
+    _Atomic int64_t last_at_ms;
 } nadb_sweeper;
 
 nadb_rc nadb_sweeper_start(nadb_sweeper *w,

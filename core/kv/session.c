@@ -27,6 +27,7 @@ nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
     ss->access = nadb_store_access(s);
     ss->timeout_ms = ss->options->busy_timeout_ms;
     ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
+    nadb_meter_start(&ss->meter, nadb_store_monitor(s));
     *out = ss;
     return NADB_OK;
 }
@@ -48,6 +49,7 @@ void nadb_session_free(nadb_session *ss) {
         ss->engine->ops->view_close(ss->engine, v->view);
         nadb_free(v);
     }
+    nadb_meter_end(&ss->meter);
     batch_unref(ss->b);
     nadb_index_changes_clear(&ss->index);
     nadb_arena_clear(&ss->memory);
@@ -539,7 +541,9 @@ static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
     return rc;
 }
 
-nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
+/* *size is that of the value. */
+static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
+                   nadb_err *err) {
     int64_t now = nadb_now_ms();
     nadb_row_head h;
     nadb_slice stored = {NULL, 0}, key;
@@ -552,6 +556,7 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     if (rc == NADB_OK) rc = check_key(req->key, err);
     if (rc == NADB_OK) rc = value_encode(ss, req, &h, &stored, number, err);
     if (rc != NADB_OK) return rc;
+    *size = h.size;
     h.tags = req->tags;
     h.created_ms =
         clamp_time(req->created_ms == INT64_MIN ? now : req->created_ms);
@@ -572,6 +577,19 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     memcpy(p, ss->head.p, n);
     if (stored.n > 0) memcpy(p + n, stored.p, stored.n);
     return NADB_OK;
+}
+
+nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
+    bool update = req->mode == NADB_PUT_UPDATE;
+    nadb_done d = {.op = update ? NADB_OP_UPDATE : NADB_OP_PUT,
+                   .key = req->key};
+    nadb_span span = nadb_span_sample(&ss->meter, d.op);
+
+    d.rc = put(ss, req, &d.bytes, err);
+    d.err = err;
+    d.keys = d.rc == NADB_OK;
+    nadb_meter_done(&ss->meter, &span, &d);
+    return d.rc;
 }
 
 nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
@@ -611,19 +629,28 @@ bool session_indexed(const nadb_session *ss) {
 }
 
 nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
+    nadb_span span = nadb_span_sample(&ss->meter, NADB_OP_DELETE);
+    nadb_done d = {.op = NADB_OP_DELETE, .err = err, .key = key};
     nadb_slice k;
-    nadb_rc rc = begin_change(ss, err);
 
-    if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
-    if (rc == NADB_OK) rc = batch_delete(ss->b, k, err);
-    return rc;
+    d.rc = begin_change(ss, err);
+    if (d.rc == NADB_OK) d.rc = session_key(ss, key, &k, err);
+    if (d.rc == NADB_OK) d.rc = batch_delete(ss->b, k, err);
+    d.keys = d.rc == NADB_OK;
+    nadb_meter_done(&ss->meter, &span, &d);
+    return d.rc;
 }
 
 nadb_rc nadb_clear(nadb_session *ss, int64_t *rows, nadb_err *err) {
-    nadb_rc rc = begin_change(ss, err);
+    nadb_span span = nadb_span_begin();
+    nadb_done d = {.op = NADB_OP_CLEAR, .err = err};
 
-    if (rc == NADB_OK && rows != NULL) *rows = session_rows(ss);
-    return rc == NADB_OK ? batch_clear_all(ss->b, err) : rc;
+    d.rc = begin_change(ss, err);
+    if (d.rc == NADB_OK && rows != NULL) *rows = session_rows(ss);
+    if (d.rc == NADB_OK) d.rc = batch_clear_all(ss->b, err);
+    if (d.rc == NADB_OK && rows != NULL && *rows > 0) d.keys = (uint64_t)*rows;
+    nadb_meter_done(&ss->meter, &span, &d);
+    return d.rc;
 }
 
 int64_t nadb_now_ms(void) { return nadb_os_get()->now_ms(); }

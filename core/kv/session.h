@@ -4,6 +4,7 @@
 #define NADB_SESSION_H
 
 #include "../nadb.h"
+#include "../util/monitor.h"
 #include "access.h"
 #include "batch.h"
 #include "cache.h"
@@ -78,6 +79,11 @@ struct nadb_session {
     nadb_buf reads;    /* session_read * */
     bool reads_all;
 
+    nadb_meter meter;
+    nadb_span preparing;             /* of the transaction that is prepared, */
+    uint64_t prepare_ns;             /* how long it took, */
+    size_t prepare_n, prepare_bytes; /* and its changes */
+
     nadb_buf key, head, coded, got; /* scratch */
 };
 
@@ -122,7 +128,8 @@ void session_undo(nadb_session *ss, uint64_t id);
 
 /* How many rows the transaction sees; -1: not known without reading them. */
 int64_t session_rows(nadb_session *ss);
-/* What is committed, of rows that have not expired; *out is known. */
+/* What is committed, of rows that have not expired; *out is known. Nothing of
+ * the session is counted from now on. */
 nadb_rc session_totals(nadb_session *ss, nadb_totals *out,
                        nadb_err *err) NADB_MUST_USE;
 
@@ -148,7 +155,8 @@ void nadb_store_committed(nadb_store *s);
 nadb_engine *nadb_store_engine(nadb_store *s);
 unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
 nadb_cache *nadb_store_cache(nadb_store *s);
-nadb_access *nadb_store_access(nadb_store *s);  /* NULL: not tracked */
+nadb_access *nadb_store_access(nadb_store *s); /* NULL: not tracked */
+nadb_monitor *nadb_store_monitor(nadb_store *s);
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;

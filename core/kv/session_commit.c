@@ -209,15 +209,10 @@ bool nadb_session_prepared(const nadb_session *ss) {
     return ss->ticket != NULL && ss->ticket_id == ss->b->next_id;
 }
 
-nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
-    size_t count = 0, bytes = 0;
-    nadb_rc rc = NADB_OK;
+static nadb_rc prepare(nadb_session *ss, size_t count, size_t bytes,
+                       nadb_err *err) {
+    nadb_rc rc;
 
-    if (ss->txn == NULL) return NADB_OK;
-    if (nadb_session_prepared(ss)) return NADB_OK;
-    rc = session_unprepare(ss, err);
-    if (rc != NADB_OK || batch_empty(ss->b)) return rc;
-    batch_measure(ss->b, &count, &bytes);
     /* Of several changes, the claim covers one; two transactions that each hold
      * what the other needs would wait for each other. */
     if (count > 1) unclaim(ss);
@@ -238,11 +233,42 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     return rc;
 }
 
+nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
+    nadb_span span;
+    nadb_done d = {.op = NADB_OP_COMMIT, .err = err};
+
+    if (ss->txn == NULL) return NADB_OK;
+    if (nadb_session_prepared(ss)) return NADB_OK;
+    d.rc = session_unprepare(ss, err);
+    if (d.rc != NADB_OK || batch_empty(ss->b)) return d.rc;
+    span = nadb_span_sample(&ss->meter, NADB_OP_COMMIT);
+    batch_measure(ss->b, &ss->prepare_n, &ss->prepare_bytes);
+    d.rc = prepare(ss, ss->prepare_n, ss->prepare_bytes, err);
+    if (d.rc != NADB_OK) nadb_meter_done(&ss->meter, &span, &d);
+    ss->preparing = span;
+    ss->prepare_ns = nadb_span_ns(&span);
+    return d.rc;
+}
+
+/* A commit takes what its two halves do, but not what SQLite does between
+ * them. */
+static void commit_ticket(nadb_session *ss) {
+    nadb_span span = ss->preparing;
+    nadb_done d = {.op = NADB_OP_COMMIT,
+                   .keys = ss->prepare_n,
+                   .bytes = ss->prepare_bytes};
+
+    if (span.weight != 0)
+        span.from_ns = nadb_span_begin().from_ns - (int64_t)ss->prepare_ns;
+    ss->engine->ops->commit(ss->engine, ss->ticket);
+    ss->ticket = NULL;
+    nadb_meter_done(&ss->meter, &span, &d);
+}
+
 void nadb_session_commit(nadb_session *ss) {
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) {
-        ss->engine->ops->commit(ss->engine, ss->ticket);
-        ss->ticket = NULL;
+        commit_ticket(ss);
         if (!ss->in_background) nadb_store_committed(ss->store);
     }
     txn_end(ss);
@@ -257,13 +283,24 @@ void nadb_session_abandon(nadb_session *ss) {
 }
 
 nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
-    nadb_rc rc;
+    nadb_span span;
+    nadb_done d = {.op = NADB_OP_ROLLBACK, .err = err};
+    size_t keys = 0, bytes = 0;
 
     if (ss->txn == NULL) return NADB_OK;
-    rc = session_unprepare(ss, err);
+    if (batch_empty(ss->b) && ss->ticket == NULL) {
+        txn_end(ss);
+        return NADB_OK;
+    }
+    span = nadb_span_begin();
+    batch_measure(ss->b, &keys, &bytes);
+    d.rc = session_unprepare(ss, err);
     session_undo(ss, 0);
     txn_end(ss);
-    return rc;
+    d.keys = keys;
+    d.bytes = bytes;
+    nadb_meter_done(&ss->meter, &span, &d);
+    return d.rc;
 }
 
 /* --- savepoints --- */

@@ -147,7 +147,10 @@ static nadb_rc counted(nadb_session *ss, nadb_view *v, nadb_totals *out,
 
 nadb_rc session_totals(nadb_session *ss, nadb_totals *out, nadb_err *err) {
     session_view *v = NULL;
-    nadb_rc rc = session_view_take(ss, &v, err);
+    nadb_rc rc;
+
+    nadb_meter_end(&ss->meter);
+    rc = session_view_take(ss, &v, err);
 
     if (rc == NADB_OK) rc = counted(ss, v->view, out, err);
     session_view_drop(ss, v);

@@ -27,10 +27,11 @@ typedef struct nadb_file nadb_file; /* an open file; in os_posix.h */
 typedef struct nadb_dir nadb_dir;   /* an open directory; likewise */
 
 enum {
-    NADB_OPEN_READ = 0,     /* read only */
-    NADB_OPEN_WRITE = 1,    /* read and write */
-    NADB_OPEN_CREATE = 2,   /* make it if it is not there */
-    NADB_OPEN_EXCLUSIVE = 4 /* with CREATE: fail if it is there */
+    NADB_OPEN_READ = 0,      /* read only */
+    NADB_OPEN_WRITE = 1,     /* read and write */
+    NADB_OPEN_CREATE = 2,    /* make it if it is not there */
+    NADB_OPEN_EXCLUSIVE = 4, /* with CREATE: fail if it is there */
+    NADB_OPEN_APPEND = 8     /* with WRITE: for append() */
 };
 
 typedef enum nadb_file_kind {
@@ -104,6 +105,9 @@ struct nadb_os {
                      nadb_err *err);
     nadb_rc (*pwrite)(nadb_file *f, const void *p, size_t n, uint64_t off,
                       nadb_err *err);
+    /* One write at the end, wherever others have moved it: their bytes and
+     * these do not mix. On error some of them may be there. */
+    nadb_rc (*append)(nadb_file *f, const void *p, size_t n, nadb_err *err);
     nadb_rc (*sync)(nadb_file *f, nadb_err *err); /* fdatasync */
     nadb_rc (*size)(nadb_file *f, uint64_t *out, nadb_err *err);
     nadb_rc (*truncate)(nadb_file *f, uint64_t size, nadb_err *err);
@@ -147,6 +151,9 @@ struct nadb_os {
     int64_t (*now_ms)(void);  /* Unix time in ms */
     int64_t (*mono_ns)(void); /* CLOCK_MONOTONIC; never turned back */
     void (*random)(void *p, size_t n);
+    nadb_rc (*print)(const void *p, size_t n, nadb_err *err); /* to stderr */
+    /* Numbers of this process and thread, as the system's tools show them. */
+    void (*who)(uint64_t *process, uint64_t *thread);
     /* Changes with every boot; 16 bytes. */
     nadb_rc (*boot_id)(uint8_t out[16], nadb_err *err);
 

@@ -37,6 +37,11 @@ void posix_data_at(nadb_file *f, uint64_t off, uint64_t *from, uint64_t *to);
 nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err);
 const char *posix_path(const nadb_file *f);
 
+/* os_posix_lines.c */
+nadb_rc posix_append(nadb_file *f, const void *p, size_t n, nadb_err *err);
+nadb_rc posix_print(const void *p, size_t n, nadb_err *err);
+void posix_who(uint64_t *process, uint64_t *thread);
+
 /* os_posix_share.c: mappings, byte locks, futexes */
 nadb_rc posix_map(nadb_file *f, uint64_t n, bool writable, void **out,
                   nadb_err *err);

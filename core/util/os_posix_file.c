@@ -32,7 +32,8 @@ static int open_retry(const nadb_dir *d, const char *name, int how,
  * loop; it is bounded, in case that a name is there for O_EXCL only. */
 static int open_or_create(const nadb_dir *d, const char *name, unsigned flags,
                           mode_t mode, bool *made) {
-    int how = flags & NADB_OPEN_WRITE ? O_RDWR : O_RDONLY;
+    int how = (flags & NADB_OPEN_WRITE ? O_RDWR : O_RDONLY) |
+              (flags & NADB_OPEN_APPEND ? O_APPEND : 0);
     int fd = -1;
 
     *made = false;

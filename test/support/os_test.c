@@ -276,6 +276,18 @@ static nadb_rc os_pwrite(nadb_file *f, const void *p, size_t n, uint64_t off,
                            f->path);
 }
 
+/* What a log has is nobody's to recover: a power cut leaves it alone. */
+static nadb_rc os_append(nadb_file *f, const void *p, size_t n, nadb_err *err) {
+    int e = fault_of(F_PWRITE, f->path);
+    nadb_rc rc = NADB_OK;
+
+    if (e == 0 || e == SHORT_WRITE)
+        rc = nadb_os_posix.append(f, p, e == 0 ? n : n / 2, err);
+    if (rc != NADB_OK || e == 0) return rc;
+    return nadb_fail_errno(err, e == SHORT_WRITE ? ENOSPC : e, "writing %s",
+                           f->path);
+}
+
 static nadb_rc os_sync(nadb_file *f, nadb_err *err) {
     nadb_rc rc = fail_if_told(F_SYNC, "syncing", f->path, err);
     bool rec;
@@ -532,6 +544,7 @@ static void fill_table(void) {
     table.open = os_open;
     table.pread = os_pread;
     table.pwrite = os_pwrite;
+    table.append = os_append;
     table.sync = os_sync;
     table.truncate = os_truncate;
     table.reserve = os_reserve;

@@ -1,0 +1,63 @@
+/* os_posix_lines.c - what a log needs of the system: whole lines at the end of
+ * a file that others write to as well, or on stderr, and who writes them. */
+#include "os_posix.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A log is never worth the life of the program that it is written by: what a
+ * write to a closed pipe or past a limit of file sizes raises is blocked for
+ * the call in this thread, and taken off when the call has made it pending. */
+static const int deadly[] = {SIGPIPE, SIGXFSZ};
+
+static void add_deadly(sigset_t *set, const sigset_t *but) {
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
+        if (but == NULL || sigismember(but, deadly[i]) == 0)
+            sigaddset(set, deadly[i]);
+}
+
+static ssize_t write_quietly(int fd, const void *p, size_t n) {
+    static const struct timespec at_once = {0, 0};
+    sigset_t set, before, pending, ours;
+    ssize_t put;
+    int e;
+
+    sigemptyset(&pending);
+    (void)sigpending(&pending);
+    add_deadly(&set, NULL);
+    add_deadly(&ours, &pending); /* what was pending before is somebody's */
+    (void)pthread_sigmask(SIG_BLOCK, &set, &before);
+    do put = write(fd, p, n);
+    while (put < 0 && errno == EINTR);
+    e = errno;
+    if (put < 0)
+        while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = e;
+    return put;
+}
+
+nadb_rc posix_append(nadb_file *f, const void *p, size_t n, nadb_err *err) {
+    ssize_t put = write_quietly(f->fd, p, n);
+
+    if (put == (ssize_t)n) return NADB_OK;
+    return nadb_fail_errno(err, put < 0 ? errno : ENOSPC, "writing %s",
+                           f->path);
+}
+
+nadb_rc posix_print(const void *p, size_t n, nadb_err *err) {
+    ssize_t put = write_quietly(STDERR_FILENO, p, n);
+
+    if (put == (ssize_t)n) return NADB_OK;
+    return nadb_fail_errno(err, put < 0 ? errno : EIO, "writing to stderr");
+}
+
+void posix_who(uint64_t *process, uint64_t *thread) {
+    *process = (uint64_t)getpid();
+    *thread = (uint64_t)syscall(SYS_gettid);
+}

@@ -1,0 +1,132 @@
+/* func_log.c - nadb_log(): lines of the application in the logs of its stores;
+ * and errors of the background in SQLite's own log. */
+#include "func.h"
+
+static nadb_rc no_memory(nadb_err *err) {
+    return nadb_fail(err, NADB_NOMEM, "out of memory");
+}
+
+/* --- which stores --- */
+
+typedef struct line {
+    call *k;
+    const char *level;
+    nadb_slice message, data;
+    nadb_buf seen; /* nadb_store * of each that has got it */
+    int64_t logs;
+} line;
+
+static bool is_seen(const line *l, const nadb_store *store) {
+    for (size_t i = 0; i < l->seen.n; i += sizeof store) {
+        const nadb_store *one;
+
+        memcpy(&one, l->seen.p + i, sizeof one);
+        if (one == store) return true;
+    }
+    return false;
+}
+
+/* One table's store: opened if it is to have a log. */
+static nadb_rc put_table(line *l, const char *name, nadb_err *err) {
+    nadb_store *store;
+    vtab *v = NULL;
+    bool put = false;
+    nadb_rc rc = conn_find(l->k->c, name, &v, err);
+
+    if (rc == NADB_INVALID) return NADB_OK; /* of another module */
+    if (rc != NADB_OK || v->options == NULL || v->options->log == NULL)
+        return rc;
+    rc = vtab_open(v, err);
+    if (rc != NADB_OK) return rc;
+    store = v->s->store;
+    if (is_seen(l, store)) return NADB_OK;
+    if (!nadb_buf_append(&l->seen, &store, sizeof store)) return no_memory(err);
+    rc = nadb_store_log(store, l->level, l->message, l->data, &put, err);
+    if (put) l->logs++;
+    return rc;
+}
+
+/* Names are collected first: finding a table may change what is listed. */
+static nadb_rc list_tables(sqlite3 *db, nadb_buf *names, nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = NADB_OK;
+    int code = sqlite3_prepare_v2(db,
+                                  "SELECT schema || '.' || name"
+                                  " FROM pragma_table_list"
+                                  " WHERE type = 'virtual' ORDER BY 1",
+                                  -1, &stmt, NULL);
+
+    while (code == SQLITE_OK && rc == NADB_OK) {
+        const char *name;
+
+        code = sqlite3_step(stmt);
+        if (code != SQLITE_ROW) break;
+        code = SQLITE_OK;
+        name = (const char *)sqlite3_column_text(stmt, 0);
+        if (name == NULL || !nadb_buf_append(names, name, strlen(name) + 1))
+            rc = no_memory(err);
+    }
+    sqlite3_finalize(stmt);
+    if (rc == NADB_OK && code != SQLITE_DONE)
+        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+    return rc;
+}
+
+/* --- the line --- */
+
+/* The JSON without space in it, so that it is in one line; frees nothing: *stmt
+ * holds it. */
+static nadb_rc take_json(call *k, sqlite3_stmt **stmt, nadb_slice *out,
+                         nadb_err *err) {
+    const unsigned char *text = NULL;
+
+    if (k->argc < 3 || sqlite3_value_type(k->argv[2]) == SQLITE_NULL)
+        return NADB_OK;
+    if (sqlite3_prepare_v2(k->db, "SELECT json(?1)", -1, stmt, NULL) !=
+            SQLITE_OK ||
+        sqlite3_bind_value(*stmt, 1, k->argv[2]) != SQLITE_OK)
+        return value_sqlite_error(k->db, sqlite3_extended_errcode(k->db), err);
+    if (sqlite3_step(*stmt) == SQLITE_ROW) text = sqlite3_column_text(*stmt, 0);
+    if (text == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "the third argument of nadb_log() is not JSON");
+    *out = nadb_slice_of(text, (size_t)sqlite3_column_bytes(*stmt, 0));
+    return NADB_OK;
+}
+
+/* nadb_log(level, message [, json]): in how many logs the line is */
+nadb_rc func_log(call *k, nadb_err *err) {
+    line l = {.k = k, .level = func_text(k, 0)};
+    const char *message = func_text(k, 1);
+    sqlite3_stmt *stmt = NULL;
+    nadb_buf names = NADB_BUF_INIT;
+    nadb_rc rc;
+
+    if (l.level == NULL || message == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "nadb_log() takes a level and a message: "
+                         "nadb_log('info', 'started')");
+    l.message = nadb_slice_of(message, (size_t)sqlite3_value_bytes(k->argv[1]));
+    rc = nadb_log_check(l.level, err);
+    if (rc == NADB_OK) rc = take_json(k, &stmt, &l.data, err);
+    if (rc == NADB_OK) rc = list_tables(k->db, &names, err);
+    for (size_t at = 0; rc == NADB_OK && at < names.n;) {
+        const char *name = (const char *)names.p + at;
+
+        rc = put_table(&l, name, err);
+        at += strlen(name) + 1;
+    }
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, l.logs);
+    sqlite3_finalize(stmt);
+    nadb_buf_clear(&names);
+    nadb_buf_clear(&l.seen);
+    return rc;
+}
+
+/* --- SQLite's log --- */
+
+static void alarm(nadb_rc rc, const char *message) {
+    sqlite3_log(value_code(rc), "nadb: %s", message);
+}
+
+void log_register(void) { nadb_alarm_set(alarm); }

@@ -1,0 +1,34 @@
+/* tables.h - the rows of table-valued functions, for tables*.c. */
+#ifndef NADB_TABLES_H
+#define NADB_TABLES_H
+
+#include "ext.h"
+
+typedef struct cell {
+    int type; /* SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_NULL */
+    int64_t i;
+    double r;
+    size_t at, n; /* of a text, in rows.text */
+} cell;
+
+typedef struct rows {
+    nadb_buf cells; /* of cell, row by row */
+    nadb_buf text;
+    bool nomem;
+    nadb_slice only;      /* of the first column; p == NULL: all */
+    const char *argument; /* where that is no table */
+} rows;
+
+/* Cells are added one by one, row by row. A text that is NULL is NULL. */
+void rows_text(rows *r, const char *text);
+void rows_int(rows *r, int64_t i);
+/* NULL when `set` is false: "none". */
+void rows_real_if(rows *r, bool set, double v);
+
+/* --- tables_monitor.c --- */
+
+extern const char metrics_declaration[];
+#define METRICS_WIDTH 13
+nadb_rc fill_metrics(rows *r, vtab *v, nadb_err *err);
+
+#endif
