@@ -168,11 +168,20 @@ static nadb_rc check_tags(checker *k, nadb_err *err) {
     return rc;
 }
 
-/* First what is registered and should not be, then what should. */
-static nadb_rc check_index(checker *k, nadb_err *err) {
+/* First what is registered and should not be, then what should. *whole: all
+ * keys that a store has are there, and of the right type; else nothing more can
+ * be said. */
+static nadb_rc check_index(checker *k, bool *whole, nadb_err *err) {
     const nadb_slice none = {NULL, 0};
     nadb_rc rc = pool_take(k->e->pool, &k->c, err);
 
+    *whole = true;
+    if (rc == NADB_OK && !k->repair)
+        rc = redis_look(k->e, k->c, k->report, k->ctx, whole, err);
+    if (rc == NADB_OK && !*whole) {
+        pool_give(k->e->pool, k->c);
+        return NADB_OK;
+    }
     if (rc == NADB_OK) rc = check_all(k, "expiry", none, err);
     if (rc == NADB_OK) rc = check_all(k, "xtags", none, err);
     if (rc == NADB_OK) rc = check_tags(k, err);
@@ -184,12 +193,13 @@ static nadb_rc check_index(checker *k, nadb_err *err) {
 
 nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     checker k;
+    bool whole;
 
     memset(&k, 0, sizeof k);
     k.e = e;
     k.repair = true;
     k.stop = stop;
-    return check_index(&k, err);
+    return check_index(&k, &whole, err);
 }
 
 /* Reads every row, as a reader would. */
@@ -214,12 +224,13 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err) {
     checker k;
+    bool whole;
     nadb_rc rc;
 
     memset(&k, 0, sizeof k);
     k.e = (redis_engine *)engine;
     k.report = report;
     k.ctx = ctx;
-    rc = check_index(&k, err);
-    return rc == NADB_OK ? check_rows(engine, report, ctx, err) : rc;
+    rc = check_index(&k, &whole, err);
+    return rc == NADB_OK && whole ? check_rows(engine, report, ctx, err) : rc;
 }

@@ -174,6 +174,7 @@ typedef struct redis_walk {
     nadb_buf bytes, items; /* the next page: none, or while it is loaded */
     conn *c;               /* meanwhile */
     bool fresh, again;     /* asked for the state as well; all again */
+    bool in_doubt;         /* there is no index, or no state */
     redisReply *keys;      /* of rows that are to be asked for */
     redis_prefetching rows;
     nadb_buf row_keys, row_list; /* of those */
@@ -278,6 +279,24 @@ nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err);
 /* Puts right what redis_check() would report of the index and sets of tags. */
 nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err);
+
+/* --- mend.c --- */
+
+/* An error if a key of the store has another type, or is gone though what
+ * belongs to it is there. Nothing else may be under way on the connection. */
+nadb_rc redis_verify(redis_engine *e, conn *c, nadb_err *err);
+/* Reports all such keys; *whole: there is none. */
+nadb_rc redis_look(redis_engine *e, conn *c, nadb_report_fn *report, void *ctx,
+                   bool *whole, nadb_err *err);
+nadb_rc redis_mend(redis_engine *e, conn *c, const nadb_stop *stop,
+                   nadb_err *err);
+/* On a connection of its own. */
+nadb_rc redis_mend_now(redis_engine *e, const nadb_stop *stop, nadb_err *err);
+/* `rc` is what a command on one key has come to: where the key has another type
+ * the error names it, as redis_add_name() has it, or "meta". Returns rc. */
+nadb_rc redis_name_damage(const redis_engine *e, const conn *c,
+                          uint64_t generation, const char *what, nadb_slice key,
+                          nadb_rc rc, nadb_err *err);
 
 /* --- sweep.c --- */
 

@@ -37,6 +37,11 @@ static nadb_rc receive(redis_walk *w, bool alone, redisReply **out,
     *out = NULL;
     if (alone) return script_receive(w->c, w->how->script, &w->a, out, err);
     rc = script_take(w->c, out, err);
+    if (rc == NADB_CORRUPT && *out == NULL) {
+        /* Alone, it can find out which key is damaged. */
+        if (err != NULL) nadb_err_clear(err);
+        rc = NADB_OK;
+    }
     w->again = rc == NADB_OK && *out == NULL;
     return rc;
 }

@@ -10,18 +10,33 @@
  * more. */
 #define LINE_MOST (16u << 20)
 
+/* Adds the set that is walked. */
+static void add_set(const redis_walk *w, args *a) {
+    redis_add_name(w->engine, a, w->view->generation,
+                   w->tag.n > 0 ? "t:" : "keys", nadb_buf_slice(&w->tag));
+}
+
+/* With the first page comes whether there is an index at all. */
+static bool asks_for_index(const redis_walk *w) {
+    return !w->from_set && w->tag.n == 0;
+}
+
 static nadb_rc ask_keys(redis_walk *w, conn *c, nadb_err *err) {
     args *a = &w->a;
-    bool tagged = w->tag.n > 0;
+    nadb_rc rc;
 
     args_reset(a);
     args_text(a, w->reverse ? "ZREVRANGEBYLEX" : "ZRANGEBYLEX");
-    redis_add_name(w->engine, a, w->view->generation, tagged ? "t:" : "keys",
-                   nadb_buf_slice(&w->tag));
+    add_set(w, a);
     redis_add_bounds(w, a, w->reverse);
     args_text(a, "LIMIT");
     args_text(a, "0");
     args_number(a, w->page_rows);
+    rc = conn_send(c, a, err);
+    if (rc != NADB_OK || !asks_for_index(w)) return rc;
+    args_reset(a);
+    args_text(a, "EXISTS");
+    add_set(w, a);
     return conn_send(c, a, err);
 }
 
@@ -33,22 +48,40 @@ static nadb_rc ask(redis_walk *w, nadb_err *err) {
     return rc == NADB_OK ? ask_keys(w, w->c, err) : rc;
 }
 
+static nadb_rc take_keys(redis_walk *w, bool *index_is_there, nadb_err *err) {
+    redisReply *r = NULL;
+    nadb_rc rc = conn_receive(w->c, &w->keys, err);
+
+    *index_is_there = true;
+    rc = redis_name_damage(w->engine, w->c, w->view->generation,
+                           w->tag.n > 0 ? "t:" : "keys",
+                           nadb_buf_slice(&w->tag), rc, err);
+    if (rc != NADB_OK || !asks_for_index(w)) return rc;
+    rc = conn_receive(w->c, &r, err);
+    *index_is_there =
+        rc == NADB_OK && r->type == REDIS_REPLY_INTEGER && r->integer == 1;
+    freeReplyObject(r);
+    return rc;
+}
+
 static nadb_rc answer(redis_walk *w, bool alone, nadb_err *err) {
-    bool again = false;
+    bool again = false, there = true;
     nadb_rc rc = NADB_OK;
 
     if (w->fresh) rc = redis_take_state(w->engine, w->c, w->view, &again, err);
-    if (rc == NADB_OK) rc = conn_receive(w->c, &w->keys, err);
+    if (rc == NADB_OK) rc = take_keys(w, &there, err);
     if (rc == NADB_OK && again) {
         freeReplyObject(w->keys);
         w->keys = NULL;
         w->again = !alone;
         if (!alone) return NADB_OK;
         rc = ask_keys(w, w->c, err);
-        if (rc == NADB_OK) rc = conn_receive(w->c, &w->keys, err);
+        if (rc == NADB_OK) rc = take_keys(w, &there, err);
     }
     if (rc == NADB_OK && !reply_is_array(w->keys, 0))
         rc = conn_confused(w->c, err);
+    /* Is there no row, or no index; no commit, or no state? */
+    w->in_doubt = !there || (asks_for_index(w) && w->view->base.seq == 0);
     return rc;
 }
 
@@ -97,7 +130,9 @@ static nadb_rc take_rows(redis_walk *w, size_t *taken, nadb_err *err) {
     for (size_t i = 0; i < w->keys->elements && rc == NADB_OK; i++) {
         redisReply *r = NULL;
 
-        rc = conn_receive(w->c, &r, err);
+        rc = redis_name_damage(w->engine, w->c, w->view->generation,
+                               "r:", reply_slice(w->keys->element[i]),
+                               conn_receive(w->c, &r, err), err);
         /* What does not fit is still to be taken off the wire. */
         full = full || w->bytes.n >= w->bytes_most;
         cut = cut || (rc == NADB_OK && !full && is_cut(w, r));

@@ -69,6 +69,8 @@ static nadb_rc keep(redis_engine *e, redis_view *v, conn *c, nadb_slice key,
     if (!nadb_buf_append(&v->prefetched, key.p, key.n)) return no_memory(err);
     x.row = v->prefetched.n;
     rc = record_get(c, r, &v->prefetched, &rec, &found, err);
+    rc = redis_name_damage(e, c, v->generation,
+                           "r:", nadb_slice_of(key.p + 1, key.n - 1), rc, err);
     if (rc == NADB_OK)
         cache_put(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), mark,
                   v->generation, false, &rec, found);
@@ -103,7 +105,10 @@ static nadb_rc take(redis_prefetching *w, nadb_err *err) {
         redisReply *r = NULL;
         cache_mark mark;
 
-        rc = conn_receive(w->c, &r, err);
+        rc = redis_name_damage(
+            w->e, w->c, w->v->generation,
+            "r:", nadb_slice_of(w->keys[i].p + 1, w->keys[i].n - 1),
+            conn_receive(w->c, &r, err), err);
         /* What is too much is read when it is asked for. */
         if (rc == NADB_OK && !w->again &&
             w->v->prefetched.n < REDIS_PAGE_BYTES) {
@@ -188,6 +193,8 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err) {
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
     if (w->e == NULL) return rc; /* nothing was sent */
     if (rc == NADB_OK && w->again) rc = repeat(w, err);
+    if (rc == NADB_OK && w->n > 0 && w->fresh && w->v->base.seq == 0)
+        rc = redis_verify(w->e, w->c, err);
     if (rc != NADB_OK) cache_refused(&w->e->cache);
     if (w->took) pool_give(w->e->pool, w->c);
     nadb_buf_clear(&w->missing);

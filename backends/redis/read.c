@@ -92,6 +92,7 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
     nadb_rc rc = conn_receive(c, &r, err);
 
     *again = false;
+    rc = redis_name_damage(e, c, 0, "meta", nadb_slice_of("", 0), rc, err);
     if (rc == NADB_OK && !reply_is_array(r, 4)) rc = conn_confused(c, err);
     if (rc == NADB_OK && reply_number_or_0(r->element[0]) != 0)
         rc = script_layout(conn_name(c), reply_slice(r->element[2]), err);
@@ -153,11 +154,16 @@ static nadb_rc fetch(redis_engine *e, conn *c, redis_view *v, nadb_slice key,
     if (rc == NADB_OK) rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
     if (rc == NADB_OK && fresh) rc = redis_take_state(e, c, v, &again, err);
     if (rc == NADB_OK) rc = conn_receive(c, out, err);
-    if (rc != NADB_OK || !again) return rc;
-    freeReplyObject(*out);
-    *out = NULL;
-    rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
-    return rc == NADB_OK ? conn_receive(c, out, err) : rc;
+    if (rc == NADB_OK && again) {
+        freeReplyObject(*out);
+        *out = NULL;
+        rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
+        if (rc == NADB_OK) rc = conn_receive(c, out, err);
+    }
+    /* Nothing was ever committed: or is that gone in which it would stand? */
+    if (rc == NADB_OK && fresh && v->base.seq == 0)
+        rc = redis_verify(e, c, err);
+    return redis_name_damage(e, c, v->generation, "r:", key, rc, err);
 }
 
 /* The row in v->row and v->last, if it is `found`, is that of `key`. */
@@ -181,6 +187,8 @@ nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
     rc = record_get(c, r->element[3], &v->row, &v->last, &found, err);
+    rc = redis_name_damage(e, c, reply_number_or_0(r->element[2]),
+                           "r:", nadb_slice_of(key.p + 1, key.n - 1), rc, err);
     if (rc != NADB_OK) return rc;
     know(e, v, reply_number_or_0(r->element[1]),
          reply_number_or_0(r->element[2]));
@@ -204,6 +212,7 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, patience *until,
     nadb_buf_reset(&v->row);
     nadb_buf_reset(&v->key);
     if (rc == NADB_OK) rc = record_get(c, r, &v->row, &v->last, &found, err);
+    rc = redis_name_damage(e, c, v->generation, "r:", plain, rc, err);
     freeReplyObject(r);
     pool_give(e->pool, c);
     if (rc != NADB_OK) {

@@ -4,9 +4,9 @@
 /* Made of lua/X.lua by lua/embed.awk. */
 extern const char script_commit[], script_prepare[], script_finish[],
     script_fence[], script_mark[], script_claim[], script_unclaim[],
-    script_clean[], script_sweep[], script_check[], script_wipe[],
-    script_match[], script_counts[], script_expiry[], script_lease[],
-    script_drain[];
+    script_clean[], script_sweep[], script_check[], script_mend[],
+    script_wipe[], script_match[], script_counts[], script_expiry[],
+    script_lease[], script_drain[];
 
 static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_COMMIT] = script_commit,   [SCRIPT_PREPARE] = script_prepare,
@@ -14,15 +14,16 @@ static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_MARK] = script_mark,       [SCRIPT_CLAIM] = script_claim,
     [SCRIPT_UNCLAIM] = script_unclaim, [SCRIPT_CLEAN] = script_clean,
     [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
-    [SCRIPT_WIPE] = script_wipe,       [SCRIPT_MATCH] = script_match,
-    [SCRIPT_COUNTS] = script_counts,   [SCRIPT_EXPIRY] = script_expiry,
-    [SCRIPT_LEASE] = script_lease,     [SCRIPT_DRAIN] = script_drain,
+    [SCRIPT_MEND] = script_mend,       [SCRIPT_WIPE] = script_wipe,
+    [SCRIPT_MATCH] = script_match,     [SCRIPT_COUNTS] = script_counts,
+    [SCRIPT_EXPIRY] = script_expiry,   [SCRIPT_LEASE] = script_lease,
+    [SCRIPT_DRAIN] = script_drain,
 };
 
 /* --- calling --- */
 
 /* Places of what script_call() fills in. */
-enum { ARG_COMMAND, ARG_SCRIPT };
+enum { ARG_COMMAND, ARG_SCRIPT, ARG_KEYS };
 
 void script_begin(args *a, nadb_slice prefix) {
     args_reset(a);
@@ -87,7 +88,44 @@ nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
     return conn_send(c, a, err);
 }
 
+nadb_rc script_damaged(const char *server, const redisReply *problem,
+                       nadb_err *err) {
+    nadb_slice s = reply_slice(problem);
+
+    return nadb_corrupt(err,
+                        "redis server %s: %.*s (nadb_check finds what is "
+                        "wrong, nadb_compact mends it)",
+                        server, s.n > 300 ? 300 : (int)s.n,
+                        s.n == 0 ? "" : (const char *)s.p);
+}
+
+nadb_rc script_name_damage(conn *c, const args *failed, nadb_err *err) {
+    redisReply *r = NULL;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "EVAL");
+    args_text(&a, texts[SCRIPT_MEND]);
+    for (size_t i = ARG_KEYS; i < ARG_KEYS + 3; i++)
+        args_add(&a, args_get(failed, i));
+    args_text(&a, "look");
+    args_text(&a, "");
+    args_text(&a, "");
+    for (size_t i = ARG_KEYS + 3; i < failed->n; i++)
+        args_add(&a, args_get(failed, i));
+    rc = conn_call(c, &a, &r, NULL);
+    if (rc == NADB_OK && reply_is_array(r, 2))
+        (void)script_damaged(conn_name(c), r->element[1], err);
+    freeReplyObject(r);
+    args_clear(&a);
+    return NADB_CORRUPT;
+}
+
 static nadb_rc check_layout(const conn *c, const redisReply *r, nadb_err *err) {
+    if (script_says(r, "corrupt"))
+        return script_damaged(conn_name(c),
+                              r->elements > 1 ? r->element[1] : NULL, err);
     if (!script_says(r, "layout")) return NADB_OK;
     return script_layout(
         conn_name(c), reply_slice(r->elements > 1 ? r->element[1] : NULL), err);
@@ -103,11 +141,14 @@ nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
                        nadb_err *err) {
     nadb_rc rc = script_take(c, out, err);
 
+    if (rc == NADB_CORRUPT && *out == NULL)
+        return script_name_damage(c, a, err);
     if (rc != NADB_OK || *out != NULL) return rc;
     /* The server has forgotten it: nothing was done. */
     args_set(a, ARG_COMMAND, "EVAL");
     args_set(a, ARG_SCRIPT, texts[id]);
     rc = conn_call(c, a, out, err);
+    if (rc == NADB_CORRUPT) return script_name_damage(c, a, err);
     return rc == NADB_OK ? check_layout(c, *out, err) : rc;
 }
 

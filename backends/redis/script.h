@@ -33,6 +33,7 @@ typedef enum script_id {
     SCRIPT_CLEAN,
     SCRIPT_SWEEP,
     SCRIPT_CHECK,
+    SCRIPT_MEND,
     SCRIPT_WIPE,
     SCRIPT_MATCH,
     SCRIPT_COUNTS,
@@ -88,6 +89,15 @@ nadb_rc script_take(conn *c, redisReply **out, nadb_err *err) NADB_MUST_USE;
 /* An error if the store's layout, as `meta` names it, is not ours. */
 nadb_rc script_layout(const char *server, nadb_slice layout,
                       nadb_err *err) NADB_MUST_USE;
+
+/* The error for a problem as lua/mend.lua names it. */
+nadb_rc script_damaged(const char *server, const redisReply *problem,
+                       nadb_err *err);
+
+/* A script with these arguments has failed because a key of the store has
+ * another type than nadb gave it: the error, which names the key. Nothing else
+ * is under way. Returns NADB_CORRUPT. */
+nadb_rc script_name_damage(conn *c, const args *failed, nadb_err *err);
 
 /* Whether the answer is a list that begins with this word. */
 bool script_says(const redisReply *r, const char *word);

@@ -69,8 +69,12 @@ static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
                               void *ctx, nadb_err *err) {
     shards *s = (shards *)engine;
     nadb_stop when = {stop, ctx};
-    nadb_rc rc = shards_replace_lost(s, err);
+    nadb_rc rc = NADB_OK;
 
+    /* A shard that has lost its state alone is not lost. */
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        rc = redis_mend_now(s->parts[i], &when, err);
+    if (rc == NADB_OK) rc = shards_replace_lost(s, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
         rc = nadb_stopped(&when, err);
         if (rc == NADB_OK) rc = redis_compact_until(s->parts[i], &when, err);

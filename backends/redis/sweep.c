@@ -111,7 +111,9 @@ nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
     nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    rc = redis_sweep_on(e, c, SIZE_MAX, stop, &removed, &more, err);
+    rc = redis_mend(e, c, stop, err);
+    if (rc == NADB_OK)
+        rc = redis_sweep_on(e, c, SIZE_MAX, stop, &removed, &more, err);
     if (rc == NADB_OK)
         rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
                          stop, err);

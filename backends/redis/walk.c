@@ -102,6 +102,8 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
         rc = record_get_line(c, text, &w->bytes, &rec, &found, err);
     else if (rc == NADB_OK)
         rc = record_get(c, text, &w->bytes, &rec, &found, err);
+    rc = redis_name_damage(w->engine, c, w->view->generation, "r:", key, rc,
+                           err);
     if (rc != NADB_OK) return rc;
     if (!found || !is_shown(w, &rec)) {
         w->bytes.n = begin;
@@ -192,7 +194,7 @@ static nadb_rc ask_all(redis_walk *const *list, size_t n, conn *shared,
             rc = script_learn(list[i]->engine->scripts, list[i]->c,
                               list[i]->how->script, err);
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
-        list[i]->again = false;
+        list[i]->again = list[i]->in_doubt = false;
         rc = list[i]->how->ask(list[i], err);
         if (rc == NADB_OK && shared == NULL && n > 1)
             rc = conn_push(list[i]->c, err);
@@ -207,6 +209,9 @@ static nadb_rc answer_all(redis_walk *const *list, size_t n, nadb_err *err) {
         rc = list[i]->how->answer(list[i], n == 1, err);
     for (size_t i = 0; i < n && rc == NADB_OK; i++)
         if (list[i]->again) rc = load_again(list[i], err);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        if (list[i]->in_doubt)
+            rc = redis_verify(list[i]->engine, list[i]->c, err);
     return rc;
 }
 

@@ -118,6 +118,8 @@ static nadb_rc error_code(const redisReply *r) {
         return NADB_CANTOPEN;
     if (strstr(r->str, "READONLY You can't write") != NULL)
         return NADB_READONLY;
+    /* Somebody has made a key of the store another type. */
+    if (strstr(r->str, "WRONGTYPE ") != NULL) return NADB_CORRUPT;
     return NADB_IOERR;
 }
 

@@ -22,10 +22,12 @@ include 'lib/tags'
 include 'lib/record'
 include 'lib/rows'
 include 'lib/line'
+include 'lib/odd'
 local out = {false}
 if repair then call('DEL', P .. 'none') end
 local function bad(name, is, cure)
-  if repair then cure() else out[#out + 1] = name .. ' ' .. is end
+  if is ~= '' then name = name .. ' ' .. is end
+  if repair then cure() else out[#out + 1] = name end
 end
 local function by_name(set)
   local names = call('ZRANGEBYLEX', set, from == '' and '-' or '(' .. from,
@@ -33,9 +35,11 @@ local function by_name(set)
   if #names == most then out[1] = names[most] end
   return names
 end
--- The line of a row without its tags, or nil; and the tags.
+-- The line of a row without its tags, or nil, also where it is of another type;
+-- and the tags.
 local function row(key)
-  local line = line_of(key)
+  local ok, line = pcall(line_of, key)
+  if not ok then return nil, '' end
   local tags = tags_of(line)
   if tags ~= '' then line = string.sub(line, 1, -#tags - 2) end
   return line ~= '' and line or nil, tags
@@ -57,8 +61,14 @@ end
 local function check_tags(key, tags, exp)
   local name = "key '" .. key .. "'"
   for _, t in ipairs(list(tags)) do
-    if not call('ZSCORE', B .. 't:' .. t, key) or
-       not call('ZSCORE', G, t) then
+    local score = redis.pcall('ZSCORE', B .. 't:' .. t, key)
+    if type(score) == 'table' then
+      bad(odd(B .. 't:' .. t, 'zset'), '', function()
+        call('UNLINK', B .. 't:' .. t)
+        call('ZADD', B .. 't:' .. t, 0, key)
+        call('ZADD', G, 0, t)
+      end)
+    elseif not score or not call('ZSCORE', G, t) then
       bad(name, "has tag '" .. t .. "', but is not in its set", function()
         call('ZADD', B .. 't:' .. t, 0, key)
         call('ZADD', G, 0, t)
@@ -77,7 +87,15 @@ local function check_key(key)
   local line, tags = row(key)
   local s = call('ZSCORE', X, key)
   local exp, name = line and expires(line), "key '" .. key .. "'"
-  if not line then
+  local other = not line and odd(B .. 'r:' .. key, 'string')
+  if line and not string.find(line, '^%d+ ') then
+    other = "'" .. B .. 'r:' .. key .. "' is not a row"
+  end
+  if other then
+    bad(other, '', function()
+      drop(key, {exp = s, tags = call('HGET', E, key) or ''})
+    end)
+  elseif not line then
     if not s or tonumber(s) >= now then
       bad(name, 'is in the index, but its row is not there', function()
         drop(key, {exp = s, tags = call('HGET', E, key) or ''})
@@ -130,13 +148,19 @@ local function check_xtags()
 end
 local function check_names()
   for _, t in ipairs(by_name(G)) do
-    if call('EXISTS', B .. 't:' .. t) == 0 then
+    local set = B .. 't:' .. t
+    local other = odd(set, 'zset')
+    if other then
+      bad(other, '', function() call('UNLINK', set) end)
+    elseif call('EXISTS', set) == 0 then
       bad("tag '" .. t .. "'", 'has no rows', function()
         call('ZREM', G, t)
       end)
     end
-    out[#out + 1] = 'tag'
-    out[#out + 1] = t
+    if not other then
+      out[#out + 1] = 'tag'
+      out[#out + 1] = t
+    end
   end
 end
 local function check_members(tag)

@@ -3,6 +3,9 @@
 local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'
+include 'lib/odd'
+include 'lib/lost'
+if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/claims'
 local txn
 include 'lib/locks'

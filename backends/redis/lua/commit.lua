@@ -23,7 +23,8 @@ local ARGV = ARGV
 if ARGV[6] == 's' or ARGV[6] == 'r' then
   local seen, flags, key, value, rest = unpack(ARGV, 5, 9)
   local now = T[1] * 1000 + T[2] / 1000
-  local n = m[LAST] and string.sub(m[VER], -6) + 1 or 0
+  local n = m[LAST] and m[VER] and m[GEN] and
+    string.sub(m[VER], -6) + 1 or 0
   if n % 64 ~= 0 and n < 1000000 and m[DEAD] == '' and
      m[LAYOUT] == SCRIPT_LAYOUT and m[SERVER] == server and
      (seen == '' or seen == m[VER]) and now <= deadline + 0 and
@@ -37,9 +38,17 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
     -- Without tags and expiry: only those two have these in the line.
     local line = not old or string.match(old, '^[%w %-]+\n')
     if line and (not old or m[EXPIRY] == '' or
-                 not string.find(line, ' e', 1, true)) then
-      call('RPUSH', P .. 'changes', v .. ' ' .. key)
-      if not old then call('ZADD', b .. ':keys', '0', key) end
+                 not string.find(line, ' e', 1, true)) and
+       (old or call('EXISTS', b .. ':keys') == 1) then
+      if call('RPUSH', P .. 'changes', v .. ' ' .. key) == 1 then
+        -- What was in it before is forgotten.
+        call('HSET', M, 'floor', m[VER], 'listed', m[VER])
+      end
+      local added = old or redis.pcall('ZADD', b .. ':keys', '0', key)
+      if type(added) == 'table' then
+        call('RPOP', P .. 'changes')
+        return added
+      end
       call('SET', r, born(old, v) .. ' ' .. rest .. '\n' .. value)
       call('HSET', M, 'ver', v, 'w:' .. writer,
            number .. ' ok ' .. v .. ' ' .. T[1] .. '000')
@@ -61,6 +70,9 @@ include 'lib/once'
 include 'lib/names'
 include 'lib/request'
 include 'lib/layout'
+include 'lib/odd'
+include 'lib/lost'
+if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'

@@ -19,6 +19,9 @@ local me, mine, flags, log, off, end_log, end_off, server = unpack(ARGV, 1, 8)
 local first_change = 9
 include 'lib/store'
 include 'lib/layout'
+include 'lib/odd'
+include 'lib/lost'
+if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/tags'
 include 'lib/record'
 include 'lib/rows'
@@ -37,6 +40,7 @@ local function taken_key(since, upto)
   local listed = tonumber(call('HGET', M, 'listed') or 0)
   if ARGV[first_change] and theirs(gen) then return '' end
   local recent = changes_since(since, theirs)
+  if is_cut() then listed = ver end
   local i = first_change
   while ARGV[i] do
     local op, key = ARGV[i], ARGV[i + 1]
@@ -70,7 +74,10 @@ if not ARGV[first_change] then
   advance()
   return {'ok', ''}
 end
+in_index, in_tags, in_expiry = true, true, true
 types()
+if index_is_lost() then return {'corrupt', missing(K)} end
+if expiry_is_lost() then return {'corrupt', missing(X)} end
 call('ZCARD', D)
 if string.find(flags, 'd') then call('DEL', P .. 'none') end
 next_version()
@@ -149,14 +156,17 @@ local function puts(first, n, step, rest)
   return last + 1
 end
 
-local i = first_change
+local i, last_put = first_change, nil
 while ARGV[i] do
   local op, key = ARGV[i], ARGV[i + 1]
   if op == 's' then
+    last_put = ARGV[i + 2]
     i = puts(i + 2, tonumber(key), 3)
   elseif op == 'e' then
+    last_put = ARGV[i + 3]
     i = puts(i + 3, tonumber(key), 2, ARGV[i + 2])
   elseif op == 'p' then
+    last_put = key
     local tags, exp = ARGV[i + 4], ARGV[i + 5]
     touch(key)
     write(key, present(key, tags), ARGV[i + 2], ARGV[i + 3], tags, exp)
@@ -174,6 +184,8 @@ while ARGV[i] do
 end
 flush()
 -- Rows tell that they were written; only deleted ones are in the list.
+-- The last one that was put is, so that a lost index is noticed.
+if last_put then call('RPUSH', C, v .. ' ' .. last_put) end
 floor = ver
 call('HSET', M, 'floor', v)
 cut_changes()

@@ -10,6 +10,9 @@ most = tonumber(most)
 include 'lib/store'
 include 'lib/page'
 include 'lib/less'
+include 'lib/odd'
+include 'lib/lost'
+if gen == m[GEN] and expiry_is_lost() then return {'corrupt', missing(X)} end
 
 -- The place of the first entry from there on; behind it.
 local function first(behind)

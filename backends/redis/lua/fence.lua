@@ -14,6 +14,7 @@ if m[LAST] then
     return {'applied', v}
   end
 end
+if not m[LAST] then call('ZCARD', R) end
 call('DEL', P .. 'none')
 call('HSET', M, 'w:' .. writer, number .. ' void 0 ' .. str(now))
 register()

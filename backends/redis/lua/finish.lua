@@ -57,7 +57,8 @@ if writer ~= txn then
   include 'lib/once'
 end
 local packed = call('HGET', I, txn)
-if not packed then
+-- Without its locks others may have written: then there is no part of it.
+if not packed or call('EXISTS', O) == 0 then
   if asks then return {'abort'} end
   return {call('HEXISTS', M, 'w:' .. txn) == 1 and 'done' or 'none'}
 end
@@ -82,10 +83,14 @@ if asks or what == 'drop' then
   unlock()
   return {asks and 'abort' or 'ok'}
 end
+call('HLEN', Y)
+call('HLEN', O)
 include 'lib/changes'
 include 'lib/tags'
 include 'lib/record'
 include 'lib/rows'
+include 'lib/odd'
+include 'lib/lost'
 include 'lib/old'
 include 'lib/versions'
 include 'lib/writers'

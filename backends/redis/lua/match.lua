@@ -20,6 +20,7 @@ include 'lib/tags'
 include 'lib/record'
 include 'lib/line'
 include 'lib/page'
+include 'lib/odd'
 
 local function parse()
   local x = {op = ARGV[at]}
@@ -37,7 +38,14 @@ local function beyond(text)
   return '(' .. string.sub(head, 1, -2) ..
     string.char(string.byte(head, -1) + 1)
 end
-local function size(tag) return call('ZCARD', B .. 't:' .. tag) end
+local lost
+local function size(tag)
+  local n = call('ZCARD', B .. 't:' .. tag)
+  if n == 0 and call('ZSCORE', G, tag) then
+    lost = missing(B .. 't:' .. tag)
+  end
+  return n
+end
 local function weigh(x)
   if x.op == 't' then
     x.cost = size(x.text)
@@ -48,7 +56,9 @@ local function weigh(x)
       x.cost = 0
       for _, t in ipairs(x.names) do x.cost = x.cost + size(t) end
     end
-  elseif x.op ~= '!' then
+  elseif x.op == '!' then
+    weigh(x[1])
+  else
     local all, least = 0, nil
     for _, y in ipairs(x) do
       weigh(y)
@@ -99,6 +109,7 @@ end
 -- be in, which are cheap to ask, and terms that need the row's tags.
 local root = parse()
 weigh(root)
+if lost then return {'corrupt', lost} end
 local terms = root.op == '&' and root or {root}
 local driver = root.op == '&' and root.least or (root.cost and root) or nil
 local sets = {}
@@ -183,10 +194,18 @@ end
 
 local rows, bytes, looked = 0, 0, 0
 local step = math.max(wanted, 32)
+-- One of another type is named in the answer.
+local function get(key) return call('GET', B .. 'r:' .. key) end
+local function read(key, how)
+  local ok, text = pcall(how, key)
+  if ok then return text end
+  lost = odd(B .. 'r:' .. key, 'string') or missing(B .. 'r:' .. key)
+  return ''
+end
 local function wants(key)
   if #rest == 0 then return true end
   local tags = {}
-  for _, t in ipairs(list(tags_of(line_of(key)))) do
+  for _, t in ipairs(list(tags_of(read(key, line_of)))) do
     tags[t] = true
   end
   for _, x in ipairs(rest) do
@@ -197,9 +216,9 @@ end
 local function emit(key)
   local row
   if only_keys then
-    row = line_of(key) .. '\n'
+    row = read(key, line_of) .. '\n'
   else
-    row = call('GET', B .. 'r:' .. key)
+    row = read(key, get)
   end
   if not row or row == '\n' then return end
   local n = #out
@@ -223,8 +242,10 @@ while rows < wanted and looked < looks and bytes < enough do
         break
       end
     end
-    if good and wants(key) then
-      emit(key)
+    local shown = good and wants(key)
+    if shown then emit(key) end
+    if lost then return {'corrupt', lost} end
+    if shown then
       if rows >= wanted or bytes >= enough then
         out[4] = (j < #keys or not last) and key
         return out

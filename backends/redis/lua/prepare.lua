@@ -32,7 +32,11 @@ include 'lib/before'
 include 'lib/tags'
 include 'lib/record'
 include 'lib/rows'
+include 'lib/odd'
+include 'lib/lost'
 include 'lib/old'
+call('HLEN', I)
+call('HLEN', O)
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end
 call('HSET', I, txn, cmsgpack.pack(ARGV))
 if clear or restore ~= '' then call('HSET', O, '', txn) end

@@ -8,7 +8,7 @@ include 'lib/rows'
 if not m[EXPIRY] or m[EXPIRY] == '' or tonumber(m[EXPIRY]) >= now then
   return {'ok', 0}
 end
-types()
+call('ZCARD', X)
 call('DEL', P .. 'none')
 local n = sweep(most)
 note_expiry()

@@ -2,7 +2,7 @@
 -- that is always allowed comes first, after which the server lets a script
 -- finish.
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end
-local before = str(ver)
+local before, cut = str(ver), is_cut()
 next_version()
 local v = str(ver)
 local cleared = false
@@ -13,7 +13,7 @@ elseif restore ~= '' then
   old_generation(restore)
 end
 local logged = n <= LOG_MAX
-if clear or restore ~= '' or not logged then forget_changes() end
+if clear or restore ~= '' or not logged or cut then forget_changes() end
 local rows = {}
 i = changes
 for c = 1, n do

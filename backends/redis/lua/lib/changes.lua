@@ -8,6 +8,13 @@ local function cut_changes()
   call('HSET', M, 'listed', last)
   call('LTRIM', C, -LOG_MAX, -1)
 end
+-- Whether somebody has removed the list: it ends with the last version, but
+-- where `floor` says that nothing is to be found in it.
+local function is_cut()
+  if floor >= ver then return false end
+  local last = call('LINDEX', C, -1)
+  return not last or tonumber(string.match(last, '^%d+')) ~= ver
+end
 -- Keys that were changed after version `seq`, by a version that `counts`.
 local function changes_since(seq, counts)
   local keys, last = {}, -1

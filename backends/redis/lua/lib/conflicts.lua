@@ -9,10 +9,11 @@ local function after(s)
   return tonumber(s) > seen and not string.find(own, ',' .. s .. ',', 1, true)
 end
 local recent
+local function is_old() return ver == 0 or seen < floor or is_cut() end
 local function changed(key)
   local v = string.match(call('GETRANGE', B .. 'r:' .. key, 0, 16), '^%d+')
   if v then return after(v) end
-  if ver == 0 or seen < floor then return seen > 0 end
+  if is_old() then return seen > 0 end
   recent = recent or changes_since(seen, after)
   return recent[key]
 end
@@ -23,7 +24,7 @@ local function in_ranges(key)
   end
 end
 local function range_changed()
-  if ver == 0 or seen < floor then return '' end
+  if is_old() then return '' end
   recent = recent or changes_since(seen, after)
   local most = 2000000
   for key in pairs(recent) do

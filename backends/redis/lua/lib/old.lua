@@ -3,14 +3,22 @@ local old, i = {}, changes
 for c = 1, n do
   local key, more = ARGV[i + 1], ARGV[i] ~= 'd'
   local tags = more and ARGV[i + 4] or ''
+  in_index = in_index or clear or not more
+  in_expiry = in_expiry or more and ARGV[i + 5] ~= ''
   if clear then
     old[c] = {row = false, tags = ''}
+    in_tags = in_tags or tags ~= ''
     types_of(tags)
   else
     old[c] = present(key, tags)
   end
   i = i + (more and 6 or 2)
 end
+in_expiry = in_expiry or m[EXPIRY] and m[EXPIRY] ~= ''
 types()
-call('ZCARD', R)
-call('ZCARD', D)
+if in_index and not clear and index_is_lost() then
+  return {'corrupt', missing(K)}
+end
+if in_expiry and expiry_is_lost() then return {'corrupt', missing(X)} end
+if not m[LAST] then call('ZCARD', R) end
+if clear or restore ~= '' or m[DEAD] ~= '' then call('ZCARD', D) end

@@ -2,6 +2,7 @@
 -- of tags. m[EXPIRY] is the earliest expiry, or ''. A key of a foreign type
 -- fails while it is read, before anything is changed.
 local touched, sets = false, {}
+local in_index, in_tags, in_expiry = false, false, false
 local function types_of(tags)
   for _, t in ipairs(list(tags)) do
     if not sets[t] then
@@ -10,22 +11,27 @@ local function types_of(tags)
     end
   end
 end
+-- Those that will be needed, as far as what is there tells.
 local function types()
-  call('ZCARD', K)
-  call('ZCARD', X)
-  call('ZCARD', G)
   call('LLEN', C)
-  call('HLEN', E)
+  if in_index then call('ZCARD', K) end
+  if in_tags then call('ZCARD', G) end
+  if in_expiry then
+    call('ZCARD', X)
+    call('HLEN', E)
+  end
 end
 -- What is there of a key. row: its text or false; exp: its entry in `expiry`;
 -- tags: those that it is registered with. `tags` are the new ones.
 local function present(key, tags)
   local row = call('GET', B .. 'r:' .. key)
   local o = {row = row, tags = row and tags_of(row) or ''}
+  in_index = in_index or not row
   if m[EXPIRY] and m[EXPIRY] ~= '' then
     o.exp = call('ZSCORE', X, key)
     if o.exp and not o.row then o.tags = call('HGET', E, key) or '' end
   end
+  in_tags = in_tags or tags ~= o.tags
   types_of(o.tags)
   types_of(tags)
   return o
@@ -54,13 +60,14 @@ local function put(key, o, value, line, tags, exp)
     touched = true
   end
 end
+-- Goes on where an index is of another type: there is nothing in it.
 local function drop(key, o)
   call('UNLINK', B .. 'r:' .. key)
-  call('ZREM', K, key)
+  redis.pcall('ZREM', K, key)
   leave(key, o.tags)
   if o.exp then
-    call('ZREM', X, key)
-    call('HDEL', E, key)
+    redis.pcall('ZREM', X, key)
+    redis.pcall('HDEL', E, key)
     touched = true
   end
 end
@@ -69,7 +76,8 @@ local function sweep(most)
   local gone = call('ZRANGEBYSCORE', X, '-inf', '(' .. str(now),
                     'LIMIT', 0, most)
   for _, key in ipairs(gone) do
-    drop(key, {exp = true, tags = call('HGET', E, key) or ''})
+    local tags = redis.pcall('HGET', E, key)
+    drop(key, {exp = true, tags = type(tags) == 'string' and tags or ''})
   end
   return #gone
 end

@@ -42,9 +42,10 @@ local function join(key, tags)
     end
   end
 end
+-- Where a set is of another type, there is nothing in it.
 local function quit(key, t)
   local set = B .. 't:' .. t
-  if call('ZREM', set, key) == 1 and call('EXISTS', set) == 0 and
+  if redis.pcall('ZREM', set, key) == 1 and call('EXISTS', set) == 0 and
      #(waiting[set] or {}) == 0 then
     call('ZREM', G, t)
     named[t] = nil

@@ -1,0 +1,22 @@
+-- Whether `meta` is gone, and other keys tell that there was a store: it must
+-- not begin anew beside them.
+local function is_lost()
+  if ver > 0 then return false end
+  for _, name in ipairs({P .. '0:keys', C, D, P .. 'intents'}) do
+    if call('EXISTS', name) == 1 then return true end
+  end
+  return call('EXISTS', M) == 0 and call('PTTL', R) == -1
+end
+-- Rows that expire or have tags, or were changed lately, are in the index.
+local function index_is_lost()
+  if call('EXISTS', K) == 1 then return false end
+  if call('EXISTS', X, G) > 0 then return true end
+  for _, x in ipairs(call('LRANGE', C, -100, -1)) do
+    local r = B .. 'r:' .. string.match(x, '^%d+ (.*)$')
+    if call('TYPE', r).ok == 'string' then return true end
+  end
+  return false
+end
+local function expiry_is_lost()
+  return m[EXPIRY] and m[EXPIRY] ~= '' and call('EXISTS', X) == 0
+end

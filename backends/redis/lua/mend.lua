@@ -1,0 +1,187 @@
+-- mend.lua - keys of the store that somebody has made another type, or that are
+-- gone though what belongs to them is there; and mending that.
+--
+-- what      verify: looks at the state and the index alone
+--           look: nothing is changed
+--           mend: what has another type goes; `meta` is made anew where it is
+--             gone, with the generation and version that were found
+--           find: of the names behind `found_ver`, tells the generation and the
+--             highest version of their rows
+--           adopt: of those names, rows of the generation come into the index,
+--             and other generations are to be removed
+-- found_gen, found_ver   what `find` has answered, or ''
+--
+-- Behind them, names of keys; to look, the arguments of a script that has
+-- failed, or nothing: rows and tags that they name are looked at, too.
+--
+-- Answers {what a search of the server is needed for, 'meta' or 'keys' or
+-- false; problem, ..}; `find` answers {generation, version}, texts or false.
+local what, found_gen, found_ver = unpack(ARGV, 1, 3)
+local first_name = 4
+local call = redis.call
+local function str(n) return string.format('%.0f', n) end
+include 'lib/odd'
+local out = {false}
+local function bad(problem, cure)
+  if not problem then return false end
+  out[#out + 1] = problem
+  if what == 'mend' then cure() end
+  return true
+end
+local M = KEYS[1]
+local P = string.sub(M, 1, -5)
+if what == 'mend' or what == 'adopt' then call('DEL', P .. 'none') end
+if bad(odd(M, 'hash'), function() call('DEL', M) end) and what ~= 'mend' then
+  return out
+end
+include 'lib/store'
+include 'lib/layout'
+include 'lib/tags'
+include 'lib/record'
+include 'lib/line'
+include 'lib/rows'
+local txn
+include 'lib/locks'
+local server = ''
+include 'lib/versions'
+include 'lib/changes'
+
+-- Names of the server's keys: generation, and key of a row.
+local function each_name(f)
+  for j = first_name, #ARGV do
+    local rest = string.sub(ARGV[j], #P + 1)
+    local g = string.match(rest, '^(%d+):')
+    if g and string.sub(ARGV[j], 1, #P) == P then
+      f(g, string.match(rest, '^%d+:r:(.*)$'))
+    end
+  end
+end
+local function version_of(g, key)
+  local r = redis.pcall('GETRANGE', P .. g .. ':r:' .. key, 0, 16)
+  return type(r) == 'string' and string.match(r, '^(%d+) ') or nil
+end
+if what == 'find' then
+  local best, last = false, '0'
+  each_name(function(g, key)
+    local v = key and version_of(g, key)
+    if v and tonumber(v) > tonumber(last) then last = v end
+    local cleared = redis.pcall('ZSCORE', D, g)
+    if type(cleared) ~= 'string' and
+       (not best or tonumber(g) > tonumber(best)) then
+      best = g
+    end
+  end)
+  return {best, last}
+end
+if what == 'adopt' then
+  each_name(function(g, key)
+    if g ~= gen and not call('ZSCORE', D, g) then
+      call('ZADD', D, now - 60000, g)
+      call('HSET', M, 'dead', '1')
+    elseif g == gen and key and version_of(g, key) then
+      call('ZADD', K, 0, key)
+    end
+  end)
+  return {false}
+end
+
+include 'lib/lost'
+if is_lost() then
+  out[#out + 1] = missing(M)
+  if what ~= 'mend' then return out end
+  if found_gen == '' then
+    out[1] = 'meta'
+    return out
+  end
+  first_version()
+  ver = math.max(ver, tonumber(found_ver)) + 2^36
+  m[SINCE] = str(ver)
+  generation(found_gen)
+  call('HSET', M, 'ver', str(ver), 'gen', gen, 'since', m[SINCE],
+       'dead', call('EXISTS', D) == 1 and '1' or '')
+  m[DEAD] = call('HGET', M, 'dead')
+  forget_changes()
+  touched = true
+end
+if ver == 0 then return out end
+if what == 'verify' then
+  bad(odd(K, 'zset') or index_is_lost() and missing(K))
+  return out
+end
+
+local function gone(name)
+  return call('EXISTS', name) == 0 and missing(name) or nil
+end
+local function unlink(name) return function() call('UNLINK', name) end end
+for _, x in ipairs({{X, 'zset'}, {E, 'hash'}, {G, 'zset'}, {L, 'hash'},
+                    {Y, 'hash'}, {I, 'hash'}, {O, 'hash'}}) do
+  bad(odd(x[1], x[2]), unlink(x[1]))
+end
+local writers = {}
+if call('TYPE', R).ok ~= 'zset' then
+  for _, field in ipairs(call('HKEYS', M)) do
+    writers[#writers + 1] = string.match(field, '^w:(.*)$')
+  end
+end
+bad(odd(R, 'zset') or #writers > 0 and missing(R), function()
+  call('DEL', R)
+  for _, name in ipairs(writers) do call('ZADD', R, now, name) end
+end)
+bad(odd(C, 'list') or is_cut() and missing(C), forget_changes)
+if bad(odd(D, 'zset'), unlink(D)) or
+   bad(m[DEAD] ~= '' and gone(D), function() end) then
+  out[1] = 'keys'
+  if what == 'mend' then call('HSET', M, 'dead', '') end
+end
+if what == 'look' and #out > 1 then return out end
+if bad(odd(K, 'zset'), unlink(K)) or
+   bad(index_is_lost() and missing(K), function() end) then
+  out[1] = 'keys'
+end
+bad(expiry_is_lost() and missing(X), function() touched = true end)
+-- Locks and what they are for come and go together.
+local function unheld()
+  if call('EXISTS', I) == 0 then
+    call('DEL', O)
+    call('HSET', M, 'held', '0')
+  end
+end
+if has_locks or call('EXISTS', I) == 1 then
+  if call('EXISTS', I) == 0 then
+    bad(missing(I), unheld)
+  elseif call('EXISTS', O) == 0 then
+    bad(missing(O), function()
+      call('DEL', I)
+      unheld()
+    end)
+  end
+end
+
+-- What a script that has failed was told of.
+local function nothing() end
+local function look_at_tags(json)
+  if string.sub(json, 1, 1) ~= '[' then return end
+  for _, t in ipairs(list(json)) do
+    bad(odd(B .. 't:' .. t, 'zset'), nothing)
+  end
+end
+local function look_at(args, first)
+  for j = first, #args do
+    local x = args[j]
+    bad(odd(B .. 't:' .. x, 'zset'), nothing)
+    look_at_tags(x)
+    if not bad(odd(B .. 'r:' .. x, 'string'), nothing) then
+      look_at_tags(tags_of(line_of(x)))
+    end
+    local packed = args == ARGV and call('HGET', I, x)
+    if packed then look_at(cmsgpack.unpack(packed), 1) end
+  end
+end
+if what == 'look' and #out == 1 and first_name <= #ARGV then
+  look_at(ARGV, first_name)
+  for _, t in ipairs(#out == 1 and call('ZRANGE', G, 0, 9999) or {}) do
+    bad(odd(B .. 't:' .. t, 'zset'), nothing)
+  end
+end
+note_expiry()
+return out
