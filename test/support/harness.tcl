@@ -533,7 +533,7 @@ proc fault_disarm {} {
 }
 
 # Waits until a script's value is true, up to `ms`. Returns whether it was.
-proc wait_for_condition {script {ms 60000}} {
+proc wait_for_condition {script {ms 600000}} {
     set end [expr {[clock milliseconds] + $ms}]
     while {![uplevel 1 $script]} {
         if {[clock milliseconds] > $end} { return 0 }
@@ -578,7 +578,7 @@ proc child_send {name script} {
 
 # The next answer of a child; {2 gone} when it died, {3 timeout} when it gave
 # no answer.
-proc child_recv {name {ms 60000}} {
+proc child_recv {name {ms 600000}} {
     set chan $::H_child($name)
     set timer [after $ms [list set ::H_wake timeout]]
     set text ""

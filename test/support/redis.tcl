@@ -391,7 +391,7 @@ proc redis_cluster_start {names {others {}}} {
         if {![wait_for_condition {
             string match "*cluster_state:ok*cluster_known_nodes:$n*" \
                 [redis_call $name CLUSTER INFO]
-        } 60000]} {
+        } 600000]} {
             error "no cluster: [redis_call $name CLUSTER INFO]"
         }
     }
@@ -603,7 +603,7 @@ proc table {name {options ""} {db db}} {
 
 # Waits for the end of the pause that follows a failed attempt to connect.
 proc reachable {{sql {SELECT count(*) FROM kv}}} {
-    wait_for_condition [list expr "!\[catch {db eval {$sql}}\]"] 60000
+    wait_for_condition [list expr "!\[catch {db eval {$sql}}\]"] 600000
 }
 
 # Whether something that would take for ever, or minutes, has ended before: much

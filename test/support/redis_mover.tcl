@@ -7,7 +7,7 @@
 lassign $argv pid keys ports(a) ports(b) ports(c)
 
 # What redis.tcl needs of the harness.
-proc wait_for_condition {script {ms 10000}} {
+proc wait_for_condition {script {ms 600000}} {
     set end [expr {[clock milliseconds] + $ms}]
     while {![uplevel 1 $script]} {
         if {[clock milliseconds] > $end} { return 0 }
