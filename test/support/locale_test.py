@@ -14,7 +14,7 @@ BACKENDS = {
     "memory": "BACKEND='MEMORY'",
     "fs": "path='{folder}/{n}', BUFFER_SIZE_MB=0.5, flush_interval=1.5e-1,"
           " SYNCHRONOUS=NORMAL, COMPRESSION=ON, MMAP=OFF",
-    "redis": "backend=redis, SOCKET='{socket}', timeout=2.5, db='{n}'",
+    "redis": "backend=redis, SOCKET='{socket}', timeout=62.5, db='{n}'",
 }
 SQL = """
 INSERT INTO kv(key, value, tags, ttl) VALUES(5.5, 1.5, '["a,b","1.5"]', 1.5e6);
