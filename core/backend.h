@@ -466,6 +466,25 @@ typedef struct nadb_base_env {
 
 #define NADB_BASE_WORDS 3
 
+/* Takes what can still be read of damaged files, oldest first, so that each
+ * change replaces what came before it (core/engine/salvage.h). */
+typedef struct nadb_salvage {
+    void *ctx;
+    nadb_report_fn *report; /* one line a fault: file, offset, key */
+    /* A row, or a tombstone of one; key with keyspace byte. Borrowed. */
+    nadb_rc (*change)(void *ctx, const nadb_entry *e, nadb_err *err);
+    /* Everything so far was cleared. */
+    nadb_rc (*clear)(void *ctx, nadb_err *err);
+    /* The key's newest change cannot be read: what came before is out of date.
+     */
+    nadb_rc (*lose)(void *ctx, nadb_slice key, nadb_err *err);
+    /* Likewise of those keys from lo to hi (NULL: without bound; both excluded)
+     * that `hit` says yes to. */
+    nadb_rc (*lose_range)(void *ctx, nadb_slice lo, nadb_slice hi,
+                          bool (*hit)(void *arg, nadb_slice key), void *arg,
+                          nadb_err *err);
+} nadb_salvage;
+
 typedef struct nadb_flush_req {
     nadb_iter *entries; /* forward, newest version a key, with tombstones */
     size_t bytes;       /* about; to size filters */
@@ -599,6 +618,11 @@ typedef struct nadb_base_ops {
 
     nadb_rc (*check)(nadb_base_version *v, nadb_report_fn *report, void *ctx,
                      nadb_err *err);
+    /* Optional (NULL: not offered). Reads what it can of the files in
+     * env->home, whatever is wrong with them. *first_log: older logs are
+     * contained; 0: nobody knows. */
+    nadb_rc (*salvage)(const nadb_base_env *env, const nadb_salvage *to,
+                       uint64_t *first_log, nadb_err *err);
     void (*stats)(nadb_base_version *v, nadb_stat_fn *emit, void *ctx);
 } nadb_base_ops;
 

@@ -138,6 +138,29 @@ nadb_rc nadb_store_cache_drop(nadb_store *s, uint64_t *bytes,
 /* Of every open store. */
 nadb_rc nadb_cache_drop_all(uint64_t *bytes, nadb_err *err) NADB_MUST_USE;
 
+/* What nadb_store_repair() has done. */
+typedef struct nadb_repaired {
+    int64_t rows;  /* in the new store */
+    int64_t lost;  /* keys whose newest state could not be read */
+    char *aside;   /* where the damaged files are; the caller frees it */
+    bool finished; /* an earlier repair, which had come to its last step */
+} nadb_repaired;
+/* Who hears of what is found: a line a fault, and keys that are lost. */
+typedef struct nadb_repair_listener {
+    void *ctx;
+    nadb_report_fn *fault;
+    nadb_report_fn *lost; /* a key, as people read it */
+    nadb_stop stop;
+} nadb_repair_listener;
+/* Reads what can be read of a store that nobody has open, whatever is wrong
+ * with it, into a new one that takes its place; the old files stay beside it.
+ * `stamp`: the number in the database file that it belongs to; 0: none. Errors
+ * leave the store as it was. NADB_LOCKED: somebody has it open. NADB_INVALID:
+ * the backend has no files. */
+nadb_rc nadb_store_repair(const nadb_options *options, uint64_t stamp,
+                          const nadb_repair_listener *to, nadb_repaired *out,
+                          nadb_err *err) NADB_MUST_USE;
+
 /* What nadb_store_recompress() has found: rows. */
 typedef struct nadb_recompressed {
     int64_t compressed;  /* now */

@@ -112,7 +112,7 @@ static nadb_rc is_store(const listing *l, nadb_dir *dir, bool *is,
 
 /* --- options --- */
 
-static nadb_rc make_options(const listing *l, nadb_options **out,
+static nadb_rc make_options(const char *at, bool read_only, nadb_options **out,
                             nadb_err *err) {
     nadb_place place = {"x", NULL, NULL};
     nadb_buf path = NADB_BUF_INIT;
@@ -120,13 +120,13 @@ static nadb_rc make_options(const listing *l, nadb_options **out,
     bool ok = nadb_buf_append(&path, "path='", 6);
     nadb_rc rc;
 
-    for (const char *p = l->path; ok && *p != '\0'; p++)
+    for (const char *p = at; ok && *p != '\0'; p++)
         ok = (*p != '\'' || nadb_buf_byte(&path, '\'')) &&
              nadb_buf_byte(&path, (uint8_t)*p);
     ok = ok && nadb_buf_append(&path, "'", 2);
     *out = NULL;
     args[0] = (const char *)path.p;
-    rc = ok ? nadb_options_parse(args, l->read_only ? 2 : 1, &place, out, err)
+    rc = ok ? nadb_options_parse(args, read_only ? 2 : 1, &place, out, err)
             : no_memory(err);
     nadb_buf_clear(&path);
     return rc;
@@ -136,7 +136,7 @@ static nadb_rc add(listing *l, const char *folder, nadb_err *err) {
     size_t n;
     const char *id = split_id(folder, &n);
     nadb_options *o = NULL;
-    nadb_rc rc = make_options(l, &o, err);
+    nadb_rc rc = make_options(l->path, l->read_only, &o, err);
 
     if (rc != NADB_OK) return rc;
     nadb_free(o->db);
@@ -149,6 +149,25 @@ static nadb_rc add(listing *l, const char *folder, nadb_err *err) {
         nadb_options_free(o);
         return no_memory(err);
     }
+    return NADB_OK;
+}
+
+nadb_rc nadb_options_for_place(const char *path, const char *db, const char *ns,
+                               nadb_options **out, nadb_err *err) {
+    nadb_options *o = NULL;
+    nadb_rc rc = make_options(path, false, &o, err);
+
+    *out = NULL;
+    if (rc != NADB_OK) return rc;
+    nadb_free(o->db);
+    nadb_free(o->ns);
+    o->db = nadb_strdup(db);
+    o->ns = nadb_strdup(ns);
+    if (o->db == NULL || o->ns == NULL) {
+        nadb_options_free(o);
+        return no_memory(err);
+    }
+    *out = o;
     return NADB_OK;
 }
 

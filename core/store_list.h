@@ -20,5 +20,8 @@ nadb_rc nadb_store_list_read(const char *path, const char *db, const char *ns,
                              bool read_only, nadb_store_list *out,
                              nadb_err *err) NADB_MUST_USE;
 void nadb_store_list_clear(nadb_store_list *l);
+/* Options of a store in files by its place; the caller owns *out. */
+nadb_rc nadb_options_for_place(const char *path, const char *db, const char *ns,
+                               nadb_options **out, nadb_err *err) NADB_MUST_USE;
 
 #endif

@@ -348,6 +348,8 @@ void file_bind(vtab *v);
 /* Before prepare: if the transaction is mixed, leaves a stamp in the file and
  * in the session. Returns SQLite's code, as xSync must return it. */
 int file_stamp(vtab *v, nadb_err *err);
+/* The number of the stamp in the file; 0 where the store belongs to none. */
+nadb_rc file_number(vtab *v, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 /* Whether file and store differ in what they committed last. */
 nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
 /* The file takes the store as it is. */

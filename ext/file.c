@@ -604,6 +604,15 @@ int file_stamp(vtab *v, nadb_err *err) {
 
 /* --- taking over (adopt.c) --- */
 
+nadb_rc file_number(vtab *v, uint64_t *out, nadb_err *err) {
+    char id[FILE_ID + 1];
+    nadb_stamp file = {0, 0};
+    nadb_rc rc = file_owns(v) ? row_read(v, id, &file, err) : NADB_OK;
+
+    *out = file.number;
+    return rc;
+}
+
 nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) {
     char id[FILE_ID + 1];
     nadb_stamp file, store = nadb_session_stamped(v->s->core);

@@ -133,34 +133,6 @@ static nadb_rc flush(call *k, nadb_err *err) {
     return rc;
 }
 
-typedef struct problems {
-    nadb_buf text; /* a line each */
-    bool nomem;
-} problems;
-
-static void add_problem(void *ctx, const char *what) {
-    problems *p = ctx;
-
-    if (p->text.n > 0 && !nadb_buf_byte(&p->text, '\n')) p->nomem = true;
-    if (!append(&p->text, what)) p->nomem = true;
-}
-
-static nadb_rc check(call *k, nadb_err *err) {
-    problems found = {NADB_BUF_INIT, false};
-    nadb_rc rc = func_open_table(k, err);
-
-    if (rc == NADB_OK) {
-        rc = nadb_store_check(k->v->s->store, add_problem, &found, err);
-    }
-    if (rc != NADB_OK) {
-        nadb_buf_clear(&found.text);
-        return rc;
-    }
-    if (found.text.n == 0 && !found.nomem)
-        found.nomem = !append(&found.text, "ok");
-    return result_buf(k, !found.nomem, &found.text, err);
-}
-
 /* --- rows --- */
 
 static nadb_rc clear_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
@@ -276,7 +248,9 @@ static const function functions[] = {
     {"nadb_seq", 1, SQLITE_UTF8, seq},
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
-    {"nadb_check", 1, FILES, check},
+    {"nadb_check", 1, FILES, func_check},
+    {"nadb_repair", 1, FILES, func_repair},
+    {"nadb_repair", 3, FILES, func_repair},
     {"nadb_compact", 1, FILES, func_compact},
     {"nadb_compact", 2, FILES, func_compact},
     {"nadb_cache_clear", 0, FILES, func_cache_clear},

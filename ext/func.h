@@ -86,6 +86,10 @@ nadb_rc func_clear_db(call *k, nadb_err *err);
 /* --- func_log.c --- */
 
 nadb_rc func_log(call *k, nadb_err *err); /* sets the result */
+/* --- func_repair.c --- */
+
+nadb_rc func_check(call *k, nadb_err *err);
+nadb_rc func_repair(call *k, nadb_err *err);
 
 /* --- func_database.c; each sets the result --- */
 

@@ -25,6 +25,7 @@ const nadb_base_ops fs_ops = {
     .compact_step = fs_compact_step,
     .remove_unused = fs_remove_unused,
     .check = fs_check,
+    .salvage = fs_salvage,
     .stats = fs_stats,
 };
 

@@ -19,6 +19,8 @@ nadb_rc fs_compact_step(nadb_base *b, const nadb_compact_goal *goal,
 nadb_rc fs_remove_unused(nadb_base *b, uint64_t oldest_generation,
                          nadb_err *err);
 /* check.c */
+nadb_rc fs_salvage(const nadb_base_env *env, const nadb_salvage *to,
+                   uint64_t *first_log, nadb_err *err);
 nadb_rc fs_check(nadb_base_version *v, nadb_report_fn *report, void *ctx,
                  nadb_err *err);
 /* stats.c */

@@ -134,6 +134,20 @@ bool control_last(control *c) {
            !any_locked(c);
 }
 
+nadb_rc control_lock_out(const nadb_os *os, nadb_file *f, int64_t timeout_ms,
+                         nadb_err *err) {
+    bool got = false, used = false;
+    nadb_rc rc = os->lock_byte_wait(f, OPEN_BYTE, timeout_ms, &got, err);
+
+    if (rc == NADB_OK && got)
+        rc = os->bytes_locked(f, SLOT_BYTE, CONTROL_SLOTS, &used, err);
+    if (rc != NADB_OK || (got && !used)) return rc;
+    return nadb_fail(err, NADB_LOCKED,
+                     "the store of %s is open in another connection or "
+                     "process: close it there first",
+                     os->path(f));
+}
+
 void control_seal(control *c, uint32_t index_crc, uint64_t end) {
     atomic_store(&c->map->end, end);
     atomic_store(&c->map->seal_index, index_crc);

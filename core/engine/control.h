@@ -248,6 +248,10 @@ static inline void control_unseal(control *c) {
  * control_close(). */
 bool control_last(control *c);
 void control_seal(control *c, uint32_t index_crc, uint64_t end);
+/* Takes the open byte of a control, whatever is in it, until the file is
+ * closed. NADB_LOCKED when somebody has the store open. */
+nadb_rc control_lock_out(const nadb_os *os, nadb_file *f, int64_t timeout_ms,
+                         nadb_err *err) NADB_MUST_USE;
 /* Gives up the slot and unmaps. */
 void control_close(control *c);
 /* In a forked child: lets go of the descriptor and nothing else. */

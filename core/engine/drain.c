@@ -460,7 +460,8 @@ static nadb_rc unlink_retired(void *ctx, const char *name, nadb_err *err) {
 
     control_read(&s->ctl, &now);
     if (!nadb_file_parse(name, &number, &kind) || number >= now.first_log ||
-        (strcmp(kind, "log") != 0 && strcmp(kind, "idx") != 0))
+        (strcmp(kind, "log") != 0 && strcmp(kind, "idx") != 0 &&
+         strcmp(kind, "was") != 0))
         return NADB_OK;
     return nadb_home_unlink(&s->home, number, kind, err);
 }

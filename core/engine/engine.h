@@ -434,6 +434,13 @@ nadb_rc engine_check_place(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Likewise, before a commit: in a row of them it looks every 200 us only. */
 nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
 
+/* --- engine/remove.c --- */
+
+/* Removes what an earlier removal, or repair, has left in `db` under the name
+ * `gone`. What is not provably that stays, and is in the way. */
+nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
+                           nadb_err *err) NADB_MUST_USE;
+
 /* --- engine/owned.c --- */
 
 /* The store has been opened by way of its database file, if it has one. With

@@ -116,12 +116,28 @@ static nadb_rc index_map(memtable *m, nadb_err *err) {
     return rc;
 }
 
+/* An index that is built anew may be the only one that can say which entries
+ * of a damaged log are whole (salvage.h): until the log has been replayed, the
+ * one before is kept as NNNNNN.was. */
+static void keep_index(const nadb_home *home, uint64_t number) {
+    char idx[NADB_FILE_NAME], was[NADB_FILE_NAME];
+    nadb_stat st;
+
+    nadb_file_name(idx, number, "idx");
+    nadb_file_name(was, number, "was");
+    if (home->os->stat(home->dir, was, &st, NULL) == NADB_OK &&
+        st.kind == NADB_KIND_NONE)
+        (void)!home->os->rename(home->dir, idx, was, NULL);
+}
+
 /* A new file; one of that name, whatever it is, goes. */
 static nadb_rc index_create(memtable *m, const nadb_home *home, uint64_t size,
                             nadb_err *err) {
     uint64_t number = m->log.number;
-    nadb_rc rc = nadb_home_unlink(home, number, "idx", err);
+    nadb_rc rc;
 
+    keep_index(home, number);
+    rc = nadb_home_unlink(home, number, "idx", err);
     if (rc != NADB_OK) return rc;
     rc =
         nadb_home_open(home, number, "idx",

@@ -575,6 +575,8 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
         rc = replay_all(&r, err);
     }
     if (rc == NADB_OK) rc = install(&r, err);
+    for (size_t i = 0; rc == NADB_OK && !s->private_memory && i < r.n; i++)
+        (void)nadb_home_unlink(&s->home, r.logs[i].number, "was", NULL);
     for (size_t i = 0; i < r.n; i++) memtable_unref(r.logs[i].m);
     if (r.base != NULL) s->base_ops->version_unref(r.base);
     nadb_free(r.logs);

@@ -63,9 +63,7 @@ static nadb_rc remove_files(const nadb_os *os, nadb_dir *dir, nadb_err *err) {
     return rc;
 }
 
-/* Removes what an earlier removal has left under the name `gone`. What is not
- * provably that stays, and is in the way. */
-static nadb_rc remove_left(engine *s, nadb_dir *db, const char *gone,
+nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
                            nadb_err *err) {
     nadb_dir *d = NULL;
     bool ours = false, foreign = false;
@@ -153,7 +151,7 @@ static nadb_rc remove_all(engine *s, nadb_err *err) {
         rc = remove_files(s->os, s->home.dir, err);
         goto done;
     }
-    if (rc == NADB_OK) rc = remove_left(s, db, gone, err);
+    if (rc == NADB_OK) rc = engine_remove_left(s, db, gone, err);
     if (rc == NADB_OK) rc = s->os->rename(db, s->ns_name, gone, err);
     if (rc == NADB_OK) rc = s->os->dir_sync(db, err);
     if (rc == NADB_OK) rc = remove_files(s->os, s->home.dir, err);

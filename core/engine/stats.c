@@ -62,6 +62,22 @@ static void say(const reporter *r, const memtable *m, uint64_t off,
     r->report(r->ctx, line);
 }
 
+/* A damaged record, with its first key, as far as that can be made out. */
+static void say_damaged(const reporter *r, const memtable *m, uint64_t off,
+                        uint64_t tail) {
+    char shown[NADB_KEY_SHOWN], what[NADB_KEY_SHOWN + 64];
+    nadb_slice key = nadb_slice_of("", 0);
+    wal_entry e;
+
+    if (tail - off > WAL_RECORD &&
+        wal_entry_at(&m->log, wal_entries_at(&m->log, off), tail, &e) &&
+        e.key.n > 0)
+        key = nadb_slice_of(e.key.p + 1, e.key.n - 1);
+    snprintf(what, sizeof what, "damaged record, first key \"%s\"",
+             nadb_key_show(key, shown));
+    say(r, m, off, what);
+}
+
 /* Every record up to the tail must be whole: the tail is known. Entries that
  * are visible must be found through the index. */
 static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
@@ -82,8 +98,9 @@ static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
 
         wal_record_at(&m->log, off, tail, true, &rec, &valid);
         if (!valid) {
-            say(r, m, off, "damaged record");
-            return NADB_OK;
+            say_damaged(r, m, off, tail);
+            off = wal_next_good(&m->log, off, tail);
+            continue;
         }
         while (!rec.taken_back && wal_entry_next(&m->log, &rec, &e)) {
             memtable_key k = memtable_key_of(e.key);

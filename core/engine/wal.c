@@ -12,7 +12,7 @@
 #define WRITE_PIECE ((size_t)1 << 20)
 
 /* offsets in the log's header */
-enum { STORE_ID_AT = 72, DECIDED_AT = 88, HEADER_CRC_AT = 100 };
+enum { SALT_AT = 16, STORE_ID_AT = 72, DECIDED_AT = 88, HEADER_CRC_AT = 100 };
 
 /* offsets in a record's header */
 enum {
@@ -39,7 +39,7 @@ static void header_put(uint8_t h[WAL_HEADER], const wal *w,
     memset(h, 0, WAL_HEADER);
     memcpy(h, WAL_MAGIC, 8);
     nadb_put_u32(h + 8, FORMAT);
-    nadb_put_u64(h + 16, w->salt);
+    nadb_put_u64(h + SALT_AT, w->salt);
     nadb_put_u64(h + 24, w->number);
     nadb_put_u64(h + 32, w->base_seq);
     nadb_put_u64(h + 40, w->capacity);
@@ -59,7 +59,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
     if (memcmp(h, WAL_MAGIC, 8) != 0 || nadb_get_u32(h + 8) != FORMAT ||
         !header_is_whole(h))
         return false;
-    salt_set(w, nadb_get_u64(h + 16));
+    salt_set(w, nadb_get_u64(h + SALT_AT));
     w->base_seq = nadb_get_u64(h + 32);
     w->capacity = nadb_get_u64(h + 40);
     w->prev_log = nadb_get_u64(h + 48);
@@ -156,6 +156,40 @@ nadb_rc wal_open(wal *w, nadb_home *home, uint64_t number, bool read_only,
     if (rc == NADB_OK) rc = log_map(w, err);
     *valid = rc == NADB_OK;
 done:
+    if (!*valid) wal_close(w);
+    return rc;
+}
+
+nadb_rc wal_salt_left(const nadb_home *home, uint64_t number, uint64_t *salt,
+                      nadb_err *err) {
+    uint8_t bytes[8] = {0};
+    nadb_file *f = NULL;
+    nadb_rc rc = nadb_home_open(home, number, "log", NADB_OPEN_READ, &f, err);
+
+    if (rc == NADB_OK)
+        rc = home->os->pread(f, bytes, sizeof bytes, SALT_AT, err);
+    home->os->close(f);
+    *salt = nadb_get_u64(bytes);
+    return rc;
+}
+
+nadb_rc wal_open_damaged(wal *w, const nadb_home *home, uint64_t number,
+                         uint64_t salt, bool *valid, nadb_err *err) {
+    uint64_t size = 0;
+    wal_record r;
+    nadb_rc rc;
+
+    *valid = false;
+    memset(w, 0, sizeof *w);
+    w->os = home->os;
+    w->number = number;
+    salt_set(w, salt);
+    rc = nadb_home_open(home, number, "log", NADB_OPEN_READ, &w->file, err);
+    if (rc == NADB_OK) rc = w->os->size(w->file, &size, err);
+    w->capacity = size;
+    if (rc == NADB_OK && size > WAL_HEADER) rc = log_map(w, err);
+    if (rc == NADB_OK && w->map != NULL)
+        wal_record_at(w, WAL_HEADER, size, true, &r, valid);
     if (!*valid) wal_close(w);
     return rc;
 }
@@ -354,6 +388,25 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
         if (record_crc(h, crc) != nadb_get_u32(h + R_CRC)) return;
     }
     *valid = stamp_take(out);
+}
+
+uint64_t wal_next_good(const wal *w, uint64_t off, uint64_t end) {
+    wal_record rec;
+    bool valid = false;
+
+    for (off += 8; off < end && end - off >= WAL_RECORD; off += 8) {
+        wal_record_at(w, off, end, false, &rec, &valid);
+        if (valid) wal_record_at(w, off, end, true, &rec, &valid);
+        if (valid) return off;
+    }
+    return end;
+}
+
+uint64_t wal_entries_at(const wal *w, uint64_t off) {
+    uint32_t flags = nadb_get_u32(w->map + off + R_FLAGS);
+    bool stamped = (flags & WAL_STAMP) != 0 && flags <= (WAL_STAMP | WAL_CLEAR);
+
+    return off + WAL_RECORD + (stamped ? WAL_STAMP_BYTES : 0);
 }
 
 bool wal_entry_next(const wal *w, wal_record *r, wal_entry *out) {

@@ -83,6 +83,14 @@ nadb_rc wal_create(wal *w, const nadb_home *home, const wal_birth *birth,
  * disk; a damaged one, or that of another store, is NADB_CORRUPT. */
 nadb_rc wal_open(wal *w, nadb_home *home, uint64_t number, bool read_only,
                  bool *valid, nadb_err *err) NADB_MUST_USE;
+/* Opens one whose header is damaged: its records have this salt. *valid is
+ * false unless a record of it is there. */
+nadb_rc wal_open_damaged(wal *w, const nadb_home *home, uint64_t number,
+                         uint64_t salt, bool *valid,
+                         nadb_err *err) NADB_MUST_USE;
+/* What a damaged header says the salt is. */
+nadb_rc wal_salt_left(const nadb_home *home, uint64_t number, uint64_t *salt,
+                      nadb_err *err) NADB_MUST_USE;
 void wal_close(wal *w); /* a zeroed one is fine */
 
 /* A place in the sequence of all logs, as one word: later places are greater.
@@ -112,6 +120,11 @@ nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) NADB_MUST_USE;
  * none. `check` verifies its CRC. */
 void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
                    wal_record *out, bool *valid);
+/* Behind a bad record at `off`: where the next good one is; `end` if there is
+ * none. */
+uint64_t wal_next_good(const wal *w, uint64_t off, uint64_t end);
+/* Where the entries of the record at `off` begin, as its flags say. */
+uint64_t wal_entries_at(const wal *w, uint64_t off);
 /* Takes the next entry from r->entries; false at the end or when bad. */
 bool wal_entry_next(const wal *w, wal_record *r, wal_entry *out);
 /* Decodes the entry at `off`, which must lie below `end`. */

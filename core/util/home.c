@@ -10,7 +10,7 @@ void nadb_file_name(char out[NADB_FILE_NAME], uint64_t number,
 }
 
 bool nadb_file_parse(const char *name, uint64_t *number, const char **kind) {
-    static const char *const kinds[] = {"log", "idx", "sst",
+    static const char *const kinds[] = {"log", "idx", "was", "sst",
                                         "val", "txn", "chg"};
     char again[NADB_FILE_NAME];
     const char *p = name;

@@ -31,7 +31,7 @@ typedef struct nadb_home {
  * those names. */
 #define NADB_NAME_TRIES 100
 
-/* "NNNNNN.kind": kinds are log, idx, sst, val, txn and chg. */
+/* "NNNNNN.kind": kinds are log, idx, was, sst, val, txn and chg. */
 void nadb_file_name(char out[NADB_FILE_NAME], uint64_t number,
                     const char *kind);
 /* Takes such a name apart; false for what nadb_file_name() would not make. */
