@@ -399,6 +399,50 @@ proc redis_cluster_start {names {others {}}} {
 
 proc redis_node_id {name} { return [redis_call $name CLUSTER MYID] }
 
+# A node that clients and replicas reach by its proxy, p<name>, alone.
+proc redis_proxied_node_start {name args} {
+    if {![info exists ::R($name,port)]} {
+        set ::R($name,port) [redis_node_port]
+        proxy_start p$name $name
+    }
+    redis_start $name -cluster-enabled yes -cluster-node-timeout 1500 \
+        -cluster-announce-port $::R(p$name,port) \
+        -cluster-announce-bus-port [expr {$::R($name,port) + 10000}] \
+        -repl-timeout 5 -repl-ping-replica-period 1 {*}$args
+}
+
+# A cluster of them; `replicas` is a list of names and of their masters' names.
+proc redis_proxied_cluster_start {masters replicas args} {
+    set all [concat $masters [dict keys $replicas]]
+    foreach name $all { redis_proxied_node_start $name {*}$args }
+    set n [llength $masters]
+    for {set i 0} {$i < $n} {incr i} {
+        set name [lindex $masters $i]
+        redis_call $name CLUSTER ADDSLOTSRANGE [expr {16384 * $i / $n}] \
+            [expr {16384 * ($i + 1) / $n - 1}]
+        redis_call $name CLUSTER SET-CONFIG-EPOCH [expr {$i + 1}]
+    }
+    set first [lindex $masters 0]
+    foreach name $all {
+        redis_call $name CLUSTER MEET 127.0.0.1 $::R(p$first,port) \
+            [expr {$::R($first,port) + 10000}]
+    }
+    set n [llength $all]
+    foreach name $all {
+        wait_for_condition {
+            string match "*cluster_state:ok*cluster_known_nodes:$n*" \
+                [redis_call $name CLUSTER INFO]
+        }
+    }
+    foreach {name master} $replicas {
+        wait_for_condition {
+            expr {![catch {redis_call $name CLUSTER REPLICATE \
+                               [redis_node_id $master]}]}
+        }
+        wait_for_condition {expr {[redis_replicas $master] == 1}}
+    }
+}
+
 # The one of `names` that has the slot of `key`.
 proc redis_owner {key names} {
     set slot [redis_call [lindex $names 0] CLUSTER KEYSLOT $key]

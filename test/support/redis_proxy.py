@@ -161,7 +161,11 @@ def answers(plan, client, server, lost):
 def accept(plan, listener, target):
     while True:
         client, _ = listener.accept()
-        server = socket.create_connection(("127.0.0.1", target))
+        try:
+            server = socket.create_connection(("127.0.0.1", target))
+        except OSError:
+            hang_up(client, reset=True)
+            continue
         for s in client, server:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         lost = threading.Event()
