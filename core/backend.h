@@ -182,6 +182,20 @@ typedef struct nadb_stamps_seen {
     nadb_stamp behind; /* the file lacked a stamp of the store, and had this */
 } nadb_stamps_seen;
 
+/* How long a statement has waited for servers so far, beyond what each answer
+ * may take anyway. An engine on a server adds to it, and waits no more when it
+ * is enough; the core clears it where a statement begins. */
+typedef struct nadb_wait {
+    int64_t taken_ns, ended_ns; /* .. as of the end of the last one */
+} nadb_wait;
+
+typedef struct nadb_waits {
+    nadb_wait connecting, answers;
+    nadb_wait asking;   /* what has become of a commit */
+    nadb_wait replicas; /* for their acknowledgements */
+    unsigned open; /* statements that read, of all sessions of the caller */
+} nadb_waits;
+
 /* For whom a view is read: a statement of an application's. May be asked while
  * locks of the store are held, but not in the midst of a commit. */
 typedef struct nadb_caller {
@@ -191,6 +205,7 @@ typedef struct nadb_caller {
      * taken for a large one: NADB_TOOBIG, NADB_NOMEM. */
     nadb_rc (*takes)(void *ctx, uint64_t bytes, nadb_err *err);
     void *ctx;
+    nadb_waits *waits; /* NULL: nobody counts them */
 } nadb_caller;
 
 #define NADB_LARGE_BYTES 65536u /* values above it are asked about */

@@ -57,7 +57,7 @@ conn *conn_ref(sqlite3 *db) {
         if (c != NULL) {
             c->db = db;
             c->changes = (unsigned)-2; /* not counted yet */
-            c->caller = (nadb_caller){conn_interrupted, takes, db};
+            c->caller = (nadb_caller){conn_interrupted, takes, db, &c->waits};
             c->next = list;
             list = c;
         }

@@ -72,6 +72,7 @@ typedef enum blob_likeness {
 typedef struct conn {
     sqlite3 *db;
     nadb_caller caller; /* this connection, for its sessions */
+    nadb_waits waits;   /* of the caller */
     unsigned refs;      /* module and functions */
     bool module_live;   /* the module is registered */
     bool match_settled; /* match() is ours, or an application's */

@@ -223,6 +223,7 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
 
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err) {
+    patience_operation o;
     checker k;
     bool whole;
     nadb_rc rc;
@@ -231,6 +232,9 @@ nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
     k.e = (redis_engine *)engine;
     k.report = report;
     k.ctx = ctx;
+    patience_operation_begin(&o);
     rc = check_index(&k, &whole, err);
-    return rc == NADB_OK && whole ? check_rows(engine, report, ctx, err) : rc;
+    if (rc == NADB_OK && whole) rc = check_rows(engine, report, ctx, err);
+    patience_operation_end(&o);
+    return rc;
 }

@@ -149,8 +149,9 @@ void redis_unclaim(nadb_engine *engine, uint32_t claim) {
     if (claim == 0 || claim > REDIS_CLAIMS) return;
     redis_claim x = place_get(e, claim);
 
-    /* Should it fail, the claim ends by its time. */
-    if (!x.released) (void)ask(e, SCRIPT_UNCLAIM, &x, NULL, &c, &r, NULL);
+    /* Should it fail, the claim ends by its time: nobody waits for that. */
+    if (!x.released && !pool_is_down(e->pool))
+        (void)ask(e, SCRIPT_UNCLAIM, &x, NULL, &c, &r, NULL);
     freeReplyObject(r);
     pool_give(e->pool, c);
     place_drop(e, claim);

@@ -32,7 +32,11 @@ static nadb_rc try_once(redis_engine *e, nadb_ticket *t, bool *wait, bool *done,
     if ((rc == NADB_OK || *done) && r != NULL) {
         nadb_rc answer = redis_take_answer(c, t, r, wait, err);
 
-        if (answer != NADB_OK) rc = answer;
+        if (answer != NADB_OK) {
+            rc = answer;
+            freeReplyObject(r); /* nothing can be taken back with it */
+            r = NULL;
+        }
     }
     if ((rc == NADB_OK && !*wait) || *done) {
         t->reply = r;
@@ -103,10 +107,13 @@ nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
+    patience_operation o;
     nadb_rc rc = redis_ticket_new(e, req, req->view, out, err);
 
+    patience_operation_begin(&o);
     if (rc == NADB_OK) rc = redis_ticket_fill(*out, req, err);
     if (rc == NADB_OK) rc = redis_prepare_ticket(e, *out, req->timeout_ms, err);
+    patience_operation_end(&o);
     if (rc == NADB_OK) return rc;
     redis_ticket_drop(e, *out);
     *out = NULL;
@@ -124,8 +131,10 @@ void redis_committed(redis_engine *e, const nadb_ticket *t) {
 
 void redis_commit(nadb_engine *engine, nadb_ticket *t) {
     redis_engine *e = (redis_engine *)engine;
+    patience_operation o;
     conn *c = NULL;
 
+    patience_operation_begin(&o);
     /* Nothing that fails here matters: later commits go on with it. */
     if (t->clear && t->reply != NULL &&
         pool_take(e->pool, &c, NULL) == NADB_OK) {
@@ -133,6 +142,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
                           CLEAN_STEPS, NULL, NULL);
         pool_give(e->pool, c);
     }
+    patience_operation_end(&o);
     redis_ticket_drop(e, t);
 }
 
@@ -185,8 +195,12 @@ nadb_rc redis_wipe(redis_engine *e, nadb_err *err) {
 }
 
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
-    nadb_rc rc = redis_wipe((redis_engine *)engine, err);
+    patience_operation o;
+    nadb_rc rc;
 
+    patience_operation_begin(&o);
+    rc = redis_wipe((redis_engine *)engine, err);
+    patience_operation_end(&o);
     redis_close(engine);
     return rc;
 }
@@ -231,8 +245,12 @@ void redis_undone(redis_engine *e, nadb_ticket *t, bool done) {
 
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
-    nadb_rc rc = undo(e, t, err);
+    patience_operation o;
+    nadb_rc rc;
 
+    patience_operation_begin(&o);
+    rc = undo(e, t, err);
+    patience_operation_end(&o);
     redis_undone(e, t, rc == NADB_OK);
     return rc;
 }

@@ -17,7 +17,7 @@ conn *conn_new(const address *at, route *way) {
     c->at = at;
     c->way = way;
     c->wire.until = c->asked.until = &c->until;
-    conn_begin(c, NULL);
+    patience_begin(&c->until, at->timeout_ms, NULL);
     snprintf(c->wire.name, sizeof c->wire.name, "%s", at->name);
     nadb_os_get()->random(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
@@ -203,8 +203,8 @@ static void open_patience(conn *c, size_t tries, patience *out) {
     if (c->until.once)
         patience_part(&c->until, ms, out);
     else
-        patience_begin(out, ms, c->until.caller);
-    out->once = true;
+        patience_begin_connecting(out, ms, c->at->connect_timeout_ms,
+                                  &c->until);
 }
 
 static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
@@ -213,10 +213,12 @@ static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
 
     open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = route_find(c->way, &until, &c->to, &c->epoch, err);
+    patience_end(&until);
     open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, &until, err);
     if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
     if (rc == NADB_OK) rc = conn_ask_server(c, err);
+    patience_end(&until);
     c->wire.until = &c->until;
     c->until.late = until.late;
     return rc;
@@ -242,8 +244,13 @@ static nadb_rc arrive(conn *c, patience *again, nadb_err *err) {
     }
 }
 
-void conn_begin(conn *c, const nadb_caller *caller) {
-    patience_begin(&c->until, c->at->timeout_ms, caller);
+void conn_begin_asking(conn *c) {
+    nadb_waits *waits = c->until.waits;
+
+    patience_renew(&c->until);
+    patience_begin(&c->until, c->at->timeout_ms, NULL);
+    c->until.waits = waits;
+    c->until.wait = waits == NULL ? NULL : &waits->asking;
 }
 
 nadb_rc conn_open(conn *c, nadb_err *err) {
@@ -252,10 +259,11 @@ nadb_rc conn_open(conn *c, nadb_err *err) {
 
     conn_close(c);
     c->timed_out = c->wire.timed_out = c->asked.timed_out = false;
-    patience_begin(&again, c->at->timeout_ms, NULL);
+    patience_renew(&c->until);
+    patience_begin_part(&again, c->at->timeout_ms, NULL);
     if (route_may_change(c->way)) (void)patience_left_ms(&again); /* begins */
     rc = arrive(c, &again, err);
-    patience_renew(&c->until);
+    patience_forget(&c->until); /* connecting is counted on its own */
     return rc;
 }
 
@@ -428,7 +436,8 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
     patience again;
     nadb_rc rc;
 
-    patience_begin(&again, c->at->timeout_ms, NULL);
+    patience_begin_part(&again, c->at->timeout_ms, NULL);
+    again.wait = c->until.wait;
     for (;;) {
         endpoint to;
         redirect how;
@@ -446,9 +455,10 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
         freeReplyObject(*out);
         *out = NULL;
         rc = follow(c, how, &to, &again, err);
-        patience_renew(&c->until);
+        patience_forget(&c->until); /* counted with `again` */
         if (rc != NADB_OK) break;
     }
+    patience_end(&again);
     if (rc == NADB_OK) {
         patience_renew(&c->until);
         dequeue(c);
@@ -525,23 +535,28 @@ static nadb_rc too_few(const conn *c, long long n, nadb_err *err) {
 }
 
 nadb_rc conn_wait(conn *c, nadb_err *err) {
-    int64_t limit = c->at->timeout_ms;
     redisReply *r = NULL, *info = NULL;
+    patience before = c->until;
+    int64_t limit;
     args a;
     nadb_rc rc;
 
     if (c->at->wait == 0) return NADB_OK;
+    /* The server answers at the end of the timeout, not after it. */
+    patience_end(&before);
+    patience_begin(&c->until, c->at->timeout_ms + WAIT_GRACE_MS, NULL);
+    c->until.wait = before.waits == NULL ? NULL : &before.waits->replicas;
+    limit = patience_left_ms(&c->until) - WAIT_GRACE_MS;
     memset(&a, 0, sizeof a);
     args_text(&a, "WAIT");
     args_number(&a, c->at->wait);
-    args_number(&a, limit);
-    /* The server answers at the end of the timeout, not after it. */
-    patience_begin(&c->until, limit + WAIT_GRACE_MS, NULL);
+    args_number(&a, limit > 0 ? limit : 1); /* 0 is for ever */
     rc = wire_send(&c->wire, &a, err);
     if (rc == NADB_OK) rc = send_info(c, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &r, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
-    conn_begin(c, NULL);
+    patience_end(&c->until);
+    c->until = before;
     /* A master that becomes a replica ends the waiting with an error. */
     if (rc == NADB_OK) rc = check_master(c, info, err);
     if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)

@@ -47,9 +47,8 @@ typedef struct conn {
 conn *conn_new(const address *at, route *way); /* NULL when out of memory */
 void conn_free(conn *c);                       /* NULL is fine */
 
-/* From here on there are `timeout` ms for all that the next answer takes, and
- * again for each one behind it. NULL: nobody can stop it. */
-void conn_begin(conn *c, const nadb_caller *caller);
+/* What became of the last call is another question, with a time of its own. */
+void conn_begin_asking(conn *c);
 nadb_rc conn_open(conn *c, nadb_err *err) NADB_MUST_USE;
 void conn_close(conn *c);
 bool conn_is_open(const conn *c);

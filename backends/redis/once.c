@@ -34,7 +34,7 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
     nadb_rc rc;
 
     /* The time for the answer may be over: this is another question. */
-    conn_begin(c, NULL);
+    conn_begin_asking(c);
     rc = pool_reopen(e->pool, c, err);
     *done = false;
     memset(&a, 0, sizeof a);

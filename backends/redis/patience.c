@@ -7,22 +7,107 @@
 /* So often the caller is asked whether it wants to stop. */
 #define ASK_MS 50
 
+/* The part of its time that an answer has free; and at least so much. */
+#define FREE_PART 10
+#define FREE_LEAST_MS 100
+
+#define MS 1000000
+
+static _Thread_local nadb_waits *operation; /* of this thread; or NULL */
+
+/* --- beginning --- */
+
+void patience_begin_part(patience *p, int64_t timeout_ms,
+                         const nadb_caller *caller) {
+    memset(p, 0, sizeof *p);
+    p->timeout_ms = p->total_ms = timeout_ms;
+    p->caller = caller;
+    p->fresh = true;
+    p->once = true;
+}
+
+void patience_begin(patience *p, int64_t timeout_ms,
+                    const nadb_caller *caller) {
+    patience_begin_part(p, timeout_ms, caller);
+    p->once = false;
+    p->waits = caller == NULL ? operation : caller->waits;
+    p->wait = p->waits == NULL ? NULL : &p->waits->answers;
+}
+
+void patience_begin_connecting(patience *p, int64_t timeout_ms,
+                               int64_t total_ms, const patience *whole) {
+    patience_begin_part(p, timeout_ms, whole->caller);
+    p->total_ms = total_ms;
+    p->waits = whole->waits;
+    p->wait = p->waits == NULL ? NULL : &p->waits->connecting;
+}
+
+void patience_operation_begin(patience_operation *o) {
+    memset(o, 0, sizeof *o);
+    o->outer = operation == NULL;
+    if (o->outer) operation = &o->waits;
+}
+
+void patience_operation_end(const patience_operation *o) {
+    if (o->outer) operation = NULL;
+}
+
+/* --- waiting --- */
+
+/* What has been taken already, at `now`. */
+static int64_t taken_ns(const nadb_wait *w, int64_t now) {
+    int64_t left = w == NULL ? 0 : w->taken_ns - (now - w->ended_ns);
+
+    return left < 0 ? 0 : left;
+}
+
+static void begin_at(patience *p, int64_t now) {
+    int64_t left = p->total_ms * MS - taken_ns(p->wait, now);
+
+    if (left > p->timeout_ms * MS) left = p->timeout_ms * MS;
+    p->begin_ns = now;
+    p->end_ns = now + left;
+    p->extra_ms = 0;
+    p->fresh = false;
+}
+
 int64_t patience_left_ms(patience *p) {
     int64_t now = nadb_os_get()->mono_ns();
 
-    if (p->fresh) {
-        p->end_ns = now + p->timeout_ms * 1000000;
-        p->fresh = false;
+    if (p->fresh) begin_at(p, now);
+    return (p->end_ns - now) / MS;
+}
+
+void patience_end(patience *p) {
+    int64_t now, over, free_ms = p->total_ms / FREE_PART;
+
+    if (!p->fresh && p->wait != NULL) {
+        if (free_ms < FREE_LEAST_MS) free_ms = FREE_LEAST_MS;
+        now = nadb_os_get()->mono_ns();
+        over = now - p->begin_ns - (free_ms + p->extra_ms) * MS;
+        p->wait->taken_ns =
+            taken_ns(p->wait, p->begin_ns) + (over > 0 ? over : 0);
+        p->wait->ended_ns = now;
     }
-    return (p->end_ns - now) / 1000000;
+    p->fresh = true;
 }
 
 void patience_part(patience *whole, int64_t ms, patience *part) {
     int64_t left = patience_left_ms(whole);
 
     if (left < 0) left = 0;
-    patience_begin(part, ms < left ? ms : left, whole->caller);
-    part->once = true;
+    patience_begin_part(part, ms < left ? ms : left, whole->caller);
+}
+
+void patience_part_later(const patience *whole, int64_t ms, patience *part) {
+    patience_begin_part(part, ms < whole->timeout_ms ? ms : whole->timeout_ms,
+                        whole->caller);
+}
+
+void patience_used(patience *whole, const patience *part) {
+    if (part->fresh) return;
+    begin_at(whole, part->begin_ns);
+    whole->extra_ms = part->extra_ms;
 }
 
 static bool ask_caller(patience *p) {
@@ -45,6 +130,7 @@ bool patience_poll(patience *p, int fd, short events, int64_t extra_ms) {
         int64_t left = patience_left_ms(p) + extra_ms;
         int n;
 
+        if (extra_ms > p->extra_ms) p->extra_ms = extra_ms;
         if (left <= 0) {
             p->late = true;
             return false;

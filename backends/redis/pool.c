@@ -119,6 +119,17 @@ static nadb_rc take_slot(pool *p, patience *until, conn **out, nadb_err *err) {
     return NADB_OK;
 }
 
+/* Has a connection that has been idle say who its server is. It may be one that
+ * something in between has forgotten: that must leave time for another. */
+static void try_idle(conn *c) {
+    patience part;
+
+    patience_part(&c->until, c->at->timeout_ms / 2, &part);
+    c->wire.until = &part;
+    if (conn_ask_server(c, NULL) != NADB_OK) conn_close(c);
+    c->wire.until = &c->until;
+}
+
 nadb_rc pool_take_for(pool *p, patience *until, conn **out, nadb_err *err) {
     conn *c = NULL;
     nadb_rc rc;
@@ -130,9 +141,8 @@ nadb_rc pool_take_for(pool *p, patience *until, conn **out, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     c->until = *until;
     if (conn_is_open(c) && conn_is_stale(c)) conn_close(c);
-    if (conn_is_open(c) && nadb_os_get()->mono_ns() - c->given_ns > IDLE_NS &&
-        conn_ask_server(c, NULL) != NADB_OK)
-        conn_close(c);
+    if (conn_is_open(c) && nadb_os_get()->mono_ns() - c->given_ns > IDLE_NS)
+        try_idle(c);
     if (!conn_is_open(c)) rc = pool_reopen(p, c, err);
     if (rc != NADB_OK) {
         pool_give(p, c);
@@ -140,6 +150,15 @@ nadb_rc pool_take_for(pool *p, patience *until, conn **out, nadb_err *err) {
     }
     *out = c;
     return NADB_OK;
+}
+
+bool pool_is_down(pool *p) {
+    bool down;
+
+    nadb_lock(&p->lock);
+    down = p->retry_ns != 0;
+    nadb_unlock(&p->lock);
+    return down;
 }
 
 nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
@@ -151,6 +170,8 @@ nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
 
 void pool_give(pool *p, conn *c) {
     if (c == NULL) return;
+    patience_renew(&c->until);
+    patience_begin(&c->until, p->at->timeout_ms, NULL); /* the waits may go */
     /* Whoever gave up in the middle has left answers that nobody expects. */
     if (c->pending > 0) conn_close(c);
     c->given_ns = nadb_os_get()->mono_ns();

@@ -39,5 +39,7 @@ nadb_rc pool_take_for(pool *p, patience *until, conn **out,
  * the caller's to give back. */
 nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) NADB_MUST_USE;
 void pool_give(pool *p, conn *c); /* NULL is fine */
+/* True if the last attempt to connect has failed. */
+bool pool_is_down(pool *p);
 
 #endif

@@ -233,6 +233,7 @@ static bool read_cached(redis_engine *e, redis_view *v, patience *until,
         !cache_get(&e->cache, nadb_slice_of(key.p + 1, key.n - 1), until,
                    &v->row, &v->last, &found))
         return false;
+    patience_end(until);
     nadb_buf_reset(&v->key);
     *rc = hold_row(v, key, found, err);
     return true;

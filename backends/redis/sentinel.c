@@ -108,8 +108,7 @@ nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
 
         if (share < LOOK_MS) share = LOOK_MS;
         if (n > 1 && i < n) share = ADDRESS_QUICK_MS;
-        patience_begin(&part, share, until->caller);
-        part.once = true;
+        patience_begin_part(&part, share, until->caller);
         rc = ask_one(at, &to, &part, out, err);
         if (rc == NADB_OK) {
             *first = which;

@@ -137,10 +137,12 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     shards *s = (shards *)engine;
     shards_view *v = (shards_view *)req->view;
+    patience_operation o;
     ticket *t = nadb_calloc(1, sizeof *t + s->n * sizeof t->parts[0]);
     nadb_rc rc = t == NULL ? shards_no_memory(err) : fill(s, t, req, err);
 
     *out = NULL;
+    patience_operation_begin(&o);
     if (rc == NADB_OK) rc = shards_settle(s, NULL, err);
     /* Nobody has made the store yet. */
     if (rc == NADB_OK && !atomic_load(&s->settled)) rc = shards_join(s, v, err);
@@ -151,6 +153,7 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
         if (rc == NADB_OK) rc = shards_join(s, v, err);
         if (rc == NADB_OK) rc = commit(s, t, req->timeout_ms, err);
     }
+    patience_operation_end(&o);
     if (t != NULL) drop(t, rc != NADB_OK);
     if (rc == NADB_OK)
         *out = (nadb_ticket *)t;
@@ -161,19 +164,24 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
 
 void shards_commit(nadb_engine *engine, nadb_ticket *done) {
     ticket *t = (ticket *)done;
+    patience_operation o;
 
     (void)engine;
+    patience_operation_begin(&o);
     for (unsigned k = 0; k < t->n; k++)
         redis_commit(&t->parts[k].e->base, t->parts[k].ticket);
+    patience_operation_end(&o);
     nadb_free(t);
 }
 
 nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
     shards *s = (shards *)engine;
     ticket *t = (ticket *)done;
+    patience_operation o;
     bool lost = false;
     nadb_rc rc = NADB_OK;
 
+    patience_operation_begin(&o);
     for (unsigned k = 0; k < t->n; k++)
         lost = lost || t->parts[k].ticket->reply == NULL;
     if (t->n == 1) {
@@ -187,6 +195,7 @@ nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
     }
     for (unsigned k = 0; k < t->n; k++)
         redis_undone(t->parts[k].e, t->parts[k].ticket, rc == NADB_OK);
+    patience_operation_end(&o);
     nadb_free(t);
     return rc;
 }

@@ -197,16 +197,19 @@ nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err) {
     mark m = mark_of(s);
     const char *const begin[] = {m.going, m.here, m.making, m.going};
     const char *const end[] = {"", m.going, m.going, ""};
+    patience_operation o;
     uint64_t made;
     bool stayed;
     nadb_rc rc;
 
     atomic_store(&s->settled, false);
+    patience_operation_begin(&o);
     rc = change(s->mark, begin, &made, &stayed, err);
     if (rc == NADB_OK) rc = make_shards(s, NULL, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         rc = redis_wipe(s->parts[i], err);
     if (rc == NADB_OK) rc = change(s->mark, end, &made, &stayed, err);
+    patience_operation_end(&o);
     engine->ops->close(engine);
     return rc;
 }

@@ -60,13 +60,17 @@ nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
 nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
+    patience_operation o;
     conn *c = NULL;
-    nadb_rc rc = pool_take(e->pool, &c, err);
+    nadb_rc rc;
 
     *more = false;
-    if (rc != NADB_OK) return rc;
-    rc = redis_sweep_on(e, c, rows_max, NULL, removed, more, err);
+    patience_operation_begin(&o);
+    rc = pool_take(e->pool, &c, err);
+    if (rc == NADB_OK)
+        rc = redis_sweep_on(e, c, rows_max, NULL, removed, more, err);
     pool_give(e->pool, c);
+    patience_operation_end(&o);
     return rc;
 }
 
@@ -105,20 +109,24 @@ nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
 
 nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
                             nadb_err *err) {
+    patience_operation o;
     int64_t removed = 0;
     bool more;
     conn *c = NULL;
-    nadb_rc rc = pool_take(e->pool, &c, err);
+    nadb_rc rc;
 
-    if (rc != NADB_OK) return rc;
-    rc = redis_mend(e, c, stop, err);
+    patience_operation_begin(&o);
+    rc = pool_take(e->pool, &c, err);
+    if (rc == NADB_OK) rc = redis_mend(e, c, stop, err);
     if (rc == NADB_OK)
         rc = redis_sweep_on(e, c, SIZE_MAX, stop, &removed, &more, err);
     if (rc == NADB_OK)
         rc = redis_clean(e, c, nadb_slice_of(NULL, 0), CLEAN_AGE_MS, SIZE_MAX,
                          stop, err);
     pool_give(e->pool, c);
-    return rc == NADB_OK ? redis_repair(e, stop, err) : rc;
+    if (rc == NADB_OK) rc = redis_repair(e, stop, err);
+    patience_operation_end(&o);
+    return rc;
 }
 
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,

@@ -206,14 +206,28 @@ void session_let_go(nadb_session *ss, session_view *v, batch *b) {
         batch_unref(b);
 }
 
+static nadb_waits *waits_of(const nadb_session *ss) {
+    return ss->caller == NULL ? NULL : ss->caller->waits;
+}
+
+/* Where no other statement of the caller is open, what it has waited for
+ * servers counts from here. */
+static void waits_begin(nadb_session *ss) {
+    nadb_waits *w = waits_of(ss);
+
+    if (w != NULL && w->open == 0) memset(w, 0, sizeof *w);
+}
+
 nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    if (ss->depth == 0) waits_begin(ss);
     /* The view of a transaction outlives its statements. */
     if (ss->depth == 0 && ss->txn == NULL)
         rc = session_view_take(ss, &ss->entered, err);
-    if (rc == NADB_OK) ss->depth++;
-    return rc;
+    if (rc != NADB_OK) return rc;
+    if (ss->depth++ == 0 && waits_of(ss) != NULL) waits_of(ss)->open++;
+    return NADB_OK;
 }
 
 uint64_t nadb_session_seq(const nadb_session *ss) {
@@ -226,6 +240,8 @@ void nadb_session_leave(nadb_session *ss) {
     void *p;
 
     if (--ss->depth > 0) return;
+    if (waits_of(ss) != NULL) waits_of(ss)->open--;
+    waits_begin(ss);
     session_view_drop(ss, ss->entered);
     ss->entered = NULL;
     for (size_t i = 0; i < ss->held_views.n; i += sizeof p) {
@@ -252,6 +268,7 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     nadb_rc rc;
 
     if (ss->txn != NULL) return NADB_OK;
+    waits_begin(ss);
     if (ss->held == NULL) {
         /* SQLite begins a write after it has taken the file's lock. */
         NADB_ASSERT(ss->file.stamp == NULL || ss->file.locked(ss->file.ctx));
@@ -475,8 +492,11 @@ nadb_rc nadb_put_since(nadb_session *ss, nadb_slice key, uint64_t moment,
 nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
                     nadb_err *err) {
     nadb_row row;
+    nadb_rc rc = nadb_get(ss, key, &row, found, err);
 
-    return nadb_get(ss, key, &row, found, err);
+    /* An INSERT opens no cursor: here it ends. */
+    if (rc != NADB_OK) waits_begin(ss);
+    return rc;
 }
 
 /* --- changes --- */
