@@ -379,3 +379,76 @@ nadb_rc address_identity(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     address_clear(&a);
     return rc;
 }
+
+/* --- the place of rows --- */
+
+static bool add_line(nadb_buf *out, const char *what, const char *text) {
+    return nadb_buf_append(out, what, strlen(what)) &&
+           nadb_buf_byte(out, ' ') &&
+           nadb_buf_append(out, text, strlen(text)) && nadb_buf_byte(out, '\n');
+}
+
+static bool add_endpoints(nadb_buf *out, const char *what,
+                          const nadb_buf *list) {
+    char text[sizeof(endpoint) + 16];
+    bool ok = true;
+
+    for (size_t i = 0; i < list->n / sizeof(endpoint) && ok; i++) {
+        endpoint e = endpoint_at(list, i);
+
+        snprintf(text, sizeof text, "%s:%d", e.host, e.port);
+        ok = add_line(out, what, text);
+    }
+    return ok;
+}
+
+nadb_rc address_place(const address *a, nadb_buf *out, nadb_err *err) {
+    char db[16];
+
+    snprintf(db, sizeof db, "%d", a->db);
+    if (add_line(out, "db", db) &&
+        (a->master == NULL || add_line(out, "master", a->master)) &&
+        (a->socket == NULL || add_line(out, "socket", a->socket)) &&
+        add_endpoints(out, "host", &a->hosts) &&
+        add_endpoints(out, "sentinel", &a->sentinels))
+        return NADB_OK;
+    return no_memory(err);
+}
+
+/* Takes the next line off, with its end. */
+static nadb_slice next_line(nadb_slice *text) {
+    const uint8_t *end = text->n == 0 ? NULL : memchr(text->p, '\n', text->n);
+    size_t n = end == NULL ? text->n : (size_t)(end - text->p) + 1;
+    nadb_slice line = nadb_slice_of(text->p, n);
+
+    if (n > 0) *text = nadb_slice_of(text->p + n, text->n - n);
+    return line;
+}
+
+static bool has_line(nadb_slice text, nadb_slice line) {
+    while (text.n > 0)
+        if (nadb_slice_eq(next_line(&text), line)) return true;
+    return false;
+}
+
+/* Whether b has every line of a that there is one of, and how many others. */
+static bool has_lines(nadb_slice a, nadb_slice b, size_t *common) {
+    while (a.n > 0) {
+        nadb_slice line = next_line(&a);
+        bool has = has_line(b, line);
+
+        if (nadb_slice_starts(line, nadb_slice_str("db ")) ||
+            nadb_slice_starts(line, nadb_slice_str("master "))) {
+            if (!has) return false;
+        } else if (has) {
+            ++*common;
+        }
+    }
+    return true;
+}
+
+bool address_same_place(nadb_slice a, nadb_slice b) {
+    size_t common = 0, again = 0;
+
+    return has_lines(a, b, &common) && has_lines(b, a, &again) && common > 0;
+}

@@ -45,6 +45,15 @@ void address_clear(address *a);
 nadb_rc address_identity(const nadb_options *options, nadb_buf *out,
                          nadb_err *err) NADB_MUST_USE;
 
+/* Where the rows of such an address are, as lines for a file: "host a:6379" or
+ * "sentinel a:26379" each, "socket /path", "db 0", "master name". */
+nadb_rc address_place(const address *a, nadb_buf *out,
+                      nadb_err *err) NADB_MUST_USE;
+/* Whether two of those may be one place: database and master are the same, and
+ * so is one of the hosts, sentinels or sockets. A place whose hosts are
+ * replaced one by one stays the same. */
+bool address_same_place(nadb_slice a, nadb_slice b);
+
 static inline endpoint endpoint_at(const nadb_buf *list, size_t i) {
     endpoint e;
 

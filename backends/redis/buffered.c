@@ -1,12 +1,13 @@
 /* buffered.c - a Redis server under the core's log and memtable.
  *
  * The directory holds the log, and MANIFEST: which logs the server has all of,
- * and the directory's name as an owner (buffered.h). It is written when the
+ * the directory's name as an owner (buffered.h), and which server that is: what
+ * was committed for one must not go to another. It is written when the
  * directory is made, before the first log, so that no other backend's directory
  * is taken for ours.
  *
  *     magic 8 | format u32 | crc u32 | store 16 | owner 32 | generation u64 |
- *     first_log u64 | seq u64 | clear_seq u64 */
+ *     first_log u64 | seq u64 | clear_seq u64 | place (address.h) */
 #include "buffered.h"
 
 #include <errno.h>
@@ -18,9 +19,9 @@
 
 #define NAME "MANIFEST"
 #define MAGIC "NADBrds1"
-#define FORMAT 2u
+#define FORMAT 3u
 #define HEAD 16u
-#define SIZE (HEAD + NADB_STORE_ID + REDIS_OWNER + 32u)
+#define PLACE (HEAD + NADB_STORE_ID + REDIS_OWNER + 32u)
 
 /* At least: a lease that lapses while its holder is alive does no harm. */
 #define LEASE_LEAST_MS 2000
@@ -34,15 +35,20 @@ typedef struct redis_version {
 
 /* --- MANIFEST --- */
 
-static uint32_t manifest_crc(const uint8_t *p) {
-    return nadb_crc32c(nadb_crc32c(0, p, 12), p + HEAD, SIZE - HEAD);
+static uint32_t manifest_crc(const uint8_t *p, size_t n) {
+    return nadb_crc32c(nadb_crc32c(0, p, 12), p + HEAD, n - HEAD);
 }
 
 static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
                               nadb_err *err) {
-    uint8_t bytes[SIZE];
-    uint8_t *p = bytes + HEAD;
+    size_t size = PLACE + b->place.n;
+    uint8_t *bytes = nadb_malloc(size);
+    uint8_t *p;
+    nadb_rc rc;
 
+    if (bytes == NULL)
+        return nadb_fail(err, NADB_NOMEM, "writing %s/" NAME, b->env.dir);
+    p = bytes + HEAD;
     memcpy(bytes, MAGIC, 8);
     nadb_put_u32(bytes + 8, FORMAT);
     memcpy(p, b->env.home->id.bytes, NADB_STORE_ID);
@@ -53,10 +59,41 @@ static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
     nadb_put_u64(p + 8, v->first_log);
     nadb_put_u64(p + 16, v->seq);
     nadb_put_u64(p + 24, v->clear_seq);
-    nadb_put_u32(bytes + 12, manifest_crc(bytes));
-    return nadb_os_replace_file(b->env.home->dir, NAME,
-                                nadb_slice_of(bytes, SIZE),
-                                b->env.home->file_mode, err);
+    memcpy(bytes + PLACE, b->place.p, b->place.n);
+    nadb_put_u32(bytes + 12, manifest_crc(bytes, size));
+    rc =
+        nadb_os_replace_file(b->env.home->dir, NAME, nadb_slice_of(bytes, size),
+                             b->env.home->file_mode, err);
+    nadb_free(bytes);
+    return rc;
+}
+
+/* The place as people write it: its lines, one behind the other. */
+static void show_place(nadb_slice place, char out[200]) {
+    size_t n = place.n < 199 ? place.n : 199;
+
+    memcpy(out, place.p, n);
+    for (size_t i = 0; i < n; i++)
+        if (out[i] < ' ') out[i] = i + 1 < n ? ',' : '\0';
+    out[n] = '\0';
+}
+
+static nadb_rc check_place(const redis_base *b, nadb_slice place,
+                           nadb_err *err) {
+    nadb_slice ours = nadb_buf_slice(&b->place);
+    char was[200], is[200];
+
+    if (address_same_place(place, ours)) return NADB_OK;
+    show_place(place, was);
+    show_place(ours, is);
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s holds what was committed for another redis server "
+                     "(%s) than the options name (%s): with the options of "
+                     "that one call nadb_flush, then drop the table and remove "
+                     "the directory, or choose another path; if it is that "
+                     "server under another name, name it by both for a while: "
+                     "host='old,new'",
+                     b->env.dir, was, is);
 }
 
 static nadb_rc manifest_decode(const redis_base *b, const char *path,
@@ -71,11 +108,13 @@ static nadb_rc manifest_decode(const redis_base *b, const char *path,
                          "%s/" NAME " is not that of a store on Redis with "
                          "write=buffered: choose another path",
                          b->env.dir);
-    if (bytes->n != SIZE || nadb_get_u32(p + 12) != manifest_crc(p))
+    if (nadb_get_u32(p + 12) != manifest_crc(p, bytes->n))
         return nadb_corrupt(err, "%s/" NAME " is damaged", b->env.dir);
     if (nadb_get_u32(p + 8) != FORMAT)
-        return nadb_fail(err, NADB_CANTOPEN, "%s is of a newer version of nadb",
+        return nadb_fail(err, NADB_CANTOPEN, "%s is of another version of nadb",
                          b->env.dir);
+    if (bytes->n < PLACE)
+        return nadb_corrupt(err, "%s/" NAME " is damaged", b->env.dir);
     p += HEAD;
     rc = nadb_home_check(b->env.home, p, path, err);
     if (rc != NADB_OK) return rc;
@@ -88,7 +127,8 @@ static nadb_rc manifest_decode(const redis_base *b, const char *path,
     v->seq = nadb_get_u64(p + 16);
     v->clear_seq = nadb_get_u64(p + 24);
     v->indexed = true;
-    return NADB_OK;
+    return check_place(b, nadb_slice_of(bytes->p + PLACE, bytes->n - PLACE),
+                       err);
 }
 
 /* *found is false when there is none. */
@@ -156,6 +196,7 @@ static void buffered_close(nadb_base *base) {
     redis_base *b = (redis_base *)base;
 
     redis_close(b->e == NULL ? NULL : &b->e->base);
+    nadb_buf_clear(&b->place);
     nadb_free(b);
 }
 
@@ -183,6 +224,7 @@ static nadb_rc buffered_open(const nadb_base_env *env, nadb_base **out,
     name_us(b);
     rc = redis_open(env->options, &e, err);
     b->e = (redis_engine *)e;
+    if (rc == NADB_OK) rc = address_place(&b->e->at, &b->place, err);
     if (rc == NADB_OK) rc = manifest_read(b, b->owner, &v, &found, err);
     b->is_new = rc == NADB_OK && !found;
     if (b->is_new) rc = manifest_make(b, err);

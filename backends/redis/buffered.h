@@ -39,6 +39,7 @@ typedef struct redis_base {
     nadb_base base;
     nadb_base_env env; /* its dir is ours */
     redis_engine *e;
+    nadb_buf place; /* of its rows, by the options: address.h */
     char owner[REDIS_OWNER + 1];
     char who[256]; /* it is, for people */
     int64_t lease_ms;
