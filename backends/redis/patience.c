@@ -79,14 +79,16 @@ int64_t patience_left_ms(patience *p) {
 }
 
 void patience_end(patience *p) {
-    int64_t now, over, free_ms = p->total_ms / FREE_PART;
+    int64_t now, from, over, free_ms = p->total_ms / FREE_PART;
 
     if (!p->fresh && p->wait != NULL) {
         if (free_ms < FREE_LEAST_MS) free_ms = FREE_LEAST_MS;
         now = nadb_os_get()->mono_ns();
-        over = now - p->begin_ns - (free_ms + p->extra_ms) * MS;
-        p->wait->taken_ns =
-            taken_ns(p->wait, p->begin_ns) + (over > 0 ? over : 0);
+        /* What was waited for side by side counts once. */
+        from =
+            p->begin_ns > p->wait->ended_ns ? p->begin_ns : p->wait->ended_ns;
+        over = now - from - (free_ms + p->extra_ms) * MS;
+        p->wait->taken_ns = taken_ns(p->wait, from) + (over > 0 ? over : 0);
         p->wait->ended_ns = now;
     }
     p->fresh = true;

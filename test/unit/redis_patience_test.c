@@ -56,6 +56,19 @@ static void test_answers_share(void) {
     CHECK(patience_check(&p, NULL) == NADB_IOERR && p.late);
 }
 
+static void test_side_by_side(void) {
+    patience p[4];
+
+    begin(&p[0]);
+    for (int i = 0; i < 4; i++) {
+        patience_begin(&p[i], T, &caller);
+        (void)patience_left_ms(&p[i]);
+    }
+    test_os_pass_time(5000);
+    for (int i = 0; i < 4; i++) patience_renew(&p[i]);
+    CHECK(about(patience_left_ms(&p[0]), T - 4000));
+}
+
 static void test_pace_is_free(void) {
     patience p;
 
@@ -142,6 +155,7 @@ static void test_operations(void) {
 
 int main(void) {
     RUN(test_answers_share);
+    RUN(test_side_by_side);
     RUN(test_pace_is_free);
     RUN(test_rest_gives_back);
     RUN(test_many_bytes);
