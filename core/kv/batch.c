@@ -106,6 +106,7 @@ static batch_op *op_add(batch *b, nadb_slice key, size_t value_n,
     uint8_t *bytes;
 
     b->spill.err = err;
+    b->spill.source.or_memory = b->frees;
     if (value_n > SIZE_MAX / 2) return NULL;
     op = nadb_arena_alloc(&b->arena, sizeof *op + key.n + value_n);
     if (op == NULL) return NULL;
@@ -151,12 +152,13 @@ nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
  * any. */
 static batch_op *tombstone_add(batch *b, nadb_slice key, size_t value_n,
                                nadb_err *err) {
+    bool frees = b->frees;
     batch_op *op;
 
-    b->spill.source.or_memory = true;
+    b->frees = true;
     op = op_add(b, key, value_n, err);
+    b->frees = frees;
     if (op == NULL) (void)spill_failed(&b->spill, err, "deleting a row");
-    b->spill.source.or_memory = false;
     return op;
 }
 
@@ -170,12 +172,9 @@ nadb_rc batch_delete(batch *b, nadb_slice key, nadb_err *err) {
 
 nadb_rc batch_add(batch *b, nadb_slice key, nadb_slice value, bool tombstone,
                   nadb_err *err) {
-    batch_op *op = tombstone ? tombstone_add(b, key, value.n, err)
-                             : op_add(b, key, value.n, err);
+    batch_op *op = op_add(b, key, value.n, err);
 
-    if (op == NULL)
-        return tombstone ? NADB_NOMEM
-                         : spill_failed(&b->spill, err, "writing an entry");
+    if (op == NULL) return spill_failed(&b->spill, err, "writing an entry");
     if (tombstone) op->flags = NADB_ENTRY_TOMBSTONE;
     if (value.n > 0)
         memcpy((uint8_t *)(uintptr_t)op->value.p, value.p, value.n);
@@ -196,7 +195,6 @@ nadb_rc batch_clear_all(batch *b, nadb_err *err) {
 
     b->spill.source.or_memory = true;
     op = nadb_arena_alloc(&b->arena, sizeof *op);
-    b->spill.source.or_memory = false;
     if (op == NULL) return nadb_fail(err, NADB_NOMEM, "clearing");
     memset(op, 0, sizeof *op);
     op->older = b->last_clear;

@@ -46,6 +46,7 @@ typedef struct batch {
     batch_op *last_clear;
     uint64_t next_id; /* of the next operation; begins at 1 */
     uint64_t undone;  /* rises when operations are taken back */
+    bool frees;       /* what is added gives space back, and so needs none */
     bool lost;        /* there was no memory to keep it for those who read */
     bool indexed;     /* may have rows with tags or an expiry: nadb_put() */
     size_t nodes;

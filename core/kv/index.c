@@ -286,6 +286,7 @@ static nadb_rc expiry_changed(deriving *d, nadb_slice key, const head *old,
 
 static nadb_rc row_changed(deriving *d, const nadb_entry *change,
                            nadb_err *err) {
+    nadb_index_changes *x = d->x;
     nadb_slice key = nadb_slice_of(change->key.p + 1, change->key.n - 1);
     bool gone = (change->flags & NADB_ENTRY_TOMBSTONE) != 0;
     head old = {{NULL, 0}, NADB_NO_EXPIRY}, now = old;
@@ -294,11 +295,12 @@ static nadb_rc row_changed(deriving *d, const nadb_entry *change,
     nadb_rc rc = NADB_OK;
 
     if (change->key.p[0] != NADB_KS_ROW) return NADB_OK;
-    if (d->track && gone) rc = add_untracked(d->x, key, err);
+    if (!gone) x->list->frees = x->counts->frees = false;
+    if (d->track && gone) rc = add_untracked(x, key, err);
     if (rc == NADB_OK && d->reads)
         rc = d->engine->ops->get(d->engine, d->view, change->key, &e, &found,
                                  err);
-    d->x->as_of = gone ? change->value : nadb_slice_of(NULL, 0);
+    x->as_of = gone ? change->value : nadb_slice_of(NULL, 0);
     if (rc == NADB_OK && found) rc = head_of(e.value, &old, err);
     if (d->alive && old.expires_ms <= nadb_now_ms()) old = now;
     if (rc == NADB_OK && !gone) rc = head_of(change->value, &now, err);
@@ -362,6 +364,7 @@ static nadb_rc derive(deriving *d, batch *b, nadb_err *err) {
 
     if (x->counts == NULL) x->counts = batch_new(d->engine, x->memory_max);
     if (x->counts == NULL) return no_memory(err);
+    x->list->frees = x->counts->frees = true; /* as long as rows only go */
     rc = batch_iter(b, &everything, UINT64_MAX, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {

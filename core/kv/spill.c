@@ -55,9 +55,10 @@
  *
  * ERRORS. The space of a chunk is reserved before it is touched. A full disk is
  * NADB_FULL for the statement that meets it, which SQLite then takes back like
- * any other that fails. Deletes go on in memory where there is no room, because
- * whoever deletes may be about to make some (engine/space.c). A page that the
- * disk cannot read ends the process with SIGBUS, as with every mapped file.
+ * any other that fails. Deletes, and what is derived from nothing but deletes,
+ * go on in memory where there is no room, because whoever deletes may be about
+ * to make some (engine/space.c). A page that the disk cannot read ends the
+ * process with SIGBUS, as with every mapped file.
  *
  * FORK. A child has the parent's mappings, and a write there would be seen in
  * the parent. It cannot use the session, and does not undo the parent's changes
@@ -99,7 +100,10 @@ static void *take(nadb_arena_source *source, size_t need, size_t *got) {
         if (s->rc != NADB_FULL || n == need || n <= FILE_FIRST) break;
         n /= 2;
     }
-    if (s->rc != NADB_OK) return NULL;
+    if (s->rc != NADB_OK) {
+        if (source->or_memory) s->rc = NADB_OK; /* that decides */
+        return NULL;
+    }
     s->bytes += n;
     *got = n;
     return p;
@@ -126,6 +130,6 @@ nadb_rc spill_failed(spill *s, nadb_err *err, const char *doing) {
     nadb_rc rc = s->rc;
 
     s->rc = NADB_OK;
-    if (rc != NADB_OK && !s->source.or_memory) return rc; /* it is in *err */
+    if (rc != NADB_OK) return rc; /* it is in *err */
     return nadb_fail(err, NADB_NOMEM, "%s", doing);
 }
