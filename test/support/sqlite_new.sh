@@ -79,7 +79,7 @@ PKG_CONFIG_PATH=$here/pkgconfig:${PKG_CONFIG_PATH:-} \
     bash test/support/static.sh "$folder" | tee "$folder/static.log"
 read -r passed _ failed _ <<<"$(tail -n 1 "$folder/static.log")"
 
-suites=(load create func plan txn tagindex)
+suites=(load create func keys plan txn tagindex)
 [ "$form" = short ] || suites=()
 LD_LIBRARY_PATH=$path NADB_LOGS=$folder/log NADB_WITHIN=1 \
     bash test/run.sh test "${suites[@]}" | tee "$folder/suites.log"
