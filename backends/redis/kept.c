@@ -194,26 +194,62 @@ nadb_rc redis_keep(redis_base *b, nadb_records *records, const nadb_record *txn,
     return rc;
 }
 
+/* The file is read in pieces: whoever can write to the directory can make it
+ * as large as a disk. */
+#define PIECE 65536u
+#define FILE_MOST ((uint64_t)4 << 30)
+
+static const char head_end[] = "\nBEGIN;\n";
+#define HEAD_END (sizeof head_end - 1)
+
+/* How often a transaction begins in the first `size` bytes. */
+static nadb_rc count_in(nadb_file *f, uint64_t size, uint64_t *n,
+                        nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    uint8_t *piece = nadb_malloc(PIECE);
+    uint64_t at = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (piece == NULL) return no_memory(err);
+    while (at < size && rc == NADB_OK) {
+        size_t got = size - at < PIECE ? (size_t)(size - at) : PIECE;
+        size_t from = 0;
+        const uint8_t *p;
+
+        rc = os->pread(f, piece, got, at, err);
+        while (rc == NADB_OK && (p = memmem(piece + from, got - from, head_end,
+                                            HEAD_END)) != NULL) {
+            from = (size_t)(p - piece) + HEAD_END;
+            ++*n;
+        }
+        /* One may begin at the end of the piece, behind the last one found. */
+        if (got == PIECE && from < PIECE - HEAD_END + 1)
+            from = PIECE - HEAD_END + 1;
+        at += got == PIECE ? from : got;
+    }
+    nadb_free(piece);
+    return rc;
+}
+
 /* How many transactions are in the file; 0 when there is none. */
 static nadb_rc count(const redis_base *b, uint64_t *n, nadb_err *err) {
-    static const char begin[] = "\nBEGIN;\n";
-    nadb_buf text = NADB_BUF_INIT;
+    const nadb_os *os = b->env.os;
+    nadb_file *f = NULL;
+    uint64_t size = 0;
     nadb_err mine;
     nadb_rc rc;
 
     *n = 0;
     nadb_err_clear(&mine);
-    rc = nadb_os_read_file(b->env.home->dir, NAME, SIZE_MAX / 2, &text, &mine);
+    rc = os->open(b->env.home->dir, NAME, NADB_OPEN_READ, 0, &f, &mine);
     if (rc != NADB_OK && mine.sys_errno == ENOENT) return NADB_OK;
+    if (rc == NADB_OK) rc = os->size(f, &size, &mine);
+    if (rc == NADB_OK && size > FILE_MOST)
+        rc = nadb_corrupt(&mine, "%s has %" PRIu64 " bytes, more than %" PRIu64,
+                          os->path(f), size, FILE_MOST);
+    if (rc == NADB_OK) rc = count_in(f, size, n, &mine);
     if (rc != NADB_OK && err != NULL) *err = mine;
-    for (size_t at = 0; rc == NADB_OK && at < text.n; (*n)++) {
-        const uint8_t *p =
-            memmem(text.p + at, text.n - at, begin, sizeof begin - 1);
-
-        if (p == NULL) break;
-        at = (size_t)(p - text.p) + sizeof begin - 1;
-    }
-    nadb_buf_clear(&text);
+    os->close(f);
     return rc;
 }
 
