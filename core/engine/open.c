@@ -210,8 +210,9 @@ static nadb_rc attach_or_rebuild(engine *s, control_state state,
     if (rc == NADB_OK) return NADB_OK;
     rebuild =
         rc == NADB_CORRUPT || (s->ctl.abandoned && !engine_is_shortage(&mine));
+    /* Without a base there is nothing to build on. */
     if (!rebuild || state == CONTROL_REBUILD || s->options->read_only ||
-        control_others(&s->ctl)) {
+        control_others(&s->ctl) || s->base == NULL) {
         if (err != NULL) *err = mine;
         return rc;
     }
