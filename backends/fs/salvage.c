@@ -69,8 +69,11 @@ static void tell(const salvage *s, const char *fmt, ...) {
     s->to->report(s->to->ctx, line);
 }
 
-static bool fatal(nadb_rc rc) {
-    return rc == NADB_NOMEM || rc == NADB_INTERRUPT;
+/* What says nothing of the file: to go on would be to take it for damaged, and
+ * older rows for the newest. */
+static bool fatal(nadb_rc rc, const nadb_err *e) {
+    return rc == NADB_NOMEM || rc == NADB_INTERRUPT || rc == NADB_IOERR ||
+           (rc == NADB_CANTOPEN && e->sys_errno != 0 && e->sys_errno != ENOENT);
 }
 
 static nadb_rc no_memory(const salvage *s, nadb_err *err) {
@@ -159,21 +162,25 @@ static nadb_rc read_ref(salvage *s, const fs_entry *e, bool *ok,
                         nadb_err *err) {
     char shown[NADB_KEY_SHOWN];
     nadb_file *f = NULL;
+    nadb_err mine;
     fs_ref ref;
     nadb_rc rc = NADB_CORRUPT;
 
     *ok = false;
     nadb_buf_reset(&s->value);
     if (fs_ref_decode(e->value, &ref) && ref.n <= FS_VALUE_MAX) {
+        nadb_err_clear(&mine);
         rc = nadb_home_open(s->env->home, ref.file, "val", NADB_OPEN_READ, &f,
-                            err);
+                            &mine);
         if (rc == NADB_OK && !nadb_buf_reserve(&s->value, (size_t)ref.n))
-            rc = no_memory(s, err);
+            rc = no_memory(s, &mine);
         if (rc == NADB_OK)
-            rc = s->env->os->pread(f, s->value.p, (size_t)ref.n, ref.off, err);
+            rc =
+                s->env->os->pread(f, s->value.p, (size_t)ref.n, ref.off, &mine);
         s->env->os->close(f);
+        if (rc != NADB_IOERR && fatal(rc, &mine))
+            return nadb_fail(err, rc, "%s", mine.msg);
     }
-    if (fatal(rc)) return rc;
     if (rc == NADB_OK) s->value.n = (size_t)ref.n;
     *ok = rc == NADB_OK && nadb_crc32c(0, s->value.p, s->value.n) == ref.crc;
     if (!*ok)
@@ -308,14 +315,14 @@ static nadb_rc open_table(salvage *s, nadb_err *err) {
     if (rc == NADB_OK) rc = s->env->os->size(s->file, &s->size, &mine);
     if (rc != NADB_OK) {
         tell(s, "%s", mine.msg);
-        return fatal(rc) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
+        return fatal(rc, &mine) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
     }
     rc = fs_sst_open(s->env->home, s->t->number, s->size, true, &s->sst, &mine);
     if (rc == NADB_OK)
         s->clear_seq = s->sst->props.clear_seq;
-    else if (!fatal(rc))
+    else if (!fatal(rc, &mine))
         tell(s, "%s", mine.msg);
-    return fatal(rc) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
+    return fatal(rc, &mine) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
 }
 
 static nadb_rc read_table(salvage *s, const found_table *t, nadb_err *err) {
@@ -393,7 +400,7 @@ static nadb_rc read_manifest(salvage *s, nadb_err *err) {
 
     nadb_err_clear(&mine);
     rc = fs_manifest_read(s->env->home, &s->m, &mine);
-    if (fatal(rc)) return nadb_fail(err, rc, "%s", mine.msg);
+    if (fatal(rc, &mine)) return nadb_fail(err, rc, "%s", mine.msg);
     s->known = rc == NADB_OK && s->m.generation > 0;
     if (s->known) return listed_tables(s, err);
     if (rc != NADB_OK) tell(s, "%s", mine.msg);

@@ -74,7 +74,7 @@ nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
     rc = s->os->dir_enter(db, gone, &d, &mine);
     if (mine.sys_errno == ENOENT) return NADB_OK;
     if (rc == NADB_OK) rc = engine_dir_look(s, d, &ours, &foreign, &mine);
-    if (rc == NADB_OK && ours) rc = remove_files(s->os, d, &mine);
+    if (rc == NADB_OK && (ours || !foreign)) rc = remove_files(s->os, d, &mine);
     s->os->dir_close(d);
     if (rc == NADB_OK && s->os->rmdir(db, gone, NULL) == NADB_OK)
         return NADB_OK;

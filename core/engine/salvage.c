@@ -364,15 +364,19 @@ static nadb_rc open_log(reading *r, uint64_t number, bool *valid,
 
     nadb_err_clear(&mine);
     rc = wal_open(&r->log, home, number, true, valid, &mine);
-    if (rc == NADB_NOMEM) return nadb_fail(err, rc, "%s", mine.msg);
     if (*valid || rc == NADB_OK) return NADB_OK;
+    /* Else nothing is known of the log: older rows must not pass for newer. */
+    if (rc != NADB_CORRUPT && mine.sys_errno != ENOENT)
+        return nadb_fail(err, rc, "%s", mine.msg);
     r->to->report(r->to->ctx, mine.msg);
     rc = wal_salt_left(home, number, &salt, &mine);
     if (rc == NADB_OK)
         rc = wal_open_damaged(&r->log, home, number, salt, valid, &mine);
     if (rc == NADB_OK && !*valid && memtable_index_salt(home, number, &salt))
         rc = wal_open_damaged(&r->log, home, number, salt, valid, &mine);
-    return rc == NADB_NOMEM ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
+    return rc == NADB_OK || rc == NADB_CORRUPT
+               ? NADB_OK
+               : nadb_fail(err, rc, "%s", mine.msg);
 }
 
 /* What the next log says of this one's end. */
