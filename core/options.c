@@ -28,22 +28,6 @@ static nadb_rc no_memory(nadb_err *err) {
 
 static uint64_t bit_of(const option *opt) { return UINT64_C(1) << opt->index; }
 
-/* --- what does not work yet --- */
-
-/* Options of the user guide that have no effect yet. To name one is an error,
- * as it would promise what is not done. Whoever makes one work takes its line
- * away. */
-static const char *const not_yet[] = {
-    "max_size_mb",
-    "eviction",
-};
-
-static bool has_no_effect(const char *name) {
-    for (size_t i = 0; i < sizeof not_yet / sizeof not_yet[0]; i++)
-        if (strcmp(not_yet[i], name) == 0) return true;
-    return false;
-}
-
 /* --- one argument --- */
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -108,7 +92,6 @@ static nadb_rc list_options(parser *p, nadb_slice name, int shown) {
     for (unsigned i = 0; ok && option_at(i, &opt); i++) {
         if (opt.backend != NULL && strcmp(opt.backend, p->o->backend) != 0)
             continue;
-        if (has_no_effect(opt.spec->name)) continue;
         ok = (list.n == 0 || nadb_buf_append(&list, ", ", 2)) &&
              nadb_buf_append(&list, opt.spec->name, strlen(opt.spec->name));
     }
@@ -234,11 +217,6 @@ static nadb_rc check_effect(const parser *p) {
     const nadb_backend *b = nadb_backend_find(p->o->backend);
     bool buffered = b->base != NULL;
 
-    for (size_t i = 0; i < sizeof not_yet / sizeof not_yet[0]; i++)
-        if (nadb_option_given(p->o, not_yet[i]))
-            return nadb_fail(p->err, NADB_INVALID,
-                             "option %s has no effect yet: leave it out",
-                             not_yet[i]);
     if (p->o->log == NULL)
         for (size_t i = 0; i < sizeof of_log / sizeof of_log[0]; i++)
             if (nadb_option_given(p->o, of_log[i]))
@@ -254,6 +232,15 @@ static nadb_rc check_effect(const parser *p) {
 }
 
 static nadb_rc check_combinations(const parser *p) {
+    bool remote =
+        (nadb_backend_find(p->o->backend)->caps & NADB_CAP_REMOTE) != 0;
+
+    if (p->o->size_max > 0 && remote)
+        return nadb_fail(p->err, NADB_INVALID,
+                         "option max_size_mb is not for backend='%s': the "
+                         "server's maxmemory bounds it, and a ttl says what "
+                         "goes",
+                         p->o->backend);
     if (p->o->eviction != NADB_EVICT_NONE && p->o->size_max == 0)
         return nadb_fail(p->err, NADB_INVALID,
                          "option eviction needs max_size_mb: the size at which "

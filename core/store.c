@@ -100,6 +100,23 @@ static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
            (!key->in_files || read_only || !s->options->read_only);
 }
 
+/* The last table that names a limit sets it. */
+static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
+    nadb_limits *l = atomic_load(&s->limits);
+    nadb_rc rc = NADB_OK;
+
+    if (!nadb_option_given(o, "max_size_mb") || o->read_only) return NADB_OK;
+    s->options->size_max = o->size_max;
+    s->options->eviction = o->eviction;
+    if (l != NULL) {
+        nadb_limits_set(l, o->size_max, o->eviction);
+    } else if (o->size_max > 0) {
+        rc = nadb_limits_new(o->size_max, o->eviction, &l, err);
+        if (rc == NADB_OK) atomic_store(&s->limits, l);
+    }
+    return rc;
+}
+
 /* The store is opened once more, perhaps with other options. */
 static void options_join(nadb_store *s, const nadb_options *o) {
     nadb_options *have = s->options;
@@ -134,6 +151,7 @@ static void store_free(nadb_store *s) {
     nadb_monitor_clear(&s->monitor);
     nadb_cache_free(s->cache);
     nadb_access_free(s->access);
+    nadb_limits_free(atomic_load(&s->limits));
     nadb_options_free(s->options);
     store_key_clear(&s->key);
     nadb_free(s);
@@ -174,8 +192,10 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
 
 static bool sweep(void *ctx) {
     nadb_store *s = ctx;
+    nadb_limits *limits = nadb_store_limits(s);
+    bool more = nadb_sweep(&s->sweeper, s);
 
-    return nadb_sweep(&s->sweeper, s);
+    return (limits != NULL && nadb_limits_round(limits, s)) || more;
 }
 
 /* For engines without background threads: who commits sweeps, too, once an
@@ -241,6 +261,7 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
         rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
     if (rc == NADB_OK && s->options->track_access)
         rc = nadb_access_new(&s->access, err);
+    if (rc == NADB_OK) rc = limit(s, s->options, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
         nadb_engine_watch(s->engine, &s->monitor);
@@ -343,6 +364,7 @@ static nadb_rc join(nadb_store *s, const store_key *key,
                     const nadb_options *options, nadb_err *err) {
     nadb_rc rc = store_key_agree(&s->key, key, s->options->path, err);
 
+    if (rc == NADB_OK) rc = limit(s, options, err);
     if (rc == NADB_OK) options_join(s, options);
     return rc;
 }
@@ -442,6 +464,10 @@ const nadb_options *nadb_store_options(const nadb_store *s) {
 nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
 
 nadb_access *nadb_store_access(nadb_store *s) { return s->access; }
+
+nadb_limits *nadb_store_limits(nadb_store *s) {
+    return atomic_load_explicit(&s->limits, memory_order_acquire);
+}
 
 nadb_monitor *nadb_store_monitor(nadb_store *s) { return &s->monitor; }
 

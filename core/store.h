@@ -25,6 +25,7 @@ struct nadb_store {
     nadb_engine *engine;
     nadb_cache *cache;
     nadb_access *access;
+    _Atomic(nadb_limits *) limits; /* NULL: none was ever asked for */
     nadb_sweeper sweeper;
     nadb_monitor monitor;
     nadb_err log_error;           /* the log could not be opened */

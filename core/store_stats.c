@@ -34,12 +34,14 @@ nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
 
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) {
+    nadb_limits *limits = nadb_store_limits(s);
     nadb_cache_stats cs = {0};
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc == NADB_OK) rc = emit_totals(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
     s->engine->ops->stats(s->engine, emit, ctx);
+    if (limits != NULL) nadb_limits_stats(limits, emit, ctx);
     if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
     if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
     emit(ctx, "cache_hits", (double)cs.hits);

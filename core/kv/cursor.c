@@ -419,11 +419,15 @@ static nadb_rc decode(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
 nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
                           nadb_err *err) {
     nadb_slice bytes = c->row.stored;
+    nadb_limits *limits;
     nadb_rc rc = NADB_OK;
 
     if (!c->decoded) {
         if (c->ss->access != NULL)
             nadb_access_note(c->ss->access, c->row.key, nadb_cursor_now(c));
+        limits = nadb_store_limits(c->ss->store);
+        if (limits != NULL)
+            nadb_limits_read(limits, c->row.key, nadb_cursor_now(c));
         if (c->row.codec != NADB_CODEC_RAW) rc = decode(c, &bytes, err);
         if (rc == NADB_OK) rc = nadb_row_value(&c->row, bytes, &c->value, err);
         if (rc != NADB_OK) return rc;

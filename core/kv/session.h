@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "cache.h"
 #include "index.h"
+#include "limits.h"
 
 /* Reads that a transaction remembers one by one; past it, any commit since
  * its snapshot is a conflict. */
@@ -42,6 +43,8 @@ struct nadb_session {
     const nadb_caller *caller; /* NULL: none */
     nadb_cache *cache;         /* NULL: none */
     nadb_access *access;       /* NULL: reads are not tracked */
+    int64_t limit_delta;       /* what the prepared transaction adds to the
+                                  store's size, where that is limited */
 
     session_view *views;   /* all of them */
     session_view *reading; /* what cursors outside a transaction share */
@@ -156,6 +159,7 @@ nadb_engine *nadb_store_engine(nadb_store *s);
 unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
 nadb_cache *nadb_store_cache(nadb_store *s);
 nadb_access *nadb_store_access(nadb_store *s); /* NULL: not tracked */
+nadb_limits *nadb_store_limits(nadb_store *s); /* NULL: none */
 nadb_monitor *nadb_store_monitor(nadb_store *s);
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */

@@ -236,11 +236,16 @@ static nadb_rc prepare(nadb_session *ss, size_t count, size_t bytes,
 nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     nadb_span span;
     nadb_done d = {.op = NADB_OP_COMMIT, .err = err};
+    nadb_limits *limits;
 
     if (ss->txn == NULL) return NADB_OK;
     if (nadb_session_prepared(ss)) return NADB_OK;
     d.rc = session_unprepare(ss, err);
     if (d.rc != NADB_OK || batch_empty(ss->b)) return d.rc;
+    limits = ss->in_background ? NULL : nadb_store_limits(ss->store);
+    if (limits != NULL)
+        d.rc = nadb_limits_admit(limits, ss, &ss->limit_delta, err);
+    if (d.rc != NADB_OK) return d.rc;
     span = nadb_span_sample(&ss->meter, NADB_OP_COMMIT);
     batch_measure(ss->b, &ss->prepare_n, &ss->prepare_bytes);
     d.rc = prepare(ss, ss->prepare_n, ss->prepare_bytes, err);
@@ -266,12 +271,20 @@ static void commit_ticket(nadb_session *ss) {
 }
 
 void nadb_session_commit(nadb_session *ss) {
+    nadb_limits *limits = NULL;
+
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) {
         commit_ticket(ss);
-        if (!ss->in_background) nadb_store_committed(ss->store);
+        if (!ss->in_background) {
+            nadb_store_committed(ss->store);
+            limits = nadb_store_limits(ss->store);
+        }
     }
     txn_end(ss);
+    if (limits != NULL)
+        nadb_limits_committed(limits, ss->store, ss->prepare_n,
+                              ss->limit_delta);
 }
 
 void nadb_session_abandon(nadb_session *ss) {

@@ -29,5 +29,6 @@ case " $* " in
 *)
     bash test/bench/redis.sh "${quick[@]}" "$data/nadb.so"
     bash test/bench/backup.sh "${quick[@]}" "$data/nadb.so"
+    bash test/bench/limits.sh "${quick[@]}" "$data/nadb.so"
     ;;
 esac

@@ -103,19 +103,17 @@ static void test_values(void) {
     CHECK(o == NULL);
 }
 
-/* Values are judged before it is said that they have no effect yet. */
-static void test_not_yet(void) {
-    static const char *const wrong[] = {"max_size_mb=0", "eviction=lur"};
-    static const char *const right[] = {"max_size_mb=1.5", "eviction=none"};
+static void test_limits(void) {
+    nadb_err err;
+    nadb_options *o =
+        parse(&in_file, &err, "max_size_mb=1.5", "eviction=LFU", NULL, NULL);
 
-    for (size_t i = 0; i < 2; i++) {
-        nadb_err err;
-
-        CHECK(parse(&in_file, &err, wrong[i], NULL, NULL, NULL) == NULL);
-        CHECK(strstr(err.msg, " is not ") != NULL);
-        CHECK(parse(&in_file, &err, right[i], NULL, NULL, NULL) == NULL);
-        CHECK(strstr(err.msg, "has no effect yet: leave it out") != NULL);
-    }
+    REQUIRE_OK(err.rc, err);
+    CHECK(o->size_max == 1572864 && o->eviction == NADB_EVICT_LFU);
+    nadb_options_free(o);
+    refused("max_size_mb=0", "'0' is not none or a number");
+    refused("eviction=lur", "'lur' is not none, lru");
+    refused("eviction=lru", "option eviction needs max_size_mb");
 }
 
 static void test_booleans(void) {
@@ -375,7 +373,7 @@ static void test_names(void) {
 int main(void) {
     RUN(test_defaults);
     RUN(test_values);
-    RUN(test_not_yet);
+    RUN(test_limits);
     RUN(test_booleans);
     RUN(test_syntax_errors);
     RUN(test_unknown);
