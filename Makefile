@@ -2,6 +2,7 @@
 #
 #   make          builds ./nadb.so            make REDIS=0   without hiredis
 #                 make STATIC=0  with zlib and hiredis as shared libraries
+#   make deb, npm, wheel   packages with the library in them
 #   make static   libnadb.a, for programs with SQLite in them
 #   make demo     a tour in SQL               make install, uninstall  prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
@@ -261,6 +262,17 @@ uninstall:
 	rm -rf $(DESTDIR)$(includedir)/nadb
 	@$(FIND_LIBRARIES)
 
+# Packages. Each prints the file that it made, last.
+deb npm: $(BUILD)/stripped/nadb.so
+	@bash packaging/$@.sh $< $(VERSION) $(BUILD)
+
+wheel: $(BUILD)/stripped/nadb.so
+	@python3 packaging/wheel.py $< $(VERSION) $(BUILD)
+
+$(BUILD)/stripped/nadb.so: $(BUILD)/nadb.so
+	@mkdir -p $(@D)
+	@strip --strip-unneeded -o $@ $<
+
 INSTALLED := libnadb.so nadb.so libmod_nadb.so mod_nadb.so pkgconfig/nadb.pc
 FIND_LIBRARIES = [ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
     PATH=$$PATH:/sbin:/usr/sbin ldconfig 2>/dev/null || true
@@ -288,5 +300,5 @@ FORCE:
 
 .PHONY: all static demo test soak hiredis1 sqlite-new fresh gui orms asan tsan \
     tidy fmt cover bench install install-headers \
-    uninstall clean \
+    uninstall deb npm wheel clean \
     strict-gcc strict-clang FORCE

@@ -132,6 +132,19 @@ step_build() {
     at "$1" "cd /root/nadb && make uninstall && ! find /usr/local | grep nadb" \
         >"$log.uninstall" 2>&1
     tell "$1 make uninstall" $? "$log.uninstall"
+    at "$1" "cd /root/nadb && make deb && cp build/*.deb /tmp && cd /tmp &&
+        apt-get install -y -q ./libsqlite3-mod-nadb*.deb &&
+        sqlite3 x.db '.load mod_nadb' 'SELECT nadb_version()' &&
+        sqlite3 x.db '.load nadb' 'SELECT nadb_version()' &&
+        apt-get remove -y -q libsqlite3-mod-nadb &&
+        ! sqlite3 x.db '.load mod_nadb' 'SELECT nadb_version()'" >"$log.deb" 2>&1
+    tell "$1 make deb, installed and removed" $? "$log.deb"
+    at "$1" "cd /root/nadb && apt-get install -y -q --no-install-recommends \
+        python3-venv && make wheel && python3 -m venv /tmp/v &&
+        /tmp/v/bin/pip install --no-index build/nadb-*.whl && /tmp/v/bin/python \
+        -c 'import sqlite3, nadb; nadb.load(sqlite3.connect(\":memory:\"))'" \
+        >"$log.wheel" 2>&1
+    tell "$1 make wheel, installed" $? "$log.wheel"
 }
 
 step_make() { # RELEASE TARGET
