@@ -201,6 +201,9 @@ typedef struct nadb_waits {
 typedef struct nadb_caller {
     /* Whether it wants to stop waiting. */
     bool (*stopped)(void *ctx);
+    /* Likewise, for what computes: it may take a little longer to answer. NULL:
+     * it is not asked. */
+    bool (*ticked)(void *ctx);
     /* Whether it can take a value of that many bytes, asked before memory is
      * taken for a large one: NADB_TOOBIG, NADB_NOMEM. */
     nadb_rc (*takes)(void *ctx, uint64_t bytes, nadb_err *err);

@@ -38,6 +38,7 @@
 #include "backend.h"
 #include "options.h"
 #include "store_list.h"
+#include "util/job.h"
 #include "util/log.h"
 #include "util/number.h"
 #include "util/parse.h"

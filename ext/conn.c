@@ -23,6 +23,10 @@ bool conn_interrupted(void *db) {
     return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
 }
 
+bool conn_ticked(void *db) {
+    return sqlite3_exec(db, JOB_TICKS, NULL, NULL, NULL) == SQLITE_INTERRUPT;
+}
+
 /* SQLite checks its limits when it is given a value; by then the memory for it
  * is taken. */
 static nadb_rc takes(void *db, uint64_t bytes, nadb_err *err) {
@@ -57,7 +61,8 @@ conn *conn_ref(sqlite3 *db) {
         if (c != NULL) {
             c->db = db;
             c->changes = (unsigned)-2; /* not counted yet */
-            c->caller = (nadb_caller){conn_interrupted, takes, db, &c->waits};
+            c->caller = (nadb_caller){conn_interrupted, conn_ticked, takes, db,
+                                      &c->waits};
             c->next = list;
             list = c;
         }
@@ -71,6 +76,7 @@ conn *conn_ref(sqlite3 *db) {
 static void sess_free(sess *s) {
     nadb_err err;
 
+    job_wrote_all(s);
     nadb_session_free(s->core);
     if (!s->remove) {
         nadb_store_close(s->store);

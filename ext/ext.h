@@ -54,6 +54,8 @@ typedef struct sess {
     const void *wal; /* the file's log, while it is in WAL mode */
     bool no_journal; /* PRAGMA journal_mode=OFF */
     char user_version[16], application_id[16]; /* last seen */
+    uint64_t wrote_rows, wrote_bytes;          /* by the present transaction */
+    nadb_job *writing;                         /* NULL: not many */
     struct sess *next;
 } sess;
 
@@ -99,6 +101,12 @@ conn *conn_ref(sqlite3 *db);
 void conn_unref(void *c);
 /* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
 bool conn_interrupted(void *db);
+/* Likewise, with so many steps of SQLite's machine that a progress handler of
+ * at most that many is called. */
+bool conn_ticked(void *db);
+#define JOB_TICKS                                                              \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"           \
+    " WHERE i < 1500) SELECT count(*) FROM n"
 /* BINARY order of this connection's texts is the order of UTF-8 bytes. */
 bool conn_is_utf8(conn *c);
 /* GLOB and LIKE may match a BLOB: a choice of whoever built SQLite. */
@@ -387,6 +395,27 @@ int pop_register(sqlite3 *db, conn *c);     /* pop.c */
 int all_register(sqlite3 *db, conn *c);     /* all.c */
 int expired_register(sqlite3 *db, conn *c); /* expired.c */
 int changes_register(sqlite3 *db, conn *c); /* changes.c */
+
+/* --- job.c --- */
+
+/* Work of a function that may take long: it is listed in nadb_jobs, and while
+ * it goes on the connection's progress handler is called. */
+typedef struct ext_job {
+    nadb_job job;
+    sqlite3 *db;
+    sqlite3_stmt *ticks;
+} ext_job;
+
+/* `target`: a table's name, or what it works on. */
+void job_begin(ext_job *j, sqlite3 *db, const char *kind, const char *target);
+void job_end(ext_job *j);
+/* The present job is about all rows of the table's store, its bytes, or both.
+ */
+void job_expect_store(const vtab *v, bool rows, bool bytes);
+/* xUpdate has done this. A transaction that writes many is a job, too, .. */
+void job_wrote(const vtab *v, int argc, sqlite3_value **argv);
+/* .. until it ends. */
+void job_wrote_all(sess *s);
 
 /* --- key.c --- */
 

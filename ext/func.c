@@ -251,7 +251,7 @@ static const function functions[] = {
     {"nadb_check", 1, FILES, func_check},
     {"nadb_repair", 1, FILES, func_repair},
     {"nadb_repair", 3, FILES, func_repair},
-    {"nadb_compact", 1, FILES, func_compact},
+    {"nadb_compact", "nadb_repair", "nadb_reindex", 1, FILES, func_compact},
     {"nadb_compact", 2, FILES, func_compact},
     {"nadb_cache_clear", 0, FILES, func_cache_clear},
     {"nadb_cache_clear", 1, FILES, func_cache_clear},
@@ -306,13 +306,45 @@ static void unbind(void *arg) {
     nadb_free(b);
 }
 
+/* What a function is called in nadb_jobs, because it may take long; NULL: it
+ * does not. */
+static const char *job_of(const char *name) {
+    static const char *const jobs[] = {
+        "nadb_backup",           "nadb_backup_database", "nadb_restore",
+        "nadb_restore_database", "nadb_verify_backup",   "nadb_check",
+        "nadb_compact",
+    };
+    static const size_t prefix = sizeof "nadb_" - 1;
+
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
+        if (strcmp(name, jobs[i]) == 0) return name + prefix;
+    return NULL;
+}
+
+/* As a job, which is about what the first argument names. */
+static nadb_rc run_job(call *k, const function *f, const char *kind,
+                       nadb_err *err) {
+    const char *target = func_text(k, 0);
+    ext_job job;
+    nadb_rc rc;
+
+    job_begin(&job, k->db, kind, target == NULL ? "" : target);
+    rc = f->run(k, err);
+    job_end(&job);
+    return rc;
+}
+
 static void dispatch(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     const binding *b = sqlite3_user_data(ctx);
     call k = {.ctx = ctx, .c = b->c, .argc = argc, .argv = argv};
+    const char *kind;
     nadb_err err;
+    nadb_rc rc;
 
     k.db = sqlite3_context_db_handle(ctx);
-    if (b->f->run(&k, &err) != NADB_OK) {
+    kind = job_of(b->f->name);
+    rc = kind == NULL ? b->f->run(&k, &err) : run_job(&k, b->f, kind, &err);
+    if (rc != NADB_OK) {
         value_result_error(ctx, b->f->name, &err);
     }
     nadb_buf_clear(&k.key_room);

@@ -74,6 +74,7 @@ nadb_rc func_backup(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     req.id = func_text(k, 2);
     req.parent = func_text(k, 3);
+    job_expect_store(k->v, true, false);
     rc = nadb_backup_make(k->v->s->store, &req, &made, err);
     if (rc == NADB_OK) rc = func_result_backup(k, &made, err);
     backup_manifest_clear(&made);

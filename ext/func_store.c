@@ -64,6 +64,7 @@ nadb_rc func_compact(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
+    if (rc == NADB_OK) job_expect_store(k->v, false, true);
     if (rc == NADB_OK && again)
         rc = nadb_store_recompress(store, conn_interrupted, k->v->c->db, &n,
                                    err);

@@ -251,6 +251,46 @@ static nadb_rc fill_backups(rows *r, vtab *v, nadb_err *err) {
     return nadb_backup_list(r->argument, add_backup, r, err);
 }
 
+/* --- nadb_jobs --- */
+
+static const char jobs_declaration[] =
+    "CREATE TABLE x(pid INTEGER, job TEXT, target TEXT, started_at REAL,"
+    " seen_at REAL, rows INTEGER, rows_total INTEGER, bytes INTEGER,"
+    " bytes_total INTEGER, percent REAL, ends_at REAL)";
+
+static void add_total(rows *r, uint64_t total) {
+    if (total == 0)
+        add_text(r, NULL);
+    else
+        add_int(r, (int64_t)total);
+}
+
+static nadb_rc add_job(void *ctx, const nadb_job_state *s, nadb_err *err) {
+    double part = nadb_job_part(s);
+    double took = (double)s->seen_ms - (double)s->begun_ms;
+    rows *r = ctx;
+
+    (void)err;
+    add_int(r, (int64_t)s->pid);
+    add_text(r, s->kind);
+    add_text(r, s->target);
+    add_real(r, (double)s->begun_ms / 1000.0);
+    add_real(r, (double)s->seen_ms / 1000.0);
+    add_int(r, (int64_t)s->rows);
+    add_total(r, s->rows_all);
+    add_int(r, (int64_t)s->bytes);
+    add_total(r, s->bytes_all);
+    add_real_if(r, part >= 0, part * 100);
+    add_real_if(r, part > 0,
+                part > 0 ? ((double)s->begun_ms + took / part) / 1000.0 : 0);
+    return NADB_OK;
+}
+
+static nadb_rc fill_jobs(rows *r, vtab *v, nadb_err *err) {
+    (void)v;
+    return nadb_jobs_each(add_job, r, err);
+}
+
 /* --- the kinds --- */
 
 /* What stands in parentheses: a hidden column, behind the others. */
@@ -275,6 +315,7 @@ static const kind kinds[] = {
     {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores},
     {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, NULL,
      fill_backends},
+    {"nadb_jobs", jobs_declaration, 11, ARGUMENT_NONE, NULL, fill_jobs},
     {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},
 };
 

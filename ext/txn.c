@@ -93,6 +93,7 @@ static void lost(conn *c) {
             v->leads = false;
         }
         s->n_begun = 0;
+        job_wrote_all(s);
         (void)nadb_session_rollback(s->core, NULL);
         nadb_session_unhold(s->core);
     }
@@ -169,6 +170,7 @@ int txn_sync(sqlite3_vtab *base) {
  * have been settled by the first object. */
 static void finish(vtab *v) {
     if (v->phase != PHASE_IDLE) v->s->n_begun--;
+    if (v->s->n_begun == 0) job_wrote_all(v->s);
     v->phase = PHASE_IDLE;
     v->leads = false;
     if (v->s->bound && v->s->n_begun == 0 && !v->s->autocommit)

@@ -389,10 +389,17 @@ static int delete_row(vtab *v, sqlite3_value *key_value) {
 
 /* --- xUpdate --- */
 
+static int write_row(vtab *v, int argc, sqlite3_value **argv) {
+    if (argc == 1) return delete_row(v, argv[0]);
+    if (sqlite3_value_type(argv[0]) != SQLITE_NULL) return change_row(v, argv);
+    return insert_row(v, argv);
+}
+
 int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                sqlite3_int64 *rowid) {
     vtab *v = (vtab *)base;
     nadb_err err;
+    int code;
 
     if (v->phase != PHASE_BEGUN) {
         /* Behind a CREATE, or a COMMIT that ended in SQLITE_BUSY. */
@@ -409,7 +416,7 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     if (v->c->command != NULL) {
         return command_update(v, v->c->command, argc, argv);
     }
-    if (argc == 1) return delete_row(v, argv[0]);
-    if (sqlite3_value_type(argv[0]) != SQLITE_NULL) return change_row(v, argv);
-    return insert_row(v, argv);
+    code = write_row(v, argc, argv);
+    if (code == SQLITE_OK) job_wrote(v, argc, argv);
+    return code;
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../../core/util/job.h"
 #include "fs_ops.h"
 #include "hash.h"
 
@@ -180,6 +181,8 @@ static nadb_rc check_blocks(check *c, nadb_err *err) {
         fs_block b;
         uint64_t off;
         nadb_rc rc = fs_sst_block(c->s, no, &c->block, &b, &off, err);
+
+        if (rc == NADB_OK) rc = nadb_job_step(0, c->block.n, err);
 
         if (fatal(rc)) return rc;
         if (rc != NADB_OK) {

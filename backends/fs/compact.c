@@ -9,6 +9,7 @@
  *
  * A source table that overlaps nothing is moved, not rewritten: data that come
  * in key order are written once. */
+#include "../../core/util/job.h"
 #include "fs_ops.h"
 #include "merge.h"
 #include "output.h"
@@ -140,6 +141,8 @@ static nadb_rc merge_entries(step *s, fs_merge *m, nadb_err *err) {
 
         if (rc != NADB_OK || m->top == NULL) return rc;
         c = m->top;
+        rc = nadb_job_step(1, c->key.n + c->e.value.n, err);
+        if (rc != NADB_OK) return rc;
         if (bytes > most) {
             s->cut = true;
             return NADB_OK;

@@ -4,6 +4,7 @@
  * bytes below the new entries make dead is estimated from a sample of keys, so
  * that compaction knows when it is worth the work: overwritten and deleted
  * data are found at once, and data that are only added are left alone. */
+#include "../../core/util/job.h"
 #include "fs_ops.h"
 #include "output.h"
 
@@ -55,6 +56,8 @@ static nadb_rc write_entries(flush *f, fs_output *o, nadb_err *err) {
         double dead;
 
         if (rc != NADB_OK || !it->valid) return rc;
+        rc = nadb_job_step(1, it->entry.key.n + it->entry.value.n, err);
+        if (rc != NADB_OK) return rc;
         if (clear > 0 && it->entry.seq <= clear) continue;
         memset(&e, 0, sizeof e);
         e.seq = it->entry.seq;

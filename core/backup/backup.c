@@ -13,6 +13,7 @@
 
 #include "../kv/row.h"
 #include "../kv/session.h"
+#include "../util/job.h"
 
 /* Rows between two questions whether to stop. */
 #define STOP_ROWS 1024u
@@ -44,6 +45,8 @@ static nadb_rc next_row(making *m, nadb_err *err) {
             rc = nadb_stopped(m->stop, err);
         }
         if (rc == NADB_OK) rc = nadb_iter_next(m->rows, err);
+        if (rc == NADB_OK && m->rows->valid)
+            rc = nadb_job_step(1, m->rows->entry.value.n, err);
     } while (rc == NADB_OK && m->rows->valid &&
              nadb_row_expires(m->rows->entry.value) <= m->now_ms);
     if (rc == NADB_OK && m->rows->valid) m->total++;

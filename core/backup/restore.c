@@ -11,6 +11,7 @@
 #include "../kv/codec.h"
 #include "../kv/row.h"
 #include "../kv/session.h"
+#include "../util/job.h"
 #include "chain.h"
 
 #define STOP_ROWS 1024u
@@ -146,6 +147,7 @@ static nadb_rc restore_rows(restoring *r, nadb_err *err) {
             since_stop = 0;
             rc = nadb_stopped(r->stop, err);
         }
+        if (rc == NADB_OK) rc = nadb_job_step(1, 0, err);
         if (rc == NADB_OK) rc = is_same(r, e, gone, &same, err);
         if (rc == NADB_OK && !same)
             rc = gone ? delete_key(r, e->key, err) : put(r, e, err);
@@ -190,6 +192,7 @@ static nadb_rc restore_chain(restoring *r, const backup_chain *c,
     nadb_rc rc = NADB_OK;
 
     r->now_ms = nadb_now_ms();
+    nadb_job_expect(backup_chain_link(c, 0)->manifest.total, 0);
     if (r->clear) rc = nadb_clear(r->ss, NULL, err);
     if (rc == NADB_OK)
         rc = backup_chain_iter(c, &all_rows, false, !r->clear, &r->rows, err);

@@ -7,6 +7,7 @@
 #include "rows_format.h"
 
 #include "../kv/codec.h"
+#include "../util/job.h"
 
 #include <inttypes.h>
 
@@ -171,6 +172,7 @@ nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,
         size_t n = left < SUM_BYTES ? (size_t)left : SUM_BYTES;
 
         rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_job_step(0, n, err);
         if (rc == NADB_OK) rc = nadb_os_get()->pread(r->f, p, n, at, err);
         if (rc == NADB_OK) nadb_sha256_add(&sha, p, n);
     }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../util/allow.h"
+#include "../util/job.h"
 
 #define COPY_BYTES (256u * 1024u)
 
@@ -156,6 +157,7 @@ static nadb_rc sum_file(nadb_file *f, nadb_file *to, const nadb_stop *stop,
         size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
 
         rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_job_step(0, n, err);
         if (rc == NADB_OK) rc = os->pread(f, p, n, at, err);
         if (rc == NADB_OK) nadb_sha256_add(&sha, p, n);
         if (rc == NADB_OK && to != NULL) rc = os->pwrite(to, p, n, at, err);

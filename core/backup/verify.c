@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "../kv/row.h"
+#include "../util/job.h"
 #include "snapshot.h"
 
 #define STOP_ROWS 1024u
@@ -59,6 +60,7 @@ static nadb_rc check_rows(const verifying *v, const backup_link *l,
                               l->manifest.id);
         if (rc == NADB_OK && (rows + deleted) % STOP_ROWS == 0)
             rc = nadb_stopped(v->stop, err);
+        if (rc == NADB_OK) rc = nadb_job_step(1, 0, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
         if (rc == NADB_OK) rc = nadb_iter_next(prints, err);
     }
@@ -92,7 +94,10 @@ static nadb_rc check_total(const verifying *v, const backup_chain *c,
     nadb_rc rc = backup_chain_iter(c, &everything, true, false, &it, err);
 
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    for (; rc == NADB_OK && it->valid; rows++) rc = nadb_iter_next(it, err);
+    for (; rc == NADB_OK && it->valid; rows++) {
+        rc = nadb_job_step(1, 0, err);
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    }
     if (rc == NADB_OK && rows != backup_chain_link(c, 0)->manifest.total)
         rc = nadb_corrupt(err,
                           "backup %s: with those that it needs it has another "
@@ -102,12 +107,23 @@ static nadb_rc check_total(const verifying *v, const backup_chain *c,
     return found(v, rc, err);
 }
 
+/* Each row of each file is read, and in the end those of the whole. */
+static void expect(const backup_chain *c) {
+    uint64_t rows = backup_chain_link(c, 0)->manifest.total;
+
+    for (size_t i = 0; i < backup_chain_links(c); i++)
+        rows += backup_chain_link(c, i)->manifest.rows +
+                backup_chain_link(c, i)->manifest.deleted;
+    nadb_job_expect(rows, 0);
+}
+
 static nadb_rc verify_chain(const verifying *v, const backup_folder *f,
                             const char *id, const char *part, nadb_err *err) {
     backup_chain *c = NULL;
     nadb_rc rc = backup_chain_open(f, id, part, &c, err);
 
     if (rc != NADB_OK) return found(v, rc, err);
+    expect(c);
     for (size_t i = 0; rc == NADB_OK && i < backup_chain_links(c); i++) {
         rc = check_sum(v, backup_chain_link(c, i), err);
         if (rc == NADB_OK) rc = check_rows(v, backup_chain_link(c, i), err);

@@ -8,6 +8,7 @@
  * readers, who have the logs of their version mapped. */
 #include <errno.h>
 
+#include "../util/job.h"
 #include "../util/merge.h"
 #include "engine.h"
 #include "workers.h"
@@ -455,6 +456,7 @@ static nadb_rc work(engine *s, const nadb_compact_goal *goal,
     /* The background has it for as long as it sends. */
     while (!nadb_lock_timed(&s->flush_lock, STOP_MS)) {
         rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_job_look(err);
         if (rc != NADB_OK) return rc;
     }
     if (control_flusher_try(&s->ctl)) {
@@ -601,6 +603,7 @@ static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
         control_read(&s->ctl, &now);
         if (now.first_log >= until) return NADB_OK;
         rc = nadb_stopped(stop, err);
+        if (rc == NADB_OK) rc = nadb_job_look(err);
         if (rc == NADB_OK) rc = work_hard(s, NULL, stop, &more, &busy, err);
         control_read(&s->ctl, &now);
         /* What came after the flush, and may have failed, is tried again in
@@ -687,6 +690,7 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
         uint32_t seen = atomic_load(&s->ctl.map->flush_events);
 
         rc = nadb_stopped(&when, err);
+        if (rc == NADB_OK) rc = nadb_job_look(err);
         if (rc != NADB_OK) break;
         /* Somebody gets on with it. */
         if (!busy || seen != last) left_ns = timeout_ns(s);

@@ -2,6 +2,7 @@
  * record's CRC, every index entry against the log, and the base's own check. */
 #include <stdio.h>
 
+#include "../util/job.h"
 #include "engine.h"
 
 void engine_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx) {
@@ -117,6 +118,8 @@ static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
             }
         }
         off += rec.length;
+        rc = nadb_job_step(0, rec.length, err);
+        if (rc != NADB_OK) return rc;
     }
     return NADB_OK;
 }

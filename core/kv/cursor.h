@@ -61,6 +61,9 @@ struct nadb_cursor {
     nadb_cached *cached;
     bool decoded; /* `value` is that of this row */
     nadb_value value;
+
+    bool asks;       /* a step of the walk may take long: */
+    nadb_job asking; /* whether it is to end */
 };
 
 /* --- cursor.c --- */

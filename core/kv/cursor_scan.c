@@ -240,12 +240,13 @@ static nadb_rc scan_again(nadb_cursor *c, nadb_err *err) {
     return open_iter(c, &range, err);
 }
 
-static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
+static nadb_rc step(nadb_cursor *c, nadb_err *err) {
     c->valid = false;
     do {
         nadb_rc rc = c->scan.by_expiry ? expiry_next(c, err)
                                        : nadb_iter_next(c->it, err);
 
+        if (rc == NADB_OK) rc = nadb_job_step(0, 0, err);
         c->loaded = true;
         if (rc == NADB_OK && !c->it->valid) return NADB_OK;
         if (rc == NADB_OK && c->nomem)
@@ -267,6 +268,25 @@ static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
         }
     } while (!c->valid);
     return NADB_OK;
+}
+
+/* SQLite asks for interrupts between two rows, and nobody within a step that
+ * passes over many. */
+static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
+    bool entered = c->asks && nadb_job_enter(&c->asking);
+    nadb_rc rc = step(c, err);
+
+    if (entered) nadb_job_leave(&c->asking);
+    return rc;
+}
+
+static void ask_in(nadb_cursor *c) {
+    const nadb_caller *caller = c->ss->caller;
+
+    c->asks = caller != NULL && caller->ticked != NULL &&
+              (c->scan.match != NULL || c->match != NULL || c->scan.by_update ||
+               c->scan.by_expiry);
+    if (c->asks) nadb_job_begin_quiet(&c->asking, caller->ticked, caller->ctx);
 }
 
 nadb_rc cursor_scan_next(nadb_cursor *c, nadb_err *err) {
@@ -312,6 +332,7 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     c->read_epoch = c->ss->epoch;
     c->view->view->keys_only = scan->key_only;
     rc = open_iter(c, &range, err);
+    ask_in(c);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return cursor_done(c, rc, err);
 }

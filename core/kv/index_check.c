@@ -6,6 +6,7 @@
  * are wrong. Counters are compared tag by tag. */
 #include "index_check.h"
 
+#include "../util/job.h"
 #include "index.h"
 #include "key_map.h"
 #include "row.h"
@@ -38,6 +39,7 @@ static nadb_rc walk(checking *c, uint8_t keyspace, entry_fn *each,
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
         rc = each(c, &it->entry, err);
+        if (rc == NADB_OK) rc = nadb_job_step(keyspace == NADB_KS_ROW, 0, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
     nadb_iter_free(it);

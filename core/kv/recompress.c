@@ -3,6 +3,7 @@
  * One session walks over a snapshot and lists keys; another one takes them up
  * in short transactions. There each row is read again, so that a change by
  * somebody else is a conflict, and never overwritten. */
+#include "../util/job.h"
 #include "codec.h"
 #include "key_list.h"
 #include "row.h"
@@ -143,6 +144,7 @@ static nadb_rc run(recompressing *r, nadb_err *err) {
     while (rc == NADB_OK && nadb_cursor_row(r->walk) != NULL) {
         rc = nadb_stopped(&r->stop, err);
         if (rc == NADB_OK) rc = collect(r, err);
+        if (rc == NADB_OK) rc = nadb_job_step(r->keys.n, 0, err);
         if (rc == NADB_OK && r->keys.n > 0) rc = write_all(r, err);
     }
     nadb_cursor_free(r->walk);

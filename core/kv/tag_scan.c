@@ -87,6 +87,7 @@ static inline nadb_rc list_next(const scan *s, node *n, nadb_err *err) {
 
     do {
         rc = nadb_iter_next(n->it, err);
+        if (rc == NADB_OK) rc = nadb_job_step(0, 0, err);
     } while (rc == NADB_OK && list_expired(s, n));
     if (rc == NADB_OK) list_settle(n);
     return rc;

@@ -1,0 +1,17 @@
+/* os_posix_user.c - whose process this is, and the terminal behind stderr. */
+#include <unistd.h>
+
+#include "job.h"
+
+uint64_t nadb_user_id(void) { return (uint64_t)geteuid(); }
+
+uint64_t nadb_process_id(void) { return (uint64_t)getpid(); }
+
+bool nadb_terminal_is_there(void) { return isatty(STDERR_FILENO) == 1; }
+
+/* What a terminal does not take is lost. */
+void nadb_terminal_write(const char *text, size_t n) {
+    ssize_t written = write(STDERR_FILENO, text, n);
+
+    (void)written;
+}
