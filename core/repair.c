@@ -40,6 +40,7 @@ static nadb_rc begin(repair *r, size_t bytes, nadb_err *err) {
 
     if (r->rows >= STEP_ROWS || r->bytes >= STEP_BYTES) rc = commit(r, err);
     if (rc == NADB_OK) rc = nadb_session_begin(r->ss, false, err);
+    if (rc == NADB_OK) rc = nadb_job_step(1, bytes, err);
     r->rows++;
     r->bytes += bytes;
     return rc;

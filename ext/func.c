@@ -251,7 +251,7 @@ static const function functions[] = {
     {"nadb_check", 1, FILES, func_check},
     {"nadb_repair", 1, FILES, func_repair},
     {"nadb_repair", 3, FILES, func_repair},
-    {"nadb_compact", "nadb_repair", "nadb_reindex", 1, FILES, func_compact},
+    {"nadb_compact", 1, FILES, func_compact},
     {"nadb_compact", 2, FILES, func_compact},
     {"nadb_cache_clear", 0, FILES, func_cache_clear},
     {"nadb_cache_clear", 1, FILES, func_cache_clear},
@@ -312,7 +312,7 @@ static const char *job_of(const char *name) {
     static const char *const jobs[] = {
         "nadb_backup",           "nadb_backup_database", "nadb_restore",
         "nadb_restore_database", "nadb_verify_backup",   "nadb_check",
-        "nadb_compact",
+        "nadb_compact",          "nadb_repair",
     };
     static const size_t prefix = sizeof "nadb_" - 1;
 

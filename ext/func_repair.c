@@ -49,9 +49,10 @@ nadb_rc func_check(call *k, nadb_err *err) {
     problems found = {.text = NADB_BUF_INIT};
     nadb_rc rc = func_open_table(k, err);
 
-    if (rc == NADB_OK)
+    if (rc == NADB_OK) {
         job_expect_store(k->v, true, true);
         rc = nadb_store_check(k->v->s->store, add_problem, &found, err);
+    }
     if (rc == NADB_OK && found.n == 0) found.nomem = !append(&found.text, "ok");
     if (rc == NADB_OK && found.nomem)
         rc = nadb_fail(err, NADB_NOMEM, "out of memory");

@@ -260,9 +260,9 @@ static const char jobs_declaration[] =
 
 static void add_total(rows *r, uint64_t total) {
     if (total == 0)
-        add_text(r, NULL);
+        rows_text(r, NULL);
     else
-        add_int(r, (int64_t)total);
+        rows_int(r, (int64_t)total);
 }
 
 static nadb_rc add_job(void *ctx, const nadb_job_state *s, nadb_err *err) {
@@ -271,18 +271,18 @@ static nadb_rc add_job(void *ctx, const nadb_job_state *s, nadb_err *err) {
     rows *r = ctx;
 
     (void)err;
-    add_int(r, (int64_t)s->pid);
-    add_text(r, s->kind);
-    add_text(r, s->target);
-    add_real(r, (double)s->begun_ms / 1000.0);
-    add_real(r, (double)s->seen_ms / 1000.0);
-    add_int(r, (int64_t)s->rows);
+    rows_int(r, (int64_t)s->pid);
+    rows_text(r, s->kind);
+    rows_text(r, s->target);
+    rows_real(r, (double)s->begun_ms / 1000.0);
+    rows_real(r, (double)s->seen_ms / 1000.0);
+    rows_int(r, (int64_t)s->rows);
     add_total(r, s->rows_all);
-    add_int(r, (int64_t)s->bytes);
+    rows_int(r, (int64_t)s->bytes);
     add_total(r, s->bytes_all);
-    add_real_if(r, part >= 0, part * 100);
-    add_real_if(r, part > 0,
-                part > 0 ? ((double)s->begun_ms + took / part) / 1000.0 : 0);
+    rows_real_if(r, part >= 0, part * 100);
+    rows_real_if(r, part > 0,
+                 part > 0 ? ((double)s->begun_ms + took / part) / 1000.0 : 0);
     return NADB_OK;
 }
 
