@@ -368,3 +368,15 @@ nadb_rc engine_check_place_often(engine *s, nadb_err *err) {
     atomic_store_explicit(&s->place_ns, now, memory_order_relaxed);
     return engine_check_place(s, err);
 }
+
+/* --- names of files --- */
+
+nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) {
+    *out = atomic_fetch_add(&s->ctl.map->next_file, 1);
+    if (*out <= NADB_FILE_MAX) return NADB_OK;
+    atomic_store(&s->ctl.map->next_file, NADB_FILE_MAX + 1);
+    return nadb_fail(err, NADB_TOOBIG,
+                     "all %llu file numbers of the store in %s are used: copy "
+                     "its rows into a new one",
+                     (unsigned long long)NADB_FILE_MAX, s->dir);
+}

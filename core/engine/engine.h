@@ -267,8 +267,6 @@ void engine_orphan(engine *s, control_doubt *d);
 
 /* --- engine/flush.c --- */
 
-/* A file number that was never used. */
-nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 /* Begins a new log with room for a record of `need` bytes and publishes it:
  * `from`, the current version, becomes *out, with a reference (on error *out is
  * left alone). Under the commit lock. */
@@ -427,6 +425,8 @@ nadb_rc engine_dir_look(engine *s, nadb_dir *dir, bool *ours, bool *foreign,
                         nadb_err *err) NADB_MUST_USE;
 /* Whether s->home.dir is a store; NADB_CANTOPEN when it cannot become one. */
 nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) NADB_MUST_USE;
+/* A file number that was never used. */
+nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 /* Whether a file has a name as those of a store have. */
 bool engine_file_is_ours(const char *name);
 /* NADB_MOVED when the path of the store does not lead to it any more. */

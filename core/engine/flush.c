@@ -22,16 +22,6 @@
 
 /* --- the log --- */
 
-nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) {
-    *out = atomic_fetch_add(&s->ctl.map->next_file, 1);
-    if (*out <= NADB_FILE_MAX) return NADB_OK;
-    atomic_store(&s->ctl.map->next_file, NADB_FILE_MAX + 1);
-    return nadb_fail(err, NADB_TOOBIG,
-                     "all %llu file numbers of the store in %s are used: copy "
-                     "its rows into a new one",
-                     (unsigned long long)NADB_FILE_MAX, s->dir);
-}
-
 /* A new log, and index. A name that is there already, which is nobody's file
  * or was left by a crash, is passed over. */
 static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
