@@ -84,6 +84,8 @@ nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
     if (!known_name(names, id, sha)) rc = load(names, c, id, sha, err);
     if (rc != NADB_OK) return rc;
+    /* They may have been sent before, with the script's text. */
+    args_set(a, ARG_COMMAND, "EVALSHA");
     args_set(a, ARG_SCRIPT, sha);
     return conn_send(c, a, err);
 }

@@ -17,6 +17,7 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
                            all others wait MS
     lose HEX TIMES         a question that has these bytes in it passes, and the
                            connection is reset instead of its answer
+    drop HEX TIMES         the same, but the question does not pass either
     delay MS               each question waits so long
     nag HEX HEX            a question that has the first bytes in it is not
                            answered; the second bytes come instead, every 0.02 s
@@ -53,7 +54,7 @@ class Plan:
     def take(self, n):
         """How many of n bytes pass, and what happens then (or None)."""
         with self.lock:
-            if self.action in ("pass", "nag") or self.times < 0:
+            if self.action in ("pass", "nag", "drop") or self.times < 0:
                 return n, None
             if n <= self.left:
                 self.left -= n
@@ -113,6 +114,9 @@ def requests(plan, client, server, lost):
         while data := client.recv(65536):
             plan.wait(data)
             if plan.loses(data):
+                if plan.action == "drop":
+                    hang_up(client, reset=True)
+                    break
                 lost.set()
             text = plan.asked(data)
             if text is None:
@@ -197,8 +201,8 @@ def main():
         elif word == "hold":
             plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]),
                      delay=int(rest[1] if rest[1:] else 0) / 1000)
-        elif word == "lose":
-            plan.set(0, int(rest[1]), "pass", b"",
+        elif word in ("lose", "drop"):
+            plan.set(0, int(rest[1]), "drop" if word == "drop" else "pass", b"",
                      lost=bytes.fromhex(rest[0]))
         elif word == "delay":
             plan.set(0, -1, "pass", b"", delay=int(rest[0]) / 1000)
