@@ -151,7 +151,7 @@ static void step(const char *dir) {
         end_doubt(1 - i, rig_rnd(2) == 0);
 }
 
-static unsigned draw_buffer(void) { return 16384u << rig_rnd(3); }
+static unsigned draw_buffer(void) { return 2048u << rig_rnd(6); }
 
 static bool begin_run(const char *dir, nadb_durability sync, int openers) {
     r.sync = sync;
