@@ -4,9 +4,12 @@
 #include <time.h>
 
 #include "../../backends/memory/memory.h"
+#include "../../core/options.h"
 #include "../../core/util/bytes.h"
 #include "../support/os_test.h"
 #include "unit.h"
+
+static const nadb_options options; /* nothing is set */
 
 static uint64_t rng_state;
 
@@ -421,7 +424,7 @@ static void test_model(void) {
     int steps = getenv("NADB_SOAK") != NULL ? 3000000 : 60000;
 
     memset(&m, 0, sizeof m);
-    REQUIRE_OK(nadb_backend_memory.engine_open(NULL, &m.e, &err), err);
+    REQUIRE_OK(nadb_backend_memory.engine_open(&options, &m.e, &err), err);
     for (int i = 0; i < steps && unit.bad_checks == 0; i++) {
         model_step();
         if (i % 100 == 0) check_whole();
@@ -438,7 +441,7 @@ static nadb_engine *open_engine(void) {
     nadb_engine *e = NULL;
     nadb_err err;
 
-    CHECK_OK(nadb_backend_memory.engine_open(NULL, &e, &err), err);
+    CHECK_OK(nadb_backend_memory.engine_open(&options, &e, &err), err);
     return e;
 }
 
@@ -478,7 +481,7 @@ static void test_open_without_memory(void) {
         nadb_rc rc;
 
         test_fault_set("malloc", nth, "ENOMEM", false, NULL);
-        rc = nadb_backend_memory.engine_open(NULL, &e, &err);
+        rc = nadb_backend_memory.engine_open(&options, &e, &err);
         test_fault_clear(NULL, &fired);
         if (fired == 0) {
             CHECK_OK(rc, err);
