@@ -253,11 +253,11 @@ static nadb_rc check_combinations(const parser *p) {
                              "option keep_changes: nothing changes in a store "
                              "with backend='%s'",
                              b->name);
-        if (b->base != NULL && (b->caps & NADB_CAP_REMOTE) != 0)
+        if ((b->caps & NADB_CAP_REMOTE) != 0)
             return nadb_fail(p->err, NADB_INVALID,
-                             "option keep_changes: with write=buffered this "
-                             "machine does not know what others change; use "
-                             "write=immediate");
+                             "option keep_changes: a store with backend='%s' "
+                             "does not keep changes",
+                             b->name);
     }
     return NADB_OK;
 }

@@ -32,10 +32,9 @@ def work():
         key = one("SELECT key FROM queue WHERE key GLOB 'job:*' LIMIT 1")
         if key is None:
             return
-        job = db.execute('SELECT value FROM nadb_pop(?, ?)',
-                         ('queue', key)).fetchone()
+        job = one("SELECT nadb_pop('queue', ?)", key)
         if job is not None:  # else another worker was faster
-            print(key, job[0], flush=True)
+            print(key, job, flush=True)
 
 
 seq = one("SELECT nadb_seq('queue')")

@@ -29,6 +29,7 @@ case " $* " in
 *)
     bash test/bench/redis.sh "${quick[@]}" "$data/nadb.so"
     bash test/bench/backup.sh "${quick[@]}" "$data/nadb.so"
+    python3 test/bench/wait.py "$data/nadb.so"
     bash test/bench/limits.sh "${quick[@]}" "$data/nadb.so"
     ;;
 esac
