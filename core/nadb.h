@@ -132,6 +132,11 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
                            nadb_err *err) NADB_MUST_USE;
 nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
                          nadb_err *err) NADB_MUST_USE;
+/* Makes the indexes anew from the rows, in a transaction of its own. *differed:
+ * entries that were not as they must be. NADB_INVALID: they are the server's.
+ */
+nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed,
+                           nadb_err *err) NADB_MUST_USE;
 /* Forgets decompressed values and rows of a server; *bytes rises by what that
  * frees. */
 nadb_rc nadb_store_cache_drop(nadb_store *s, uint64_t *bytes,

@@ -538,6 +538,35 @@ nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
     return rc;
 }
 
+#define REINDEX_TRIES 5
+
+nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed, nadb_err *err) {
+    nadb_session *ss = NULL;
+    nadb_rc rc = nadb_store_usable(s, err);
+
+    *differed = 0;
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_OWN_INDEX) != 0)
+        return nadb_fail(err, NADB_INVALID,
+                         "the server keeps the indexes: nadb_compact puts "
+                         "them right");
+    if (rc == NADB_OK) rc = nadb_session_new(s, &ss, err);
+    for (int tries = 0; rc == NADB_OK; tries++) {
+        ss->in_background = true; /* the rows stay what they are */
+        rc = nadb_session_begin(ss, false, err);
+        if (rc == NADB_OK) rc = nadb_index_rebuild(ss, differed, err);
+        if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);
+        if (rc == NADB_OK) {
+            nadb_session_commit(ss);
+            break;
+        }
+        (void)nadb_session_rollback(ss, NULL);
+        if (rc != NADB_CONFLICT || tries == REINDEX_TRIES) break;
+        rc = NADB_OK;
+    }
+    nadb_session_free(ss);
+    return rc;
+}
+
 /* References to all open stores, in fresh memory. */
 static nadb_rc hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
     nadb_rc rc = registry_lock(err);

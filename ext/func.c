@@ -249,6 +249,7 @@ static const function functions[] = {
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
     {"nadb_check", 1, FILES, func_check},
+    {"nadb_reindex", 1, FILES, func_reindex},
     {"nadb_repair", 1, FILES, func_repair},
     {"nadb_repair", 3, FILES, func_repair},
     {"nadb_compact", 1, FILES, func_compact},

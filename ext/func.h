@@ -82,6 +82,7 @@ nadb_rc func_prune_backups(call *k, nadb_err *err);
 nadb_rc func_compact(call *k, nadb_err *err);
 nadb_rc func_cache_clear(call *k, nadb_err *err);
 nadb_rc func_clear_db(call *k, nadb_err *err);
+nadb_rc func_reindex(call *k, nadb_err *err);
 
 /* --- func_log.c --- */
 

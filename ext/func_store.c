@@ -1,5 +1,6 @@
 /* func_store.c - SQL functions on a store as a whole: nadb_compact,
- * nadb_cache_clear, nadb_clear_db. They see committed rows only. */
+ * nadb_reindex, nadb_cache_clear, nadb_clear_db. They see committed rows only.
+ */
 #include "func.h"
 
 static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
@@ -74,6 +75,20 @@ nadb_rc func_compact(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     return result_compact(k, &before, &after, mono_ms() - start,
                           again ? &n : NULL, err);
+}
+
+/* --- nadb_reindex --- */
+
+/* nadb_reindex(t): entries that differed */
+nadb_rc func_reindex(call *k, nadb_err *err) {
+    int64_t differed = 0;
+    nadb_rc rc = func_open_table(k, err);
+
+    if (rc == NADB_OK) rc = vtab_writable(k->v, err);
+    if (rc == NADB_OK) rc = func_check_writable(k, err);
+    if (rc == NADB_OK) rc = nadb_store_reindex(k->v->s->store, &differed, err);
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, differed);
+    return rc;
 }
 
 /* --- nadb_cache_clear --- */

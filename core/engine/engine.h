@@ -272,8 +272,6 @@ void engine_orphan(engine *s, control_doubt *d);
  * left alone). Under the commit lock. */
 nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                       engine_version **out, nadb_err *err) NADB_MUST_USE;
-/* Unlinks a log and its index, as far as that can be done. */
-void engine_unlink_log(engine *s, uint64_t number);
 /* Everything before this wal_place is synced. */
 nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
 /* All of it, unless synchronous=off; an error is kept in flush_error. */
@@ -436,6 +434,8 @@ nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* --- engine/remove.c --- */
 
+/* Unlinks a log and its index, as far as that can be done. */
+void engine_unlink_log(engine *s, uint64_t number);
 /* Removes what an earlier removal, or repair, has left in `db` under the name
  * `gone`. What is not provably that stays, and is in the way. */
 nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,

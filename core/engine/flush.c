@@ -79,12 +79,6 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
     return NADB_OK;
 }
 
-void engine_unlink_log(engine *s, uint64_t number) {
-    (void)nadb_home_unlink(&s->home, number, "log", NULL);
-    (void)nadb_home_unlink(&s->home, number, "idx", NULL);
-    (void)nadb_home_unlink(&s->home, number, "was", NULL);
-}
-
 static void synced_raise(control_map *map, uint64_t place) {
     uint64_t seen = atomic_load(&map->synced);
 

@@ -3,16 +3,21 @@
  * First a sum over what the rows ask for, and one over what is there, in
  * whatever order: that they agree is the rule, and takes two walks. Only when
  * they do not is every entry looked up in both directions, to name those that
- * are wrong. Counters are compared tag by tag. */
+ * are wrong, or to put them right. Counters are compared tag by tag. */
 #include "index_check.h"
 
+#include "../util/coding.h"
 #include "../util/job.h"
 #include "index.h"
 #include "key_map.h"
 #include "row.h"
+#include "session.h"
 #include "tags.h"
 
 typedef struct checking {
+    nadb_session
+        *fix; /* its transaction puts right what is wrong; NULL: none */
+    int64_t differed;
     nadb_engine *engine;
     nadb_view *view;
     nadb_report_fn *report;
@@ -74,6 +79,38 @@ static void name(checking *c, const char *what, nadb_slice entry_key) {
     c->report(c->ctx, line.msg);
 }
 
+/* --- putting right --- */
+
+/* A decision on this key: it must be as it is now when this is committed. */
+static nadb_rc note(checking *c, nadb_slice key, nadb_err *err) {
+    nadb_buf after = NADB_BUF_INIT;
+    nadb_rc rc;
+
+    if (!nadb_buf_append(&after, key.p, key.n) || !nadb_buf_byte(&after, 0)) {
+        nadb_buf_clear(&after);
+        return no_memory(err);
+    }
+    rc = session_note_read(c->fix, key, nadb_buf_slice(&after), false, NULL,
+                           err);
+    nadb_buf_clear(&after);
+    return rc;
+}
+
+/* Makes the entry what it must be; p == NULL: it goes. */
+static nadb_rc set(checking *c, nadb_slice key, nadb_slice value,
+                   nadb_err *err) {
+    uint8_t *p = NULL;
+    nadb_rc rc = note(c, key, err);
+
+    c->differed++;
+    if (rc == NADB_OK && value.p == NULL)
+        return batch_delete(c->fix->b, key, err);
+    if (rc == NADB_OK)
+        rc = batch_put(c->fix->b, key, value.n, NADB_PUT_BLIND, &p, err);
+    if (rc == NADB_OK && value.n > 0) memcpy(p, value.p, value.n);
+    return rc;
+}
+
 /* --- from rows to entries --- */
 
 /* The entry in c->key and c->val must be there. */
@@ -86,39 +123,47 @@ static nadb_rc expect(checking *c, nadb_err *err) {
     sum_change(c, key, value, true);
     if (!c->names) return NADB_OK;
     rc = c->engine->ops->get(c->engine, c->view, key, &e, &found, err);
-    if (rc == NADB_OK && !found) name(c, "an entry is missing", key);
-    if (rc == NADB_OK && found && !nadb_slice_eq(e.value, value))
-        name(c, "an entry is out of date", key);
-    return rc;
+    if (rc != NADB_OK || (found && nadb_slice_eq(e.value, value))) return rc;
+    if (value.p == NULL) value = nadb_slice_of("", 0);
+    if (c->fix != NULL) return set(c, key, value, err);
+    name(c, found ? "an entry is out of date" : "an entry is missing", key);
+    return NADB_OK;
 }
 
-static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
-    nadb_slice key = nadb_slice_of(e->key.p + 1, e->key.n - 1), tags, tag;
-    nadb_row row;
-    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+static nadb_rc entries_of(checking *c, nadb_slice key, const nadb_row *row,
+                          nadb_err *err) {
+    nadb_slice tags = row->tags, tag;
+    nadb_rc rc = NADB_OK;
 
-    if (rc != NADB_OK) return rc;
-    tags = row.tags;
     while (rc == NADB_OK && nadb_tags_next(&tags, &tag)) {
         int64_t *n = key_map_at(&c->tags, tag);
 
         nadb_buf_reset(&c->key);
         nadb_buf_reset(&c->val);
         if (n == NULL || !nadb_index_tag_key(&c->key, tag, key) ||
-            !nadb_index_tag_value(&c->val, row.expires_ms))
+            !nadb_index_tag_value(&c->val, row->expires_ms))
             return no_memory(err);
         if (!c->names) (*n)++;
         rc = expect(c, err);
     }
-    if (rc != NADB_OK || row.expires_ms == NADB_NO_EXPIRY) return rc;
+    if (rc != NADB_OK || row->expires_ms == NADB_NO_EXPIRY) return rc;
     nadb_buf_reset(&c->key);
     nadb_buf_reset(&c->val);
-    if (!nadb_index_expiry_key(&c->key, row.expires_ms, key) ||
-        !nadb_buf_append(&c->val, row.tags.p, row.tags.n))
+    if (!nadb_index_expiry_key(&c->key, row->expires_ms, key) ||
+        !nadb_buf_append(&c->val, row->tags.p, row->tags.n))
         return no_memory(err);
     return expect(c, err);
 }
 
+static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
+    nadb_slice key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
+    int64_t differed = c->differed;
+    nadb_row row;
+    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+
+    if (rc == NADB_OK) rc = entries_of(c, key, &row, err);
+    return rc == NADB_OK && c->differed > differed ? note(c, e->key, err) : rc;
+}
 /* --- from entries to rows --- */
 
 static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
@@ -142,6 +187,7 @@ static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
     nadb_buf_reset(&c->val);
     if (e->key.n <= skip ||
         (!is_tag && !nadb_index_expiry_split(e->key, &expires_ms, &key))) {
+        if (c->fix != NULL) return set(c, e->key, nadb_slice_of(NULL, 0), err);
         name(c, "an entry without a key", e->key);
         return NADB_OK;
     }
@@ -156,7 +202,12 @@ static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
     if (found)
         found = is_tag ? nadb_tags_has(row.tags, tag)
                        : row.expires_ms == expires_ms;
-    if (!found) name(c, "an entry without its row", e->key);
+    if (found) return NADB_OK;
+    if (c->fix != NULL) {
+        rc = note(c, nadb_buf_slice(&c->val), err);
+        return rc == NADB_OK ? set(c, e->key, nadb_slice_of(NULL, 0), err) : rc;
+    }
+    name(c, "an entry without its row", e->key);
     return NADB_OK;
 }
 
@@ -198,6 +249,56 @@ static nadb_rc check(checking *c, nadb_err *err) {
     rc = walk(c, NADB_KS_ROW, row_entries, err);
     if (rc == NADB_OK) rc = walk(c, NADB_KS_TAG, entry_wanted, err);
     if (rc == NADB_OK) rc = walk(c, NADB_KS_EXPIRY, entry_wanted, err);
+    return rc;
+}
+
+static nadb_rc counter_fix(checking *c, nadb_slice tag, int64_t off,
+                           nadb_err *err) {
+    uint8_t number[NADB_VARINT_MAX];
+    nadb_slice value = nadb_slice_of(NULL, 0);
+    nadb_entry e;
+    bool found = false;
+    int64_t rows;
+    nadb_rc rc;
+
+    nadb_buf_reset(&c->key);
+    if (!nadb_index_count_key(&c->key, tag)) return no_memory(err);
+    rc = c->engine->ops->get(c->engine, c->view, nadb_buf_slice(&c->key), &e,
+                             &found, err);
+    if (rc != NADB_OK) return rc;
+    rows = off + (found ? (int64_t)nadb_index_count(e.value) : 0);
+    if (rows > 0)
+        value = nadb_slice_of(
+            number, (size_t)(nadb_put_varint(number, (uint64_t)rows) - number));
+    return set(c, nadb_buf_slice(&c->key), value, err);
+}
+
+static nadb_rc counters_fix(checking *c, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; rc == NADB_OK && i < c->tags.n_slots; i++) {
+        const key_map_slot *s = &c->tags.slots[i];
+
+        if (s->key.p != NULL && s->number != 0)
+            rc = counter_fix(c, s->key, s->number, err);
+    }
+    return rc;
+}
+
+nadb_rc nadb_index_rebuild(nadb_session *ss, int64_t *differed, nadb_err *err) {
+    checking c = {.fix = ss, .engine = ss->engine, .view = ss->txn->view};
+    nadb_rc rc = walk(&c, NADB_KS_ROW, row_entries, err);
+
+    if (rc == NADB_OK) rc = walk(&c, NADB_KS_COUNT, counter_there, err);
+    c.names = true;
+    if (rc == NADB_OK) rc = walk(&c, NADB_KS_ROW, row_entries, err);
+    if (rc == NADB_OK) rc = walk(&c, NADB_KS_TAG, entry_wanted, err);
+    if (rc == NADB_OK) rc = walk(&c, NADB_KS_EXPIRY, entry_wanted, err);
+    if (rc == NADB_OK) rc = counters_fix(&c, err);
+    *differed = c.differed;
+    key_map_clear(&c.tags);
+    nadb_buf_clear(&c.key);
+    nadb_buf_clear(&c.val);
     return rc;
 }
 

@@ -1,0 +1,174 @@
+/* reindex_test.c - nadb_store_reindex() makes the indexes anew from the rows,
+ * whatever is in them: entries that are missing, wrong, or of no row, and
+ * counters that are off or gone. */
+#include "../../core/kv/batch.h"
+#include "../../core/kv/index.h"
+#include "../../core/kv/session.h"
+#include "rig.h"
+
+static struct {
+    nadb_store *store;
+    nadb_session *ss;
+    unsigned problems;
+} s;
+
+static bool put_row(const char *key, const char *tags, size_t tags_n,
+                    int64_t expires_ms) {
+    nadb_value v = {.type = NADB_INTEGER, .i = 1};
+    nadb_put_req req = {.key = nadb_slice_str(key),
+                        .mode = NADB_PUT_BLIND,
+                        .value = &v,
+                        .tags = nadb_slice_of(tags, tags_n),
+                        .created_ms = INT64_MIN,
+                        .updated_ms = INT64_MIN,
+                        .expires_ms = expires_ms};
+    nadb_err err;
+
+    return CHECK_OK(nadb_put(s.ss, &req, &err), err);
+}
+
+static bool begin(void) {
+    nadb_err err;
+
+    return CHECK_OK(nadb_session_begin(s.ss, false, &err), err);
+}
+
+static bool commit(void) {
+    nadb_err err;
+
+    if (!CHECK_OK(nadb_session_prepare(s.ss, &err), err)) return false;
+    nadb_session_commit(s.ss);
+    return true;
+}
+
+static bool open_store(const char *backend) {
+    static unsigned stores;
+    char path[100], which[40], name[40];
+    const char *args[] = {which, name, path};
+    nadb_place place = {"kv", NULL, NULL};
+    nadb_options *o = NULL;
+    nadb_err err;
+    bool ok;
+
+    snprintf(which, sizeof which, "backend='%s'", backend);
+    snprintf(path, sizeof path, "path='%s/s'", unit_dir());
+    snprintf(name, sizeof name, "namespace='r%u'", stores++);
+    ok = CHECK_OK(nadb_options_parse(args, strcmp(backend, "fs") == 0 ? 3 : 2,
+                                     &place, &o, &err),
+                  err) &&
+         CHECK_OK(nadb_store_open(o, NADB_STORE_CREATE, &s.store, NULL, &err),
+                  err);
+    nadb_options_free(o);
+    return ok && CHECK_OK(nadb_session_new(s.store, &s.ss, &err), err);
+}
+
+static void close_store(void) {
+    nadb_session_free(s.ss);
+    nadb_store_close(s.store);
+    s.ss = NULL;
+    s.store = NULL;
+}
+
+/* Writes an entry of an index as it stands; value NULL: removes it. */
+static bool set(const char *key, size_t n, const char *value, size_t value_n) {
+    uint8_t *p = NULL;
+    nadb_err err;
+
+    if (value == NULL)
+        return CHECK_OK(batch_delete(s.ss->b, nadb_slice_of(key, n), &err),
+                        err);
+    if (!CHECK_OK(batch_put(s.ss->b, nadb_slice_of(key, n), value_n,
+                            NADB_PUT_BLIND, &p, &err),
+                  err))
+        return false;
+    if (value_n > 0) memcpy(p, value, value_n);
+    return true;
+}
+
+static void problem(void *ctx, const char *what) {
+    (void)ctx;
+    (void)what;
+    s.problems++;
+}
+
+static unsigned problems(void) {
+    nadb_err err;
+
+    s.problems = 0;
+    CHECK_OK(nadb_store_check(s.store, problem, NULL, &err), err);
+    return s.problems;
+}
+
+static bool damage(void) {
+    return begin() && set("ta\0\0one", 7, NULL, 0) &&    /* missing */
+           set("tb\0\0one", 7, "\1\2\3\4\5\6\7\1", 8) && /* another expiry */
+           set("tghost\0\0none", 12, "", 0) &&           /* of no row */
+           set("ca", 2, "\7", 1) &&                      /* 7 instead of 2 */
+           set("cb", 2, NULL, 0) &&                      /* gone */
+           set("cghost", 6, "\1", 1) &&                  /* of no entry */
+           commit();
+}
+
+static void test_on(const char *backend) {
+    int64_t differed = -1;
+    nadb_err err;
+
+    REQUIRE(open_store(backend));
+    REQUIRE(begin() && put_row("one", "\1a\1b", 4, RIG_EXPIRES) &&
+            put_row("two", "\1a", 2, NADB_NO_EXPIRY) &&
+            put_row("three", "", 0, NADB_NO_EXPIRY) && commit());
+    CHECK(problems() == 0);
+    REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
+    CHECK(differed == 0);
+
+    REQUIRE(damage());
+    CHECK(problems() > 0);
+    REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
+    CHECK(differed == 6);
+    CHECK(problems() == 0);
+    REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
+    CHECK(differed == 0);
+
+    /* In the tables of a base, too. */
+    REQUIRE(damage());
+    REQUIRE_OK(nadb_store_flush(s.store, &err), err);
+    REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
+    CHECK(differed == 6 && problems() == 0);
+    close_store();
+}
+
+static void test_memory(void) { test_on("memory"); }
+static void test_fs(void) { test_on("fs"); }
+
+/* Whatever allocation or call fails: the indexes are as before, or right. */
+static void test_faults(void) {
+    bool met = true;
+
+    REQUIRE(open_store("fs"));
+    REQUIRE(begin() && put_row("one", "\1a\1b", 4, RIG_EXPIRES) &&
+            put_row("two", "\1a", 2, NADB_NO_EXPIRY) && commit());
+    for (uint64_t n = 1; met && n < 2000; n++) {
+        uint64_t fired = 0;
+        int64_t differed;
+        nadb_err err;
+        nadb_rc rc;
+
+        REQUIRE(damage());
+        REQUIRE(test_fault_set("malloc", n, "ENOMEM", false, NULL));
+        rc = nadb_store_reindex(s.store, &differed, &err);
+        test_fault_clear(NULL, &fired);
+        met = fired > 0;
+        if (rc != NADB_OK)
+            REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
+        CHECK(problems() == 0);
+    }
+    CHECK(!met);
+    close_store();
+}
+
+int main(void) {
+    RUN(test_memory);
+    RUN(test_fs);
+    RUN(test_faults);
+    return unit_done();
+}
