@@ -40,6 +40,12 @@ piped() {
 }
 ours() { build/bench/redis_bench "$library" "$socket" "$@"; }
 best() { awk -v a="$1" -v b="$2" 'BEGIN { print (a > b ? a : b) }'; }
+middle() { sort -n | awk '{ x[NR] = $1 } END { print x[int((NR + 1) / 2)] }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { print a / b }'; }
+used() {
+    redis-cli -s "$socket" INFO memory | tr -d '\r' |
+        awk -F: '$1 == "used_memory" { print $2 }'
+}
 line() { printf '%-34s %10.0f  %s\n' "$1" "$2" "${3:-}"; }
 
 set=0 get=0 put=0 got=0 pipe=0 buffered=0 batches=0
@@ -82,6 +88,51 @@ for work in load in scan tagged tag; do
     scan) line "scan, rows/s" "$rate" ;;
     tag) line "50 rows with both of two tags /s" "$rate" ;;
     esac
+done
+# By turns, and of each pair the ratio: the middle one of them.
+echo "in 8 shards, on one server:"
+redis-cli -s "$socket" FLUSHALL >/dev/null
+ours tagged 100000 1 >/dev/null
+ours tagged 100000 1 8 >/dev/null
+for work in put get in begin first tag scan; do
+    rate=0 ratios=
+    for ((i = 0; i < rounds; i++)); do
+        one=$(ours $work 100000 $seconds)
+        eight=$(ours $work 100000 $seconds 8)
+        rate=$(best $rate "$eight")
+        ratios+="$(ratio "$eight" "$one") "
+    done
+    case $work in
+    put | get) name=$work ;;
+    in) name="get, 100 keys in a list, keys" ;;
+    begin) name="first row from a key on" ;;
+    first) name="first row with a tag from a key on" ;;
+    tag) name="50 rows with both of two tags" ;;
+    scan) name="scan, rows" ;;
+    esac
+    line "  $name /s" "$rate" \
+        "$(tr ' ' '\n' <<<"${ratios% }" | middle |
+            awk '{ printf("%.2f of one", $1) }') shard"
+done
+echo "memory of the server a row, keys of 16 bytes, values of 100:"
+redis-cli -s "$socket" FLUSHALL >/dev/null
+before=$(used)
+awk 'BEGIN {
+    value = sprintf("%100s", "")
+    for (i = 0; i < 100000; i++)
+        printf("*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$100\r\n%s\r\n", i, value)
+}' | redis-cli -s "$socket" --pipe >/dev/null
+plain=$((($(used) - before) / 100000))
+line "  SET, bytes" $plain
+for work in sized two; do
+    redis-cli -s "$socket" FLUSHALL >/dev/null
+    before=$(used)
+    ours $work 100000 1 >/dev/null
+    bytes=$((($(used) - before) / 100000))
+    name="without tags"
+    [ $work = sized ] || name="with two tags"
+    line "  a row $name, bytes" $bytes \
+        "$(awk -v a=$bytes -v b=$plain 'BEGIN { printf("%.2f of SET", a / b) }')"
 done
 echo "put /s as the store grows (the Python NADB: 94, 44, 20 at 200, 400, 800 keys):"
 for rows in $sizes; do

@@ -1,9 +1,10 @@
 /* redis_bench.c - a store on a Redis server, beside what redis-benchmark says
  * of the same server and socket (redis.sh runs both and compares).
  *
- *     redis_bench LIBRARY SOCKET WORK ROWS SECONDS
+ *     redis_bench LIBRARY SOCKET WORK ROWS SECONDS [SHARDS]
  *
- * prints the operations a second of one work:
+ * prints the operations a second of one work, on a store in one piece or in so
+ * many shards:
  *
  *   load    ROWS rows in transactions of 1,000, into an emptied store
  *   tagged  likewise, with three tags a row
@@ -13,7 +14,10 @@
  *   get     reads rows by key
  *   in      reads rows by lists of 100 keys
  *   scan    reads all rows
- *   tag     reads 50 rows that have two tags; counts queries */
+ *   tag     reads 50 rows that have two tags; counts queries
+ *   first   reads the first row of those with one tag, from a key on; likewise
+ *   begin   reads the first row from a key on; likewise
+ *   sized   as load, with values of 100 bytes; two: and two tags a row */
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -84,18 +88,34 @@ static void bind_key(sqlite3_stmt *s, int at, int64_t i) {
     sqlite3_bind_text(s, at, key, 16, SQLITE_STATIC);
 }
 
-static void load(bool tagged) {
-    sqlite3_stmt *put = prepare(
-        tagged
-            ? "REPLACE INTO kv(key, value, tags) VALUES(?1, 'xxx', json_array("
-              "'all', 'mod' || (?2 % 10), 'of' || (?2 % 7)))"
-            : "REPLACE INTO kv(key, value) VALUES(?1, 'xxx')");
+/* The statement that puts a row, of its key and number; NULL: no such load. */
+static const char *load_of(const char *name) {
+    static const char *const loads[][2] = {
+        {"load", "REPLACE INTO kv(key, value) VALUES(?1, 'xxx')"},
+        {"tagged",
+         "REPLACE INTO kv(key, value, tags) VALUES(?1, 'xxx', json_array("
+         "'all', 'mod' || (?2 % 10), 'of' || (?2 % 7)))"},
+        {"sized",
+         "REPLACE INTO kv(key, value) VALUES(?1, printf('%100s', ''))"},
+        {"two",
+         "REPLACE INTO kv(key, value, tags) VALUES(?1, printf('%100s', ''), "
+         "json_array('all', 'mod' || (?2 % 10)))"},
+    };
+
+    for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
+        if (strcmp(loads[i][0], name) == 0) return loads[i][1];
+    return NULL;
+}
+
+static void load(const char *sql) {
+    sqlite3_stmt *put = prepare(sql);
+    bool numbered = sqlite3_bind_parameter_count(put) > 1;
 
     run("SELECT nadb_clear('kv')");
     for (int64_t i = 0; i < rows; i++) {
         if (i % 1000 == 0) run("BEGIN");
         bind_key(put, 1, i);
-        if (tagged) sqlite3_bind_int64(put, 2, i);
+        if (numbered) sqlite3_bind_int64(put, 2, i);
         drain(put);
         if (i % 1000 == 999 || i == rows - 1) run("COMMIT");
     }
@@ -187,12 +207,15 @@ int main(int argc, char **argv) {
         {"tag",
          "SELECT key FROM kv WHERE tags MATCH 'mod3 of2' AND key >= ? LIMIT 50",
          tag},
+        {"first", "SELECT key FROM kv WHERE tag = 'mod3' AND key >= ? LIMIT 1",
+         tag},
+        {"begin", "SELECT key FROM kv WHERE key >= ? LIMIT 1", tag},
     };
     char sql[1000], more[500] = "";
     double begin;
-    bool tagged, batches;
+    bool batches;
 
-    if (argc != 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
+    if (argc < 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
     rows = atoll(argv[4]);
     /* One thread, as redis-benchmark: SQLite need not lock for others. */
     if (sqlite3_open_v2(":memory:", &db,
@@ -208,18 +231,21 @@ int main(int argc, char **argv) {
         snprintf(more, sizeof more,
                  ", write=buffered, busy_timeout=60000, path='%.400s-log'",
                  argv[2]);
+    if (argc > 6 && atoi(argv[6]) > 1)
+        snprintf(more, sizeof more, ", shards=%d, namespace='of%d'",
+                 atoi(argv[6]), atoi(argv[6]));
     snprintf(sql, sizeof sql,
              "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%.400s'"
              "%s)",
              argv[2], more);
     run(sql);
-    tagged = strcmp(argv[3], "tagged") == 0;
-    if (tagged || strcmp(argv[3], "load") == 0) {
+    if (load_of(argv[3]) != NULL) {
         begin = now();
-        load(tagged);
+        load(load_of(argv[3]));
         printf("%.0f\n", (double)rows / (now() - begin));
     }
-    if (more[0] != '\0') printf("%.0f\n", buffered(batches, atof(argv[5])));
+    if (batches || strcmp(argv[3], "buffered") == 0)
+        printf("%.0f\n", buffered(batches, atof(argv[5])));
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
         if (strcmp(works[i].name, argv[3]) == 0)
             printf("%.0f\n", measure(&works[i], atof(argv[5])));

@@ -7,7 +7,7 @@
 -- of operands.
 --
 -- Behind the place where to go on: key of each row, and the row; with
--- only_keys, its line with the line feed.
+-- only_keys, its line and perhaps some of the value.
 --
 -- What can be found through tags at all, is: of an AND, through the operand
 -- with the fewest rows. The rest of the expression decides about each.
@@ -202,6 +202,12 @@ local function read(key, how)
   lost = odd(B .. 'r:' .. key, 'string') or missing(B .. 'r:' .. key)
   return ''
 end
+-- A line, and perhaps some of the value behind it.
+local function begin_of(key)
+  local s = call('GETRANGE', B .. 'r:' .. key, 0, 255)
+  if #s < 256 or string.find(s, '\n', 1, true) then return s end
+  return line_of(key) .. '\n'
+end
 local function wants(key)
   if #rest == 0 then return true end
   local tags = {}
@@ -216,11 +222,11 @@ end
 local function emit(key)
   local row
   if only_keys then
-    row = read(key, line_of) .. '\n'
+    row = read(key, begin_of)
   else
     row = read(key, get)
   end
-  if not row or row == '\n' then return end
+  if not row or row == '' then return end
   local n = #out
   out[n + 1], out[n + 2] = key, row
   rows = rows + 1
