@@ -223,13 +223,18 @@ static nadb_rc destroy(call *k, nadb_err *err) {
 }
 
 static nadb_rc seq(call *k, nadb_err *err) {
+    uint64_t last;
     nadb_rc rc = func_find_table(k, err);
 
     if (rc == NADB_OK) rc = txn_enter(k->v, err);
     if (rc != NADB_OK) return rc;
-    sqlite3_result_int64(k->ctx, (int64_t)nadb_session_seq(k->v->s->core));
+    last = nadb_session_seq(k->v->s->core);
     nadb_session_leave(k->v->s->core);
-    return NADB_OK;
+    /* A view of a server's store knows its number when it has read something.
+     */
+    if (last == 0) rc = nadb_store_seq(k->v->s->store, &last, err);
+    if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)last);
+    return rc;
 }
 
 /* --- registration --- */

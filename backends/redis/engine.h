@@ -116,6 +116,11 @@ nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
 
+/* --- wait.c --- */
+
+nadb_rc redis_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
+                   const nadb_stop *stop, uint64_t *seq, nadb_err *err);
+
 /* --- prefetch.c --- */
 
 /* Reads rows that will be got next, in this order. */

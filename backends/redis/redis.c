@@ -137,6 +137,7 @@ static const nadb_engine_ops redis_ops = {
     .check = redis_check,
     .stats = redis_stats,
     .cache_drop = redis_cache_drop,
+    .wait = redis_wait,
     .destroy = redis_destroy,
 };
 
