@@ -313,7 +313,7 @@ uint64_t nadb_session_seq(const nadb_session *ss);
  * does not offer it. The caller frees *out, before it leaves. */
 nadb_rc nadb_changes_open(nadb_session *ss, uint64_t since, nadb_slice prefix,
                           nadb_changes **out, nadb_err *err) NADB_MUST_USE;
-/* The number of the last commit; 0 where that is not known. */
+/* The number of the last commit; *seq stays where that is not known. */
 nadb_rc nadb_store_seq(nadb_store *s, uint64_t *seq,
                        nadb_err *err) NADB_MUST_USE;
 /* Sleeps until something is committed after `since`, by any process, at most

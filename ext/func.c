@@ -230,9 +230,8 @@ static nadb_rc seq(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     last = nadb_session_seq(k->v->s->core);
     nadb_session_leave(k->v->s->core);
-    /* A view of a server's store knows its number when it has read something.
-     */
-    if (last == 0) rc = nadb_store_seq(k->v->s->store, &last, err);
+    /* That of a server's store is of when something was read last. */
+    if (!k->v->s->snapshots) rc = nadb_store_seq(k->v->s->store, &last, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)last);
     return rc;
 }

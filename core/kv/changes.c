@@ -99,7 +99,6 @@ nadb_rc nadb_store_seq(nadb_store *s, uint64_t *seq, nadb_err *err) {
     nadb_engine *e = nadb_store_engine(s);
     nadb_rc rc = nadb_store_usable(s, err);
 
-    *seq = 0;
     if (rc != NADB_OK || e->ops->wait == NULL) return rc;
     return e->ops->wait(e, 0, 0, NULL, seq, err);
 }
