@@ -69,7 +69,7 @@ SELECT count(*) FROM difference;
 
 -- And back: `here` is lost, and comes from the server.
 SELECT nadb_clear('here');
---> 1
+--> 5
 SELECT what, count(*) FROM difference GROUP BY what;
 --> only there|5
 INSERT INTO here(key, value, tags, created_at, updated_at, expires_at)
