@@ -200,6 +200,24 @@ typedef nadb_rc nadb_metric_fn(void *ctx, const nadb_metric *m, nadb_err *err);
 nadb_rc nadb_store_metrics(nadb_store *s, nadb_metric_fn *each, void *ctx,
                            nadb_err *err) NADB_MUST_USE;
 
+/* A transaction that is open in this process, or a record of any process's that
+ * is in doubt. */
+typedef struct nadb_txn_info {
+    const nadb_options *options; /* of its store */
+    const char *state; /* reading, writing, prepared; in doubt, committing,
+                          claim, taken back, orphan */
+    uint64_t process;  /* 0: it has none any more */
+    bool alive;        /* the process is */
+    double age_s;      /* negative: not known */
+    bool measured;     /* changes and bytes are known */
+    uint64_t changes, bytes;
+} nadb_txn_info;
+typedef nadb_rc nadb_txn_info_fn(void *ctx, const nadb_txn_info *info,
+                                 nadb_err *err);
+/* Calls `each` for those of every store open in this process. */
+nadb_rc nadb_transactions_each(nadb_txn_info_fn *each, void *ctx,
+                               nadb_err *err) NADB_MUST_USE;
+
 /* NADB_INVALID: it is no level. */
 nadb_rc nadb_log_check(const char *level, nadb_err *err) NADB_MUST_USE;
 /* A line of the application's in the store's log. `data` is JSON, or p == NULL.

@@ -643,37 +643,50 @@ static void last_flush(void *ctx, const char *name, double value) {
     if (strcmp(name, "last_flush_at") == 0) *(double *)ctx = value;
 }
 
+typedef struct telling {
+    nadb_store_fn *each;
+    void *ctx;
+} telling;
+
+static nadb_rc tell(void *ctx, nadb_store *s, nadb_err *err) {
+    const telling *t = ctx;
+    nadb_store_info info;
+    nadb_err last, why;
+
+    memset(&info, 0, sizeof info);
+    nadb_err_clear(&last);
+    info.options = s->options;
+    info.refs = s->refs;
+    info.identity = identity(s);
+    if (s->backend->caps & NADB_CAP_BASE) {
+        info.is_running = nadb_workers_running();
+        nadb_engine_last_error(s->engine, &last);
+    }
+    info.last_error = last.msg;
+    store_log_state(s, &info.log_lost, &why);
+    info.log_error = why.msg;
+    if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0) {
+        info.last_cleanup_at =
+            (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
+        info.cleanup_interval = (double)s->options->flush_interval_ms / 1000.0;
+    }
+    s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);
+    return t->each(t->ctx, &info, err);
+}
+
 nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
+    telling t = {each, ctx};
+
+    return store_each(tell, &t, err);
+}
+
+nadb_rc store_each(store_fn *each, void *ctx, nadb_err *err) {
     nadb_rc rc = registry_lock(err);
 
     if (rc != NADB_OK) return rc;
     for (nadb_store *s = registry.stores; s != NULL && rc == NADB_OK;
-         s = s->next) {
-        nadb_store_info info;
-        nadb_err last, why;
-
-        if (s->state != STORE_OPEN) continue;
-        memset(&info, 0, sizeof info);
-        nadb_err_clear(&last);
-        info.options = s->options;
-        info.refs = s->refs;
-        info.identity = identity(s);
-        if (s->backend->caps & NADB_CAP_BASE) {
-            info.is_running = nadb_workers_running();
-            nadb_engine_last_error(s->engine, &last);
-        }
-        info.last_error = last.msg;
-        store_log_state(s, &info.log_lost, &why);
-        info.log_error = why.msg;
-        if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0) {
-            info.last_cleanup_at =
-                (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
-            info.cleanup_interval =
-                (double)s->options->flush_interval_ms / 1000.0;
-        }
-        s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);
-        rc = each(ctx, &info, err);
-    }
+         s = s->next)
+        if (s->state == STORE_OPEN) rc = each(ctx, s, err);
     nadb_unlock(&registry.lock);
     return rc;
 }

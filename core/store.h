@@ -38,6 +38,12 @@ struct nadb_store {
     nadb_store *next;
 };
 
+/* --- store.c --- */
+
+/* Calls `each` for every store that is open, with the list's lock. */
+typedef nadb_rc store_fn(void *ctx, nadb_store *s, nadb_err *err);
+nadb_rc store_each(store_fn *each, void *ctx, nadb_err *err) NADB_MUST_USE;
+
 /* --- store_log.c --- */
 
 /* Opens the log that the options name, if the store has none. What goes wrong

@@ -24,6 +24,48 @@ static nadb_rc emit_totals(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     return NADB_OK;
 }
 
+static nadb_rc count_txn(void *ctx, nadb_txn_state state, int64_t since_ms,
+                         uint64_t changes, uint64_t bytes, nadb_err *err) {
+    (void)state;
+    (void)since_ms;
+    (void)changes;
+    (void)bytes;
+    (void)err;
+    *(double *)ctx += 1;
+    return NADB_OK;
+}
+
+/* What was done in this process. */
+static void emit_operations(nadb_store *s, nadb_stat_fn *emit, void *ctx) {
+    static const struct {
+        const char *name;
+        nadb_op first, last;
+    } bytes[] = {{"bytes_read", NADB_OP_GET, NADB_OP_GET},
+                 {"bytes_scanned", NADB_OP_SCAN, NADB_OP_SCAN_UPDATED},
+                 {"bytes_written", NADB_OP_PUT, NADB_OP_UPDATE}};
+    int64_t up_ns = nadb_os_get()->mono_ns() - s->monitor.opened_ns;
+    double operations = 0, open = 0;
+    nadb_op_stats x;
+
+    for (unsigned op = 0; op < NADB_OP_COUNT; op++) {
+        nadb_monitor_read(&s->monitor, (nadb_op)op, &x);
+        operations += (double)x.count;
+    }
+    emit(ctx, "operations", operations);
+    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+        double sum = 0;
+
+        for (unsigned op = bytes[i].first; op <= bytes[i].last; op++) {
+            nadb_monitor_read(&s->monitor, (nadb_op)op, &x);
+            sum += (double)x.bytes;
+        }
+        emit(ctx, bytes[i].name, sum);
+    }
+    (void)!nadb_monitor_txns(&s->monitor, count_txn, &open, NULL);
+    emit(ctx, "active_transactions", open);
+    emit(ctx, "uptime_seconds", (double)(up_ns / 1000000) / 1000.0);
+}
+
 nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
@@ -40,6 +82,7 @@ nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
 
     if (rc == NADB_OK) rc = emit_totals(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
+    emit_operations(s, emit, ctx);
     s->engine->ops->stats(s->engine, emit, ctx);
     if (limits != NULL) nadb_limits_stats(limits, emit, ctx);
     if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
@@ -83,4 +126,66 @@ nadb_rc nadb_store_metrics(nadb_store *s, nadb_metric_fn *each, void *ctx,
         rc = each(ctx, &m, err);
     }
     return rc;
+}
+
+/* --- transactions --- */
+
+typedef struct txns {
+    nadb_txn_info_fn *each;
+    void *ctx;
+    nadb_store *store;
+    uint64_t process;
+} txns;
+
+static nadb_rc tell_txn(void *ctx, nadb_txn_state state, int64_t since_ms,
+                        uint64_t changes, uint64_t bytes, nadb_err *err) {
+    static const char *const states[] = {"reading", "writing", "prepared"};
+    const txns *t = ctx;
+    nadb_txn_info info = {.options = t->store->options,
+                          .state = states[state],
+                          .process = t->process,
+                          .alive = true,
+                          .measured = true,
+                          .changes = changes,
+                          .bytes = bytes};
+
+    info.age_s = (double)(nadb_now_ms() - since_ms) / 1000.0;
+    if (info.age_s < 0) info.age_s = 0;
+    return t->each(t->ctx, &info, err);
+}
+
+static nadb_rc tell_doubt(void *ctx, const nadb_doubt *d, nadb_err *err) {
+    const txns *t = ctx;
+    nadb_txn_info info = {.options = t->store->options,
+                          .state = d->state,
+                          .process = d->process,
+                          .alive = d->alive,
+                          .age_s = -1,
+                          .measured = d->bytes > 0,
+                          .changes = d->changes,
+                          .bytes = d->bytes};
+
+    if (d->since_ns != 0)
+        info.age_s = (double)(nadb_os_get()->mono_ns() - d->since_ns) / 1e9;
+    return t->each(t->ctx, &info, err);
+}
+
+static nadb_rc tell_store(void *ctx, nadb_store *s, nadb_err *err) {
+    txns *t = ctx;
+    nadb_rc rc;
+
+    t->store = s;
+    rc = nadb_monitor_txns(&s->monitor, tell_txn, t, err);
+    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
+        rc = nadb_engine_doubts(s->engine, tell_doubt, t, err);
+    return rc;
+}
+
+nadb_rc nadb_transactions_each(nadb_txn_info_fn *each, void *ctx,
+                               nadb_err *err) {
+    txns t = {each, ctx, NULL, 0};
+    uint64_t thread;
+
+    nadb_os_get()->who(&t.process, &thread);
+    return store_each(tell_store, &t, err);
 }

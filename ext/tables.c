@@ -38,6 +38,14 @@ static void rows_real(rows *r, double v) {
     add_cell(r, &x);
 }
 
+void rows_int_if(rows *r, bool set, int64_t i) {
+    if (set) {
+        rows_int(r, i);
+    } else {
+        rows_text(r, NULL);
+    }
+}
+
 void rows_real_if(rows *r, bool set, double v) {
     if (set) {
         rows_real(r, v);
@@ -59,8 +67,8 @@ static void add_stat(void *ctx, const char *name, double value) {
     rows *r = ctx;
     bool counts = !ends_with(name, "_percent") && !ends_with(name, "_rate") &&
                   !ends_with(name, "_ratio") && !ends_with(name, "_at") &&
-                  value > -9e15 && value < 9e15 &&
-                  value == (double)(int64_t)value;
+                  !ends_with(name, "_seconds") && value > -9e15 &&
+                  value < 9e15 && value == (double)(int64_t)value;
 
     rows_text(r, name);
     if (counts) {
@@ -73,7 +81,10 @@ static void add_stat(void *ctx, const char *name, double value) {
 static nadb_rc fill_stats(rows *r, vtab *v, nadb_err *err) {
     nadb_rc rc = vtab_open(v, err);
 
-    return rc == NADB_OK ? nadb_store_stats(v->s->store, add_stat, r, err) : rc;
+    if (rc != NADB_OK) return rc;
+    rows_text(r, "backend");
+    rows_text(r, v->options->backend);
+    return nadb_store_stats(v->s->store, add_stat, r, err);
 }
 
 /* --- nadb_tags(t): tag, count --- */
@@ -310,6 +321,8 @@ static const kind kinds[] = {
      ARGUMENT_TABLE, "key", fill_stats},
     {"nadb_metrics", metrics_declaration, METRICS_WIDTH, ARGUMENT_TABLE, "key",
      fill_metrics},
+    {"nadb_transactions", transactions_declaration, TRANSACTIONS_WIDTH,
+     ARGUMENT_NONE, NULL, fill_transactions},
     {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
      2, ARGUMENT_TABLE, "tags", fill_tags},
     {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores},

@@ -23,6 +23,7 @@ typedef struct rows {
 void rows_text(rows *r, const char *text);
 void rows_int(rows *r, int64_t i);
 /* NULL when `set` is false: "none". */
+void rows_int_if(rows *r, bool set, int64_t i);
 void rows_real_if(rows *r, bool set, double v);
 
 /* --- tables_monitor.c --- */
@@ -30,5 +31,9 @@ void rows_real_if(rows *r, bool set, double v);
 extern const char metrics_declaration[];
 #define METRICS_WIDTH 13
 nadb_rc fill_metrics(rows *r, vtab *v, nadb_err *err);
+
+extern const char transactions_declaration[];
+#define TRANSACTIONS_WIDTH 9
+nadb_rc fill_transactions(rows *r, vtab *v, nadb_err *err);
 
 #endif

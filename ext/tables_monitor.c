@@ -1,5 +1,5 @@
-/* tables_monitor.c - table nadb_metrics: what the store does, how often and how
- * long. */
+/* tables_monitor.c - tables nadb_metrics, what a store does, how often and how
+ * long, and nadb_transactions, what is open. */
 #include "tables.h"
 
 const char metrics_declaration[] =
@@ -30,4 +30,33 @@ nadb_rc fill_metrics(rows *r, vtab *v, nadb_err *err) {
 
     return rc == NADB_OK ? nadb_store_metrics(v->s->store, add_metric, r, err)
                          : rc;
+}
+
+/* --- nadb_transactions --- */
+
+const char transactions_declaration[] =
+    "CREATE TABLE x(path TEXT, db TEXT, namespace TEXT, state TEXT,"
+    " process INTEGER, is_alive INTEGER, age REAL, changes INTEGER,"
+    " bytes INTEGER)";
+
+static nadb_rc add_transaction(void *ctx, const nadb_txn_info *info,
+                               nadb_err *err) {
+    rows *r = ctx;
+
+    (void)err;
+    rows_text(r, info->options->path);
+    rows_text(r, info->options->db);
+    rows_text(r, info->options->ns);
+    rows_text(r, info->state);
+    rows_int_if(r, info->process != 0, (int64_t)info->process);
+    rows_int(r, info->alive);
+    rows_real_if(r, info->age_s >= 0, info->age_s);
+    rows_int_if(r, info->measured, (int64_t)info->changes);
+    rows_int_if(r, info->measured, (int64_t)info->bytes);
+    return NADB_OK;
+}
+
+nadb_rc fill_transactions(rows *r, vtab *v, nadb_err *err) {
+    (void)v;
+    return nadb_transactions_each(add_transaction, r, err);
 }

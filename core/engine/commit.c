@@ -317,7 +317,8 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     nadb_set(&d->seq, 0);
     nadb_set(&d->stamp, a->req->stamp.number);
     nadb_set(&d->nonce, a->req->stamp.nonce);
-    nadb_set(&d->background, (uint64_t)a->req->background);
+    nadb_set(&d->background, (uint64_t)atomic_load(&s->commit_ns) << 1 |
+                                 (uint64_t)a->req->background);
     nadb_set(&d->state, DOUBT_PREPARED);
     control_doubt_mark(s->ctl.map, doubt, true);
     record_finish(m, t->length);

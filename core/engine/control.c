@@ -176,9 +176,12 @@ static nadb_rc slot_take(control *c, bool rebuild, nadb_err *err) {
 
 static void slot_enter(control *c) {
     control_slot *s = &c->map->slots[c->slot];
+    uint64_t process, thread;
 
     atomic_store(&s->pin_gen, 0);
     atomic_store(&s->pin_seq, 0);
+    c->os->who(&process, &thread);
+    atomic_store(&s->process, (uint32_t)process);
     atomic_store(&s->used, 1);
     c->entered = true;
 }

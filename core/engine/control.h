@@ -33,7 +33,7 @@
 /* One opener: a store object of a process. */
 typedef struct control_slot {
     _Atomic uint32_t used;
-    uint32_t spare0;
+    _Atomic uint32_t process; /* as the system's tools show it */
     _Atomic uint64_t pin_gen; /* oldest base generation in use + 1; 0 = none */
     _Atomic uint64_t pin_seq; /* no older snapshot is in use */
     uint64_t spare;
@@ -60,16 +60,18 @@ enum {
 /* A record that is in the log, and whose transaction has not ended; or a claim
  * on one key, before there is a record. */
 typedef struct control_doubt {
-    _Atomic uint32_t state;      /* DOUBT_*; taken (C), freed by its owner */
-    _Atomic uint32_t slot;       /* whose */
-    _Atomic uint64_t log;        /* number of the log, ..; 0 in a claim */
-    _Atomic uint64_t off;        /* .. where the record begins */
-    _Atomic uint64_t seq;        /* COMMITTING: what it is committed as; CLAIM:
-                                    hash of the key */
-    _Atomic uint64_t room;       /* bytes of the index promised to it */
-    _Atomic uint64_t stamp;      /* number, 0: the file is not asked; */
-    _Atomic uint64_t nonce;      /* .. core/engine/stamp.c */
-    _Atomic uint64_t background; /* the sweeper's: no change to any reader */
+    _Atomic uint32_t state; /* DOUBT_*; taken (C), freed by its owner */
+    _Atomic uint32_t slot;  /* whose */
+    _Atomic uint64_t log;   /* number of the log, ..; 0 in a claim */
+    _Atomic uint64_t off;   /* .. where the record begins */
+    _Atomic uint64_t seq;   /* COMMITTING: what it is committed as; CLAIM:
+                               hash of the key */
+    _Atomic uint64_t room;  /* bytes of the index promised to it */
+    _Atomic uint64_t stamp; /* number, 0: the file is not asked; */
+    _Atomic uint64_t nonce; /* .. core/engine/stamp.c */
+    /* Bit 0: the sweeper's, no change to any reader. Above: when it was
+     * prepared, monotonic ns. */
+    _Atomic uint64_t background;
 } control_doubt;
 
 /* Which commit a stamp became. */

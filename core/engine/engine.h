@@ -463,6 +463,18 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused,
                             nadb_err *err) NADB_MUST_USE;
 /* The store's directory; lives as long as the engine. */
 const nadb_home *nadb_engine_home(nadb_engine *e);
+/* A record whose transaction has not ended, or a claim on a key. */
+typedef struct nadb_doubt {
+    const char *state;       /* "in doubt", "committing", "claim", .. */
+    uint32_t process;        /* 0: it has no owner any more */
+    bool alive;              /* its owner is */
+    int64_t since_ns;        /* monotonic; 0: not known */
+    uint64_t changes, bytes; /* of the record; 0: not known */
+} nadb_doubt;
+typedef nadb_rc nadb_doubt_fn(void *ctx, const nadb_doubt *d, nadb_err *err);
+/* Calls `each` for all that are in doubt, of any process. */
+nadb_rc nadb_engine_doubts(nadb_engine *e, nadb_doubt_fn *each, void *ctx,
+                           nadb_err *err) NADB_MUST_USE;
 /* Takes on the options that are in force now. */
 void nadb_engine_tune(nadb_engine *e, const nadb_options *o);
 /* Whether another store, or none, is in its place now. */

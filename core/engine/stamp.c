@@ -87,7 +87,8 @@ void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
     uint64_t before = atomic_load(&map->stamp_number);
     control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
 
-    if (atomic_load(&d->background) == 0) atomic_store(&map->changed_seq, seq);
+    if ((atomic_load(&d->background) & 1) == 0)
+        atomic_store(&map->changed_seq, seq);
     if (number == 0) return;
     /* Stamps rise; a death may have this one repeated. */
     NADB_ASSERT(number >= before);

@@ -23,6 +23,7 @@ void engine_stats(nadb_engine *e, nadb_stat_fn *emit, void *ctx) {
     emit(ctx, "buffer_entries", entries);
     emit(ctx, "buffer_bytes", log_bytes);
     emit(ctx, "buffer_memory_bytes", bytes);
+    emit(ctx, "index_memory_bytes", bytes - log_bytes);
     emit(ctx, "buffer_utilization_percent",
          100.0 * log_bytes / (double)atomic_load(&s->buffer_bytes));
     emit(ctx, "log_count", (double)v->n_logs);
@@ -48,6 +49,61 @@ void nadb_engine_last_error(nadb_engine *e, nadb_err *out) {
     *out = s->sync_error.rc != NADB_OK ? s->sync_error : s->flush_error;
     nadb_unlock(&s->version_lock);
 }
+
+/* --- doubts --- */
+
+/* How long the record is that the doubt is about. */
+static void measure(const engine_version *v, const control_doubt *d,
+                    nadb_doubt *out) {
+    memtable *m = engine_log(v, atomic_load(&d->log));
+    wal_record rec;
+    bool valid = false;
+
+    if (m == NULL) return;
+    wal_record_at(&m->log, atomic_load(&d->off), memtable_tail(m), false, &rec,
+                  &valid);
+    if (!valid) return;
+    out->changes = rec.count;
+    out->bytes = rec.length;
+}
+
+nadb_rc nadb_engine_doubts(nadb_engine *e, nadb_doubt_fn *each, void *ctx,
+                           nadb_err *err) {
+    static const char *const states[] = {
+        [DOUBT_PREPARED] = "in doubt", [DOUBT_COMMITTING] = "committing",
+        [DOUBT_CLAIM] = "claim",       [DOUBT_VOID] = "taken back",
+        [DOUBT_ORPHAN] = "orphan",
+    };
+    engine *s = engine_of(e);
+    engine_version *v = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (s->forked || s->private_memory || !control_has_doubts(s->ctl.map))
+        return NADB_OK;
+    rc = engine_version_get(s, &v, err);
+    for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
+        const control_doubt *d = &s->ctl.map->doubts[i];
+        uint32_t state = atomic_load(&d->state);
+        uint32_t slot = atomic_load(&d->slot);
+        nadb_doubt out = {.alive = false};
+
+        if (state == DOUBT_FREE || state > DOUBT_ORPHAN) continue;
+        out.state = states[state];
+        if (slot < CONTROL_SLOTS) {
+            out.process = atomic_load(&s->ctl.map->slots[slot].process);
+            out.alive = control_alive(&s->ctl, slot);
+        }
+        if (state != DOUBT_CLAIM) {
+            out.since_ns = (int64_t)(atomic_load(&d->background) >> 1);
+            measure(v, d, &out);
+        }
+        rc = each(ctx, &out, err);
+    }
+    engine_version_unref(s, v);
+    return rc;
+}
+
+/* --- reading every byte --- */
 
 typedef struct reporter {
     nadb_report_fn *report;

@@ -287,13 +287,18 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     return NADB_OK;
 }
 
-void nadb_session_hold(nadb_session *ss) { ss->hold = true; }
+void nadb_session_hold(nadb_session *ss) {
+    ss->hold = true;
+    if (ss->txn == NULL)
+        nadb_meter_txn(&ss->meter, NADB_TXN_READING, nadb_now_ms());
+}
 
 void nadb_session_unhold(nadb_session *ss) {
     session_view *v = ss->held;
 
     ss->hold = false;
     ss->held = NULL;
+    if (ss->txn == NULL) nadb_meter_txn_end(&ss->meter);
     if (v == NULL) return;
     if (ss->txn == NULL) session_forget_reads(ss);
     ss->reading = NULL; /* the next cursor sees the present */
@@ -509,13 +514,20 @@ static nadb_rc check_key(nadb_slice key, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc begin_change(nadb_session *ss, nadb_err *err) {
+static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {
     nadb_rc rc = need_txn(ss, err);
 
     if (rc == NADB_OK && ss->options->read_only)
         rc = nadb_fail(err, NADB_READONLY,
                        "the store is open read-only (mode='ro')");
-    return rc == NADB_OK ? session_unprepare(ss, err) : rc;
+    if (rc != NADB_OK) return rc;
+    nadb_meter_txn(&ss->meter, NADB_TXN_WRITING, now_ms);
+    return session_unprepare(ss, err);
+}
+
+/* For those who have no use for a clock themselves. */
+static int64_t txn_now_ms(const nadb_session *ss) {
+    return atomic_load(&ss->meter.since_ms) == 0 ? nadb_now_ms() : 1;
 }
 
 static int64_t clamp_time(int64_t ms) {
@@ -570,7 +582,7 @@ static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
     uint8_t number[10];
     uint8_t *p = NULL;
     size_t n;
-    nadb_rc rc = begin_change(ss, err);
+    nadb_rc rc = begin_change(ss, now, err);
 
     memset(&h, 0, sizeof h);
     if (rc == NADB_OK) rc = check_key(req->key, err);
@@ -599,6 +611,14 @@ static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
     return NADB_OK;
 }
 
+/* For nadb_transactions. */
+static void count_change(nadb_session *ss, nadb_slice key, uint64_t bytes,
+                         nadb_rc rc) {
+    if (rc != NADB_OK) return;
+    nadb_counts_raise(&ss->meter.txn_changes, 1);
+    nadb_counts_raise(&ss->meter.txn_bytes, key.n + bytes);
+}
+
 nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     bool update = req->mode == NADB_PUT_UPDATE;
     nadb_done d = {.op = update ? NADB_OP_UPDATE : NADB_OP_PUT,
@@ -609,6 +629,7 @@ nadb_rc nadb_put(nadb_session *ss, const nadb_put_req *req, nadb_err *err) {
     d.err = err;
     d.keys = d.rc == NADB_OK;
     nadb_meter_done(&ss->meter, &span, &d);
+    count_change(ss, req->key, d.bytes, d.rc);
     return d.rc;
 }
 
@@ -616,7 +637,7 @@ nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
                       nadb_err *err) {
     nadb_slice k;
     nadb_entry e;
-    nadb_rc rc = begin_change(ss, err);
+    nadb_rc rc = begin_change(ss, txn_now_ms(ss), err);
 
     *swept = true;
     if (rc == NADB_OK) rc = session_key(ss, key, &k, err);
@@ -631,7 +652,7 @@ nadb_rc session_sweep(nadb_session *ss, nadb_slice key, bool *swept,
 nadb_rc session_put_access(nadb_session *ss, nadb_slice key, int64_t ms,
                            nadb_err *err) {
     uint8_t *p = NULL;
-    nadb_rc rc = begin_change(ss, err);
+    nadb_rc rc = begin_change(ss, txn_now_ms(ss), err);
 
     nadb_buf_reset(&ss->key);
     if (rc == NADB_OK && !nadb_access_key(&ss->key, key))
@@ -653,11 +674,12 @@ nadb_rc nadb_delete(nadb_session *ss, nadb_slice key, nadb_err *err) {
     nadb_done d = {.op = NADB_OP_DELETE, .err = err, .key = key};
     nadb_slice k;
 
-    d.rc = begin_change(ss, err);
+    d.rc = begin_change(ss, txn_now_ms(ss), err);
     if (d.rc == NADB_OK) d.rc = session_key(ss, key, &k, err);
     if (d.rc == NADB_OK) d.rc = batch_delete(ss->b, k, err);
     d.keys = d.rc == NADB_OK;
     nadb_meter_done(&ss->meter, &span, &d);
+    count_change(ss, key, 0, d.rc);
     return d.rc;
 }
 
@@ -665,7 +687,7 @@ nadb_rc nadb_clear(nadb_session *ss, int64_t *rows, nadb_err *err) {
     nadb_span span = nadb_span_begin();
     nadb_done d = {.op = NADB_OP_CLEAR, .err = err};
 
-    d.rc = begin_change(ss, err);
+    d.rc = begin_change(ss, txn_now_ms(ss), err);
     if (d.rc == NADB_OK && rows != NULL) *rows = session_rows(ss);
     if (d.rc == NADB_OK) d.rc = batch_clear_all(ss->b, err);
     if (d.rc == NADB_OK && rows != NULL && *rows > 0) d.keys = (uint64_t)*rows;

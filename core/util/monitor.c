@@ -135,6 +135,23 @@ void nadb_monitor_read(nadb_monitor *m, nadb_op op, nadb_op_stats *out) {
     nadb_histogram_read(&m->times[op], &out->times);
 }
 
+nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
+                          nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    nadb_lock(&m->lock);
+    for (nadb_meter *t = m->meters; t != NULL && rc == NADB_OK; t = t->next) {
+        int64_t since_ms = atomic_load(&t->since_ms);
+
+        if (since_ms != 0)
+            rc = each(ctx, (nadb_txn_state)atomic_load(&t->txn), since_ms,
+                      atomic_load(&t->txn_changes), atomic_load(&t->txn_bytes),
+                      err);
+    }
+    nadb_unlock(&m->lock);
+    return rc;
+}
+
 /* --- operations --- */
 
 /* What others can be in the way of, or the caller has done wrong, is no fault

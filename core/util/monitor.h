@@ -59,6 +59,12 @@ void nadb_monitor_read(nadb_monitor *m, nadb_op op, nadb_op_stats *out);
 
 /* --- one operation --- */
 
+typedef enum nadb_txn_state {
+    NADB_TXN_READING,
+    NADB_TXN_WRITING,
+    NADB_TXN_PREPARED
+} nadb_txn_state;
+
 /* Of one session: used by one thread at a time. One that is not started, or has
  * ended, counts nothing. */
 struct nadb_meter {
@@ -69,11 +75,36 @@ struct nadb_meter {
      * NADB_TIMED_FIRST. */
     uint32_t left[NADB_OP_COUNT], gap[NADB_OP_COUNT], timed[NADB_OP_COUNT];
     uint32_t chance;
+    /* The transaction that the session has open; since_ms == 0: none. */
+    _Atomic int64_t since_ms; /* Unix time */
+    _Atomic int txn;          /* nadb_txn_state */
+    _Atomic uint64_t txn_changes, txn_bytes;
     nadb_counts counts[NADB_OP_COUNT];
 };
 
 void nadb_meter_start(nadb_meter *t, nadb_monitor *m);
 void nadb_meter_end(nadb_meter *t); /* never started is fine */
+
+/* The session's transaction is in that state, and has been one since now if it
+ * was none before. */
+static inline void nadb_meter_txn(nadb_meter *t, nadb_txn_state state,
+                                  int64_t now_ms) {
+    if (atomic_load_explicit(&t->since_ms, memory_order_relaxed) == 0)
+        atomic_store_explicit(&t->since_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&t->txn, (int)state, memory_order_relaxed);
+}
+
+static inline void nadb_meter_txn_end(nadb_meter *t) {
+    atomic_store_explicit(&t->since_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->txn_changes, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->txn_bytes, 0, memory_order_relaxed);
+}
+
+/* Calls `each` for each transaction that is open. */
+typedef nadb_rc nadb_txn_fn(void *ctx, nadb_txn_state state, int64_t since_ms,
+                            uint64_t changes, uint64_t bytes, nadb_err *err);
+nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
+                          nadb_err *err) NADB_MUST_USE;
 
 typedef struct nadb_span {
     int64_t from_ns;
