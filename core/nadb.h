@@ -482,6 +482,10 @@ bool nadb_tags_has(nadb_slice tags, nadb_slice tag);
 /* Appends the JSON array; false when out of memory. */
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) NADB_MUST_USE;
 
+/* How often a tag was asked for in this process, and when last (Unix time in
+ * ms; 0: never). */
+void nadb_tag_asked(nadb_store *s, nadb_slice tag, int64_t *queries,
+                    int64_t *last_ms);
 /* Calls `each` with every tag that rows have (only.p != NULL: with that one),
  * as the session sees them now, in bytewise order. */
 typedef nadb_rc nadb_tag_count_fn(void *ctx, nadb_slice tag, int64_t rows,

@@ -149,6 +149,7 @@ static void store_free(nadb_store *s) {
     if (s == NULL) return;
     nadb_sweeper_stop(&s->sweeper);
     nadb_monitor_clear(&s->monitor);
+    nadb_tag_queries_stop(&s->tag_queries);
     nadb_cache_free(s->cache);
     nadb_access_free(s->access);
     nadb_limits_free(atomic_load(&s->limits));
@@ -239,6 +240,7 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
     }
     atomic_store(&s->synchronous, s->options->synchronous);
     rc = nadb_monitor_init(&s->monitor, err);
+    if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->tag_queries, err);
     if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
     s->backend = nadb_backend_for(s->options);
@@ -470,6 +472,10 @@ nadb_limits *nadb_store_limits(nadb_store *s) {
 }
 
 nadb_monitor *nadb_store_monitor(nadb_store *s) { return &s->monitor; }
+
+nadb_tag_queries *nadb_store_tag_queries(nadb_store *s) {
+    return &s->tag_queries;
+}
 
 static const uint8_t *identity(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;

@@ -28,6 +28,7 @@ struct nadb_store {
     _Atomic(nadb_limits *) limits; /* NULL: none was ever asked for */
     nadb_sweeper sweeper;
     nadb_monitor monitor;
+    nadb_tag_queries tag_queries;
     nadb_err log_error;           /* the log could not be opened */
     _Atomic int64_t sweep_due_ns; /* nadb_store_committed() */
     _Atomic int synchronous;      /* the strictest that an opener asked for */

@@ -189,3 +189,10 @@ nadb_rc nadb_transactions_each(nadb_txn_info_fn *each, void *ctx,
     nadb_os_get()->who(&t.process, &thread);
     return store_each(tell_store, &t, err);
 }
+
+/* --- tags --- */
+
+void nadb_tag_asked(nadb_store *s, nadb_slice tag, int64_t *queries,
+                    int64_t *last_ms) {
+    nadb_tag_queries_find(&s->tag_queries, tag, queries, last_ms);
+}

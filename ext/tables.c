@@ -89,21 +89,32 @@ static nadb_rc fill_stats(rows *r, vtab *v, nadb_err *err) {
 
 /* --- nadb_tags(t): tag, count --- */
 
+typedef struct tag_rows {
+    rows *r;
+    nadb_store *store;
+} tag_rows;
+
 static nadb_rc add_tag(void *ctx, nadb_slice tag, int64_t count,
                        nadb_err *err) {
-    rows *r = ctx;
+    const tag_rows *t = ctx;
+    int64_t queries, last_ms;
 
     (void)err;
-    rows_slice(r, tag);
-    rows_int(r, count);
+    nadb_tag_asked(t->store, tag, &queries, &last_ms);
+    rows_slice(t->r, tag);
+    rows_int(t->r, count);
+    rows_int(t->r, queries);
+    rows_real_if(t->r, last_ms != 0, (double)last_ms / 1000.0);
     return NADB_OK;
 }
 
 static nadb_rc fill_tags(rows *r, vtab *v, nadb_err *err) {
+    tag_rows t = {r, NULL};
     nadb_rc rc = txn_enter(v, err);
 
     if (rc != NADB_OK) return rc;
-    rc = nadb_tags_count(v->s->core, r->only, add_tag, r, err);
+    t.store = v->s->store;
+    rc = nadb_tags_count(v->s->core, r->only, add_tag, &t, err);
     nadb_session_leave(v->s->core);
     return rc;
 }
@@ -195,10 +206,33 @@ static nadb_rc fill_stores(rows *r, vtab *v, nadb_err *err) {
 
 /* --- nadb_backends --- */
 
+/* What a server takes as one string, with its defaults; a row's head, key and
+ * tags are in it, too. */
+#define SERVER_VALUE_MAX ((int64_t)512 << 20)
+
 static const char backends_declaration[] =
     "CREATE TABLE x(name TEXT, summary TEXT, snapshots INTEGER,"
     " persistent INTEGER, shared INTEGER, own_index INTEGER,"
-    " native_ttl INTEGER, remote INTEGER, needs_path INTEGER)";
+    " native_ttl INTEGER, remote INTEGER, needs_path INTEGER,"
+    " write_strategy TEXT, transactions INTEGER, compression INTEGER,"
+    " atomic_writes INTEGER, largest_value INTEGER)";
+
+/* What the core does for each that can be written: transactions, compression,
+ * commits that are there whole or not at all. */
+static void add_strategy(rows *r, const nadb_backend *b) {
+    bool written = (b->caps & NADB_CAP_READ_ONLY) == 0;
+
+    if (!written)
+        rows_text(r, "read-only");
+    else if (b->buffered != NULL)
+        rows_text(r, "immediate or buffered");
+    else
+        rows_text(r, (b->caps & NADB_CAP_BASE) != 0 ? "buffered" : "immediate");
+    for (int i = 0; i < 3; i++) rows_int(r, written);
+    rows_int_if(r, written,
+                (b->caps & NADB_CAP_REMOTE) != 0 ? SERVER_VALUE_MAX
+                                                 : (int64_t)NADB_VALUE_MAX);
+}
 
 static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
     static const unsigned caps[] = {
@@ -216,6 +250,7 @@ static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
         for (size_t j = 0; j < sizeof caps / sizeof *caps; j++) {
             rows_int(r, (b->caps & caps[j]) != 0);
         }
+        add_strategy(r, b);
     }
     return NADB_OK;
 }
@@ -323,10 +358,12 @@ static const kind kinds[] = {
      fill_metrics},
     {"nadb_transactions", transactions_declaration, TRANSACTIONS_WIDTH,
      ARGUMENT_NONE, NULL, fill_transactions},
-    {"nadb_tags", "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN)",
-     2, ARGUMENT_TABLE, "tags", fill_tags},
+    {"nadb_tags",
+     "CREATE TABLE x(tag TEXT, count INTEGER, queries INTEGER,"
+     " last_queried_at REAL, \"table\" HIDDEN)",
+     4, ARGUMENT_TABLE, "tags", fill_tags},
     {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores},
-    {"nadb_backends", backends_declaration, 9, ARGUMENT_NONE, NULL,
+    {"nadb_backends", backends_declaration, 14, ARGUMENT_NONE, NULL,
      fill_backends},
     {"nadb_jobs", jobs_declaration, 11, ARGUMENT_NONE, NULL, fill_jobs},
     {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},

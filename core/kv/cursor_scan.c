@@ -315,6 +315,9 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     cursor_count(c, kind_of(scan));
+    if (scan->match != NULL)
+        nadb_tag_queries_note(nadb_store_tag_queries(c->ss->store), scan->match,
+                              nadb_cursor_now(c));
     c->expired = scan->expired;
     c->scan = *scan;
     c->scan.lo = c->scan.hi = nadb_slice_of(NULL, 0); /* they are in `range` */

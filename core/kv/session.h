@@ -10,6 +10,7 @@
 #include "cache.h"
 #include "index.h"
 #include "limits.h"
+#include "tag_queries.h"
 
 /* Reads that a transaction remembers one by one; past it, any commit since
  * its snapshot is a conflict. */
@@ -161,6 +162,7 @@ nadb_cache *nadb_store_cache(nadb_store *s);
 nadb_access *nadb_store_access(nadb_store *s); /* NULL: not tracked */
 nadb_limits *nadb_store_limits(nadb_store *s); /* NULL: none */
 nadb_monitor *nadb_store_monitor(nadb_store *s);
+nadb_tag_queries *nadb_store_tag_queries(nadb_store *s);
 nadb_durability nadb_store_sync(nadb_store *s); /* in force */
 /* NADB_CANTOPEN for a store that was inherited through fork(). */
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;
