@@ -224,6 +224,10 @@ nadb_rc nadb_log_check(const char *level, nadb_err *err) NADB_MUST_USE;
  * *put: the store has a log, whose levels let the line through. */
 nadb_rc nadb_store_log(nadb_store *s, const char *level, nadb_slice message,
                        nadb_slice data, bool *put, nadb_err *err) NADB_MUST_USE;
+/* Appends what is known of every store open in this process, as OpenMetrics
+ * text: the numbers of nadb_stats that cost no walk, and the metrics. */
+nadb_rc nadb_openmetrics(nadb_buf *out, nadb_err *err) NADB_MUST_USE;
+
 /* Stores that belong to a database file (core/engine/owned.c). */
 /* The options' table was dropped; whether that is committed, the file tells. */
 nadb_rc nadb_store_mark_dropped(const nadb_options *options,

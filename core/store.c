@@ -573,8 +573,7 @@ nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed, nadb_err *err) {
     return rc;
 }
 
-/* References to all open stores, in fresh memory. */
-static nadb_rc hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
+nadb_rc store_hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
     nadb_rc rc = registry_lock(err);
     size_t max = 1;
 
@@ -596,7 +595,7 @@ static nadb_rc hold_all(nadb_store ***out, size_t *n, nadb_err *err) {
 nadb_rc nadb_flush_all(nadb_err *err) {
     nadb_store **all = NULL;
     size_t n = 0;
-    nadb_rc rc = hold_all(&all, &n, err);
+    nadb_rc rc = store_hold_all(&all, &n, err);
 
     for (size_t i = 0; i < n; i++) {
         nadb_err mine;
@@ -633,7 +632,7 @@ nadb_rc nadb_store_cache_drop(nadb_store *s, uint64_t *bytes, nadb_err *err) {
 nadb_rc nadb_cache_drop_all(uint64_t *bytes, nadb_err *err) {
     nadb_store **all = NULL;
     size_t n = 0;
-    nadb_rc rc = hold_all(&all, &n, err);
+    nadb_rc rc = store_hold_all(&all, &n, err);
 
     for (size_t i = 0; i < n; i++) {
         *bytes += cache_drop(all[i]);

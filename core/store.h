@@ -45,6 +45,10 @@ struct nadb_store {
 typedef nadb_rc store_fn(void *ctx, nadb_store *s, nadb_err *err);
 nadb_rc store_each(store_fn *each, void *ctx, nadb_err *err) NADB_MUST_USE;
 
+/* References to all open stores, in fresh memory. */
+nadb_rc store_hold_all(nadb_store ***out, size_t *n,
+                       nadb_err *err) NADB_MUST_USE;
+
 /* --- store_log.c --- */
 
 /* Opens the log that the options name, if the store has none. What goes wrong

@@ -261,6 +261,7 @@ static const function functions[] = {
     {"nadb_cache_clear", 0, FILES, func_cache_clear},
     {"nadb_cache_clear", 1, FILES, func_cache_clear},
     {"nadb_clear_db", 2, FILES, func_clear_db},
+    {"nadb_openmetrics", 0, FILES, func_openmetrics},
     {"nadb_log", 2, FILES, func_log},
     {"nadb_log", 3, FILES, func_log},
     {"nadb_backup", 2, FILES, func_backup},

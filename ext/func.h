@@ -86,7 +86,9 @@ nadb_rc func_reindex(call *k, nadb_err *err);
 
 /* --- func_log.c --- */
 
-nadb_rc func_log(call *k, nadb_err *err); /* sets the result */
+nadb_rc func_log(call *k, nadb_err *err);         /* sets the result */
+nadb_rc func_openmetrics(call *k, nadb_err *err); /* likewise */
+
 /* --- func_repair.c --- */
 
 nadb_rc func_check(call *k, nadb_err *err);

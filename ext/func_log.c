@@ -1,5 +1,6 @@
-/* func_log.c - nadb_log(): lines of the application in the logs of its stores;
- * and errors of the background in SQLite's own log. */
+/* func_log.c - what an operator reads: nadb_log(), lines of the application in
+ * the logs of its stores; nadb_openmetrics(); and errors of the background in
+ * SQLite's own log. */
 #include "func.h"
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -120,6 +121,19 @@ nadb_rc func_log(call *k, nadb_err *err) {
     sqlite3_finalize(stmt);
     nadb_buf_clear(&names);
     nadb_buf_clear(&l.seen);
+    return rc;
+}
+
+/* --- nadb_openmetrics() --- */
+
+nadb_rc func_openmetrics(call *k, nadb_err *err) {
+    nadb_buf text = NADB_BUF_INIT;
+    nadb_rc rc = nadb_openmetrics(&text, err);
+
+    if (rc == NADB_OK)
+        sqlite3_result_text64(k->ctx, (const char *)text.p, text.n,
+                              SQLITE_TRANSIENT, SQLITE_UTF8);
+    nadb_buf_clear(&text);
     return rc;
 }
 

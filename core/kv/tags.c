@@ -87,25 +87,6 @@ static bool at(const parser *ps, char c) {
     return ps->p < ps->end && *ps->p == (uint8_t)c;
 }
 
-/* Bytes of the UTF-8 sequence at the present place; 0 if it is none (cut off,
- * overlong, a surrogate, above U+10FFFF). */
-static size_t utf8_len(const uint8_t *p, const uint8_t *end) {
-    size_t left = (size_t)(end - p);
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-    uint8_t least = 0x80, most = 0xBF; /* of the second byte */
-
-    if (n == 1) return 1;
-    if (p[0] < 0xC2 || p[0] > 0xF4 || left < n) return 0;
-    if (p[0] == 0xE0) least = 0xA0;
-    if (p[0] == 0xED) most = 0x9F;
-    if (p[0] == 0xF0) least = 0x90;
-    if (p[0] == 0xF4) most = 0x8F;
-    if (p[1] < least || p[1] > most) return 0;
-    for (size_t i = 2; i < n; i++)
-        if (p[i] < 0x80 || p[i] > 0xBF) return 0;
-    return n;
-}
-
 /* The next four hexadecimal digits, or -1. */
 static int32_t take_hex4(parser *ps) {
     int32_t v = 0;
@@ -197,7 +178,7 @@ static nadb_rc take_escape(parser *ps) {
 /* Moves over bytes that stand for themselves, to a quote or backslash. */
 static nadb_rc skip_plain(parser *ps) {
     while (ps->p < ps->end && *ps->p != '"' && *ps->p != '\\') {
-        size_t n = utf8_len(ps->p, ps->end);
+        size_t n = nadb_utf8_len(ps->p, ps->end);
 
         if (*ps->p < 0x20)
             return bad(ps, *ps->p == 0 ? "a tag cannot contain U+0000"
@@ -363,7 +344,7 @@ static nadb_rc check_tag(nadb_slice tag, nadb_err *err) {
                          "a tag of %zu bytes: at most %u are allowed", tag.n,
                          NADB_TAG_MAX);
     for (; n > 0 && p < tag.p + tag.n; p += n)
-        n = *p == 0 ? 0 : utf8_len(p, tag.p + tag.n);
+        n = *p == 0 ? 0 : nadb_utf8_len(p, tag.p + tag.n);
     if (n > 0) return NADB_OK;
     return nadb_fail(err, NADB_INVALID, "a tag %s",
                      *p == 0 ? "cannot contain U+0000" : "is not valid UTF-8");

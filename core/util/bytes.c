@@ -81,3 +81,22 @@ void nadb_buf_clear(nadb_buf *b) {
     b->n = 0;
     b->cap = 0;
 }
+
+/* --- text --- */
+
+size_t nadb_utf8_len(const uint8_t *p, const uint8_t *end) {
+    size_t left = (size_t)(end - p);
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+    uint8_t least = 0x80, most = 0xBF; /* of the second byte */
+
+    if (n == 1) return 1;
+    if (p[0] < 0xC2 || p[0] > 0xF4 || left < n) return 0;
+    if (p[0] == 0xE0) least = 0xA0;
+    if (p[0] == 0xED) most = 0x9F;
+    if (p[0] == 0xF0) least = 0x90;
+    if (p[0] == 0xF4) most = 0x8F;
+    if (p[1] < least || p[1] > most) return 0;
+    for (size_t i = 2; i < n; i++)
+        if (p[i] < 0x80 || p[i] > 0xBF) return 0;
+    return n;
+}

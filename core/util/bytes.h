@@ -141,4 +141,8 @@ static inline nadb_slice nadb_buf_slice(const nadb_buf *b) {
     return nadb_slice_of(b->p, b->n);
 }
 
+/* Bytes of the UTF-8 sequence at `p`, which is before `end`; 0 if it is none
+ * (cut off, overlong, a surrogate, above U+10FFFF). */
+size_t nadb_utf8_len(const uint8_t *p, const uint8_t *end);
+
 #endif

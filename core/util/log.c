@@ -115,24 +115,6 @@ static bool put(nadb_buf *b, const char *text) {
     return nadb_buf_append(b, text, strlen(text));
 }
 
-/* Bytes of the UTF-8 character at the beginning of `s`; 0: there is none. */
-static size_t utf8_n(nadb_slice s) {
-    uint8_t c = s.p[0];
-    size_t n = c < 0x80                ? 1
-               : c >= 0xc2 && c < 0xe0 ? 2
-               : c >= 0xe0 && c < 0xf0 ? 3
-               : c >= 0xf0 && c < 0xf5 ? 4
-                                       : 0;
-
-    if (n > s.n) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s.p[i] & 0xc0) != 0x80) return 0;
-    if ((c == 0xe0 && s.p[1] < 0xa0) || (c == 0xed && s.p[1] > 0x9f) ||
-        (c == 0xf0 && s.p[1] < 0x90) || (c == 0xf4 && s.p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 /* As a JSON string of at most `most` bytes of it. */
 static bool put_string(nadb_buf *b, nadb_slice s, size_t most) {
     bool cut = s.n > most;
@@ -140,7 +122,7 @@ static bool put_string(nadb_buf *b, nadb_slice s, size_t most) {
 
     if (cut) s.n = most;
     while (ok && s.n > 0) {
-        size_t n = utf8_n(s);
+        size_t n = nadb_utf8_len(s.p, s.p + s.n);
         char code[8];
 
         if (n == 0) {
