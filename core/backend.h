@@ -141,8 +141,7 @@ nadb_rc nadb_option_refuse(const nadb_option *opt, const char *value,
  * included. core/kv/row.h counts an entry. */
 typedef struct nadb_totals {
     bool known;
-    uint64_t rows;
-    uint64_t key_bytes;
+    uint64_t rows, key_bytes;
     uint64_t value_bytes;  /* of values, decoded */
     uint64_t stored_bytes; /* of values, as they are stored */
     uint64_t tags;         /* different ones */
@@ -510,8 +509,7 @@ typedef struct nadb_flush_req {
     uint64_t first_log; /* of the state after the flush */
     uint64_t seq;
     uint64_t clear_seq;
-    /* Of the state after the flush: right when `entries` has come to its end.
-     */
+    /* Of the state after the flush, when `entries` has come to its end. */
     const nadb_totals *totals;
 } nadb_flush_req;
 
