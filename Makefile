@@ -9,6 +9,7 @@
 #   make asan     under clang's sanitizers of addresses, bounds and arithmetic
 #   make tsan     under the thread sanitizer
 #   make hiredis1 the tests of Redis with hiredis 1.x
+#   make redis-new  the tests of Redis with Debian 13's Redis and Valkey; root
 #   make sqlite-new  all tests with a current SQLite
 #   make orms     ORMs and drivers of other languages use a table
 #   make fresh    all of it on new machines of Debian 12 and 13
@@ -213,6 +214,10 @@ soak:
 hiredis1:
 	bash test/support/hiredis1.sh
 
+# The Redis suites with newer servers.
+redis-new:
+	bash test/support/redis_new.sh
+
 # All tests with a current SQLite.
 sqlite-new:
 	bash test/support/sqlite_new.sh
@@ -298,7 +303,7 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 sqlite-new fresh gui orms asan tsan \
+.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui orms asan tsan \
     tidy fmt cover bench install install-headers \
     uninstall deb npm wheel clean \
     strict-gcc strict-clang FORCE
