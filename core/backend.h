@@ -426,8 +426,7 @@ typedef struct nadb_engine_ops {
      * it; not known where that would take one. */
     nadb_rc (*totals)(nadb_engine *e, nadb_view *v, nadb_totals *out,
                       nadb_err *err);
-    /* Optional (NULL: it has none). Forgets what it has cached of the rows;
-     * returns the bytes that this frees. */
+    /* Optional (NULL). Forgets cached rows; returns the bytes freed. */
     uint64_t (*cache_drop)(nadb_engine *e);
     /* Optional (NULL: close() leaves nothing). Removes all that there is of
      * the store, and closes, also on error. */
@@ -492,8 +491,7 @@ typedef struct nadb_salvage {
     nadb_rc (*change)(void *ctx, const nadb_entry *e, nadb_err *err);
     /* Everything so far was cleared. */
     nadb_rc (*clear)(void *ctx, nadb_err *err);
-    /* The key's newest change cannot be read: what came before is out of date.
-     */
+    /* The key's newest change cannot be read: what came before is outdated. */
     nadb_rc (*lose)(void *ctx, nadb_slice key, nadb_err *err);
     /* Likewise of those keys from lo to hi (NULL: without bound; both excluded)
      * that `hit` says yes to. */
