@@ -16,7 +16,7 @@ static bool never(void *ctx) {
     return false;
 }
 
-static const nadb_caller caller = {never, NULL, NULL, &waits};
+static const nadb_caller caller = {.stopped = never, .waits = &waits};
 
 /* The clock goes on meanwhile: by less than this. */
 static bool about(int64_t ms, int64_t expected) {
