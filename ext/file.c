@@ -506,8 +506,10 @@ static bool other_files_written(const vtab *v) {
 }
 
 void file_begun(conn *c) {
+    unsigned now = (unsigned)sqlite3_total_changes(c->db);
+
     /* A statement of ours changes one row, mostly. */
-    if ((unsigned)sqlite3_total_changes(c->db) - c->changes > 1)
+    if (now < c->changes || now - c->changes > 1)
         file_note_spills(c);
 }
 

@@ -86,6 +86,7 @@ static nadb_slice next_word(nadb_slice *s) {
     nadb_slice word;
     size_t n = 0;
 
+    if (s->n == 0) return *s; /* perhaps of no text at all */
     while (n < s->n && s->p[n] != ' ') n++;
     word = nadb_slice_of(s->p, n);
     if (n < s->n) n++;
