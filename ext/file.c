@@ -509,8 +509,7 @@ void file_begun(conn *c) {
     unsigned now = (unsigned)sqlite3_total_changes(c->db);
 
     /* A statement of ours changes one row, mostly. */
-    if (now < c->changes || now - c->changes > 1)
-        file_note_spills(c);
+    if (now < c->changes || now - c->changes > 1) file_note_spills(c);
 }
 
 void file_note_spills(conn *c) {
