@@ -11,6 +11,7 @@
  * the lock, the keys or the log finishes for it (engine/repair.c): a record
  * in doubt of a dead owner is committed. The order of the steps in append()
  * and engine_apply() is what makes that possible at every instant. */
+#include "../util/assert.h"
 #include "engine.h"
 #include "workers.h"
 
@@ -154,6 +155,7 @@ void engine_doubt_wait(engine *s, int64_t timeout_ms) {
     control_map *map = s->ctl.map;
     uint32_t seen = atomic_load(&map->doubt_events);
 
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     atomic_fetch_add(&map->doubt_waiters, 1);
     s->os->futex_wait((uint32_t *)&map->doubt_events, seen,
                       timeout_ms < DOUBT_MS ? timeout_ms : DOUBT_MS);
@@ -255,6 +257,7 @@ static bool only_deletes(const nadb_commit_req *req) {
 static nadb_rc make_room(attempt *a, nadb_err *err) {
     nadb_rc rc = find_room(a, err);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (rc != NADB_FULL || !only_deletes(a->req) ||
         !engine_spare_spend(a->s, a->req->clear))
         return rc;
@@ -272,6 +275,7 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
     uint64_t synced = atomic_load(&s->ctl.map->synced);
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     /* What is not there cannot have been synced, and must not be promised. */
     if (synced > wal_place(m->log.number, off)) {
         atomic_store(&s->ctl.map->distrust, 1);
@@ -309,6 +313,7 @@ static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
     nadb_rc rc =
         record_write(s, m, a->req->changes, &note, &t->length, &count, err);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (rc != NADB_OK) return rc;
     nadb_set(&d->slot, s->ctl.slot);
     nadb_set(&d->log, m->log.number);
@@ -386,6 +391,7 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
     bool clash = false;
     nadb_rc rc = check_writable(s, err);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     *again = false;
     if (rc == NADB_OK) rc = derive(a, err);
     if (rc == NADB_OK && control_has_doubts(s->ctl.map))
@@ -422,6 +428,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     nadb_ticket *t = NULL;
     nadb_rc rc = check_writable(s, err);
 
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     *out = NULL;
     /* A synced commit is looked after when it is synced. */
     if (rc == NADB_OK && req->sync != NADB_SYNC_FULL)
@@ -504,6 +511,7 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
     uint64_t word = atomic_load(&map->visible);
     uint64_t seq = control_seq(word) + 1;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     /* Once COMMITTING names its seq, repeating the rest gives the same. */
     if (atomic_load(&d->state) == DOUBT_COMMITTING) {
         seq = atomic_load(&d->seq);
@@ -528,6 +536,7 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
 }
 
 static void ticket_free(nadb_ticket *t) {
+    NADB_ASSERT(t->m != NULL);
     memtable_unref(t->m);
     nadb_free(t);
 }
@@ -535,6 +544,7 @@ static void ticket_free(nadb_ticket *t) {
 void engine_commit(nadb_engine *e, nadb_ticket *t) {
     engine *s = engine_of(e);
 
+    NADB_ASSERT(t->m != NULL && t->doubt < CONTROL_DOUBTS);
     /* Waits as long as the lock's holder lives: SQLite takes no error here,
      * and the record is in the log already. */
     if (!s->forked) {
@@ -554,6 +564,7 @@ nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
     control_map *map = s->ctl.map;
     nadb_rc rc = engine_check_usable(s, err);
 
+    NADB_ASSERT(t->m != NULL && t->doubt < CONTROL_DOUBTS);
     if (rc == NADB_OK) rc = engine_lock(s, -1, err);
     if (rc == NADB_OK) {
         rc = wal_take_back(&t->m->log, t->off, err);

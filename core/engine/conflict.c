@@ -16,6 +16,7 @@
  * conflict. Records in doubt that touch what the transaction wrote or read are
  * waited for before, so of two prepared transactions neither has read what the
  * other writes. */
+#include "../util/assert.h"
 #include "engine.h"
 
 #define WALK_MAX 20000u
@@ -280,6 +281,7 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
     check c;
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (s->base_ops->remote != NULL && s->base_ops->remote->is_stale(s->base))
         return nadb_fail(err, NADB_BUSY,
                          "%s: another machine has written to the namespace",
@@ -354,6 +356,7 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
                      const nadb_commit_req *req, bool *clash, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     *clash = false;
     for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
@@ -380,6 +383,7 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
 static bool key_taken(engine *s, nadb_slice key) {
     uint64_t hash = nadb_hash64(key);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (!control_has_doubts(s->ctl.map)) return false;
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
@@ -400,6 +404,7 @@ static bool key_taken(engine *s, nadb_slice key) {
 static void claim_note(engine *s, uint32_t doubt, uint64_t hash) {
     control_doubt *d = &s->ctl.map->doubts[doubt];
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     atomic_store(&d->slot, s->ctl.slot);
     atomic_store(&d->log, 0);
     atomic_store(&d->off, 0);
@@ -423,6 +428,7 @@ nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
     int64_t deadline = s->os->mono_ns() + timeout_ms * 1000000;
     uint32_t doubt = 0;
 
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     *claim = 0;
     if (s->private_memory) return NADB_OK;
     for (;;) {
@@ -445,6 +451,7 @@ nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
 void engine_unclaim(nadb_engine *e, uint32_t claim) {
     engine *s = engine_of(e);
 
+    NADB_ASSERT(claim <= CONTROL_DOUBTS);
     if (claim > 0 && claim <= CONTROL_DOUBTS && !s->forked)
         engine_doubt_end(s, claim - 1);
 }

@@ -5,6 +5,7 @@
  * one at a time decides whether the file can be trusted; it then takes the
  * first slot whose byte it can lock. */
 #include "control.h"
+#include "../util/assert.h"
 
 #include <errno.h>
 
@@ -512,6 +513,7 @@ busy:
 }
 
 void control_unlock(control *c) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (!c->private_map) {
         _Atomic uint32_t *word = &c->map->commit_lock;
 
@@ -524,6 +526,7 @@ void control_unlock(control *c) {
 void control_give_back(control *c) {
     _Atomic uint32_t *word = &c->map->commit_lock;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     atomic_store(word, c->robbed | LOCK_WAITERS);
     c->os->futex_wake((uint32_t *)word, 1);
     nadb_unlock(&c->queue);
@@ -544,6 +547,7 @@ bool control_flusher_try(control *c) {
 }
 
 void control_flusher_drop(control *c) {
+    NADB_ASSERT(atomic_load(&c->flushing));
     atomic_store(&c->map->flusher, 0);
     atomic_store(&c->flushing, false);
 }
@@ -590,6 +594,7 @@ void control_publish(control *c, uint64_t first_log, uint64_t last_log,
 void control_pin(control *c, uint64_t base_generation, uint64_t seq) {
     control_slot *s = &c->map->slots[c->slot];
 
+    NADB_ASSERT(c->slot < CONTROL_SLOTS);
     atomic_store(&s->pin_seq, seq);
     atomic_store(&s->pin_gen, base_generation + 1);
 }

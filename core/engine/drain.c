@@ -27,6 +27,7 @@
  *   frozen past its lease                      the script refuses its token */
 #include <errno.h>
 
+#include "../util/assert.h"
 #include "engine.h"
 #include "workers.h"
 
@@ -185,6 +186,7 @@ nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
     nadb_rc rc = walk_begin(s, v, &w, err);
     uint64_t end;
 
+    NADB_ASSERT(atomic_load(&s->ctl.flushing));
     if (rc != NADB_OK) return rc;
     w.base.stop = stop;
     end = wal_place(v->logs[0]->log.number, w.tails[0]);

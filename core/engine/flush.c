@@ -8,6 +8,7 @@
  * readers, who have the logs of their version mapped. */
 #include <errno.h>
 
+#include "../util/assert.h"
 #include "../util/job.h"
 #include "../util/merge.h"
 #include "engine.h"
@@ -47,6 +48,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
     wal_birth birth;
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (last != NULL && !memtable_tail_ok(last)) {
         atomic_store(&map->distrust, 1);
         return memtable_damaged(last, err);
@@ -457,6 +459,7 @@ static nadb_rc work(engine *s, const nadb_compact_goal *goal,
 void engine_find_space(engine *s) {
     engine_version *v = NULL;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_FLUSH));
     /* The newest version, so that those before it can go. */
     if (engine_version_get(s, &v, NULL) == NADB_OK) engine_version_unref(s, v);
     engine_views_trim(s);

@@ -28,6 +28,7 @@
  * MANIFEST and logs, with the same outcome. */
 #include <errno.h>
 
+#include "../util/assert.h"
 #include "engine.h"
 
 /* A doubt whose owner is no opener. None leaves such a one, so this is damage;
@@ -77,6 +78,7 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
     wal_record r;
     bool valid = false;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     memtable_look_again(m);
     if (end > atomic_load(&m->log_safe)) end = atomic_load(&m->log_safe);
     wal_record_at(&m->log, tail, end, true, &r, &valid);
@@ -114,6 +116,7 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
 
 /* New places are taken under the lock only, so what is free now stays so. */
 static void mend_bits(engine *s) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
         control_doubt_mark(s->ctl.map, i,
                            atomic_load(&s->ctl.map->doubts[i].state) !=
@@ -126,6 +129,7 @@ static void finish_taking_back(engine *s, memtable *m, uint64_t off) {
     wal_record r;
     bool valid = false;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (memtable_log_exists(m, memtable_tail(m)))
         wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
     if (valid && r.taken_back && s->os->sync(m->log.file, NULL) != NADB_OK)
@@ -137,6 +141,7 @@ static void finish_taking_back(engine *s, memtable *m, uint64_t off) {
 static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
     control_map *map = s->ctl.map;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     for (;;) {
         control_doubt *best = NULL;
         memtable *m = NULL;
@@ -182,6 +187,7 @@ static nadb_rc repair(engine *s, nadb_err *err) {
     memtable *active = NULL;
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     control_read(&s->ctl, &now);
     rc = engine_log_ref(s, now.last_log, &active, err);
     if (rc != NADB_OK) return rc;
@@ -253,6 +259,7 @@ static nadb_rc break_seal(engine *s, nadb_err *err) {
     control_now now;
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     control_read(&s->ctl, &now);
     rc = engine_log_ref(s, now.last_log, &active, err);
     if (rc != NADB_OK) return rc;

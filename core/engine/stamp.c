@@ -87,6 +87,7 @@ void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
     uint64_t before = atomic_load(&map->stamp_number);
     control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if ((atomic_load(&d->background) & 1) == 0)
         atomic_store(&map->changed_seq, seq);
     if (number == 0) return;
@@ -144,6 +145,7 @@ bool engine_moved(nadb_engine *e, const nadb_view *v) {
 /* --- deciding --- */
 
 void engine_orphan(engine *s, control_doubt *d) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     NADB_ASSERT(atomic_load(&d->stamp) != 0);
     NADB_ASSERT(atomic_load(&d->state) == DOUBT_PREPARED ||
                 atomic_load(&d->state) == DOUBT_ORPHAN);

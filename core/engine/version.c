@@ -11,6 +11,7 @@
  * background thread: an idle connection holds nothing back. While there is no
  * thread, the first statement lets go of its pin at its end, and the second one
  * starts the threads. */
+#include "../util/assert.h"
 #include "engine.h"
 #include "workers.h"
 
@@ -30,6 +31,7 @@ static void pin(engine *s) {
     uint64_t gen = UINT64_MAX;
     uint64_t seq = UINT64_MAX;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (s->forked) return; /* the slot is the parent's */
     for (engine_version *v = s->versions; v != NULL; v = v->next) {
         if (v->base->generation < gen) gen = v->base->generation;
@@ -43,6 +45,7 @@ static void pin(engine *s) {
 
 /* What is open may be used. Under version_lock. */
 static void pin_again(engine *s) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (!s->unpinned) return;
     s->unpinned = false;
     pin(s);
@@ -51,6 +54,7 @@ static void pin_again(engine *s) {
 static void unref_locked(engine *s, engine_version *v) {
     engine_version **p = &s->versions;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (atomic_fetch_sub(&v->refs, 1) != 1) return;
     while (*p != v) p = &(*p)->next;
     *p = v->next;
@@ -76,6 +80,7 @@ static nadb_rc log_take(engine *s, uint64_t number, memtable **out,
                         nadb_err *err) {
     memtable *m = s->versions == NULL ? NULL : engine_log(s->versions, number);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (m != NULL) {
         *out = memtable_ref(m);
         return NADB_OK;
@@ -119,6 +124,7 @@ static nadb_rc base_take(engine *s, const control_now *now,
                          nadb_base_version **out, nadb_err *err) {
     engine_version *cur = s->versions;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (cur != NULL && cur->base->generation == now->base_generation) {
         s->base_ops->version_ref(cur->base);
         *out = cur->base;
@@ -131,6 +137,7 @@ void engine_base_publish(engine *s, const nadb_base_version *base) {
     uint64_t first = base->first_log;
     control_now now;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     control_read(&s->ctl, &now);
     if (base->generation <= now.base_generation) return;
     /* After a recovery that found no logs, MANIFEST still names one of them. */
@@ -176,6 +183,7 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
     control_now now;
     nadb_rc rc;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     *out = NULL;
     if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
     control_read(&s->ctl, &now);
@@ -206,6 +214,7 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
 static void kept_drop(engine *s) {
     engine_version *v = s->kept;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     s->kept = NULL;
     if (v != NULL) unref_locked(s, v);
 }
@@ -213,6 +222,7 @@ static void kept_drop(engine *s) {
 /* A flush or a compaction has replaced `old`. Stores without stamps have no
  * reader that steps back. */
 static void kept_set(engine *s, engine_version *old) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (atomic_load(&s->ctl.map->stamp_number) == 0 || s->private_memory)
         return;
     kept_drop(s);
@@ -231,6 +241,7 @@ void engine_kept_drop(engine *s) {
  * it. Under version_lock. */
 static bool version_covers(const engine *s, const engine_version *v,
                            uint64_t seq) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (v->base->seq > seq) return false;
     if (v == s->versions) return true;
     for (const engine_version *w = s->versions; w != v; w = w->next)
@@ -245,6 +256,7 @@ static bool version_covers(const engine *s, const engine_version *v,
 static void version_enter(engine *s, engine_version *v) {
     engine_version *old = s->versions;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     v->next = old;
     s->versions = v;
     if (old != NULL && old->base->generation != v->base->generation)
@@ -290,6 +302,7 @@ static nadb_rc not_replaced(engine *s, nadb_err *err) {
 nadb_rc engine_version_get(engine *s, engine_version **out, nadb_err *err) {
     int64_t deadline = 0;
 
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     *out = NULL;
     for (;;) {
         engine_version *v = NULL;
@@ -319,6 +332,7 @@ nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
     engine_version *v = nadb_calloc(1, sizeof *v + n * sizeof(memtable *));
     control_now now;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
     atomic_store(&v->refs, 2); /* the list's and the caller's */
     v->base = from->base;

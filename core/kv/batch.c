@@ -1,5 +1,6 @@
 /* batch.c - see batch.h. */
 #include "batch.h"
+#include "../util/assert.h"
 
 #include "../util/coding.h"
 
@@ -17,12 +18,14 @@ batch *batch_new(nadb_engine *engine, size_t memory_max) {
 void batch_ref(batch *b) { b->refs++; }
 
 void batch_unref(batch *b) {
+    NADB_ASSERT(b == NULL || b->refs > 0);
     if (b == NULL || --b->refs > 0) return;
     nadb_arena_clear(&b->arena);
     nadb_free(b);
 }
 
 void batch_reset(batch *b) {
+    NADB_ASSERT(b->refs == 1);
     nadb_arena_reset(&b->arena);
     b->spill.rc = NADB_OK;
     b->last = b->last_clear = NULL;
@@ -105,6 +108,7 @@ static batch_op *op_add(batch *b, nadb_slice key, size_t value_n,
     batch_node *n;
     uint8_t *bytes;
 
+    NADB_ASSERT(b->last == NULL || b->last->id < b->next_id);
     b->spill.err = err;
     b->spill.source.or_memory = b->frees;
     if (value_n > SIZE_MAX / 2) return NULL;
@@ -205,6 +209,7 @@ nadb_rc batch_clear_all(batch *b, nadb_err *err) {
 }
 
 void batch_undo(batch *b, uint64_t id) {
+    NADB_ASSERT(b->last == NULL || b->last->id < b->next_id);
     b->undone++;
     while (b->last != NULL && b->last->id >= id) {
         batch_op *op = b->last;

@@ -1,5 +1,6 @@
 /* cache.c - see cache.h. */
 #include "cache.h"
+#include "../util/assert.h"
 
 #include <stdatomic.h>
 
@@ -71,6 +72,7 @@ static nadb_cached *add_ref(nadb_cached *v) {
 }
 
 void nadb_cached_release(nadb_cached *v) {
+    NADB_ASSERT(v == NULL || atomic_load(&v->refs) > 0);
     if (v == NULL) return;
     if (atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) > 1)
         return;
@@ -87,6 +89,7 @@ static lru *list_of(shard *s, const nadb_cached *v) {
 static void list_add(shard *s, nadb_cached *v) {
     lru *l = list_of(s, v);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_CACHE));
     v->newer = NULL;
     v->older = l->newest;
     if (l->newest != NULL)
@@ -122,6 +125,7 @@ static void set_protected(shard *s, nadb_cached *v, bool protected) {
 static nadb_cached *lookup(const shard *s, uint64_t h, uint64_t id) {
     nadb_cached *v = s->n_buckets == 0 ? NULL : *bucket_of(s, h);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_CACHE));
     while (v != NULL && v->id != id) v = v->chain;
     return v;
 }
@@ -134,6 +138,7 @@ static bool make_room(shard *s) {
     size_t n_old = s->n_buckets;
     nadb_cached **buckets;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_CACHE));
     if (s->entries < s->n_buckets) return true;
     buckets = nadb_calloc(n, sizeof *buckets);
     if (buckets == NULL) return s->n_buckets > 0;
@@ -155,6 +160,7 @@ static bool make_room(shard *s) {
 static void evict(shard *s, nadb_cached *v) {
     nadb_cached **link = bucket_of(s, hash(v->id));
 
+    NADB_ASSERT(s->entries > 0);
     while (*link != v) link = &(*link)->chain;
     *link = v->chain;
     list_remove(s, v);
@@ -167,6 +173,7 @@ static void evict(shard *s, nadb_cached *v) {
 static void shrink(shard *s) {
     uint64_t protected_max = s->bytes_max / 5 * PROTECTED_OF_5;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_CACHE));
     while (s->protected.bytes > protected_max)
         set_protected(s, s->protected.oldest, false);
     while (s->probation.bytes + s->protected.bytes > s->bytes_max)

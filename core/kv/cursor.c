@@ -5,6 +5,7 @@
  * A cursor reads one view and the batch as it was when the cursor was opened.
  * A point read allocates nothing once its cursor has been used before. */
 #include "cursor.h"
+#include "../util/assert.h"
 
 #include <stdlib.h>
 
@@ -60,6 +61,7 @@ static void count_row(nadb_cursor *c) {
 }
 
 void nadb_cursor_close(nadb_cursor *c) {
+    NADB_ASSERT(c->mode == CURSOR_CLOSED || c->view != NULL);
     if (c->mode == CURSOR_CLOSED) return;
     cursor_counted(c, NADB_OK, NULL);
     if (c->it != NULL) {
@@ -132,6 +134,7 @@ int64_t nadb_cursor_now(nadb_cursor *c) {
 nadb_rc cursor_row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
     nadb_rc rc;
 
+    NADB_ASSERT(c->mode != CURSOR_CLOSED);
     c->decoded = c->gone = c->row.stale = false;
     c->from_batch = e->seq == UINT64_MAX;
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
@@ -163,6 +166,7 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
     bool found = false;
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(c->view != NULL && c->view->refs > 0);
     c->valid = false;
     if (c->b != NULL && c->b->lost) return cursor_lost(err);
     if (op != NULL) {

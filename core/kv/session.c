@@ -187,6 +187,7 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
 }
 
 void session_view_drop(nadb_session *ss, session_view *v) {
+    NADB_ASSERT(v == NULL || v->refs > 0);
     if (v == NULL || --v->refs > 0) return;
     ss->engine->ops->view_rest(ss->engine, v->view);
 }
@@ -239,6 +240,7 @@ uint64_t nadb_session_seq(const nadb_session *ss) {
 void nadb_session_leave(nadb_session *ss) {
     void *p;
 
+    NADB_ASSERT(ss->depth > 0);
     if (--ss->depth > 0) return;
     if (waits_of(ss) != NULL) waits_of(ss)->open--;
     waits_begin(ss);
@@ -327,6 +329,7 @@ nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file) {
 }
 
 void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp) {
+    NADB_ASSERT(ss->txn != NULL);
     ss->stamp = stamp;
 }
 
@@ -507,11 +510,10 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
 /* --- changes --- */
 
 static nadb_rc check_key(nadb_slice key, nadb_err *err) {
-    if (key.n > NADB_KEY_MAX)
-        return nadb_fail(err, NADB_TOOBIG,
-                         "the key has %zu bytes: at most 65536 are possible",
-                         key.n);
-    return NADB_OK;
+    if (key.n <= NADB_KEY_MAX) return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the key has %zu bytes: at most 65536 are possible",
+                     key.n);
 }
 
 static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {

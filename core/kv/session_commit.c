@@ -1,4 +1,5 @@
 /* session_commit.c - how a session's transaction ends, and its savepoints. */
+#include "../util/assert.h"
 #include "../util/merge.h"
 #include "row.h"
 #include "session.h"
@@ -25,6 +26,7 @@ void session_forget_reads(nadb_session *ss) {
 
 /* Forgets the transaction. Cursors may still hold its view and its batch. */
 static void txn_end(nadb_session *ss) {
+    NADB_ASSERT(ss->txn != NULL && ss->ticket == NULL);
     unclaim(ss);
     session_view_drop(ss, ss->txn);
     ss->txn = NULL;
@@ -135,6 +137,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     preparing p;
     nadb_rc rc;
 
+    NADB_ASSERT(ss->txn != NULL && ss->ticket == NULL);
     memset(&p, 0, sizeof p);
     p.ss = ss;
     p.count = p.req.count = count;
@@ -188,6 +191,7 @@ static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
     bool found = false;
     nadb_rc rc = ss->engine->ops->view_refresh(ss->engine, ss->txn->view, err);
 
+    NADB_ASSERT(ss->ticket == NULL && ss->autocommit);
     *again = false;
     if (rc == NADB_OK)
         rc = ss->engine->ops->get(ss->engine, ss->txn->view, op->key, &e,
@@ -275,6 +279,7 @@ static void commit_ticket(nadb_session *ss) {
 void nadb_session_commit(nadb_session *ss) {
     nadb_limits *limits = NULL;
 
+    NADB_ASSERT(ss->ticket != NULL || batch_empty(ss->b));
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) {
         commit_ticket(ss);

@@ -12,6 +12,8 @@
 /* How many locks of each rank this thread holds. */
 static _Thread_local unsigned char held[NADB_RANK_OS + 1];
 
+bool nadb_rank_held(nadb_rank rank) { return held[rank] > 0; }
+
 static void check_order(const nadb_mutex *m) {
     for (int r = (int)m->rank; r <= NADB_RANK_OS; r++)
         assert(held[r] == 0 && "lock taken out of rank order");

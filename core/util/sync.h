@@ -45,6 +45,10 @@ bool nadb_trylock(nadb_mutex *m);
 bool nadb_lock_timed(nadb_mutex *m, int64_t timeout_ms) NADB_MUST_USE;
 void nadb_unlock(nadb_mutex *m);
 
+/* Debug builds have it, for asserts: whether this thread holds a lock of that
+ * rank. */
+bool nadb_rank_held(nadb_rank rank);
+
 nadb_rc nadb_cond_init(nadb_cond *c, nadb_err *err) NADB_MUST_USE;
 void nadb_cond_clear(nadb_cond *c);
 void nadb_cond_wait(nadb_cond *c, nadb_mutex *m);
