@@ -231,6 +231,11 @@ proc model_sql {c text ref} {
         if {[model_moved $c $got $want]} { return "" }
         return [model_diff $got $want]
     }
+    # An UPDATE that writes what was there changes nothing in an ordinary table,
+    # and is a change to a store: then the other side could commit.
+    if {$word in {COMMIT END RELEASE} && [model_moved $c $got {0 {} OK}]} {
+        return ""
+    }
     set want [model_run r$c $ref]
     if {[model_moved $c $got $want]} { return "" }
     set diff [model_diff $got $want]
