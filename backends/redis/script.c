@@ -101,7 +101,9 @@ nadb_rc script_damaged(const char *server, const redisReply *problem,
                         s.n == 0 ? "" : (const char *)s.p);
 }
 
-nadb_rc script_name_damage(conn *c, const args *failed, nadb_err *err) {
+/* A script with these arguments has failed because a key of the store has
+ * another type than nadb gave it: the error, which names the key. */
+static nadb_rc name_damage(conn *c, const args *failed, nadb_err *err) {
     redisReply *r = NULL;
     args a;
     nadb_rc rc;
@@ -143,14 +145,13 @@ nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
                        nadb_err *err) {
     nadb_rc rc = script_take(c, out, err);
 
-    if (rc == NADB_CORRUPT && *out == NULL)
-        return script_name_damage(c, a, err);
+    if (rc == NADB_CORRUPT && *out == NULL) return name_damage(c, a, err);
     if (rc != NADB_OK || *out != NULL) return rc;
     /* The server has forgotten it: nothing was done. */
     args_set(a, ARG_COMMAND, "EVAL");
     args_set(a, ARG_SCRIPT, texts[id]);
     rc = conn_call(c, a, out, err);
-    if (rc == NADB_CORRUPT) return script_name_damage(c, a, err);
+    if (rc == NADB_CORRUPT) return name_damage(c, a, err);
     return rc == NADB_OK ? check_layout(c, *out, err) : rc;
 }
 

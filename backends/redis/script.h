@@ -94,11 +94,6 @@ nadb_rc script_layout(const char *server, nadb_slice layout,
 nadb_rc script_damaged(const char *server, const redisReply *problem,
                        nadb_err *err);
 
-/* A script with these arguments has failed because a key of the store has
- * another type than nadb gave it: the error, which names the key. Nothing else
- * is under way. Returns NADB_CORRUPT. */
-nadb_rc script_name_damage(conn *c, const args *failed, nadb_err *err);
-
 /* Whether the answer is a list that begins with this word. */
 bool script_says(const redisReply *r, const char *word);
 
