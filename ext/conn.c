@@ -23,7 +23,8 @@ bool conn_interrupted(void *db) {
     return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
 }
 
-bool conn_ticked(void *db) {
+/* Likewise, and calls a progress handler. */
+static bool ticked(void *db) {
     return sqlite3_exec(db, JOB_TICKS, NULL, NULL, NULL) == SQLITE_INTERRUPT;
 }
 
@@ -61,8 +62,8 @@ conn *conn_ref(sqlite3 *db) {
         if (c != NULL) {
             c->db = db;
             c->changes = (unsigned)-2; /* not counted yet */
-            c->caller = (nadb_caller){conn_interrupted, conn_ticked, takes, db,
-                                      &c->waits};
+            c->caller =
+                (nadb_caller){conn_interrupted, ticked, takes, db, &c->waits};
             c->next = list;
             list = c;
         }

@@ -101,9 +101,8 @@ conn *conn_ref(sqlite3 *db);
 void conn_unref(void *c);
 /* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
 bool conn_interrupted(void *db);
-/* Likewise, with so many steps of SQLite's machine that a progress handler of
- * at most that many is called. */
-bool conn_ticked(void *db);
+/* So many steps of SQLite's machine that a progress handler of at most that
+ * many is called. */
 #define JOB_TICKS                                                              \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"           \
     " WHERE i < 1500) SELECT count(*) FROM n"

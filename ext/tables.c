@@ -339,7 +339,9 @@ static nadb_rc fill_jobs(rows *r, vtab *v, nadb_err *err) {
 
 /* --- the kinds --- */
 
-/* What stands in parentheses: a hidden column, behind the others. */
+/* What stands in parentheses: a hidden column, behind those that SELECT *
+ * shows.
+ */
 typedef enum argument { ARGUMENT_NONE, ARGUMENT_TABLE, ARGUMENT_DIR } argument;
 
 typedef struct kind {
@@ -349,24 +351,30 @@ typedef struct kind {
     argument argument;
     const char *reads; /* a column of that table, for the authorizer */
     nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
+    int hidden; /* of the columns, the last so many, behind the argument */
 } kind;
+
+/* The column of the argument, where there is one. */
+static int argument_at(const kind *k) { return k->width - k->hidden; }
 
 static const kind kinds[] = {
     {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
-     ARGUMENT_TABLE, "key", fill_stats},
+     ARGUMENT_TABLE, "key", fill_stats, 0},
     {"nadb_metrics", metrics_declaration, METRICS_WIDTH, ARGUMENT_TABLE, "key",
-     fill_metrics},
+     fill_metrics, 0},
     {"nadb_transactions", transactions_declaration, TRANSACTIONS_WIDTH,
-     ARGUMENT_NONE, NULL, fill_transactions},
+     ARGUMENT_NONE, NULL, fill_transactions, 0},
     {"nadb_tags",
-     "CREATE TABLE x(tag TEXT, count INTEGER, queries INTEGER,"
-     " last_queried_at REAL, \"table\" HIDDEN)",
-     4, ARGUMENT_TABLE, "tags", fill_tags},
-    {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores},
+     "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN,"
+     " queries INTEGER HIDDEN, last_queried_at REAL HIDDEN)",
+     4, ARGUMENT_TABLE, "tags", fill_tags, 2},
+    {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores,
+     0},
     {"nadb_backends", backends_declaration, 14, ARGUMENT_NONE, NULL,
-     fill_backends},
-    {"nadb_jobs", jobs_declaration, 11, ARGUMENT_NONE, NULL, fill_jobs},
-    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups},
+     fill_backends, 0},
+    {"nadb_jobs", jobs_declaration, 11, ARGUMENT_NONE, NULL, fill_jobs, 0},
+    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups,
+     0},
 };
 
 /* --- the virtual table that they all are --- */
@@ -427,7 +435,7 @@ static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
 
         if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (c->iColumn == k->width) {
+        if (c->iColumn == argument_at(k)) {
             if (!c->usable) return SQLITE_CONSTRAINT;
             table = i;
         } else if (c->iColumn == 0 && c->usable && k->fill == fill_tags &&
@@ -544,7 +552,11 @@ static int list_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     const cell *row =
         (const cell *)(const void *)(c->r.cells.p + c->at * row_bytes(base));
 
-    if (i >= k->width) return SQLITE_OK; /* the argument is not remembered */
+    if (k->argument != ARGUMENT_NONE) {
+        /* The argument is not remembered. */
+        if (i == argument_at(k)) return SQLITE_OK;
+        if (i > argument_at(k)) i--;
+    }
     switch (row[i].type) {
     case SQLITE_INTEGER:
         sqlite3_result_int64(ctx, row[i].i);

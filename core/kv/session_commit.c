@@ -113,9 +113,14 @@ static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
     nadb_session *ss = p->ss;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_iter *sources[2] = {NULL, NULL};
-    nadb_rc rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b,
-                                   ss->access != NULL, err);
+    nadb_rc rc;
 
+    if (p->indexed) { /* it walks over what is derived anew */
+        nadb_iter_free(p->req.changes);
+        p->req.changes = NULL;
+    }
+    rc = nadb_index_derive(&ss->index, ss->engine, now, ss->b,
+                           ss->access != NULL, err);
     if (rc != NADB_OK) return rc;
     p->req.count = p->count + nadb_index_changed(&ss->index);
     p->req.bytes = p->bytes + ss->index.bytes;

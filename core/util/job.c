@@ -45,7 +45,8 @@ static void encode(const nadb_job_state *s, uint8_t b[JOB_PLACE_BYTES]) {
     nadb_put_u32(b, nadb_crc32c(0, b + 4, JOB_PLACE_BYTES - 4));
 }
 
-bool nadb_job_decode(const uint8_t b[JOB_PLACE_BYTES], nadb_job_state *out) {
+/* The place's bytes; false when they are not those of a job. */
+static bool decode(const uint8_t b[JOB_PLACE_BYTES], nadb_job_state *out) {
     if (nadb_get_u32(b) != nadb_crc32c(0, b + 4, JOB_PLACE_BYTES - 4) ||
         nadb_get_u32(b + 4) != FORMAT)
         return false;
@@ -306,7 +307,7 @@ static nadb_rc place_read(const nadb_os *os, nadb_file *f, unsigned i,
 
     for (int tries = 0; rc == NADB_OK && *is; tries++) {
         rc = os->pread(f, b, sizeof b, (uint64_t)i * JOB_PLACE_BYTES, err);
-        if (rc != NADB_OK || nadb_job_decode(b, out)) break;
+        if (rc != NADB_OK || decode(b, out)) break;
         *is = tries < READ_TRIES;
     }
     return rc;

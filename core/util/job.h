@@ -78,9 +78,6 @@ typedef nadb_rc nadb_job_fn(void *ctx, const nadb_job_state *s, nadb_err *err);
 nadb_rc nadb_jobs_each(nadb_job_fn *each, void *ctx,
                        nadb_err *err) NADB_MUST_USE;
 
-/* The place's bytes; false when they are not those of a job. */
-bool nadb_job_decode(const uint8_t bytes[JOB_PLACE_BYTES], nadb_job_state *out);
-
 /* --- os_posix_user.c --- */
 
 uint64_t nadb_user_id(void);
