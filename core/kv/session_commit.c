@@ -259,8 +259,8 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     batch_measure(ss->b, &ss->prepare_n, &ss->prepare_bytes);
     d.rc = prepare(ss, ss->prepare_n, ss->prepare_bytes, err);
     if (d.rc != NADB_OK) nadb_meter_done(&ss->meter, &span, &d);
-    if (d.rc == NADB_OK)
-        nadb_meter_txn(&ss->meter, NADB_TXN_PREPARED, nadb_now_ms());
+    if (d.rc == NADB_OK) /* since when is known: it has changed something */
+        nadb_meter_txn(&ss->meter, NADB_TXN_PREPARED, 1);
     ss->preparing = span;
     ss->prepare_ns = nadb_span_ns(&span);
     return d.rc;
