@@ -42,6 +42,7 @@ struct nadb_cursor {
     bool in_batch;           /* scan.by_expiry: `it` walks over the batch */
     nadb_iter *index;        /* the walk over the index waits; NULL: none */
     size_t n_given;          /* of `given`, those that are sorted */
+    unsigned steps;          /* of walks; any number to begin with */
     bool nomem;              /* `given` is not whole */
     bool loaded;             /* more of the row than its key is there */
 

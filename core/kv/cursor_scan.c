@@ -246,7 +246,8 @@ static nadb_rc step(nadb_cursor *c, nadb_err *err) {
         nadb_rc rc = c->scan.by_expiry ? expiry_next(c, err)
                                        : nadb_iter_next(c->it, err);
 
-        if (rc == NADB_OK) rc = nadb_job_step(0, 0, err);
+        if (rc == NADB_OK && ++c->steps % NADB_JOB_STEPS == 0)
+            rc = nadb_job_look(err);
         c->loaded = true;
         if (rc == NADB_OK && !c->it->valid) return NADB_OK;
         if (rc == NADB_OK && c->nomem)

@@ -29,8 +29,9 @@ typedef struct node {
     double rows;    /* about */
     /* list */
     nadb_iter *it;
-    nadb_buf name; /* "t <tag> 0 0", and a key to seek behind it */
-    size_t skip;   /* bytes of an entry's key before the row's */
+    nadb_buf name;  /* "t <tag> 0 0", and a key to seek behind it */
+    size_t skip;    /* bytes of an entry's key before the row's */
+    unsigned steps; /* taken so far */
     session_read *read;
     /* and, or */
     struct node *first; /* parts */
@@ -87,7 +88,8 @@ static inline nadb_rc list_next(const scan *s, node *n, nadb_err *err) {
 
     do {
         rc = nadb_iter_next(n->it, err);
-        if (rc == NADB_OK) rc = nadb_job_step(0, 0, err);
+        if (rc == NADB_OK && ++n->steps % NADB_JOB_STEPS == 0)
+            rc = nadb_job_look(err);
     } while (rc == NADB_OK && list_expired(s, n));
     if (rc == NADB_OK) list_settle(n);
     return rc;

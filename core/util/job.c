@@ -21,7 +21,6 @@
 
 #define FORMAT 1u
 #define LOCK_BYTE ((uint64_t)1 << 40) /* of place 0 */
-#define LOOK_STEPS 64u
 #define LOOK_BYTES ((uint64_t)256 << 10)
 #define DRAW_MS 200
 #define READ_TRIES 20
@@ -279,7 +278,7 @@ static nadb_rc look(nadb_job *j, nadb_err *err) {
 static nadb_rc step(nadb_job *j, uint64_t rows, uint64_t bytes, nadb_err *err) {
     j->now.rows += rows;
     j->now.bytes += bytes;
-    if (++j->steps % LOOK_STEPS != 0 &&
+    if (++j->steps % NADB_JOB_STEPS != 0 &&
         j->now.bytes - j->bytes_looked < LOOK_BYTES)
         return NADB_OK;
     return look(j, err);

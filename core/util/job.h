@@ -66,8 +66,10 @@ void nadb_job_expect(uint64_t rows, uint64_t bytes);
 /* The thread's job has done so much more. NADB_INTERRUPT: it is to end. */
 nadb_rc nadb_job_step(uint64_t rows, uint64_t bytes,
                       nadb_err *err) NADB_MUST_USE;
-/* It waits for others, who do the work: the same, without a step. */
+/* The same without a step: where it waits for others, who do the work; or, in a
+ * walk whose steps are short, once in so many of them. */
 nadb_rc nadb_job_look(nadb_err *err) NADB_MUST_USE;
+#define NADB_JOB_STEPS 64u
 /* Of a job that is apart. */
 void nadb_job_did(nadb_job *j, uint64_t rows, uint64_t bytes);
 /* The part that is done, from 0 to 1; negative: not known. */
