@@ -141,7 +141,8 @@ step_build() {
     tell "$1 make deb, installed and removed" $? "$log.deb"
     at "$1" "cd /root/nadb && apt-get install -y -q --no-install-recommends \
         python3-venv && make wheel && python3 -m venv /tmp/v &&
-        /tmp/v/bin/pip install --no-index build/nadb-*.whl && /tmp/v/bin/python \
+        /tmp/v/bin/pip install --no-index build/nadb-*.whl && cd / &&
+        /tmp/v/bin/python \
         -c 'import sqlite3, nadb; nadb.load(sqlite3.connect(\":memory:\"))'" \
         >"$log.wheel" 2>&1
     tell "$1 make wheel, installed" $? "$log.wheel"
