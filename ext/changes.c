@@ -12,8 +12,8 @@
 
 enum {
     COLUMN_SEQ,
-    COLUMN_OP,
     COLUMN_KEY,
+    COLUMN_OP,
     FIRST_ARGUMENT /* table, since, prefix */
 };
 
@@ -43,7 +43,7 @@ static int changes_connect(sqlite3 *db, void *aux, int argc,
     if (t == NULL) return SQLITE_NOMEM;
     t->c = aux;
     code = sqlite3_declare_vtab(
-        db, "CREATE TABLE x(seq INTEGER, op TEXT, \"key\", \"table\" HIDDEN,"
+        db, "CREATE TABLE x(seq INTEGER, \"key\", op TEXT, \"table\" HIDDEN,"
             " since HIDDEN, prefix HIDDEN)");
     if (code != SQLITE_OK) {
         nadb_free(t);
