@@ -7,7 +7,7 @@
  * opened. Stores are read one after the other, each as it is when the walk
  * comes to it; what a transaction of this connection has not committed is not
  * there. */
-#include "ext.h"
+#include "eponymous.h"
 
 enum all_column {
     ALL_DB,
@@ -20,22 +20,14 @@ enum all_column {
     ALL_CREATED_AT,
     ALL_UPDATED_AT,
     ALL_SIZE,
-    ALL_PATH, /* hidden: the arguments */
-    ALL_ONLY_DB
+    ALL_ARGUMENTS /* path, only_db */
 };
 
-static const char declaration[] =
-    "CREATE TABLE x(db TEXT, namespace TEXT, key TEXT, value, tags TEXT,"
-    " ttl REAL, expires_at REAL, created_at REAL, updated_at REAL,"
-    " size INTEGER, path HIDDEN, only_db HIDDEN)";
-
-typedef struct all_table {
-    sqlite3_vtab base;
-    conn *c;
-} all_table;
+/* given[] of all_start() */
+enum { GIVEN_PATH, GIVEN_ONLY_DB, GIVEN_DB, GIVEN_NAMESPACE, GIVEN_KEY, GIVEN };
 
 typedef struct all_cursor {
-    sqlite3_vtab_cursor base;
+    eponymous_cursor base;
     nadb_store_list list;
     size_t at; /* the store in it */
     nadb_store *store;
@@ -44,87 +36,7 @@ typedef struct all_cursor {
     bool entered;
     bool by_key;
     nadb_buf key, scratch;
-    sqlite3_int64 rowid;
 } all_cursor;
-
-static int all_connect(sqlite3 *db, void *aux, int argc,
-                       const char *const *argv, sqlite3_vtab **out,
-                       char **msg) {
-    int code = sqlite3_declare_vtab(db, declaration);
-    all_table *t;
-
-    (void)argc;
-    (void)argv;
-    (void)msg;
-    /* A schema has no business with directories. */
-    if (code == SQLITE_OK)
-        code = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-    if (code != SQLITE_OK) return code;
-    t = nadb_calloc(1, sizeof *t);
-    if (t == NULL) return SQLITE_NOMEM;
-    t->c = aux;
-    *out = &t->base;
-    return SQLITE_OK;
-}
-
-static int all_disconnect(sqlite3_vtab *base) {
-    nadb_free(base);
-    return SQLITE_OK;
-}
-
-/* --- planning --- */
-
-/* The arguments of xFilter, in this order; idxNum has a bit for each. */
-enum { TAKE_PATH, TAKE_ONLY_DB, TAKE_DB, TAKE_NAMESPACE, TAKE_KEY, TAKES };
-
-static int taken_as(int column) {
-    switch (column) {
-    case ALL_PATH:
-        return TAKE_PATH;
-    case ALL_ONLY_DB:
-        return TAKE_ONLY_DB;
-    case ALL_DB:
-        return TAKE_DB;
-    case ALL_NAMESPACE:
-        return TAKE_NAMESPACE;
-    case ALL_KEY:
-        return TAKE_KEY;
-    default:
-        return -1;
-    }
-}
-
-static int all_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    int found[TAKES] = {-1, -1, -1, -1, -1};
-    int n = 0;
-
-    (void)base;
-    info->estimatedCost = 1e8;
-    info->estimatedRows = 10000000;
-    for (int i = 0; i < info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
-        int take = taken_as(c->iColumn);
-
-        if (take < 0 || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (take <= TAKE_ONLY_DB && !c->usable) return SQLITE_CONSTRAINT;
-        if (c->usable &&
-            sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") == 0)
-            found[take] = i;
-    }
-    for (int take = 0; take < TAKES; take++) {
-        if (found[take] < 0) continue;
-        info->aConstraintUsage[found[take]].argvIndex = ++n;
-        /* The rest is compared once more: they may be numbers. */
-        info->aConstraintUsage[found[take]].omit = take <= TAKE_ONLY_DB;
-        info->idxNum |= 1 << take;
-        if (take <= TAKE_ONLY_DB) continue;
-        info->estimatedCost /= take == TAKE_KEY ? 1e5 : 10;
-        info->estimatedRows /= take == TAKE_KEY ? 100000 : 10;
-    }
-    return SQLITE_OK;
-}
-
-/* --- walking --- */
 
 static void leave_store(all_cursor *c) {
     nadb_cursor_free(c->rows);
@@ -137,36 +49,25 @@ static void leave_store(all_cursor *c) {
     c->store = NULL;
 }
 
-static void reset(all_cursor *c) {
+static void all_stop(eponymous_cursor *base) {
+    all_cursor *c = (all_cursor *)base;
+
     leave_store(c);
     nadb_store_list_clear(&c->list);
     c->at = 0;
-    c->rowid = 0;
     c->by_key = false;
     nadb_buf_reset(&c->key);
 }
 
-static int all_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    all_cursor *c = nadb_calloc(1, sizeof *c);
-
-    (void)base;
-    if (c == NULL) return SQLITE_NOMEM;
-    *out = &c->base;
-    return SQLITE_OK;
-}
-
-static int all_close(sqlite3_vtab_cursor *base) {
+static void all_clear(eponymous_cursor *base) {
     all_cursor *c = (all_cursor *)base;
 
-    reset(c);
     nadb_buf_clear(&c->key);
     nadb_buf_clear(&c->scratch);
-    nadb_free(c);
-    return SQLITE_OK;
 }
 
 static nadb_rc enter_store(all_cursor *c, nadb_err *err) {
-    conn *co = ((all_table *)c->base.pVtab)->c;
+    conn *co = c->base.c;
     const nadb_options *o = c->list.options[c->at];
     nadb_scan all = {.reverse = false};
     nadb_rc rc = nadb_store_open(o, 0, &c->store, NULL, err);
@@ -196,14 +97,9 @@ static nadb_rc settle(all_cursor *c, nadb_err *err) {
     return rc;
 }
 
-static int failed(all_cursor *c, const nadb_err *err) {
-    reset(c);
-    return value_vtab_error(c->base.pVtab, err);
-}
-
 /* The key, if it is one that can be looked up; else every row is. */
 static nadb_rc take_key(all_cursor *c, sqlite3_value *value, nadb_err *err) {
-    conn *co = ((all_table *)c->base.pVtab)->c;
+    conn *co = c->base.c;
     nadb_slice key;
 
     if (sqlite3_value_type(value) != SQLITE_TEXT &&
@@ -222,101 +118,82 @@ static nadb_rc take_key(all_cursor *c, sqlite3_value *value, nadb_err *err) {
     return c->by_key ? NADB_OK : nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-static nadb_rc list_stores(all_cursor *c, int plan, sqlite3_value **argv,
+/* The stores that the arguments name, and those that WHERE leaves of them. */
+static nadb_rc list_stores(all_cursor *c, sqlite3_value **given,
                            nadb_err *err) {
-    sqlite3_value *values[TAKES] = {NULL};
-    const char *texts[TAKES] = {NULL};
-    nadb_rc rc = NADB_OK;
-    int n = 0;
+    const char *texts[GIVEN] = {NULL};
+    nadb_rc rc;
 
-    for (int take = 0; take < TAKES; take++)
-        if ((plan & 1 << take) != 0) values[take] = argv[n++];
-    if (values[TAKE_PATH] == NULL)
+    if (given[GIVEN_PATH] == NULL)
         return nadb_fail(err, NADB_INVALID,
                          "nadb_all needs a directory: SELECT * FROM "
                          "nadb_all('data')");
-    rc = value_path(values[TAKE_PATH], &texts[TAKE_PATH], err);
-    for (int take = TAKE_ONLY_DB; rc == NADB_OK && take < TAKE_KEY; take++) {
-        if (values[take] == NULL) continue;
-        texts[take] = (const char *)sqlite3_value_text(values[take]);
+    rc = value_path(given[GIVEN_PATH], &texts[GIVEN_PATH], err);
+    for (int i = GIVEN_ONLY_DB; rc == NADB_OK && i < GIVEN_KEY; i++) {
+        if (given[i] == NULL) continue;
+        texts[i] = (const char *)sqlite3_value_text(given[i]);
         /* NULL is equal to nothing; as an argument it was left out. */
-        if (texts[take] == NULL && take != TAKE_ONLY_DB) return NADB_OK;
+        if (texts[i] == NULL && i != GIVEN_ONLY_DB) return NADB_OK;
     }
-    if (texts[TAKE_ONLY_DB] == NULL) texts[TAKE_ONLY_DB] = texts[TAKE_DB];
-    if (rc == NADB_OK && values[TAKE_KEY] != NULL)
-        rc = take_key(c, values[TAKE_KEY], err);
+    if (texts[GIVEN_ONLY_DB] == NULL) texts[GIVEN_ONLY_DB] = texts[GIVEN_DB];
+    if (rc == NADB_OK && given[GIVEN_KEY] != NULL)
+        rc = take_key(c, given[GIVEN_KEY], err);
     if (rc != NADB_OK) return rc;
-    return nadb_store_list_read(texts[TAKE_PATH], texts[TAKE_ONLY_DB],
-                                texts[TAKE_NAMESPACE], true, &c->list, err);
+    return nadb_store_list_read(texts[GIVEN_PATH], texts[GIVEN_ONLY_DB],
+                                texts[GIVEN_NAMESPACE], true, &c->list, err);
 }
 
-static int all_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
-                      int argc, sqlite3_value **argv) {
+static nadb_rc all_start(eponymous_cursor *c, sqlite3_value **given,
+                         nadb_err *err) {
+    nadb_rc rc = list_stores((all_cursor *)c, given, err);
+
+    return rc == NADB_OK ? settle((all_cursor *)c, err) : rc;
+}
+
+static nadb_rc all_next(eponymous_cursor *base, nadb_err *err) {
     all_cursor *c = (all_cursor *)base;
-    nadb_err err;
+    nadb_rc rc = nadb_cursor_next(c->rows, err);
 
-    (void)text;
-    (void)argc;
-    reset(c);
-    if (list_stores(c, plan, argv, &err) != NADB_OK ||
-        settle(c, &err) != NADB_OK)
-        return failed(c, &err);
-    return SQLITE_OK;
+    return rc == NADB_OK ? settle(c, err) : rc;
 }
 
-static int all_next(sqlite3_vtab_cursor *base) {
-    all_cursor *c = (all_cursor *)base;
-    nadb_err err;
-
-    c->rowid++;
-    if (nadb_cursor_next(c->rows, &err) != NADB_OK ||
-        settle(c, &err) != NADB_OK)
-        return failed(c, &err);
-    return SQLITE_OK;
+static bool all_at_end(const eponymous_cursor *c) {
+    return ((const all_cursor *)c)->rows == NULL;
 }
 
-static int all_eof(sqlite3_vtab_cursor *base) {
-    return ((all_cursor *)base)->rows == NULL;
-}
-
-static int all_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
+static nadb_rc all_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
+                          nadb_err *err) {
     all_cursor *c = (all_cursor *)base;
     const nadb_options *o = c->list.options[c->at];
-    nadb_err err;
 
-    if (i >= ALL_PATH) return SQLITE_OK; /* arguments are not remembered */
     if (i == ALL_DB || i == ALL_NAMESPACE) {
         value_text_to_sql(ctx, nadb_slice_str(i == ALL_DB ? o->db : o->ns),
                           false);
-        return SQLITE_OK;
+        return NADB_OK;
     }
-    if (value_column_to_sql(ctx, c->rows, (enum column)(i - ALL_KEY + COL_KEY),
-                            false, &c->scratch, &err) != NADB_OK)
-        return value_vtab_error(base->pVtab, &err);
-    return SQLITE_OK;
+    return value_column_to_sql(ctx, c->rows,
+                               (enum column)(i - ALL_KEY + COL_KEY), false,
+                               &c->scratch, err);
 }
 
-static int all_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-    *rowid = ((all_cursor *)base)->rowid;
-    return SQLITE_OK;
-}
-
-/* Without xCreate: it exists by itself, and only so. */
-static const sqlite3_module all_module = {
-    .xConnect = all_connect,
-    .xBestIndex = all_best_index,
-    .xDisconnect = all_disconnect,
-    .xOpen = all_open,
-    .xClose = all_close,
-    .xFilter = all_filter,
-    .xNext = all_next,
-    .xEof = all_eof,
-    .xColumn = all_column,
-    .xRowid = all_rowid,
+const eponymous all_table = {
+    .name = "nadb_all",
+    .declaration =
+        "CREATE TABLE x(db TEXT, namespace TEXT, key TEXT, value, tags TEXT,"
+        " ttl REAL, expires_at REAL, created_at REAL, updated_at REAL,"
+        " size INTEGER, path HIDDEN, only_db HIDDEN)",
+    .argument = ALL_ARGUMENTS,
+    .n_arguments = 2,
+    .pushed = {{ALL_DB, 10}, {ALL_NAMESPACE, 10}, {ALL_KEY, 1e5}},
+    .n_pushed = 3,
+    .cost = 1e8,
+    .rows = 10000000,
+    .no_schema = true, /* a schema has no business with directories */
+    .cursor_size = sizeof(all_cursor),
+    .start = all_start,
+    .next = all_next,
+    .at_end = all_at_end,
+    .column = all_column,
+    .stop = all_stop,
+    .clear = all_clear,
 };
-
-int all_register(sqlite3 *db, conn *c) {
-    (void)conn_ref(db);
-    /* On failure too, SQLite calls conn_unref(). */
-    return sqlite3_create_module_v2(db, "nadb_all", &all_module, c, conn_unref);
-}

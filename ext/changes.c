@@ -8,93 +8,23 @@
  * statement until it is closed. The function keeps nothing while it sleeps, and
  * is refused where SQLite would keep something for it: in a transaction, and in
  * a statement that reads a table of the database. */
+#include "eponymous.h"
 #include "func.h"
 
 enum {
     COLUMN_SEQ,
     COLUMN_KEY,
     COLUMN_OP,
-    FIRST_ARGUMENT /* table, since, prefix */
+    COLUMN_ARGUMENTS /* table, since, prefix */
 };
 
-typedef struct changes_table {
-    sqlite3_vtab base;
-    conn *c;
-} changes_table;
-
 typedef struct changes_cursor {
-    sqlite3_vtab_cursor base;
+    eponymous_cursor base;
     nadb_session *entered; /* NULL: closed */
     nadb_changes *walk;
     nadb_change now;
     bool found;
-    sqlite3_int64 rowid;
 } changes_cursor;
-
-static int changes_connect(sqlite3 *db, void *aux, int argc,
-                           const char *const *argv, sqlite3_vtab **out,
-                           char **msg) {
-    changes_table *t = nadb_calloc(1, sizeof *t);
-    int code;
-
-    (void)argc;
-    (void)argv;
-    (void)msg;
-    if (t == NULL) return SQLITE_NOMEM;
-    t->c = aux;
-    code = sqlite3_declare_vtab(
-        db, "CREATE TABLE x(seq INTEGER, \"key\", op TEXT, \"table\" HIDDEN,"
-            " since HIDDEN, prefix HIDDEN)");
-    if (code != SQLITE_OK) {
-        nadb_free(t);
-        return code;
-    }
-    *out = &t->base;
-    return SQLITE_OK;
-}
-
-static int changes_disconnect(sqlite3_vtab *base) {
-    nadb_free(base);
-    return SQLITE_OK;
-}
-
-/* idxNum has a bit for each argument that is given; they come in order. */
-static int changes_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    int at[3] = {-1, -1, -1};
-    int n = 0;
-
-    (void)base;
-    info->estimatedCost = 1000;
-    info->estimatedRows = 1000;
-    for (int i = 0; i < info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
-        int argument = c->iColumn - FIRST_ARGUMENT;
-
-        if (argument < 0 || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!c->usable) return SQLITE_CONSTRAINT;
-        at[argument] = i;
-    }
-    for (int i = 0; i < 3; i++) {
-        if (at[i] < 0) continue;
-        info->aConstraintUsage[at[i]].argvIndex = ++n;
-        info->aConstraintUsage[at[i]].omit = 1;
-        info->idxNum |= 1 << i;
-    }
-    if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn == COLUMN_SEQ &&
-        !info->aOrderBy[0].desc) {
-        info->orderByConsumed = 1;
-    }
-    return SQLITE_OK;
-}
-
-static int changes_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    changes_cursor *c = nadb_calloc(1, sizeof *c);
-
-    (void)base;
-    if (c == NULL) return SQLITE_NOMEM;
-    *out = &c->base;
-    return SQLITE_OK;
-}
 
 static void end_walk(changes_cursor *c) {
     if (c->walk != NULL) c->walk->free(c->walk);
@@ -104,11 +34,7 @@ static void end_walk(changes_cursor *c) {
     c->found = false;
 }
 
-static int changes_close(sqlite3_vtab_cursor *base) {
-    end_walk((changes_cursor *)base);
-    nadb_free(base);
-    return SQLITE_OK;
-}
+static void changes_stop(eponymous_cursor *c) { end_walk((changes_cursor *)c); }
 
 /* The argument `since`: the number of a commit, or 0. */
 static nadb_rc since_of(sqlite3_value *in, uint64_t *out, nadb_err *err) {
@@ -144,61 +70,47 @@ static nadb_rc begin_walk(changes_cursor *c, vtab *v, uint64_t since,
     return c->walk->next(c->walk, &c->now, &c->found, err);
 }
 
-static int changes_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
-                          int argc, sqlite3_value **argv) {
-    changes_cursor *c = (changes_cursor *)base;
-    conn *owner = ((changes_table *)base->pVtab)->c;
+static nadb_rc changes_start(eponymous_cursor *c, sqlite3_value **given,
+                             nadb_err *err) {
     nadb_buf room = NADB_BUF_INIT;
     nadb_slice prefix = nadb_slice_of("", 0);
     uint64_t since = 0;
     vtab *v = NULL;
     bool hidden = false;
-    nadb_err err;
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
-    (void)text;
-    (void)argc;
-    end_walk(c);
-    c->rowid = 0;
-    if ((plan & 3) != 3) {
-        rc = nadb_fail(&err, NADB_INVALID,
-                       "nadb_changes needs a table and the number of a commit: "
-                       "SELECT * FROM nadb_changes('kv', 0)");
-    }
-    if (rc == NADB_OK) rc = since_of(argv[1], &since, &err);
-    if (rc == NADB_OK && (plan & 4) != 0)
-        rc = prefix_of(owner, argv[2], &room, &prefix, &err);
-    if (rc == NADB_OK) {
-        rc = conn_find_to_read(owner, (const char *)sqlite3_value_text(argv[0]),
-                               "key", &v, &hidden, &err);
-    }
-    if (rc == NADB_OK && !hidden) rc = begin_walk(c, v, since, prefix, &err);
+    if (given[0] == NULL || given[1] == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "nadb_changes needs a table and the number of a "
+                         "commit: SELECT * FROM nadb_changes('kv', 0)");
+    rc = since_of(given[1], &since, err);
+    if (rc == NADB_OK && given[2] != NULL)
+        rc = prefix_of(c->c, given[2], &room, &prefix, err);
+    if (rc == NADB_OK)
+        rc = conn_find_to_read(c->c, (const char *)sqlite3_value_text(given[0]),
+                               "key", &v, &hidden, err);
+    if (rc == NADB_OK && !hidden)
+        rc = begin_walk((changes_cursor *)c, v, since, prefix, err);
     nadb_buf_clear(&room);
-    if (rc == NADB_OK) return SQLITE_OK;
-    end_walk(c);
-    return value_vtab_error(base->pVtab, &err);
+    return rc;
 }
 
-static int changes_next(sqlite3_vtab_cursor *base) {
+static nadb_rc changes_next(eponymous_cursor *base, nadb_err *err) {
     changes_cursor *c = (changes_cursor *)base;
-    nadb_err err;
 
-    c->rowid++;
-    if (c->walk->next(c->walk, &c->now, &c->found, &err) == NADB_OK)
-        return SQLITE_OK;
-    c->found = false;
-    return value_vtab_error(base->pVtab, &err);
+    return c->walk->next(c->walk, &c->now, &c->found, err);
 }
 
-static int changes_eof(sqlite3_vtab_cursor *base) {
-    return !((changes_cursor *)base)->found;
+static bool changes_at_end(const eponymous_cursor *c) {
+    return !((const changes_cursor *)c)->found;
 }
 
-static int changes_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx,
-                          int i) {
+static nadb_rc changes_column(eponymous_cursor *base, sqlite3_context *ctx,
+                              int i, nadb_err *err) {
     static const char *const ops[] = {"put", "delete", "expire", "clear"};
     const changes_cursor *c = (const changes_cursor *)base;
 
+    (void)err;
     switch (i) {
     case COLUMN_SEQ:
         sqlite3_result_int64(ctx, (sqlite3_int64)c->now.seq);
@@ -211,36 +123,28 @@ static int changes_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx,
             key_to_sql(ctx, c->now.key, false);
         break;
     default:
-        break; /* the arguments are not remembered */
+        break;
     }
-    return SQLITE_OK;
+    return NADB_OK;
 }
 
-static int changes_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-    *rowid = ((changes_cursor *)base)->rowid;
-    return SQLITE_OK;
-}
-
-/* Without xCreate: it exists by itself, and only so. */
-static const sqlite3_module changes_module = {
-    .xConnect = changes_connect,
-    .xBestIndex = changes_best_index,
-    .xDisconnect = changes_disconnect,
-    .xOpen = changes_open,
-    .xClose = changes_close,
-    .xFilter = changes_filter,
-    .xNext = changes_next,
-    .xEof = changes_eof,
-    .xColumn = changes_column,
-    .xRowid = changes_rowid,
+const eponymous changes_table = {
+    .name = "nadb_changes",
+    .declaration =
+        "CREATE TABLE x(seq INTEGER, \"key\", op TEXT, \"table\" HIDDEN,"
+        " since HIDDEN, prefix HIDDEN)",
+    .argument = COLUMN_ARGUMENTS,
+    .n_arguments = 3,
+    .cost = 1000,
+    .rows = 1000,
+    .ascending = true,
+    .cursor_size = sizeof(changes_cursor),
+    .start = changes_start,
+    .next = changes_next,
+    .at_end = changes_at_end,
+    .column = changes_column,
+    .stop = changes_stop,
 };
-
-int changes_register(sqlite3 *db, conn *c) {
-    (void)conn_ref(db);
-    /* On failure too, SQLite calls conn_unref(). */
-    return sqlite3_create_module_v2(db, "nadb_changes", &changes_module, c,
-                                    conn_unref);
-}
 
 /* --- nadb_wait(t, since, timeout [, prefix]) --- */
 
@@ -277,7 +181,7 @@ static nadb_rc check_free(sqlite3 *db, nadb_err *err) {
  * commit that was looked at. */
 static nadb_rc has_change(vtab *v, uint64_t since, nadb_slice prefix,
                           bool *found, uint64_t *seq, nadb_err *err) {
-    changes_cursor c = {.rowid = 0};
+    changes_cursor c = {.found = false};
     nadb_rc rc = begin_walk(&c, v, since, prefix, err);
 
     *found = c.found;

@@ -6,6 +6,7 @@
  * They come by the index of expiries, in no order that is promised. The sweeper
  * removes them within about flush_interval; a server with expiry of its own may
  * have removed them already. */
+#include "eponymous.h"
 #include "func.h"
 
 enum expired_column {
@@ -17,83 +18,16 @@ enum expired_column {
     EXPIRED_CREATED_AT,
     EXPIRED_UPDATED_AT,
     EXPIRED_SIZE,
-    EXPIRED_TABLE, /* hidden: the arguments */
-    EXPIRED_LIMIT
+    EXPIRED_ARGUMENTS /* table, limit */
 };
 
-static const char declaration[] =
-    "CREATE TABLE x(key TEXT, value, tags TEXT, ttl REAL, expires_at REAL,"
-    " created_at REAL, updated_at REAL, size INTEGER, \"table\" HIDDEN,"
-    " \"limit\" HIDDEN)";
-
-typedef struct expired_table {
-    sqlite3_vtab base;
-    conn *c;
-} expired_table;
-
 typedef struct expired_cursor {
-    sqlite3_vtab_cursor base;
+    eponymous_cursor base;
     nadb_session *session; /* of the table's; entered while it is not NULL */
     nadb_cursor *rows;
     int64_t left; /* of the limit */
     nadb_buf scratch;
-    sqlite3_int64 rowid;
 } expired_cursor;
-
-static int expired_connect(sqlite3 *db, void *aux, int argc,
-                           const char *const *argv, sqlite3_vtab **out,
-                           char **msg) {
-    int code = sqlite3_declare_vtab(db, declaration);
-    expired_table *t;
-
-    (void)argc;
-    (void)argv;
-    (void)msg;
-    if (code != SQLITE_OK) return code;
-    t = nadb_calloc(1, sizeof *t);
-    if (t == NULL) return SQLITE_NOMEM;
-    t->c = aux;
-    *out = &t->base;
-    return SQLITE_OK;
-}
-
-static int expired_disconnect(sqlite3_vtab *base) {
-    nadb_free(base);
-    return SQLITE_OK;
-}
-
-static int expired_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    int found[2] = {-1, -1};
-    int n = 0;
-
-    (void)base;
-    info->estimatedCost = 1000;
-    info->estimatedRows = 100;
-    for (int i = 0; i < info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
-
-        if (c->iColumn < EXPIRED_TABLE || c->op != SQLITE_INDEX_CONSTRAINT_EQ)
-            continue;
-        if (!c->usable) return SQLITE_CONSTRAINT;
-        found[c->iColumn - EXPIRED_TABLE] = i;
-    }
-    for (int i = 0; i < 2; i++) {
-        if (found[i] < 0) continue;
-        info->aConstraintUsage[found[i]].argvIndex = ++n;
-        info->aConstraintUsage[found[i]].omit = 1;
-        info->idxNum |= 1 << i;
-    }
-    return SQLITE_OK;
-}
-
-static int expired_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    expired_cursor *c = nadb_calloc(1, sizeof *c);
-
-    (void)base;
-    if (c == NULL) return SQLITE_NOMEM;
-    *out = &c->base;
-    return SQLITE_OK;
-}
 
 static void finish(expired_cursor *c) {
     nadb_cursor_free(c->rows);
@@ -102,13 +36,10 @@ static void finish(expired_cursor *c) {
     c->session = NULL;
 }
 
-static int expired_close(sqlite3_vtab_cursor *base) {
-    expired_cursor *c = (expired_cursor *)base;
+static void expired_stop(eponymous_cursor *c) { finish((expired_cursor *)c); }
 
-    finish(c);
-    nadb_buf_clear(&c->scratch);
-    nadb_free(c);
-    return SQLITE_OK;
+static void expired_clear(eponymous_cursor *c) {
+    nadb_buf_clear(&((expired_cursor *)c)->scratch);
 }
 
 /* Passes by what a server has removed since its index named it. */
@@ -124,23 +55,23 @@ static nadb_rc settle(expired_cursor *c, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc start(expired_cursor *c, int plan, sqlite3_value **argv,
-                     nadb_err *err) {
-    expired_table *t = (expired_table *)c->base.pVtab;
+static nadb_rc expired_start(eponymous_cursor *base, sqlite3_value **given,
+                             nadb_err *err) {
+    expired_cursor *c = (expired_cursor *)base;
     nadb_scan scan = {.by_expiry = true,
                       .expired = true,
                       .expires_from = INT64_MIN,
                       .expires_to = nadb_now_ms()};
-    call k = {.c = t->c, .argc = 1, .argv = argv, .db = t->c->db};
+    call k = {.c = base->c, .argc = 1, .argv = given, .db = base->c->db};
     nadb_rc rc;
 
-    if ((plan & 1) == 0)
+    if (given[0] == NULL)
         return nadb_fail(err, NADB_INVALID,
                          "nadb_expired needs a table: SELECT * FROM "
                          "nadb_expired('kv')");
     c->left = INT64_MAX;
-    if ((plan & 2) != 0 && sqlite3_value_type(argv[1]) != SQLITE_NULL &&
-        (!value_integer(argv[1], &c->left) || c->left < 0))
+    if (given[1] != NULL && sqlite3_value_type(given[1]) != SQLITE_NULL &&
+        (!value_integer(given[1], &c->left) || c->left < 0))
         return nadb_fail(err, NADB_INVALID,
                          "the limit is not a whole number from 0 on");
     rc = command_find(&k, COMMAND_BACKUP, err); /* READ of all columns */
@@ -152,74 +83,41 @@ static nadb_rc start(expired_cursor *c, int plan, sqlite3_value **argv,
     return rc == NADB_OK ? settle(c, err) : rc;
 }
 
-static int failed(expired_cursor *c, const nadb_err *err) {
-    finish(c);
-    return value_vtab_error(c->base.pVtab, err);
-}
-
-static int expired_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
-                          int argc, sqlite3_value **argv) {
+static nadb_rc expired_next(eponymous_cursor *base, nadb_err *err) {
     expired_cursor *c = (expired_cursor *)base;
-    nadb_err err;
+    nadb_rc rc = nadb_cursor_next(c->rows, err);
 
-    (void)text;
-    (void)argc;
-    finish(c);
-    c->rowid = 0;
-    if (start(c, plan, argv, &err) != NADB_OK) return failed(c, &err);
-    return SQLITE_OK;
-}
-
-static int expired_next(sqlite3_vtab_cursor *base) {
-    expired_cursor *c = (expired_cursor *)base;
-    nadb_err err;
-
-    c->rowid++;
     c->left--;
-    if (nadb_cursor_next(c->rows, &err) != NADB_OK ||
-        settle(c, &err) != NADB_OK)
-        return failed(c, &err);
-    return SQLITE_OK;
+    return rc == NADB_OK ? settle(c, err) : rc;
 }
 
-static int expired_eof(sqlite3_vtab_cursor *base) {
-    return ((expired_cursor *)base)->rows == NULL;
+static bool expired_at_end(const eponymous_cursor *c) {
+    return ((const expired_cursor *)c)->rows == NULL;
 }
 
-static int expired_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx,
-                          int i) {
+static nadb_rc expired_column(eponymous_cursor *base, sqlite3_context *ctx,
+                              int i, nadb_err *err) {
     expired_cursor *c = (expired_cursor *)base;
-    nadb_err err;
 
-    if (i >= EXPIRED_TABLE) return SQLITE_OK; /* not remembered */
-    if (value_column_to_sql(ctx, c->rows, (enum column)(i + COL_KEY), false,
-                            &c->scratch, &err) != NADB_OK)
-        return value_vtab_error(base->pVtab, &err);
-    return SQLITE_OK;
+    return value_column_to_sql(ctx, c->rows, (enum column)(i + COL_KEY), false,
+                               &c->scratch, err);
 }
 
-static int expired_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-    *rowid = ((expired_cursor *)base)->rowid;
-    return SQLITE_OK;
-}
-
-/* Without xCreate: it exists by itself, and only so. */
-static const sqlite3_module expired_module = {
-    .xConnect = expired_connect,
-    .xBestIndex = expired_best_index,
-    .xDisconnect = expired_disconnect,
-    .xOpen = expired_open,
-    .xClose = expired_close,
-    .xFilter = expired_filter,
-    .xNext = expired_next,
-    .xEof = expired_eof,
-    .xColumn = expired_column,
-    .xRowid = expired_rowid,
+const eponymous expired_table = {
+    .name = "nadb_expired",
+    .declaration =
+        "CREATE TABLE x(key TEXT, value, tags TEXT, ttl REAL, expires_at REAL,"
+        " created_at REAL, updated_at REAL, size INTEGER, \"table\" HIDDEN,"
+        " \"limit\" HIDDEN)",
+    .argument = EXPIRED_ARGUMENTS,
+    .n_arguments = 2,
+    .cost = 1000,
+    .rows = 100,
+    .cursor_size = sizeof(expired_cursor),
+    .start = expired_start,
+    .next = expired_next,
+    .at_end = expired_at_end,
+    .column = expired_column,
+    .stop = expired_stop,
+    .clear = expired_clear,
 };
-
-int expired_register(sqlite3 *db, conn *c) {
-    (void)conn_ref(db);
-    /* On failure too, SQLite calls conn_unref(). */
-    return sqlite3_create_module_v2(db, "nadb_expired", &expired_module, c,
-                                    conn_unref);
-}

@@ -385,15 +385,10 @@ int watch_read(conn *c, sess *s);
 /* Registers all that the library has with another connection. */
 int module_register(sqlite3 *db);
 
-/* --- func.c, func_backup.c, tables.c --- */
+/* --- func.c, func_log.c --- */
 
 int func_register(sqlite3 *db, conn *c);
-int tables_register(sqlite3 *db, conn *c);
-void log_register(void);                    /* func_log.c */
-int pop_register(sqlite3 *db, conn *c);     /* pop.c */
-int all_register(sqlite3 *db, conn *c);     /* all.c */
-int expired_register(sqlite3 *db, conn *c); /* expired.c */
-int changes_register(sqlite3 *db, conn *c); /* changes.c */
+void log_register(void);
 
 /* --- job.c --- */
 

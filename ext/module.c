@@ -12,7 +12,7 @@
  * Compiled with SQLITE_CORE it is linked into a program together with SQLite,
  * which then calls sqlite3_nadb_init(db, &msg, NULL) for each connection, or
  * sqlite3_auto_extension((void (*)(void))sqlite3_nadb_init) once. */
-#include "ext.h"
+#include "eponymous.h"
 
 #include <pthread.h>
 SQLITE_EXTENSION_INIT1
@@ -63,11 +63,7 @@ static int register_all(sqlite3 *db, conn *c) {
     log_register();
     if (code == SQLITE_OK) match_register(c);
     if (code == SQLITE_OK) code = func_register(db, c);
-    if (code == SQLITE_OK) code = tables_register(db, c);
-    if (code == SQLITE_OK) code = pop_register(db, c);
-    if (code == SQLITE_OK) code = all_register(db, c);
-    if (code == SQLITE_OK) code = expired_register(db, c);
-    if (code == SQLITE_OK) code = changes_register(db, c);
+    if (code == SQLITE_OK) code = eponymous_register_all(db);
 #ifdef NADB_TEST
     if (code == SQLITE_OK) code = nadb_test_register(db);
 #endif

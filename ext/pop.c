@@ -11,6 +11,7 @@
  * In autocommit the row is gone for good when it is returned. So what SQLite is
  * given is made before the row is deleted, and lies in memory that SQLite takes
  * over without a copy: nothing that can fail is left. */
+#include "eponymous.h"
 #include "func.h"
 
 /* --- the row that was taken --- */
@@ -159,120 +160,48 @@ enum pop_column {
     POP_CREATED_AT,
     POP_UPDATED_AT,
     POP_SIZE,
-    POP_FIRST_ARGUMENT, /* the table */
-    POP_SECOND_ARGUMENT /* the key */
+    POP_ARGUMENTS /* table, key */
 };
 
-static const char declaration[] =
-    "CREATE TABLE x(key TEXT, value, tags TEXT, ttl REAL, expires_at REAL,"
-    " created_at REAL, updated_at REAL, size INTEGER,"
-    " \"table\" HIDDEN, name HIDDEN)";
-
-typedef struct pop_table {
-    sqlite3_vtab base;
-    conn *c;
-} pop_table;
-
 typedef struct pop_cursor {
-    sqlite3_vtab_cursor base;
+    eponymous_cursor base;
     popped row;
 } pop_cursor;
 
-static int pop_connect(sqlite3 *db, void *aux, int argc,
-                       const char *const *argv, sqlite3_vtab **out,
-                       char **msg) {
-    int code = sqlite3_declare_vtab(db, declaration);
-    pop_table *t;
-
-    (void)argc;
-    (void)argv;
-    (void)msg;
-    if (code != SQLITE_OK) return code;
-    t = nadb_calloc(1, sizeof *t);
-    if (t == NULL) return SQLITE_NOMEM;
-    t->c = aux;
-    *out = &t->base;
-    return SQLITE_OK;
+static void pop_stop(eponymous_cursor *c) {
+    popped_clear(&((pop_cursor *)c)->row);
 }
 
-static int pop_disconnect(sqlite3_vtab *base) {
-    nadb_free(base);
-    return SQLITE_OK;
-}
-
-static int pop_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    (void)base;
-    info->estimatedCost = 20;
-    info->estimatedRows = 1;
-    for (int i = 0; i < info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
-        int argument = c->iColumn - POP_FIRST_ARGUMENT;
-
-        if (argument < 0 || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!c->usable) return SQLITE_CONSTRAINT;
-        info->aConstraintUsage[i].argvIndex = argument + 1;
-        info->aConstraintUsage[i].omit = 1;
-        info->idxNum |= 1 << argument;
-    }
-    /* The key alone cannot be the first argument of xFilter. */
-    if (info->idxNum == 2) return SQLITE_CONSTRAINT;
-    return SQLITE_OK;
-}
-
-static int pop_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    pop_cursor *c = nadb_calloc(1, sizeof *c);
-
-    (void)base;
-    if (c == NULL) return SQLITE_NOMEM;
-    *out = &c->base;
-    return SQLITE_OK;
-}
-
-static int pop_close(sqlite3_vtab_cursor *base) {
-    pop_cursor *c = (pop_cursor *)base;
-
-    popped_clear(&c->row);
-    nadb_free(c);
-    return SQLITE_OK;
-}
-
-static int pop_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
-                      int argc, sqlite3_value **argv) {
-    pop_cursor *c = (pop_cursor *)base;
-    call k = {.c = ((pop_table *)base->pVtab)->c, .argc = argc, .argv = argv};
-    nadb_err err;
+static nadb_rc pop_start(eponymous_cursor *c, sqlite3_value **given,
+                         nadb_err *err) {
+    call k = {.c = c->c, .argc = 2, .argv = given, .db = c->c->db};
     nadb_rc rc;
 
-    (void)plan;
-    (void)text;
-    popped_clear(&c->row);
-    k.db = k.c->db;
-    if (argc != 2) {
-        rc = nadb_fail(&err, NADB_INVALID,
-                       "nadb_pop needs a table and a key: SELECT * FROM "
-                       "nadb_pop('kv', 'k')");
-    } else {
-        rc = take(&k, COMMAND_POP_ROW, &c->row, &err);
-    }
+    if (given[0] == NULL || given[1] == NULL)
+        return nadb_fail(err, NADB_INVALID,
+                         "nadb_pop needs a table and a key: SELECT * FROM "
+                         "nadb_pop('kv', 'k')");
+    rc = take(&k, COMMAND_POP_ROW, &((pop_cursor *)c)->row, err);
     nadb_buf_clear(&k.key_room);
-    if (rc == NADB_OK) return SQLITE_OK;
-    popped_clear(&c->row);
-    return value_vtab_error(base->pVtab, &err);
+    return rc;
 }
 
-static int pop_next(sqlite3_vtab_cursor *base) {
-    ((pop_cursor *)base)->row.found = false;
-    return SQLITE_OK;
+static nadb_rc pop_next(eponymous_cursor *c, nadb_err *err) {
+    (void)err;
+    ((pop_cursor *)c)->row.found = false;
+    return NADB_OK;
 }
 
-static int pop_eof(sqlite3_vtab_cursor *base) {
-    return !((pop_cursor *)base)->row.found;
+static bool pop_at_end(const eponymous_cursor *c) {
+    return !((const pop_cursor *)c)->row.found;
 }
 
-static int pop_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
-    popped *row = &((pop_cursor *)base)->row;
+static nadb_rc pop_column(eponymous_cursor *c, sqlite3_context *ctx, int i,
+                          nadb_err *err) {
+    popped *row = &((pop_cursor *)c)->row;
     bool mortal = row->expires_ms != NADB_NO_EXPIRY;
 
+    (void)err;
     switch (i) {
     case POP_KEY:
         key_to_sql(ctx, nadb_buf_slice(&row->key), false);
@@ -300,33 +229,26 @@ static int pop_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
         sqlite3_result_int64(ctx, (int64_t)row->size);
         break;
     default:
-        break; /* the arguments are not remembered */
+        break;
     }
-    return SQLITE_OK;
+    return NADB_OK;
 }
 
-static int pop_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-    (void)base;
-    *rowid = 1;
-    return SQLITE_OK;
-}
-
-/* Without xCreate: it exists by itself, and only so. */
-static const sqlite3_module pop_module = {
-    .xConnect = pop_connect,
-    .xBestIndex = pop_best_index,
-    .xDisconnect = pop_disconnect,
-    .xOpen = pop_open,
-    .xClose = pop_close,
-    .xFilter = pop_filter,
-    .xNext = pop_next,
-    .xEof = pop_eof,
-    .xColumn = pop_column,
-    .xRowid = pop_rowid,
+const eponymous pop_table = {
+    .name = "nadb_pop",
+    .declaration =
+        "CREATE TABLE x(key TEXT, value, tags TEXT, ttl REAL, expires_at REAL,"
+        " created_at REAL, updated_at REAL, size INTEGER,"
+        " \"table\" HIDDEN, name HIDDEN)",
+    .argument = POP_ARGUMENTS,
+    .n_arguments = 2,
+    .cost = 20,
+    .rows = 1,
+    .removes = true,
+    .cursor_size = sizeof(pop_cursor),
+    .start = pop_start,
+    .next = pop_next,
+    .at_end = pop_at_end,
+    .column = pop_column,
+    .stop = pop_stop,
 };
-
-int pop_register(sqlite3 *db, conn *c) {
-    (void)conn_ref(db);
-    /* On failure too, SQLite calls conn_unref(). */
-    return sqlite3_create_module_v2(db, "nadb_pop", &pop_module, c, conn_unref);
-}

@@ -1,10 +1,11 @@
 /* tables.c - the table-valued functions: nadb_stats, nadb_tags, nadb_stores,
  * nadb_backends.
  *
- * They are small, so each xFilter collects all rows at once, and the cursor
- * walks over what was collected: a moment's picture. A new table is a `kind`:
- * its declaration, and a function that fills rows. */
+ * They are small, so xFilter collects all rows at once, and the cursor walks
+ * over these copies. A new table is a `kind`: its declaration, and a function
+ * that fills rows. */
 #include "tables.h"
+#include "eponymous.h"
 
 /* --- collected rows --- */
 
@@ -337,226 +338,111 @@ static nadb_rc fill_jobs(rows *r, vtab *v, nadb_err *err) {
     return nadb_jobs_each(add_job, r, err);
 }
 
-/* --- the kinds --- */
+/* --- the tables --- */
 
-/* What stands in parentheses: a hidden column, behind those that SELECT *
- * shows.
- */
+/* What stands in parentheses. */
 typedef enum argument { ARGUMENT_NONE, ARGUMENT_TABLE, ARGUMENT_DIR } argument;
 
 typedef struct kind {
-    const char *name;
-    const char *declaration;
-    int width; /* columns that rows hold */
+    eponymous table;
+    int width; /* columns without the argument */
     argument argument;
     const char *reads; /* a column of that table, for the authorizer */
     nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
-    int hidden; /* of the columns, the last so many, behind the argument */
 } kind;
 
-/* The column of the argument, where there is one. */
-static int argument_at(const kind *k) { return k->width - k->hidden; }
-
-static const kind kinds[] = {
-    {"nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
-     ARGUMENT_TABLE, "key", fill_stats, 0},
-    {"nadb_metrics", metrics_declaration, METRICS_WIDTH, ARGUMENT_TABLE, "key",
-     fill_metrics, 0},
-    {"nadb_transactions", transactions_declaration, TRANSACTIONS_WIDTH,
-     ARGUMENT_NONE, NULL, fill_transactions, 0},
-    {"nadb_tags",
-     "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN,"
-     " queries INTEGER HIDDEN, last_queried_at REAL HIDDEN)",
-     4, ARGUMENT_TABLE, "tags", fill_tags, 2},
-    {"nadb_stores", stores_declaration, 32, ARGUMENT_NONE, NULL, fill_stores,
-     0},
-    {"nadb_backends", backends_declaration, 14, ARGUMENT_NONE, NULL,
-     fill_backends, 0},
-    {"nadb_jobs", jobs_declaration, 11, ARGUMENT_NONE, NULL, fill_jobs, 0},
-    {"nadb_backups", backups_declaration, 15, ARGUMENT_DIR, NULL, fill_backups,
-     0},
-};
-
-/* --- the virtual table that they all are --- */
-
-typedef struct list_table {
-    sqlite3_vtab base;
-    const kind *k;
-    conn *c;
-} list_table;
-
 typedef struct list_cursor {
-    sqlite3_vtab_cursor base;
+    eponymous_cursor base;
     rows r;
     size_t at; /* index of the row */
 } list_cursor;
 
-static int list_connect(sqlite3 *db, void *aux, int argc,
-                        const char *const *argv, sqlite3_vtab **out,
-                        char **msg) {
-    list_table *t;
-    int code;
-
-    (void)argc;
-    (void)msg;
-    t = nadb_calloc(1, sizeof *t);
-    if (t == NULL) return SQLITE_NOMEM;
-    t->c = aux;
-    t->k = kinds;
-    while (strcmp(t->k->name, argv[0]) != 0) t->k++; /* the module's name */
-    code = sqlite3_declare_vtab(db, t->k->declaration);
-    /* A schema has no business with directories. */
-    if (code == SQLITE_OK && t->k->argument == ARGUMENT_DIR)
-        code = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-    if (code != SQLITE_OK) {
-        nadb_free(t);
-        return code;
-    }
-    *out = &t->base;
-    return SQLITE_OK;
+static const kind *kind_of(const eponymous_cursor *c) {
+    return (const kind *)(const void *)c->f;
 }
 
-static int list_disconnect(sqlite3_vtab *base) {
-    nadb_free(base);
-    return SQLITE_OK;
+static void list_stop(eponymous_cursor *base) {
+    list_cursor *c = (list_cursor *)base;
+
+    nadb_buf_reset(&c->r.cells);
+    nadb_buf_reset(&c->r.text);
+    c->at = 0;
 }
 
-/* Takes the argument, and behind it tag = x of nadb_tags, which SQLite checks
- * again. */
-static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    const kind *k = ((list_table *)base)->k;
-    int table = -1;
-    int first = -1;
-
-    info->estimatedCost = 50;
-    info->estimatedRows = 30;
-    for (int i = 0; k->argument != ARGUMENT_NONE && i < info->nConstraint;
-         i++) {
-        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
-
-        if (c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (c->iColumn == argument_at(k)) {
-            if (!c->usable) return SQLITE_CONSTRAINT;
-            table = i;
-        } else if (c->iColumn == 0 && c->usable && k->fill == fill_tags &&
-                   sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") ==
-                       0) {
-            first = i;
-        }
-    }
-    if (table < 0) return SQLITE_OK;
-    info->aConstraintUsage[table].argvIndex = 1;
-    info->aConstraintUsage[table].omit = 1;
-    if (first >= 0) {
-        info->aConstraintUsage[first].argvIndex = 2;
-        info->estimatedCost = 5;
-        info->estimatedRows = 1;
-    }
-    return SQLITE_OK;
-}
-
-static int list_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    list_cursor *c = nadb_calloc(1, sizeof *c);
-
-    (void)base;
-    if (c == NULL) return SQLITE_NOMEM;
-    *out = &c->base;
-    return SQLITE_OK;
-}
-
-static int list_close(sqlite3_vtab_cursor *base) {
+static void list_clear(eponymous_cursor *base) {
     list_cursor *c = (list_cursor *)base;
 
     nadb_buf_clear(&c->r.cells);
     nadb_buf_clear(&c->r.text);
-    nadb_free(c);
-    return SQLITE_OK;
 }
 
-static nadb_rc collect(list_table *t, rows *r, int argc, sqlite3_value **argv,
-                       nadb_err *err) {
+/* given[0] is the argument, given[1] the tag of nadb_tags. */
+static nadb_rc list_start(eponymous_cursor *base, sqlite3_value **given,
+                          nadb_err *err) {
+    const kind *k = kind_of(base);
+    rows *r = &((list_cursor *)base)->r;
     vtab *v = NULL;
     bool hidden;
     nadb_rc rc;
 
-    nadb_buf_reset(&r->cells);
-    nadb_buf_reset(&r->text);
     r->nomem = false;
-    if (t->k->argument != ARGUMENT_NONE && argc == 0) {
-        bool dir = t->k->argument == ARGUMENT_DIR;
+    if (k->argument != ARGUMENT_NONE && given[0] == NULL) {
+        bool dir = k->argument == ARGUMENT_DIR;
 
         return nadb_fail(err, NADB_INVALID,
-                         "%s needs a %s: SELECT * FROM %s('%s')", t->k->name,
-                         dir ? "directory" : "table", t->k->name,
+                         "%s needs a %s: SELECT * FROM %s('%s')", k->table.name,
+                         dir ? "directory" : "table", k->table.name,
                          dir ? "backups" : "kv");
     }
-    if (t->k->argument == ARGUMENT_DIR) {
-        rc = value_path(argv[0], &r->argument, err);
+    if (k->argument == ARGUMENT_DIR) {
+        rc = value_path(given[0], &r->argument, err);
         if (rc != NADB_OK) return rc;
     }
-    if (t->k->argument == ARGUMENT_TABLE) {
-        rc = conn_find_to_read(t->c, (const char *)sqlite3_value_text(argv[0]),
-                               t->k->reads, &v, &hidden, err);
+    if (k->argument == ARGUMENT_TABLE) {
+        rc = conn_find_to_read(base->c,
+                               (const char *)sqlite3_value_text(given[0]),
+                               k->reads, &v, &hidden, err);
         if (rc != NADB_OK || hidden) return rc;
     }
     r->only = nadb_slice_of(NULL, 0);
-    if (argc > 1 && sqlite3_value_type(argv[1]) == SQLITE_TEXT) {
-        const unsigned char *only = sqlite3_value_text(argv[1]);
+    if (given[1] != NULL && sqlite3_value_type(given[1]) == SQLITE_TEXT) {
+        const unsigned char *only = sqlite3_value_text(given[1]);
 
         if (only == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-        r->only = nadb_slice_of(only, (size_t)sqlite3_value_bytes(argv[1]));
+        r->only = nadb_slice_of(only, (size_t)sqlite3_value_bytes(given[1]));
     }
-    rc = t->k->fill(r, v, err);
-    if (rc == NADB_OK && r->nomem) {
+    rc = k->fill(r, v, err);
+    if (rc == NADB_OK && r->nomem)
         rc = nadb_fail(err, NADB_NOMEM, "out of memory");
-    }
     return rc;
 }
 
-static int list_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
-                       int argc, sqlite3_value **argv) {
-    list_cursor *c = (list_cursor *)base;
-    nadb_err err;
-
-    (void)plan;
-    (void)text;
-    c->at = 0;
-    if (collect((list_table *)base->pVtab, &c->r, argc, argv, &err) !=
-        NADB_OK) {
-        nadb_buf_reset(&c->r.cells);
-        return value_vtab_error(base->pVtab, &err);
-    }
-    return SQLITE_OK;
+static nadb_rc list_next(eponymous_cursor *c, nadb_err *err) {
+    (void)err;
+    ((list_cursor *)c)->at++;
+    return NADB_OK;
 }
 
-static int list_next(sqlite3_vtab_cursor *base) {
-    ((list_cursor *)base)->at++;
-    return SQLITE_OK;
+static size_t row_bytes(const eponymous_cursor *c) {
+    return (size_t)kind_of(c)->width * sizeof(cell);
 }
 
-static size_t row_bytes(const sqlite3_vtab_cursor *base) {
-    const kind *k = ((const list_table *)base->pVtab)->k;
-
-    return (size_t)k->width * sizeof(cell);
-}
-
-static int list_eof(sqlite3_vtab_cursor *base) {
+static bool list_at_end(const eponymous_cursor *base) {
     const list_cursor *c = (const list_cursor *)base;
 
     return c->at * row_bytes(base) >= c->r.cells.n;
 }
 
-static int list_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
+static nadb_rc list_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
+                           nadb_err *err) {
     const list_cursor *c = (const list_cursor *)base;
-    const kind *k = ((const list_table *)base->pVtab)->k;
+    const kind *k = kind_of(base);
     const cell *row =
         (const cell *)(const void *)(c->r.cells.p + c->at * row_bytes(base));
 
-    if (k->argument != ARGUMENT_NONE) {
-        /* The argument is not remembered. */
-        if (i == argument_at(k)) return SQLITE_OK;
-        if (i > argument_at(k)) i--;
-    }
+    (void)err;
+    /* Columns may stand behind the argument, which is no cell. */
+    if (k->argument != ARGUMENT_NONE && i > k->table.argument) i--;
     switch (row[i].type) {
     case SQLITE_INTEGER:
         sqlite3_result_int64(ctx, row[i].i);
@@ -571,37 +457,44 @@ static int list_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     default:
         break;
     }
-    return SQLITE_OK;
+    return NADB_OK;
 }
 
-static int list_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
-    *rowid = (sqlite3_int64)((list_cursor *)base)->at;
-    return SQLITE_OK;
-}
+/* Of a table whose argument, if it has one, is column `at`. */
+#define LIST(table_name, columns, at, arguments)                               \
+    .table.name = table_name, .table.declaration = columns,                    \
+    .table.argument = at, .table.n_arguments = arguments, .table.cost = 50,    \
+    .table.rows = 30, .table.cursor_size = sizeof(list_cursor),                \
+    .table.start = list_start, .table.next = list_next,                        \
+    .table.at_end = list_at_end, .table.column = list_column,                  \
+    .table.stop = list_stop, .table.clear = list_clear
 
-/* Without xCreate: they exist by themselves, and only so. */
-static const sqlite3_module list_module = {
-    .xConnect = list_connect,
-    .xBestIndex = list_best_index,
-    .xDisconnect = list_disconnect,
-    .xOpen = list_open,
-    .xClose = list_close,
-    .xFilter = list_filter,
-    .xNext = list_next,
-    .xEof = list_eof,
-    .xColumn = list_column,
-    .xRowid = list_rowid,
+static const kind kinds[] = {
+    {LIST("nadb_stats", "CREATE TABLE x(name TEXT, value, \"table\" HIDDEN)", 2,
+          1),
+     .width = 2, .argument = ARGUMENT_TABLE, .reads = "key",
+     .fill = fill_stats},
+    {LIST("nadb_metrics", metrics_declaration, METRICS_WIDTH, 1),
+     .width = METRICS_WIDTH, .argument = ARGUMENT_TABLE, .reads = "key",
+     .fill = fill_metrics},
+    {LIST("nadb_transactions", transactions_declaration, 0, 0),
+     .width = TRANSACTIONS_WIDTH, .fill = fill_transactions},
+    {LIST("nadb_tags",
+          "CREATE TABLE x(tag TEXT, count INTEGER, \"table\" HIDDEN,"
+          " queries INTEGER HIDDEN, last_queried_at REAL HIDDEN)",
+          2, 1),
+     .table.pushed = {{0, 30}}, .table.n_pushed = 1, .width = 4,
+     .argument = ARGUMENT_TABLE, .reads = "tags", .fill = fill_tags},
+    {LIST("nadb_stores", stores_declaration, 0, 0), .width = 32,
+     .fill = fill_stores},
+    {LIST("nadb_backends", backends_declaration, 0, 0), .width = 14,
+     .fill = fill_backends},
+    {LIST("nadb_jobs", jobs_declaration, 0, 0), .width = 11, .fill = fill_jobs},
+    /* A schema has no business with directories. */
+    {LIST("nadb_backups", backups_declaration, 15, 1), .table.no_schema = true,
+     .width = 15, .argument = ARGUMENT_DIR, .fill = fill_backups},
 };
 
-int tables_register(sqlite3 *db, conn *c) {
-    int code = SQLITE_OK;
-
-    for (size_t i = 0; code == SQLITE_OK && i < sizeof kinds / sizeof *kinds;
-         i++) {
-        (void)conn_ref(c->db);
-        /* On failure too, SQLite calls conn_unref(). */
-        code = sqlite3_create_module_v2(db, kinds[i].name, &list_module, c,
-                                        conn_unref);
-    }
-    return code;
+const eponymous *tables_at(size_t i) {
+    return i < sizeof kinds / sizeof *kinds ? &kinds[i].table : NULL;
 }
