@@ -16,6 +16,7 @@
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
+#   make site     the pages as a web site     make pictures  what they show
 
 # Where all of it goes: another one for another hiredis (PKG_CONFIG_PATH).
 BUILD := build
@@ -230,6 +231,18 @@ fresh:
 gui: $(BUILD)/nadb.so
 	bash test/gui/dbbrowser.sh $<
 
+# The pages as a web site, with search; prints its folder, last.
+site:
+	@bash test/support/need.sh python3 mkdocs mkdocs-material
+	@python3 docs/site.py
+
+# Pictures in docs/: drawn from lists and from numbers, recorded, photographed.
+pictures: $(BUILD)/nadb.so
+	python3 docs/pictures.py
+	python3 test/bench/plot.py
+	python3 docs/record.py
+	NADB_SHOT=docs/db-browser.png bash test/gui/dbbrowser.sh $<
+
 # Other people's ORMs and drivers, which it installs.
 orms: $(BUILD)/nadb.so
 	bash test/orms/run.sh $<
@@ -304,6 +317,6 @@ clean:
 FORCE:
 
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui orms asan tsan \
-    tidy fmt cover bench install install-headers \
+    tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel clean \
     strict-gcc strict-clang FORCE

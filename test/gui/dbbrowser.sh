@@ -5,6 +5,7 @@
 #
 # Prints "ok NAME" or "not ok NAME: ..", and the count that run.sh reads. The
 # program is driven by keys; each step is repeated until the database shows it.
+# With NADB_SHOT=FILE it then takes a picture of the table.
 # `make gui` runs this. What the program sends is in rowid.test.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -127,6 +128,16 @@ until_rows edit-one-cell 'a|one|["x"] b|EDITED| c|3|["y"] d|4| ' edit_value
 until_rows edit-one-key 'a|one|["x"] b|EDITED| d|4| z|3|["y"] ' edit_key
 until_rows delete-one-record 'b|EDITED| d|4| z|3|["y"] ' delete_record
 tell check ok "$(sql "SELECT nadb_check('kv')")"
-[ -z "${NADB_SHOT:-}" ] || import -window root "$NADB_SHOT"
+if [ -n "${NADB_SHOT:-}" ]; then # docs/db-browser.png: make pictures
+    bash test/support/need.sh imagemagick
+    sql "DELETE FROM kv; INSERT INTO kv(key, value, tags, ttl) VALUES
+        ('greeting', 'hello, world', NULL, NULL), ('visits', 42, NULL, NULL),
+        ('session:1', '{\"user\": 7}', '[\"web\", \"eu\"]', 3600),
+        ('session:2', '{\"user\": 9}', '[\"app\", \"eu\"]', 3600)"
+    first_cell
+    keys ctrl+r
+    sleep 1
+    import -window root -crop 745x320+0+0 +repage +dither -colors 64 "$NADB_SHOT"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
