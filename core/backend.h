@@ -550,6 +550,8 @@ struct nadb_records {
  * tombstones, and its flush() has no entries to write: all that is below
  * first_log has been drained. */
 typedef struct nadb_remote_ops {
+    /* Whose time what this thread asks for next takes; NULL: nobody's. */
+    void (*serve)(const nadb_caller *caller);
     /* Before a commit, or a claim (req NULL): whether it may be taken at all.
      */
     nadb_rc (*admit)(nadb_base *b, const nadb_commit_req *req, nadb_err *err);

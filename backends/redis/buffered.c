@@ -296,13 +296,21 @@ static redis_engine *engine_of(nadb_base_version *v) {
     return ((redis_version *)v)->b->e;
 }
 
+/* For whom the thread reads. */
+static nadb_rc view_open(nadb_engine *e, nadb_view **out, nadb_err *err) {
+    nadb_rc rc = redis_view_open(e, out, err);
+
+    if (rc == NADB_OK) (*out)->caller = patience_served();
+    return rc;
+}
+
 static nadb_rc buffered_get(nadb_base_version *v, nadb_slice key,
                             nadb_buf *scratch, nadb_entry *out, bool *found,
                             nadb_err *err) {
     nadb_engine *e = &engine_of(v)->base;
     nadb_view *view = NULL;
     nadb_entry got;
-    nadb_rc rc = redis_view_open(e, &view, err);
+    nadb_rc rc = view_open(e, &view, err);
 
     *found = false;
     if (rc == NADB_OK) rc = redis_get(e, view, key, &got, found, err);
@@ -325,7 +333,8 @@ static nadb_rc buffered_want(nadb_base *base, nadb_view **ahead,
     nadb_engine *e = &((redis_base *)base)->e->base;
     nadb_rc rc = NADB_OK;
 
-    if (*ahead == NULL) rc = redis_view_open(e, ahead, err);
+    if (*ahead == NULL) rc = view_open(e, ahead, err);
+    if (rc == NADB_OK) (*ahead)->caller = patience_served();
     return rc == NADB_OK ? redis_prefetch(e, *ahead, keys, n, err) : rc;
 }
 
@@ -387,7 +396,7 @@ static nadb_rc own_new(nadb_base_version *v, own_iter **out, nadb_err *err) {
     if (it == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory to scan");
     it->base.ops = &ops;
     it->e = &engine_of(v)->base;
-    rc = redis_view_open(it->e, &it->view, err);
+    rc = view_open(it->e, &it->view, err);
     if (rc != NADB_OK) {
         nadb_free(it);
         return rc;
@@ -492,6 +501,7 @@ static nadb_rc buffered_destroy(nadb_base *base, nadb_err *err) {
 }
 
 static const nadb_remote_ops remote = {
+    .serve = patience_serve,
     .admit = redis_admit,
     .is_stale = redis_is_stale,
     .fresh = redis_fresh,

@@ -119,6 +119,15 @@ static nadb_slice next_replica(const char **p) {
     return nadb_slice_of(begin, n);
 }
 
+/* How many replicas have all that came before, and are told the rest. */
+static size_t count_online(const char *info) {
+    static const char online[] = ",state=online,";
+    size_t n = 0;
+
+    for (const char *p = info; (p = strstr(p, online)) != NULL; p++) n++;
+    return n;
+}
+
 /* Remembers them. *left: one that was there is no more. */
 static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
                              nadb_err *err) {
@@ -128,6 +137,7 @@ static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
     nadb_slice one;
 
     *left = false;
+    c->online = count_online(now);
     while ((one = next_replica(&p)).n > 0)
         if (memmem(now, strlen(now), one.p, one.n) == NULL) *left = true;
     for (p = now; (one = next_replica(&p)).n > 0;)
@@ -157,11 +167,13 @@ static nadb_rc send_info(conn *c, nadb_err *err) {
 
 nadb_rc conn_ask_server(conn *c, nadb_err *err) {
     redisReply *time = NULL, *info = NULL;
-    bool left;
+    bool left = false;
+    char before[sizeof c->server];
     args a;
     nadb_rc rc;
 
     memset(&a, 0, sizeof a);
+    memcpy(before, c->server, sizeof before);
     args_text(&a, "TIME");
     rc = wire_send(&c->wire, &a, err);
     if (rc == NADB_OK) rc = send_info(c, err);
@@ -172,6 +184,12 @@ nadb_rc conn_ask_server(conn *c, nadb_err *err) {
         name_of(info, c->server);
         if (c->at->wait > 0) rc = take_replicas(c, info, &left, err);
     }
+    /* What it is told, others must still have when it is replaced. Of a replica
+     * that leaves from here on check_master() hears. */
+    if (rc == NADB_OK && c->at->wait > 0 &&
+        (left || strcmp(before, c->server) != 0) &&
+        !route_confirms(c->way, c->wire.until, &c->to))
+        rc = route_leads_away(&c->wire, err);
     freeReplyObject(time);
     freeReplyObject(info);
     args_clear(&a);
@@ -211,12 +229,14 @@ static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
     patience until;
     nadb_rc rc = wire_check_hosts(c->at, err);
 
+    c->server[0] = '\0';
+    nadb_buf_reset(&c->replicas);
     open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = route_find(c->way, &until, &c->to, &c->epoch, err);
     patience_end(&until);
     open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = wire_open(&c->wire, c->at, &c->to, &until, err);
-    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, &c->to, err);
+    if (rc == NADB_OK) rc = route_arrived(c->way, &c->wire, err);
     if (rc == NADB_OK) rc = conn_ask_server(c, err);
     patience_end(&until);
     c->wire.until = &c->until;
@@ -504,9 +524,11 @@ nadb_rc conn_call(conn *c, const args *a, redisReply **out, nadb_err *err) {
 
 /* Whether the server that replicas acknowledged something to is still the one
  * that others will take for the master. A replica that becomes one leaves at
- * once, while others may still acknowledge: so where one has left, those who
- * decide are asked. */
-static nadb_rc check_master(conn *c, const redisReply *info, nadb_err *err) {
+ * once, while others may still acknowledge; and it may have commits that it has
+ * not read yet. So where one has left, or less than all have acknowledged
+ * (`behind`), those who decide are asked. */
+static nadb_rc check_master(conn *c, const redisReply *info, bool behind,
+                            nadb_err *err) {
     bool left = false, is;
     char name[17];
     nadb_rc rc = NADB_OK;
@@ -515,8 +537,8 @@ static nadb_rc check_master(conn *c, const redisReply *info, nadb_err *err) {
     is = strcmp(name, c->server) == 0 &&
          nadb_slice_eq(info_field(info, "role:"), nadb_slice_str("master"));
     if (is) rc = take_replicas(c, info, &left, err);
-    if (rc != NADB_OK ||
-        (is && (!left || route_confirms(c->way, &c->until, &c->to))))
+    if (rc != NADB_OK || (is && ((!left && !behind) ||
+                                 route_confirms(c->way, &c->until, &c->to))))
         return rc;
     rc = route_leads_away(&c->wire, err);
     (void)route_failed(c->way, c->epoch, 0);
@@ -534,11 +556,54 @@ static nadb_rc too_few(const conn *c, long long n, nadb_err *err) {
                      (int)(limit % 1000));
 }
 
-nadb_rc conn_wait(conn *c, nadb_err *err) {
-    redisReply *r = NULL, *info = NULL;
-    patience before = c->until;
-    int64_t limit;
+static nadb_rc send_wait(conn *c, int64_t replicas, int64_t ms, nadb_err *err) {
+    nadb_rc rc;
     args a;
+
+    memset(&a, 0, sizeof a);
+    args_text(&a, "WAIT");
+    args_number(&a, replicas);
+    args_number(&a, ms > 0 ? ms : 1); /* 0 is for ever */
+    rc = wire_send(&c->wire, &a, err);
+    args_clear(&a);
+    return rc;
+}
+
+/* With sentinels any replica may be made the master, also one that is behind.
+ * So all are waited for, for a while, and not again soon for one that took
+ * longer. */
+#define BEHIND_MOST_MS 500
+
+static bool waits_for_all(const conn *c) {
+    return c->at->master != NULL && c->online > (size_t)c->at->wait;
+}
+
+static int64_t behind_ms(const conn *c) {
+    int64_t ms = c->at->timeout_ms / 10;
+
+    if (nadb_os_get()->mono_ns() < c->behind_ns) return 1;
+    return ms < BEHIND_MOST_MS ? ms : BEHIND_MOST_MS;
+}
+
+/* What to make of how many replicas have acknowledged: *behind, not all, and
+ * that is news. */
+static void note_behind(conn *c, const redisReply *all, bool *behind) {
+    int64_t now = nadb_os_get()->mono_ns();
+
+    *behind = false;
+    if (all->type != REDIS_REPLY_INTEGER) return;
+    if (all->integer >= (long long)c->online) {
+        c->behind_ns = 0;
+    } else if (now >= c->behind_ns) {
+        c->behind_ns = now + c->at->timeout_ms * 1000000;
+        *behind = true;
+    }
+}
+
+nadb_rc conn_wait(conn *c, nadb_err *err) {
+    redisReply *r = NULL, *all = NULL, *info = NULL;
+    bool for_all = waits_for_all(c), behind = false;
+    patience before = c->until;
     nadb_rc rc;
 
     if (c->at->wait == 0) return NADB_OK;
@@ -546,26 +611,26 @@ nadb_rc conn_wait(conn *c, nadb_err *err) {
     patience_end(&before);
     patience_begin(&c->until, c->at->timeout_ms + WAIT_GRACE_MS, NULL);
     c->until.wait = before.waits == NULL ? NULL : &before.waits->replicas;
-    limit = patience_left_ms(&c->until) - WAIT_GRACE_MS;
-    memset(&a, 0, sizeof a);
-    args_text(&a, "WAIT");
-    args_number(&a, c->at->wait);
-    args_number(&a, limit > 0 ? limit : 1); /* 0 is for ever */
-    rc = wire_send(&c->wire, &a, err);
+    rc = send_wait(c, c->at->wait, patience_left_ms(&c->until) - WAIT_GRACE_MS,
+                   err);
+    if (rc == NADB_OK && for_all)
+        rc = send_wait(c, (int64_t)c->online, behind_ms(c), err);
     if (rc == NADB_OK) rc = send_info(c, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &r, err);
+    if (rc == NADB_OK && for_all) rc = wire_receive(&c->wire, &all, err);
     if (rc == NADB_OK) rc = wire_receive(&c->wire, &info, err);
     patience_end(&c->until);
     c->until = before;
+    if (rc == NADB_OK && for_all) note_behind(c, all, &behind);
     /* A master that becomes a replica ends the waiting with an error. */
-    if (rc == NADB_OK) rc = check_master(c, info, err);
+    if (rc == NADB_OK) rc = check_master(c, info, behind, err);
     if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)
         rc = r->type == REDIS_REPLY_ERROR ? wire_refused(&c->wire, r, err)
                                           : conn_confused(c, err);
     else if (rc == NADB_OK && r->integer < c->at->wait)
         rc = too_few(c, r->integer, err);
     freeReplyObject(r);
+    freeReplyObject(all);
     freeReplyObject(info);
-    args_clear(&a);
     return rc;
 }

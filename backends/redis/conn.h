@@ -31,6 +31,9 @@ typedef struct conn {
     size_t pending;    /* answers that are still to be received */
     endpoint to;       /* where the wire leads */
     nadb_buf replicas; /* with option wait: those that were there last */
+    size_t online;     /* so many of them follow it */
+    int64_t behind_ns; /* monotonic: until then one that is behind is not waited
+                          for */
     struct conn *next; /* in a pool's list */
     int64_t given_ns;  /* monotonic: since then it is there */
 

@@ -334,6 +334,7 @@ nadb_rc redis_drain(nadb_base *base, nadb_records *records,
     redis_base *b = (redis_base *)base;
     bool holds = atomic_load(&b->env.words[WORD_TOKEN]) != 0;
     bool found = false;
+    patience_operation o;
     nadb_record first;
     call x;
     nadb_rc rc = records->next(records, &first, &found, err);
@@ -347,7 +348,9 @@ nadb_rc redis_drain(nadb_base *base, nadb_records *records,
     x.b = b;
     x.records = records;
     x.a = &x.pair[0];
+    patience_operation_begin(&o);
     rc = drain(b, &x, err);
+    patience_operation_end(&o);
     if (rc != NADB_OK) b->mark_known = false;
     args_clear(&x.pair[0]);
     args_clear(&x.pair[1]);

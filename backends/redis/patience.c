@@ -14,6 +14,7 @@
 #define MS 1000000
 
 static _Thread_local nadb_waits *operation; /* of this thread; or NULL */
+static _Thread_local const nadb_caller *served;
 
 /* --- beginning --- */
 
@@ -51,6 +52,13 @@ void patience_operation_begin(patience_operation *o) {
 void patience_operation_end(const patience_operation *o) {
     if (o->outer) operation = NULL;
 }
+
+void patience_serve(const nadb_caller *caller) {
+    served = caller;
+    operation = caller == NULL ? NULL : caller->waits;
+}
+
+const nadb_caller *patience_served(void) { return served; }
 
 /* --- waiting --- */
 

@@ -54,6 +54,11 @@ typedef struct patience_operation {
 void patience_operation_begin(patience_operation *o);
 void patience_operation_end(const patience_operation *o);
 
+/* What this thread waits for from here on, without a caller, counts for this
+ * one, who is not asked. NULL ends that. */
+void patience_serve(const nadb_caller *caller);
+const nadb_caller *patience_served(void);
+
 /* Makes *part a patience of its own, of `ms` or what is left, if that is less,
  * once. */
 void patience_part(patience *whole, int64_t ms, patience *part);

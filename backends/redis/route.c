@@ -167,7 +167,7 @@ nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
                      w->name, to->host, to->port);
 }
 
-nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
+nadb_rc route_arrived(route *r, wire *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
     bool learnt;
 
@@ -176,10 +176,6 @@ nadb_rc route_arrived(route *r, wire *w, const endpoint *to, nadb_err *err) {
     nadb_unlock(&r->lock);
     if (r->at->cluster && !learnt) rc = learn(r, w, err);
     if (!r->at->cluster && route_may_change(r)) rc = check_role(w, err);
-    /* What it is told, others must still have when it is replaced. */
-    if (rc == NADB_OK && r->at->master != NULL && r->at->wait > 0 &&
-        !route_confirms(r, w->until, to))
-        rc = route_leads_away(w, err);
     if (rc != NADB_OK) return rc;
     nadb_lock(&r->lock);
     r->arrived = true;

@@ -48,8 +48,7 @@ nadb_rc route_find(route *r, patience *until, endpoint *to, uint64_t *epoch,
 bool route_is_old(route *r, uint64_t epoch);
 /* A new connection: learns from it what it does not know yet, and finds out
  * whether it leads to a master. */
-nadb_rc route_arrived(route *r, wire *w, const endpoint *to,
-                      nadb_err *err) NADB_MUST_USE;
+nadb_rc route_arrived(route *r, wire *w, nadb_err *err) NADB_MUST_USE;
 /* False: another server is about to take its place, or has done so. */
 bool route_confirms(const route *r, patience *until, const endpoint *to);
 /* The error for that. */

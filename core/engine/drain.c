@@ -234,8 +234,24 @@ static nadb_rc is_behind(engine *s, const engine_version *v, bool *behind,
     return rc;
 }
 
-/* Until the server has all that a reader who comes now may ask for. */
-static nadb_rc drain_for_reader(engine *s, nadb_err *err) {
+/* What is done between these two is done for the reader of the view. */
+static void serve(engine *s, const nadb_view *v) {
+    s->base_ops->remote->serve(v == NULL ? NULL : v->caller);
+}
+
+static void serve_nobody(engine *s) { s->base_ops->remote->serve(NULL); }
+
+static nadb_rc check_reader(const nadb_view *v, nadb_err *err) {
+    const nadb_caller *caller = v == NULL ? NULL : v->caller;
+
+    if (caller == NULL || !caller->stopped(caller->ctx)) return NADB_OK;
+    return nadb_fail(err, NADB_INTERRUPT, "interrupted");
+}
+
+/* Until the server has all that a reader of the view (NULL: nobody) who comes
+ * now may ask for. */
+static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
+                                nadb_err *err) {
     _Atomic uint32_t *events = &s->ctl.map->flush_events;
     int64_t deadline =
         s->os->mono_ns() + s->options->busy_timeout_ms * (int64_t)1000000;
@@ -249,8 +265,12 @@ static nadb_rc drain_for_reader(engine *s, nadb_err *err) {
         if (rc == NADB_OK) rc = is_behind(s, v, &behind, err);
         engine_version_unref(s, v);
         if (rc != NADB_OK || !behind) return rc;
+        rc = check_reader(reader, err);
+        if (rc != NADB_OK) return rc;
         if (!s->options->read_only && !s->private_memory) {
+            serve(s, reader);
             rc = engine_work(s, &more, err);
+            serve_nobody(s);
             if (rc != NADB_OK) return rc;
         }
         if (s->os->mono_ns() > deadline)
@@ -285,8 +305,7 @@ void engine_leave(engine *s) {
 
 /* --- other writers --- */
 
-nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
-                            nadb_err *err) {
+static nadb_rc get_ready(engine *s, const nadb_commit_req *req, nadb_err *err) {
     const nadb_remote_ops *ops = s->base_ops->remote;
     bool more = false;
     nadb_rc rc = unseal(s, err);
@@ -310,10 +329,24 @@ nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
     return rc;
 }
 
+nadb_rc engine_remote_ready(engine *s, const nadb_commit_req *req,
+                            nadb_err *err) {
+    nadb_rc rc;
+
+    serve(s, req->view);
+    rc = get_ready(s, req, err);
+    serve_nobody(s);
+    return rc;
+}
+
 nadb_rc engine_remote_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
                             int64_t timeout_ms, uint32_t *claim,
                             nadb_err *err) {
-    nadb_rc rc = engine_remote_ready(engine_of(e), NULL, err);
+    nadb_rc rc;
+
+    serve(engine_of(e), v);
+    rc = get_ready(engine_of(e), NULL, err);
+    serve_nobody(engine_of(e));
 
     *claim = 0;
     if (rc == NADB_OK) rc = engine_claim(e, v, key, timeout_ms, claim, err);
@@ -381,11 +414,23 @@ nadb_rc engine_remote_want(nadb_engine *e, nadb_view *view,
             !nadb_buf_append(&list, &keys[i], sizeof keys[i]))
             rc = nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
     }
+    serve(s, view);
     if (rc == NADB_OK && list.n > sizeof *keys)
         rc = s->base_ops->remote->want(s->base, &v->ahead,
                                        (const nadb_slice *)(void *)list.p,
                                        list.n / sizeof *keys, err);
+    serve_nobody(s);
     nadb_buf_clear(&list);
+    return rc;
+}
+
+static nadb_rc base_get(engine *s, engine_view *v, nadb_slice key,
+                        nadb_entry *out, bool *found, nadb_err *err) {
+    nadb_rc rc;
+
+    serve(s, &v->base);
+    rc = s->base_ops->get(v->version->base, key, &v->scratch, out, found, err);
+    serve_nobody(s);
     return rc;
 }
 
@@ -396,8 +441,7 @@ static nadb_rc row_get(engine *s, engine_view *v, nadb_slice key,
     if (rc == NADB_OK && !*found && v->floor == 0 &&
         (v->ahead == NULL ||
          !s->base_ops->remote->wanted(v->ahead, key, out, found)))
-        rc = s->base_ops->get(v->version->base, key, &v->scratch, out, found,
-                              err);
+        rc = base_get(s, v, key, out, found, err);
     if (*found && (out->flags & NADB_ENTRY_TOMBSTONE)) *found = false;
     return rc;
 }
@@ -410,10 +454,8 @@ nadb_rc engine_remote_get(nadb_engine *e, nadb_view *view, nadb_slice key,
 
     if (!is_index(key)) return row_get(s, v, key, out, found, err);
     *found = false;
-    rc = drain_for_reader(s, err);
-    if (rc != NADB_OK) return rc;
-    return s->base_ops->get(v->version->base, key, &v->scratch, out, found,
-                            err);
+    rc = drain_for_reader(s, view, err);
+    return rc == NADB_OK ? base_get(s, v, key, out, found, err) : rc;
 }
 
 nadb_rc engine_remote_iter(nadb_engine *e, nadb_view *view,
@@ -421,13 +463,16 @@ nadb_rc engine_remote_iter(nadb_engine *e, nadb_view *view,
                            nadb_err *err) {
     engine *s = engine_of(e);
     engine_view *v = (engine_view *)view;
-    nadb_rc rc;
+    bool index = is_index(range->lo);
+    nadb_rc rc = index ? drain_for_reader(s, view, err) : NADB_OK;
 
-    if (!is_index(range->lo)) return engine_iter(e, view, range, out, err);
     *out = NULL;
-    rc = drain_for_reader(s, err);
     if (rc != NADB_OK) return rc;
-    return s->base_ops->iter(v->version->base, range, out, err);
+    serve(s, view);
+    rc = index ? s->base_ops->iter(v->version->base, range, out, err)
+               : engine_iter(e, view, range, out, err);
+    serve_nobody(s);
+    return rc;
 }
 
 nadb_rc engine_remote_match(nadb_engine *e, nadb_view *view,
@@ -435,18 +480,21 @@ nadb_rc engine_remote_match(nadb_engine *e, nadb_view *view,
                             bool keys_only, nadb_iter **out, nadb_err *err) {
     engine *s = engine_of(e);
     engine_view *v = (engine_view *)view;
-    nadb_rc rc = drain_for_reader(s, err);
+    nadb_rc rc = drain_for_reader(s, view, err);
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    return s->base_ops->remote->match(v->version->base, m, range, keys_only,
-                                      out, err);
+    serve(s, view);
+    rc = s->base_ops->remote->match(v->version->base, m, range, keys_only, out,
+                                    err);
+    serve_nobody(s);
+    return rc;
 }
 
 nadb_rc engine_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
                             bool *more, nadb_err *err) {
     engine *s = engine_of(e);
-    nadb_rc rc = drain_for_reader(s, err);
+    nadb_rc rc = drain_for_reader(s, NULL, err);
 
     if (rc != NADB_OK) return rc;
     return s->base_ops->remote->sweep(s->base, rows_max, removed, more, err);
