@@ -421,6 +421,29 @@ static nadb_rc prepare_try(attempt *a, nadb_ticket *t, nadb_err *err) {
     return rc;
 }
 
+/* --- tickets --- */
+
+static nadb_ticket *ticket_new(engine *s, nadb_err *err) {
+    nadb_ticket *t = atomic_exchange(&s->spare_ticket, NULL);
+
+    if (t == NULL) t = nadb_malloc(sizeof *t);
+    if (t == NULL)
+        (void)nadb_fail(err, NADB_NOMEM, "committing");
+    else
+        memset(t, 0, sizeof *t);
+    return t;
+}
+
+static void ticket_free(engine *s, nadb_ticket *t) {
+    nadb_free(atomic_exchange(&s->spare_ticket, t));
+}
+
+static void ticket_done(engine *s, nadb_ticket *t) {
+    NADB_ASSERT(t->m != NULL);
+    memtable_unref(t->m);
+    ticket_free(s, t);
+}
+
 nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     engine *s = engine_of(e);
@@ -437,8 +460,8 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (rc == NADB_OK && s->base_ops->remote != NULL)
         rc = engine_remote_ready(s, req, err);
     if (rc != NADB_OK) return rc;
-    t = nadb_calloc(1, sizeof *t);
-    if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
+    t = ticket_new(s, err);
+    if (t == NULL) return NADB_NOMEM;
     rc = prepare_try(&a, t, err);
     if (rc == NADB_FULL && only_deletes(req) &&
         nadb_lock_timed(&s->flush_lock, req->timeout_ms)) {
@@ -450,7 +473,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     engine_unclaim(e, a.claim);
     let_go(&a, a.v);
     if (rc != NADB_OK) {
-        nadb_free(t);
+        ticket_free(s, t);
         return rc;
     }
     if (req->sync == NADB_SYNC_FULL) {
@@ -535,12 +558,6 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
     engine_doubt_end(s, doubt);
 }
 
-static void ticket_free(nadb_ticket *t) {
-    NADB_ASSERT(t->m != NULL);
-    memtable_unref(t->m);
-    nadb_free(t);
-}
-
 void engine_commit(nadb_engine *e, nadb_ticket *t) {
     engine *s = engine_of(e);
 
@@ -556,7 +573,7 @@ void engine_commit(nadb_engine *e, nadb_ticket *t) {
             atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_EXPIRED],
                              t->purged);
     }
-    ticket_free(t);
+    ticket_done(s, t);
 }
 
 nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
@@ -584,6 +601,6 @@ nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
         }
         engine_unlock(s);
     }
-    ticket_free(t);
+    ticket_done(s, t);
     return rc;
 }

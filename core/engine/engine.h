@@ -122,8 +122,10 @@ typedef struct engine {
     bool uncounted;            /* the base could not be counted, as it cannot
                                   be read: not tried again; under flush_lock */
     nadb_buf scratch;          /* a record being built; under the commit lock */
-    nadb_err flush_error;      /* the last flush's; under version_lock */
-    nadb_err sync_error;       /* of the log, in the background; likewise */
+    /* A ticket that is not in use, for the next commit; NULL: none. */
+    _Atomic(struct nadb_ticket *) spare_ticket;
+    nadb_err flush_error; /* the last flush's; under version_lock */
+    nadb_err sync_error;  /* of the log, in the background; likewise */
 } engine;
 
 struct nadb_ticket {

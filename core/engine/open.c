@@ -59,6 +59,7 @@ void engine_free(engine *s) {
     if (s->base != NULL) s->base_ops->close(s->base);
     control_close(&s->ctl);
     nadb_buf_clear(&s->scratch);
+    nadb_free(atomic_load(&s->spare_ticket));
     nadb_mutex_clear(&s->flush_lock);
     nadb_mutex_clear(&s->sync_lock);
     nadb_mutex_clear(&s->version_lock);

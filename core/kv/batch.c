@@ -21,6 +21,7 @@ void batch_unref(batch *b) {
     NADB_ASSERT(b == NULL || b->refs > 0);
     if (b == NULL || --b->refs > 0) return;
     nadb_arena_clear(&b->arena);
+    nadb_free(b->spare);
     nadb_free(b);
 }
 
@@ -276,8 +277,14 @@ typedef struct b_iter {
     batch_node *at; /* NULL before the start and at the end */
     bool started, reverse, bounded;
     nadb_slice lo, hi;
+    size_t size; /* of this block */
     uint8_t bytes[];
 } b_iter;
+
+/* Bytes of the iterator that a batch keeps for the next: each commit of one row
+ * makes one, with short bounds or none. */
+#define SPARE ((size_t)192)
+_Static_assert(sizeof(b_iter) <= SPARE, "a spare iterator has no room");
 
 static bool past_end(const b_iter *it) {
     if (it->reverse) return nadb_slice_cmp(it->at->key, it->lo) < 0;
@@ -356,9 +363,14 @@ static nadb_rc b_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
 
 static void b_free(nadb_iter *base) {
     b_iter *it = (b_iter *)base;
+    batch *b = it->b;
 
-    batch_unref(it->b);
-    nadb_free(it);
+    if (b->spare == NULL && it->size == SPARE) {
+        b->spare = it;
+    } else {
+        nadb_free(it);
+    }
+    batch_unref(b);
 }
 
 static const nadb_iter_ops b_ops = {b_next, b_seek, b_free};
@@ -366,11 +378,19 @@ static const nadb_iter_ops b_ops = {b_next, b_seek, b_free};
 nadb_rc batch_iter(batch *b, const nadb_range *range, uint64_t limit,
                    nadb_iter **out, nadb_err *err) {
     size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
-    b_iter *it = nadb_calloc(1, sizeof *it + range->lo.n + hi_n);
+    size_t need = sizeof(b_iter) + range->lo.n + hi_n;
+    size_t size = need < SPARE ? SPARE : need;
+    b_iter *it = b->spare;
 
     *out = NULL;
+    if (it == NULL || size > SPARE)
+        it = nadb_malloc(size);
+    else
+        b->spare = NULL;
     if (it == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading a transaction's changes");
+    memset(it, 0, sizeof *it);
+    it->size = size;
     it->base.ops = &b_ops;
     it->b = b;
     batch_ref(b);

@@ -53,6 +53,7 @@ typedef struct batch {
     unsigned height;
     uint32_t draw; /* state of the height generator */
     batch_node *tail;
+    void *spare; /* an iterator that is not in use; owned */
     batch_node *head[BATCH_HEIGHT];
 } batch;
 

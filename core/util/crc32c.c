@@ -11,6 +11,8 @@
 #include "crc32c.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "coding.h"
 
@@ -24,7 +26,10 @@ static pthread_once_t slices_once = PTHREAD_ONCE_INIT;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint32_t slices[8][256];
 static uint32_t shift_table[4][256];
-static raw_fn *raw_best;
+
+/* The first call chooses; a call costs no question after that. */
+static raw_fn raw_first;
+static _Atomic(raw_fn *) raw_best = raw_first;
 
 static void slices_init(void) {
     for (uint32_t i = 0; i < 256; i++) {
@@ -110,6 +115,12 @@ USES_CRC static uint32_t raw_hardware(uint32_t r, const uint8_t *p, size_t n) {
         }
         r = shift(shift(r) ^ b) ^ c;
     }
+    for (; n >= 32; p += 32, n -= 32) {
+        r = (uint32_t)CRC_U64(r, nadb_get_u64(p));
+        r = (uint32_t)CRC_U64(r, nadb_get_u64(p + 8));
+        r = (uint32_t)CRC_U64(r, nadb_get_u64(p + 16));
+        r = (uint32_t)CRC_U64(r, nadb_get_u64(p + 24));
+    }
     for (; n >= 8; p += 8, n -= 8) r = (uint32_t)CRC_U64(r, nadb_get_u64(p));
     if (n & 4) {
         r = CRC_U32(r, nadb_get_u32(p));
@@ -133,25 +144,32 @@ static void shift_init(void) {
 }
 
 static void init(void) {
-    raw_best = have_instruction() ? raw_hardware : raw_table;
-    if (raw_best == raw_table)
-        pthread_once(&slices_once, slices_init);
-    else
+    bool hardware = have_instruction();
+
+    if (hardware)
         shift_init();
+    else
+        pthread_once(&slices_once, slices_init);
+    atomic_store_explicit(&raw_best, hardware ? raw_hardware : raw_table,
+                          memory_order_release);
 }
 
 #else
 
 static void init(void) {
     pthread_once(&slices_once, slices_init);
-    raw_best = raw_table;
+    atomic_store_explicit(&raw_best, raw_table, memory_order_release);
 }
 
 #endif
 
-uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n) {
+static uint32_t raw_first(uint32_t r, const uint8_t *p, size_t n) {
     pthread_once(&once, init);
-    return ~raw_best(~crc, p, n);
+    return atomic_load_explicit(&raw_best, memory_order_acquire)(r, p, n);
+}
+
+uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n) {
+    return ~atomic_load_explicit(&raw_best, memory_order_acquire)(~crc, p, n);
 }
 
 uint32_t nadb_crc32c_table(uint32_t crc, const void *p, size_t n) {
