@@ -11,7 +11,7 @@
 #   make hiredis1 the tests of Redis with hiredis 1.x
 #   make redis-new  the tests of Redis with Debian 13's Redis and Valkey; root
 #   make sqlite-new  all tests with a current SQLite
-#   make orms     ORMs and drivers of other languages use a table
+#   make test-bindings  the pages of docs/bindings, and a scenario, in each language
 #   make fresh    all of it on new machines of Debian 12 and 13
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
@@ -93,7 +93,7 @@ TEST_EXT := test/support/test_functions.c test/support/test_gate.c
 UNIT_SUPPORT := $(filter-out $(TEST_EXT),$(wildcard test/support/*.c))
 UNIT_NAMES := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*_test.c))
 C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \
-    backends/*.[ch] backends/*/*.[ch] test/*/*.[ch])
+    backends/*.[ch] backends/*/*.[ch] test/*/*.[ch] test/bindings/*/*.[ch])
 
 TEST := -DNADB_TEST -DNADB_DEBUG
 # clang's sanitizers find more than gcc's: integers that lose bits or change
@@ -243,9 +243,9 @@ pictures: $(BUILD)/nadb.so
 	python3 docs/record.py
 	NADB_SHOT=docs/db-browser.png bash test/gui/dbbrowser.sh $<
 
-# Other people's ORMs and drivers, which it installs.
-orms: $(BUILD)/nadb.so
-	bash test/orms/run.sh $<
+# Drivers and ORMs of other languages, which it installs; NAME selects.
+test-bindings: $(BUILD)/nadb.so
+	bash test/bindings/run.sh $< $(NAME)
 
 asan tsan:
 	bash test/run.sh $@
@@ -316,7 +316,7 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui orms asan tsan \
+.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings asan tsan \
     tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel clean \
     strict-gcc strict-clang FORCE

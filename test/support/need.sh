@@ -21,7 +21,7 @@ root=()
 export DEBIAN_FRONTEND=noninteractive
 echo "installing ${missing[*]}"
 install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive
-    apt-get install -y -q --no-install-recommends "${missing[@]}")
+    apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "${missing[@]}")
 "${install[@]}" >/dev/null 2>&1 && exit 0
 "${root[@]}" apt-get update -q >/dev/null
 "${install[@]}" >/dev/null

@@ -43,5 +43,13 @@ code=${PIPESTATUS[0]}
 passed=$(grep -c '^ok ' "$folder/host.log")
 failed=$(grep -c '^not ok ' "$folder/host.log")
 [ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failure "it ended with $code"
+# The scenario of all bindings, where it is the system's SQLite.
+if [ ! -e "$folder/sqlite3.o" ]; then
+    NADB_ARCHIVE=$PWD/$folder/libnadb.a bash test/bindings/run.sh \
+        "${NADB_LIB:-build/nadb.so}" c_static | tee "$folder/scenario.log"
+    read -r p _ f _ < <(tail -n 1 "$folder/scenario.log")
+    passed=$((passed + p))
+    failed=$((failed + f))
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

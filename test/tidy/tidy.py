@@ -15,10 +15,10 @@ import sys
 
 LIBRARY = ["core/*.[ch]", "core/*/*.[ch]", "ext/*.[ch]",
            "backends/*.[ch]", "backends/*/*.[ch]"]
-TESTS_C = ["test/*/*.[ch]"]
+TESTS_C = ["test/*/*.[ch]", "test/bindings/*/*.[ch]"]
 LUA = ["backends/redis/lua/*.lua", "backends/redis/lua/lib/*.lua"]
 OTHER = LUA + ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
-         "test/*.sh", "sql/*.sh", "Makefile"]
+         "test/bindings/*/*", "test/*.sh", "sql/*.sh", "Makefile"]
 
 FILE_LINES = 700
 FUNCTION_LINES = 70

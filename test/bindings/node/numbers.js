@@ -1,7 +1,5 @@
-// better_sqlite3_test.mjs LIBRARY FOLDER - JavaScript binds every number as
+// numbers.js LIBRARY FOLDER - JavaScript binds every number as
 // REAL: 5 is the key '5', and integers are counted as integers.
-import { createRequire } from 'node:module';
-const require = createRequire(process.cwd() + '/');
 const Database = require('better-sqlite3');
 
 let failed = false;

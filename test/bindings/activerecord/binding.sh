@@ -1,0 +1,8 @@
+. "$root/test/bindings/ruby/binding.sh"
+needs() {
+    need ruby ruby-activerecord ruby-sqlite3
+    because "no gem activerecord" ruby -e 'require "active_record"'
+}
+extra() {
+    ruby -r "$blocks/block1.rb" "$source/orm.rb" "${NADB_LIBRARY%.so}" "$PWD"
+}

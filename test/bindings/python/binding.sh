@@ -1,0 +1,16 @@
+language=python extension=py
+needs() {
+    need python3
+    because "no sqlite3 that loads extensions in /usr/bin/python3" \
+        /usr/bin/python3 -c "import sqlite3
+sqlite3.connect(':memory:').enable_load_extension"
+}
+run_page() { /usr/bin/python3 "$blocks/page.py"; }
+run_scenario() {
+    /usr/bin/python3 "$root/test/bindings/python/scenario.py" \
+        "$source/adapter.py" "$@"
+}
+run_orm() {
+    PYTHONPATH=$root/test/bindings/python /usr/bin/python3 "$source/orm.py" \
+        "${NADB_LIBRARY%.so}" "$PWD"
+}
