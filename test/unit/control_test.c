@@ -394,7 +394,8 @@ static void test_reopened(void) {
     REQUIRE(open_control(&c, CONTROL_REBUILD));
     test_os_new_boot();
     CHECK(judge(&state, &err) == NADB_CANTOPEN);
-    CHECK(strstr(err.msg, "another machine") != NULL);
+    CHECK(strstr(err.msg, "is open on another machine or in another "
+                          "container: close it there first") != NULL);
     control_close(&c);
 }
 

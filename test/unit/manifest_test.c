@@ -149,6 +149,25 @@ static void test_newer_format(void) {
     nadb_buf_clear(&b);
 }
 
+/* A byte less, with the right checksum. */
+static void test_contradiction(void) {
+    static const unsigned sizes[] = {1, 0};
+    fs_manifest m, got;
+    nadb_buf b = NADB_BUF_INIT;
+    nadb_err err;
+
+    of_sizes(&m, sizes);
+    encode(&m, &b);
+    b.n--;
+    nadb_put_u32(b.p + 12,
+                 nadb_crc32c(nadb_crc32c(0, b.p, 12), b.p + 16, b.n - 16));
+    CHECK(fs_manifest_decode(nadb_buf_slice(&b), "M", &got, &err) ==
+          NADB_CORRUPT);
+    CHECK_STR(err.msg, "M: its contents contradict each other");
+    fs_manifest_clear(&m);
+    nadb_buf_clear(&b);
+}
+
 /* --- refusals of a store --- */
 
 static void one_table(fs_store *s, const char *name, fs_version **v) {
@@ -297,6 +316,7 @@ int main(void) {
     RUN(test_round_trip);
     RUN(test_every_flipped_bit);
     RUN(test_newer_format);
+    RUN(test_contradiction);
     RUN(test_missing_table);
     RUN(test_short_table);
     RUN(test_fresh_store);

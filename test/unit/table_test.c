@@ -427,6 +427,9 @@ static void test_newer_format(void) {
     CHECK(fs_sst_open(&home, NUMBER, meta.size, true, &s, &err) ==
           NADB_CANTOPEN);
     CHECK(strstr(err.msg, "format 3") != NULL);
+    REQUIRE_OK(os->truncate(f, 10, &err), err);
+    CHECK(fs_sst_open(&home, NUMBER, 10, true, &s, &err) == NADB_CORRUPT);
+    CHECK(strstr(err.msg, "000007.sst: too short at byte 10") != NULL);
     os->close(f);
     nadb_free(path);
     fs_writer_free(w);
@@ -494,6 +497,9 @@ static void test_bucket_match(void) {
 /* --- large values --- */
 
 static void test_values(void) {
+    char *path = fs_file_path(&home, 8, "val");
+    nadb_file *f = NULL;
+    fs_val *cut = NULL;
     fs_val_writer w = {0};
     fs_ref a, b, bad;
     uint8_t *big = calloc(1, 100000);
@@ -517,6 +523,8 @@ static void test_values(void) {
         bad = b;
         bad.n++;
         CHECK(fs_val_read(v, &bad, &scratch, &got, &err) == NADB_CORRUPT);
+        CHECK(strstr(err.msg, "000008.val: no value of 4097 bytes at byte") !=
+              NULL);
         bad.n = UINT64_MAX;
         CHECK(fs_val_read(v, &bad, &scratch, &got, &err) == NADB_CORRUPT);
         bad = a;
@@ -527,6 +535,12 @@ static void test_values(void) {
         CHECK(fs_val_read(v, &bad, &scratch, &got, &err) == NADB_CORRUPT);
         fs_val_close(v);
     }
+    REQUIRE_OK(path_open(os, path, NADB_OPEN_WRITE, 0, &f, &err), err);
+    REQUIRE_OK(os->truncate(f, 10, &err), err);
+    CHECK(fs_val_open(&home, 8, 10, true, &cut, &err) == NADB_CORRUPT);
+    CHECK(strstr(err.msg, "000008.val is too short") != NULL);
+    os->close(f);
+    nadb_free(path);
     nadb_buf_clear(&scratch);
     free(big);
 }
