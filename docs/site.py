@@ -35,6 +35,7 @@ PAGES = {  # path in the project: name in the site
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "reporting.md",
     "docs/README.md": "index.md",
+    "docs/bindings/README.md": "bindings/index.md",
 }
 LINK = re.compile(r"(!?\[(?:[^\]\[]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```[ ]*$", re.M | re.S)
@@ -138,7 +139,8 @@ def check():
     problems = []
     nav = nav_pages()
     for name in sorted(set(pages.values()) - set(nav)):
-        if not name.startswith(("recipes/", "bindings/")):
+        if not name.startswith(("recipes/", "bindings/")) or \
+                name.endswith("index.md"):
             problems.append(f"{name} is in no line of the nav of mkdocs.yml: "
                             "add one")
     for name in nav:
@@ -224,9 +226,10 @@ def settings():
         "      - All recipes: recipes.md\n": [
             (os.path.splitext(os.path.basename(p))[0].replace("_", " "), name)
             for p, name in pages.items() if name.startswith("recipes/")],
-        "      - All languages: orms.md\n": sorted(
+        "      - ORMs and GUIs: orms.md\n": sorted(
             (title(p), name)
-            for p, name in pages.items() if name.startswith("bindings/")),
+            for p, name in pages.items() if name.startswith("bindings/")
+            and not name.endswith("index.md")),
     }
     for mark, lines in more.items():
         text = text.replace(mark, mark + "".join(
