@@ -121,8 +121,8 @@ try() {
         echo "0 1" >>"$result"
         return
     fi
-    (check_page "$1")
-    (check_scenario "$1")
+    ! declare -F run_page >/dev/null || (check_page "$1")
+    ! declare -F run_scenario >/dev/null || (check_scenario "$1")
     (check_extra "$1")
 }
 

@@ -95,13 +95,12 @@ sql "CREATE VIRTUAL TABLE kv USING nadb;
 export HOME=$dir/home XDG_RUNTIME_DIR=$dir/run
 mkdir -p "$HOME/.config/sqlitebrowser" "$XDG_RUNTIME_DIR"
 chmod 700 "$XDG_RUNTIME_DIR"
-cat >"$HOME/.config/sqlitebrowser/sqlitebrowser.conf" <<END
-[checkversion]
-enabled=false
-[extensions]
-enable_load_extension=true
-list=$lib
-END
+# As docs/bindings/db-browser.md shows it.
+{
+    printf '[checkversion]\nenabled=false\n'
+    sed -n '/^```ini$/,/^```$/p' docs/bindings/db-browser.md |
+        sed "/^\`/d; s|/usr/local/lib/nadb.so|$lib|"
+} >"$HOME/.config/sqlitebrowser/sqlitebrowser.conf"
 Xvfb -displayfd 3 -screen 0 1280x900x24 3>"$dir/display" 2>/dev/null &
 xvfb=$!
 for _ in $(seq 100); do

@@ -1,0 +1,12 @@
+# What the page says about editing, by `make gui`; the program runs no scenario.
+page=db-browser language=ini extension=ini
+needs() {
+    need sqlitebrowser xvfb xdotool
+    because "no sqlitebrowser" command -v sqlitebrowser || return
+    because "no Xvfb or xdotool" command -v Xvfb xdotool
+}
+extra() {
+    bash "$root/test/gui/dbbrowser.sh" "$NADB_LIBRARY"
+    echo "# DB Browser $(dpkg-query -W -f '${Version}' sqlitebrowser)" \
+        >../scenario.log
+}

@@ -1,0 +1,7 @@
+language=r extension=R
+needs() {
+    need r-base-core r-cran-rsqlite r-cran-bit64
+    because "no RSQLite in Rscript" Rscript -e 'library(RSQLite); library(bit64)'
+}
+run_page() { Rscript --vanilla "$blocks/page.R"; }
+run_scenario() { Rscript --vanilla "$source/scenario.R" "$@"; }
