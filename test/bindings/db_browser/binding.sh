@@ -7,6 +7,8 @@ needs() {
 }
 extra() {
     bash "$root/test/gui/dbbrowser.sh" "$NADB_LIBRARY"
+    local code=$?
     echo "# DB Browser $(dpkg-query -W -f '${Version}' sqlitebrowser)" \
         >../scenario.log
+    return $code
 }
