@@ -2,7 +2,7 @@
 #
 #   make          builds ./nadb.so            make REDIS=0   without hiredis
 #                 make STATIC=0  with zlib and hiredis as shared libraries
-#   make deb, npm, wheel   packages with the library in them
+#   make deb, npm, wheel, gem  packages with the library in them
 #   make static   libnadb.a, for programs with SQLite in them
 #   make demo     a tour in SQL               make install, uninstall  prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
@@ -281,7 +281,7 @@ uninstall:
 	@$(FIND_LIBRARIES)
 
 # Packages. Each prints the file that it made, last.
-deb npm: $(BUILD)/stripped/nadb.so
+deb npm gem: $(BUILD)/stripped/nadb.so
 	@bash packaging/$@.sh $< $(VERSION) $(BUILD)
 
 wheel: $(BUILD)/stripped/nadb.so
@@ -318,5 +318,5 @@ FORCE:
 
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings asan tsan \
     tidy fmt cover bench site pictures install install-headers \
-    uninstall deb npm wheel clean \
+    uninstall deb npm wheel gem clean \
     strict-gcc strict-clang FORCE
