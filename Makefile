@@ -12,6 +12,7 @@
 #   make redis-new  the tests of Redis with Debian 13's Redis and Valkey; root
 #   make sqlite-new  all tests with a current SQLite
 #   make test-bindings  the pages of docs/bindings, and a scenario, in each language
+#   make peers    other people's tests over a table; NAME=keyv one of them
 #   make fresh    all of it on new machines of Debian 12 and 13
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
@@ -247,6 +248,10 @@ pictures: $(BUILD)/nadb.so
 test-bindings: $(BUILD)/nadb.so
 	bash test/bindings/run.sh $< $(NAME)
 
+# Other people's tests, which it fetches (test/peers/README.md).
+peers: $(BUILD)/nadb.so
+	bash test/peers/run.sh $< $(NAME)
+
 asan tsan:
 	bash test/run.sh $@
 
@@ -316,7 +321,7 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings asan tsan \
+.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
     tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel gem clean \
     strict-gcc strict-clang FORCE
