@@ -110,8 +110,9 @@ debian_source() {
 debian_package() {
     package=$PWD/build/peers/$1
     [ -d "$package" ] && return
-    apt_of trixie deb && (cd "$place" && apt-get "${options[@]}" download "$1") \
-        >"$place/log" 2>&1 && mkdir -p "$package.new" &&
+    apt_of trixie deb &&
+        (cd "$place" && apt-get "${options[@]}" download "$1") \
+            >"$place/log" 2>&1 && mkdir -p "$package.new" &&
         dpkg-deb -x "$place/$1"_*.deb "$package.new" &&
         mv "$package.new" "$package" && return
     tail -n 3 "$place/log" >&2

@@ -28,7 +28,8 @@ function range(options) {
 function inside(key, options) {
   return range(options).every(([name, limit]) => {
     const order = Buffer.compare(key, limit);
-    return order === 0 ? name.endsWith('e') : order > 0 === name.startsWith('g');
+    if (order === 0) return name.endsWith('e');
+    return order > 0 === name.startsWith('g');
   });
 }
 
@@ -61,7 +62,7 @@ class NadbIterator extends AbstractIterator {
   constructor(level, options) {
     super(level, options);
     this.options = options;
-    this.own = options.snapshot ? null : new NadbSnapshot(level, { owner: level });
+    if (!options.snapshot) this.own = new NadbSnapshot(level, { owner: level });
     this.connection = (options.snapshot ?? this.own).connection;
     const [near, far] = options.reverse ? [UPPER, LOWER] : [LOWER, UPPER];
     this.near = bound(options, near);
@@ -74,7 +75,8 @@ class NadbIterator extends AbstractIterator {
 
   async _nextv(size) {
     const { reverse, values } = this.options;
-    const { sql, values: keys } = rows([...this.near, ...this.far], reverse, size);
+    const { sql, values: keys } =
+      rows([...this.near, ...this.far], reverse, size);
     const page = this.connection
       .prepare(`SELECT key, ${values ? 'value' : 'NULL'} FROM kv${sql}`)
       .raw().all(...keys);
@@ -86,11 +88,9 @@ class NadbIterator extends AbstractIterator {
 
   _seek(target) {
     this.near = [[this.options.reverse ? 'lte' : 'gte', target]];
-    // No key is less than the empty one.
-    if (!inside(target, this.options)) this.far = [['lt', Buffer.alloc(0)]];
-    else {
-      this.far = bound(this.options, this.options.reverse ? LOWER : UPPER);
-    }
+    this.far = inside(target, this.options)
+      ? bound(this.options, this.options.reverse ? LOWER : UPPER)
+      : [['lt', Buffer.alloc(0)]]; // no key is less than the empty one
   }
 
   async _close() {
@@ -128,20 +128,20 @@ class NadbLevel extends AbstractLevel {
     this.db.pragma('journal_mode = WAL');
     this.db.exec('CREATE VIRTUAL TABLE IF NOT EXISTS kv USING nadb');
     this.sql = {
-      get: this.db.prepare('SELECT value FROM kv WHERE key = ?').pluck(),
-      put: this.db.prepare('INSERT OR REPLACE INTO kv(key, value) VALUES(?, ?)'),
+      put: this.db.prepare(
+        'INSERT OR REPLACE INTO kv(key, value) VALUES(?, ?)'),
       del: this.db.prepare('DELETE FROM kv WHERE key = ?')
     };
   }
 
   async _close() {
-    for (const connection of [...this.idle.splice(0), this.db]) connection.close();
+    for (const idle of this.idle.splice(0)) idle.close();
+    this.db.close();
   }
 
   _getSync(key, { snapshot }) {
-    return (snapshot
-      ? snapshot.connection.prepare('SELECT value FROM kv WHERE key = ?').pluck()
-      : this.sql.get).get(key);
+    return (snapshot?.connection ?? this.db)
+      .prepare('SELECT value FROM kv WHERE key = ?').pluck().get(key);
   }
 
   async _get(key, options) {
@@ -179,10 +179,12 @@ class NadbLevel extends AbstractLevel {
   }
 
   async _clear(options) {
-    const { sql, values } = rows(range(options), options.reverse, options.limit);
+    const { sql, values } =
+      rows(range(options), options.reverse, options.limit);
     const from = options.snapshot?.connection;
     if (from) {
-      const keys = from.prepare(`SELECT key FROM kv${sql}`).pluck().all(...values);
+      const keys =
+        from.prepare(`SELECT key FROM kv${sql}`).pluck().all(...values);
       return this._batch(keys.map(key => ({ type: 'del', key })));
     }
     this.db.prepare(`DELETE FROM kv WHERE key IN (SELECT key FROM kv${sql})`)

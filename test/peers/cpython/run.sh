@@ -2,7 +2,8 @@
 # run.sh [LIBRARY] - CPython's tests of dbm, shelve and mappings, of Debian's
 # package of them. That of dbm.sqlite3 came with Python 3.13.
 source "$(dirname "$0")/../support.sh"
-version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+version=$(/usr/bin/python3 -c \
+    'import sys; print("%d.%d" % sys.version_info[:2])')
 need python3 "libpython$version-testsuite"
 newest=/usr/lib/python$version/test/test_dbm_sqlite3.py
 [ -e "$newest" ] || {
