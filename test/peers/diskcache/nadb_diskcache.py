@@ -224,9 +224,11 @@ class NadbCache:
                 self._sql("DELETE FROM kv WHERE key = ?", row[0])
         return found
 
+    # All at once: a SELECT that has not ended is a read transaction, in which
+    # SQLite does not wait for another writer.
     def iterkeys(self, reverse=False):
         rows = self._sql("SELECT key FROM kv ORDER BY key"
-                         f" {'DESC' if reverse else 'ASC'}")
+                         f" {'DESC' if reverse else 'ASC'}").fetchall()
         return (from_key(key) for key, in rows)
 
     def __iter__(self):
