@@ -14,6 +14,7 @@
 #   make test-bindings  the pages of docs/bindings, and a scenario, in each language
 #   make peers    other people's tests over a table; NAME=keyv one of them
 #   make fresh    all of it on new machines of Debian 12 and 13
+#   make test-predecessor  the Python NADB's tests over our package of its name
 #   make gui      DB Browser for SQLite edits a table
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
@@ -252,6 +253,11 @@ test-bindings: $(BUILD)/nadb.so
 peers: $(BUILD)/nadb.so
 	bash test/peers/run.sh $< $(NAME)
 
+# What the predecessor tests itself with, over bindings/python; it is cloned, or
+# NADB_PREDECESSOR is where a checkout of it is.
+test-predecessor: $(BUILD)/nadb.so
+	bash test/peers/python-nadb/run.sh $<
+
 asan tsan:
 	bash test/run.sh $@
 
@@ -322,6 +328,6 @@ clean:
 FORCE:
 
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
-    tidy fmt cover bench site pictures install install-headers \
+    test-predecessor tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel gem clean \
     strict-gcc strict-clang FORCE

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """wheel.py LIBRARY VERSION FOLDER - a wheel with the built library in it.
 
-It is for any Python 3 on this system and processor (PEP 425, PEP 427). Prints
-the wheel's path.
+It has all of bindings/python but its tests, and is for any Python 3 on this
+system and processor (PEP 425, PEP 427). Prints the wheel's path.
 """
 import base64
 import hashlib
@@ -22,7 +22,7 @@ Name: nadb
 Version: {version}
 Summary: A key-value store as a virtual table of SQLite
 License: MIT
-Requires-Python: >=3.7
+Requires-Python: >=3.9
 """
 WHEEL = f"""Wheel-Version: 1.0
 Generator: nadb
@@ -36,9 +36,15 @@ def content(path):
         return f.read()
 
 
-package = os.path.join(here, "..", "bindings", "python", "nadb")
-files = {f"nadb/{name}": content(os.path.join(package, name))
-         for name in sorted(os.listdir(package)) if name.endswith(".py")}
+source = os.path.normpath(os.path.join(here, "..", "bindings", "python"))
+files = {}
+for folder_name, below, names in os.walk(source):
+    below[:] = sorted(name for name in below
+                      if name not in ("tests", "__pycache__"))
+    for name in sorted(names):
+        if name.endswith(".py"):
+            path = os.path.join(folder_name, name)
+            files[os.path.relpath(path, source)] = content(path)
 files["nadb/nadb.so"] = content(library)
 files[f"{info}/METADATA"] = METADATA.encode()
 files[f"{info}/WHEEL"] = WHEEL.encode()

@@ -143,7 +143,12 @@ step_build() {
         python3-venv && make wheel && python3 -m venv /tmp/v &&
         /tmp/v/bin/pip install --no-index build/nadb-*.whl && cd / &&
         /tmp/v/bin/python \
-        -c 'import sqlite3, nadb; nadb.load(sqlite3.connect(\":memory:\"))'" \
+        -c 'import sqlite3, nadb; nadb.load(sqlite3.connect(\":memory:\"))' &&
+        cd /tmp && /tmp/v/bin/python -c 'from nadb import KeyValueStore
+with KeyValueStore(\"data\", \"app\", 1, \"ns\") as store:
+    store.set(\"hello\", b\"world\")
+    assert store.get(\"hello\") == b\"world\"
+import nakv, storage_backends.redis, logging_config'" \
         >"$log.wheel" 2>&1
     tell "$1 make wheel, installed" $? "$log.wheel"
 }
