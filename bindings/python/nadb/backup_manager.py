@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
+from . import forks
 from .logging_config import LoggingConfig
 from .old_backups import BackupMetadata, OldBackups
 from .records import iso_time
@@ -39,7 +39,7 @@ class BackupManager:
         self.kv_store = kv_store
         self.backup_dir = Path(backup_dir)
         self.logger = LoggingConfig.get_logger("backup")
-        self.lock = threading.RLock()
+        self.lock = forks.lock()
 
     @property
     def _dir(self) -> str:

@@ -6,7 +6,6 @@ been committed to the store, by any process, and no row of it has expired.
 """
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
-from . import records
+from . import forks, records
 from .logging_config import LoggingConfig
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class LRUCache:
         self.default_ttl = default_ttl_seconds
         self.cache: "OrderedDict[str, Tuple[Any, Optional[float]]]" = \
             OrderedDict()
-        self.lock = threading.RLock()
+        self.lock = forks.lock()
         self.hits = 0
         self.misses = 0
         self.expirations = 0
@@ -216,6 +215,8 @@ _FIELDS = {
     "accessed_at": "max(coalesce(accessed_at, 0), updated_at)",
 }
 _NO_TIMES = ("key", "size", "ttl")
+# Fields that change without a commit: answers about them are not kept.
+_MOVING = ("ttl", "last_accessed", "accessed_at")
 
 
 def _condition_term(condition: QueryCondition) -> Tuple[str, List[Any]]:
@@ -276,7 +277,7 @@ class IndexManager:
             kind: {"count": 0, "total_time_ms": 0.0, "avg_time_ms": 0.0,
                    "cache_hits": 0}
             for kind in ("tags_and", "tags_or", "complex")}
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     @property
     def tag_index(self) -> TagIndex:
@@ -307,10 +308,13 @@ class IndexManager:
                 1.
         """
         terms = [_condition_term(condition) for condition in conditions]
-        return self._page("complex", terms or [("0", [])], page, page_size)
+        return self._page(
+            "complex", terms or [("0", [])], page, page_size,
+            keep=not any(condition.field in _MOVING
+                         for condition in conditions))
 
     def _page(self, kind: str, terms: List[Tuple[str, List[Any]]],
-              page: int, page_size: int) -> QueryResult:
+              page: int, page_size: int, keep: bool = True) -> QueryResult:
         if page < 1 or page_size < 1:
             raise ValueError(f"page {page} of {page_size} keys: both begin "
                              "at 1")
@@ -332,7 +336,7 @@ class IndexManager:
         result = QueryResult(keys, count, page, page_size,
                              page * page_size < count, spent)
         until = None if expires is None else expires - time.time()
-        if until is None or until > 0:
+        if keep and (until is None or until > 0):
             self.query_cache.put(
                 name, (sequence, replace(result, keys=list(keys))), until)
         with self._lock:

@@ -11,10 +11,11 @@ import logging
 import logging.config
 import logging.handlers
 import os
-import threading
 import time
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional
+
+from . import forks
 
 # What every record has; anything else came by `extra`.
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {
@@ -62,7 +63,7 @@ class PerformanceLogger:
     def __init__(self, logger_name: str) -> None:
         self.logger = logging.getLogger(logger_name)
         self._started: Dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def start_operation(self, operation_id: str, operation_type: str,
                         **kwargs: Any) -> None:

@@ -3,11 +3,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from . import records
+from . import forks, records
 
 if TYPE_CHECKING:
     from .store import KeyValueStore
@@ -54,7 +53,7 @@ class KeyValueMetadata:
         self.sqlite_db = os.path.join(data_folder_path, sqlite_db)
         os.makedirs(os.path.dirname(os.path.abspath(self.sqlite_db)),
                     exist_ok=True)
-        self.connection_lock = threading.RLock()
+        self.connection_lock = forks.lock()
         self._connection: Optional[sqlite3.Connection] = None
         self._process = os.getpid()
         with self._transaction() as connection:

@@ -1,11 +1,11 @@
 """How often operations were done, and how long they took."""
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from typing import Any, Deque, Dict
 
+from . import forks
 from .table import Table
 
 # Durations that are kept of each operation, for its percentile: the last ones.
@@ -44,7 +44,7 @@ class PerformanceMetrics:
         self.bytes_written = 0
         self._operations: Dict[str, _Operation] = {}
         self._start = time.monotonic()
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def record_operation(self, operation_name: str, duration_ms: float,
                          size_bytes: int = 0) -> None:

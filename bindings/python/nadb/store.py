@@ -5,13 +5,12 @@ import json
 import logging
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Mapping, MutableMapping
 from typing import (Any, ContextManager, Dict, Iterator, List, Optional,
                     Sequence, Union)
 
-from . import checks, records
+from . import checks, forks, records
 from .backup_manager import BackupManager, BackupMetadata
 from .index_manager import (IndexManager, QueryCondition, QueryOperator,
                             QueryResult)
@@ -112,7 +111,7 @@ class KeyValueStore(MutableMapping):
         self.perf_logger = LoggingConfig.get_performance_logger("storage")
         self.buffer = _Buffer(self)
         self.current_buffer_size = 0
-        self.buffer_lock = threading.RLock()
+        self.buffer_lock = forks.lock()
         self.storage = StorageFactory.create_storage(
             storage_backend, base_path=self.data_folder_path)
         self.metadata = StoreMetadata(self)

@@ -1,7 +1,6 @@
 """Transactions: operations that are done all, or not at all."""
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
+from . import forks
 from .logging_config import LoggingConfig
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TransactionManager:
     def __init__(self, kv_store: "KeyValueStore") -> None:
         self.kv_store = kv_store
         self.active_transactions: Dict[str, Transaction] = {}
-        self.lock = threading.RLock()
+        self.lock = forks.lock()
         self.logger = LoggingConfig.get_logger("transaction")
 
     def begin_transaction(self, isolation_level: str = "READ_COMMITTED"

@@ -213,6 +213,13 @@ class Cache(StoreTest):
         self.assertEqual(self.ask(), (["a"], False))
         self.assertEqual(self.ask(), (["a"], True))
 
+    def test_what_changes_without_a_commit_is_not_kept(self):
+        self.store.set_with_ttl("b", b"2", 3600)
+        condition = {"field": "ttl", "operator": "range", "min_value": 60}
+        for _ in range(2):
+            result = self.store.complex_query([condition])
+            self.assertEqual((result.keys, result.cache_hit), (["b"], False))
+
     def test_size(self):
         self.ask("t"), self.ask("u"), self.ask("tu")
         self.assertFalse(self.ask("t")[1])

@@ -353,6 +353,31 @@ class Together(StoreTest):
         self.assertEqual(store.get("k"), b"still here")
 
 
+    def test_fork_while_a_thread_has_the_locks(self):
+        store = self.open()
+        taken, done = threading.Event(), threading.Event()
+
+        def hold():
+            with store.buffer_lock, store.transaction_manager.lock:
+                taken.set()
+                done.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        taken.wait()
+        child = os.fork()
+        if child == 0:
+            try:
+                store.set("k", b"v")
+                with store.transaction() as tx:
+                    tx.set("l", b"v")
+            finally:
+                os._exit(0)
+        self.assertTrue(wait_for(lambda: os.waitpid(child, os.WNOHANG)[0]))
+        done.set()
+        thread.join()
+        self.assertEqual(store.get_all_keys(), ["k", "l"])
+
+
 class Upkeep(StoreTest):
     def test_compact_storage(self):
         plain = self.open(compression_enabled=False)
