@@ -252,16 +252,21 @@ class StoreMetadata:
     def query_metadata(self, query: Dict[str, Any]) -> List[Dict[str, Any]]:
         """The metadata of the rows that fit (records.query_terms).
 
-        Without a namespace, those of all namespaces of the store's db, when
-        the store is in files.
+        Where stores are in files, those of any namespace, and without one,
+        those of all namespaces of the db.
         """
         store = self.kv_store
         query = {"db": store.db, **query}
-        if query.get("namespace") is not None or store.is_redis_backend:
+        namespace = query.get("namespace")
+        if store.is_redis_backend or \
+                store.storage.has_store(query["db"], namespace):
             return store.storage.query_metadata(
                 {"namespace": store.namespace, **query})
         terms, values = records.query_terms(
             {**query, "tags": None}, accessed=False)
+        if namespace is not None:
+            terms.append("namespace = ?")
+            values.append(namespace)
         path = store.storage.table_options()["path"]
         columns = records.COLUMNS.replace("accessed_at", "NULL")
         rows = store.table.rows(

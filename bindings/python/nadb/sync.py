@@ -58,7 +58,7 @@ class KeyValueSync:
     def flush_and_sleep(self) -> None:
         """One round: sleeps for the interval (until sync_exit() at most),
         and flushes; removes what has expired where that was long ago."""
-        self._wake.wait(self.flush_interval)
+        self._wake.wait(max(self.flush_interval, 0.01))
         for store in list(self.stores):
             self._each(store, "flush", store.flush)
         now = datetime.now()

@@ -85,6 +85,9 @@ class Queries(StoreTest):
                           ("other", "elsewhere")])
         self.assertEqual(keys(metadata.query_metadata(
             {"db": "app", "namespace": "ns", "min_size": 3000})), ["page:1"])
+        self.assertEqual(keys(metadata.query_metadata(
+            {"namespace": "other", "min_size": 1})), ["elsewhere"])
+        self.assertEqual(metadata.query_metadata({"db": "none"}), [])
         self.assertEqual(metadata.query_tags("app", "ns")["eu"], 2)
         self.assertEqual(
             metadata.get_metadata("user:2", "app", "ns")["size"], 200)

@@ -56,6 +56,10 @@ class StorageBackend(ABC):
         """From now on the paths of this store lead to the table's rows."""
         self._stores[db, namespace] = table
 
+    def has_store(self, db: str, namespace: Optional[str]) -> bool:
+        """Whether a store of these names was attached."""
+        return (db, namespace) in self._stores
+
     def _row_of(self, path: str) -> Optional[Tuple[Table, str]]:
         """The table and the key of a path of a store, or None."""
         for (db, namespace), table in list(self._stores.items()):

@@ -147,22 +147,22 @@ class RedisStorage(RowStorage):
 
     def get_metadata(self, key: str, db: str, namespace: str
                      ) -> Optional[Dict[str, Any]]:
-        if (db, namespace) in self._stores:
+        if self.has_store(db, namespace):
             return super().get_metadata(key, db, namespace)
         return self._loose.get(key, db, namespace)
 
     def set_metadata(self, metadata: Dict[str, Any]) -> bool:
-        if (metadata["db"], metadata["namespace"]) in self._stores:
+        if self.has_store(metadata["db"], metadata["namespace"]):
             return super().set_metadata(metadata)
         return self._loose.set(metadata)
 
     def delete_metadata(self, key: str, db: str, namespace: str) -> bool:
-        if (db, namespace) in self._stores:
+        if self.has_store(db, namespace):
             return super().delete_metadata(key, db, namespace)
         return self._loose.delete(key, db, namespace)
 
     def query_metadata(self, query: Dict[str, Any]) -> List[Dict[str, Any]]:
-        if (query.get("db"), query.get("namespace")) in self._stores:
+        if self.has_store(query["db"], query["namespace"]):
             return super().query_metadata(query)
         return self._loose.query(query)
 
