@@ -675,8 +675,7 @@ struct nadb_backend {
 /* The one that these options ask for, in the form in which they do; NULL: there
  * is none. In core/options.c. */
 const nadb_backend *nadb_backend_for(const nadb_options *options);
-/* Adds a name and its value (NULL: none) to an identity; false when out of
- * memory. */
+/* Adds a name and its value (NULL: none); false when out of memory. */
 bool nadb_identity_add(nadb_buf *identity, const char *name,
                        const char *value) NADB_MUST_USE;
 bool nadb_identity_add_number(nadb_buf *identity, const char *name,
@@ -688,11 +687,12 @@ bool nadb_identity_add_number(nadb_buf *identity, const char *name,
 const nadb_backend *nadb_backend_find(const char *name);
 /* The i-th, from 0; NULL past the end. */
 const nadb_backend *nadb_backend_at(size_t i);
+/* Puts one behind the others, by one thread; false: there is no room. */
+#define NADB_LOADED_MAX 16
+bool nadb_backend_add(const nadb_backend *b) NADB_MUST_USE;
 
 /* --- core/load.c --- */
 
-/* The i-th that was loaded at run time, from 0; NULL past the end. */
-const nadb_backend *nadb_backend_loaded(size_t i);
 /* Whether the engine has all operations that are not optional; those that
  * change something are optional with NADB_CAP_READ_ONLY. */
 bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *ops);

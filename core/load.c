@@ -1,22 +1,14 @@
-/* load.c - backends that are loaded at run time (see host.h).
- *
- * They stand behind those that the library was built with (backends/registry.c)
- * in the order in which they came, and are never unloaded: stores of the
- * process may use them until it ends. So a place in the list never changes, and
- * whoever walks over it takes no lock. */
+/* load.c - backends that are loaded at run time (see host.h), for the list of
+ * backends/registry.c. They are never unloaded: stores of the process may use
+ * them until it ends. */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "host.h"
 #include "options_table.h"
 #include "util/allow.h"
 
-#define LOADED_MAX 16
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static const nadb_backend *loaded[LOADED_MAX];
-static atomic_size_t n_loaded;
 
 static const nadb_host host = {
     .fail = nadb_fail,
@@ -35,10 +27,6 @@ static const nadb_host host = {
     .identity_add = nadb_identity_add,
     .allow_path = nadb_allow_path,
 };
-
-const nadb_backend *nadb_backend_loaded(size_t i) {
-    return i < atomic_load(&n_loaded) ? loaded[i] : NULL;
-}
 
 /* --- is it one? --- */
 
@@ -83,14 +71,31 @@ bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *o) {
            (o->claim == NULL) == (o->unclaim == NULL);
 }
 
+/* Whether a backend that is there has an option of that name. */
+static bool is_of_another(const char *name) {
+    const nadb_backend *b;
+
+    for (size_t i = 0; (b = nadb_backend_at(i)) != NULL; i++)
+        for (const nadb_option *o = b->options; o != NULL && o->name != NULL;
+             o++)
+            if (strcmp(o->name, name) == 0) return true;
+    return false;
+}
+
 static nadb_rc check_options(const nadb_backend *b, const char *file,
                              nadb_err *err) {
-    unsigned n = 0;
+    unsigned n = option_core_count();
+    const nadb_backend *other;
     option known;
 
-    while (option_at(n, &known)) n++;
+    for (size_t i = 0; (other = nadb_backend_at(i)) != NULL; i++)
+        for (const nadb_option *o = other->options;
+             o != NULL && o->name != NULL; o++)
+            n++;
     for (const nadb_option *o = b->options; o != NULL && o->name != NULL; o++) {
-        if (!is_name(o->name) || option_find(nadb_slice_str(o->name), &known))
+        if (!is_name(o->name) ||
+            option_find(NULL, nadb_slice_str(o->name), &known) ||
+            is_of_another(o->name))
             return nadb_fail(err, NADB_INVALID,
                              "%s: backend %s has an option %.40s, which is no "
                              "name of small letters, or another's: rename it",
@@ -109,7 +114,6 @@ static nadb_rc check_options(const nadb_backend *b, const char *file,
 static nadb_rc add(const nadb_plugin_info *info, const char *file,
                    const char **name, nadb_err *err) {
     const nadb_backend *b = info->backend;
-    size_t n = atomic_load(&n_loaded);
     const nadb_backend *other;
     nadb_rc rc;
 
@@ -126,16 +130,13 @@ static nadb_rc add(const nadb_plugin_info *info, const char *file,
                          "%s: there is a backend %s already: this one needs "
                          "another name",
                          file, b->name);
-    if (n == LOADED_MAX)
-        return nadb_fail(err, NADB_FULL,
-                         "%s: %d backends have been loaded, which is the limit",
-                         file, LOADED_MAX);
     rc = check_options(b, file, err);
     if (rc != NADB_OK) return rc;
     *info->host = &host;
-    loaded[n] = b;
-    atomic_store(&n_loaded, n + 1);
-    return NADB_OK;
+    if (nadb_backend_add(b)) return NADB_OK;
+    return nadb_fail(err, NADB_FULL,
+                     "%s: %d backends have been loaded, which is the limit",
+                     file, NADB_LOADED_MAX);
 }
 
 nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {

@@ -408,8 +408,6 @@ nadb_rc nadb_clear(nadb_session *ss, int64_t *rows,
 nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
                            bool *more, nadb_err *err) NADB_MUST_USE;
 
-int64_t nadb_now_ms(void); /* the store's clock: Unix time in ms */
-
 /* --- reading rows --- */
 
 typedef struct nadb_scan {

@@ -110,3 +110,16 @@ bool nadb_name_from_dir(nadb_slice dir, nadb_buf *out, bool *known) {
     if (*known) out->n += n;
     return true;
 }
+
+static bool put_name(const char *name, bool is_dir, nadb_buf *out) {
+    return is_dir ? nadb_buf_append(out, name, strlen(name))
+                  : nadb_name_to_dir(nadb_slice_str(name), out);
+}
+
+bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) {
+    return put_name(o->db, o->db_is_dir, out);
+}
+
+bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) {
+    return put_name(o->ns, o->ns_is_dir, out);
+}

@@ -16,7 +16,7 @@
 #ifndef NADB_NAMES_H
 #define NADB_NAMES_H
 
-#include "util/bytes.h"
+#include "options.h"
 
 /* Behind it, the identity of a store that belongs to a database file. No other
  * name has it: %st is no escape. */
@@ -28,5 +28,10 @@ bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
  * appended, for one that was cut, and for what no name becomes. */
 bool nadb_name_from_dir(nadb_slice dir, nadb_buf *out,
                         bool *known) NADB_MUST_USE;
+
+/* Appends the name of the folder of the options' db, and of their namespace in
+ * it (without the store's identity); false when out of memory. */
+bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
+bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
 
 #endif

@@ -65,7 +65,7 @@ static void put_label(text *t, const char *name, const char *value) {
 /* The store that a sample is of, and one label more. */
 static void put_labels(text *t, size_t store, const char *name,
                        const char *value) {
-    const nadb_options *o = t->stores[store]->options;
+    const nadb_options *o = t->stores[store]->kv.options;
 
     put(t, "{");
     put_label(t, "path", o->path == NULL ? "" : o->path);
@@ -203,7 +203,7 @@ static void put_operations(text *t, int family) {
         for (unsigned op = 0; op < NADB_OP_COUNT; op++) {
             nadb_op_stats x;
 
-            nadb_monitor_read(&t->stores[i]->monitor, (nadb_op)op, &x);
+            nadb_monitor_read(&t->stores[i]->kv.monitor, (nadb_op)op, &x);
             if (family == 0)
                 put_sample(t, "operations_total", i, (nadb_op)op,
                            (double)x.count);
@@ -242,7 +242,7 @@ static void put_all_operations(text *t) {
 /* The numbers of one store; an error of it leaves out what it has not told. */
 static void collect_store(text *t, size_t i) {
     nadb_store *s = t->stores[i];
-    bool walks = s->engine->ops->totals == NULL;
+    bool walks = s->kv.engine->ops->totals == NULL;
 
     t->store = i;
     if (walks)

@@ -8,10 +8,6 @@
  * system; whether anything is there is not looked at. */
 #include "options.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "names.h"
 #include "options_table.h"
 #include "util/os.h"
 
@@ -25,8 +21,6 @@ typedef struct parser {
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
 }
-
-static uint64_t bit_of(const option *opt) { return UINT64_C(1) << opt->index; }
 
 /* --- one argument --- */
 
@@ -89,7 +83,7 @@ static nadb_rc list_options(parser *p, nadb_slice name, int shown) {
     option opt;
     nadb_rc rc;
 
-    for (unsigned i = 0; ok && option_at(i, &opt); i++) {
+    for (unsigned i = 0; ok && option_at(p->o, i, &opt); i++) {
         if (opt.backend != NULL && strcmp(opt.backend, p->o->backend) != 0)
             continue;
         ok = (list.n == 0 || nadb_buf_append(&list, ", ", 2)) &&
@@ -104,7 +98,7 @@ static nadb_rc list_options(parser *p, nadb_slice name, int shown) {
 }
 
 static nadb_rc unknown_option(parser *p, nadb_slice name) {
-    const char *near = option_nearest(name);
+    const char *near = option_nearest(p->o, name);
     int shown = name.n > 60 ? 60 : (int)name.n;
 
     /* Not "did you mean password_env": the value must not be tried there. */
@@ -144,11 +138,11 @@ static nadb_rc parse_arg(parser *p, const char *arg) {
                          name.n == 0 ? "" : " at '",
                          name.n > 60 ? 60 : (int)name.n, (const char *)name.p,
                          name.n == 0 ? "" : "'");
-    if (!option_find(name, &opt)) return unknown_option(p, name);
-    if ((p->o->given & bit_of(&opt)) != 0)
+    if (!option_find(p->o, name, &opt)) return unknown_option(p, name);
+    if ((p->o->given & option_bit(&opt)) != 0)
         return nadb_fail(p->err, NADB_INVALID, "option %s is given twice",
                          opt.spec->name);
-    p->o->given |= bit_of(&opt);
+    p->o->given |= option_bit(&opt);
 
     nadb_buf_reset(&p->value);
     s = skip_space(s + 1);
@@ -193,10 +187,10 @@ static bool is_stderr(const parser *p, const option *opt) {
 static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
     option opt;
 
-    for (unsigned i = 0; option_at(i, &opt); i++) {
+    for (unsigned i = 0; option_at(p->o, i, &opt); i++) {
         const char *only = opt.backend;
 
-        if ((p->o->given & bit_of(&opt)) == 0) continue;
+        if ((p->o->given & option_bit(&opt)) == 0) continue;
         if (only != NULL && strcmp(only, b->name) != 0)
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s is for backend='%s', and this store "
@@ -367,7 +361,7 @@ static nadb_rc parse_backend(parser *p, const char *const *args, int n) {
     option opt;
 
     for (int i = 0; rc == NADB_OK && i < n; i++)
-        if (option_find(name_of(args[i]), &opt) &&
+        if (option_find(p->o, name_of(args[i]), &opt) &&
             strcmp(opt.spec->name, "backend") == 0)
             rc = parse_arg(p, args[i]);
     if (rc == NADB_OK) rc = default_text(&p->o->backend, "fs", p->err);
@@ -383,7 +377,7 @@ static nadb_rc parse_all(parser *p, const char *const *args, int n) {
     option opt;
 
     for (int i = 0; rc == NADB_OK && i < n; i++)
-        if (!option_find(name_of(args[i]), &opt) ||
+        if (!option_find(p->o, name_of(args[i]), &opt) ||
             strcmp(opt.spec->name, "backend") != 0)
             rc = parse_arg(p, args[i]);
     return rc;
@@ -414,6 +408,28 @@ static nadb_rc finish(parser *p) {
     return rc;
 }
 
+/* Gives *o the options that the backends of now bring, in the order of the
+ * registry, without values. */
+static nadb_rc take_options(nadb_options *o, nadb_err *err) {
+    unsigned room = OPTION_COUNT_MAX - option_core_count();
+    const nadb_backend *b;
+
+    o->own = nadb_calloc(room, sizeof o->own[0]);
+    if (o->own == NULL) return no_memory(err);
+    for (size_t i = 0; (b = nadb_backend_at(i)) != NULL; i++)
+        for (const nadb_option *x = b->options; x != NULL && x->name != NULL;
+             x++) {
+            if (o->n_own == room)
+                return nadb_fail(err, NADB_INVALID,
+                                 "the backends of this build have more than %u "
+                                 "options, which is the limit",
+                                 room);
+            o->own[o->n_own].spec = x;
+            o->own[o->n_own++].backend = b->name;
+        }
+    return NADB_OK;
+}
+
 nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) {
@@ -423,7 +439,8 @@ nadb_rc nadb_options_parse(const char *const *args, int n,
     *out = NULL;
     p.o = nadb_calloc(1, sizeof *p.o);
     if (p.o == NULL) return no_memory(err);
-    rc = option_init_all(p.o, err);
+    rc = take_options(p.o, err);
+    if (rc == NADB_OK) rc = option_init_all(p.o, err);
     if (rc == NADB_OK) rc = parse_all(&p, args, n);
     if (rc == NADB_OK) rc = finish(&p);
     if (rc != NADB_OK) goto done;
@@ -441,19 +458,6 @@ void nadb_options_free(nadb_options *o) {
     nadb_free(o->db_file);
     nadb_free(o->store_id);
     nadb_free(o);
-}
-
-static bool put_name(const char *name, bool is_dir, nadb_buf *out) {
-    return is_dir ? nadb_buf_append(out, name, strlen(name))
-                  : nadb_name_to_dir(nadb_slice_str(name), out);
-}
-
-bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) {
-    return put_name(o->db, o->db_is_dir, out);
-}
-
-bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) {
-    return put_name(o->ns, o->ns_is_dir, out);
 }
 
 bool nadb_options_set_id(nadb_options *o, const char *id) {
@@ -480,49 +484,10 @@ nadb_options *nadb_options_copy(const nadb_options *o) {
     return NULL;
 }
 
-/* --- for backends --- */
-
-const char *nadb_option_text(const nadb_options *o, const char *name) {
-    option opt;
-
-    if (!option_find(nadb_slice_str(name), &opt)) return NULL;
-    return option_get_text(&opt, o);
-}
-
-int64_t nadb_option_number(const nadb_options *o, const char *name) {
-    option opt;
-
-    if (!option_find(nadb_slice_str(name), &opt)) return 0;
-    return option_get_number(&opt, o);
-}
-
-bool nadb_option_given(const nadb_options *o, const char *name) {
-    option opt;
-
-    return option_find(nadb_slice_str(name), &opt) &&
-           (o->given & bit_of(&opt)) != 0;
-}
-
 const nadb_backend *nadb_backend_for(const nadb_options *o) {
     const nadb_backend *b = nadb_backend_find(o->backend);
 
     if (b == NULL || b->buffered == NULL || o->write != NADB_WRITE_BUFFERED)
         return b;
     return b->buffered;
-}
-
-/* An identity is a list of names and values, each with a NUL. */
-bool nadb_identity_add(nadb_buf *identity, const char *name,
-                       const char *value) {
-    if (value == NULL) value = "";
-    return nadb_buf_append(identity, name, strlen(name) + 1) &&
-           nadb_buf_append(identity, value, strlen(value) + 1);
-}
-
-bool nadb_identity_add_number(nadb_buf *identity, const char *name,
-                              int64_t value) {
-    char text[24];
-
-    snprintf(text, sizeof text, "%" PRId64, value);
-    return nadb_identity_add(identity, name, text);
 }

@@ -21,8 +21,10 @@ typedef enum nadb_mode {
     NADB_MODE_RO
 } nadb_mode;
 
-/* A field is used by its kind. */
+/* An option that a backend brings, and its value, in the field of its kind. */
 typedef struct nadb_option_value {
+    const nadb_option *spec;
+    const char *backend;
     char *text;
     int64_t number;
 } nadb_option_value;
@@ -84,10 +86,6 @@ nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) NADB_MUST_USE;
 void nadb_options_free(nadb_options *o);
-/* Appends the name of the folder of the db, and of the namespace in it (without
- * the store's identity); false when out of memory. */
-bool nadb_options_put_db(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
-bool nadb_options_put_ns(const nadb_options *o, nadb_buf *out) NADB_MUST_USE;
 /* Makes it the identity of the store; false when out of memory. */
 bool nadb_options_set_id(nadb_options *o, const char *id) NADB_MUST_USE;
 nadb_options *nadb_options_copy(const nadb_options *o); /* NULL: no memory */

@@ -2,6 +2,9 @@
  * options.h, a line in `table`, a line in docs/options.md. */
 #include "options_table.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "util/log.h"
 #include "util/number.h"
 
@@ -160,11 +163,10 @@ static const core_option table[] = {
 
 /* --- names --- */
 
-/* Behind the core's own come those of each backend, in the order of the
- * registry. Past the last bit there are none: option_init_all() says so. */
-bool option_at(unsigned i, option *out) {
-    const nadb_backend *b;
-    unsigned first = COUNT;
+unsigned option_core_count(void) { return COUNT; }
+
+bool option_at(const nadb_options *o, unsigned i, option *out) {
+    const nadb_option_value *own;
 
     out->index = i;
     if (i < COUNT) {
@@ -173,16 +175,12 @@ bool option_at(unsigned i, option *out) {
         out->files = table[i].files;
         return true;
     }
+    if (o == NULL || i - COUNT >= o->n_own) return false;
+    own = &o->own[i - COUNT];
+    out->spec = own->spec;
+    out->backend = own->backend;
     out->files = false;
-    for (size_t j = 0; (b = nadb_backend_at(j)) != NULL; j++)
-        for (const nadb_option *o = b->options; o != NULL && o->name != NULL;
-             o++)
-            if (first++ == i) {
-                out->spec = o;
-                out->backend = b->name;
-                return true;
-            }
-    return false;
+    return true;
 }
 
 /* Not tolower(): the host program's locale has no say here. */
@@ -197,11 +195,13 @@ bool option_same_word(nadb_slice s, const char *word) {
     return true;
 }
 
-bool option_find(nadb_slice name, option *out) {
-    for (unsigned i = 0; option_at(i, out); i++)
+bool option_find(const nadb_options *o, nadb_slice name, option *out) {
+    for (unsigned i = 0; option_at(o, i, out); i++)
         if (option_same_word(name, out->spec->name)) return true;
     return false;
 }
+
+uint64_t option_bit(const option *opt) { return UINT64_C(1) << opt->index; }
 
 #define NAME_MAX_BYTES 32 /* longer names are not compared */
 
@@ -247,13 +247,13 @@ static bool is_word_of(nadb_slice name, const char *full) {
     return false;
 }
 
-const char *option_nearest(nadb_slice name) {
+const char *option_nearest(const nadb_options *o, nadb_slice name) {
     const char *best = NULL;
     unsigned best_distance = 0;
     option opt;
 
     if (name.n == 0 || name.n > NAME_MAX_BYTES) return NULL;
-    for (unsigned i = 0; option_at(i, &opt); i++) {
+    for (unsigned i = 0; option_at(o, i, &opt); i++) {
         const char *full = opt.spec->name;
         unsigned d = is_word_of(name, full) ? 1 : distance(name, full);
 
@@ -406,17 +406,9 @@ nadb_keep nadb_option_keep(const nadb_options *o) {
 
 /* --- setting --- */
 
-/* The value of a backend's option; NULL: the backend was loaded when *o had
- * been made already. */
-static nadb_option_value *own_value(const option *opt, const nadb_options *o) {
-    unsigned i = opt->index - (unsigned)COUNT;
-
-    return i < o->n_own ? &o->own[i] : NULL;
-}
-
 /* Where a text is kept. */
 static char **text_field(const option *opt, nadb_options *o) {
-    if (opt->index >= COUNT) return &own_value(opt, o)->text;
+    if (opt->index >= COUNT) return &o->own[opt->index - COUNT].text;
     return (char **)(void *)((char *)o + table[opt->index].field);
 }
 
@@ -448,10 +440,6 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
     char *field;
     double v;
 
-    if (opt->index >= COUNT && own_value(opt, o) == NULL)
-        return nadb_fail(err, NADB_INVALID,
-                         "option %s: backend %s was loaded just now: try again",
-                         spec->name, opt->backend);
     if (spec->kind == NADB_OPTION_TEXT) return set_text(opt, o, value, err);
     if (!parse_value(spec, value, &v))
         return nadb_option_refuse(
@@ -459,7 +447,7 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
             spec->kind == NADB_OPTION_SWITCH ? "on or off" : spec->allowed,
             err);
     if (opt->index >= COUNT) {
-        own_value(opt, o)->number = (int64_t)v;
+        o->own[opt->index - COUNT].number = (int64_t)v;
         return NADB_OK;
     }
     field = (char *)o + table[opt->index].field;
@@ -483,22 +471,10 @@ nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
 }
 
 nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
-    unsigned n = COUNT;
     nadb_rc rc = NADB_OK;
     option opt;
 
-    while (option_at(n, &opt)) n++;
-    if (n > OPTION_COUNT_MAX)
-        return nadb_fail(err, NADB_INVALID,
-                         "the backends of this build have %u options, and %d "
-                         "can be told apart",
-                         n, OPTION_COUNT_MAX);
-    o->own = nadb_calloc(n - (unsigned)COUNT + 1, sizeof o->own[0]);
-    if (o->own == NULL)
-        return nadb_fail(err, NADB_NOMEM, "out of memory for the options");
-    o->n_own = n - (unsigned)COUNT;
-    /* A backend that is loaded meanwhile is not for this one. */
-    for (unsigned i = 0; rc == NADB_OK && i < n && option_at(i, &opt); i++)
+    for (unsigned i = 0; rc == NADB_OK && option_at(o, i, &opt); i++)
         if (opt.spec->initial != NULL)
             rc = option_set(&opt, o, opt.spec->initial, err);
     return rc;
@@ -506,31 +482,23 @@ nadb_rc option_init_all(nadb_options *o, nadb_err *err) {
 
 /* --- getting --- */
 
-const char *option_get_text(const option *opt, const nadb_options *o) {
-    const nadb_option_value *own = NULL;
+static const char *get_text(const option *opt, const nadb_options *o) {
     const char *text = NULL;
 
     if (opt->spec->kind != NADB_OPTION_TEXT) return NULL;
-    if (opt->index >= COUNT) {
-        own = own_value(opt, o);
-        return own == NULL ? NULL : own->text;
-    }
+    if (opt->index >= COUNT) return o->own[opt->index - COUNT].text;
     memcpy(&text, (const char *)o + table[opt->index].field, sizeof text);
     return text;
 }
 
-int64_t option_get_number(const option *opt, const nadb_options *o) {
+static int64_t get_number(const option *opt, const nadb_options *o) {
     const char *field;
     int64_t wide = 0;
     bool truth = false;
     int number = 0;
 
     if (opt->spec->kind == NADB_OPTION_TEXT) return 0;
-    if (opt->index >= COUNT) {
-        const nadb_option_value *own = own_value(opt, o);
-
-        return own == NULL ? 0 : own->number;
-    }
+    if (opt->index >= COUNT) return o->own[opt->index - COUNT].number;
     field = (const char *)o + table[opt->index].field;
     switch (table[opt->index].type) {
     case FIELD_BOOL:
@@ -551,12 +519,11 @@ int64_t option_get_number(const option *opt, const nadb_options *o) {
 
 /* --- all of them --- */
 
-/* The next option whose text is kept in *o, and where; i is raised. A backend
- * that was registered since has no place in it. */
+/* Where the next text of *o is kept; i is raised. NULL: that was the last. */
 static char **next_text(nadb_options *o, unsigned *i) {
     option opt;
 
-    while (*i < COUNT + o->n_own && option_at((*i)++, &opt))
+    while (option_at(o, (*i)++, &opt))
         if (opt.spec->kind == NADB_OPTION_TEXT) return text_field(&opt, o);
     return NULL;
 }
@@ -592,4 +559,43 @@ void option_free_all(nadb_options *o) {
     nadb_free(o->own);
     o->own = NULL;
     o->n_own = 0;
+}
+
+/* --- for backends --- */
+
+const char *nadb_option_text(const nadb_options *o, const char *name) {
+    option opt;
+
+    if (!option_find(o, nadb_slice_str(name), &opt)) return NULL;
+    return get_text(&opt, o);
+}
+
+int64_t nadb_option_number(const nadb_options *o, const char *name) {
+    option opt;
+
+    if (!option_find(o, nadb_slice_str(name), &opt)) return 0;
+    return get_number(&opt, o);
+}
+
+bool nadb_option_given(const nadb_options *o, const char *name) {
+    option opt;
+
+    return option_find(o, nadb_slice_str(name), &opt) &&
+           (o->given & option_bit(&opt)) != 0;
+}
+
+/* An identity is a list of names and values, each with a NUL. */
+bool nadb_identity_add(nadb_buf *identity, const char *name,
+                       const char *value) {
+    if (value == NULL) value = "";
+    return nadb_buf_append(identity, name, strlen(name) + 1) &&
+           nadb_buf_append(identity, value, strlen(value) + 1);
+}
+
+bool nadb_identity_add_number(nadb_buf *identity, const char *name,
+                              int64_t value) {
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return nadb_identity_add(identity, name, text);
 }

@@ -1,9 +1,10 @@
 /* options_table.h - all options there are: the core's own, which are fields of
  * nadb_options, and behind them those that backends bring, in `own`.
  *
- * Only options.c includes it. An option here turns one text into one value
- * and judges that text alone; what depends on several options, on the backend
- * or on the place of the table is checked in options.c and in the backends. */
+ * An option here turns one text into one value and judges that text alone; what
+ * depends on several options, on the backend or on the place of the table is
+ * checked in options.c and in the backends. Which backends there are only
+ * options.c knows: a value in `own` says itself what it is the value of. */
 #ifndef NADB_OPTIONS_TABLE_H
 #define NADB_OPTIONS_TABLE_H
 
@@ -21,29 +22,27 @@ typedef struct option {
     bool files;
 } option;
 
-/* The i-th, from 0; false past the end. */
-bool option_at(unsigned i, option *out);
+/* How many the core has; those of backends follow. */
+unsigned option_core_count(void);
+/* The i-th of *o, from 0; false past the end. Without o, of the core's own. */
+bool option_at(const nadb_options *o, unsigned i, option *out);
 /* False when there is none of that name; case does not matter. */
-bool option_find(nadb_slice name, option *out);
+bool option_find(const nadb_options *o, nadb_slice name, option *out);
+/* Its bit in nadb_options.given. */
+uint64_t option_bit(const option *opt);
 /* The name of the one that a user who wrote `name` may have meant; NULL when
  * none is near. */
-const char *option_nearest(nadb_slice name);
+const char *option_nearest(const nadb_options *o, nadb_slice name);
 /* Whether the text is the word, which is in small letters, in any case; the
  * host program's locale has no say. */
 bool option_same_word(nadb_slice s, const char *word);
 
-/* Gives *o room for the options of backends, and all options their initial
- * values. */
+/* Gives all options of *o their initial values. */
 nadb_rc option_init_all(nadb_options *o, nadb_err *err) NADB_MUST_USE;
 /* Sets the option's value. NADB_INVALID names option, value, and what is
  * allowed. A text that is already set is freed first. */
 nadb_rc option_set(const option *opt, nadb_options *o, const char *value,
                    nadb_err *err) NADB_MUST_USE;
-
-/* The option's value; NULL for texts that were not given, and for options of
- * the other kind. */
-const char *option_get_text(const option *opt, const nadb_options *o);
-int64_t option_get_number(const option *opt, const nadb_options *o);
 
 /* Makes all texts of *o, which is a copy of another's bytes, its own. False:
  * out of memory; *o is then only good for option_free_all(). */

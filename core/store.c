@@ -60,8 +60,8 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     nadb_workers_after_fork(true);
     for (nadb_store *s = registry.stores; s != NULL; s = s->next) {
-        s->forked = true;
-        if (s->backend->caps & NADB_CAP_BASE) nadb_engine_forked(s->engine);
+        s->kv.forked = true;
+        if (s->backend->caps & NADB_CAP_BASE) nadb_engine_forked(s->kv.engine);
     }
     registry.stores = NULL;
     registry.forks = 0;
@@ -97,33 +97,33 @@ static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
     return !s->moved &&
            nadb_slice_eq(nadb_buf_slice(&s->key.name),
                          nadb_buf_slice(&key->name)) &&
-           (!key->in_files || read_only || !s->options->read_only);
+           (!key->in_files || read_only || !s->kv.options->read_only);
 }
 
 /* The last table that names a limit sets it. */
 static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
-    nadb_limits *l = atomic_load(&s->limits);
+    nadb_limits *l = atomic_load(&s->kv.limits);
     nadb_rc rc = NADB_OK;
 
     if (!nadb_option_given(o, "max_size_mb") || o->read_only) return NADB_OK;
-    s->options->size_max = o->size_max;
-    s->options->eviction = o->eviction;
+    s->kv.options->size_max = o->size_max;
+    s->kv.options->eviction = o->eviction;
     if (l != NULL) {
         nadb_limits_set(l, o->size_max, o->eviction);
     } else if (o->size_max > 0) {
         rc = nadb_limits_new(o->size_max, o->eviction, &l, err);
-        if (rc == NADB_OK) atomic_store(&s->limits, l);
+        if (rc == NADB_OK) atomic_store(&s->kv.limits, l);
     }
     return rc;
 }
 
 /* The store is opened once more, perhaps with other options. */
 static void options_join(nadb_store *s, const nadb_options *o) {
-    nadb_options *have = s->options;
+    nadb_options *have = s->kv.options;
 
     /* Without memory reads stay untracked. */
-    if (o->track_access && s->access == NULL)
-        have->track_access = nadb_access_new(&s->access, NULL) == NADB_OK;
+    if (o->track_access && s->kv.access == NULL)
+        have->track_access = nadb_access_new(&s->kv.access, NULL) == NADB_OK;
     store_log_open(s, o);
 
     if (o->buffer_bytes > have->buffer_bytes)
@@ -132,14 +132,14 @@ static void options_join(nadb_store *s, const nadb_options *o) {
         have->flush_interval_ms = o->flush_interval_ms;
     if (o->synchronous > have->synchronous) {
         have->synchronous = o->synchronous;
-        atomic_store(&s->synchronous, o->synchronous);
+        atomic_store(&s->kv.synchronous, o->synchronous);
     }
-    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->engine, have);
-    if (s->engine->ops->keep != NULL)
-        s->engine->ops->keep(s->engine, nadb_option_keep(o));
+    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->kv.engine, have);
+    if (s->kv.engine->ops->keep != NULL)
+        s->kv.engine->ops->keep(s->kv.engine, nadb_option_keep(o));
     if (o->cache_bytes > have->cache_bytes) {
         have->cache_bytes = o->cache_bytes;
-        if (s->cache != NULL) nadb_cache_resize(s->cache, o->cache_bytes);
+        if (s->kv.cache != NULL) nadb_cache_resize(s->kv.cache, o->cache_bytes);
     }
 }
 
@@ -148,12 +148,12 @@ static void options_join(nadb_store *s, const nadb_options *o) {
 static void store_free(nadb_store *s) {
     if (s == NULL) return;
     nadb_sweeper_stop(&s->sweeper);
-    nadb_monitor_clear(&s->monitor);
-    nadb_tag_queries_stop(&s->tag_queries);
-    nadb_cache_free(s->cache);
-    nadb_access_free(s->access);
-    nadb_limits_free(atomic_load(&s->limits));
-    nadb_options_free(s->options);
+    nadb_monitor_clear(&s->kv.monitor);
+    nadb_tag_queries_stop(&s->kv.tag_queries);
+    nadb_cache_free(s->kv.cache);
+    nadb_access_free(s->kv.access);
+    nadb_limits_free(atomic_load(&s->kv.limits));
+    nadb_options_free(s->kv.options);
     store_key_clear(&s->key);
     nadb_free(s);
 }
@@ -164,8 +164,8 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
     nadb_rc rc;
 
     if (s->backend->caps & NADB_CAP_BASE) {
-        rc = nadb_engine_open(s->options, s->backend->base, create, created,
-                              &s->engine, err);
+        rc = nadb_engine_open(s->kv.options, s->backend->base, create, created,
+                              &s->kv.engine, err);
     } else {
         *created = create;
         /* What dies with its last user is there only where it is open. */
@@ -174,12 +174,13 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
             return nadb_fail(err, NADB_CANTOPEN,
                              "there is no store %s/%s on backend '%s' in this "
                              "process, and mode='rw' makes none",
-                             s->options->db, s->options->ns,
-                             s->options->backend);
-        rc = s->backend->engine_open(s->options, &s->engine, err);
+                             s->kv.options->db, s->kv.options->ns,
+                             s->kv.options->backend);
+        rc = s->backend->engine_open(s->kv.options, &s->kv.engine, err);
     }
-    if (rc == NADB_OK && !nadb_engine_is_complete(s->backend, s->engine->ops)) {
-        s->engine = NULL; /* nor can it be closed */
+    if (rc == NADB_OK &&
+        !nadb_engine_is_complete(s->backend, s->kv.engine->ops)) {
+        s->kv.engine = NULL; /* nor can it be closed */
         return nadb_fail(err, NADB_INVALID,
                          "backend %s lacks operations that core/backend.h asks "
                          "for",
@@ -193,15 +194,16 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
 
 static bool sweep(void *ctx) {
     nadb_store *s = ctx;
-    nadb_limits *limits = nadb_store_limits(s);
-    bool more = nadb_sweep(&s->sweeper, s);
+    nadb_limits *limits = kv_limits(&s->kv);
+    bool more = nadb_sweep(&s->sweeper, &s->kv);
 
-    return (limits != NULL && nadb_limits_round(limits, s)) || more;
+    return (limits != NULL && nadb_limits_round(limits, &s->kv)) || more;
 }
 
 /* For engines without background threads: who commits sweeps, too, once an
  * interval. */
-void nadb_store_committed(nadb_store *s) {
+static void committed(void *ctx) {
+    nadb_store *s = ctx;
     int64_t due = atomic_load_explicit(&s->sweep_due_ns, memory_order_relaxed);
     int64_t now;
 
@@ -210,10 +212,10 @@ void nadb_store_committed(nadb_store *s) {
     if (now < due) return;
     /* One thread at a time: only who has moved the time goes on. */
     if (!atomic_compare_exchange_strong(&s->sweep_due_ns, &due,
-                                        now + s->options->flush_interval_ms *
+                                        now + s->kv.options->flush_interval_ms *
                                                   1000000))
         return;
-    if (due != 0 && nadb_sweep(&s->sweeper, s))
+    if (due != 0 && nadb_sweep(&s->sweeper, &s->kv))
         atomic_store(&s->sweep_due_ns, 1);
 }
 
@@ -224,26 +226,29 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
-    if (s != NULL) s->options = nadb_options_copy(options);
-    if (s == NULL || s->options == NULL) {
+    if (s != NULL) s->kv.options = nadb_options_copy(options);
+    if (s == NULL || s->kv.options == NULL) {
         rc = nadb_fail(err, NADB_NOMEM, "opening a store");
         goto done;
     }
     /* Resolved once: links on the way may lead elsewhere tomorrow. */
     if (options->path != NULL) {
-        nadb_free(s->options->path);
-        s->options->path = nadb_strdup((const char *)key->real.p);
-        if (s->options->path == NULL) {
+        nadb_free(s->kv.options->path);
+        s->kv.options->path = nadb_strdup((const char *)key->real.p);
+        if (s->kv.options->path == NULL) {
             rc = nadb_fail(err, NADB_NOMEM, "opening a store");
             goto done;
         }
     }
-    atomic_store(&s->synchronous, s->options->synchronous);
-    rc = nadb_monitor_init(&s->monitor, err);
-    if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->tag_queries, err);
+    atomic_store(&s->kv.synchronous, s->kv.options->synchronous);
+    rc = nadb_monitor_init(&s->kv.monitor, err);
+    if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->kv.tag_queries, err);
     if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);
     if (rc != NADB_OK) goto done;
-    s->backend = nadb_backend_for(s->options);
+    s->backend = nadb_backend_for(s->kv.options);
+    s->kv.caps = s->backend->caps;
+    s->kv.committed = committed;
+    s->kv.ctx = s;
     s->key = *key;
     memset(key, 0, sizeof *key);
     *out = s;
@@ -259,22 +264,23 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
     int64_t from_ns = nadb_os_get()->mono_ns();
     nadb_rc rc = NADB_OK;
 
-    if (s->options->cache_bytes > 0)
-        rc = nadb_cache_new(s->options->cache_bytes, &s->cache, err);
-    if (rc == NADB_OK && s->options->track_access)
-        rc = nadb_access_new(&s->access, err);
-    if (rc == NADB_OK) rc = limit(s, s->options, err);
+    if (s->kv.options->cache_bytes > 0)
+        rc = nadb_cache_new(s->kv.options->cache_bytes, &s->kv.cache, err);
+    if (rc == NADB_OK && s->kv.options->track_access)
+        rc = nadb_access_new(&s->kv.access, err);
+    if (rc == NADB_OK) rc = limit(s, s->kv.options, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
-        nadb_engine_watch(s->engine, &s->monitor);
+        nadb_engine_watch(s->kv.engine, &s->kv.monitor);
     if (rc == NADB_OK) {
-        store_log_open(s, s->options);
+        store_log_open(s, s->kv.options);
         store_log_event(s, *created ? "create" : "open", from_ns, NADB_OK,
                         NULL);
     }
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE) &&
-        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 && !s->options->read_only)
-        nadb_engine_sweep(s->engine, sweep, s);
+        (s->backend->caps & NADB_CAP_NATIVE_TTL) == 0 &&
+        !s->kv.options->read_only)
+        nadb_engine_sweep(s->kv.engine, sweep, s);
     return rc;
 }
 
@@ -286,14 +292,14 @@ static nadb_store *look(const store_key *key, bool read_only) {
 
     for (nadb_store *s = registry.stores; s != NULL; s = s->next)
         if (serves(s, key, read_only) &&
-            (found == NULL || found->options->read_only))
+            (found == NULL || found->kv.options->read_only))
             found = s;
     return found;
 }
 
 static bool is_moved(nadb_store *s) {
     return (s->backend->caps & NADB_CAP_BASE) != 0 &&
-           nadb_engine_moved(s->engine);
+           nadb_engine_moved(s->kv.engine);
 }
 
 /* The open store that serves, NULL when there is none. Waits while it is being
@@ -364,7 +370,7 @@ static nadb_rc open_first(const nadb_options *options, store_key *key,
 /* The store is opened once more. */
 static nadb_rc join(nadb_store *s, const store_key *key,
                     const nadb_options *options, nadb_err *err) {
-    nadb_rc rc = store_key_agree(&s->key, key, s->options->path, err);
+    nadb_rc rc = store_key_agree(&s->key, key, s->kv.options->path, err);
 
     if (rc == NADB_OK) rc = limit(s, options, err);
     if (rc == NADB_OK) options_join(s, options);
@@ -402,22 +408,22 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
 
 /* Notes of when rows were read would be lost. */
 static void last_sweep(nadb_store *s) {
-    if (s->access == NULL || s->options->read_only) return;
-    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_calm(s->engine);
-    (void)nadb_sweep(&s->sweeper, s);
+    if (s->kv.access == NULL || s->kv.options->read_only) return;
+    if (s->backend->caps & NADB_CAP_BASE) nadb_engine_calm(s->kv.engine);
+    (void)nadb_sweep(&s->sweeper, &s->kv);
 }
 
 void nadb_store_close(nadb_store *s) {
     bool last;
 
-    if (s == NULL || s->forked) return; /* the parent's: left alone */
+    if (s == NULL || s->kv.forked) return; /* the parent's: left alone */
     if (registry_lock(NULL) != NADB_OK) return;
     last = release(s);
     if (last) {
         move_begin(s, STORE_CLOSING);
         last_sweep(s);
         store_log_event(s, "close", -1, NADB_OK, NULL);
-        s->engine->ops->close(s->engine);
+        s->kv.engine->ops->close(s->kv.engine);
         move_end(s, false);
     }
     nadb_unlock(&registry.lock);
@@ -433,13 +439,13 @@ static nadb_rc destroy(nadb_store *s, bool unused, nadb_err *err) {
     last = release(s);
     if (last) {
         move_begin(s, STORE_CLOSING);
-        nadb_monitor_quiet(&s->monitor); /* the log goes, too */
+        nadb_monitor_quiet(&s->kv.monitor); /* the log goes, too */
         if (s->backend->caps & NADB_CAP_BASE)
-            rc = nadb_engine_destroy(s->engine, unused, err);
-        else if (s->engine->ops->destroy != NULL && !unused)
-            rc = s->engine->ops->destroy(s->engine, err);
+            rc = nadb_engine_destroy(s->kv.engine, unused, err);
+        else if (s->kv.engine->ops->destroy != NULL && !unused)
+            rc = s->kv.engine->ops->destroy(s->kv.engine, err);
         else
-            s->engine->ops->close(s->engine);
+            s->kv.engine->ops->close(s->kv.engine);
         move_end(s, false);
     } else {
         rc = nadb_fail(err, NADB_LOCKED,
@@ -460,44 +466,19 @@ nadb_rc nadb_store_undo(nadb_store *s, nadb_err *err) {
 }
 
 const nadb_options *nadb_store_options(const nadb_store *s) {
-    return s->options;
+    return s->kv.options;
 }
 
-nadb_engine *nadb_store_engine(nadb_store *s) { return s->engine; }
+nadb_engine *nadb_store_engine(nadb_store *s) { return s->kv.engine; }
 
-nadb_access *nadb_store_access(nadb_store *s) { return s->access; }
-
-nadb_limits *nadb_store_limits(nadb_store *s) {
-    return atomic_load_explicit(&s->limits, memory_order_acquire);
-}
-
-nadb_monitor *nadb_store_monitor(nadb_store *s) { return &s->monitor; }
-
-nadb_tag_queries *nadb_store_tag_queries(nadb_store *s) {
-    return &s->tag_queries;
+nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
+    return kv_usable(&s->kv, err);
 }
 
 static const uint8_t *identity(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
 
-    return in_files ? nadb_engine_id(s->engine) : NULL;
-}
-
-unsigned nadb_store_caps(const nadb_store *s) { return s->backend->caps; }
-
-nadb_cache *nadb_store_cache(nadb_store *s) { return s->cache; }
-
-nadb_durability nadb_store_sync(nadb_store *s) {
-    return (nadb_durability)atomic_load(&s->synchronous);
-}
-
-const bool *nadb_store_forked(const nadb_store *s) { return &s->forked; }
-
-nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
-    if (!s->forked) return NADB_OK;
-    return nadb_fail(err, NADB_CANTOPEN,
-                     "this connection was opened before fork(): open a new "
-                     "one in this process");
+    return in_files ? nadb_engine_id(s->kv.engine) : NULL;
 }
 
 /* --- the whole store --- */
@@ -505,7 +486,7 @@ nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
 nadb_rc nadb_store_flush(nadb_store *s, nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
 
-    return rc == NADB_OK ? s->engine->ops->flush(s->engine, err) : rc;
+    return rc == NADB_OK ? s->kv.engine->ops->flush(s->kv.engine, err) : rc;
 }
 
 nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
@@ -514,14 +495,15 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
     nadb_span span;
     nadb_rc rc = nadb_store_usable(s, err);
 
-    if (rc != NADB_OK || s->engine->ops->compact == NULL) return rc;
+    if (rc != NADB_OK || s->kv.engine->ops->compact == NULL) return rc;
     span = nadb_span_begin();
     /* Who removes expired rows itself compacts them away, too. */
     if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
-        rc = nadb_sweep_all(&s->sweeper, s, stop, ctx, err);
-    if (rc == NADB_OK) rc = s->engine->ops->compact(s->engine, stop, ctx, err);
+        rc = nadb_sweep_all(&s->sweeper, &s->kv, stop, ctx, err);
+    if (rc == NADB_OK)
+        rc = s->kv.engine->ops->compact(s->kv.engine, stop, ctx, err);
     d.rc = rc;
-    nadb_monitor_done(&s->monitor, &span, &d);
+    nadb_monitor_done(&s->kv.monitor, &span, &d);
     return rc;
 }
 
@@ -530,46 +512,18 @@ nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
     nadb_err mine;
     nadb_rc rc = nadb_store_usable(s, err);
 
-    if (rc == NADB_OK) rc = s->engine->ops->check(s->engine, report, ctx, err);
+    if (rc == NADB_OK)
+        rc = s->kv.engine->ops->check(s->kv.engine, report, ctx, err);
     if (rc != NADB_OK || (s->backend->caps & NADB_CAP_OWN_INDEX) != 0)
         return rc;
     nadb_err_clear(&mine);
-    rc = nadb_index_check(s->engine, report, ctx, &mine);
+    rc = nadb_index_check(s->kv.engine, report, ctx, &mine);
     /* Rows that cannot be read: the indexes cannot be compared with them. */
     if (rc == NADB_CORRUPT) {
         report(ctx, mine.msg);
         return NADB_OK;
     }
     if (rc != NADB_OK && err != NULL) *err = mine;
-    return rc;
-}
-
-#define REINDEX_TRIES 5
-
-nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed, nadb_err *err) {
-    nadb_session *ss = NULL;
-    nadb_rc rc = nadb_store_usable(s, err);
-
-    *differed = 0;
-    if (rc == NADB_OK && (s->backend->caps & NADB_CAP_OWN_INDEX) != 0)
-        return nadb_fail(err, NADB_INVALID,
-                         "the server keeps the indexes: nadb_compact puts "
-                         "them right");
-    if (rc == NADB_OK) rc = nadb_session_new(s, &ss, err);
-    for (int tries = 0; rc == NADB_OK; tries++) {
-        ss->in_background = true; /* the rows stay what they are */
-        rc = nadb_session_begin(ss, false, err);
-        if (rc == NADB_OK) rc = nadb_index_rebuild(ss, differed, err);
-        if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);
-        if (rc == NADB_OK) {
-            nadb_session_commit(ss);
-            break;
-        }
-        (void)nadb_session_rollback(ss, NULL);
-        if (rc != NADB_CONFLICT || tries == REINDEX_TRIES) break;
-        rc = NADB_OK;
-    }
-    nadb_session_free(ss);
     return rc;
 }
 
@@ -602,7 +556,7 @@ nadb_rc nadb_flush_all(nadb_err *err) {
         nadb_rc own;
 
         nadb_err_clear(&mine);
-        own = all[i]->engine->ops->flush(all[i]->engine, &mine);
+        own = all[i]->kv.engine->ops->flush(all[i]->kv.engine, &mine);
         /* The others are flushed all the same. */
         if (rc == NADB_OK && own != NADB_OK)
             rc = nadb_fail(err, own, "%s", mine.msg);
@@ -615,10 +569,10 @@ nadb_rc nadb_flush_all(nadb_err *err) {
 /* --- caches --- */
 
 static uint64_t cache_drop(nadb_store *s) {
-    uint64_t bytes = s->cache == NULL ? 0 : nadb_cache_drop(s->cache);
+    uint64_t bytes = s->kv.cache == NULL ? 0 : nadb_cache_drop(s->kv.cache);
 
-    if (s->engine->ops->cache_drop != NULL)
-        bytes += s->engine->ops->cache_drop(s->engine);
+    if (s->kv.engine->ops->cache_drop != NULL)
+        bytes += s->kv.engine->ops->cache_drop(s->kv.engine);
     return bytes;
 }
 
@@ -660,12 +614,12 @@ static nadb_rc tell(void *ctx, nadb_store *s, nadb_err *err) {
 
     memset(&info, 0, sizeof info);
     nadb_err_clear(&last);
-    info.options = s->options;
+    info.options = s->kv.options;
     info.refs = s->refs;
     info.identity = identity(s);
     if (s->backend->caps & NADB_CAP_BASE) {
         info.is_running = nadb_workers_running();
-        nadb_engine_last_error(s->engine, &last);
+        nadb_engine_last_error(s->kv.engine, &last);
     }
     info.last_error = last.msg;
     store_log_state(s, &info.log_lost, &why);
@@ -673,9 +627,10 @@ static nadb_rc tell(void *ctx, nadb_store *s, nadb_err *err) {
     if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0) {
         info.last_cleanup_at =
             (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
-        info.cleanup_interval = (double)s->options->flush_interval_ms / 1000.0;
+        info.cleanup_interval =
+            (double)s->kv.options->flush_interval_ms / 1000.0;
     }
-    s->engine->ops->stats(s->engine, last_flush, &info.last_flush_at);
+    s->kv.engine->ops->stats(s->kv.engine, last_flush, &info.last_flush_at);
     return t->each(t->ctx, &info, err);
 }
 

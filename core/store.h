@@ -3,11 +3,10 @@
 #ifndef NADB_STORE_H
 #define NADB_STORE_H
 
-#include <stdatomic.h>
-
 #include "engine/engine.h"
-#include "kv/cache.h"
 #include "kv/expire.h"
+#include "kv/kv.h"
+#include "store_engine.h"
 #include "store_key.h"
 
 typedef enum store_state {
@@ -19,21 +18,13 @@ typedef enum store_state {
 struct nadb_store {
     store_state state; /* under the list's lock; OPENING and CLOSING: all but
                           this, the name and `next` is that thread's */
-    nadb_options *options;
+    nadb_kv kv;
     store_key key;
     const nadb_backend *backend;
-    nadb_engine *engine;
-    nadb_cache *cache;
-    nadb_access *access;
-    _Atomic(nadb_limits *) limits; /* NULL: none was ever asked for */
     nadb_sweeper sweeper;
-    nadb_monitor monitor;
-    nadb_tag_queries tag_queries;
     nadb_err log_error;           /* the log could not be opened */
-    _Atomic int64_t sweep_due_ns; /* nadb_store_committed() */
-    _Atomic int synchronous;      /* the strictest that an opener asked for */
+    _Atomic int64_t sweep_due_ns; /* committed() in store.c */
     unsigned refs;                /* under the list's lock */
-    bool forked;
     bool moved; /* its place has another store now, or none: it is not found
                    any more; under the list's lock */
     nadb_store *next;

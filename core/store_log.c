@@ -7,8 +7,9 @@
 static const nadb_home *home_of(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
 
-    return in_files && !s->options->read_only ? nadb_engine_home(s->engine)
-                                              : NULL;
+    return in_files && !s->kv.options->read_only
+               ? nadb_engine_home(s->kv.engine)
+               : NULL;
 }
 
 void store_log_open(nadb_store *s, const nadb_options *o) {
@@ -17,7 +18,7 @@ void store_log_open(nadb_store *s, const nadb_options *o) {
     nadb_log *log = NULL;
     nadb_slice bad;
 
-    if (o->log == NULL || atomic_load(&s->monitor.log) != NULL) return;
+    if (o->log == NULL || atomic_load(&s->kv.monitor.log) != NULL) return;
     if (strcmp(o->log, "stderr") != 0) l.home = home_of(s);
     if (l.home == NULL && strcmp(o->log, "stderr") != 0) {
         (void)nadb_fail(&s->log_error, NADB_READONLY,
@@ -30,13 +31,13 @@ void store_log_open(nadb_store *s, const nadb_options *o) {
     /* The option has been checked. */
     if (!nadb_levels_parse(levels, &l.levels, &bad)) return;
     if (nadb_log_new(&l, &log, &s->log_error) == NADB_OK)
-        nadb_monitor_log(&s->monitor, log,
+        nadb_monitor_log(&s->kv.monitor, log,
                          o->log_slow_ms == 0 ? INT64_MAX
                                              : o->log_slow_ms * 1000000);
 }
 
 void store_log_state(nadb_store *s, uint64_t *lost, nadb_err *why) {
-    nadb_log *log = atomic_load(&s->monitor.log);
+    nadb_log *log = atomic_load(&s->kv.monitor.log);
 
     *lost = 0;
     *why = s->log_error;
@@ -54,7 +55,7 @@ void store_log_event(nadb_store *s, const char *operation, int64_t from_ns,
 
     if (from_ns >= 0) line.ns = nadb_os_get()->mono_ns() - from_ns;
     if (rc != NADB_OK && err != NULL) line.message = nadb_slice_str(err->msg);
-    nadb_log_put(atomic_load(&s->monitor.log), &line);
+    nadb_log_put(atomic_load(&s->kv.monitor.log), &line);
 }
 
 static bool find_level(const char *name, nadb_level *out) {
@@ -73,7 +74,7 @@ nadb_rc nadb_log_check(const char *level, nadb_err *err) {
 nadb_rc nadb_store_log(nadb_store *s, const char *level, nadb_slice message,
                        nadb_slice data, bool *put, nadb_err *err) {
     nadb_line line = {.component = NADB_IN_APPLICATION, .ns = -1};
-    nadb_log *log = atomic_load(&s->monitor.log);
+    nadb_log *log = atomic_load(&s->kv.monitor.log);
     nadb_rc rc = nadb_store_usable(s, err);
 
     *put = false;

@@ -8,7 +8,7 @@ static nadb_rc emit_totals(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                            nadb_err *err) {
     nadb_session *ss = NULL;
     nadb_totals t;
-    nadb_rc rc = nadb_session_new(s, &ss, err);
+    nadb_rc rc = session_new(&s->kv, &ss, err);
 
     if (rc == NADB_OK) rc = session_totals(ss, &t, err);
     nadb_session_free(ss);
@@ -43,12 +43,12 @@ static void emit_operations(nadb_store *s, nadb_stat_fn *emit, void *ctx) {
     } bytes[] = {{"bytes_read", NADB_OP_GET, NADB_OP_GET},
                  {"bytes_scanned", NADB_OP_SCAN, NADB_OP_SCAN_UPDATED},
                  {"bytes_written", NADB_OP_PUT, NADB_OP_UPDATE}};
-    int64_t up_ns = nadb_os_get()->mono_ns() - s->monitor.opened_ns;
+    int64_t up_ns = nadb_os_get()->mono_ns() - s->kv.monitor.opened_ns;
     double operations = 0, open = 0;
     nadb_op_stats x;
 
     for (unsigned op = 0; op < NADB_OP_COUNT; op++) {
-        nadb_monitor_read(&s->monitor, (nadb_op)op, &x);
+        nadb_monitor_read(&s->kv.monitor, (nadb_op)op, &x);
         operations += (double)x.count;
     }
     emit(ctx, "operations", operations);
@@ -56,12 +56,12 @@ static void emit_operations(nadb_store *s, nadb_stat_fn *emit, void *ctx) {
         double sum = 0;
 
         for (unsigned op = bytes[i].first; op <= bytes[i].last; op++) {
-            nadb_monitor_read(&s->monitor, (nadb_op)op, &x);
+            nadb_monitor_read(&s->kv.monitor, (nadb_op)op, &x);
             sum += (double)x.bytes;
         }
         emit(ctx, bytes[i].name, sum);
     }
-    (void)!nadb_monitor_txns(&s->monitor, count_txn, &open, NULL);
+    (void)!nadb_monitor_txns(&s->kv.monitor, count_txn, &open, NULL);
     emit(ctx, "active_transactions", open);
     emit(ctx, "uptime_seconds", (double)(up_ns / 1000000) / 1000.0);
 }
@@ -70,23 +70,23 @@ nadb_rc nadb_store_sizes(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) {
     nadb_rc rc = nadb_store_usable(s, err);
 
-    if (rc == NADB_OK) s->engine->ops->stats(s->engine, emit, ctx);
+    if (rc == NADB_OK) s->kv.engine->ops->stats(s->kv.engine, emit, ctx);
     return rc;
 }
 
 nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
                          nadb_err *err) {
-    nadb_limits *limits = nadb_store_limits(s);
+    nadb_limits *limits = kv_limits(&s->kv);
     nadb_cache_stats cs = {0};
     nadb_rc rc = nadb_store_usable(s, err);
 
     if (rc == NADB_OK) rc = emit_totals(s, emit, ctx, err);
     if (rc != NADB_OK) return rc;
     emit_operations(s, emit, ctx);
-    s->engine->ops->stats(s->engine, emit, ctx);
+    s->kv.engine->ops->stats(s->kv.engine, emit, ctx);
     if (limits != NULL) nadb_limits_stats(limits, emit, ctx);
     if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
-    if (s->cache != NULL) nadb_cache_read_stats(s->cache, &cs);
+    if (s->kv.cache != NULL) nadb_cache_read_stats(s->kv.cache, &cs);
     emit(ctx, "cache_hits", (double)cs.hits);
     emit(ctx, "cache_misses", (double)cs.misses);
     emit(ctx, "cache_hit_rate",
@@ -109,7 +109,7 @@ nadb_rc nadb_store_metrics(nadb_store *s, nadb_metric_fn *each, void *ctx,
         nadb_op_stats x;
         nadb_metric m;
 
-        nadb_monitor_read(&s->monitor, (nadb_op)op, &x);
+        nadb_monitor_read(&s->kv.monitor, (nadb_op)op, &x);
         m.operation = nadb_op_name((nadb_op)op);
         m.count = x.count;
         m.errors = x.errors;
@@ -141,7 +141,7 @@ static nadb_rc tell_txn(void *ctx, nadb_txn_state state, int64_t since_ms,
                         uint64_t changes, uint64_t bytes, nadb_err *err) {
     static const char *const states[] = {"reading", "writing", "prepared"};
     const txns *t = ctx;
-    nadb_txn_info info = {.options = t->store->options,
+    nadb_txn_info info = {.options = t->store->kv.options,
                           .state = states[state],
                           .process = t->process,
                           .alive = true,
@@ -156,7 +156,7 @@ static nadb_rc tell_txn(void *ctx, nadb_txn_state state, int64_t since_ms,
 
 static nadb_rc tell_doubt(void *ctx, const nadb_doubt *d, nadb_err *err) {
     const txns *t = ctx;
-    nadb_txn_info info = {.options = t->store->options,
+    nadb_txn_info info = {.options = t->store->kv.options,
                           .state = d->state,
                           .process = d->process,
                           .alive = d->alive,
@@ -175,9 +175,9 @@ static nadb_rc tell_store(void *ctx, nadb_store *s, nadb_err *err) {
     nadb_rc rc;
 
     t->store = s;
-    rc = nadb_monitor_txns(&s->monitor, tell_txn, t, err);
+    rc = nadb_monitor_txns(&s->kv.monitor, tell_txn, t, err);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
-        rc = nadb_engine_doubts(s->engine, tell_doubt, t, err);
+        rc = nadb_engine_doubts(s->kv.engine, tell_doubt, t, err);
     return rc;
 }
 
@@ -188,11 +188,4 @@ nadb_rc nadb_transactions_each(nadb_txn_info_fn *each, void *ctx,
 
     nadb_os_get()->who(&t.process, &thread);
     return store_each(tell_store, &t, err);
-}
-
-/* --- tags --- */
-
-void nadb_tag_asked(nadb_store *s, nadb_slice tag, int64_t *queries,
-                    int64_t *last_ms) {
-    nadb_tag_queries_find(&s->tag_queries, tag, queries, last_ms);
 }

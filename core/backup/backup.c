@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "../kv/row.h"
-#include "../kv/session.h"
+#include "../store_engine.h"
 #include "../util/job.h"
 
 /* Rows between two questions whether to stop. */

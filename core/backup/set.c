@@ -2,14 +2,11 @@
  *
  * The backup has a file `database`, which SQLite writes, and a directory for
  * each store, which is a full backup by itself. */
+#include "database.h"
 #include "snapshot.h"
-
-#include <stdio.h>
 
 #include "../util/allow.h"
 #include "../util/job.h"
-
-#define COPY_BYTES (256u * 1024u)
 
 typedef struct member {
     backup_snapshot snapshot;
@@ -34,10 +31,6 @@ static size_t count(const nadb_backup_set *set) {
 
 static member *at(const nadb_backup_set *set, size_t i) {
     return (member *)(void *)set->members.p + i;
-}
-
-void nadb_backup_part_name(size_t i, char out[32]) {
-    (void)snprintf(out, 32, BACKUP_PART_PREFIX "%zu", i + 1);
 }
 
 /* --- making one --- */
@@ -141,33 +134,6 @@ static nadb_rc write_part(nadb_backup_set *set, size_t i, backup_manifest *all,
                                                             : no_memory(err);
 }
 
-/* Reads a file to its end: its sum and size; with `to`, copies it there. */
-static nadb_rc sum_file(nadb_file *f, nadb_file *to, const nadb_stop *stop,
-                        uint64_t *bytes, char hex[NADB_SHA256_HEX],
-                        nadb_err *err) {
-    const nadb_os *os = nadb_os_get();
-    uint8_t sum[NADB_SHA256_BYTES];
-    uint8_t *p = nadb_malloc(COPY_BYTES);
-    nadb_sha256 sha;
-    nadb_rc rc = p == NULL ? no_memory(err) : os->size(f, bytes, err);
-
-    nadb_sha256_begin(&sha);
-    for (uint64_t at = 0; rc == NADB_OK && at < *bytes; at += COPY_BYTES) {
-        uint64_t left = *bytes - at;
-        size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
-
-        rc = nadb_stopped(stop, err);
-        if (rc == NADB_OK) rc = nadb_job_step(0, n, err);
-        if (rc == NADB_OK) rc = os->pread(f, p, n, at, err);
-        if (rc == NADB_OK) nadb_sha256_add(&sha, p, n);
-        if (rc == NADB_OK && to != NULL) rc = os->pwrite(to, p, n, at, err);
-    }
-    nadb_sha256_end(&sha, sum);
-    nadb_sha256_hex(sum, hex);
-    nadb_free(p);
-    return rc;
-}
-
 nadb_rc nadb_backup_set_finish(nadb_backup_set *set, backup_manifest *out,
                                nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -183,8 +149,8 @@ nadb_rc nadb_backup_set_finish(nadb_backup_set *set, backup_manifest *out,
     if (out->created_ms < 0) out->created_ms = 0;
     if (rc == NADB_OK) rc = os->sync(file, err);
     if (rc == NADB_OK)
-        rc = sum_file(file, NULL, set->req->stop, &out->bytes, out->file_sha256,
-                      err);
+        rc = backup_sum_file(file, NULL, set->req->stop, &out->bytes,
+                             out->file_sha256, err);
     os->close(file);
     for (size_t i = 0; i < count(set) && rc == NADB_OK; i++)
         rc = write_part(set, i, out, err);
@@ -192,58 +158,6 @@ nadb_rc nadb_backup_set_finish(nadb_backup_set *set, backup_manifest *out,
 }
 
 /* --- reading one --- */
-
-static nadb_rc check_parts(const backup_folder *f, const char *id,
-                           const backup_manifest *all, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(all); i++) {
-        const backup_part *part =
-            (const backup_part *)(const void *)all->parts.p + i;
-        backup_manifest own;
-        char name[32];
-
-        nadb_backup_part_name(i, name);
-        rc = backup_folder_manifest(f, id, name, &own, err);
-        if (rc == NADB_OK &&
-            (strcmp(own.sha256, part->sha256) != 0 || own.type != BACKUP_FULL))
-            rc = nadb_corrupt(err,
-                              "backup %s in %s is damaged: %s is not the one "
-                              "that it was made with",
-                              id, backup_folder_path(f), name);
-        backup_manifest_clear(&own);
-    }
-    return rc;
-}
-
-/* Checks the database's sum; with `to`, copies it there. */
-static nadb_rc read_database(const backup_folder *f, const char *id,
-                             nadb_file *to, const nadb_stop *stop,
-                             backup_manifest *out, nadb_err *err) {
-    char hex[NADB_SHA256_HEX];
-    nadb_file *file = NULL;
-    uint64_t bytes = 0;
-    nadb_rc rc =
-        backup_folder_file(f, id, NULL, BACKUP_DATABASE_FILE, &file, err);
-
-    if (rc == NADB_OK) rc = sum_file(file, to, stop, &bytes, hex, err);
-    nadb_os_get()->close(file);
-    if (rc == NADB_OK &&
-        (bytes != out->bytes || strcmp(hex, out->file_sha256) != 0))
-        rc = nadb_corrupt(err,
-                          "backup %s in %s is damaged: its database has "
-                          "another checksum",
-                          id, backup_folder_path(f));
-    return rc;
-}
-
-nadb_rc backup_set_verify(const backup_folder *f, const char *id,
-                          const nadb_stop *stop, backup_manifest *m,
-                          nadb_err *err) {
-    nadb_rc rc = check_parts(f, id, m, err);
-
-    return rc == NADB_OK ? read_database(f, id, NULL, stop, m, err) : rc;
-}
 
 /* The directory of a path and the name in it, which points into `path`. */
 static nadb_rc dir_of(const char *path, nadb_dir **dir, const char **name,
@@ -281,7 +195,7 @@ static nadb_rc copy_database(const backup_folder *f, const char *id,
         rc = os->open(dir, name,
                       NADB_OPEN_WRITE | NADB_OPEN_CREATE | NADB_OPEN_EXCLUSIVE,
                       0600, &to, err);
-    if (rc == NADB_OK) rc = read_database(f, id, to, stop, m, err);
+    if (rc == NADB_OK) rc = backup_database_read(f, id, to, stop, m, err);
     if (rc == NADB_OK) rc = os->sync(to, err);
     if (rc != NADB_OK && to != NULL) (void)!os->unlink(dir, name, NULL);
     os->close(to);
@@ -308,7 +222,7 @@ nadb_rc nadb_backup_set_read(const char *folder, const char *id,
                        "backup %s is of one store: restore it with "
                        "nadb_restore()",
                        id);
-    if (rc == NADB_OK) rc = check_parts(f, id, out, err);
+    if (rc == NADB_OK) rc = backup_database_check_parts(f, id, out, err);
     if (rc == NADB_OK) rc = copy_database(f, id, path, stop, out, err);
     backup_folder_close(f);
     return rc;

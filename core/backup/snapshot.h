@@ -29,10 +29,4 @@ nadb_rc backup_begin(backup_folder *f, const char *given, backup_type type,
                      char id[BACKUP_ID_MAX + 1], backup_new **out,
                      nadb_err *err) NADB_MUST_USE;
 
-/* Of a backup of a database, whose BACKUP is *m: the sums of its database and
- * of its parts' BACKUPs. */
-nadb_rc backup_set_verify(const backup_folder *f, const char *id,
-                          const nadb_stop *stop, backup_manifest *m,
-                          nadb_err *err) NADB_MUST_USE;
-
 #endif

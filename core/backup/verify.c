@@ -5,7 +5,8 @@
 
 #include "../kv/row.h"
 #include "../util/job.h"
-#include "snapshot.h"
+#include "chain.h"
+#include "database.h"
 
 #define STOP_ROWS 1024u
 
@@ -135,7 +136,7 @@ static nadb_rc verify_chain(const verifying *v, const backup_folder *f,
 
 static nadb_rc verify_database(const verifying *v, const backup_folder *f,
                                backup_manifest *m, nadb_err *err) {
-    nadb_rc rc = backup_set_verify(f, m->id, v->stop, m, err);
+    nadb_rc rc = backup_database_verify(f, m->id, v->stop, m, err);
 
     if (rc != NADB_OK) rc = found(v, rc, err);
     for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(m); i++) {

@@ -78,27 +78,3 @@ nadb_rc nadb_changes_open(nadb_session *ss, uint64_t since, nadb_slice prefix,
         prefixed_free(&w->base);
     return rc;
 }
-
-nadb_rc nadb_store_wait(nadb_store *s, uint64_t since, int64_t timeout_ms,
-                        const nadb_stop *stop, uint64_t *seq, nadb_err *err) {
-    nadb_engine *e = nadb_store_engine(s);
-    nadb_rc rc = nadb_store_usable(s, err);
-
-    *seq = since;
-    if (rc == NADB_OK && e->ops->wait == NULL)
-        rc = nadb_fail(err, NADB_INVALID,
-                       "a store of this kind does not tell what changes "
-                       "(docs/changes.md says which do)");
-    if (rc == NADB_OK) rc = e->ops->wait(e, since, timeout_ms, stop, seq, err);
-    if (rc == NADB_OK && *seq < since)
-        rc = nadb_changes_ahead(since, *seq, err);
-    return rc;
-}
-
-nadb_rc nadb_store_seq(nadb_store *s, uint64_t *seq, nadb_err *err) {
-    nadb_engine *e = nadb_store_engine(s);
-    nadb_rc rc = nadb_store_usable(s, err);
-
-    if (rc != NADB_OK || e->ops->wait == NULL) return rc;
-    return e->ops->wait(e, 0, 0, NULL, seq, err);
-}

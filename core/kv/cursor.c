@@ -119,7 +119,7 @@ nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
 void session_undo(nadb_session *ss, uint64_t id) {
     /* The child of a fork() would undo the parent's changes, too, where they
      * are in a file; it cannot read its own anyway. */
-    if (*ss->forked) return;
+    if (ss->kv->forked) return;
     batch_undo(ss->b, id);
     for (nadb_cursor *c = ss->readers; c != NULL; c = c->next_reader)
         if (c->valid && c->from_batch) c->row.stale = true;
@@ -429,7 +429,7 @@ nadb_rc nadb_cursor_value(nadb_cursor *c, nadb_value *out, bool *pinned,
     if (!c->decoded) {
         if (c->ss->access != NULL)
             nadb_access_note(c->ss->access, c->row.key, nadb_cursor_now(c));
-        limits = nadb_store_limits(c->ss->store);
+        limits = kv_limits(c->ss->kv);
         if (limits != NULL)
             nadb_limits_read(limits, c->row.key, nadb_cursor_now(c));
         if (c->row.codec != NADB_CODEC_RAW) rc = decode(c, &bytes, err);

@@ -317,7 +317,7 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     cursor_count(c, kind_of(scan));
     if (scan->match != NULL)
-        nadb_tag_queries_note(nadb_store_tag_queries(c->ss->store), scan->match,
+        nadb_tag_queries_note(&c->ss->kv->tag_queries, scan->match,
                               nadb_cursor_now(c));
     c->expired = scan->expired;
     c->scan = *scan;

@@ -143,13 +143,13 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
     d.rc = rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
     d.keys = rc == NADB_OK ? (uint64_t)removed : 0;
     if (d.keys > 0 || d.rc != NADB_OK)
-        nadb_monitor_done(nadb_store_monitor(ss->store), &span, &d);
+        nadb_monitor_done(&ss->kv->monitor, &span, &d);
     return rc;
 }
 
-static nadb_rc session_for_sweep(nadb_store *s, nadb_session **out,
+static nadb_rc session_for_sweep(nadb_kv *kv, nadb_session **out,
                                  nadb_err *err) {
-    nadb_rc rc = nadb_session_new(s, out, err);
+    nadb_rc rc = session_new(kv, out, err);
 
     if (rc != NADB_OK) return rc;
     nadb_meter_end(&(*out)->meter); /* its work is counted as a sweep */
@@ -158,14 +158,14 @@ static nadb_rc session_for_sweep(nadb_store *s, nadb_session **out,
     return NADB_OK;
 }
 
-bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
+bool nadb_sweep(nadb_sweeper *w, nadb_kv *kv) {
     const nadb_os *os = nadb_os_get();
     int64_t to_ms = sweeper_now_ms(w);
     int64_t until_ns = os->mono_ns() + STEP_NS;
     nadb_session *ss = NULL;
     bool more = true;
     nadb_err err;
-    nadb_rc rc = session_for_sweep(s, &ss, NULL);
+    nadb_rc rc = session_for_sweep(kv, &ss, NULL);
 
     nadb_err_clear(&err);
 
@@ -178,13 +178,13 @@ bool nadb_sweep(nadb_sweeper *w, nadb_store *s) {
     return rc == NADB_OK && more;
 }
 
-nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_store *s, nadb_stop_fn *stop,
+nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_kv *kv, nadb_stop_fn *stop,
                        void *ctx, nadb_err *err) {
     int64_t to_ms = sweeper_now_ms(w);
     nadb_stop when = {stop, ctx};
     nadb_session *ss = NULL;
     bool more = true;
-    nadb_rc rc = session_for_sweep(s, &ss, err);
+    nadb_rc rc = session_for_sweep(kv, &ss, err);
 
     while (rc == NADB_OK && more) {
         rc = nadb_stopped(&when, err);

@@ -20,9 +20,9 @@ nadb_rc nadb_sweeper_start(nadb_sweeper *w,
                            nadb_err *err) NADB_MUST_USE; /* zeroed before */
 void nadb_sweeper_stop(nadb_sweeper *w); /* fine where it was not started */
 /* One round, of some ms. True: there is more to do. */
-bool nadb_sweep(nadb_sweeper *w, nadb_store *s);
+bool nadb_sweep(nadb_sweeper *w, nadb_kv *kv);
 /* All there is to do now, before a compaction. NADB_INTERRUPT: `stop`. */
-nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_store *s, nadb_stop_fn *stop,
+nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_kv *kv, nadb_stop_fn *stop,
                        void *ctx, nadb_err *err) NADB_MUST_USE;
 
 #endif

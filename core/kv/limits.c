@@ -334,9 +334,9 @@ static int64_t excess_of(nadb_limits *l) {
 }
 
 /* One step: a stretch of the walk, and a transaction. */
-static nadb_rc step(nadb_limits *l, nadb_store *s) {
+static nadb_rc step(nadb_limits *l, nadb_kv *kv) {
     nadb_session *ss = NULL;
-    nadb_rc rc = nadb_session_new(s, &ss, NULL);
+    nadb_rc rc = session_new(kv, &ss, NULL);
 
     if (rc != NADB_OK) return rc;
     ss->in_background = true;
@@ -347,17 +347,17 @@ static nadb_rc step(nadb_limits *l, nadb_store *s) {
     return rc;
 }
 
-void nadb_limits_committed(nadb_limits *l, nadb_store *s, size_t changes,
+void nadb_limits_committed(nadb_limits *l, nadb_kv *kv, size_t changes,
                            int64_t delta) {
     atomic_fetch_add(&l->used, delta);
     if (excess_of(l) == 0 || atomic_exchange(&l->busy, true)) return;
     /* As much as it takes to keep up with commits like this one. */
     for (size_t n = 0; n <= changes / (STEP_ROWS / 2) && excess_of(l) > 0; n++)
-        if (step(l, s) != NADB_OK) break;
+        if (step(l, kv) != NADB_OK) break;
     atomic_store(&l->busy, false);
 }
 
-bool nadb_limits_round(nadb_limits *l, nadb_store *s) {
+bool nadb_limits_round(nadb_limits *l, nadb_kv *kv) {
     const nadb_os *os = nadb_os_get();
     int64_t now = os->mono_ns(), until = now + ROUND_NS;
     int64_t counted = atomic_load(&l->counted_ns);
@@ -368,13 +368,13 @@ bool nadb_limits_round(nadb_limits *l, nadb_store *s) {
     if (atomic_load(&l->max) == 0 || policy_of(l) == NADB_EVICT_NONE)
         return false;
     if (counted == 0 || now - counted > COUNT_NS) {
-        rc = nadb_session_new(s, &ss, NULL);
+        rc = session_new(kv, &ss, NULL);
         if (rc == NADB_OK) rc = count(l, ss, &err);
         nadb_session_free(ss);
     }
     while (rc == NADB_OK && excess_of(l) > 0 && os->mono_ns() < until) {
         if (atomic_exchange(&l->busy, true)) return true;
-        rc = step(l, s);
+        rc = step(l, kv);
         atomic_store(&l->busy, false);
     }
     return rc == NADB_OK && excess_of(l) > 0;

@@ -5,6 +5,8 @@
 
 #include "../nadb.h"
 
+typedef struct nadb_kv nadb_kv; /* in kv.h */
+
 typedef struct nadb_limits nadb_limits; /* thread-safe; in limits.c */
 
 nadb_rc nadb_limits_new(uint64_t bytes_max, nadb_eviction eviction,
@@ -22,10 +24,10 @@ nadb_rc nadb_limits_admit(nadb_limits *l, nadb_session *ss, int64_t *delta,
                           nadb_err *err) NADB_MUST_USE;
 /* It was committed, with so many changes. Removes some rows when the store is
  * too large: at most about twice as many as it has changed, and 40. */
-void nadb_limits_committed(nadb_limits *l, nadb_store *s, size_t changes,
+void nadb_limits_committed(nadb_limits *l, nadb_kv *kv, size_t changes,
                            int64_t delta);
 /* In the background; true: there is more to do. */
-bool nadb_limits_round(nadb_limits *l, nadb_store *s);
+bool nadb_limits_round(nadb_limits *l, nadb_kv *kv);
 void nadb_limits_stats(nadb_limits *l, nadb_stat_fn *emit, void *ctx);
 
 #endif

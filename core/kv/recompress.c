@@ -152,21 +152,21 @@ static nadb_rc run(recompressing *r, nadb_err *err) {
     return rc;
 }
 
-nadb_rc nadb_store_recompress(nadb_store *s, nadb_stop_fn *stop, void *ctx,
-                              nadb_recompressed *out, nadb_err *err) {
-    recompressing r = {.stop = {stop, ctx}, .out = out};
+nadb_rc kv_recompress(nadb_kv *kv, const nadb_stop *stop,
+                      nadb_recompressed *out, nadb_err *err) {
+    recompressing r = {.stop = *stop, .out = out};
     nadb_err mine;
-    nadb_rc rc = nadb_store_usable(s, err);
+    nadb_rc rc = kv_usable(kv, err);
 
     memset(out, 0, sizeof *out);
     nadb_err_clear(&mine);
-    r.level = nadb_store_options(s)->compression;
+    r.level = kv->options->compression;
     if (rc == NADB_OK && r.level == 0)
         rc = nadb_fail(err, NADB_INVALID,
                        "the store is open with compression=off: name a level "
                        "in the table's options first");
-    if (rc == NADB_OK) rc = nadb_session_new(s, &r.reads, err);
-    if (rc == NADB_OK) rc = nadb_session_new(s, &r.writes, err);
+    if (rc == NADB_OK) rc = session_new(kv, &r.reads, err);
+    if (rc == NADB_OK) rc = session_new(kv, &r.writes, err);
     if (rc == NADB_OK) {
         /* The rows stay what they are to whoever reads them. */
         r.writes->in_background = true;

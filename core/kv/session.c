@@ -8,26 +8,25 @@
 #include "codec.h"
 #include "row.h"
 
-nadb_rc nadb_session_new(nadb_store *s, nadb_session **out, nadb_err *err) {
+nadb_rc session_new(nadb_kv *kv, nadb_session **out, nadb_err *err) {
     nadb_session *ss = nadb_calloc(1, sizeof *ss);
 
     *out = NULL;
     if (ss == NULL) return nadb_fail(err, NADB_NOMEM, "opening a session");
-    ss->store = s;
-    ss->forked = nadb_store_forked(s);
-    ss->engine = nadb_store_engine(s);
-    ss->options = nadb_store_options(s);
+    ss->kv = kv;
+    ss->engine = kv->engine;
+    ss->options = kv->options;
     ss->index.memory_max = session_memory(ss);
     ss->b = batch_new(ss->engine, session_memory(ss));
     if (ss->b == NULL) {
         nadb_free(ss);
         return nadb_fail(err, NADB_NOMEM, "opening a session");
     }
-    ss->cache = nadb_store_cache(s);
-    ss->access = nadb_store_access(s);
+    ss->cache = kv->cache;
+    ss->access = kv->access;
     ss->timeout_ms = ss->options->busy_timeout_ms;
-    ss->derives = (nadb_store_caps(s) & NADB_CAP_OWN_INDEX) == 0;
-    nadb_meter_start(&ss->meter, nadb_store_monitor(s));
+    ss->derives = (kv->caps & NADB_CAP_OWN_INDEX) == 0;
+    nadb_meter_start(&ss->meter, &kv->monitor);
     *out = ss;
     return NADB_OK;
 }
@@ -696,5 +695,3 @@ nadb_rc nadb_clear(nadb_session *ss, int64_t *rows, nadb_err *err) {
     nadb_meter_done(&ss->meter, &span, &d);
     return d.rc;
 }
-
-int64_t nadb_now_ms(void) { return nadb_os_get()->now_ms(); }

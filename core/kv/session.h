@@ -3,14 +3,9 @@
 #ifndef NADB_SESSION_H
 #define NADB_SESSION_H
 
-#include "../nadb.h"
-#include "../util/monitor.h"
-#include "access.h"
 #include "batch.h"
-#include "cache.h"
 #include "index.h"
-#include "limits.h"
-#include "tag_queries.h"
+#include "kv.h"
 
 /* Reads that a transaction remembers one by one; past it, any commit since
  * its snapshot is a conflict. */
@@ -37,8 +32,7 @@ typedef struct session_mark {
 } session_mark;
 
 struct nadb_session {
-    nadb_store *store;
-    const bool *forked; /* the store was inherited through fork() */
+    nadb_kv *kv;
     nadb_engine *engine;
     const nadb_options *options;
     const nadb_caller *caller; /* NULL: none */
@@ -96,6 +90,9 @@ static inline size_t session_memory(const nadb_session *ss) {
     return (size_t)ss->options->buffer_bytes;
 }
 
+nadb_rc session_new(nadb_kv *kv, nadb_session **out,
+                    nadb_err *err) NADB_MUST_USE;
+
 /* The view that a cursor opened now reads; to be dropped. */
 nadb_rc session_view_take(nadb_session *ss, session_view **out,
                           nadb_err *err) NADB_MUST_USE;
@@ -150,27 +147,9 @@ void session_forget_reads(nadb_session *ss);
 /* Takes back what is prepared, so that the batch may change. */
 nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 
-/* --- store.c --- */
-
-/* After a commit: an engine without background threads is swept now and then.
- */
-void nadb_store_committed(nadb_store *s);
-
-nadb_engine *nadb_store_engine(nadb_store *s);
-unsigned nadb_store_caps(const nadb_store *s); /* of its backend */
-nadb_cache *nadb_store_cache(nadb_store *s);
-nadb_access *nadb_store_access(nadb_store *s); /* NULL: not tracked */
-nadb_limits *nadb_store_limits(nadb_store *s); /* NULL: none */
-nadb_monitor *nadb_store_monitor(nadb_store *s);
-nadb_tag_queries *nadb_store_tag_queries(nadb_store *s);
-nadb_durability nadb_store_sync(nadb_store *s); /* in force */
-/* NADB_CANTOPEN for a store that was inherited through fork(). */
-nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) NADB_MUST_USE;
-const bool *nadb_store_forked(const nadb_store *s);
-
-/* As nadb_store_usable(), where it is asked for each row. */
+/* As kv_usable(), where it is asked for each row. */
 static inline nadb_rc session_usable(nadb_session *ss, nadb_err *err) {
-    return *ss->forked ? nadb_store_usable(ss->store, err) : NADB_OK;
+    return ss->kv->forked ? kv_usable(ss->kv, err) : NADB_OK;
 }
 
 #endif

@@ -151,7 +151,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     p.req.clear = batch_cleared(ss->b, UINT64_MAX);
     p.req.reads_all = ss->reads_all;
     p.req.claim = ss->claim;
-    p.req.sync = nadb_store_sync(ss->store);
+    p.req.sync = (nadb_durability)atomic_load(&ss->kv->synchronous);
     if (ss->in_background && p.req.sync == NADB_SYNC_FULL)
         p.req.sync = NADB_SYNC_NORMAL;
     p.req.timeout_ms = ss->timeout_ms;
@@ -251,7 +251,7 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     if (nadb_session_prepared(ss)) return NADB_OK;
     d.rc = session_unprepare(ss, err);
     if (d.rc != NADB_OK || batch_empty(ss->b)) return d.rc;
-    limits = ss->in_background ? NULL : nadb_store_limits(ss->store);
+    limits = ss->in_background ? NULL : kv_limits(ss->kv);
     if (limits != NULL)
         d.rc = nadb_limits_admit(limits, ss, &ss->limit_delta, err);
     if (d.rc != NADB_OK) return d.rc;
@@ -289,14 +289,13 @@ void nadb_session_commit(nadb_session *ss) {
     if (ss->ticket != NULL) {
         commit_ticket(ss);
         if (!ss->in_background) {
-            nadb_store_committed(ss->store);
-            limits = nadb_store_limits(ss->store);
+            ss->kv->committed(ss->kv->ctx);
+            limits = kv_limits(ss->kv);
         }
     }
     txn_end(ss);
     if (limits != NULL)
-        nadb_limits_committed(limits, ss->store, ss->prepare_n,
-                              ss->limit_delta);
+        nadb_limits_committed(limits, ss->kv, ss->prepare_n, ss->limit_delta);
 }
 
 void nadb_session_abandon(nadb_session *ss) {

@@ -165,6 +165,9 @@ struct nadb_os {
 
 const nadb_os *nadb_os_get(void);
 
+/* The stores' clock: Unix time in ms. */
+static inline int64_t nadb_now_ms(void) { return nadb_os_get()->now_ms(); }
+
 /* --- helpers over the table --- */
 
 /* Writes all of `data` to `name` so that after a crash the file holds either

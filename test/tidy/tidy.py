@@ -72,8 +72,8 @@ ROOMS = {
     "core/kv": ["core/backend.h", "core/nadb.h"],
     "core/engine": ["core/backend.h", "core/options.h", "core/names.h",
                     "core/nadb.h", "core/kv/row.h"],
-    "core/backup": ["core/backend.h", "core/nadb.h", "core/kv/codec.h",
-                    "core/kv/row.h", "core/kv/session.h"],
+    "core/backup": ["core/backend.h", "core/nadb.h", "core/store_engine.h",
+                    "core/kv/codec.h", "core/kv/row.h", "core/kv/session.h"],
     "core": ["core/kv/", "core/engine/", "backends/registry.h"],
     "ext": ["core/nadb.h", "core/backup/backup.h", "core/util/sha256.h",
             "test/support/test_functions.h"],
@@ -323,6 +323,98 @@ def check_dead():
     return out
 
 
+# --- circles ---
+
+def circles(graph):
+    """The strongly connected components of more than one node (Tarjan)."""
+    order, low, stack, out = {}, {}, [], []
+
+    def visit(a):
+        order[a] = low[a] = len(order)
+        stack.append(a)
+        for b in graph.get(a, ()):
+            if b not in order:
+                visit(b)
+                low[a] = min(low[a], low[b])
+            elif b in stack:
+                low[a] = min(low[a], order[b])
+        if low[a] == order[a]:
+            found = stack[stack.index(a):]
+            del stack[stack.index(a):]
+            if len(found) > 1:
+                out.append(sorted(found))
+
+    sys.setrecursionlimit(10000)
+    for a in sorted(graph):
+        if a not in order:
+            visit(a)
+    return out
+
+
+def shown(circle, why):
+    """Each arrow of a circle, with what it is."""
+    return [f"{a} -> {b}: {', '.join(sorted(names)[:4])}"
+            for a in circle for b, names in sorted(why[a].items())
+            if b in circle]
+
+
+# Within these rooms, too, each file names only what stands below it.
+LAYERED = {"core/util", "core/backup", "backends", "backends/memory",
+           "backends/backup"}
+
+
+def check_call_circles():
+    """Who calls whom is what the objects refer to."""
+    make("build/nadb.so")
+    where, refers = {}, {}
+    for source in files(["core/*.c", "core/*/*.c", "ext/*.c",
+                         "backends/*.c", "backends/*/*.c"]):
+        path = "build/obj/" + source[:-1] + "o"
+        if not os.path.exists(path):
+            continue  # without hiredis
+        refers[source] = set()
+        for s in symbols(path):
+            if s[-2] == "U":
+                refers[source].add(s[-1])
+            elif s[-2] in "TDBR":
+                where[s[-1]] = source
+    graph = {a: {} for a in refers}
+    for a, names in refers.items():
+        for name in names & where.keys():
+            graph[a].setdefault(where[name], set()).add(name)
+    out = []
+    for circle in circles(graph):
+        rooms = {os.path.dirname(f) for f in circle}
+        if len(rooms) > 1 or rooms <= LAYERED:
+            out.append(f"{len(circle)} files call each other in a circle:")
+            out += shown(circle, graph)
+    return out
+
+
+def check_include_circles():
+    graph = {}
+    for path in files(LIBRARY):
+        graph[path] = {}
+        for m in re.finditer(r'^\s*#\s*include\s+"([^"]+)"', text_of(path), re.M):
+            header = os.path.normpath(
+                os.path.join(os.path.dirname(path), m.group(1)))
+            graph[path].setdefault(header, set()).add(m.group(1))
+    return [line for c in circles(graph) for line in shown(c, graph)]
+
+
+# A member of a struct: its parameters may stand on several lines.
+OPERATION = re.compile(r"(?<=[;{}])\s*[^;{}()]*\(\*(\w+)\)\([^;{}]*\)[^;{}]*;")
+
+
+def check_operations():
+    """An operation of a struct is called, or handed on, somewhere."""
+    text = "".join(code_of(f) for f in files(LIBRARY))
+    used = set(re.findall(r"(?:->|\.)(\w+)\b(?!\s*(?:=|!=))", text))
+    return [f"{path}: nobody calls operation {name}"
+            for path in files(["core/*.h", "core/*/*.h"])
+            for name in OPERATION.findall(code_of(path)) if name not in used]
+
+
 RULES = [
     ("includes as ARCHITECTURE.md has it", check_includes),
     ("system calls only in core/util/os_*", check_posix_io),
@@ -338,6 +430,9 @@ RULES = [
     ("no warning from clang", check_clang),
     ("no exported symbol but entry points", check_exports),
     ("no dead function", check_dead),
+    ("no circle of calls between rooms", check_call_circles),
+    ("no circle of includes", check_include_circles),
+    ("no unused operation", check_operations),
 ]
 
 

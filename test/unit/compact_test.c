@@ -7,6 +7,7 @@
 #include "../../core/engine/engine.h"
 #include "../../core/engine/workers.h"
 #include "../../core/kv/session.h"
+#include "../../core/store_engine.h"
 #include "../support/paths.h"
 #include "rig.h"
 

@@ -17,6 +17,7 @@
  * recovery. */
 #include "../../core/engine/engine.h"
 #include "../../core/kv/session.h"
+#include "../../core/store_engine.h"
 #include "../support/paths.h"
 #include "rig.h"
 

@@ -7,6 +7,7 @@
  *   - a rare tag makes a frequent one jump;
  *   - keys and counts by tag read no row. */
 #include "../../core/kv/session.h"
+#include "../../core/store_engine.h"
 #include "rig.h"
 
 enum { PAGE = 50, SMALL = 2000, LARGE = 40000, BATCH = 5000, RARE = 400 };

@@ -1,0 +1,11 @@
+/* recompress.h - values in the compression that the store has now; for
+ * store_kv.c. What it promises stands in nadb.h: nadb_store_recompress(). */
+#ifndef NADB_RECOMPRESS_H
+#define NADB_RECOMPRESS_H
+
+#include "kv.h"
+
+nadb_rc kv_recompress(nadb_kv *kv, const nadb_stop *stop,
+                      nadb_recompressed *out, nadb_err *err) NADB_MUST_USE;
+
+#endif
