@@ -47,7 +47,7 @@ class Promises(StoreTest):
 
     def test_any_file_type(self):
         store = self.open()
-        for name in (nadb.loadable_path(), __file__, "/dev/null"):
+        for name in ("/bin/true", __file__, "/dev/null"):
             with open(name, "rb") as file:
                 data = file.read()
             store.set(name, data)
