@@ -1,5 +1,5 @@
 # What the page says about editing, by `make gui`; the program runs no scenario.
-page=db-browser language=ini extension=ini
+limit=${NADB_BINDING_SECONDS:-400} page=db-browser language=ini extension=ini
 needs() {
     need sqlitebrowser xvfb xdotool
     because "no sqlitebrowser" command -v sqlitebrowser || return
