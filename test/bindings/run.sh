@@ -85,7 +85,7 @@ check_scenario() {
     {
         grep -v '^# ' ../scenario.log
         cat second.out
-        echo "shell $(env -u LD_PRELOAD sqlite3 scenario.db '.load ./nadb' "
+        echo "shell $(preloaded sqlite3 scenario.db '.load ./nadb' "
             SELECT (SELECT value FROM kv WHERE key = 'text'),
                 (SELECT value = readfile('binary') FROM kv WHERE key = 'binary'),
                 (SELECT tags FROM kv WHERE key = 'tagged'),
