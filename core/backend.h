@@ -20,6 +20,7 @@
 #ifndef NADB_BACKEND_H
 #define NADB_BACKEND_H
 
+#include "changes.h"
 #include "util/home.h"
 #include "util/iter.h"
 #include "util/key.h"
@@ -127,6 +128,8 @@ const char *nadb_option_text(const nadb_options *o, const char *name);
 int64_t nadb_option_number(const nadb_options *o, const char *name);
 /* Whether the statement named it. */
 bool nadb_option_given(const nadb_options *o, const char *name);
+/* Option keep_changes. */
+nadb_keep nadb_option_keep(const nadb_options *o);
 /* A check for options that name a file: NADB_INVALID for one that a shell would
  * have to read first. */
 nadb_rc nadb_option_check_path(const nadb_option *opt, const char *value,
@@ -267,46 +270,24 @@ static inline nadb_rc nadb_stopped(const nadb_stop *stop, nadb_err *err) {
     return nadb_fail(err, NADB_INTERRUPT, "interrupted");
 }
 
-/* --- changes that were committed --- */
+/* --- stores that stay below a size --- */
 
-typedef enum nadb_change_kind {
-    NADB_CHANGE_PUT,
-    NADB_CHANGE_DELETE,
-    NADB_CHANGE_EXPIRE, /* removed because it had expired */
-    NADB_CHANGE_CLEAR   /* all rows were removed; no key */
-} nadb_change_kind;
+/* A row that is to go, unless it was written since. */
+typedef struct nadb_victim {
+    nadb_slice key; /* without keyspace byte */
+    int64_t updated_ms;
+} nadb_victim;
 
-typedef struct nadb_change {
-    uint64_t seq; /* of the commit */
-    nadb_change_kind kind;
-    nadb_slice key; /* without keyspace byte; good until the next call */
-} nadb_change;
-
-/* A walk over changes of rows, by sequence number. */
-typedef struct nadb_changes nadb_changes;
-struct nadb_changes {
-    nadb_rc (*next)(nadb_changes *c, nadb_change *out, bool *found,
-                    nadb_err *err);
-    void (*free)(nadb_changes *c);
-};
-
-/* What is kept of changes: those of the last `ms`, or about the last `bytes`;
- * both 0: none. */
-typedef struct nadb_keep {
-    int64_t ms;
-    uint64_t bytes;
-} nadb_keep;
-
-static inline bool nadb_keeps(nadb_keep k) { return k.ms > 0 || k.bytes > 0; }
-
-/* Option keep_changes. */
-nadb_keep nadb_option_keep(const nadb_options *o);
-/* NADB_INVALID, for what is not kept any more: changes after `since`, of which
- * only those after `floor` are; or, where nothing is kept, none. */
-nadb_rc nadb_changes_gone(uint64_t since, uint64_t floor, bool keeps,
-                          nadb_err *err);
-/* NADB_INVALID, for a `since` that is after the last commit. */
-nadb_rc nadb_changes_ahead(uint64_t since, uint64_t last, nadb_err *err);
+/* Of an engine that does itself what core/kv/limits.c would have to ask and
+ * change from afar. */
+typedef struct nadb_limit_ops {
+    /* The limit from now on; 0: none. `refuses`: a commit that would make the
+     * store larger than that is NADB_FULL. */
+    void (*set)(nadb_engine *e, uint64_t bytes_max, bool refuses);
+    /* Removes rows; *rows and *bytes are raised, by as many as it has. */
+    nadb_rc (*evict)(nadb_engine *e, const nadb_victim *list, size_t n,
+                     uint64_t *rows, uint64_t *bytes, nadb_err *err);
+} nadb_limit_ops;
 
 typedef struct nadb_engine_ops {
     /* Closes; nothing of it is in use. What was committed is durable. */
@@ -426,6 +407,8 @@ typedef struct nadb_engine_ops {
      * it; not known where that would take one. */
     nadb_rc (*totals)(nadb_engine *e, nadb_view *v, nadb_totals *out,
                       nadb_err *err);
+    /* Optional (NULL: the core does it). It comes with totals(). */
+    const nadb_limit_ops *limit;
     /* Optional (NULL). Forgets cached rows; returns the bytes freed. */
     uint64_t (*cache_drop)(nadb_engine *e);
     /* Optional (NULL: close() leaves nothing). Removes all that there is of

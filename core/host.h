@@ -12,7 +12,7 @@
 
 /* Rises with every change of backend.h, of the headers that it includes, or of
  * this one that moves a field, or changes what a function is asked for. */
-#define NADB_ABI 1u
+#define NADB_ABI 2u
 
 /* Functions of the library, which are hidden in it. plugin.h gives them their
  * own names. Memory that one side has allocated may be freed by the other. */

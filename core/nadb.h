@@ -224,6 +224,11 @@ nadb_rc nadb_log_check(const char *level, nadb_err *err) NADB_MUST_USE;
  * *put: the store has a log, whose levels let the line through. */
 nadb_rc nadb_store_log(nadb_store *s, const char *level, nadb_slice message,
                        nadb_slice data, bool *put, nadb_err *err) NADB_MUST_USE;
+/* A line in the store's log about a backup that was made of it, or was brought
+ * back into it; `begun_ns` is monotonic. `err` is that of rc. */
+void nadb_store_log_backup(nadb_store *s, const char *operation,
+                           int64_t begun_ns, uint64_t rows, uint64_t bytes,
+                           nadb_rc rc, const nadb_err *err);
 /* Appends what is known of every store open in this process, as OpenMetrics
  * text: the numbers of nadb_stats that cost no walk, and the metrics. */
 nadb_rc nadb_openmetrics(nadb_buf *out, nadb_err *err) NADB_MUST_USE;

@@ -226,32 +226,38 @@ static nadb_rc check_effect(const parser *p) {
 }
 
 static nadb_rc check_combinations(const parser *p) {
-    bool remote =
-        (nadb_backend_find(p->o->backend)->caps & NADB_CAP_REMOTE) != 0;
+    const nadb_backend *b = nadb_backend_for(p->o);
+    bool on_server = (b->caps & NADB_CAP_REMOTE) != 0;
+    bool buffered = on_server && (b->caps & NADB_CAP_BASE) != 0;
 
-    if (p->o->size_max > 0 && remote)
+    if (p->o->size_max > 0 && buffered)
         return nadb_fail(p->err, NADB_INVALID,
-                         "option max_size_mb is not for backend='%s': the "
-                         "server's maxmemory bounds it, and a ttl says what "
-                         "goes",
+                         "option max_size_mb is not for write=buffered with "
+                         "backend='%s': only the server knows how large the "
+                         "store is. Leave write=buffered out, or give rows a "
+                         "ttl",
                          p->o->backend);
     if (p->o->eviction != NADB_EVICT_NONE && p->o->size_max == 0)
         return nadb_fail(p->err, NADB_INVALID,
                          "option eviction needs max_size_mb: the size at which "
                          "to evict");
     if (nadb_keeps(nadb_option_keep(p->o))) {
-        const nadb_backend *b = nadb_backend_for(p->o);
-
         if ((b->caps & NADB_CAP_READ_ONLY) != 0)
             return nadb_fail(p->err, NADB_INVALID,
                              "option keep_changes: nothing changes in a store "
                              "with backend='%s'",
                              b->name);
-        if ((b->caps & NADB_CAP_REMOTE) != 0)
+        if (buffered)
             return nadb_fail(p->err, NADB_INVALID,
-                             "option keep_changes: a store with backend='%s' "
-                             "does not keep changes",
+                             "option keep_changes is not for write=buffered "
+                             "with backend='%s': give it to a table of the "
+                             "same store without write=buffered, which lists "
+                             "what has reached the server",
                              b->name);
+        if (on_server && nadb_option_number(p->o, "shards") > 1)
+            return nadb_fail(p->err, NADB_INVALID,
+                             "option keep_changes is not for a store in "
+                             "shards: each of them counts its own commits");
     }
     return NADB_OK;
 }

@@ -270,6 +270,7 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
         rc = nadb_access_new(&s->kv.access, err);
     if (rc == NADB_OK) rc = limit(s, s->kv.options, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
+    if (rc == NADB_OK) nadb_limits_tell(&s->kv);
     if (rc == NADB_OK && (s->backend->caps & NADB_CAP_BASE))
         nadb_engine_watch(s->kv.engine, &s->kv.monitor);
     if (rc == NADB_OK) {
@@ -373,6 +374,7 @@ static nadb_rc join(nadb_store *s, const store_key *key,
     nadb_rc rc = store_key_agree(&s->key, key, s->kv.options->path, err);
 
     if (rc == NADB_OK) rc = limit(s, options, err);
+    if (rc == NADB_OK) nadb_limits_tell(&s->kv);
     if (rc == NADB_OK) options_join(s, options);
     return rc;
 }

@@ -58,6 +58,24 @@ void store_log_event(nadb_store *s, const char *operation, int64_t from_ns,
     nadb_log_put(atomic_load(&s->kv.monitor.log), &line);
 }
 
+void nadb_store_log_backup(nadb_store *s, const char *operation,
+                           int64_t begun_ns, uint64_t rows, uint64_t bytes,
+                           nadb_rc rc, const nadb_err *err) {
+    nadb_line line = {.level = rc == NADB_OK ? NADB_LOG_INFO : NADB_LOG_ERROR,
+                      .component = NADB_IN_BACKUP,
+                      .operation = operation,
+                      .ns = nadb_os_get()->mono_ns() - begun_ns,
+                      .counts = rc == NADB_OK,
+                      .keys = rows,
+                      .bytes = bytes,
+                      .outcome = true,
+                      .rc = rc};
+
+    if (rc == NADB_INTERRUPT || rc == NADB_INVALID) line.level = NADB_LOG_INFO;
+    if (rc != NADB_OK && err != NULL) line.message = nadb_slice_str(err->msg);
+    nadb_log_put(atomic_load(&s->kv.monitor.log), &line);
+}
+
 static bool find_level(const char *name, nadb_level *out) {
     return nadb_level_find(nadb_slice_str(name), out) && *out != NADB_LOG_OFF;
 }

@@ -403,9 +403,9 @@ typedef struct ext_job {
 /* `target`: a table's name, or what it works on. */
 void job_begin(ext_job *j, sqlite3 *db, const char *kind, const char *target);
 void job_end(ext_job *j);
-/* The present job is about all rows of the table's store, its bytes, or both.
- */
-void job_expect_store(const vtab *v, bool rows, bool bytes);
+/* The present job passes so often over all rows of the table's store, over its
+ * bytes, or both. */
+void job_expect_store(const vtab *v, unsigned passes, bool bytes);
 /* xUpdate has done this. A transaction that writes many is a job, too, .. */
 void job_wrote(const vtab *v, int argc, sqlite3_value **argv);
 /* .. until it ends. */

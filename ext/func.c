@@ -318,7 +318,7 @@ static const char *job_of(const char *name) {
     static const char *const jobs[] = {
         "nadb_backup",           "nadb_backup_database", "nadb_restore",
         "nadb_restore_database", "nadb_verify_backup",   "nadb_check",
-        "nadb_compact",          "nadb_repair",
+        "nadb_compact",          "nadb_repair",          "nadb_reindex",
     };
     static const size_t prefix = sizeof "nadb_" - 1;
 

@@ -74,7 +74,7 @@ nadb_rc func_backup(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     req.id = func_text(k, 2);
     req.parent = func_text(k, 3);
-    job_expect_store(k->v, true, false);
+    job_expect_store(k->v, 1, false);
     rc = nadb_backup_make(k->v->s->store, &req, &made, err);
     if (rc == NADB_OK) rc = func_result_backup(k, &made, err);
     backup_manifest_clear(&made);
@@ -90,11 +90,16 @@ typedef struct restore_args {
 
 static nadb_rc restore_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     nadb_stop stop = {conn_interrupted, v->c->db};
+    int64_t begun = nadb_os_get()->mono_ns();
     restore_args *a = ctx;
+    nadb_rc rc;
 
     (void)hidden;
-    return nadb_backup_restore(v->s->core, a->folder, a->id, a->clear, &stop,
-                               &a->rows, err);
+    rc = nadb_backup_restore(v->s->core, a->folder, a->id, a->clear, &stop,
+                             &a->rows, err);
+    nadb_store_log_backup(v->s->store, "restore", begun, (uint64_t)a->rows, 0,
+                          rc, err);
+    return rc;
 }
 
 /* nadb_restore(t, dir, id [, 'clear']) */

@@ -50,7 +50,7 @@ nadb_rc func_check(call *k, nadb_err *err) {
     nadb_rc rc = func_open_table(k, err);
 
     if (rc == NADB_OK) {
-        job_expect_store(k->v, true, true);
+        job_expect_store(k->v, 1, true);
         rc = nadb_store_check(k->v->s->store, add_problem, &found, err);
     }
     if (rc == NADB_OK && found.n == 0) found.nomem = !append(&found.text, "ok");

@@ -65,7 +65,7 @@ nadb_rc func_compact(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     store = k->v->s->store;
     rc = nadb_store_sizes(store, pick_size, &before, err);
-    if (rc == NADB_OK) job_expect_store(k->v, false, true);
+    if (rc == NADB_OK) job_expect_store(k->v, 0, true);
     if (rc == NADB_OK && again)
         rc = nadb_store_recompress(store, conn_interrupted, k->v->c->db, &n,
                                    err);
@@ -86,6 +86,7 @@ nadb_rc func_reindex(call *k, nadb_err *err) {
 
     if (rc == NADB_OK) rc = vtab_writable(k->v, err);
     if (rc == NADB_OK) rc = func_check_writable(k, err);
+    if (rc == NADB_OK) job_expect_store(k->v, 2, false);
     if (rc == NADB_OK) rc = nadb_store_reindex(k->v->s->store, &differed, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, differed);
     return rc;

@@ -38,11 +38,11 @@ static void pick(void *ctx, const char *name, double value) {
     if (strcmp(name, "stored_bytes") == 0) s->bytes = value;
 }
 
-void job_expect_store(const vtab *v, bool rows, bool bytes) {
+void job_expect_store(const vtab *v, unsigned passes, bool bytes) {
     sizes all = {0, 0};
 
     if (nadb_store_stats(v->s->store, pick, &all, NULL) == NADB_OK)
-        nadb_job_expect(rows && all.rows > 0 ? (uint64_t)all.rows : 0,
+        nadb_job_expect(all.rows > 0 ? passes * (uint64_t)all.rows : 0,
                         bytes && all.bytes > 0 ? (uint64_t)all.bytes : 0);
 }
 

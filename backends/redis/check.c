@@ -2,7 +2,7 @@
  * All in scripts, a page a call, so that nobody waits long, and each page sees
  * one state of the store. A server whose answers lead nowhere is an error. */
 
-#include "engine.h"
+#include "feed.h"
 
 #define CHECK_ROWS 200
 
@@ -221,8 +221,23 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
     return NADB_OK;
 }
 
+/* Counts what is reported: where a row is damaged the sums are, too. */
+typedef struct tally {
+    nadb_report_fn *report;
+    void *ctx;
+    size_t n;
+} tally;
+
+static void report_counted(void *ctx, const char *what) {
+    tally *t = ctx;
+
+    t->n++;
+    t->report(t->ctx, what);
+}
+
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err) {
+    tally found = {report, ctx, 0};
     patience_operation o;
     checker k;
     bool whole;
@@ -230,11 +245,14 @@ nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
 
     memset(&k, 0, sizeof k);
     k.e = (redis_engine *)engine;
-    k.report = report;
-    k.ctx = ctx;
+    k.report = report_counted;
+    k.ctx = &found;
     patience_operation_begin(&o);
     rc = check_index(&k, &whole, err);
-    if (rc == NADB_OK && whole) rc = check_rows(engine, report, ctx, err);
+    if (rc == NADB_OK && whole)
+        rc = check_rows(engine, report_counted, &found, err);
+    if (rc == NADB_OK && whole && found.n == 0)
+        rc = redis_check_sum((redis_engine *)engine, report, ctx, err);
     patience_operation_end(&o);
     return rc;
 }

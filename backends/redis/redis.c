@@ -22,6 +22,7 @@
  * is the server's. */
 #include "redis.h"
 
+#include "feed.h"
 #include "options.h"
 #include "shards.h"
 
@@ -136,7 +137,11 @@ static const nadb_engine_ops redis_ops = {
     .compact = redis_compact,
     .check = redis_check,
     .stats = redis_stats,
+    .totals = redis_totals,
+    .limit = &redis_limit,
     .cache_drop = redis_cache_drop,
+    .keep = redis_keep_changes,
+    .changes = redis_changes,
     .wait = redis_wait,
     .destroy = redis_destroy,
 };
@@ -177,6 +182,7 @@ nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
     if (e == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
     e->base.ops = &redis_ops;
+    e->keep = nadb_option_keep(options);
     rc = address_init(&e->at, options, err);
     if (rc == NADB_OK) rc = make_prefix(&e->prefix, options, part->name, err);
     if (rc == NADB_OK) rc = init_locks(e, options, part, err);

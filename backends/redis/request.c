@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../../core/util/coding.h"
+#include "feed.h"
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for a commit to Redis");
@@ -137,6 +138,7 @@ nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
     t->clear = req->clear;
     t->reads_all = req->reads_all;
     t->claim = req->claim;
+    t->limit = redis_limit_of(e);
     return NADB_OK;
 }
 
@@ -189,9 +191,10 @@ static bool is_short(const nadb_ticket *t) {
 }
 
 /* Behind the version: key, value and rest of the line. */
-static void add_short(args *a, const nadb_ticket *t) {
+static void add_short(redis_engine *e, args *a, const nadb_ticket *t) {
     args_text(a, t->read_keys.n > 0 ? "r" : "s");
     for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&t->changes, i));
+    (void)redis_add_wishes(e, a, false);
 }
 
 /* A view that has read nothing has decided nothing. */
@@ -218,6 +221,7 @@ static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
     add_own(a, t->view);
     args_text(a, "");
     args_text(a, txn);
+    (void)redis_add_wishes(e, a, true);
     args_append(a, &t->read_keys);
     if (!all) args_append(a, &t->read_ranges);
 }
@@ -229,7 +233,7 @@ void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
 
     add_seen(a, t->view);
     if (txn[0] == '\0' && is_short(t)) {
-        add_short(a, t);
+        add_short(e, a, t);
         return;
     }
     if (t->clear) flags[n++] = 'c';
@@ -305,6 +309,7 @@ nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
     *wait = has_to_wait(t, r);
     if (script_says(r, "conflict")) return conflict(r, err);
     if (script_says(r, "leased")) return redis_leased(c, r, err);
+    if (script_says(r, "full")) return redis_full(t->limit, r, err);
     return NADB_OK;
 }
 
@@ -369,6 +374,8 @@ void redis_add_undo(args *a, const nadb_ticket *t, const char *txn) {
     args_add(a, t->clear ? reply_slice(t->reply->element[3])
                          : nadb_slice_of(NULL, 0));
     args_text(a, txn);
+    args_text(a, "");
+    args_text(a, "");
     for (size_t i = 0; i < n; i++) {
         (void)nadb_read_u8(&keys);
         args_add(a, nadb_read_blob(&keys));

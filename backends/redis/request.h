@@ -15,6 +15,7 @@ struct nadb_ticket {
     redisReply *reply; /* of the commit script; NULL: lost */
     redis_view *view;  /* of the transaction; may be NULL */
     uint64_t version;
+    uint64_t limit; /* of the store, or its shard; 0: none */
     bool clear, reads_all;
     uint32_t claim;
     size_t count, bytes;           /* of changes */

@@ -6,7 +6,8 @@ extern const char script_commit[], script_prepare[], script_finish[],
     script_fence[], script_mark[], script_claim[], script_unclaim[],
     script_clean[], script_sweep[], script_check[], script_mend[],
     script_wipe[], script_match[], script_counts[], script_expiry[],
-    script_lease[], script_drain[];
+    script_lease[], script_drain[], script_totals[], script_sums[],
+    script_since[], script_evict[];
 
 static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_COMMIT] = script_commit,   [SCRIPT_PREPARE] = script_prepare,
@@ -17,7 +18,9 @@ static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_MEND] = script_mend,       [SCRIPT_WIPE] = script_wipe,
     [SCRIPT_MATCH] = script_match,     [SCRIPT_COUNTS] = script_counts,
     [SCRIPT_EXPIRY] = script_expiry,   [SCRIPT_LEASE] = script_lease,
-    [SCRIPT_DRAIN] = script_drain,
+    [SCRIPT_DRAIN] = script_drain,     [SCRIPT_TOTALS] = script_totals,
+    [SCRIPT_SUMS] = script_sums,       [SCRIPT_SINCE] = script_since,
+    [SCRIPT_EVICT] = script_evict,
 };
 
 /* --- calling --- */

@@ -40,6 +40,10 @@ typedef enum script_id {
     SCRIPT_EXPIRY,
     SCRIPT_LEASE,
     SCRIPT_DRAIN,
+    SCRIPT_TOTALS,
+    SCRIPT_SUMS,
+    SCRIPT_SINCE,
+    SCRIPT_EVICT,
     SCRIPT_COUNT
 } script_id;
 

@@ -251,6 +251,8 @@ static const nadb_engine_ops ops = {
     .compact = shards_compact,
     .check = shards_check,
     .stats = shards_stats,
+    .totals = shards_totals,
+    .limit = &shards_limit,
     .cache_drop = shards_cache_drop,
     .destroy = shards_destroy,
 };

@@ -115,6 +115,12 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
 void shards_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 
+/* --- shards_sum.c --- */
+
+nadb_rc shards_totals(nadb_engine *engine, nadb_view *view, nadb_totals *out,
+                      nadb_err *err);
+extern const nadb_limit_ops shards_limit;
+
 /* --- shards.c --- */
 
 nadb_rc shards_no_memory(nadb_err *err);

@@ -1,7 +1,7 @@
 /* sweep.c - removing what is over, a bounded step a call, so that others need
  * not wait long: what is left of expired rows, and what a clear has left. A
  * server that says for ever that there is more is an error. */
-#include "engine.h"
+#include "feed.h"
 
 #define SWEEP_ROWS 500u
 #define CLEAN_ROWS 500
@@ -125,6 +125,7 @@ nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
                          stop, err);
     pool_give(e->pool, c);
     if (rc == NADB_OK) rc = redis_repair(e, stop, err);
+    if (rc == NADB_OK) rc = redis_add_up(e, stop, err);
     patience_operation_end(&o);
     return rc;
 }

@@ -248,8 +248,8 @@ static nadb_rc make_in(backup_folder *f, const backup_snapshot *s,
     return rc;
 }
 
-nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
-                         backup_manifest *out, nadb_err *err) {
+static nadb_rc make(nadb_store *s, const nadb_backup_req *req,
+                    backup_manifest *out, nadb_err *err) {
     backup_snapshot snapshot;
     backup_folder *f = NULL;
     backup_chain *chain = NULL;
@@ -267,5 +267,14 @@ nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
     backup_snapshot_drop(&snapshot);
     backup_chain_close(chain);
     backup_folder_close(f);
+    return rc;
+}
+
+nadb_rc nadb_backup_make(nadb_store *s, const nadb_backup_req *req,
+                         backup_manifest *out, nadb_err *err) {
+    int64_t begun = nadb_os_get()->mono_ns();
+    nadb_rc rc = make(s, req, out, err);
+
+    nadb_store_log_backup(s, "backup", begun, out->rows, out->bytes, rc, err);
     return rc;
 }

@@ -109,6 +109,7 @@ nadb_rc nadb_backup_set_path(const nadb_backup_set *set, nadb_buf *out,
 static nadb_rc write_part(nadb_backup_set *set, size_t i, backup_manifest *all,
                           nadb_err *err) {
     const member *m = at(set, i);
+    int64_t begun = nadb_os_get()->mono_ns();
     backup_manifest own;
     backup_part part;
     nadb_file *file = NULL;
@@ -125,6 +126,8 @@ static nadb_rc write_part(nadb_backup_set *set, size_t i, backup_manifest *all,
                                    set->req->stop, &own, err);
     nadb_os_get()->close(file);
     if (rc == NADB_OK) rc = backup_new_part(set->n, name, &own, err);
+    nadb_store_log_backup(m->snapshot.store, "backup_database", begun, own.rows,
+                          own.bytes, rc, err);
     if (rc != NADB_OK) return rc;
     memcpy(part.table, m->table, sizeof part.table);
     memcpy(part.sha256, own.sha256, sizeof part.sha256);

@@ -16,7 +16,12 @@
  * must not be emptied for it.
  *
  * A removed row is to others what an expired one is: a transaction that has
- * read it has no conflict, and a snapshot goes on showing it. */
+ * read it has no conflict, and a snapshot goes on showing it.
+ *
+ * An engine on a server (ops->limit) does more by itself: it refuses what may
+ * not come, and removes what was chosen, unless somebody has written it. To ask
+ * it what each commit replaces would cost a round trip, so here each put counts
+ * as a new row, and where that is too much the engine is asked for the size. */
 #include "limits.h"
 
 #include <stdlib.h>
@@ -38,7 +43,8 @@
 typedef struct candidate {
     uint64_t worth; /* the least goes first */
     uint64_t bytes;
-    char *key; /* owned */
+    int64_t created_ms, updated_ms, expires_ms;
+    const char *key; /* owned by the pool */
     size_t key_n;
 } candidate;
 
@@ -73,7 +79,7 @@ nadb_rc nadb_limits_new(uint64_t bytes_max, nadb_eviction eviction,
 
 void nadb_limits_free(nadb_limits *l) {
     if (l == NULL) return;
-    while (l->n_pool > 0) nadb_free(l->pool[--l->n_pool].key);
+    while (l->n_pool > 0) nadb_free((void *)l->pool[--l->n_pool].key);
     nadb_clock_clear(&l->clock);
     nadb_buf_clear(&l->hand);
     nadb_free(l);
@@ -83,6 +89,14 @@ void nadb_limits_set(nadb_limits *l, uint64_t bytes_max,
                      nadb_eviction eviction) {
     atomic_store(&l->max, bytes_max);
     atomic_store(&l->policy, (int)eviction);
+}
+
+void nadb_limits_tell(nadb_kv *kv) {
+    nadb_engine *e = kv->engine;
+
+    if (e->ops->limit != NULL)
+        e->ops->limit->set(e, kv->options->size_max,
+                           kv->options->eviction == NADB_EVICT_NONE);
 }
 
 static nadb_eviction policy_of(nadb_limits *l) {
@@ -113,7 +127,11 @@ static nadb_rc count(nadb_limits *l, nadb_session *ss, nadb_err *err) {
     return NADB_OK;
 }
 
-/* What one change of a transaction adds. */
+static bool is_remote(const nadb_session *ss) {
+    return ss->engine->ops->limit != NULL;
+}
+
+/* What one change of a transaction adds; of a remote one, at most. */
 static nadb_rc added(nadb_limits *l, nadb_session *ss, const nadb_entry *change,
                      bool cleared, int64_t *delta, nadb_err *err) {
     nadb_slice key = nadb_slice_of(change->key.p + 1, change->key.n - 1);
@@ -124,7 +142,7 @@ static nadb_rc added(nadb_limits *l, nadb_session *ss, const nadb_entry *change,
     nadb_rc rc = NADB_OK;
 
     if (change->key.p[0] != NADB_KS_ROW) return NADB_OK;
-    if (!cleared)
+    if (!cleared && !is_remote(ss))
         rc = ss->engine->ops->get(ss->engine, ss->txn->view, change->key, &e,
                                   &found, err);
     if (rc == NADB_OK && found) rc = nadb_row_decode(e.value, &row, err);
@@ -168,6 +186,7 @@ nadb_rc nadb_limits_admit(nadb_limits *l, nadb_session *ss, int64_t *delta,
 
     *delta = 0;
     if (max == 0) return NADB_OK;
+    if (is_remote(ss)) return measure(l, ss, delta, err);
     if (atomic_load(&l->counted_ns) == 0) rc = count(l, ss, err);
     if (rc == NADB_OK) rc = measure(l, ss, delta, err);
     if (rc != NADB_OK || policy_of(l) != NADB_EVICT_NONE || *delta <= 0 ||
@@ -188,28 +207,43 @@ static uint64_t time_worth(int64_t ms) {
     return ms < 0 ? 0 : (uint64_t)ms & (((uint64_t)1 << 48) - 1);
 }
 
-static uint64_t worth_of(nadb_limits *l, const nadb_row *row) {
-    int64_t ms = row->updated_ms, used_ms;
+static uint64_t worth_of(nadb_limits *l, const candidate *c) {
+    int64_t ms = c->updated_ms, used_ms;
     unsigned uses = 0;
     uint64_t max = atomic_load(&l->max);
 
-    if (bytes_of(row->key, row) > max / 8) return 0;
-    if (nadb_clock_find(&l->clock, row->key, &used_ms, &uses) && used_ms > ms)
+    if (c->bytes > max / 8) return 0;
+    if (nadb_clock_find(&l->clock, nadb_slice_of(c->key, c->key_n), &used_ms,
+                        &uses) &&
+        used_ms > ms)
         ms = used_ms;
     switch (policy_of(l)) {
     case NADB_EVICT_LFU:
         return (uint64_t)uses << 48 | time_worth(ms);
     case NADB_EVICT_FIFO:
-        return time_worth(row->created_ms) + 1;
+        return time_worth(c->created_ms) + 1;
     case NADB_EVICT_TTL:
-        if (row->expires_ms != NADB_NO_EXPIRY)
-            return time_worth(row->expires_ms) + 1;
+        if (c->expires_ms != NADB_NO_EXPIRY)
+            return time_worth(c->expires_ms) + 1;
         return (uint64_t)1 << 48 | time_worth(ms);
     case NADB_EVICT_LRU:
     case NADB_EVICT_NONE:
         break;
     }
     return time_worth(ms) + 1;
+}
+
+/* The key is the row's. */
+static candidate candidate_of(nadb_limits *l, const nadb_row *row) {
+    candidate c = {.bytes = bytes_of(row->key, row),
+                   .created_ms = row->created_ms,
+                   .updated_ms = row->updated_ms,
+                   .expires_ms = row->expires_ms,
+                   .key = (const char *)row->key.p,
+                   .key_n = row->key.n};
+
+    c.worth = worth_of(l, &c);
+    return c;
 }
 
 static int by_worth(const void *a, const void *b) {
@@ -219,23 +253,23 @@ static int by_worth(const void *a, const void *b) {
 }
 
 static void pool_cut(nadb_limits *l, size_t n) {
-    while (l->n_pool > n) nadb_free(l->pool[--l->n_pool].key);
+    while (l->n_pool > n) nadb_free((void *)l->pool[--l->n_pool].key);
 }
 
 /* Into the pool, where there is room, or it is worth less than the best. */
 static void pool_add(nadb_limits *l, const nadb_row *row) {
-    candidate c = {.worth = worth_of(l, row),
-                   .bytes = bytes_of(row->key, row),
-                   .key_n = row->key.n};
+    candidate c = candidate_of(l, row);
+    char *key;
 
     if (l->n_pool == POOL) {
         qsort(l->pool, l->n_pool, sizeof l->pool[0], by_worth);
         if (l->pool[POOL - 1].worth <= c.worth) return;
         pool_cut(l, POOL_KEPT);
     }
-    c.key = nadb_malloc(c.key_n + 1);
-    if (c.key == NULL) return;
-    if (c.key_n > 0) memcpy(c.key, row->key.p, c.key_n);
+    key = nadb_malloc(c.key_n + 1);
+    if (key == NULL) return;
+    if (c.key_n > 0) memcpy(key, row->key.p, c.key_n);
+    c.key = key;
     l->pool[l->n_pool++] = c;
 }
 
@@ -278,11 +312,26 @@ static nadb_rc still_least(nadb_limits *l, nadb_session *ss, const candidate *c,
     if (rc == NADB_OK)
         rc = nadb_cursor_key(cur, nadb_slice_of(c->key, c->key_n), true, &err);
     row = rc == NADB_OK ? nadb_cursor_row(cur) : NULL;
-    if (row != NULL)
-        *yes =
-            worth_of(l, row) <= c->worth && bytes_of(row->key, row) == c->bytes;
+    if (row != NULL) {
+        candidate now = candidate_of(l, row);
+
+        *yes = now.worth <= c->worth && now.bytes == c->bytes;
+    }
     nadb_cursor_free(cur);
     return rc;
+}
+
+/* The first n of the pool were tried. */
+static void pool_drop(nadb_limits *l, size_t n) {
+    for (size_t i = 0; i < n; i++) nadb_free((void *)l->pool[i].key);
+    memmove(l->pool, l->pool + n, (l->n_pool - n) * sizeof l->pool[0]);
+    l->n_pool -= n;
+}
+
+static void removed(nadb_limits *l, uint64_t rows, uint64_t bytes) {
+    atomic_fetch_sub(&l->used, (int64_t)bytes);
+    atomic_fetch_add(&l->evicted_bytes, bytes);
+    atomic_fetch_add(&l->evicted_rows, rows);
 }
 
 /* Removes candidates, the least first, until `excess` bytes are gone: one
@@ -314,14 +363,43 @@ static nadb_rc remove_least(nadb_limits *l, nadb_session *ss, int64_t excess) {
         nadb_session_commit(ss);
     else
         (void)nadb_session_rollback(ss, NULL);
-    for (size_t i = 0; i < n; i++) nadb_free(l->pool[i].key);
-    memmove(l->pool, l->pool + n, (l->n_pool - n) * sizeof l->pool[0]);
-    l->n_pool -= n;
-    if (rc != NADB_OK) return rc;
-    atomic_fetch_sub(&l->used, (int64_t)bytes);
-    atomic_fetch_add(&l->evicted_bytes, bytes);
-    atomic_fetch_add(&l->evicted_rows, rows);
-    return NADB_OK;
+    pool_drop(l, n);
+    if (rc == NADB_OK) removed(l, rows, bytes);
+    return rc;
+}
+
+/* The hand may have met a row twice. */
+static bool is_listed(const nadb_victim *list, size_t n, const candidate *c) {
+    for (size_t i = 0; i < n; i++)
+        if (nadb_slice_eq(list[i].key, nadb_slice_of(c->key, c->key_n)))
+            return true;
+    return false;
+}
+
+/* The same of an engine that does it itself. */
+static nadb_rc remove_there(nadb_limits *l, nadb_session *ss, int64_t excess) {
+    nadb_victim list[STEP_ROWS];
+    uint64_t rows = 0, bytes = 0;
+    size_t n = 0, n_list = 0;
+    nadb_err err;
+    nadb_rc rc = NADB_OK;
+
+    for (; n < l->n_pool && n_list < STEP_ROWS && (int64_t)bytes < excess;
+         n++) {
+        const candidate *c = &l->pool[n];
+
+        if (worth_of(l, c) > c->worth || is_listed(list, n_list, c)) continue;
+        list[n_list].key = nadb_slice_of(c->key, c->key_n);
+        list[n_list++].updated_ms = c->updated_ms;
+        bytes += c->bytes;
+    }
+    bytes = 0;
+    if (n_list > 0)
+        rc = ss->engine->ops->limit->evict(ss->engine, list, n_list, &rows,
+                                           &bytes, &err);
+    pool_drop(l, n);
+    removed(l, rows, bytes);
+    return rc;
 }
 
 /* Above the limit; somewhat below it, so that not each put has to make room. */
@@ -336,13 +414,18 @@ static int64_t excess_of(nadb_limits *l) {
 /* One step: a stretch of the walk, and a transaction. */
 static nadb_rc step(nadb_limits *l, nadb_kv *kv) {
     nadb_session *ss = NULL;
+    nadb_err err;
     nadb_rc rc = session_new(kv, &ss, NULL);
 
     if (rc != NADB_OK) return rc;
     ss->in_background = true;
     ss->timeout_ms = WAIT_MS;
-    rc = walk(l, ss);
-    if (rc == NADB_OK) rc = remove_least(l, ss, excess_of(l));
+    /* It may be less than was added up here. */
+    if (is_remote(ss)) rc = count(l, ss, &err);
+    if (rc == NADB_OK && excess_of(l) > 0) rc = walk(l, ss);
+    if (rc == NADB_OK && excess_of(l) > 0)
+        rc = is_remote(ss) ? remove_there(l, ss, excess_of(l))
+                           : remove_least(l, ss, excess_of(l));
     nadb_session_free(ss);
     return rc;
 }

@@ -16,6 +16,9 @@ void nadb_limits_free(nadb_limits *l); /* NULL is fine */
 void nadb_limits_set(nadb_limits *l, uint64_t bytes_max,
                      nadb_eviction eviction);
 
+/* Tells the store's engine, if it keeps the limit itself. */
+void nadb_limits_tell(nadb_kv *kv);
+
 /* A row was read. */
 void nadb_limits_read(nadb_limits *l, nadb_slice key, int64_t now_ms);
 /* Before a transaction is prepared: what it adds to the store's size goes to

@@ -27,7 +27,12 @@ local out = {false}
 if repair then call('DEL', P .. 'none') end
 local function bad(name, is, cure)
   if is ~= '' then name = name .. ' ' .. is end
-  if repair then cure() else out[#out + 1] = name end
+  if repair then
+    forget_sum()
+    cure()
+  else
+    out[#out + 1] = name
+  end
 end
 local function by_name(set)
   local names = call('ZRANGEBYLEX', set, from == '' and '-' or '(' .. from,

@@ -5,7 +5,8 @@
 -- Answers {'ok', version, version before, generation before a clear or false,
 -- rows that were there before}, {'conflict', key, 'lost' or nothing},
 -- {'claimed', key}, {'locked', key, transaction}, {'late'}, {'again'},
--- {'layout', which}, {'leased', who, ms}, {'gone'} (what was to be taken back);
+-- {'layout', which}, {'leased', who, ms}, {'gone'} (what was to be taken back),
+-- {'full', bytes that there are};
 -- or as the short form does.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
@@ -14,19 +15,21 @@ local ARGV = ARGV
 
 -- The short form: most commits are of one row, and nothing else is to be done
 -- meanwhile. They have flags s, or r when they have read their key, and behind
--- them only key, value and rest-of-line. What this cannot do goes the long way.
+-- them only key, value and rest-of-line, and keep and limit where these are not
+-- ''. What this cannot do goes the long way.
 -- Versions stay text, of which the last digits are counted up: numbers are slow
 -- here.
 --
 -- Answers {'ok', version}, and where a row was, that row behind it. The version
 -- before is one less.
 if ARGV[6] == 's' or ARGV[6] == 'r' then
-  local seen, flags, key, value, rest = unpack(ARGV, 5, 9)
+  local seen, flags, key, value, rest, keep, limit = unpack(ARGV, 5, 11)
   local now = T[1] * 1000 + T[2] / 1000
   local n = m[LAST] and m[VER] and m[GEN] and
     string.sub(m[VER], -6) + 1 or 0
   if n % 64 ~= 0 and n < 1000000 and m[DEAD] == '' and
      m[LAYOUT] == SCRIPT_LAYOUT and m[SERVER] == server and
+     not m[FEED] and not keep and
      (seen == '' or seen == m[VER]) and now <= deadline + 0 and
      (m[HELD] == '0' or tonumber(m[HELD]) <= now) and
      (m[EXPIRY] == '' or tonumber(m[EXPIRY]) >= now) and
@@ -50,16 +53,26 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
         return added
       end
       call('SET', r, born(old, v) .. ' ' .. rest .. '\n' .. value)
-      call('HSET', M, 'ver', v, 'w:' .. writer,
-           number .. ' ok ' .. v .. ' ' .. T[1] .. '000')
+      local done = number .. ' ok ' .. v .. ' ' .. T[1] .. '000'
+      local sum = sum_of(m[SUM])
+      if sum then
+        local bytes, stored = sizes(rest, value)
+        local was, was_stored = 0, 0
+        if old then was, was_stored = sizes_of(old) end
+        call('HSET', M, 'ver', v, 'w:' .. writer, done, 'sum',
+             sum_text(sum[1] + (old and 0 or #key), sum[2] + bytes - was,
+                      sum[3] + stored - was_stored))
+      else
+        call('HSET', M, 'ver', v, 'w:' .. writer, done)
+      end
       if not old then return {'ok', v} end
       return {'ok', v, old}
     end
   end
   local read = flags == 'r'
   ARGV = {writer, number, deadline, server, seen, '', '', '',
-          read and '1' or '0', '0', '1', '', '', ''}
-  if read then ARGV[15] = key end
+          read and '1' or '0', '0', '1', '', '', '', keep or '', limit or ''}
+  if read then ARGV[17] = key end
   for _, x in ipairs({'p', key, value, rest, '', ''}) do
     ARGV[#ARGV + 1] = x
   end
@@ -83,6 +96,7 @@ include 'lib/before'
 include 'lib/tags'
 include 'lib/rows'
 include 'lib/old'
+include 'lib/limit'
 include 'lib/versions'
 include 'lib/writers'
 include 'lib/remove'

@@ -105,6 +105,7 @@ local function clear()
   next_version()
   v = str(ver)
   new_generation(v, 60000)
+  feed_note('c', '')
   soonest = ''
   named = {}
 end
@@ -113,31 +114,40 @@ local function write(key, o, value, rest, tags, exp)
 end
 
 -- Most changes are of this kind. Where nothing expires and nothing has tags, an
--- old row need not be read: its age becomes unknown. Whether there is one is
--- guessed to be as with the row before; XX and NX tell when the guess is wrong,
--- and then the other one is right. New rows go into the index in one call.
+-- old row need not be read before: its age becomes unknown. Whether there is
+-- one is guessed to be as with the row before; SET answers with the old row,
+-- which tells when the guess is wrong. New rows go into the index in one call.
 local mine_new = {}
 local function plain(first, last, step, rest)
   local fresh, over = v .. ' ', v .. ' a '
   if rest then fresh, over = fresh .. rest .. '\n', over .. rest .. '\n' end
   local rows, add, k, is_there = B .. 'r:', {K}, 1, true
+  local counts, feeds = counted(), feed_on()
   for j = first, last, step do
     local key, value = ARGV[j], ARGV[j + 1]
     local r, old = rows .. key, over
     if mine_new[key] then old = fresh end
-    if not rest then value = ARGV[j + 2] .. '\n' .. value end
-    if is_there then
-      is_there = call('SET', r, old .. value, 'XX')
-      if not is_there then call('SET', r, fresh .. value) end
-    else
-      is_there = not call('SET', r, fresh .. value, 'NX')
-      if is_there then call('SET', r, old .. value) end
+    if counts then
+      local bytes, stored = sizes(rest or ARGV[j + 2], value)
+      count_row(key, bytes, stored, 1)
     end
-    if not is_there then
+    if not rest then value = ARGV[j + 2] .. '\n' .. value end
+    local was = call('SET', r, (is_there and old or fresh) .. value, 'GET')
+    if is_there ~= (was and true or false) then
+      is_there = not is_there
+      if old ~= fresh then
+        call('SET', r, (is_there and old or fresh) .. value)
+      end
+    end
+    if not was then
       mine_new[key] = true
       add[k + 1], add[k + 2] = '0', key
       k = k + 2
+    elseif counts then
+      local bytes, stored = sizes_of(was)
+      count_row(key, bytes, stored, -1)
     end
+    if feeds then feed_note('p', key) end
   end
   if k > 1 then call('ZADD', unpack(add)) end
 end
@@ -174,7 +184,9 @@ while ARGV[i] do
     i = i + 6
   elseif op == 'd' then
     touch(key)
-    drop(key, present(key, ''))
+    local o = present(key, '')
+    drop(key, o)
+    if o.row then feed_note('d', key) end
     call('RPUSH', C, v .. ' ' .. key)
     i = i + 2
   else

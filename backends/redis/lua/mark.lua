@@ -3,6 +3,8 @@
 -- '' = by none. {'ok', layout before or '', version of what was made or false}.
 local server, stays, from, also, to = unpack(ARGV, 1, 5)
 include 'lib/store'
+include 'lib/sizes'
+include 'lib/sums'
 include 'lib/versions'
 local before, made = layout or '', false
 if layout == stays then return {'ok', before, made} end
@@ -12,7 +14,7 @@ end
 call('DEL', P .. 'none')
 if to == '' then
   call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
-       'server', 'since', 'epochs', 'listed')
+       'server', 'since', 'epochs', 'listed', 'sum', 'feed')
   return {'ok', before, made}
 end
 if ver == 0 then

@@ -21,11 +21,14 @@ local first_name = 4
 local call = redis.call
 local function str(n) return string.format('%.0f', n) end
 include 'lib/odd'
-local out = {false}
+local out, mended = {false}, false
 local function bad(problem, cure)
   if not problem then return false end
   out[#out + 1] = problem
-  if what == 'mend' then cure() end
+  if what == 'mend' then
+    mended = true
+    cure()
+  end
   return true
 end
 local M = KEYS[1]
@@ -80,6 +83,7 @@ if what == 'adopt' then
       call('HSET', M, 'dead', '1')
     elseif g == gen and key and version_of(g, key) then
       call('ZADD', K, 0, key)
+      call('HDEL', M, 'sum')
     end
   end)
   return {false}
@@ -94,6 +98,7 @@ if is_lost() then
     return out
   end
   first_version()
+  forget_sum()
   ver = math.max(ver, tonumber(found_ver)) + 2^36
   m[SINCE] = str(ver)
   generation(found_gen)
@@ -114,7 +119,8 @@ local function gone(name)
 end
 local function unlink(name) return function() call('UNLINK', name) end end
 for _, x in ipairs({{X, 'zset'}, {E, 'hash'}, {G, 'zset'}, {L, 'hash'},
-                    {Y, 'hash'}, {I, 'hash'}, {O, 'hash'}}) do
+                    {Y, 'hash'}, {I, 'hash'}, {O, 'hash'}, {Z, 'hash'},
+                    {F, 'stream'}}) do
   bad(odd(x[1], x[2]), unlink(x[1]))
 end
 local writers = {}
@@ -183,5 +189,6 @@ if what == 'look' and #out == 1 and first_name <= #ARGV then
     bad(odd(B .. 't:' .. t, 'zset'), nothing)
   end
 end
+if mended then forget_sum() end
 note_expiry()
 return out

@@ -35,6 +35,7 @@ include 'lib/rows'
 include 'lib/odd'
 include 'lib/lost'
 include 'lib/old'
+include 'lib/limit'
 call('HLEN', I)
 call('HLEN', O)
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end

@@ -3,14 +3,18 @@
 -- finish.
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end
 local before, cut = str(ver), is_cut()
+feed_on(keep)
 next_version()
 local v = str(ver)
 local cleared = false
 if clear then
   cleared = gen
   new_generation(v, 0)
+  feed_note('c', '')
 elseif restore ~= '' then
   old_generation(restore)
+  -- Which rows have come back cannot be listed.
+  if feed_on() then feed_forget() end
 end
 local logged = n <= LOG_MAX
 if clear or restore ~= '' or not logged or cut then forget_changes() end
@@ -20,6 +24,8 @@ for c = 1, n do
   local op, key, o = ARGV[i], ARGV[i + 1], old[c]
   if op == 'd' then
     drop(key, o)
+    local due = o.exp and tonumber(o.exp) <= now
+    if o.row then feed_note(due and 'x' or 'd', key) end
     i = i + 2
   else
     local from, rest = o.row, ARGV[i + 3]

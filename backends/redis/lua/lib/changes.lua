@@ -23,7 +23,7 @@ local function changes_since(seq, counts)
     for i = #list, 1, -1 do
       local v, key = string.match(list[i], '^(%d+) (.*)$')
       if tonumber(v) <= seq then return keys end
-      if counts(v) then keys[key] = true end
+      if key ~= NO_KEY and counts(v) then keys[key] = true end
     end
     if #list < 100 then return keys end
     last = last - 100

@@ -1,3 +1,4 @@
+include 'lib/sizes'
 -- A row is a line that describes it and, behind the line feed, its value
 -- (docs/format.md, "Redis"): `<version>[ a<age>] <type><created_at>.. <tags>`.
 -- The age is the number of versions since the row was inserted: nothing where

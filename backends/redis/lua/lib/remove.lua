@@ -7,7 +7,8 @@ local function remove(g, most)
   local tags = call('ZPOPMIN', b .. 'tags', most)
   for j = 1, #tags, 2 do call('UNLINK', b .. 't:' .. tags[j]) end
   if #tags > 0 then return #tags / 2 end
-  call('UNLINK', b .. 'expiry', b .. 'xtags')
+  call('UNLINK', b .. 'expiry', b .. 'xtags', b .. 'xsizes')
+  call('HDEL', M, 'sum:' .. g)
   call('ZREM', D, g)
   if call('EXISTS', D) == 0 then call('HSET', M, 'dead', '') end
   return 0

@@ -9,12 +9,15 @@
 --   own      versions that do not count as changes, a comma around each
 --   restore  generation before the clear that is taken back, or ''
 --   txn      of several shards (prepare.lua): its name, or ''
+--   keep     what is to be kept of changes (lib/feed.lua), or ''
+--   limit    bytes that the store may have behind it, if it grows; or ''
 --   keys; lo and hi of each range ('' = open); changes: 'p' key value
 --   rest-of-line tags expiry, 'r' the same with the whole line, but for the
 --   tags, that a row had before, or 'd' key
 local seen, flags, claim, claimed = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
 local n, own, restore, txn = tonumber(ARGV[11]), unpack(ARGV, 12, 14)
-local reads = 15
+local keep, limit = ARGV[15], ARGV[16]
+local reads = 17
 local ranges = reads + ARGV[9]
 local changes = ranges + 2 * ARGV[10]
 local clear, all_read = string.find(flags, 'c'), string.find(flags, 'a')

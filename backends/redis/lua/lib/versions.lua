@@ -25,9 +25,11 @@ local function first_version()
   ver = T[1] * 1000000 + T[2]
   floor = ver
   m[EXPIRY], m[DEAD], m[SERVER], m[SINCE] = '', '', server_name(), str(ver)
+  m[SUM] = '0 0 0'
   call('HSET', M, 'ver', str(ver), 'gen', '0', 'floor', str(ver),
        'layout', SCRIPT_LAYOUT, 'expiry', '', 'dead', '',
-       'server', m[SERVER], 'since', str(ver), 'epochs', '', 'listed', str(ver))
+       'server', m[SERVER], 'since', str(ver), 'epochs', '', 'listed', str(ver),
+       'sum', m[SUM])
   call('HSETNX', M, 'held', '0')
   call('PERSIST', M)
   call('PERSIST', R)
@@ -50,6 +52,13 @@ local function forget_changes()
   call('HSET', M, 'floor', str(ver), 'listed', str(ver))
   call('DEL', C)
 end
+-- The sums of the generation that was wait for whoever restores it.
+local function switch_sum(text)
+  if counted() then
+    call('HSET', M, 'sum:' .. gen, sum_text(sum[1], sum[2], sum[3]))
+  end
+  m[SUM], sum, sum_changed = text, sum_of(text) or false, true
+end
 -- A new generation: the rows of the one before are no more there, and are
 -- removed from `age` ms before now on.
 local function new_generation(v, age)
@@ -57,6 +66,7 @@ local function new_generation(v, age)
   call('HSET', M, 'gen', v, 'layout', SCRIPT_LAYOUT, 'expiry', '', 'dead', '1')
   call('HSETNX', M, 'held', '0')
   m[EXPIRY], m[DEAD] = '', '1'
+  switch_sum('0 0 0')
   generation(v)
 end
 -- The generation before that, if nothing of it has been removed yet.
@@ -64,6 +74,9 @@ local function old_generation(g)
   call('HSET', M, 'gen', g)
   call('ZREM', D, g)
   call('ZADD', D, now - 60000, gen)
+  local was = call('HGET', M, 'sum:' .. g)
+  call('HDEL', M, 'sum:' .. g)
+  switch_sum(was)
   generation(g)
   touched = true
 end

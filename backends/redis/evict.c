@@ -1,0 +1,82 @@
+/* evict.c - a store that stays below a size (options max_size_mb, eviction).
+ * core/kv/limits.c chooses what goes; the server refuses what may not come, and
+ * removes rows unless they were written meanwhile, for it alone knows what
+ * others do. */
+#include <inttypes.h>
+
+#include "feed.h"
+
+#define ROWS_A_CALL 200u
+
+static void set_limit(nadb_engine *engine, uint64_t bytes_max, bool refuses) {
+    redis_engine *e = (redis_engine *)engine;
+
+    nadb_lock(&e->lock);
+    e->limit = refuses ? bytes_max : 0;
+    nadb_unlock(&e->lock);
+}
+
+uint64_t redis_limit_of(redis_engine *e) {
+    uint64_t limit;
+
+    nadb_lock(&e->lock);
+    limit = e->limit;
+    nadb_unlock(&e->lock);
+    return limit;
+}
+
+nadb_rc redis_full(uint64_t limit, const redisReply *r, nadb_err *err) {
+    const redisReply *has = r->elements > 1 ? r->element[1] : NULL;
+
+    return nadb_fail(err, NADB_FULL,
+                     "the store, or the shard of these rows, has %" PRIu64
+                     " bytes, and option max_size_mb allows %" PRIu64
+                     ": delete rows, raise it, or name an eviction",
+                     reply_number_or_0(has), limit);
+}
+
+/* What a call has removed. */
+static nadb_rc take(conn *c, const redisReply *r, size_t most, uint64_t *rows,
+                    uint64_t *bytes, nadb_err *err) {
+    if (!script_says(r, "ok") || r->elements != 3 ||
+        r->element[1]->type != REDIS_REPLY_INTEGER ||
+        r->element[2]->type != REDIS_REPLY_INTEGER ||
+        r->element[1]->integer < 0 ||
+        r->element[1]->integer > (long long)most || r->element[2]->integer < 0)
+        return conn_confused(c, err);
+    *rows += (uint64_t)r->element[1]->integer;
+    *bytes += (uint64_t)r->element[2]->integer;
+    return NADB_OK;
+}
+
+static nadb_rc evict(nadb_engine *engine, const nadb_victim *list, size_t n,
+                     uint64_t *rows, uint64_t *bytes, nadb_err *err) {
+    redis_engine *e = (redis_engine *)engine;
+    patience_operation o;
+    conn *c = NULL;
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    patience_operation_begin(&o);
+    rc = pool_take(e->pool, &c, err);
+    for (size_t i = 0; i < n && rc == NADB_OK;) {
+        redisReply *r = NULL;
+        size_t most = n - i < ROWS_A_CALL ? n - i : ROWS_A_CALL;
+
+        script_begin(&a, redis_prefix(e));
+        for (size_t end = i + most; i < end; i++) {
+            args_add(&a, list[i].key);
+            args_number(&a, list[i].updated_ms);
+        }
+        rc = script_call(e->scripts, c, SCRIPT_EVICT, &a, &r, err);
+        if (rc == NADB_OK) rc = take(c, r, most, rows, bytes, err);
+        freeReplyObject(r);
+    }
+    pool_give(e->pool, c);
+    patience_operation_end(&o);
+    args_clear(&a);
+    return rc;
+}
+
+const nadb_limit_ops redis_limit = {set_limit, evict};

@@ -1,0 +1,49 @@
+-- evict.lua - removes rows so that the store stays below its size. {'ok', how
+-- many, bytes of keys and stored values that are gone}.
+--
+-- To whoever has read them they are as if they had expired. What was written
+-- since it was chosen stays, and so does what others hold.
+--
+-- key, updated_at in ms, ..
+local server, txn = '', nil
+include 'lib/store'
+include 'lib/layout'
+include 'lib/claims'
+include 'lib/locks'
+include 'lib/tags'
+include 'lib/record'
+include 'lib/rows'
+include 'lib/versions'
+include 'lib/lease'
+if till > now or locked('') then return {'ok', 0, 0} end
+local function updated(row)
+  local created = string.match(row, '^%d+ a?%d* ?[nirtb](%-?%d+)')
+  return created and created + (string.match(row, '^[%w %-]* u(%-?%d+)') or 0)
+end
+local go, n = {}, 0
+for i = 1, #ARGV, 2 do
+  local key = ARGV[i]
+  local o = present(key, '')
+  if o.row and not go[key] and updated(o.row) == tonumber(ARGV[i + 1]) and
+     not locked(key) and not foreign(call('HGET', L, key), '') then
+    go[key] = o
+    n = n + 1
+  end
+end
+if n == 0 then return {'ok', 0, 0} end
+in_index = true
+types()
+call('DEL', P .. 'none')
+if feed_on() then
+  next_version()
+  call('RPUSH', C, str(ver) .. ' ' .. NO_KEY)
+end
+local bytes = 0
+for key, o in pairs(go) do
+  local v, s = sizes_of(o.row)
+  bytes = bytes + #key + s
+  drop(key, o)
+  feed_note('x', key)
+end
+note_expiry()
+return {'ok', n, bytes}

@@ -1,0 +1,101 @@
+-- The feed: a stream of what was changed, for nadb_changes(). Its entries are
+-- numbered `<version>-<n>`; each has a field, `p` put, `d` deleted, `x` expired
+-- or `c` cleared, with the key; the first of a version also has `t`, the time
+-- in ms. Field `feed` of meta is `<floor> <last> <bytes> <ms> <bytes>`: the
+-- version behind which all are there, that of the last entry, the bytes of the
+-- keys, and how much is to be kept; without it nothing is. `keep` asks for so
+-- much, or is ''.
+local feed, feed_n
+local function feed_on(keep)
+  if feed == nil then
+    local f, last, have, ms, most =
+      string.match(m[FEED] or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+    feed = f and {floor = tonumber(f), last = tonumber(last),
+                  have = tonumber(have), ms = tonumber(ms),
+                  most = tonumber(most)} or false
+  end
+  local ms, most = string.match(keep or '', '^(%d+) (%d+)$')
+  if not ms then return feed end
+  if not feed then
+    feed = {floor = ver, last = 0, have = 0, ms = 0, most = 0,
+            changed = true, fresh = true}
+  end
+  if tonumber(ms) > feed.ms or tonumber(most) > feed.most then
+    feed.ms = math.max(feed.ms, tonumber(ms))
+    feed.most = math.max(feed.most, tonumber(most))
+    feed.changed = true
+  end
+  return feed
+end
+local function feed_forget()
+  call('DEL', F)
+  feed.floor, feed.last, feed.have = ver, 0, 0
+  feed.changed, feed.fresh = true, false
+end
+-- Whether somebody has removed what was in it.
+local function feed_is_cut()
+  if feed.last <= feed.floor then return false end
+  local entry = call('XREVRANGE', F, '+', '-', 'COUNT', 1)[1]
+  return not entry or tonumber(string.match(entry[1], '^%d+')) ~= feed.last
+end
+-- Before the first change, to find that out, or that it has another type.
+local function feed_begin()
+  if feed_on() and feed_is_cut() then
+    feed.floor, feed.last, feed.have, feed.changed = ver, 0, 0, true
+  end
+end
+local function feed_note(op, key)
+  if not feed_on() then return end
+  -- What is there belongs to a `meta` that was lost.
+  if feed.fresh then
+    local floor = feed.floor
+    feed_forget()
+    feed.floor = floor
+  end
+  if not feed_n then feed_n = 0 end
+  local id = str(ver) .. '-' .. str(feed_n)
+  if feed_n == 0 then
+    call('XADD', F, id, op, key, 't', str(now))
+  else
+    call('XADD', F, id, op, key)
+  end
+  feed_n = feed_n + 1
+  feed.last, feed.have = ver, feed.have + #key
+  feed.changed = true
+end
+-- Drops what need not be kept: whole versions, some more entries than were
+-- added; of a version that is longer than that, its first part, and the version
+-- counts as dropped.
+local function feed_end()
+  if not feed then return end
+  local most = 2 * (feed_n or 0) + 20
+  local list = call('XRANGE', F, '-', '+', 'COUNT', most)
+  local function version_at(i)
+    return list[i] and string.match(list[i][1], '^%d+')
+  end
+  local i, from = 1, nil
+  while list[i] do
+    local v, j, bytes = version_at(i), i, 0
+    while version_at(j) == v do
+      bytes = bytes + #list[j][2][2]
+      j = j + 1
+    end
+    local at = tonumber(v) > feed.floor and list[i][2][4] or 0
+    if v == str(ver) or feed.most > 0 and feed.have - bytes < feed.most or
+       feed.ms > 0 and tonumber(at) >= now - feed.ms or
+       not list[j] and #list < most then break end
+    feed.have = feed.have - bytes
+    feed.floor = tonumber(v)
+    from = list[j] and list[j][1] or list[j - 1][1]
+    if not list[j] then feed.have = feed.have + #list[j - 1][2][2] end
+    i = j
+  end
+  if from then
+    call('XTRIM', F, 'MINID', from)
+    feed.changed = true
+  end
+  if feed.changed then
+    call('HSET', M, 'feed', str(feed.floor) .. ' ' .. str(feed.last) .. ' ' ..
+         str(feed.have) .. ' ' .. str(feed.ms) .. ' ' .. str(feed.most))
+  end
+end

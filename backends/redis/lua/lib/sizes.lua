@@ -1,0 +1,53 @@
+-- What a row counts in `sum` of meta: bytes of its value when it is decoded,
+-- and as core/kv/row.h stores it. `words` is the row's line from the type on.
+--
+-- An INTEGER is a zigzag varint there. Numbers beyond 2^53 are compared as
+-- texts.
+local function digits_below(digits, limit)
+  if #digits ~= #limit then return #digits < #limit end
+  return digits < limit
+end
+local function integer_bytes(text)
+  local n = tonumber(text) or 0
+  if n < 0 then n = -n - 1 end
+  if n < 2^48 then
+    local bytes = 1
+    while n >= 64 do
+      n = n / 128
+      bytes = bytes + 1
+    end
+    return bytes
+  end
+  local minus, digits = string.match(text, '^(%-?)(%d+)$')
+  if not digits then return 10 end
+  local function below(limit)
+    return digits_below(digits, limit) or minus == '-' and digits == limit
+  end
+  return below('36028797018963968') and 8 or below('4611686018427387904') and 9
+    or 10
+end
+local function sizes(words, value)
+  local kind = string.sub(words, 1, 1)
+  if kind == 'i' then return 8, integer_bytes(value) end
+  if kind == 'r' then return 8, 8 end
+  local size = string.find(words, ' c', 1, true) and
+    string.match(words, '^[%w %-]* s(%d+)')
+  return tonumber(size) or #value, #value
+end
+-- The same of a row as it is kept.
+local function sizes_of(row)
+  local kind, feed = string.match(row, '^%d+ a?%d* ?([nirtb])[^\n]*()')
+  if not kind then return 0, 0 end
+  if kind == 'i' then return 8, integer_bytes(string.sub(row, feed + 1)) end
+  if kind == 'r' then return 8, 8 end
+  local size = string.match(row, '^[%w %-]* c%d+ s(%d+)')
+  return tonumber(size) or #row - feed, #row - feed
+end
+-- `sum` of meta as numbers, or nil.
+local function sum_of(text)
+  local k, v, s = string.match(text or '', '^(%d+) (%d+) (%d+)$')
+  if k then return {tonumber(k), tonumber(v), tonumber(s)} end
+end
+local function sum_text(k, v, s)
+  return string.format('%.0f %.0f %.0f', k, v, s)
+end
