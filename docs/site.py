@@ -11,10 +11,10 @@ there. That needs no mkdocs, and pages.test runs it.
 
 Pages that are not in docs/ get a name there (PAGES); each recipe of sql/recipes
 becomes a page; these and the pages in docs/bindings enter the nav by themselves.
-Other files of the project that a page links to are copied below
-files/. All links are rewritten for that. The site loads nothing from anywhere
-else: no font, no script, no picture; the search also works in a page that is
-opened as a file (search/local.js).
+Of other files of the project to which a page links, those that are Markdown are
+pages below more/, and the rest is copied below files/. All links are rewritten for
+that. The site loads nothing from anywhere else: no font, no script, no picture;
+the search also works in a page that is opened as a file (search/local.js).
 """
 import html.parser
 import json
@@ -75,6 +75,7 @@ def recipe_page(path):
                 break
             lines.append(line[2:].strip())
         intro = "\n".join(lines)
+        text = text.split("\n", len(lines))[-1].lstrip("\n")
     name = os.path.basename(path)
     intro = "\n\n".join(re.split(r"\n\s*\n", intro))
     return (f"# {name}\n\n{intro}\n\n```{language}\n{text.rstrip()}\n```\n")
@@ -188,6 +189,8 @@ def rewrite(path, name, text, pages, files):
             place = "files/" + there
             if os.path.isdir(os.path.join(ROOT, there)):
                 return m.group(1)[1:-1]  # a folder: its name is enough
+            if there.endswith(".md"):
+                place = "more/" + there.replace("/", "-")
             files[there] = place
         link = posixpath.relpath(place, posixpath.dirname(name) or ".")
         return f"{m.group(1)}({link}{mark}{anchor})"
@@ -206,8 +209,15 @@ def collect():
     for path, name in pages.items():
         text = read(path) if path.endswith(".md") else recipe_page(path)
         write(os.path.join(out, name), rewrite(path, name, text, pages, files))
-    for path, name in files.items():
+    done = set()
+    while set(files) - done:
+        path = min(set(files) - done)
+        name = files[path]
+        done.add(path)
         to = os.path.join(out, name)
+        if path.endswith(".md"):  # of a folder that is not docs/
+            write(to, rewrite(path, name, read(path), pages, files))
+            continue
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copyfile(os.path.join(ROOT, path), to)
 
