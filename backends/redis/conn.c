@@ -230,7 +230,7 @@ static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
     nadb_rc rc = wire_check_hosts(c->at, err);
 
     c->server[0] = '\0';
-    nadb_buf_reset(&c->replicas);
+    nadb_buf_clear(&c->replicas);
     open_patience(c, tries, &until);
     if (rc == NADB_OK) rc = route_find(c->way, &until, &c->to, &c->epoch, err);
     patience_end(&until);
