@@ -307,23 +307,6 @@ nadb_rc engine_changes(nadb_engine *e, nadb_view *view, uint64_t since,
 
 /* --- waiting --- */
 
-static uint32_t *futex_of(control_map *map) {
-    uint32_t *half = (uint32_t *)(void *)&map->visible;
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    half++;
-#endif
-    return half;
-}
-
-void engine_tell_waiters(engine *s) {
-    control_map *map = s->ctl.map;
-
-    if (atomic_load(&map->waiting) == 0) return;
-    atomic_store(&map->waiting, 0);
-    s->os->futex_wake(futex_of(map), 1 << 20);
-}
-
 nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
                     const nadb_stop *stop, uint64_t *seq, nadb_err *err) {
     engine *s = engine_of(e);
@@ -345,7 +328,7 @@ nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
         if (rc != NADB_OK) break;
         atomic_store(&map->waiting, 1);
         if (atomic_load(&map->visible) != word) continue;
-        s->os->futex_wait(futex_of(map), (uint32_t)word,
+        s->os->futex_wait(control_futex(map), (uint32_t)word,
                           left < WAIT_MS ? left : WAIT_MS);
     }
     return rc;

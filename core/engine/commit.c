@@ -15,18 +15,6 @@
 #include "engine.h"
 #include "workers.h"
 
-/* How long a writer waits for a doubt to end before it looks again. */
-#define DOUBT_MS 20
-
-nadb_rc engine_check_usable(engine *s, nadb_err *err) {
-    if (s->forked)
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "the store in %s was opened before fork(): open a "
-                         "new connection in this process",
-                         s->dir);
-    return NADB_OK;
-}
-
 static nadb_rc check_writable(engine *s, nadb_err *err) {
     nadb_rc rc = engine_check_usable(s, err);
 
@@ -140,7 +128,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
         if (a->v->n_logs >= ENGINE_LOGS_MAX && !is_way_out(a)) {
             if (ms_left(a) == 0) return cannot_keep_up(s, err);
             nadb_workers_kick();
-            s->os->futex_wait((uint32_t *)events, seen, DOUBT_MS);
+            s->os->futex_wait((uint32_t *)events, seen, ENGINE_DOUBT_MS);
             continue;
         }
         rc = take_lock(a, err);
@@ -151,19 +139,6 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
     }
 }
 
-void engine_doubt_wait(engine *s, int64_t timeout_ms) {
-    control_map *map = s->ctl.map;
-    uint32_t seen = atomic_load(&map->doubt_events);
-
-    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
-    atomic_fetch_add(&map->doubt_waiters, 1);
-    s->os->futex_wait((uint32_t *)&map->doubt_events, seen,
-                      timeout_ms < DOUBT_MS ? timeout_ms : DOUBT_MS);
-    atomic_fetch_sub(&map->doubt_waiters, 1);
-    if (atomic_load(&map->doubt_events) == seen && engine_has_dead(s))
-        (void)engine_repair_now(s, timeout_ms, NULL);
-}
-
 /* A doubt is in the way: lets the lock go and waits until some has ended. */
 static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
     engine_unlock(a->s);
@@ -172,15 +147,6 @@ static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
     return nadb_fail(err, NADB_BUSY,
                      "another transaction on the same keys is prepared and "
                      "has not ended within busy_timeout");
-}
-
-bool engine_doubt_free(engine *s, uint32_t *out) {
-    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
-        if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
-            *out = i;
-            return true;
-        }
-    return false;
 }
 
 /* Index space promised to records in doubt of this log. */
@@ -343,7 +309,7 @@ void engine_witness(engine *s) {
     bool fits = false;
 
     if (check_writable(s, NULL) != NADB_OK) return;
-    a.deadline = s->os->mono_ns() + (int64_t)DOUBT_MS * 1000000;
+    a.deadline = s->os->mono_ns() + (int64_t)ENGINE_DOUBT_MS * 1000000;
     if (enter(&a, NULL) == NADB_OK) {
         engine_version *old = a.v;
 
@@ -490,73 +456,6 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
 }
 
 /* --- commit --- */
-
-nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
-                    bool check, nadb_err *err) {
-    memtable_splice splice = {false, {0}};
-    wal_record r;
-    wal_entry e;
-    bool valid = false;
-    nadb_rc rc = NADB_OK;
-
-    if (memtable_log_exists(m, end))
-        wal_record_at(&m->log, off, end, check, &r, &valid);
-    if (!valid)
-        return nadb_corrupt(err, "%s: no record at offset %llu",
-                            m->log.os->path(m->log.file),
-                            (unsigned long long)off);
-    if (r.taken_back) return NADB_OK; /* by an owner who died right after */
-    if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
-    while (rc == NADB_OK && r.count > 0) {
-        if (!wal_entry_next(&m->log, &r, &e))
-            return nadb_corrupt(err, "%s: bad entry in the record at %llu",
-                                m->log.os->path(m->log.file),
-                                (unsigned long long)off);
-        rc = memtable_link(m, &splice, &e, seq, err);
-    }
-    if (rc == NADB_OK) rc = memtable_commit_add(m, off, seq, err);
-    return rc;
-}
-
-void engine_doubt_end(engine *s, uint32_t doubt) {
-    control_map *map = s->ctl.map;
-
-    control_doubt_mark(map, doubt, false);
-    nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
-    atomic_fetch_add(&map->doubt_events, 1);
-    if (atomic_load(&map->doubt_waiters) > 0)
-        s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
-}
-
-void engine_apply(engine *s, memtable *m, uint32_t doubt) {
-    control_map *map = s->ctl.map;
-    control_doubt *d = &map->doubts[doubt];
-    uint64_t word = atomic_load(&map->visible);
-    uint64_t seq = control_seq(word) + 1;
-
-    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    /* Once COMMITTING names its seq, repeating the rest gives the same. */
-    if (atomic_load(&d->state) == DOUBT_COMMITTING) {
-        seq = atomic_load(&d->seq);
-    } else {
-        nadb_set(&d->seq, seq);
-        nadb_set(&d->state, DOUBT_COMMITTING);
-    }
-    engine_stamp_publish(s, d, seq);
-    if (engine_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
-                    NULL) != NADB_OK) {
-        /* The log has the record; only the index is damaged. Opening the
-         * store afresh builds it anew. */
-        atomic_store(&map->distrust, 1);
-        atomic_store(&map->failed, 1);
-    }
-    /* In one order with `waiting` (engine_tell_waiters()). */
-    if (control_seq(word) < seq)
-        atomic_store(&map->visible, seq << 8 | control_index(word));
-    atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
-                              memory_order_relaxed);
-    engine_doubt_end(s, doubt);
-}
 
 void engine_commit(nadb_engine *e, nadb_ticket *t) {
     engine *s = engine_of(e);

@@ -296,4 +296,14 @@ void control_unpin(control *c);
 uint64_t control_oldest_gen(control *c);
 uint64_t control_oldest_seq(control *c);
 
+/* The half of `visible` that changes with each commit, for a futex. */
+static inline uint32_t *control_futex(control_map *map) {
+    uint32_t *half = (uint32_t *)(void *)&map->visible;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half++;
+#endif
+    return half;
+}
+
 #endif

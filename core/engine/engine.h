@@ -1,33 +1,40 @@
 /* engine.h - the engine made of a shared log and memtable over a base: for
- * all backends that are written buffered. Private to the files of core/engine
- * and core/engine/workers.c; the rest of the core sees a nadb_engine.
+ * all backends that are written buffered. Private to the files of core/engine;
+ * the rest of the core sees a nadb_engine.
  *
- *   engine/open.c     opening, closing, fork
- *   engine/directory.c  finding, proving and making the directory
- *   engine/remove.c   removing a store
- *   engine/recover.c  building the shared state anew
- *   engine/version.c  which memtables and base state are current; views
- *   engine/read.c     get and iterate
- *   engine/commit.c   prepare, commit, rollback: the life of a record
- *   engine/conflict.c    what a commit may conflict with
- *   engine/stamp.c    commits on which a database file decides
- *   engine/repair.c   finishing what a dead process began
- *   engine/totals.c   how many rows and bytes there are
- *   engine/stats.c    numbers, and reading every byte
- *   engine/flush.c    sync, rotation, flush, compaction: background work
- *   engine/space.c    space that is kept for giving space back
- *   engine/scratch.c  files without a name
- *   engine/changes.c  what was committed after some commit; waiting for one
- *   engine/history.c  .. and is in no log any more
- *   engine/drain.c    where the base is on a server
+ * Each file names only what stands above it in this list:
+ *
+ *   control.c    what the processes of a store share
+ *   wal.c, memtable*.c  a log, and the memtable over it
+ *   workers.c    the two background threads
+ *   logs.c       logs by their number
+ *   lock.c       the commit lock; openers that have died
+ *   doubt.c      records in doubt, and how one is committed
+ *   version.c    which memtables and base state are current; views; reading
+ *   space.c      space that is kept for giving space back
+ *   sync.c       syncing the log
+ *   directory.c  finding, proving and making the directory
+ *   scratch.c    files without a name
+ *   history.c, changes.c  what was committed after some commit
+ *   totals.c     how many rows and bytes there are
+ *   repair.c     finishing what a dead process began
+ *   stamp.c      commits on which a database file decides
+ *   drain.c      sending what is committed to a server
+ *   conflict.c   what a commit may conflict with
+ *   flush.c      rotation, flush, compaction
+ *   remote.c     reading and committing where the base is on a server
+ *   stats.c      numbers, and reading every byte
+ *   commit.c     prepare, commit, rollback: the life of a record
+ *   recover.c    building the shared state anew
+ *   owned.c, open.c, remove.c, salvage.c  a whole store
  *
  * Locking. The commit lock (control.h) guards appending, linking and
  * publishing; nobody holds it over a sync or a foreign call. version_lock
  * guards this process's list of versions and views. sync_lock lets one thread
  * sync the log for all that wait. flush_lock is held by whoever does the
  * flusher's work in this process, before the flusher word. */
-#ifndef NADB_SHARED_H
-#define NADB_SHARED_H
+#ifndef NADB_ENGINE_H
+#define NADB_ENGINE_H
 
 #include "../backend.h"
 #include "../options.h"
@@ -66,8 +73,20 @@ typedef struct engine_view {
     struct engine_view *next, **link; /* in engine.views */
 } engine_view;
 
+struct engine;
+
+/* What the background threads do for an engine (workers.c). */
+typedef struct engine_duties {
+    /* Once in flush_interval: short work. */
+    void (*tend)(struct engine *s);
+    /* Flushes and compacts, a step; *more: there is work left. */
+    nadb_rc (*work)(struct engine *s, bool *more, nadb_err *err);
+} engine_duties;
+
 typedef struct engine {
     nadb_engine engine;
+    const engine_duties *duties;
+    nadb_rc (*repair)(struct engine *s, nadb_err *err); /* repair.c */
     const nadb_os *os;
     const nadb_options *options;
     char *dir;               /* path of the directory, for messages */
@@ -137,6 +156,85 @@ struct nadb_ticket {
 
 static inline engine *engine_of(nadb_engine *e) { return (engine *)e; }
 
+/* --- engine/lock.c --- */
+
+nadb_rc engine_check_usable(engine *s, nadb_err *err) NADB_MUST_USE;
+/* Takes the commit lock, repairing first what a dead holder left. */
+nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
+void engine_unlock(engine *s);
+/* Whether an error says that this process lacks memory, descriptors or rights:
+ * it has no part in what the store is, and must not stop the others. */
+bool engine_is_shortage(const nadb_err *e);
+/* Commits what dead openers left in doubt and frees their slots. */
+nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
+/* Whether a slot of a dead opener is there to repair. */
+bool engine_has_dead(engine *s);
+/* Whether the owner of a doubt is no opener. None leaves such a one, so this is
+ * damage; the record counts, as that of a dead opener does. */
+bool engine_is_orphan(const control_map *map, const control_doubt *d);
+
+/* --- engine/logs.c --- */
+
+/* A log of the current version by its number; NULL when it is not live. */
+memtable *engine_log(const engine_version *v, uint64_t number);
+/* The memtable of a log, open or opened for this; a reference. Usable under the
+ * commit lock. */
+nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
+                       nadb_err *err) NADB_MUST_USE;
+/* Unlinks a log and its index, as far as that can be done. */
+void engine_unlink_log(engine *s, uint64_t number);
+/* Logs that were retired since a view of `then` began, newest first. */
+#define ENGINE_RETIRED_MAX 1000u
+typedef struct engine_retired {
+    size_t n;
+    bool complete; /* else some are gone: anything may have changed */
+    memtable *logs[ENGINE_RETIRED_MAX];
+} engine_retired;
+nadb_rc engine_retired_get(engine *s, const engine_version *now,
+                           const engine_version *then, engine_retired *out,
+                           nadb_err *err) NADB_MUST_USE;
+void engine_retired_free(engine_retired *r);
+/* No process needs them any more. */
+nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
+
+/* --- engine/doubt.c --- */
+
+/* Some doubt has ended: frees its place and wakes who waits. */
+void engine_doubt_end(engine *s, uint32_t doubt);
+/* How long a writer waits for a doubt to end before it looks again. */
+#define ENGINE_DOUBT_MS 20
+/* Waits up to timeout_ms, without the lock, for some doubt to end; repairs
+ * what dead openers left. */
+void engine_doubt_wait(engine *s, int64_t timeout_ms);
+bool engine_doubt_free(engine *s, uint32_t *out); /* an unused place */
+/* Links the record of a doubt and makes it visible. Under the commit lock. */
+void engine_apply(engine *s, memtable *m, uint32_t doubt);
+/* Links the record at `off` as commit `seq`, and whatever is there already
+ * stays. Under the commit lock. */
+nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) NADB_MUST_USE;
+/* A stamped record loses its owner. Under the commit lock. */
+void engine_orphan(engine *s, control_doubt *d);
+/* After a commit: wakes those who sleep until there is one. */
+void engine_tell_waiters(engine *s);
+
+/* --- engine/sync.c --- */
+
+/* Everything before this wal_place is synced. */
+nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
+/* It is: raises control's word. */
+void engine_synced_raise(control_map *map, uint64_t place);
+/* All of it, unless synchronous=off; an error is kept in flush_error. */
+void engine_sync_in_background(engine *s);
+/* An error of background work, kept in `where` of the engine. Nobody called for
+ * it, so the program hears of it once (nadb_alarm()). */
+void engine_note_error(engine *s, nadb_err *where, const nadb_err *e);
+/* Has background work counted and logged; `made` (may be NULL) is its result.
+ */
+void engine_count(engine *s, nadb_op op, const nadb_span *span,
+                  const nadb_base_version *made, nadb_rc rc,
+                  const nadb_err *err);
+
 /* --- engine/version.c --- */
 
 /* With the store's folder. */
@@ -174,10 +272,6 @@ nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
 /* Publishes a state of the base, if it is newer than the current one. Under
  * the commit lock. */
 void engine_base_publish(engine *s, const nadb_base_version *base);
-/* A log of the current version by its number; NULL when it is not live. */
-memtable *engine_log(const engine_version *v, uint64_t number);
-
-/* --- engine/read.c --- */
 
 /* In the memtables: tombstones are found, too. */
 nadb_rc engine_get_recent(engine_view *v, nadb_slice key, nadb_entry *out,
@@ -193,25 +287,11 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err);
 void engine_commit(nadb_engine *e, nadb_ticket *t);
 nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err);
-/* Links the record of a doubt and makes it visible. Under the commit lock. */
-void engine_apply(engine *s, memtable *m, uint32_t doubt);
-/* Links the record at `off` as commit `seq`, and whatever is there already
- * stays. Under the commit lock. */
-nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
-                    bool check, nadb_err *err) NADB_MUST_USE;
-nadb_rc engine_check_usable(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* Everything has been synced: writes an empty record that says so, so that
  * later damage to what is before it is not taken for a torn end. No harm if it
  * cannot be written. */
 void engine_witness(engine *s);
-/* Some doubt has ended: frees its place and wakes who waits. */
-void engine_doubt_end(engine *s, uint32_t doubt);
-/* Waits up to timeout_ms, without the lock, for some doubt to end; repairs
- * what dead openers left. */
-void engine_doubt_wait(engine *s, int64_t timeout_ms);
-bool engine_doubt_free(engine *s, uint32_t *out); /* an unused place */
-
 /* --- engine/conflict.c --- */
 
 nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
@@ -231,25 +311,12 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
 
 /* --- engine/repair.c --- */
 
-/* Takes the commit lock, repairing first what a dead holder left. */
-nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
-void engine_unlock(engine *s);
-/* Whether an error says that this process lacks memory, descriptors or rights:
- * it has no part in what the store is, and must not stop the others. */
-bool engine_is_shortage(const nadb_err *e);
-/* Commits what dead openers left in doubt and frees their slots. */
-nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
+/* engine.repair: commits what dead openers left in doubt and frees their slots.
+ * Under the commit lock. */
+nadb_rc engine_repair(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Tells logs which of their records are void (DOUBT_VOID), where that could
  * not be written before. */
 void engine_void_retry(engine *s);
-/* Whether a slot of a dead opener is there to repair. */
-bool engine_has_dead(engine *s);
-
-/* The memtable of a log, open or opened for this; a reference. Usable under the
- * commit lock. */
-nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
-                       nadb_err *err) NADB_MUST_USE;
-
 /* --- engine/stamp.c --- */
 
 /* Operations of nadb_engine_ops. */
@@ -261,11 +328,6 @@ nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_file *file,
 bool engine_moved(nadb_engine *e, const nadb_view *v);
 nadb_stamp engine_stamped(nadb_engine *e);
 void engine_abandon(nadb_engine *e, nadb_ticket *t);
-/* The doubt is being committed as `seq`: notes its stamp. Under the commit
- * lock, before `seq` is visible. */
-void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq);
-/* A stamped record loses its owner. Under the commit lock. */
-void engine_orphan(engine *s, control_doubt *d);
 
 /* --- engine/flush.c --- */
 
@@ -274,10 +336,6 @@ void engine_orphan(engine *s, control_doubt *d);
  * left alone). Under the commit lock. */
 nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                       engine_version **out, nadb_err *err) NADB_MUST_USE;
-/* Everything before this wal_place is synced. */
-nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
-/* All of it, unless synchronous=off; an error is kept in flush_error. */
-void engine_sync_in_background(engine *s);
 /* One round of the flusher: everything frozen goes to the base, and one step
  * of compaction. *more: there is work left. */
 nadb_rc engine_work(engine *s, bool *more, nadb_err *err) NADB_MUST_USE;
@@ -311,8 +369,14 @@ nadb_rc engine_changes(nadb_engine *e, nadb_view *v, uint64_t since,
                        nadb_changes **out, nadb_err *err);
 nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
                     const nadb_stop *stop, uint64_t *seq, nadb_err *err);
-/* After a commit: wakes those who sleep until there is one. */
-void engine_tell_waiters(engine *s);
+/* A walk over all that the logs and the segments have, but logs whose index
+ * does not list commits. */
+struct history_segment;
+typedef nadb_rc engine_changes_fn(engine *s, memtable *const *logs,
+                                  size_t n_logs,
+                                  const struct history_segment *segments,
+                                  size_t n, nadb_changes **out, nadb_err *err);
+engine_changes_fn engine_all_changes;
 
 /* --- engine/history.c --- */
 
@@ -331,9 +395,10 @@ static inline bool engine_keep_begins(const engine *s,
 void engine_keep_set(engine *s, nadb_keep mine, bool first);
 void engine_keep_raise(nadb_engine *e, nadb_keep keep);
 /* The changes in the oldest `n` logs of v, which are about to be flushed as
- * `req`, go to the history. The flusher word is ours. */
+ * `req`, go to the history; `all` is engine_all_changes(). The flusher word is
+ * ours. */
 nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
-                           const nadb_flush_req *req,
+                           const nadb_flush_req *req, engine_changes_fn *all,
                            nadb_err *err) NADB_MUST_USE;
 /* Removes what is older than what is kept; likewise. */
 void engine_history_trim(engine *s, uint64_t base_seq);
@@ -348,8 +413,17 @@ nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
                      nadb_err *err) NADB_MUST_USE;
 /* Whether the base has all of a log; that of files needs nothing. */
 bool engine_drained(engine *s, const memtable *m);
+/* The base is about to change what control holds: breaks the seal. */
+nadb_rc engine_unseal(engine *s, nadb_err *err) NADB_MUST_USE;
+/* *behind: the server lacks something that is committed. What is in doubt is
+ * not, and nobody sees it yet. */
+nadb_rc engine_is_behind(engine *s, const engine_version *v, bool *behind,
+                         nadb_err *err) NADB_MUST_USE;
 /* Whether there is something that only this machine has. */
 bool engine_pending(engine *s);
+
+/* --- engine/remote.c: the same --- */
+
 /* The last process is about to close the store. */
 void engine_leave(engine *s);
 /* Before a commit, or a claim (req NULL): it may be taken, and nothing that it
@@ -374,20 +448,6 @@ nadb_rc engine_remote_match(nadb_engine *e, nadb_view *v, const nadb_match *m,
                             nadb_iter **out, nadb_err *err);
 nadb_rc engine_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
                             bool *more, nadb_err *err);
-
-/* Logs that were retired since a view of `then` began, newest first. */
-#define ENGINE_RETIRED_MAX 1000u
-typedef struct engine_retired {
-    size_t n;
-    bool complete; /* else some are gone: anything may have changed */
-    memtable *logs[ENGINE_RETIRED_MAX];
-} engine_retired;
-nadb_rc engine_retired_get(engine *s, const engine_version *now,
-                           const engine_version *then, engine_retired *out,
-                           nadb_err *err) NADB_MUST_USE;
-void engine_retired_free(engine_retired *r);
-/* No process needs them any more. */
-nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* --- engine/totals.c --- */
 
@@ -436,8 +496,6 @@ nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* --- engine/remove.c --- */
 
-/* Unlinks a log and its index, as far as that can be done. */
-void engine_unlink_log(engine *s, uint64_t number);
 /* Removes what an earlier removal, or repair, has left in `db` under the name
  * `gone`. What is not provably that stays, and is in the way. */
 nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,

@@ -400,12 +400,11 @@ static nadb_rc change_write(history_writer *w, const nadb_change *c,
 }
 
 static nadb_rc changes_write(history_writer *w, memtable *const *logs, size_t n,
-                             nadb_err *err) {
+                             engine_changes_fn *all, nadb_err *err) {
     nadb_changes *walk = NULL;
     nadb_change c;
     bool found = true;
-    nadb_rc rc =
-        engine_all_changes(w->s, logs, n, &w->small, w->n_small, &walk, err);
+    nadb_rc rc = all(w->s, logs, n, &w->small, w->n_small, &walk, err);
 
     while (rc == NADB_OK && found) {
         rc = walk->next(walk, &c, &found, err);
@@ -443,7 +442,8 @@ static uint64_t unlisted(memtable *const *logs, size_t n) {
 }
 
 nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
-                           const nadb_flush_req *req, nadb_err *err) {
+                           const nadb_flush_req *req, engine_changes_fn *all,
+                           nadb_err *err) {
     memtable *const *logs = v->logs + v->n_logs - n;
     history_writer w = {.s = s};
     uint64_t missing = unlisted(logs, n);
@@ -458,7 +458,7 @@ nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
     w.segment.from = w.n_small > 0            ? w.small.from
                      : v->base->seq > missing ? v->base->seq
                                               : missing;
-    if (rc == NADB_OK) rc = changes_write(&w, logs, n, &mine);
+    if (rc == NADB_OK) rc = changes_write(&w, logs, n, all, &mine);
     if (rc == NADB_OK) rc = segment_end(&w, &mine);
     if (w.file != NULL) s->os->close(w.file);
     nadb_buf_clear(&w.block);

@@ -52,10 +52,4 @@ nadb_rc history_walk_next(history_walk *w, nadb_change *out, bool *found,
                           nadb_err *err) NADB_MUST_USE;
 void history_walk_close(history_walk *w); /* a zeroed one is fine */
 
-/* A walk over all that the logs and the segments have, but logs whose index
- * does not list commits. In changes.c. */
-nadb_rc engine_all_changes(engine *s, memtable *const *logs, size_t n_logs,
-                           const history_segment *segments, size_t n,
-                           nadb_changes **out, nadb_err *err) NADB_MUST_USE;
-
 #endif

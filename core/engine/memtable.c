@@ -45,6 +45,20 @@ bool memtable_index_exists(memtable *m, uint64_t end) {
     return true;
 }
 
+bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
+    uint64_t end = alloc + room + MEMTABLE_SLACK;
+
+    if (alloc < memtable_first_free(m) || alloc % 8 != 0 || end < alloc ||
+        end > m->idx_capacity)
+        return false;
+    return memtable_index_exists(m, end);
+}
+
+uint64_t memtable_room(uint64_t count) {
+    return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8) +
+           sizeof(version); /* memtable_commit_add() */
+}
+
 bool memtable_log_exists(memtable *m, uint64_t end) {
     if (end > m->log.capacity) return false;
     while (end > atomic_load_explicit(&m->log_safe, memory_order_relaxed))

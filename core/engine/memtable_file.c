@@ -15,12 +15,6 @@
 #define MAGIC nadb_get_u64((const uint8_t *)"NADBidx1")
 #define FORMAT 3u
 #define GROW ((uint64_t)256 << 10)
-#define SLACK 256u /* a node may be read as if it had full height */
-
-uint64_t memtable_room(uint64_t count) {
-    return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8) +
-           sizeof(version); /* memtable_commit_add() */
-}
 
 static uint32_t bucket_count(uint64_t log_capacity) {
     uint32_t n = 1024;
@@ -35,15 +29,6 @@ static uint64_t index_capacity(uint64_t log_capacity) {
     uint64_t max = (uint64_t)UINT32_MAX * 8;
 
     return n < max ? n : max;
-}
-
-bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
-    uint64_t end = alloc + room + SLACK;
-
-    if (alloc < memtable_first_free(m) || alloc % 8 != 0 || end < alloc ||
-        end > m->idx_capacity)
-        return false;
-    return memtable_index_exists(m, end);
 }
 
 uint32_t memtable_index_crc(memtable *m, uint32_t crc, bool *ok) {
@@ -153,7 +138,7 @@ static nadb_rc index_create(memtable *m, const nadb_home *home, uint64_t size,
 static nadb_rc index_make(memtable *m, const nadb_home *home, bool private,
                           nadb_err *err) {
     const nadb_os *os = home->os;
-    uint64_t size = sizeof(memtable_head) + SLACK + GROW +
+    uint64_t size = sizeof(memtable_head) + MEMTABLE_SLACK + GROW +
                     (uint64_t)bucket_count(m->log.capacity) * 4;
     nadb_rc rc;
 
@@ -326,7 +311,7 @@ nadb_rc memtable_reserve(memtable *m, uint64_t log_bytes, uint64_t room,
     uint64_t tail = atomic_load(&h->tail);
     uint64_t alloc = atomic_load(&h->alloc);
     uint64_t log_end = tail + log_bytes;
-    uint64_t idx_end = alloc + room + SLACK;
+    uint64_t idx_end = alloc + room + MEMTABLE_SLACK;
     nadb_rc rc;
 
     *fits = false;

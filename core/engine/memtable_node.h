@@ -67,6 +67,7 @@ static inline uint64_t memtable_first_free(const memtable *m) {
     return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
 }
 /* Whether `alloc` can be the index's, and `room` behind it exists. */
+#define MEMTABLE_SLACK 256u /* a node may be read as if it had full height */
 bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
 /* Where the words do not decide; *ok is cleared on damage. */

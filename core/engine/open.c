@@ -32,6 +32,15 @@ static uint64_t env_oldest_seq(void *ctx) {
 
 static const nadb_engine_ops engine_ops, remote_ops;
 
+static void tend(engine *s) {
+    engine_sync_in_background(s);
+    engine_freeze_full(s);
+    engine_views_trim(s);
+    if (engine_has_dead(s)) (void)engine_repair_now(s, 100, NULL);
+}
+
+static const engine_duties duties = {tend, engine_work};
+
 /* --- opening --- */
 
 static nadb_rc locks_init(engine *s, nadb_err *err) {
@@ -375,6 +384,8 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     if (s == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", options->path);
     s->engine.ops = base->remote == NULL ? &engine_ops : &remote_ops;
+    s->duties = &duties;
+    s->repair = engine_repair;
     s->os = nadb_os_get();
     s->home.os = s->os;
     s->options = options;

@@ -63,12 +63,6 @@ static nadb_rc remove_files(const nadb_os *os, nadb_dir *dir, nadb_err *err) {
     return rc;
 }
 
-void engine_unlink_log(engine *s, uint64_t number) {
-    (void)nadb_home_unlink(&s->home, number, "log", NULL);
-    (void)nadb_home_unlink(&s->home, number, "idx", NULL);
-    (void)nadb_home_unlink(&s->home, number, "was", NULL);
-}
-
 nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
                            nadb_err *err) {
     nadb_dir *d = NULL;

@@ -26,47 +26,8 @@
  * opener finds no seal on control, and does the same: control and indexes are
  * memory of this boot. If what it finds contradicts itself it rebuilds from
  * MANIFEST and logs, with the same outcome. */
-#include <errno.h>
-
 #include "../util/assert.h"
 #include "engine.h"
-
-/* A doubt whose owner is no opener. None leaves such a one, so this is damage;
- * the record counts, as that of a dead opener does. */
-static bool is_orphan(const control_map *map, const control_doubt *d) {
-    uint32_t slot = atomic_load(&d->slot);
-
-    return control_in_doubt(d) &&
-           (slot >= CONTROL_SLOTS || atomic_load(&map->slots[slot].used) == 0);
-}
-
-bool engine_has_dead(engine *s) {
-    const control_map *map = s->ctl.map;
-
-    if (s->private_memory) return false;
-    for (uint32_t i = 0; i < CONTROL_SLOTS; i++)
-        if (atomic_load(&map->slots[i].used) != 0 && !control_alive(&s->ctl, i))
-            return true;
-    if (!control_has_doubts(map)) return false;
-    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
-        if (is_orphan(map, &map->doubts[i])) return true;
-    return false;
-}
-
-nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
-                       nadb_err *err) {
-    *out = NULL;
-    nadb_lock(&s->version_lock);
-    for (engine_version *v = s->versions; v != NULL && *out == NULL;
-         v = v->next) {
-        memtable *m = engine_log(v, number);
-
-        if (m != NULL) *out = memtable_ref(m);
-    }
-    nadb_unlock(&s->version_lock);
-    if (*out != NULL) return NADB_OK;
-    return memtable_attach(out, &s->home, number, err);
-}
 
 /* A record that is whole though its writer had not noted it as a doubt: notes
  * it. Its index space was reserved before it was written. */
@@ -181,7 +142,7 @@ static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
 }
 
 /* Under the commit lock. */
-static nadb_rc repair(engine *s, nadb_err *err) {
+nadb_rc engine_repair(engine *s, nadb_err *err) {
     control_map *map = s->ctl.map;
     control_now now;
     memtable *active = NULL;
@@ -205,7 +166,7 @@ static nadb_rc repair(engine *s, nadb_err *err) {
         atomic_store(&map->slots[i].used, 0);
     }
     for (uint32_t i = 0; i < CONTROL_DOUBTS && rc == NADB_OK; i++)
-        if (is_orphan(map, &map->doubts[i]))
+        if (engine_is_orphan(map, &map->doubts[i]))
             rc = commit_doubts(s, atomic_load(&map->doubts[i].slot), err);
     memtable_unref(active);
     return rc;
@@ -243,63 +204,3 @@ void engine_void_retry(engine *s) {
         engine_unlock(s);
     }
 }
-
-nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err) {
-    nadb_rc rc = engine_lock(s, timeout_ms, err);
-
-    if (rc != NADB_OK) return rc;
-    rc = repair(s, err);
-    engine_unlock(s);
-    return rc;
-}
-
-/* The store is in use from now on. */
-static nadb_rc break_seal(engine *s, nadb_err *err) {
-    memtable *active = NULL;
-    control_now now;
-    nadb_rc rc;
-
-    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    control_read(&s->ctl, &now);
-    rc = engine_log_ref(s, now.last_log, &active, err);
-    if (rc != NADB_OK) return rc;
-    memtable_unseal(active);
-    memtable_unref(active);
-    control_unseal(&s->ctl);
-    return NADB_OK;
-}
-
-bool engine_is_shortage(const nadb_err *e) {
-    return e->rc == NADB_NOMEM || e->sys_errno == EMFILE ||
-           e->sys_errno == ENFILE || e->sys_errno == EACCES ||
-           e->sys_errno == EPERM;
-}
-
-nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
-    bool stolen = false;
-    nadb_err mine;
-    nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
-
-    if (rc != NADB_OK) return rc;
-    if (control_sealed(&s->ctl)) {
-        rc = break_seal(s, err);
-        if (rc != NADB_OK) control_unlock(&s->ctl);
-    }
-    if (rc != NADB_OK || !stolen) return rc;
-    nadb_err_clear(&mine);
-    rc = repair(s, &mine);
-    if (engine_is_shortage(&mine)) {
-        control_give_back(&s->ctl); /* others may have what we lack */
-        if (err != NULL) *err = mine;
-        return rc;
-    }
-    if (rc != NADB_OK) {
-        /* What could not be repaired must not be built upon. */
-        atomic_store(&s->ctl.map->distrust, 1);
-        atomic_store(&s->ctl.map->failed, 1);
-        rc = NADB_OK;
-    }
-    return rc;
-}
-
-void engine_unlock(engine *s) { control_unlock(&s->ctl); }

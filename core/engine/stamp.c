@@ -79,33 +79,6 @@ static bool is_others(const control_doubt *d, uint32_t i, const void *arg) {
     return i != *own;
 }
 
-/* --- publishing --- */
-
-void engine_stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
-    control_map *map = s->ctl.map;
-    uint64_t number = atomic_load(&d->stamp);
-    uint64_t before = atomic_load(&map->stamp_number);
-    control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
-
-    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    if ((atomic_load(&d->background) & 1) == 0)
-        atomic_store(&map->changed_seq, seq);
-    if (number == 0) return;
-    /* Stamps rise; a death may have this one repeated. */
-    NADB_ASSERT(number >= before);
-    NADB_ASSERT(atomic_load(&d->state) == DOUBT_COMMITTING);
-    if (atomic_load(&ring->number) != number) { /* else a death repeats it */
-        atomic_store(&ring->number, 0);
-        atomic_store(&ring->before, before);
-        atomic_store(&ring->seq, seq);
-        atomic_store(&ring->number, number);
-    }
-    /* Number and bits are two words: between them the bits are not known. */
-    atomic_store(&map->stamp_nonce, 0);
-    atomic_store(&map->stamp_number, number);
-    atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
-}
-
 /* The commit of the first stamp after `number`: 0 if it is not known. */
 static uint64_t seq_after(const control_map *map, uint64_t number) {
     for (uint32_t i = 0; i < CONTROL_STAMPS; i++) {
@@ -143,17 +116,6 @@ bool engine_moved(nadb_engine *e, const nadb_view *v) {
 }
 
 /* --- deciding --- */
-
-void engine_orphan(engine *s, control_doubt *d) {
-    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    NADB_ASSERT(atomic_load(&d->stamp) != 0);
-    NADB_ASSERT(atomic_load(&d->state) == DOUBT_PREPARED ||
-                atomic_load(&d->state) == DOUBT_ORPHAN);
-    nadb_set(&d->state, DOUBT_ORPHAN);
-    nadb_set(&d->slot, CONTROL_NO_SLOT);
-    atomic_fetch_add(&s->ctl.map->doubt_events, 1);
-    s->os->futex_wake((uint32_t *)&s->ctl.map->doubt_events, 1 << 20);
-}
 
 void engine_abandon(nadb_engine *e, nadb_ticket *t) {
     engine *s = engine_of(e);

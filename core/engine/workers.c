@@ -73,10 +73,7 @@ static void tend(job *j, void *ctx) {
     int64_t *wake_ns = ctx;
 
     if (now >= j->sync_due_ns) {
-        engine_sync_in_background(j->s);
-        engine_freeze_full(j->s);
-        engine_views_trim(j->s);
-        if (engine_has_dead(j->s)) (void)engine_repair_now(j->s, 100, NULL);
+        j->s->duties->tend(j->s);
         nadb_workers_kick();
         j->sync_due_ns = now + atomic_load(&j->s->flush_interval_ms) * 1000000;
     }
@@ -119,7 +116,7 @@ static void work(job *j, void *ctx) {
     bool more = false;
 
     /* An error is kept with the store and shown to writers who wait. */
-    if (engine_work(j->s, &more, NULL) == NADB_OK && more) *again = true;
+    if (j->s->duties->work(j->s, &more, NULL) == NADB_OK && more) *again = true;
 }
 
 static void *work_thread(void *arg) {

@@ -359,7 +359,7 @@ def shown(circle, why):
 
 
 # Within these rooms, too, each file names only what stands below it.
-LAYERED = {"core/util", "core/backup", "backends", "backends/memory",
+LAYERED = {"core/util", "core/engine", "core/backup", "backends", "backends/memory",
            "backends/backup"}
 
 

@@ -1,0 +1,151 @@
+/* doubt.c - records in doubt: the places in control that name them, waiting for
+ * them, and what becomes of one that is committed.
+ *
+ *   FREE -> PREPARED -> COMMITTING -> FREE     committed by its owner
+ *                    -> ORPHAN     -> ..       a stamped one whose owner died
+ *                    -> FREE                   taken back
+ *
+ * The order of the steps in engine_apply() lets a repair begin at any of them
+ * again (repair.c). */
+#include "../util/assert.h"
+#include "engine.h"
+
+/* --- places --- */
+
+bool engine_doubt_free(engine *s, uint32_t *out) {
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+void engine_doubt_end(engine *s, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+
+    control_doubt_mark(map, doubt, false);
+    nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
+    atomic_fetch_add(&map->doubt_events, 1);
+    if (atomic_load(&map->doubt_waiters) > 0)
+        s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
+}
+
+void engine_doubt_wait(engine *s, int64_t timeout_ms) {
+    control_map *map = s->ctl.map;
+    uint32_t seen = atomic_load(&map->doubt_events);
+
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
+    atomic_fetch_add(&map->doubt_waiters, 1);
+    s->os->futex_wait((uint32_t *)&map->doubt_events, seen,
+                      timeout_ms < ENGINE_DOUBT_MS ? timeout_ms
+                                                   : ENGINE_DOUBT_MS);
+    atomic_fetch_sub(&map->doubt_waiters, 1);
+    if (atomic_load(&map->doubt_events) == seen && engine_has_dead(s))
+        (void)engine_repair_now(s, timeout_ms, NULL);
+}
+
+void engine_orphan(engine *s, control_doubt *d) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(atomic_load(&d->stamp) != 0);
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_PREPARED ||
+                atomic_load(&d->state) == DOUBT_ORPHAN);
+    nadb_set(&d->state, DOUBT_ORPHAN);
+    nadb_set(&d->slot, CONTROL_NO_SLOT);
+    atomic_fetch_add(&s->ctl.map->doubt_events, 1);
+    s->os->futex_wake((uint32_t *)&s->ctl.map->doubt_events, 1 << 20);
+}
+
+/* --- commit --- */
+
+/* The doubt is being committed as `seq`: notes its stamp, before `seq` is
+ * visible. */
+static void stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
+    control_map *map = s->ctl.map;
+    uint64_t number = atomic_load(&d->stamp);
+    uint64_t before = atomic_load(&map->stamp_number);
+    control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
+
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    if ((atomic_load(&d->background) & 1) == 0)
+        atomic_store(&map->changed_seq, seq);
+    if (number == 0) return;
+    /* Stamps rise; a death may have this one repeated. */
+    NADB_ASSERT(number >= before);
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_COMMITTING);
+    if (atomic_load(&ring->number) != number) { /* else a death repeats it */
+        atomic_store(&ring->number, 0);
+        atomic_store(&ring->before, before);
+        atomic_store(&ring->seq, seq);
+        atomic_store(&ring->number, number);
+    }
+    /* Number and bits are two words: between them the bits are not known. */
+    atomic_store(&map->stamp_nonce, 0);
+    atomic_store(&map->stamp_number, number);
+    atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
+}
+
+nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
+                    bool check, nadb_err *err) {
+    memtable_splice splice = {false, {0}};
+    wal_record r;
+    wal_entry e;
+    bool valid = false;
+    nadb_rc rc = NADB_OK;
+
+    if (memtable_log_exists(m, end))
+        wal_record_at(&m->log, off, end, check, &r, &valid);
+    if (!valid)
+        return nadb_corrupt(err, "%s: no record at offset %llu",
+                            m->log.os->path(m->log.file),
+                            (unsigned long long)off);
+    if (r.taken_back) return NADB_OK; /* by an owner who died right after */
+    if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
+    while (rc == NADB_OK && r.count > 0) {
+        if (!wal_entry_next(&m->log, &r, &e))
+            return nadb_corrupt(err, "%s: bad entry in the record at %llu",
+                                m->log.os->path(m->log.file),
+                                (unsigned long long)off);
+        rc = memtable_link(m, &splice, &e, seq, err);
+    }
+    if (rc == NADB_OK) rc = memtable_commit_add(m, off, seq, err);
+    return rc;
+}
+
+void engine_apply(engine *s, memtable *m, uint32_t doubt) {
+    control_map *map = s->ctl.map;
+    control_doubt *d = &map->doubts[doubt];
+    uint64_t word = atomic_load(&map->visible);
+    uint64_t seq = control_seq(word) + 1;
+
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    /* Once COMMITTING names its seq, repeating the rest gives the same. */
+    if (atomic_load(&d->state) == DOUBT_COMMITTING) {
+        seq = atomic_load(&d->seq);
+    } else {
+        nadb_set(&d->seq, seq);
+        nadb_set(&d->state, DOUBT_COMMITTING);
+    }
+    stamp_publish(s, d, seq);
+    if (engine_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
+                    NULL) != NADB_OK) {
+        /* The log has the record; only the index is damaged. Opening the
+         * store afresh builds it anew. */
+        atomic_store(&map->distrust, 1);
+        atomic_store(&map->failed, 1);
+    }
+    /* In one order with `waiting` (engine_tell_waiters()). */
+    if (control_seq(word) < seq)
+        atomic_store(&map->visible, seq << 8 | control_index(word));
+    atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,
+                              memory_order_relaxed);
+    engine_doubt_end(s, doubt);
+}
+
+void engine_tell_waiters(engine *s) {
+    control_map *map = s->ctl.map;
+
+    if (atomic_load(&map->waiting) == 0) return;
+    atomic_store(&map->waiting, 0);
+    s->os->futex_wake(control_futex(map), 1 << 20);
+}

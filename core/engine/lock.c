@@ -1,0 +1,99 @@
+/* lock.c - the commit lock, and the search for openers that have died.
+ *
+ * A process that takes the lock from a dead holder repairs what that one left
+ * before it does anything else. How, only repair.c knows: open.c hands its
+ * function in as engine.repair, because a repair commits, and a commit stands
+ * on the lock. */
+#include <errno.h>
+
+#include "../util/assert.h"
+#include "engine.h"
+
+nadb_rc engine_check_usable(engine *s, nadb_err *err) {
+    if (s->forked)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "the store in %s was opened before fork(): open a "
+                         "new connection in this process",
+                         s->dir);
+    return NADB_OK;
+}
+
+bool engine_is_orphan(const control_map *map, const control_doubt *d) {
+    uint32_t slot = atomic_load(&d->slot);
+
+    return control_in_doubt(d) &&
+           (slot >= CONTROL_SLOTS || atomic_load(&map->slots[slot].used) == 0);
+}
+
+bool engine_has_dead(engine *s) {
+    const control_map *map = s->ctl.map;
+
+    if (s->private_memory) return false;
+    for (uint32_t i = 0; i < CONTROL_SLOTS; i++)
+        if (atomic_load(&map->slots[i].used) != 0 && !control_alive(&s->ctl, i))
+            return true;
+    if (!control_has_doubts(map)) return false;
+    for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
+        if (engine_is_orphan(map, &map->doubts[i])) return true;
+    return false;
+}
+
+nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err) {
+    nadb_rc rc = engine_lock(s, timeout_ms, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = s->repair(s, err);
+    engine_unlock(s);
+    return rc;
+}
+
+/* The store is in use from now on. */
+static nadb_rc break_seal(engine *s, nadb_err *err) {
+    memtable *active = NULL;
+    control_now now;
+    nadb_rc rc;
+
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    control_read(&s->ctl, &now);
+    rc = engine_log_ref(s, now.last_log, &active, err);
+    if (rc != NADB_OK) return rc;
+    memtable_unseal(active);
+    memtable_unref(active);
+    control_unseal(&s->ctl);
+    return NADB_OK;
+}
+
+bool engine_is_shortage(const nadb_err *e) {
+    return e->rc == NADB_NOMEM || e->sys_errno == EMFILE ||
+           e->sys_errno == ENFILE || e->sys_errno == EACCES ||
+           e->sys_errno == EPERM;
+}
+
+nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
+    bool stolen = false;
+    nadb_err mine;
+    nadb_rc rc = control_lock(&s->ctl, timeout_ms, &stolen, err);
+
+    if (rc != NADB_OK) return rc;
+    if (control_sealed(&s->ctl)) {
+        rc = break_seal(s, err);
+        if (rc != NADB_OK) control_unlock(&s->ctl);
+    }
+    if (rc != NADB_OK || !stolen) return rc;
+    nadb_err_clear(&mine);
+    rc = s->repair(s, &mine);
+    if (engine_is_shortage(&mine)) {
+        control_give_back(&s->ctl); /* others may have what we lack */
+        if (err != NULL) *err = mine;
+        return rc;
+    }
+    if (rc != NADB_OK) {
+        /* What could not be repaired must not be built upon. */
+        atomic_store(&s->ctl.map->distrust, 1);
+        atomic_store(&s->ctl.map->failed, 1);
+        rc = NADB_OK;
+    }
+    return rc;
+}
+
+void engine_unlock(engine *s) { control_unlock(&s->ctl); }

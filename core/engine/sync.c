@@ -1,0 +1,120 @@
+/* sync.c - syncing the log, once for all who wait; and what background work
+ * reports. */
+#include <errno.h>
+
+#include "engine.h"
+
+void engine_synced_raise(control_map *map, uint64_t place) {
+    uint64_t seen = atomic_load(&map->synced);
+
+    while (seen < place &&
+           !atomic_compare_exchange_weak(&map->synced, &seen, place))
+        continue;
+}
+
+/* The end of the log, to promise that it is synced up to there; `known` when
+ * the tail is damaged, or who moved it died doing so. */
+static uint64_t end_to_sync(memtable *m, uint64_t known) {
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t end = memtable_tail(m);
+
+        if (memtable_tail_ok(m) && memtable_tail(m) == end) return end;
+    }
+    return known;
+}
+
+/* What fails in the background is tried again and again, and told once. */
+static bool is_news(engine *s, const nadb_err *last, const nadb_err *e) {
+    bool news;
+
+    nadb_lock(&s->version_lock);
+    news = e->rc != NADB_OK && strcmp(last->msg, e->msg) != 0;
+    nadb_unlock(&s->version_lock);
+    return news;
+}
+
+void engine_note_error(engine *s, nadb_err *where, const nadb_err *e) {
+    bool news = is_news(s, where, e);
+
+    nadb_lock(&s->version_lock);
+    *where = *e;
+    nadb_unlock(&s->version_lock);
+    if (news) nadb_alarm(e->rc, e->msg);
+}
+
+void engine_count(engine *s, nadb_op op, const nadb_span *span,
+                  const nadb_base_version *made, nadb_rc rc,
+                  const nadb_err *err) {
+    const nadb_err *last =
+        op == NADB_OP_SYNC ? &s->sync_error : &s->flush_error;
+    nadb_monitor *m = atomic_load(&s->monitor);
+    nadb_done d = {.op = op, .rc = rc, .err = err};
+
+    if (m == NULL) return;
+    if (rc != NADB_OK && err != NULL && !is_news(s, last, err)) return;
+    if (rc == NADB_OK && made != NULL) {
+        d.keys = made->made_entries;
+        d.bytes = made->made_bytes;
+    }
+    nadb_monitor_done(m, span, &d);
+}
+
+/* `place`: what the caller knows to be there, if it is in this log. */
+static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
+    uint64_t number = m->log.number;
+    uint64_t known = place - wal_place(number, 0);
+    uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
+    nadb_span span;
+    nadb_err mine;
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
+        return NADB_OK;
+    span = nadb_span_begin();
+    nadb_err_clear(&mine);
+    if (atomic_load(&m->head->dir_synced) == 0) {
+        rc = s->os->dir_sync(s->home.dir, &mine);
+        if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
+    }
+    if (rc == NADB_OK) rc = s->os->sync(m->log.file, &mine);
+    engine_count(s, NADB_OP_SYNC, &span, NULL, rc, &mine);
+    if (rc == NADB_OK) {
+        engine_synced_raise(s->ctl.map, wal_place(number, end));
+        return NADB_OK;
+    }
+    /* Nobody knows what a failed sync has left: no more promises. But where
+     * it was not tried, because the directory may not be read, nothing is lost.
+     */
+    if (mine.sys_errno != EACCES) atomic_store(&s->ctl.map->failed, 1);
+    if (err != NULL) *err = mine;
+    return rc;
+}
+
+nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) {
+    engine_version *v = NULL;
+    nadb_rc rc = NADB_OK;
+
+    if (atomic_load(&s->ctl.map->synced) >= place) return NADB_OK;
+    nadb_lock(&s->sync_lock);
+    if (atomic_load(&s->ctl.map->synced) < place) {
+        rc = engine_version_get(s, &v, err);
+        for (size_t i = v == NULL ? 0 : v->n_logs; i > 0 && rc == NADB_OK;)
+            rc = log_sync(s, v->logs[--i], place, err);
+        engine_version_unref(s, v);
+    }
+    nadb_unlock(&s->sync_lock);
+    return rc;
+}
+
+void engine_sync_in_background(engine *s) {
+    nadb_err mine;
+
+    /* Under a seal nothing was written since the last close, and `synced` is
+     * part of what is sealed. */
+    if (atomic_load(&s->synchronous) == NADB_SYNC_OFF ||
+        s->options->read_only || control_sealed(&s->ctl))
+        return;
+    nadb_err_clear(&mine);
+    if (engine_sync_to(s, UINT64_MAX, &mine) != NADB_OK)
+        engine_note_error(s, &s->sync_error, &mine);
+}
