@@ -123,13 +123,18 @@ local function plain(first, last, step, rest)
   if rest then fresh, over = fresh .. rest .. '\n', over .. rest .. '\n' end
   local rows, add, k, is_there = B .. 'r:', {K}, 1, true
   local counts, feeds = counted(), feed_on()
+  local k_sum, v_sum, s_sum = 0, 0, 0
+  -- Values that are stored as they are, by the line of all.
+  local as_is = rest and not string.find(rest, ' c', 1, true) and
+    string.find('ntb', string.sub(rest, 1, 1), 1, true)
   for j = first, last, step do
     local key, value = ARGV[j], ARGV[j + 1]
     local r, old = rows .. key, over
     if mine_new[key] then old = fresh end
     if counts then
-      local bytes, stored = sizes(rest or ARGV[j + 2], value)
-      count_row(key, bytes, stored, 1)
+      local bytes, stored = #value, #value
+      if not as_is then bytes, stored = sizes(rest or ARGV[j + 2], value) end
+      v_sum, s_sum = v_sum + bytes, s_sum + stored
     end
     if not rest then value = ARGV[j + 2] .. '\n' .. value end
     local was = call('SET', r, (is_there and old or fresh) .. value, 'GET')
@@ -141,15 +146,17 @@ local function plain(first, last, step, rest)
     end
     if not was then
       mine_new[key] = true
+      k_sum = k_sum + #key
       add[k + 1], add[k + 2] = '0', key
       k = k + 2
     elseif counts then
       local bytes, stored = sizes_of(was)
-      count_row(key, bytes, stored, -1)
+      v_sum, s_sum = v_sum - bytes, s_sum - stored
     end
     if feeds then feed_note('p', key) end
   end
   if k > 1 then call('ZADD', unpack(add)) end
+  if counts then count_bytes(k_sum, v_sum, s_sum) end
 end
 local function puts(first, n, step, rest)
   local last = first + step * n - 1

@@ -9,11 +9,12 @@ local function counted()
   end
   return sum
 end
-local function count_row(key, v, s, times)
-  sum[1] = sum[1] + times * #key
-  sum[2] = sum[2] + times * v
-  sum[3] = sum[3] + times * s
+local function count_bytes(k, v, s)
+  sum[1], sum[2], sum[3] = sum[1] + k, sum[2] + v, sum[3] + s
   sum_changed = true
+end
+local function count_row(key, v, s, times)
+  count_bytes(times * #key, times * v, times * s)
 end
 -- What `xsizes` has of a key: nil where that is nothing.
 local function kept_sizes(key)
