@@ -10,7 +10,7 @@
  *   conn     a wire along the route       index   by tags and expiry, in pages
  *   pool     the connections of a store   once    scripts that change, fences
  *   script   calling what is in lua/      commit, claim, check, mend, sweep,
- *                                         prefetch
+ *                                         prefetch, totals, feed, evict
  *
  * write=buffered is another form, over the core's log: buffered.h; shards=N is
  * several of these under one roof: shards.c.
