@@ -4,6 +4,7 @@
 #                 make STATIC=0  with zlib and hiredis as shared libraries
 #   make deb, npm, wheel, gem  packages with the library in them
 #   make static   libnadb.a, for programs with SQLite in them
+#   make amalgamation  nadb.c and nadb.h, for the same and to be compiled anywhere
 #   make demo     a tour in SQL               make install, uninstall  prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
 #   make asan     under clang's sanitizers of addresses, bounds and arithmetic
@@ -143,7 +144,7 @@ endef
 define library
 $(call compile,$1,$3)
 $1/nadb.so: $(call objects,$1,$2)
-	$$(CC) -shared $$(CFLAGS) $3 -Wl,-O1,-z,noseparate-code,-z,nodelete \
+	$$(CC) -shared $$(CFLAGS) $3 -Wl,-O1,-z,noseparate-code \
 	    -Wl,-soname,nadb.so -o $$@ $$^ $$(LDFLAGS) $$(LIBS)
 -include $(patsubst %.o,%.d,$(call objects,$1,$2))
 endef
@@ -298,6 +299,11 @@ deb npm gem: $(BUILD)/stripped/nadb.so
 wheel: $(BUILD)/stripped/nadb.so
 	@python3 packaging/wheel.py $< $(VERSION) $(BUILD)
 
+# AMALGAMATED: files that are in it beside the library's own.
+amalgamation: $(BUILD)/lua/scripts.c
+	@python3 packaging/amalgamation.py $< $(VERSION) $(BUILD)/amalgamation \
+	    $(AMALGAMATED)
+
 $(BUILD)/stripped/nadb.so: $(BUILD)/nadb.so
 	@mkdir -p $(@D)
 	@strip --strip-unneeded -o $@ $<
@@ -329,5 +335,5 @@ FORCE:
 
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
     test-predecessor tidy fmt cover bench site pictures install install-headers \
-    uninstall deb npm wheel gem clean \
+    uninstall deb npm wheel gem amalgamation clean \
     strict-gcc strict-clang FORCE

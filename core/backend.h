@@ -166,7 +166,7 @@ typedef struct nadb_stamp {
 } nadb_stamp;
 
 /* The database file that a store belongs to, as one connection sees it. */
-typedef struct nadb_file {
+typedef struct nadb_dbfile {
     /* True if the connection holds the file's write lock. */
     bool (*locked)(void *ctx);
     /* True if the connection's snapshot of the file is that of a statement that
@@ -175,7 +175,7 @@ typedef struct nadb_file {
     /* The stamp in the connection's snapshot of the file. */
     nadb_rc (*stamp)(void *ctx, nadb_stamp *out, nadb_err *err);
     void *ctx;
-} nadb_file;
+} nadb_dbfile;
 
 /* What a session remembers of comparing the file's stamps with the store's. */
 typedef struct nadb_stamps_seen {
@@ -361,7 +361,7 @@ typedef struct nadb_engine_ops {
     /* Waits until no commit of others is in doubt, at most timeout_ms
      * (NADB_BUSY). The caller holds the file's write lock. `own`: its prepared
      * commit, or NULL. */
-    nadb_rc (*settle)(nadb_engine *e, const nadb_file *file,
+    nadb_rc (*settle)(nadb_engine *e, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err);
     /* Makes `v`, a snapshot of now, the state that belongs to the file's
@@ -369,7 +369,7 @@ typedef struct nadb_engine_ops {
      * from what it has not yet (NADB_CONFLICT if that state is gone). *seen is
      * the caller's memory between calls. NADB_CANTOPEN: the file is older than
      * the store. */
-    nadb_rc (*align)(nadb_engine *e, nadb_view *v, const nadb_file *file,
+    nadb_rc (*align)(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
                      nadb_stamps_seen *seen, int64_t timeout_ms, nadb_err *err);
     /* Whether anything but sweeping was committed after `v`. */
     bool (*moved)(nadb_engine *e, const nadb_view *v);

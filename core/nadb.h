@@ -295,7 +295,7 @@ bool nadb_session_prepared(const nadb_session *ss);
  * now on what the session reads belongs to the connection's snapshot of the
  * file, and who holds the file's write lock reads all that was committed
  * through it (core/engine/stamp.c). */
-void nadb_session_bind(nadb_session *ss, const nadb_file *file);
+void nadb_session_bind(nadb_session *ss, const nadb_dbfile *file);
 /* The stamp that the next mixed transaction has to leave in the file, above
  * `file`, which is there, and all that the store has seen. */
 nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file);

@@ -103,7 +103,7 @@ static nadb_rc row_read(vtab *v, char id[FILE_ID + 1], nadb_stamp *stamp,
     return rc;
 }
 
-/* --- what the core asks (nadb_file) --- */
+/* --- what the core asks (nadb_dbfile) --- */
 
 static vtab *speaker(const sess *s) {
     vtab *v = s->objects;
@@ -198,7 +198,7 @@ static bool header_moved(vtab *v) {
 }
 
 void file_bind(vtab *v) {
-    nadb_file file = {is_locked, is_fresh, ask_stamp, v->s};
+    nadb_dbfile file = {is_locked, is_fresh, ask_stamp, v->s};
 
     if (v->s->bound || !file_guards(v)) return;
     v->s->bound = file_owns(v);

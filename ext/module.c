@@ -1,9 +1,8 @@
 /* module.c - the entry points: they register the module, functions and tables.
  *
  * Loading twice into one connection is fine. The library stays in the process
- * once it is loaded, because its threads do: it is linked with -z nodelete, and
- * not made permanent by SQLITE_OK_LOAD_PERMANENTLY, which is a failure to
- * sqlite3_auto_extension().
+ * once it is loaded, because its threads do: by nadb_stay_loaded(), and not by
+ * SQLITE_OK_LOAD_PERMANENTLY, which is a failure to sqlite3_auto_extension().
  *
  * SQLite derives the name of the entry point from the letters of the file's
  * name, without "lib": nadb.so and libnadb.so have sqlite3_nadb_init(),
@@ -21,14 +20,16 @@ SQLITE_EXTENSION_INIT1
 int nadb_test_register(sqlite3 *db);
 #endif
 
+#ifndef NADB_API /* packaging/amalgamation.py has its own */
 #if defined(__GNUC__)
-#define EXPORT __attribute__((visibility("default")))
+#define NADB_API __attribute__((visibility("default")))
 #else
-#define EXPORT
+#define NADB_API
+#endif
 #endif
 
-EXPORT int sqlite3_nadb_init(sqlite3 *db, char **msg,
-                             const sqlite3_api_routines *api);
+NADB_API int sqlite3_nadb_init(sqlite3 *db, char **msg,
+                               const sqlite3_api_routines *api);
 
 /* Collation nadbin: the order of BINARY under another name; see vtab.c. */
 static int bytewise(void *ctx, int n1, const void *p1, int n2, const void *p2) {
@@ -97,7 +98,10 @@ static int use_api(const sqlite3_api_routines *api, char **msg) {
     bool ours;
 
     pthread_mutex_lock(&load_lock);
-    if (sqlite3_api == NULL) SQLITE_EXTENSION_INIT2(api); /* used by threads */
+    if (sqlite3_api == NULL) {
+        nadb_stay_loaded();
+        SQLITE_EXTENSION_INIT2(api); /* used by threads */
+    }
     ours = sqlite3_api == api;
     pthread_mutex_unlock(&load_lock);
     if (ours) return SQLITE_OK;
@@ -124,8 +128,8 @@ int sqlite3_nadb_init(sqlite3 *db, char **msg,
 }
 
 #ifndef SQLITE_CORE
-EXPORT int sqlite3_modnadb_init(sqlite3 *db, char **msg,
-                                const sqlite3_api_routines *api);
+NADB_API int sqlite3_modnadb_init(sqlite3 *db, char **msg,
+                                  const sqlite3_api_routines *api);
 
 int sqlite3_modnadb_init(sqlite3 *db, char **msg,
                          const sqlite3_api_routines *api) {

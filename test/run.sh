@@ -147,6 +147,7 @@ if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
     enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
     enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
     enqueue static bash test/support/static.sh
+    enqueue amalgamation bash test/support/amalgamation.sh
 fi
 wait
 for name in $names; do

@@ -86,7 +86,7 @@ nadb_rc fs_output_add(fs_output *o, nadb_slice key, const fs_entry *e,
                       nadb_err *err) {
     uint8_t bytes[4 * NADB_VARINT_MAX];
     fs_entry copy = *e;
-    fs_ref ref;
+    fs_ref ref = {0};
     nadb_rc rc = NADB_OK;
 
     if (key.n > FS_KEY_MAX)

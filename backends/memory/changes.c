@@ -31,7 +31,7 @@ static bool add_version(nadb_buf *out, const version *v) {
     return add_change(out, kind, nadb_slice_of(key.p + 1, key.n - 1));
 }
 
-nadb_rc memory_changes_make(const memory_engine *e, nadb_ticket *t,
+nadb_rc memory_changes_make(const memory_engine *e, memory_ticket *t,
                             nadb_err *err) {
     nadb_buf b = NADB_BUF_INIT;
     bool ok = true;
@@ -62,7 +62,7 @@ static void drop(memory_engine *e) {
     nadb_free(p);
 }
 
-void memory_changes_add(memory_engine *e, nadb_ticket *t) {
+void memory_changes_add(memory_engine *e, memory_ticket *t) {
     int64_t now = nadb_os_get()->now_ms();
     memory_piece *p = t->piece;
 

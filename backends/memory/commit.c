@@ -88,7 +88,7 @@ void memory_reclaim(memory_engine *e) {
 
 /* Drops versions that were never linked: each has a node that is not in the
  * map. */
-static void ticket_clear(nadb_ticket *t) {
+static void ticket_clear(memory_ticket *t) {
     for (version *v = t->changes; v != NULL;) {
         version *next = v->next;
 
@@ -99,7 +99,7 @@ static void ticket_clear(nadb_ticket *t) {
     t->changes = NULL;
 }
 
-static void ticket_free(nadb_ticket *t) {
+static void ticket_free(memory_ticket *t) {
     if (t == NULL) return;
     ticket_clear(t);
     nadb_free(t->piece);
@@ -107,7 +107,7 @@ static void ticket_free(nadb_ticket *t) {
 }
 
 /* Makes version and node of every change, in the order of the keys. */
-static nadb_rc collect(nadb_iter *changes, nadb_ticket *t, nadb_err *err) {
+static nadb_rc collect(nadb_iter *changes, memory_ticket *t, nadb_err *err) {
     version **link = &t->changes;
     nadb_rc rc = nadb_iter_seek(changes, nadb_slice_of("", 0), err);
 
@@ -226,7 +226,7 @@ void memory_unclaim(nadb_engine *engine, uint32_t claim) {
 /* --- stores of a database file --- */
 
 /* Who holds the file's write lock waits for those that had it before. */
-nadb_rc memory_settle(nadb_engine *engine, const nadb_file *file,
+nadb_rc memory_settle(nadb_engine *engine, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err) {
     memory_engine *e = (memory_engine *)engine;
@@ -268,7 +268,7 @@ bool memory_moved(nadb_engine *engine, const nadb_view *v) {
 /* Whether something in doubt touches what this transaction writes, or may make
  * what it read untrue. */
 static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
-                      const nadb_ticket *t) {
+                      const memory_ticket *t) {
     if (e->tickets == 0 && e->n_claims == 0) return false;
     if (e->tickets > 0 && (e->clearing || t->clear || req->reads_all))
         return true;
@@ -285,7 +285,7 @@ static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
 
 /* What the request changes now, with the indexes. */
 static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
-                      nadb_ticket *t, nadb_err *err) {
+                      memory_ticket *t, nadb_err *err) {
     memory_view now;
     nadb_rc rc = NADB_OK;
 
@@ -299,7 +299,7 @@ static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
 }
 
 static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
-                         nadb_ticket *t, nadb_err *err) {
+                         memory_ticket *t, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     int64_t begun = os->mono_ns();
     int64_t left = req->timeout_ms;
@@ -337,8 +337,8 @@ static nadb_rc conflict(const node *n, nadb_err *err) {
 
 /* Whether what the transaction decided on is still what there is. */
 static nadb_rc check_conflicts(const memory_engine *e,
-                               const nadb_commit_req *req, const nadb_ticket *t,
-                               nadb_err *err) {
+                               const nadb_commit_req *req,
+                               const memory_ticket *t, nadb_err *err) {
     const node *n;
 
     if (req->view == NULL || req->view->seq == e->seq) return NADB_OK;
@@ -356,7 +356,7 @@ static nadb_rc check_conflicts(const memory_engine *e,
 }
 
 /* Links every change as pending. */
-static void link_ticket(memory_engine *e, nadb_ticket *t) {
+static void link_ticket(memory_engine *e, memory_ticket *t) {
     for (version *v = t->changes; v != NULL; v = v->next) {
         node *n = map_find(&e->map, node_key(v->node));
 
@@ -376,7 +376,7 @@ static void link_ticket(memory_engine *e, nadb_ticket *t) {
 nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     memory_engine *e = (memory_engine *)engine;
-    nadb_ticket *t = NULL;
+    memory_ticket *t = NULL;
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
@@ -391,7 +391,7 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
     if (rc == NADB_OK) link_ticket(e, t);
     nadb_unlock(&e->lock);
     if (rc == NADB_OK)
-        *out = t;
+        *out = (nadb_ticket *)t;
     else
         ticket_free(t);
     return rc;
@@ -416,13 +416,14 @@ static void count(memory_engine *e, const version *v, bool in) {
 }
 
 /* Lets those go on who wait for this ticket. */
-static void end_ticket(memory_engine *e, nadb_ticket *t) {
+static void end_ticket(memory_engine *e, memory_ticket *t) {
     e->tickets--;
     if (t->clear) e->clearing = false;
     nadb_cond_broadcast(&e->resolved);
 }
 
-void memory_commit(nadb_engine *engine, nadb_ticket *t) {
+void memory_commit(nadb_engine *engine, nadb_ticket *ticket) {
+    memory_ticket *t = (memory_ticket *)ticket;
     memory_engine *e = (memory_engine *)engine;
 
     nadb_lock(&e->lock);
@@ -453,7 +454,9 @@ void memory_commit(nadb_engine *engine, nadb_ticket *t) {
     nadb_free(t);
 }
 
-nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
+nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *ticket,
+                        nadb_err *err) {
+    memory_ticket *t = (memory_ticket *)ticket;
     memory_engine *e = (memory_engine *)engine;
 
     (void)err;

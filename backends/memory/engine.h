@@ -45,12 +45,12 @@ typedef struct memory_engine {
     uint64_t floor; /* changes after it are in the pieces */
 } memory_engine;
 
-struct nadb_ticket {
+typedef struct memory_ticket {
     version *changes; /* linked by `next` */
     bool clear;
     bool background;     /* the sweeper's */
     memory_piece *piece; /* NULL: changes are not kept */
-};
+} memory_ticket;
 
 /* What a view sees of a node; NULL for nothing, also of no node. */
 static inline const version *memory_seen(const memory_view *v, const node *n) {
@@ -71,10 +71,10 @@ void memory_reclaim(memory_engine *e);
 
 /* What the ticket, which is linked, changes; NADB_NOMEM. The lock is held, as
  * by the next two (changes.c). */
-nadb_rc memory_changes_make(const memory_engine *e, nadb_ticket *t,
+nadb_rc memory_changes_make(const memory_engine *e, memory_ticket *t,
                             nadb_err *err) NADB_MUST_USE;
 /* The ticket was committed as e->seq. */
-void memory_changes_add(memory_engine *e, nadb_ticket *t);
+void memory_changes_add(memory_engine *e, memory_ticket *t);
 void memory_changes_clear(memory_engine *e);
 /* Operations of nadb_engine_ops (changes.c). */
 void memory_keep(nadb_engine *engine, nadb_keep keep);
@@ -87,7 +87,7 @@ nadb_rc memory_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
 nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
                      int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void memory_unclaim(nadb_engine *engine, uint32_t claim);
-nadb_rc memory_settle(nadb_engine *engine, const nadb_file *file,
+nadb_rc memory_settle(nadb_engine *engine, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err);
 bool memory_moved(nadb_engine *engine, const nadb_view *v);

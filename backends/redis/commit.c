@@ -17,8 +17,8 @@
 /* Steps of removal after a clear, before the rest is left to later commits. */
 #define CLEAN_STEPS 200
 
-static nadb_rc try_once(redis_engine *e, nadb_ticket *t, bool *wait, bool *done,
-                        nadb_err *err) {
+static nadb_rc try_once(redis_engine *e, redis_ticket *t, bool *wait,
+                        bool *done, nadb_err *err) {
     args *a = &t->all;
     redisReply *r = NULL;
     conn *c = NULL;
@@ -47,7 +47,7 @@ static nadb_rc try_once(redis_engine *e, nadb_ticket *t, bool *wait, bool *done,
     return rc;
 }
 
-nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
+nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
                               int64_t begin_ns, int64_t timeout_ms,
                               nadb_err *err) {
     int64_t waited_ms = (nadb_os_get()->mono_ns() - begin_ns) / 1000000;
@@ -67,11 +67,12 @@ nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
     return NADB_OK;
 }
 
-static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err);
+static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
 
 /* A commit that too few replicas have acknowledged is taken back; *err says
  * why, and what has become of it is added. */
-static nadb_rc take_back(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
+static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
+                         nadb_err *err) {
     nadb_err why, first;
 
     nadb_err_clear(&first);
@@ -85,7 +86,7 @@ static nadb_rc take_back(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
                      first.msg, why.msg);
 }
 
-nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
+nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
                              int64_t timeout_ms, nadb_err *err) {
     int64_t begin = nadb_os_get()->mono_ns();
     bool wait = true, done = false;
@@ -108,19 +109,22 @@ nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,
                       nadb_ticket **out, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     patience_operation o;
-    nadb_rc rc = redis_ticket_new(e, req, req->view, out, err);
+    redis_ticket *t;
+    nadb_rc rc = redis_ticket_new(e, req, req->view, &t, err);
 
     patience_operation_begin(&o);
-    if (rc == NADB_OK) rc = redis_ticket_fill(*out, req, err);
-    if (rc == NADB_OK) rc = redis_prepare_ticket(e, *out, req->timeout_ms, err);
+    if (rc == NADB_OK) rc = redis_ticket_fill(t, req, err);
+    if (rc == NADB_OK) rc = redis_prepare_ticket(e, t, req->timeout_ms, err);
     patience_operation_end(&o);
-    if (rc == NADB_OK) return rc;
-    redis_ticket_drop(e, *out);
-    *out = NULL;
+    if (rc != NADB_OK) {
+        redis_ticket_drop(e, t);
+        t = NULL;
+    }
+    *out = (nadb_ticket *)t;
     return rc;
 }
 
-void redis_committed(redis_engine *e, const nadb_ticket *t) {
+void redis_committed(redis_engine *e, const redis_ticket *t) {
     redis_claim_released(e, t->claim);
     nadb_lock(&e->lock);
     e->commits++;
@@ -129,7 +133,8 @@ void redis_committed(redis_engine *e, const nadb_ticket *t) {
 
 /* --- the second half --- */
 
-void redis_commit(nadb_engine *engine, nadb_ticket *t) {
+void redis_commit(nadb_engine *engine, nadb_ticket *ticket) {
+    redis_ticket *t = (redis_ticket *)ticket;
     redis_engine *e = (redis_engine *)engine;
     patience_operation o;
     conn *c = NULL;
@@ -150,7 +155,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t) {
 static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     nadb_commit_req req;
     redisReply *r = NULL;
-    nadb_ticket *t = NULL;
+    redis_ticket *t = NULL;
     uint64_t version;
     bool missed;
     args a;
@@ -207,7 +212,7 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
 
 /* --- taking back --- */
 
-static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
+static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err) {
     redisReply *r = NULL;
     uint64_t version;
     bool missed;
@@ -233,7 +238,7 @@ static nadb_rc undo(redis_engine *e, const nadb_ticket *t, nadb_err *err) {
     return rc;
 }
 
-void redis_undone(redis_engine *e, nadb_ticket *t, bool done) {
+void redis_undone(redis_engine *e, redis_ticket *t, bool done) {
     redis_forget_changes(e, t);
     if (done) {
         nadb_lock(&e->lock);
@@ -243,7 +248,9 @@ void redis_undone(redis_engine *e, nadb_ticket *t, bool done) {
     redis_ticket_drop(e, t);
 }
 
-nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err) {
+nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *ticket,
+                       nadb_err *err) {
+    redis_ticket *t = (redis_ticket *)ticket;
     redis_engine *e = (redis_engine *)engine;
     patience_operation o;
     nadb_rc rc;

@@ -26,6 +26,8 @@ typedef struct redis_claim {
     bool released; /* by a commit: the server has forgotten it */
 } redis_claim;
 
+typedef struct redis_ticket redis_ticket; /* in request.h */
+
 typedef struct redis_engine {
     nadb_engine base;
     address at;
@@ -38,7 +40,7 @@ typedef struct redis_engine {
     nadb_mutex lock;     /* guards what follows */
     uint64_t generation; /* that the server named last */
     redis_claim claims[REDIS_CLAIMS];
-    nadb_ticket *spare; /* of a commit that has ended; may be NULL */
+    redis_ticket *spare; /* of a commit that has ended; may be NULL */
     nadb_keep keep;     /* of changes */
     uint64_t limit;     /* bytes, beyond which nothing is added; 0: none */
     /* In a store of several shards: ends a transaction over several, if its
@@ -356,18 +358,18 @@ void redis_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
 nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
-void redis_ticket_free(nadb_ticket *t); /* NULL is fine */
+void redis_ticket_free(redis_ticket *t); /* NULL is fine */
 
 /* A key is held by others: waits a little. NADB_BUSY: it was long enough. */
-nadb_rc redis_wait_for_others(redis_engine *e, const nadb_ticket *t,
+nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
                               int64_t begin_ns, int64_t timeout_ms,
                               nadb_err *err);
 /* Commits a ticket of redis_ticket_new(), which stays the caller's. */
-nadb_rc redis_prepare_ticket(redis_engine *e, nadb_ticket *t,
+nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
                              int64_t timeout_ms, nadb_err *err);
-void redis_committed(redis_engine *e, const nadb_ticket *t);
+void redis_committed(redis_engine *e, const redis_ticket *t);
 /* It was to be taken back, and was if it is `done`. Frees the ticket. */
-void redis_undone(redis_engine *e, nadb_ticket *t, bool done);
+void redis_undone(redis_engine *e, redis_ticket *t, bool done);
 
 /* --- once.c --- */
 

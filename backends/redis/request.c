@@ -13,7 +13,7 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- tickets --- */
 
-void redis_ticket_free(nadb_ticket *t) {
+void redis_ticket_free(redis_ticket *t) {
     if (t == NULL) return;
     args_clear(&t->read_keys);
     args_clear(&t->read_ranges);
@@ -27,7 +27,7 @@ void redis_ticket_free(nadb_ticket *t) {
 #define TICKET_KEPT (64u << 10)
 
 /* Keeps it for the next commit. */
-void redis_ticket_drop(redis_engine *e, nadb_ticket *t) {
+void redis_ticket_drop(redis_engine *e, redis_ticket *t) {
     if (t == NULL) return;
     freeReplyObject(t->reply);
     t->reply = NULL;
@@ -42,8 +42,8 @@ void redis_ticket_drop(redis_engine *e, nadb_ticket *t) {
     redis_ticket_free(t);
 }
 
-static nadb_ticket *ticket_get(redis_engine *e) {
-    nadb_ticket *t;
+static redis_ticket *ticket_get(redis_engine *e) {
+    redis_ticket *t;
 
     nadb_lock(&e->lock);
     t = e->spare;
@@ -66,7 +66,7 @@ static nadb_ticket *ticket_get(redis_engine *e) {
 
 /* --- gathering --- */
 
-void redis_ticket_read(nadb_ticket *t, const nadb_range *r) {
+void redis_ticket_read(redis_ticket *t, const nadb_range *r) {
     nadb_slice lo, hi;
 
     if (!redis_range(NADB_KS_ROW, r->lo, r->hi, &lo, &hi)) return;
@@ -100,7 +100,7 @@ static nadb_rc too_much(nadb_err *err) {
                      REDIS_COMMIT_KEYS, REDIS_COMMIT_BYTES >> 20);
 }
 
-nadb_rc redis_ticket_change(nadb_ticket *t, const nadb_entry *x,
+nadb_rc redis_ticket_change(redis_ticket *t, const nadb_entry *x,
                             nadb_err *err) {
     bool pinned = (x->flags & NADB_ENTRY_PINNED) != 0;
     bool drop = (x->flags & NADB_ENTRY_TOMBSTONE) != 0;
@@ -129,8 +129,8 @@ nadb_rc redis_ticket_change(nadb_ticket *t, const nadb_entry *x,
 }
 
 nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
-                         nadb_view *view, nadb_ticket **out, nadb_err *err) {
-    nadb_ticket *t = ticket_get(e);
+                         nadb_view *view, redis_ticket **out, nadb_err *err) {
+    redis_ticket *t = ticket_get(e);
 
     *out = t;
     if (t == NULL) return no_memory(err);
@@ -142,7 +142,7 @@ nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
     return NADB_OK;
 }
 
-nadb_rc redis_ticket_fill(nadb_ticket *t, const nadb_commit_req *req,
+nadb_rc redis_ticket_fill(redis_ticket *t, const nadb_commit_req *req,
                           nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
@@ -156,7 +156,7 @@ nadb_rc redis_ticket_fill(nadb_ticket *t, const nadb_commit_req *req,
     return rc == NADB_OK ? redis_ticket_check(t, err) : rc;
 }
 
-nadb_rc redis_ticket_check(const nadb_ticket *t, nadb_err *err) {
+nadb_rc redis_ticket_check(const redis_ticket *t, nadb_err *err) {
     bool failed =
         t->read_keys.failed || t->read_ranges.failed || t->changes.failed;
 
@@ -179,7 +179,7 @@ static void add_own(args *a, const redis_view *v) {
 
 /* Whether the script's short form will do: one put without tags and expiry, and
  * nothing read but its key. */
-static bool is_short(const nadb_ticket *t) {
+static bool is_short(const redis_ticket *t) {
     const redis_view *v = t->view;
 
     if (t->clear || t->reads_all || t->claim != 0 || t->n_ranges > 0 ||
@@ -191,7 +191,7 @@ static bool is_short(const nadb_ticket *t) {
 }
 
 /* Behind the version: key, value and rest of the line. */
-static void add_short(redis_engine *e, args *a, const nadb_ticket *t) {
+static void add_short(redis_engine *e, args *a, const redis_ticket *t) {
     args_text(a, t->read_keys.n > 0 ? "r" : "s");
     for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&t->changes, i));
     (void)redis_add_wishes(e, a, false);
@@ -205,12 +205,12 @@ static void add_seen(args *a, const redis_view *v) {
         args_text(a, "");
 }
 
-static bool reads_all(const nadb_ticket *t) {
+static bool reads_all(const redis_ticket *t) {
     return t->reads_all || t->n_ranges > REDIS_RANGES_MAX;
 }
 
 /* What is in all long forms behind the flags, up to what was read. */
-static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
+static void add_long(redis_engine *e, args *a, const redis_ticket *t,
                      size_t n_changes, const char *txn) {
     bool all = reads_all(t);
 
@@ -226,7 +226,7 @@ static void add_long(redis_engine *e, args *a, const nadb_ticket *t,
     if (!all) args_append(a, &t->read_ranges);
 }
 
-void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
+void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
                        const char *txn) {
     char flags[4];
     size_t n = 0;
@@ -244,7 +244,7 @@ void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
     args_append(a, &t->changes);
 }
 
-void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
+void redis_add_reads(redis_engine *e, args *a, const redis_ticket *t,
                      const char *txn) {
     char flags[2];
     size_t n = 0;
@@ -277,7 +277,7 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
 }
 
 /* Somebody else is in the way. */
-static bool has_to_wait(nadb_ticket *t, const redisReply *r) {
+static bool has_to_wait(redis_ticket *t, const redisReply *r) {
     nadb_slice txn;
 
     t->waits_for[0] = '\0';
@@ -296,7 +296,7 @@ static bool is_short_answer(const redisReply *r) {
     return r->elements == 2 || r->elements == 3;
 }
 
-static bool fits(const nadb_ticket *t, const redisReply *r) {
+static bool fits(const redis_ticket *t, const redisReply *r) {
     int64_t version;
 
     if (r->elements < 2 || !reply_number(r->element[1], &version)) return false;
@@ -304,7 +304,7 @@ static bool fits(const nadb_ticket *t, const redisReply *r) {
     return r->elements == 5 && reply_is_array(r->element[4], t->count);
 }
 
-nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_refusal(conn *c, redis_ticket *t, const redisReply *r,
                            bool *wait, nadb_err *err) {
     *wait = has_to_wait(t, r);
     if (script_says(r, "conflict")) return conflict(r, err);
@@ -313,7 +313,7 @@ nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
     return NADB_OK;
 }
 
-nadb_rc redis_take_answer(conn *c, nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_answer(conn *c, redis_ticket *t, const redisReply *r,
                           bool *wait, nadb_err *err) {
     nadb_rc rc = redis_take_refusal(c, t, r, wait, err);
 
@@ -323,7 +323,7 @@ nadb_rc redis_take_answer(conn *c, nadb_ticket *t, const redisReply *r,
     return NADB_OK;
 }
 
-void redis_forget_changes(redis_engine *e, const nadb_ticket *t) {
+void redis_forget_changes(redis_engine *e, const redis_ticket *t) {
     nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
 
     if (t->clear) cache_forget_all(&e->cache);
@@ -359,7 +359,7 @@ static void add_old(args *a, nadb_slice key, nadb_slice row) {
 
 /* As if the transaction had read, at its own version, what it has changed. A
  * clear goes with all that came into the new generation. */
-void redis_add_undo(args *a, const nadb_ticket *t, const char *txn) {
+void redis_add_undo(args *a, const redis_ticket *t, const char *txn) {
     nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
     size_t n = t->clear ? 0 : t->count;
 
@@ -396,14 +396,14 @@ void redis_add_undo(args *a, const nadb_ticket *t, const char *txn) {
     }
 }
 
-static uint64_t version_before(const nadb_ticket *t) {
+static uint64_t version_before(const redis_ticket *t) {
     return is_short_answer(t->reply) ? t->version - 1
                                      : reply_number_or_0(t->reply->element[2]);
 }
 
 /* The transaction may go on and commit again: what it has done and taken back
  * itself is no conflict for it. */
-static void forgive(const nadb_ticket *t, uint64_t undo, uint64_t before) {
+static void forgive(const redis_ticket *t, uint64_t undo, uint64_t before) {
     redis_view *v = t->view;
 
     if (v == NULL || !v->known) return;
@@ -422,7 +422,7 @@ nadb_rc redis_not_undone(const char *server, const char *why, nadb_err *err) {
                      server, why);
 }
 
-nadb_rc redis_take_undone(conn *c, const nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_undone(conn *c, const redis_ticket *t, const redisReply *r,
                           nadb_err *err) {
     /* The answer was lost; or there is nothing to take back any more. */
     if (r == NULL || script_says(r, "gone")) return NADB_OK;

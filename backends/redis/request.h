@@ -11,7 +11,7 @@
 #define REDIS_TXN_MAX 64
 
 /* Used again when it was small: a commit of a row then allocates nothing. */
-struct nadb_ticket {
+struct redis_ticket {
     redisReply *reply; /* of the commit script; NULL: lost */
     redis_view *view;  /* of the transaction; may be NULL */
     uint64_t version;
@@ -33,18 +33,18 @@ struct nadb_ticket {
 /* A ticket for a request, or a part of it: what it borrows must last until it
  * was sent. */
 nadb_rc redis_ticket_new(redis_engine *e, const nadb_commit_req *req,
-                         nadb_view *view, nadb_ticket **out,
+                         nadb_view *view, redis_ticket **out,
                          nadb_err *err) NADB_MUST_USE;
-void redis_ticket_read(nadb_ticket *t, const nadb_range *r);
+void redis_ticket_read(redis_ticket *t, const nadb_range *r);
 /* NADB_TOOBIG: it is more than can be committed at once. */
-nadb_rc redis_ticket_change(nadb_ticket *t, const nadb_entry *x,
+nadb_rc redis_ticket_change(redis_ticket *t, const nadb_entry *x,
                             nadb_err *err) NADB_MUST_USE;
 /* After the last of them. */
-nadb_rc redis_ticket_check(const nadb_ticket *t, nadb_err *err) NADB_MUST_USE;
+nadb_rc redis_ticket_check(const redis_ticket *t, nadb_err *err) NADB_MUST_USE;
 /* All that the request has. */
-nadb_rc redis_ticket_fill(nadb_ticket *t, const nadb_commit_req *req,
+nadb_rc redis_ticket_fill(redis_ticket *t, const nadb_commit_req *req,
                           nadb_err *err) NADB_MUST_USE;
-void redis_ticket_drop(redis_engine *e, nadb_ticket *t); /* NULL is fine */
+void redis_ticket_drop(redis_engine *e, redis_ticket *t); /* NULL is fine */
 
 /* A read of one key, not of more. */
 static inline bool nadb_range_is_key(const nadb_range *r) {
@@ -54,27 +54,27 @@ static inline bool nadb_range_is_key(const nadb_range *r) {
 
 /* Adds, behind writer, number, deadline and server, the request. `txn` is "" or
  * the name of the transaction whose part it is. */
-void redis_add_request(redis_engine *e, args *a, const nadb_ticket *t,
+void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
                        const char *txn);
 /* What it has read, alone. */
-void redis_add_reads(redis_engine *e, args *a, const nadb_ticket *t,
+void redis_add_reads(redis_engine *e, args *a, const redis_ticket *t,
                      const char *txn);
 /* What takes it back. */
-void redis_add_undo(args *a, const nadb_ticket *t, const char *txn);
+void redis_add_undo(args *a, const redis_ticket *t, const char *txn);
 
 /* What an answer says when it is none of success. *wait: somebody else is in
  * the way, in t->waits_for if that is a transaction over several shards. */
-nadb_rc redis_take_refusal(conn *c, nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_refusal(conn *c, redis_ticket *t, const redisReply *r,
                            bool *wait, nadb_err *err);
 /* Takes the answer of a commit script, success too. */
-nadb_rc redis_take_answer(conn *c, nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_answer(conn *c, redis_ticket *t, const redisReply *r,
                           bool *wait, nadb_err *err);
 /* The same of an answer to what redis_add_undo() has asked for. */
-nadb_rc redis_take_undone(conn *c, const nadb_ticket *t, const redisReply *r,
+nadb_rc redis_take_undone(conn *c, const redis_ticket *t, const redisReply *r,
                           nadb_err *err);
 nadb_rc redis_not_undone(const char *server, const char *why, nadb_err *err);
 
 /* Whatever has become of the changes: what was read before says nothing. */
-void redis_forget_changes(redis_engine *e, const nadb_ticket *t);
+void redis_forget_changes(redis_engine *e, const redis_ticket *t);
 
 #endif

@@ -91,7 +91,7 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 /* What a transaction does, or has only read, in one shard. */
 typedef struct shards_part {
     redis_engine *e;
-    nadb_ticket *ticket;
+    redis_ticket *ticket;
     unsigned shard;
     bool changes;
     bool is_there; /* it was prepared, or may have been */

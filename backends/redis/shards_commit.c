@@ -11,7 +11,7 @@ typedef struct ticket {
 
 /* While it is made there is a place for each shard; NULL: no ticket there. */
 static nadb_rc ticket_in(shards *s, ticket *t, unsigned i,
-                         const nadb_commit_req *req, nadb_ticket **out,
+                         const nadb_commit_req *req, redis_ticket **out,
                          nadb_err *err) {
     const shards_view *v = (const shards_view *)req->view;
     redis_view *view = v == NULL ? NULL : v->parts[i];
@@ -39,7 +39,7 @@ static bool has_read(const nadb_commit_req *req, unsigned i) {
 /* A read of one key is one of its shard, of a range one of all. */
 static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
                          nadb_err *err) {
-    nadb_ticket *one;
+    redis_ticket *one;
     nadb_rc rc = NADB_OK;
 
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
@@ -66,7 +66,7 @@ static nadb_rc add_changes(shards *s, ticket *t, const nadb_commit_req *req,
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
     for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
-        nadb_ticket *one;
+        redis_ticket *one;
 
         if (it->entry.key.n == 0 || it->entry.key.p[0] != NADB_KS_ROW) continue;
         rc = ticket_in(s, t, shards_of_row(s, it->entry.key), req, &one, err);
@@ -169,7 +169,7 @@ void shards_commit(nadb_engine *engine, nadb_ticket *done) {
     (void)engine;
     patience_operation_begin(&o);
     for (unsigned k = 0; k < t->n; k++)
-        redis_commit(&t->parts[k].e->base, t->parts[k].ticket);
+        redis_commit(&t->parts[k].e->base, (nadb_ticket *)t->parts[k].ticket);
     patience_operation_end(&o);
     nadb_free(t);
 }
@@ -185,7 +185,8 @@ nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
     for (unsigned k = 0; k < t->n; k++)
         lost = lost || t->parts[k].ticket->reply == NULL;
     if (t->n == 1) {
-        rc = redis_rollback(&t->parts[0].e->base, t->parts[0].ticket, err);
+        rc = redis_rollback(&t->parts[0].e->base,
+                            (nadb_ticket *)t->parts[0].ticket, err);
         t->n = 0;
     } else if (lost) {
         rc = redis_not_undone(t->parts[0].e->at.name,

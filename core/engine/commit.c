@@ -268,7 +268,7 @@ static void record_finish(memtable *m, uint64_t length) {
 }
 
 /* The transaction's record, noted as a doubt. */
-static nadb_rc append(attempt *a, uint32_t doubt, nadb_ticket *t,
+static nadb_rc append(attempt *a, uint32_t doubt, engine_ticket *t,
                       nadb_err *err) {
     engine *s = a->s;
     memtable *m = a->v->logs[0];
@@ -350,7 +350,7 @@ static nadb_rc derive(attempt *a, nadb_err *err) {
 
 /* The part of prepare that needs the lock; returns without it. *again: a
  * doubt was in the way and has been waited for. */
-static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
+static nadb_rc prepare_locked(attempt *a, engine_ticket *t, bool *again,
                               nadb_err *err) {
     engine *s = a->s;
     uint32_t doubt = 0;
@@ -376,7 +376,7 @@ static nadb_rc prepare_locked(attempt *a, nadb_ticket *t, bool *again,
     return rc;
 }
 
-static nadb_rc prepare_try(attempt *a, nadb_ticket *t, nadb_err *err) {
+static nadb_rc prepare_try(attempt *a, engine_ticket *t, nadb_err *err) {
     bool again = true;
     nadb_rc rc = NADB_OK;
 
@@ -389,8 +389,8 @@ static nadb_rc prepare_try(attempt *a, nadb_ticket *t, nadb_err *err) {
 
 /* --- tickets --- */
 
-static nadb_ticket *ticket_new(engine *s, nadb_err *err) {
-    nadb_ticket *t = atomic_exchange(&s->spare_ticket, NULL);
+static engine_ticket *ticket_new(engine *s, nadb_err *err) {
+    engine_ticket *t = atomic_exchange(&s->spare_ticket, NULL);
 
     if (t == NULL) t = nadb_malloc(sizeof *t);
     if (t == NULL)
@@ -400,11 +400,11 @@ static nadb_ticket *ticket_new(engine *s, nadb_err *err) {
     return t;
 }
 
-static void ticket_free(engine *s, nadb_ticket *t) {
+static void ticket_free(engine *s, engine_ticket *t) {
     nadb_free(atomic_exchange(&s->spare_ticket, t));
 }
 
-static void ticket_done(engine *s, nadb_ticket *t) {
+static void ticket_done(engine *s, engine_ticket *t) {
     NADB_ASSERT(t->m != NULL);
     memtable_unref(t->m);
     ticket_free(s, t);
@@ -414,7 +414,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     engine *s = engine_of(e);
     attempt a = {.s = s, .req = req};
-    nadb_ticket *t = NULL;
+    engine_ticket *t = NULL;
     nadb_rc rc = check_writable(s, err);
 
     NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
@@ -447,17 +447,18 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
                             err);
         if (rc == NADB_OK) rc = engine_check_place(s, err);
         if (rc != NADB_OK) {
-            (void)engine_rollback(e, t, NULL);
+            (void)engine_rollback(e, (nadb_ticket *)t, NULL);
             return rc;
         }
     }
-    *out = t;
+    *out = (nadb_ticket *)t;
     return NADB_OK;
 }
 
 /* --- commit --- */
 
-void engine_commit(nadb_engine *e, nadb_ticket *t) {
+void engine_commit(nadb_engine *e, nadb_ticket *ticket) {
+    engine_ticket *t = (engine_ticket *)ticket;
     engine *s = engine_of(e);
 
     NADB_ASSERT(t->m != NULL && t->doubt < CONTROL_DOUBTS);
@@ -475,7 +476,8 @@ void engine_commit(nadb_engine *e, nadb_ticket *t) {
     ticket_done(s, t);
 }
 
-nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
+nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *ticket, nadb_err *err) {
+    engine_ticket *t = (engine_ticket *)ticket;
     engine *s = engine_of(e);
     control_map *map = s->ctl.map;
     nadb_rc rc = engine_check_usable(s, err);

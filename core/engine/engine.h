@@ -142,17 +142,17 @@ typedef struct engine {
                                   be read: not tried again; under flush_lock */
     nadb_buf scratch;          /* a record being built; under the commit lock */
     /* A ticket that is not in use, for the next commit; NULL: none. */
-    _Atomic(struct nadb_ticket *) spare_ticket;
+    _Atomic(struct engine_ticket *) spare_ticket;
     nadb_err flush_error; /* the last flush's; under version_lock */
     nadb_err sync_error;  /* of the log, in the background; likewise */
 } engine;
 
-struct nadb_ticket {
+typedef struct engine_ticket {
     uint64_t purged;
     memtable *m;
     uint64_t off, length;
     uint32_t doubt; /* index */
-};
+} engine_ticket;
 
 static inline engine *engine_of(nadb_engine *e) { return (engine *)e; }
 
@@ -320,10 +320,10 @@ void engine_void_retry(engine *s);
 /* --- engine/stamp.c --- */
 
 /* Operations of nadb_engine_ops. */
-nadb_rc engine_settle(nadb_engine *e, const nadb_file *file,
+nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err);
-nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_file *file,
+nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
                      nadb_stamps_seen *seen, int64_t timeout_ms, nadb_err *err);
 bool engine_moved(nadb_engine *e, const nadb_view *v);
 nadb_stamp engine_stamped(nadb_engine *e);

@@ -117,7 +117,8 @@ bool engine_moved(nadb_engine *e, const nadb_view *v) {
 
 /* --- deciding --- */
 
-void engine_abandon(nadb_engine *e, nadb_ticket *t) {
+void engine_abandon(nadb_engine *e, nadb_ticket *ticket) {
+    engine_ticket *t = (engine_ticket *)ticket;
     engine *s = engine_of(e);
 
     if (!s->forked) {
@@ -182,14 +183,15 @@ static nadb_rc too_slow(const engine *s, nadb_err *err) {
                      s->dir);
 }
 
-nadb_rc engine_settle(nadb_engine *e, const nadb_file *file,
+nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err) {
     engine *s = engine_of(e);
     const control_map *map = s->ctl.map;
-    uint32_t mine = own == NULL ? CONTROL_DOUBTS : own->doubt;
+    uint32_t mine = CONTROL_DOUBTS;
     int64_t deadline = 0;
 
+    if (own != NULL) mine = ((const engine_ticket *)own)->doubt;
     while (control_has_doubts(map)) {
         uint32_t i = find_doubt(map, is_others, &mine);
         int64_t now;
@@ -217,7 +219,7 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_file *file,
 typedef struct alignment {
     engine *s;
     engine_view *v;
-    const nadb_file *from;
+    const nadb_dbfile *from;
     nadb_stamps_seen *seen;
     nadb_stamp file, store;
     bool doubts; /* stamped records are in doubt */
@@ -326,7 +328,7 @@ static nadb_rc compare(alignment *a, bool *again, nadb_err *err) {
     return *again ? NADB_OK : agree(a);
 }
 
-nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_file *file,
+nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
                      nadb_stamps_seen *seen, int64_t timeout_ms,
                      nadb_err *err) {
     alignment a = {.s = engine_of(e), .v = (engine_view *)v};

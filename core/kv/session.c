@@ -306,7 +306,7 @@ void nadb_session_unhold(nadb_session *ss) {
     session_view_drop(ss, v);
 }
 
-void nadb_session_bind(nadb_session *ss, const nadb_file *file) {
+void nadb_session_bind(nadb_session *ss, const nadb_dbfile *file) {
     ss->file = *file;
 }
 

@@ -53,7 +53,7 @@ struct nadb_session {
     nadb_buf held_views;   /* session_view *: kept until depth is 0 */
     nadb_buf held_batches; /* batch *: likewise */
 
-    nadb_file file;        /* stamp == NULL: the store belongs to no file */
+    nadb_dbfile file;      /* stamp == NULL: the store belongs to no file */
     nadb_stamps_seen seen; /* nadb_engine_ops.align */
     nadb_stamp stamp;      /* of the transaction; number 0: not mixed */
 

@@ -87,4 +87,10 @@ uint64_t nadb_process_id(void);
 bool nadb_terminal_is_there(void); /* stderr is one */
 void nadb_terminal_write(const char *text, size_t n);
 
+/* --- os_linux.c --- */
+
+/* The library that has this function in it stays in the process: it has
+ * threads. */
+void nadb_stay_loaded(void);
+
 #endif

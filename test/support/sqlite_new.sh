@@ -1,11 +1,10 @@
 #!/bin/bash
 # sqlite_new.sh [short|long] - the tests with a current SQLite.
 #
-# Its sources are those that the npm package better-sqlite3 brings. They become
-# a libsqlite3.so.0, which programs of the system then take for theirs: the
-# suites run with it as they are, with the library that was compiled with the
-# system's headers. Another one is compiled with its headers, and linked with
-# it into one program (static.sh).
+# Its sources (sqlite_source.sh) become a libsqlite3.so.0, which programs of the
+# system then take for theirs: the suites run with it as they are, with the
+# library that was compiled with the system's headers. Another one is compiled
+# with its headers, and linked with it into one program (static.sh).
 #
 # long (default): all suites; no sources, a failure.
 # short, for `make test`: some of them; no sources, "not run" and no pass.
@@ -32,34 +31,18 @@ not_here() {
     exit 0
 }
 
-mkdir -p "$folder"
-if [ ! -e "$source/sqlite3.c" ]; then
-    command -v npm >/dev/null || not_here "there is no npm to fetch it"
-    (cd "$folder" && rm -rf package ./*.tgz &&
-        timeout 120 npm pack better-sqlite3 && tar xzf ./*.tgz) \
-        >"$folder/fetch.log" 2>&1 ||
-        not_here "it cannot be fetched, see $folder/fetch.log"
-fi
-
-# As Debian compiles it, and with the name of the system's version in it: its
-# shell, which is linked with the library, works with no other.
-options=(-DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_FTS3
-    -DSQLITE_ENABLE_FTS4 -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE
-    -DSQLITE_ENABLE_UNLOCK_NOTIFY -DSQLITE_ENABLE_DBSTAT_VTAB
-    -DSQLITE_ENABLE_SESSION -DSQLITE_ENABLE_PREUPDATE_HOOK
-    -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_MAX_VARIABLE_NUMBER=250000
-    -DSQLITE_USE_URI -DSQLITE_SECURE_DELETE -DSQLITE_ENABLE_MATH_FUNCTIONS)
+why=$(bash test/support/sqlite_source.sh "$folder")
+case $? in
+0) ;;
+1) not_here "$why" ;;
+*) failure "$why" ;;
+esac
 if [ ! -e "$folder/libsqlite3.so.0" ]; then
-    name=$(sqlite3 :memory: 'SELECT sqlite_source_id()')
-    sed "s/^\(#define SQLITE_SOURCE_ID\) .*/\1 \"$name\"/" \
-        "$source/sqlite3.c" >"$folder/sqlite3.c"
     # shellcheck disable=SC2086 # CC may be several words
-    ${CC:-cc} -O1 -fPIC -I"$source" "${options[@]}" -c -o "$folder/sqlite3.o" \
-        "$folder/sqlite3.c" >"$log" 2>&1 &&
-        ${CC:-cc} -shared -Wl,-soname,libsqlite3.so.0 -o "$folder/new.so" \
-            "$folder/sqlite3.o" -lm -ldl -pthread >>"$log" 2>&1 &&
+    ${CC:-cc} -shared -Wl,-soname,libsqlite3.so.0 -o "$folder/new.so" \
+        "$folder/sqlite3.o" -lm -ldl -pthread >"$log" 2>&1 &&
         mv "$folder/new.so" "$folder/libsqlite3.so.0" ||
-        failure "it does not compile, see $log"
+        failure "it does not link, see $log"
 fi
 
 mkdir -p "$folder/pkgconfig"
