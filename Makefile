@@ -2,13 +2,14 @@
 #
 #   make          builds ./nadb.so            make REDIS=0   without hiredis
 #                 make STATIC=0  with zlib and hiredis as shared libraries
-#   make deb, npm, wheel, gem  packages with the library in them
+#   make deb, npm, wheel, gem, sqlpkg  packages with the library in them
 #   make static   libnadb.a, for programs with SQLite in them
 #   make amalgamation  nadb.c and nadb.h, for the same and to be compiled anywhere
 #   make demo     a tour in SQL               make install, uninstall  prefix, DESTDIR
 #   make test     all tests, once             make soak      the long ones
 #   make asan     under clang's sanitizers of addresses, bounds and arithmetic
 #   make tsan     under the thread sanitizer
+#   make posix    all tests without what only Linux has
 #   make hiredis1 the tests of Redis with hiredis 1.x
 #   make redis-new  the tests of Redis with Debian 13's Redis and Valkey; root
 #   make sqlite-new  all tests with a current SQLite
@@ -102,6 +103,8 @@ TEST := -DNADB_TEST -DNADB_DEBUG
 # clang's sanitizers find more than gcc's: integers that lose bits or change
 # their sign, bounds of what is local. The fuzz targets have the same.
 ASAN := -O1 $(strip $(file < test/support/sanitize.txt)) -shared-libasan
+# Without what only Linux has: core/util/os_plain.c.
+POSIX := -DNADB_POSIX -U_GNU_SOURCE -D_XOPEN_SOURCE=700
 TSAN := -DNADB_TSAN -O1 -fsanitize=thread -fno-optimize-sibling-calls -fno-omit-frame-pointer
 COVER := -O0 --coverage
 
@@ -184,6 +187,17 @@ $(BUILD)/asan/%: LDFLAGS += -Wl,-rpath,$(dir $(shell clang \
     -print-file-name=libclang_rt.asan-$(shell uname -m).so))
 $(eval $(call variant,$(BUILD)/asan,$(BUILD)/asan/unit,$(ASAN)))
 $(eval $(call variant,$(BUILD)/tsan,$(BUILD)/tsan/unit,$(TSAN)))
+$(eval $(call variant,$(BUILD)/posix,$(BUILD)/posix/unit,$(POSIX)))
+$(BUILD)/posix/%: LDFLAGS += -Wl,-z,nodelete
+# The test library with os_plain.c in the place of os_linux.c, and no more than
+# that compiled anew.
+PLAIN := $(BUILD)/posix/obj/core/util/os_plain.o $(filter-out %/os_linux.o \
+    %/os_plain.o,$(call objects,$(BUILD)/test,\
+    $(CORE) $(EXT) $(UNIT_SUPPORT) $(TEST_EXT)))
+$(BUILD)/plain/nadb.so: $(PLAIN)
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) -Wl,-soname,nadb.so -Wl,-z,nodelete -o $@ $^ \
+	    $(LDFLAGS) $(LIBS)
 $(eval $(call variant,$(BUILD)/cover,$(BUILD)/cover/unit,$(COVER)))
 
 # What tidy asks for: no warning, as the library and as the test library.
@@ -259,7 +273,7 @@ peers: $(BUILD)/nadb.so
 test-predecessor: $(BUILD)/nadb.so
 	bash test/peers/python-nadb/run.sh $<
 
-asan tsan:
+asan tsan posix:
 	bash test/run.sh $@
 
 cover:
@@ -293,20 +307,34 @@ uninstall:
 	@$(FIND_LIBRARIES)
 
 # Packages. Each prints the file that it made, last.
-deb npm gem: $(BUILD)/stripped/nadb.so
+deb: $(BUILD)/stripped/deb/nadb.so
+npm gem: $(BUILD)/stripped/nadb.so
+deb npm gem:
 	@bash packaging/$@.sh $< $(VERSION) $(BUILD)
 
 wheel: $(BUILD)/stripped/nadb.so
 	@python3 packaging/wheel.py $< $(VERSION) $(BUILD)
+
+# REPOSITORY: where its releases are, such as https://github.com/NAME/nadb
+sqlpkg: $(BUILD)/stripped/nadb.so
+	@python3 packaging/sqlpkg.py $< $(VERSION) $(BUILD) $(REPOSITORY)
 
 # AMALGAMATED: files that are in it beside the library's own.
 amalgamation: $(BUILD)/lua/scripts.c
 	@python3 packaging/amalgamation.py $< $(VERSION) $(BUILD)/amalgamation \
 	    $(AMALGAMATED)
 
-$(BUILD)/stripped/nadb.so: $(BUILD)/nadb.so
+$(BUILD)/stripped/%.so: $(BUILD)/%.so
 	@mkdir -p $(@D)
 	@strip --strip-unneeded -o $@ $<
+
+# Debian's zlib is everywhere and mended there; hiredis has another name in each
+# release, and stays inside.
+$(BUILD)/deb/nadb.so: $(BUILD)/nadb.so
+	@mkdir -p $(@D)
+	@$(CC) -shared $(CFLAGS) -Wl,-O1,-z,defs -Wl,-soname,nadb.so -o $@ \
+	    $(call objects,$(BUILD),$(CORE) $(EXT)) $(LDFLAGS) \
+	    $(patsubst %/libz.a,-lz,$(LIBS))
 
 INSTALLED := libnadb.so nadb.so libmod_nadb.so mod_nadb.so pkgconfig/nadb.pc
 FIND_LIBRARIES = [ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || \
@@ -334,6 +362,6 @@ clean:
 FORCE:
 
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
-    test-predecessor tidy fmt cover bench site pictures install install-headers \
-    uninstall deb npm wheel gem amalgamation clean \
+    posix test-predecessor tidy fmt cover bench site pictures install install-headers \
+    uninstall deb npm wheel gem sqlpkg amalgamation clean \
     strict-gcc strict-clang FORCE

@@ -151,7 +151,7 @@ nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {
                          file);
     rc = nadb_allow_path(file, err);
     if (rc != NADB_OK) return rc;
-    library = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return nadb_fail(err, NADB_CANTOPEN, "loading a backend: %s",
                          dlerror());
@@ -171,6 +171,6 @@ nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {
         rc = add(info, file, name, err);
         pthread_mutex_unlock(&lock);
     }
-    dlclose(library); /* it stays: RTLD_NODELETE */
+    if (rc != NADB_OK) dlclose(library); /* else it stays */
     return rc;
 }

@@ -13,12 +13,25 @@ trap 'rm -rf "$work"' EXIT
 root=$work/$name
 libdir=$root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 docdir=$root/usr/share/doc/$name
-mkdir -p "$libdir" "$docdir" "$root/usr/share/man/man7" "$root/DEBIAN"
+mkdir -p "$libdir/nadb" "$docdir" "$root/usr/share/man/man7" "$root/DEBIAN"
+maintainer="nadb developers <nadb@localhost.invalid>"
 
-install -m 644 "$library" "$libdir/mod_nadb.so"
-ln -s mod_nadb.so "$libdir/nadb.so"
+# It is nothing to link with, so it has a folder of its own; the names that
+# SQLite looks for lead there.
+install -m 644 "$library" "$libdir/nadb/mod_nadb.so"
+ln -s nadb/mod_nadb.so "$libdir/mod_nadb.so"
+ln -s nadb/mod_nadb.so "$libdir/nadb.so"
 gzip -9n <docs/nadb.7 >"$root/usr/share/man/man7/nadb.7.gz"
-gzip -9n <CHANGELOG.md >"$docdir/changelog.gz"
+gzip -9n <CHANGELOG.md >"$docdir/CHANGELOG.md.gz"
+seconds=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null ||
+    stat -c %Y CHANGELOG.md)}
+gzip -9n >"$docdir/changelog.gz" <<CHANGELOG
+$name ($version) unstable; urgency=medium
+
+  * What has changed is in CHANGELOG.md.
+
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@$seconds")
+CHANGELOG
 {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
     echo
@@ -33,7 +46,7 @@ mkdir "$work/debian"
 printf 'Source: nadb\n\nPackage: %s\nArchitecture: any\n' $name \
     >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O --ignore-missing-info \
-    "$libdir/mod_nadb.so" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+    "$libdir/nadb/mod_nadb.so" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 size=$(du -sk --exclude=DEBIAN "$root" | cut -f1)
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: $name
@@ -42,15 +55,16 @@ Section: libs
 Priority: optional
 Architecture: $arch
 Multi-Arch: same
-Maintainer: nadb developers <nadb@localhost.invalid>
+Maintainer: $maintainer
 Depends: ${depends:-libc6}
 Enhances: sqlite3
 Installed-Size: $size
 Description: key-value store as a virtual table of SQLite
- A table USING nadb has keys, values, tags and expiry, and takes part in SQLite's
- transactions. Its rows are in a log-structured store beside the database file,
- in memory, or on a Redis server.
+ A table USING nadb has keys, values, tags and expiry, and takes part in
+ SQLite's transactions. Its rows are in a log-structured store beside the
+ database file, in memory, or on a Redis server.
 CONTROL
+echo "activate-noawait ldconfig" >"$root/DEBIAN/triggers"
 find "$root" -type d -exec chmod 755 {} +
 find "$root" -type f -exec chmod 644 {} +
 dpkg-deb --root-owner-group --build "$root" \

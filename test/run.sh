@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [test|asan|tsan|cover] [NAME..] - builds and runs every test there is,
+# run.sh [test|asan|tsan|posix|cover] [NAME..] - builds and runs every test there is,
 # or those of these names: "conflict", "unit-wal_test".
 #
 # A suite is a program that prints "N passed, N failed" as its last line: a C
@@ -41,6 +41,9 @@ under=()
 preload=
 support=$PWD/test/support
 case $variant in
+posix)
+    export NADB_POSIX=1
+    ;;
 asan)
     under=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1"
         "LSAN_OPTIONS=suppressions=$support/lsan.supp:print_suppressions=0"
@@ -85,8 +88,17 @@ run_suite() {
     [ "$failed" -eq 0 ] || tail -n 40 "$logs/$name.log" | sed 's/^/    /'
 }
 
-# Whether the suite of this name is to run.
-wanted() { [ -z "${names// /}" ] || [[ $names == *" $1 "* ]]; }
+# Whether the suite of this name is to run. Some ask for what POSIX has not.
+wanted() {
+    local why
+    why=$([ "$variant" = posix ] &&
+        sed -n "s/^$1 //p" test/support/posix_not.txt)
+    if [ -n "$why" ]; then
+        [ -n "${names// /}" ] || echo "not run: $1: $why"
+        return 1
+    fi
+    [ -z "${names// /}" ] || [[ $names == *" $1 "* ]]
+}
 
 # Starts a suite as soon as fewer than $jobs run.
 enqueue() {
@@ -147,7 +159,9 @@ if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
     enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
     enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
     enqueue static bash test/support/static.sh
+    enqueue posix bash test/support/posix.sh
     enqueue amalgamation bash test/support/amalgamation.sh
+    enqueue packages bash test/support/packages.sh
 fi
 wait
 for name in $names; do

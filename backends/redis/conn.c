@@ -139,7 +139,7 @@ static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
     *left = false;
     c->online = count_online(now);
     while ((one = next_replica(&p)).n > 0)
-        if (memmem(now, strlen(now), one.p, one.n) == NULL) *left = true;
+        if (nadb_slice_find(nadb_slice_str(now), one) == NULL) *left = true;
     for (p = now; (one = next_replica(&p)).n > 0;)
         if (!nadb_buf_append(&all, one.p, one.n)) break;
     if (one.n > 0 || !nadb_buf_byte(&all, '\0')) {

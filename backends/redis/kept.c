@@ -217,8 +217,10 @@ static nadb_rc count_in(nadb_file *f, uint64_t size, uint64_t *n,
         const uint8_t *p;
 
         rc = os->pread(f, piece, got, at, err);
-        while (rc == NADB_OK && (p = memmem(piece + from, got - from, head_end,
-                                            HEAD_END)) != NULL) {
+        while (rc == NADB_OK &&
+               (p = nadb_slice_find(nadb_slice_of(piece + from, got - from),
+                                    nadb_slice_of(head_end, HEAD_END))) !=
+                   NULL) {
             from = (size_t)(p - piece) + HEAD_END;
             ++*n;
         }

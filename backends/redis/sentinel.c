@@ -202,8 +202,7 @@ static nadb_rc look(const address *at, const endpoint *sentinel,
     if (rc == NADB_OK) rc = take_master(at, &w, r, &out->master, NULL);
     if (rc == NADB_OK) {
         flags = field(state, "flags");
-        out->moves = flags.n > 0 && memmem(flags.p, flags.n, moving,
-                                           sizeof moving - 1) != NULL;
+        out->moves = nadb_slice_find(flags, nadb_slice_str(moving)) != NULL;
         if (!nadb_integer_of(field(state, "config-epoch"), &out->epoch))
             out->epoch = 0;
     }

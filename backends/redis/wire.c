@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "../../core/util/os_system.h"
+
 /* A line of the protocol is never so long, nor is one value so large. */
 #define LINE_MOST 65536u
 #define VALUE_MOST (512ll << 20)
@@ -48,13 +50,11 @@ void pipe_guard_begin(pipe_guard *g) {
 
 /* Keeps errno, by which hiredis says what happened. */
 void pipe_guard_end(const pipe_guard *g) {
-    static const struct timespec at_once = {0, 0};
     int error = errno;
     sigset_t set;
 
     pipe_set(&set);
-    if (!g->was_pending && pipe_pending())
-        while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {}
+    if (!g->was_pending && pipe_pending()) (void)system_signal_take(&set);
     (void)pthread_sigmask(SIG_SETMASK, &g->before, NULL);
     errno = error;
 }

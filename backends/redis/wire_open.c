@@ -3,13 +3,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "../../core/util/allow.h"
+#include "../../core/util/job.h"
 #include "wire.h"
 
 /* Where a wire leads. */
@@ -84,8 +83,7 @@ static int connect_once(wire *w, const target *to, patience *limit) {
                      : redisConnectNonBlock(to->host, to->port);
     if (w->c == NULL) return ENOMEM;
     if (w->c->err != 0) return errno;
-    /* fcntl() by another name: no connection for who runs another program */
-    (void)ioctl(w->c->fd, FIOCLEX);
+    nadb_close_on_exec(w->c->fd); /* none for who runs another program */
     if (!patience_poll(limit, w->c->fd, POLLOUT, 0)) return EAGAIN;
     return connected(w->c->fd);
 }
@@ -185,12 +183,6 @@ static nadb_rc enter(wire *w, const address *at, const target *to, args *a,
 
 /* --- all of it --- */
 
-static bool several_cpus(void) {
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
 nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
                   patience *until, nadb_err *err) {
     target where = target_of(at, to);
@@ -204,7 +196,7 @@ nadb_rc wire_open(wire *w, const address *at, const endpoint *to,
     w->cluster = at->cluster;
     w->elements = w->received = 0;
     w->why = NULL;
-    w->spins = several_cpus();
+    w->spins = nadb_several_cpus();
     w->soon = false;
     rc = check_allowed(w, &where, err);
     if (rc == NADB_OK) rc = connect_socket(w, &where, err);

@@ -100,3 +100,18 @@ size_t nadb_utf8_len(const uint8_t *p, const uint8_t *end) {
         if (p[i] < 0x80 || p[i] > 0xBF) return 0;
     return n;
 }
+
+const uint8_t *nadb_slice_find(nadb_slice s, nadb_slice what) {
+    const uint8_t *p = s.p;
+    size_t left = s.n;
+
+    while (left >= what.n) {
+        p = memchr(p, what.p[0], left - what.n + 1);
+        if (p == NULL) return NULL;
+        left = s.n - (size_t)(p - s.p);
+        if (memcmp(p, what.p, what.n) == 0) return p;
+        p++;
+        left--;
+    }
+    return NULL;
+}

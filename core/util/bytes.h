@@ -89,6 +89,9 @@ static inline bool nadb_slice_starts(nadb_slice s, nadb_slice prefix) {
            (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/* Where `what`, which is not empty, begins in s; NULL: nowhere. */
+const uint8_t *nadb_slice_find(nadb_slice s, nadb_slice what);
+
 /* First 8 bytes, big-endian, zero-padded: integers that compare as the keys
  * do, except that equal ones decide nothing. */
 uint64_t nadb_slice_prefix8(nadb_slice s);

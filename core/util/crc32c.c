@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "coding.h"
+#include "os_system.h"
 
 #define POLY 0x82F63B78u /* 0x1EDC6F41, bits reversed */
 #define STREAM ((size_t)512)
@@ -79,7 +80,6 @@ static bool have_instruction(void) {
     return (c & bit_SSE4_2) != 0;
 }
 #else
-#include <sys/auxv.h>
 #if defined(__clang__)
 #define USES_CRC __attribute__((target("crc")))
 #define CRC_U64(r, v) __builtin_arm_crc32cd(r, v)
@@ -91,11 +91,8 @@ static bool have_instruction(void) {
 #define CRC_U32(r, v) __builtin_aarch64_crc32cw(r, v)
 #define CRC_U8(r, v) __builtin_aarch64_crc32cb(r, v)
 #endif
-#define HWCAP_BIT_CRC32 (1ul << 7)
 
-static bool have_instruction(void) {
-    return (getauxval(AT_HWCAP) & HWCAP_BIT_CRC32) != 0;
-}
+static bool have_instruction(void) { return system_crc_instruction(); }
 #endif
 
 static uint32_t shift(uint32_t r) {

@@ -84,13 +84,16 @@ nadb_rc nadb_jobs_each(nadb_job_fn *each, void *ctx,
 
 uint64_t nadb_user_id(void);
 uint64_t nadb_process_id(void);
+/* Of a descriptor that somebody else has opened for us. */
+void nadb_close_on_exec(int fd);
 bool nadb_terminal_is_there(void); /* stderr is one */
 void nadb_terminal_write(const char *text, size_t n);
 
-/* --- os_linux.c --- */
+/* --- os_linux.c, os_plain.c --- */
 
 /* The library that has this function in it stays in the process: it has
  * threads. */
 void nadb_stay_loaded(void);
+bool nadb_several_cpus(void); /* for this process */
 
 #endif

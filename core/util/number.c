@@ -69,7 +69,7 @@ static locale_t c_locale(void) {
 bool nadb_real_of(nadb_slice text, double *out) {
     bool negative;
     size_t at = skip_sign(text, &negative);
-    locale_t c;
+    locale_t c, before;
 
     *out = 0;
     if (text.n == 0) return false;
@@ -80,7 +80,9 @@ bool nadb_real_of(nadb_slice text, double *out) {
     }
     if (!is_real(text)) return false;
     c = c_locale();
-    *out = strtod_l((const char *)text.p, NULL, c);
+    before = uselocale(c);
+    *out = strtod((const char *)text.p, NULL);
+    (void)uselocale(before);
     freelocale(c);
     return true;
 }

@@ -1,7 +1,7 @@
 /* os_posix_dir.c - open directories, and names in them.
  *
  * A directory is opened for reading, so that it can be listed and synced; one
- * that may only be searched is opened as a path, and then cannot. */
+ * that may only be searched is opened for that, and then cannot. */
 #include "os_posix.h"
 
 #include <dirent.h>
@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "os_system.h"
 
 int posix_high_fd(int fd) {
     int high, e;
@@ -27,7 +29,7 @@ static int dir_fd(int at, const char *name, int how) {
     do fd = openat(at, name, how | O_DIRECTORY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
     if (fd < 0 && errno == EACCES)
-        fd = openat(at, name, how | O_DIRECTORY | O_CLOEXEC | O_PATH);
+        fd = system_open_search(at, name, how | O_DIRECTORY | O_CLOEXEC);
     return posix_high_fd(fd);
 }
 

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os_system.h"
+
 /* Linux moves at most about 2 GiB a call; stay below on every system. */
 #define IO_MAX ((size_t)1 << 30)
 
@@ -140,9 +142,8 @@ nadb_rc posix_open(nadb_dir *d, const char *name, unsigned flags, uint32_t mode,
 
 void posix_close(nadb_file *f) {
     if (f == NULL) return;
-    /* Nothing is lost if it fails: what must be on disk has been synced. On
-     * Linux the descriptor is gone even after EINTR. */
-    close(f->fd);
+    /* Nothing is lost if it fails: what must be on disk has been synced. */
+    system_close(f->fd);
     nadb_free(f);
 }
 
@@ -188,11 +189,9 @@ nadb_rc posix_pwrite(nadb_file *f, const void *p, size_t n, uint64_t off,
 }
 
 nadb_rc posix_sync(nadb_file *f, nadb_err *err) {
-    int rc;
+    int e = system_sync(f->fd);
 
-    do rc = fdatasync(f->fd);
-    while (rc != 0 && errno == EINTR);
-    if (rc != 0) return nadb_fail_errno(err, errno, "syncing %s", f->path);
+    if (e != 0) return nadb_fail_errno(err, e, "syncing %s", f->path);
     return NADB_OK;
 }
 
@@ -215,7 +214,7 @@ nadb_rc posix_truncate(nadb_file *f, uint64_t size, nadb_err *err) {
     return NADB_OK;
 }
 
-/* For file systems without fallocate. Bytes that the file already has are
+/* For file systems that cannot reserve. Bytes that the file already has are
  * left alone; a file grown only by reserve and write has no holes in them. */
 static nadb_rc write_zeros(nadb_file *f, uint64_t end, nadb_err *err) {
     static const uint8_t zeros[65536];
@@ -246,26 +245,15 @@ nadb_rc posix_reserve(nadb_file *f, uint64_t off, uint64_t end, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     if (off >= end || (off == 0 && is_reserved(f, end))) return NADB_OK;
-    do e = fallocate(f->fd, 0, (off_t)off, (off_t)(end - off));
-    while (e != 0 && errno == EINTR);
+    e = system_reserve(f->fd, off, end - off);
     if (e == 0) return NADB_OK;
-    if (errno == EOPNOTSUPP || errno == ENOSYS) return write_zeros(f, end, err);
-    return nadb_fail_errno(err, errno, "reserving %llu bytes for %s",
+    if (e == EOPNOTSUPP || e == ENOSYS) return write_zeros(f, end, err);
+    return nadb_fail_errno(err, e, "reserving %llu bytes for %s",
                            (unsigned long long)end, f->path);
 }
 
-/* Nobody uses the position that lseek() moves. */
 void posix_data_at(nadb_file *f, uint64_t off, uint64_t *from, uint64_t *to) {
-    off_t data = off > INT64_MAX ? -1 : lseek(f->fd, (off_t)off, SEEK_DATA);
-    off_t hole = data < 0 ? -1 : lseek(f->fd, data, SEEK_HOLE);
-
-    *from = off;
-    *to = UINT64_MAX;
-    if (data < 0 && (errno == ENXIO || off > INT64_MAX)) *from = UINT64_MAX;
-    if (hole > data) {
-        *from = (uint64_t)data;
-        *to = (uint64_t)hole;
-    }
+    system_data_at(f->fd, off, from, to);
 }
 
 nadb_rc posix_fstat(nadb_file *f, nadb_stat *out, nadb_err *err) {

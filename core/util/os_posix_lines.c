@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "os_system.h"
 
 /* A log is never worth the life of the program that it is written by: what a
  * write to a closed pipe or past a limit of file sizes raises is blocked for
@@ -22,7 +22,6 @@ static void add_deadly(sigset_t *set, const sigset_t *but) {
 }
 
 static ssize_t write_quietly(int fd, const void *p, size_t n) {
-    static const struct timespec at_once = {0, 0};
     sigset_t set, before, pending, ours;
     ssize_t put;
     int e;
@@ -35,8 +34,7 @@ static ssize_t write_quietly(int fd, const void *p, size_t n) {
     do put = write(fd, p, n);
     while (put < 0 && errno == EINTR);
     e = errno;
-    if (put < 0)
-        while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
+    if (put < 0) (void)system_signal_take(&ours);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = e;
     return put;
@@ -59,5 +57,5 @@ nadb_rc posix_print(const void *p, size_t n, nadb_err *err) {
 
 void posix_who(uint64_t *process, uint64_t *thread) {
     *process = (uint64_t)getpid();
-    *thread = (uint64_t)syscall(SYS_gettid);
+    *thread = system_thread_id();
 }

@@ -2,12 +2,10 @@
 #include "os_posix.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "os_system.h"
 
 nadb_rc posix_map(nadb_file *f, uint64_t n, bool writable, void **out,
                   nadb_err *err) {
@@ -33,9 +31,7 @@ nadb_rc posix_map_private(uint64_t n, void **out, nadb_err *err) {
 
     *out = NULL;
     errno = ENOMEM;
-    if (n <= SIZE_MAX / 2)
-        p = mmap(NULL, (size_t)n, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (n <= SIZE_MAX / 2) p = system_map_zeroed((size_t)n);
     if (p == MAP_FAILED)
         return nadb_fail_errno(err, errno, "mapping %llu bytes of memory",
                                (unsigned long long)n);
@@ -43,26 +39,11 @@ nadb_rc posix_map_private(uint64_t n, void **out, nadb_err *err) {
     return NADB_OK;
 }
 
-static int set_lock(nadb_file *f, int cmd, uint64_t byte, uint64_t n,
-                    struct flock *lock, short type) {
-    int rc;
-
-    memset(lock, 0, sizeof *lock); /* OFD locks want l_pid == 0 */
-    lock->l_type = type;
-    lock->l_whence = SEEK_SET;
-    lock->l_start = (off_t)byte;
-    lock->l_len = (off_t)n;
-    do rc = fcntl(f->fd, cmd, lock);
-    while (rc != 0 && errno == EINTR);
-    return rc;
-}
-
 nadb_rc posix_lock_byte(nadb_file *f, uint64_t byte, bool *got, nadb_err *err) {
-    struct flock lock;
+    int e = system_lock(f->fd, byte, got);
 
-    *got = set_lock(f, F_OFD_SETLK, byte, 1, &lock, F_WRLCK) == 0;
-    if (*got || errno == EAGAIN || errno == EACCES) return NADB_OK;
-    return nadb_fail_errno(err, errno, "locking byte %llu of %s",
+    if (e == 0) return NADB_OK;
+    return nadb_fail_errno(err, e, "locking byte %llu of %s",
                            (unsigned long long)byte, f->path);
 }
 
@@ -95,33 +76,20 @@ nadb_rc posix_lock_byte_wait(nadb_file *f, uint64_t byte, int64_t timeout_ms,
 }
 
 void posix_unlock_byte(nadb_file *f, uint64_t byte) {
-    struct flock lock;
-
-    set_lock(f, F_OFD_SETLK, byte, 1, &lock, F_UNLCK);
+    system_unlock(f->fd, byte);
 }
 
 nadb_rc posix_bytes_locked(nadb_file *f, uint64_t byte, uint64_t n,
                            bool *locked, nadb_err *err) {
-    struct flock lock;
+    int e = system_locked(f->fd, byte, n, locked);
 
-    *locked = false;
-    if (set_lock(f, F_OFD_GETLK, byte, n, &lock, F_WRLCK) != 0)
-        return nadb_fail_errno(err, errno, "probing byte %llu of %s",
-                               (unsigned long long)byte, f->path);
-    *locked = lock.l_type != F_UNLCK;
-    return NADB_OK;
+    if (e == 0) return NADB_OK;
+    return nadb_fail_errno(err, e, "probing byte %llu of %s",
+                           (unsigned long long)byte, f->path);
 }
 
-/* Not FUTEX_PRIVATE: the word is shared with other processes. */
 void posix_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ms) {
-    struct timespec t;
-
-    if (timeout_ms < 0) timeout_ms = 0;
-    t.tv_sec = (time_t)(timeout_ms / 1000);
-    t.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
-    syscall(SYS_futex, word, FUTEX_WAIT, expected, &t, NULL, 0);
+    system_word_wait(word, expected, timeout_ms);
 }
 
-void posix_futex_wake(uint32_t *word, int n) {
-    syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
-}
+void posix_futex_wake(uint32_t *word, int n) { system_word_wake(word, n); }

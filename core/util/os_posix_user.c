@@ -1,4 +1,5 @@
 /* os_posix_user.c - whose process this is, and the terminal behind stderr. */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "job.h"
@@ -6,6 +7,8 @@
 uint64_t nadb_user_id(void) { return (uint64_t)geteuid(); }
 
 uint64_t nadb_process_id(void) { return (uint64_t)getpid(); }
+
+void nadb_close_on_exec(int fd) { (void)fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
 bool nadb_terminal_is_there(void) { return isatty(STDERR_FILENO) == 1; }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os_system.h"
+
 /* Drops the start of a UTF-8 sequence whose end was cut off. */
 static void trim_torn_utf8(char *msg) {
     size_t n = strlen(msg);
@@ -91,6 +93,7 @@ static nadb_rc rc_of_errno(int sys_errno) {
 nadb_rc nadb_fail_errno(nadb_err *err, int sys_errno, const char *fmt, ...) {
     nadb_rc rc = rc_of_errno(sys_errno);
     va_list args;
+    char text[128];
     const char *cause;
     size_t n, need;
 
@@ -101,8 +104,7 @@ nadb_rc nadb_fail_errno(nadb_err *err, int sys_errno, const char *fmt, ...) {
     n = format(err, fmt, args);
     va_end(args);
 
-    cause = strerrordesc_np(sys_errno);
-    if (cause == NULL) cause = "unknown error";
+    cause = system_error_text(sys_errno, text, sizeof text);
     need = strlen(cause) + 2;
     /* The cause must survive a long path, so it may overwrite its end. */
     if (n + need >= sizeof err->msg) {

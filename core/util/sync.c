@@ -6,7 +6,8 @@
 
 #include <assert.h>
 #include <signal.h>
-#include <time.h>
+
+#include "os_system.h"
 
 #ifdef NADB_DEBUG
 /* How many locks of each rank this thread holds. */
@@ -36,33 +37,6 @@ static void must_be_zero(int rc) {
     (void)rc;
 }
 
-static struct timespec deadline_after(clockid_t clock, int64_t timeout_ms) {
-    struct timespec t;
-
-    if (timeout_ms < 0) timeout_ms = 0;
-    clock_gettime(clock, &t);
-    t.tv_sec += (time_t)(timeout_ms / 1000);
-    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
-#ifdef NADB_TSAN
-/* The thread sanitizer does not know the call with a clock. */
-#define CLOCK_OF_LOCKS CLOCK_REALTIME
-static int lock_until(pthread_mutex_t *m, const struct timespec *deadline) {
-    return pthread_mutex_timedlock(m, deadline);
-}
-#else
-#define CLOCK_OF_LOCKS CLOCK_MONOTONIC
-static int lock_until(pthread_mutex_t *m, const struct timespec *deadline) {
-    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, deadline);
-}
-#endif
-
 nadb_rc nadb_mutex_init(nadb_mutex *m, nadb_rank rank, nadb_err *err) {
     int e = pthread_mutex_init(&m->m, NULL);
 
@@ -86,12 +60,9 @@ bool nadb_trylock(nadb_mutex *m) {
 }
 
 bool nadb_lock_timed(nadb_mutex *m, int64_t timeout_ms) {
-    struct timespec deadline;
-
     if (nadb_trylock(m)) return true;
     check_order(m);
-    deadline = deadline_after(CLOCK_OF_LOCKS, timeout_ms);
-    if (lock_until(&m->m, &deadline) != 0) return false;
+    if (system_mutex_lock(&m->m, timeout_ms) != 0) return false;
     note_locked(m);
     return true;
 }
@@ -102,13 +73,8 @@ void nadb_unlock(nadb_mutex *m) {
 }
 
 nadb_rc nadb_cond_init(nadb_cond *c, nadb_err *err) {
-    pthread_condattr_t attr;
-    int e = pthread_condattr_init(&attr);
+    int e = system_cond_init(&c->c);
 
-    if (e != 0) return nadb_fail_errno(err, e, "cannot make a condition");
-    e = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    if (e == 0) e = pthread_cond_init(&c->c, &attr);
-    pthread_condattr_destroy(&attr);
     if (e != 0) return nadb_fail_errno(err, e, "cannot make a condition");
     return NADB_OK;
 }
@@ -122,11 +88,10 @@ void nadb_cond_wait(nadb_cond *c, nadb_mutex *m) {
 }
 
 bool nadb_cond_wait_timed(nadb_cond *c, nadb_mutex *m, int64_t timeout_ms) {
-    struct timespec deadline = deadline_after(CLOCK_MONOTONIC, timeout_ms);
     int e;
 
     note_unlocked(m);
-    e = pthread_cond_timedwait(&c->c, &m->m, &deadline);
+    e = system_cond_wait(&c->c, &m->m, timeout_ms);
     note_locked(m);
     return e == 0;
 }
@@ -145,7 +110,7 @@ nadb_rc nadb_thread_start(pthread_t *out, const char *name,
     e = pthread_create(out, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (e != 0) return nadb_fail_errno(err, e, "cannot start thread %s", name);
-    pthread_setname_np(*out, name);
+    system_thread_name(*out, name);
     return NADB_OK;
 }
 

@@ -33,7 +33,7 @@ typedef struct nadb_mutex {
 } nadb_mutex;
 
 typedef struct nadb_cond {
-    pthread_cond_t c; /* on CLOCK_MONOTONIC */
+    pthread_cond_t c; /* of system_cond_init() */
 } nadb_cond;
 
 nadb_rc nadb_mutex_init(nadb_mutex *m, nadb_rank rank,

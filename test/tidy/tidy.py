@@ -144,6 +144,36 @@ def check_posix_io():
     return find_calls(paths, names, "I/O goes through nadb_os")
 
 
+LINUX = re.compile(
+    r"\b(syscall|SYS_\w+|\w*futex\(|FUTEX_\w+|F_OFD_\w+|fallocate|SEEK_(?:DATA|"
+    r"HOLE)|O_PATH|O_TMPFILE|O_DIRECT|f?statfs|getrandom|gettid|\w+_np|"
+    r"pthread_mutex_clocklock|RTLD_(?:NODELETE|NOLOAD|DEFAULT|NEXT)|dladdr|"
+    r"sched_[gs]etaffinity|CPU_\w+|memmem|strtod_l|getauxval|MAP_ANONYMOUS|"
+    r"fdatasync|mremap|madvise|memfd_create|renameat2|copy_file_range|"
+    r"sync_file_range|accept4|pipe2|dup3|epoll_\w+|eventfd|timerfd_\w+|"
+    r"signalfd|secure_getenv|strchrnul|asprintf|qsort_r|program_invocation_name|"
+    r"sigtimedwait|FIOCLEX|FIONREAD)\b|"
+    r"<(linux/.*|sys/(syscall|random|vfs|statfs|auxv|ioctl|prctl|epoll|"
+    r"eventfd)|sched)\.h>")
+
+
+def check_linux():
+    """Names are looked for in code, paths also in strings."""
+    out = []
+    for path in files(LIBRARY):
+        if path in ("core/util/os_linux.c", "core/util/os_plain.c"):
+            continue
+        for i, line in enumerate(code_of(path).split("\n"), 1):
+            m = LINUX.search(line)
+            if m and not line.startswith("nadb_rc nadb_os"):
+                out.append(f"{path}:{i}: {m.group(0)}: what only Linux has is "
+                           f"in core/util/os_linux.c")
+        for i, line in enumerate(text_of(path).split("\n"), 1):
+            if re.search(r'"/(proc|sys)/', line):
+                out.append(f"{path}:{i}: a path that only Linux has")
+    return out
+
+
 # --- sizes ---
 
 def check_file_length():
@@ -418,6 +448,7 @@ def check_operations():
 RULES = [
     ("includes as ARCHITECTURE.md has it", check_includes),
     ("system calls only in core/util/os_*", check_posix_io),
+    ("what only Linux has in core/util/os_linux.c", check_linux),
     (f"files up to {FILE_LINES} lines", check_file_length),
     (f"functions up to {FUNCTION_LINES} lines", check_function_length),
     (f"{COLUMNS} columns", check_columns),
