@@ -6,7 +6,7 @@ SCRIPTS is the C file that embed.awk has made of the Lua scripts; each FILE is
 one more source, such as what the test library has. The result is one translation
 unit in which every name has one meaning and internal linkage:
 
-- Each header is written out once, where it is first included, and without its
+- Each header is written out once, before what first includes it, and without its
   guard. Headers of the system come first.
 - A name that a source file defines for itself (function, variable, type, tag,
   constant, macro) gets the file's name in front: `take` of core/kv/cursor.c is
@@ -373,6 +373,10 @@ class Whole:
             return ""
         self.done.add(path)
         source = self.sources[path]
+        # One that is included under a condition is there without it, too.
+        before = "".join(self.file(h) for h in source.headers
+                         if path.endswith(".c") and
+                         (not h.startswith(REDIS) or source.folder == REDIS))
         renames = dict(self.of_rooms.get(source.folder, {}))
         for header in self.closures[path]:
             renames.update(self.of_rooms.get(self.sources[header].folder, {}))
@@ -383,7 +387,7 @@ class Whole:
                        for i in range(len(source.tokens)))
         undefined = "".join(f"#undef {own[m]}\n" for m in sorted(source.macros)
                             if m in own)
-        return f"\n/* --- {path} --- */\n\n{text}{undefined}"
+        return f"{before}\n/* --- {path} --- */\n\n{text}{undefined}"
 
     @staticmethod
     def linkage(source):

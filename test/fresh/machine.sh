@@ -151,6 +151,13 @@ with KeyValueStore(\"data\", \"app\", 1, \"ns\") as store:
 import nakv, storage_backends.redis, logging_config'" \
         >"$log.wheel" 2>&1
     tell "$1 make wheel, installed" $? "$log.wheel"
+    at "$1" "cd /root/nadb && apt-get install -y -q --no-install-recommends \
+        npm && make npm && mkdir /tmp/n && cd /tmp/n && npm init -y &&
+        npm install --offline --no-audit --no-fund /root/nadb/build/nadb-*.tgz &&
+        sqlite3 :memory: \".load \$(node -p \
+            'require(\"sqlite-nadb\").getLoadablePath()')\" \
+            'SELECT nadb_version()'" >"$log.npm" 2>&1
+    tell "$1 make npm, installed" $? "$log.npm"
 }
 
 step_make() { # RELEASE TARGET
