@@ -41,8 +41,8 @@ typedef struct redis_engine {
     uint64_t generation; /* that the server named last */
     redis_claim claims[REDIS_CLAIMS];
     redis_ticket *spare; /* of a commit that has ended; may be NULL */
-    nadb_keep keep;     /* of changes */
-    uint64_t limit;     /* bytes, beyond which nothing is added; 0: none */
+    nadb_keep keep;      /* of changes */
+    uint64_t limit;      /* bytes, beyond which nothing is added; 0: none */
     /* In a store of several shards: ends a transaction over several, if its
      * time has come. */
     nadb_rc (*end_txn)(struct redis_engine *found_in, const char *txn,

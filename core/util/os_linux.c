@@ -12,7 +12,9 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
+#if defined(__aarch64__)
 #include <sys/auxv.h>
+#endif
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -269,11 +271,13 @@ const char *system_error_text(int e, char *text, size_t n) {
     return text;
 }
 
+#if defined(__aarch64__)
 bool system_crc_instruction(void) {
     static const unsigned long crc32 = 1ul << 7; /* HWCAP_CRC32 of ARM */
 
     return (getauxval(AT_HWCAP) & crc32) != 0;
 }
+#endif
 
 /* Of the object that has this function in it. */
 void nadb_stay_loaded(void) {

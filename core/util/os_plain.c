@@ -422,7 +422,9 @@ const char *system_error_text(int e, char *text, size_t n) {
     return text;
 }
 
+#if defined(__aarch64__)
 bool system_crc_instruction(void) { return false; }
+#endif
 
 /* A handle that nobody closes would need the library's name, which POSIX does
  * not tell: link it with what keeps it, such as -z nodelete. */
