@@ -145,7 +145,7 @@ def check_posix_io():
 
 
 LINUX = re.compile(
-    r"\b(syscall|SYS_\w+|\w*futex\(|FUTEX_\w+|F_OFD_\w+|fallocate|SEEK_(?:DATA|"
+    r"\b(syscall|SYS_\w+|FUTEX_\w+|F_OFD_\w+|fallocate|SEEK_(?:DATA|"
     r"HOLE)|O_PATH|O_TMPFILE|O_DIRECT|f?statfs|getrandom|gettid|\w+_np|"
     r"pthread_mutex_clocklock|RTLD_(?:NODELETE|NOLOAD|DEFAULT|NEXT)|dladdr|"
     r"sched_[gs]etaffinity|CPU_\w+|memmem|strtod_l|getauxval|MAP_ANONYMOUS|"
