@@ -39,6 +39,7 @@
 #include "options.h"
 #include "store_list.h"
 #include "util/job.h"
+#include "util/json.h"
 #include "util/log.h"
 #include "util/number.h"
 #include "util/parse.h"

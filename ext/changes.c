@@ -197,7 +197,7 @@ static nadb_rc wait_for(call *k, uint64_t since, int64_t ms, bool any,
                         nadb_slice prefix, uint64_t *seq, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     int64_t begun = os->mono_ns();
-    nadb_stop stop = {conn_interrupted, k->db};
+    nadb_stop stop = {quirk_interrupted, k->db};
     bool found = false;
     nadb_rc rc = NADB_OK;
 

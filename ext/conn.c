@@ -8,6 +8,7 @@
  * It keeps no prepared statement: they would be finalised too late when the
  * connection closes. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,17 +17,6 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static conn *list; /* guarded by list_lock, and every conn's refs and next */
 
 /* --- what the core asks of a connection --- */
-
-/* sqlite3_is_interrupted() came with SQLite 3.41; a statement that is run while
- * another one is running finds out as well. */
-bool conn_interrupted(void *db) {
-    return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
-}
-
-/* Likewise, and calls a progress handler. */
-static bool ticked(void *db) {
-    return sqlite3_exec(db, JOB_TICKS, NULL, NULL, NULL) == SQLITE_INTERRUPT;
-}
 
 /* SQLite checks its limits when it is given a value; by then the memory for it
  * is taken. */
@@ -62,8 +52,8 @@ conn *conn_ref(sqlite3 *db) {
         if (c != NULL) {
             c->db = db;
             c->changes = (unsigned)-2; /* not counted yet */
-            c->caller =
-                (nadb_caller){conn_interrupted, ticked, takes, db, &c->waits};
+            c->caller = (nadb_caller){quirk_interrupted, quirk_ticked, takes,
+                                      db, &c->waits};
             c->next = list;
             list = c;
         }
@@ -83,7 +73,7 @@ static void sess_free(sess *s) {
         nadb_store_close(s->store);
     } else if (nadb_store_undo(s->store, &err) != NADB_OK &&
                err.rc != NADB_LOCKED) {
-        /* Locked: somebody else found the store useful, and keeps it. */
+        /* Locked: another opener has committed to it, and keeps it. */
         sqlite3_log(value_code(err.rc),
                     "nadb: removing the store of a CREATE that failed or was "
                     "rolled back: %s",

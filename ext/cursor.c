@@ -10,6 +10,7 @@
  * as SQLITE_STATIC: it holds them beyond xNext, xFilter and even xClose (a
  * one-row UPDATE closes the cursor before xUpdate). */
 #include "cursor.h"
+#include "sqlite_quirks.h"
 
 #define SPARE_MAX 8u
 
@@ -67,7 +68,7 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
                               */
     }
     v->n_open++;
-    v->seen.stmt = NULL; /* planning is over */
+    v->seen.stmt = NULL; /* planning has ended */
     *out = &c->base;
     return SQLITE_OK;
 }
@@ -175,11 +176,9 @@ static int column_error(sqlite3_context *ctx, const nadb_err *err) {
 static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
 
-    /* UPDATE .. FROM reads every column in turn, though nobody named tag. */
     c->v->read_moment = nadb_moment(c->v->s->core);
     if ((c->plan & PLAN_TAG_USED) == 0 ||
-        ((c->plan & PLAN_ALL_USED) != 0 && c->v->phase != PHASE_IDLE &&
-         c->last_column == COL_SIZE)) {
+        quirk_reads_all(c->v, c->plan, c->last_column)) {
         return SQLITE_OK;
     }
     (void)nadb_fail(&err, NADB_INVALID,

@@ -44,7 +44,7 @@ typedef struct sess {
     unsigned n_creators; /* of these, made by the present transaction */
     bool made;           /* the store was made by the present transaction */
     bool kept;           /* and a table that asked for it is still there */
-    bool remove;         /* nobody wants the store: remove it at the end */
+    bool remove;         /* no table has the store: remove it at the end */
     bool dropped;        /* by DROP TABLE: not kept for a later object */
     /* Of a store that belongs to the file of its table's schema (file.c): */
     bool bound;
@@ -99,8 +99,6 @@ typedef struct conn {
  * NULL when out of memory. */
 conn *conn_ref(sqlite3 *db);
 void conn_unref(void *c);
-/* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
-bool conn_interrupted(void *db);
 /* So many steps of SQLite's machine that a progress handler of at most that
  * many is called. */
 #define JOB_TICKS                                                              \
@@ -108,7 +106,7 @@ bool conn_interrupted(void *db);
     " WHERE i < 1500) SELECT count(*) FROM n"
 /* BINARY order of this connection's texts is the order of UTF-8 bytes. */
 bool conn_is_utf8(conn *c);
-/* GLOB and LIKE may match a BLOB: a choice of whoever built SQLite. */
+/* GLOB and LIKE may match a BLOB: an option of SQLite's build. */
 bool conn_globs_blobs(conn *c);
 
 /* Gives the object the session of its store, opened or shared. `flags` as for
@@ -192,7 +190,7 @@ typedef enum vtab_phase {
 } vtab_phase;
 
 /* The last plan with a term on tag, and the costliest for the same terms: see
- * level_branches() in plan.c. */
+ * quirk_level_branches(). */
 enum { PLAN_SEEN_TERMS = 8 };
 typedef struct plan_seen {
     sqlite3_stmt *stmt; /* being prepared; NULL: nothing was seen */
@@ -362,9 +360,7 @@ nadb_rc file_number(vtab *v, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
 /* The file takes the store as it is. */
 nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
-/* Pages that are flushed from now on are those of a transaction. */
-void file_note_spills(conn *c);
-/* An autocommit statement begins to write: the same, if anybody else has
+/* An autocommit statement begins to write: the same, if another statement has
  * changed rows since. */
 void file_begun(conn *c);
 /* Removes what was dropped, once that is committed. Outside transactions. */

@@ -16,6 +16,7 @@
  * No statement is kept prepared: some bindings finalize every statement of a
  * connection, also those of others, before they close it. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 /* --- which stores belong to a file --- */
 
@@ -452,15 +453,6 @@ nadb_rc file_create(vtab *v, nadb_err *err) {
 
 /* --- is the transaction mixed? --- */
 
-static int64_t spills(sqlite3 *db) {
-    int now = 0, high = 0;
-
-    if (sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_SPILL, &now, &high, 0) !=
-        SQLITE_OK)
-        return -1;
-    return now;
-}
-
 /* Whether the file's journal mode is WAL; `journal` is what SQLite has open for
  * it. A pager's journal and its log are two objects, so while that pointer is
  * the one that was a log's, it is. The other modes share one. */
@@ -509,22 +501,7 @@ void file_begun(conn *c) {
     unsigned now = (unsigned)sqlite3_total_changes(c->db);
 
     /* A statement of ours changes one row, mostly. */
-    if (now < c->changes || now - c->changes > 1) file_note_spills(c);
-}
-
-void file_note_spills(conn *c) {
-    c->spills = spills(c->db);
-    c->changes = (unsigned)sqlite3_total_changes(c->db);
-}
-
-/* Flushes what the transaction has changed, and tells from the number of
- * flushed pages whether that is anything. */
-static bool flushes(conn *c) {
-    int64_t before = c->spills;
-
-    if (c->spill_off || sqlite3_db_cacheflush(c->db) != SQLITE_OK) return true;
-    file_note_spills(c);
-    return before < 0 || c->spills != before;
+    if (now < c->changes || now - c->changes > 1) quirk_note_spills(c);
 }
 
 /* Whether pages of the file have changed in this transaction; when in doubt,
@@ -538,7 +515,7 @@ static bool pages_changed(vtab *v) {
      * WAL any more, the flush of a mixed transaction syncs the journal, once:
      * then the mode is asked for. */
     if (autocommit && v->s->wal != NULL) {
-        flushed = flushes(v->c);
+        flushed = quirk_flushes(v->c);
         if (!flushed) return false;
     }
     if (sqlite3_file_control(v->c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
@@ -549,11 +526,11 @@ static bool pages_changed(vtab *v) {
         v->s->several = !autocommit && other_files_written(v);
         return v->s->several || flushed || journal_written(v, journal);
     }
-    if (autocommit) return flushed || flushes(v->c);
+    if (autocommit) return flushed || quirk_flushes(v->c);
     v->s->several = other_files_written(v);
     if (v->s->several) return true;
     /* Pages that another statement uses are not flushed. */
-    return header_moved(v) || running(v->c->db) > 1 || flushes(v->c);
+    return header_moved(v) || running(v->c->db) > 1 || quirk_flushes(v->c);
 }
 
 static bool is_mixed(vtab *v) {
@@ -598,7 +575,7 @@ int file_stamp(vtab *v, nadb_err *err) {
     if (row_read(v, id, &stamp, err) != NADB_OK) return value_code(err->rc);
     stamp = nadb_session_next_stamp(v->s->core, stamp);
     code = write_stamp(v, stamp, err);
-    file_note_spills(v->c); /* the stamp's own may be among them */
+    quirk_note_spills(v->c); /* the stamp's own may be among them */
     if (code == SQLITE_OK) nadb_session_stamp(v->s->core, stamp);
     return code;
 }

@@ -8,6 +8,7 @@
  * Not checked again is key = x: SQLite would look for the text '5.0' where a
  * program has bound the REAL 5.0, and the key is '5'. */
 #include "cursor.h"
+#include "sqlite_quirks.h"
 
 #include <math.h>
 
@@ -542,52 +543,6 @@ static nadb_rc open_core(vcursor *c, nadb_err *err) {
 
 /* --- one row, where a number may mean several --- */
 
-/* The running statement after `stmt` that writes: it may be the one that
- * changes a row through this cursor, and asks for no second one. */
-static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
-    while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
-        if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) break;
-    }
-    return stmt;
-}
-
-/* Whether the program of a statement has a walk over a virtual table that
- * begins and does not go on. Yes when it cannot be told. */
-static bool has_first_only(sqlite3 *db, sqlite3_stmt *stmt) {
-    const char *sql = sqlite3_sql(stmt);
-    sqlite3_stmt *ops = NULL;
-    int open_walks = 0;
-    int code = SQLITE_ERROR;
-    char *text = sql == NULL ? NULL : sqlite3_mprintf("EXPLAIN %s", sql);
-
-    if (text != NULL) code = sqlite3_prepare_v2(db, text, -1, &ops, NULL);
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(ops);
-        if (code == SQLITE_ROW) {
-            const char *op = (const char *)sqlite3_column_text(ops, 1);
-
-            if (op == NULL) break;
-            if (strcmp(op, "VFilter") == 0) open_walks++;
-            if (strcmp(op, "VNext") == 0) open_walks--;
-        }
-    }
-    sqlite3_finalize(ops);
-    sqlite3_free(text);
-    return code != SQLITE_DONE || open_walks != 0;
-}
-
-/* Whether this cursor may be one that is asked for its first row only. SQLite
- * does not say; EXPLAIN does. Seldom needed: keys like '5' and '05' are seldom
- * in one table. */
-static bool stops_early(sqlite3 *db) {
-    sqlite3_stmt *stmt = NULL;
-
-    while ((stmt = next_writing(db, stmt)) != NULL) {
-        if (has_first_only(db, stmt)) return true;
-    }
-    return false;
-}
-
 static nadb_rc start(vcursor *c, nadb_err *err) {
     nadb_rc rc;
 
@@ -605,7 +560,7 @@ static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
     while (rc == NADB_OK && c->row != NULL) {
         if (found) {
-            if (!stops_early(c->v->c->db)) return start(c, err);
+            if (!quirk_first_row_only(c->v->c->db)) return start(c, err);
             return nadb_fail(err, NADB_INVALID,
                              "several keys equal the number %s: compare with "
                              "text, as in key = CAST(x AS TEXT)",
@@ -650,7 +605,7 @@ int filter_any(vcursor *c, int argc, sqlite3_value **argv) {
     }
     rc = start(c, &err);
     if (rc == NADB_OK && (c->plan & PLAN_UNIQUE) != 0 && !c->lookup &&
-        c->v->phase != PHASE_IDLE && next_writing(c->v->c->db, NULL) != NULL) {
+        c->v->phase != PHASE_IDLE && quirk_is_writing(c->v->c->db)) {
         rc = only_equal(c, key, &err);
     }
     return rc == NADB_OK ? SQLITE_OK : vcursor_failed(c, &err);

@@ -54,23 +54,6 @@ static nadb_rc debug(call *k, nadb_err *err) {
     return result_buf(k, ok, &b, err);
 }
 
-/* Whether the connection may load code, from SQL: what the program has said by
- * sqlite3_enable_load_extension(), and its authorizer. SQLite tells only by how
- * load_extension() fails: it names the file where it has looked for one. */
-static bool may_load(sqlite3 *db) {
-    static const char nowhere[] = "/dev/null/nadb";
-    sqlite3_stmt *stmt = NULL;
-    bool may = false;
-
-    if (sqlite3_prepare_v2(db, "SELECT load_extension(?)", -1, &stmt, NULL) ==
-            SQLITE_OK &&
-        sqlite3_bind_text(stmt, 1, nowhere, -1, SQLITE_STATIC) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ERROR)
-        may = strstr(sqlite3_errmsg(db), nowhere) != NULL;
-    sqlite3_finalize(stmt);
-    return may;
-}
-
 static nadb_rc backend_load(call *k, nadb_err *err) {
     const char *file = (const char *)sqlite3_value_text(k->argv[0]);
     const char *name = NULL;
@@ -79,7 +62,7 @@ static nadb_rc backend_load(call *k, nadb_err *err) {
     if (file == NULL)
         return nadb_fail(err, NADB_INVALID,
                          "the argument must be the absolute path of a backend");
-    if (!may_load(k->db))
+    if (!quirk_may_load(k->db))
         return nadb_fail(err, NADB_DENIED,
                          "not authorized: a backend is code, so that this "
                          "connection must be allowed to load extensions, by "
@@ -240,6 +223,9 @@ static nadb_rc seq(call *k, nadb_err *err) {
 
 #define HARMLESS (SQLITE_UTF8 | SQLITE_INNOCUOUS)
 #define FILES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
+/* It may take long, and is listed in nadb_jobs: no flag of SQLite's. */
+#define LONG 0x40000000
+#define LONG_FILES (FILES | LONG)
 
 static const function functions[] = {
     {"nadb_version", 0, HARMLESS | SQLITE_DETERMINISTIC, version},
@@ -252,34 +238,34 @@ static const function functions[] = {
     {"nadb_seq", 1, SQLITE_UTF8, seq},
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
-    {"nadb_check", 1, FILES, func_check},
-    {"nadb_reindex", 1, FILES, func_reindex},
-    {"nadb_repair", 1, FILES, func_repair},
-    {"nadb_repair", 3, FILES, func_repair},
-    {"nadb_compact", 1, FILES, func_compact},
-    {"nadb_compact", 2, FILES, func_compact},
+    {"nadb_check", 1, LONG_FILES, func_check},
+    {"nadb_reindex", 1, LONG_FILES, func_reindex},
+    {"nadb_repair", 1, LONG_FILES, func_repair},
+    {"nadb_repair", 3, LONG_FILES, func_repair},
+    {"nadb_compact", 1, LONG_FILES, func_compact},
+    {"nadb_compact", 2, LONG_FILES, func_compact},
     {"nadb_cache_clear", 0, FILES, func_cache_clear},
     {"nadb_cache_clear", 1, FILES, func_cache_clear},
     {"nadb_clear_db", 2, FILES, func_clear_db},
     {"nadb_openmetrics", 0, FILES, func_openmetrics},
     {"nadb_log", 2, FILES, func_log},
     {"nadb_log", 3, FILES, func_log},
-    {"nadb_backup", 2, FILES, func_backup},
-    {"nadb_backup", 3, FILES, func_backup},
-    {"nadb_backup", 4, FILES, func_backup},
-    {"nadb_backup", 5, FILES, func_backup},
-    {"nadb_restore", 3, FILES, func_restore},
-    {"nadb_restore", 4, FILES, func_restore},
-    {"nadb_verify_backup", 2, FILES, func_verify_backup},
+    {"nadb_backup", 2, LONG_FILES, func_backup},
+    {"nadb_backup", 3, LONG_FILES, func_backup},
+    {"nadb_backup", 4, LONG_FILES, func_backup},
+    {"nadb_backup", 5, LONG_FILES, func_backup},
+    {"nadb_restore", 3, LONG_FILES, func_restore},
+    {"nadb_restore", 4, LONG_FILES, func_restore},
+    {"nadb_verify_backup", 2, LONG_FILES, func_verify_backup},
     {"nadb_delete_backup", 2, FILES, func_delete_backup},
     {"nadb_delete_backup", 3, FILES, func_delete_backup},
     {"nadb_prune_backups", 1, FILES, func_prune_backups},
     {"nadb_prune_backups", 2, FILES, func_prune_backups},
     {"nadb_prune_backups", 3, FILES, func_prune_backups},
-    {"nadb_backup_database", 1, FILES, func_backup_database},
-    {"nadb_backup_database", 2, FILES, func_backup_database},
-    {"nadb_backup_database", 3, FILES, func_backup_database},
-    {"nadb_restore_database", 3, FILES, func_restore_database},
+    {"nadb_backup_database", 1, LONG_FILES, func_backup_database},
+    {"nadb_backup_database", 2, LONG_FILES, func_backup_database},
+    {"nadb_backup_database", 3, LONG_FILES, func_backup_database},
+    {"nadb_restore_database", 3, LONG_FILES, func_restore_database},
     {"nadb_unzip", 1, HARMLESS | SQLITE_DETERMINISTIC, func_unzip},
     {"nadb_unzip", 2, HARMLESS | SQLITE_DETERMINISTIC, func_unzip},
     {"nadb_base64", 1, HARMLESS | SQLITE_DETERMINISTIC, func_base64},
@@ -312,24 +298,9 @@ static void unbind(void *arg) {
     nadb_free(b);
 }
 
-/* What a function is called in nadb_jobs, because it may take long; NULL: it
- * does not. */
-static const char *job_of(const char *name) {
-    static const char *const jobs[] = {
-        "nadb_backup",           "nadb_backup_database", "nadb_restore",
-        "nadb_restore_database", "nadb_verify_backup",   "nadb_check",
-        "nadb_compact",          "nadb_repair",          "nadb_reindex",
-    };
-    static const size_t prefix = sizeof "nadb_" - 1;
-
-    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
-        if (strcmp(name, jobs[i]) == 0) return name + prefix;
-    return NULL;
-}
-
 /* As a job, which is about what the first argument names. */
-static nadb_rc run_job(call *k, const function *f, const char *kind,
-                       nadb_err *err) {
+static nadb_rc run_job(call *k, const function *f, nadb_err *err) {
+    const char *kind = f->name + sizeof "nadb_" - 1;
     const char *target = func_text(k, 0);
     ext_job job;
     nadb_rc rc;
@@ -343,13 +314,12 @@ static nadb_rc run_job(call *k, const function *f, const char *kind,
 static void dispatch(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     const binding *b = sqlite3_user_data(ctx);
     call k = {.ctx = ctx, .c = b->c, .argc = argc, .argv = argv};
-    const char *kind;
     nadb_err err;
     nadb_rc rc;
 
     k.db = sqlite3_context_db_handle(ctx);
-    kind = job_of(b->f->name);
-    rc = kind == NULL ? b->f->run(&k, &err) : run_job(&k, b->f, kind, &err);
+    rc = (b->f->flags & LONG) != 0 ? run_job(&k, b->f, &err)
+                                   : b->f->run(&k, &err);
     if (rc != NADB_OK) {
         value_result_error(ctx, b->f->name, &err);
     }
@@ -367,8 +337,9 @@ int func_register(sqlite3 *db, conn *c) {
         b->f = f;
         b->c = conn_ref(c->db);
         /* On failure too, SQLite calls unbind(). */
-        code = sqlite3_create_function_v2(db, f->name, f->argc, f->flags, b,
-                                          dispatch, NULL, NULL, unbind);
+        code =
+            sqlite3_create_function_v2(db, f->name, f->argc, f->flags & ~LONG,
+                                       b, dispatch, NULL, NULL, unbind);
         if (code != SQLITE_OK) break;
     }
     return code;

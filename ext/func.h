@@ -3,6 +3,7 @@
 #define NADB_EXT_FUNC_H
 
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 typedef struct call {
     sqlite3_context *ctx;

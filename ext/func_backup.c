@@ -64,7 +64,7 @@ nadb_rc func_result_backup(call *k, const backup_manifest *m, nadb_err *err) {
 
 /* nadb_backup(t, dir [, id [, parent [, compression]]]) */
 nadb_rc func_backup(call *k, nadb_err *err) {
-    nadb_stop stop = {conn_interrupted, k->db};
+    nadb_stop stop = {quirk_interrupted, k->db};
     nadb_backup_req req = {.stop = &stop};
     backup_manifest made;
     nadb_rc rc = command_find(k, COMMAND_BACKUP, err);
@@ -89,7 +89,7 @@ typedef struct restore_args {
 } restore_args;
 
 static nadb_rc restore_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
-    nadb_stop stop = {conn_interrupted, v->c->db};
+    nadb_stop stop = {quirk_interrupted, v->c->db};
     int64_t begun = nadb_os_get()->mono_ns();
     restore_args *a = ctx;
     nadb_rc rc;
@@ -131,7 +131,7 @@ static void add_problem(void *ctx, const char *what) {
 
 /* nadb_verify_backup(dir, id) */
 nadb_rc func_verify_backup(call *k, nadb_err *err) {
-    nadb_stop stop = {conn_interrupted, k->db};
+    nadb_stop stop = {quirk_interrupted, k->db};
     problems found = {NADB_BUF_INIT, false};
     const char *folder, *id;
     nadb_rc rc = value_path(k->argv[0], &folder, err);

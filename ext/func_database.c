@@ -144,7 +144,7 @@ static nadb_rc copy_pages(saving *s, sqlite3 *to, nadb_err *err) {
     int code = SQLITE_OK;
 
     while (b != NULL && code == SQLITE_OK) {
-        if (conn_interrupted(s->k->db)) break;
+        if (quirk_interrupted(s->k->db)) break;
         code = sqlite3_backup_step(b, 256);
     }
     if (b != NULL) sqlite3_backup_finish(b);
@@ -173,7 +173,7 @@ static nadb_rc copy_file(saving *s, nadb_err *err) {
 
 /* nadb_backup_database(dir [, id [, compression]]) */
 nadb_rc func_backup_database(call *k, nadb_err *err) {
-    nadb_stop stop = {conn_interrupted, k->db};
+    nadb_stop stop = {quirk_interrupted, k->db};
     nadb_backup_req req = {.stop = &stop};
     saving s = {.k = k};
     backup_manifest made;
@@ -308,7 +308,7 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
 
 /* nadb_restore_database(dir, id, file) */
 nadb_rc func_restore_database(call *k, nadb_err *err) {
-    nadb_stop stop = {conn_interrupted, k->db};
+    nadb_stop stop = {quirk_interrupted, k->db};
     restoring r = {.id = func_text(k, 1)};
     const char *to = NULL;
     uint64_t random;

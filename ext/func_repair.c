@@ -1,7 +1,7 @@
 /* func_repair.c - nadb_check and nadb_repair: what is wrong with a store, and a
  * sound one in its place.
  *
- * nadb_repair works on files that nobody has open, so the table gives up its
+ * nadb_repair works on files that no opener has open, so the table gives up its
  * store meanwhile, and finds the new one at its next use. */
 #include "func.h"
 
@@ -17,23 +17,7 @@ static bool append(nadb_buf *b, const char *text) {
 }
 
 static bool append_json(nadb_buf *b, const char *text) {
-    static const char hex[] = "0123456789abcdef";
-
-    if (!nadb_buf_byte(b, '"')) return false;
-    for (const uint8_t *p = (const uint8_t *)text; *p != 0; p++) {
-        char escape[7] = {'\\', 'u', '0', '0', hex[*p >> 4], hex[*p & 15], 0};
-
-        if (*p == '"' || *p == '\\') {
-            escape[1] = (char)*p;
-            escape[2] = 0;
-        }
-        if (*p >= 0x20 && *p != '"' && *p != '\\') {
-            if (!nadb_buf_byte(b, *p)) return false;
-        } else if (!append(b, escape)) {
-            return false;
-        }
-    }
-    return nadb_buf_byte(b, '"');
+    return nadb_json_text(b, nadb_slice_str(text));
 }
 
 static void add_problem(void *ctx, const char *what) {
@@ -118,7 +102,7 @@ static nadb_rc let_go(vtab *v, nadb_err *err) {
 
 static nadb_rc repair(call *k, listing *l, nadb_repaired *out, nadb_err *err) {
     nadb_repair_listener to = {
-        l, add_fault, add_key, {conn_interrupted, k->db}};
+        l, add_fault, add_key, {quirk_interrupted, k->db}};
     uint64_t stamp = 0;
     nadb_rc rc = file_number(k->v, &stamp, err);
 
@@ -177,7 +161,7 @@ static nadb_rc find_table(call *k, nadb_err *err) {
 static nadb_rc repair_place(call *k, listing *l, nadb_repaired *out,
                             nadb_err *err) {
     nadb_repair_listener to = {
-        l, add_fault, add_key, {conn_interrupted, k->db}};
+        l, add_fault, add_key, {quirk_interrupted, k->db}};
     const char *path = NULL, *db = func_text(k, 1), *ns = func_text(k, 2);
     nadb_options *o = NULL;
     nadb_rc rc = value_path(k->argv[0], &path, err);

@@ -67,10 +67,10 @@ nadb_rc func_compact(call *k, nadb_err *err) {
     rc = nadb_store_sizes(store, pick_size, &before, err);
     if (rc == NADB_OK) job_expect_store(k->v, 0, true);
     if (rc == NADB_OK && again)
-        rc = nadb_store_recompress(store, conn_interrupted, k->v->c->db, &n,
+        rc = nadb_store_recompress(store, quirk_interrupted, k->v->c->db, &n,
                                    err);
     if (rc == NADB_OK)
-        rc = nadb_store_compact(store, conn_interrupted, k->v->c->db, err);
+        rc = nadb_store_compact(store, quirk_interrupted, k->v->c->db, err);
     if (rc == NADB_OK) rc = nadb_store_sizes(store, pick_size, &after, err);
     if (rc != NADB_OK) return rc;
     return result_compact(k, &before, &after, mono_ms() - start,

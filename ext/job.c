@@ -15,7 +15,7 @@ static bool ask(void *ctx) {
     if (j->ticks == NULL &&
         sqlite3_prepare_v3(j->db, JOB_TICKS, -1, SQLITE_PREPARE_PERSISTENT,
                            &j->ticks, NULL) != SQLITE_OK)
-        return conn_interrupted(j->db);
+        return quirk_interrupted(j->db);
     while (code == SQLITE_ROW) code = sqlite3_step(j->ticks);
     (void)sqlite3_reset(j->ticks);
     return code == SQLITE_INTERRUPT;

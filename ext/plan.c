@@ -32,6 +32,7 @@
  * compare numbers ('05' = 5), and we cannot see the type. SQLite checks such
  * terms again, and xFilter asks for more where it meets such a number. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 /* Assumed size of a store, and what things cost beside reading a row of an
  * SQLite table. */
@@ -544,79 +545,6 @@ static bool is_unique(const plan *p, int flags) {
            ((flags & PLAN_KEY_ONLY) != 0 && !is_select(p));
 }
 
-/* --- OR --- */
-
-/* Whether the terms are those seen last with others before them: they may be a
- * branch of an OR. */
-static bool continues_seen(const plan *p, const plan_seen *seen,
-                           sqlite3_stmt *stmt) {
-    const sqlite3_index_info *info = p->info;
-    int n = info->nConstraint;
-    int shift;
-
-    if (seen->stmt != stmt || seen->columns != info->colUsed ||
-        n < seen->n_terms) {
-        return false;
-    }
-    shift = info->aConstraint[n - 1].iTermOffset - seen->terms[0].offset;
-    for (int i = 0; i < seen->n_terms && i < PLAN_SEEN_TERMS; i++) {
-        const struct sqlite3_index_constraint *c =
-            &info->aConstraint[n - 1 - i];
-
-        if (c->iColumn != seen->terms[i].column || c->op != seen->terms[i].op ||
-            c->iTermOffset - seen->terms[i].offset != shift) {
-            return false;
-        }
-    }
-    return shift >= 0;
-}
-
-static void see(const plan *p, plan_seen *seen, sqlite3_stmt *stmt) {
-    int n = p->info->nConstraint;
-
-    *seen =
-        (plan_seen){.stmt = stmt, .columns = p->info->colUsed, .n_terms = n};
-    for (int i = 0; i < n && i < PLAN_SEEN_TERMS; i++) {
-        const struct sqlite3_index_constraint *c =
-            &p->info->aConstraint[n - 1 - i];
-
-        seen->terms[i].column = c->iColumn;
-        seen->terms[i].op = c->op;
-        seen->terms[i].offset = c->iTermOffset;
-    }
-}
-
-/* Keeps SQLite from answering tag = 'a' AND (x OR y) branch by branch. In each
- * branch it would give us the term on tag, and evaluate that once more for the
- * rows of all branches, which it cannot. Up to 3.47 it shows the branches here
- * without the term on tag, and finds them too expensive (see plan_best_index).
- * Newer ones show the terms of a branch and behind them those around the OR
- * (seen on 3.53.2), which look like a WHERE clause of its own. SQLite plans the
- * whole WHERE clause first and its branches right after it. So a plan whose
- * last terms are those of the plan before costs no less than that: the branches
- * together then cost more than the whole. Where it is no branch but another
- * statement or table that happens to come next, no more is lost than a better
- * order of a join. */
-static void level_branches(plan *p, double *cost, double *rows) {
-    plan_seen *seen = &p->v->seen;
-    sqlite3_stmt *stmt = sqlite3_next_stmt(p->v->c->db, NULL);
-    bool same;
-
-    if (!p->tagged) {
-        seen->stmt = NULL;
-        return;
-    }
-    if (!continues_seen(p, seen, stmt)) see(p, seen, stmt);
-    same = p->info->nConstraint == seen->n_terms &&
-           p->info->aConstraint[seen->n_terms - 1].iTermOffset ==
-               seen->terms[0].offset;
-    if (*cost > seen->cost) seen->cost = *cost;
-    if (*rows > seen->rows) seen->rows = *rows;
-    if (same) return;
-    *cost = seen->cost;
-    *rows = seen->rows;
-}
-
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     plan p = {.v = (vtab *)base, .info = info, .scanned = ROWS};
     int flags = column_flags(info->colUsed);
@@ -649,7 +577,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->idxStr = (char *)(uintptr_t)text_of(&p, flags);
     rows = p.scanned * p.part;
     info->estimatedCost = cost_of(&p, flags);
-    level_branches(&p, &info->estimatedCost, &rows);
+    quirk_level_branches(p.v, info, p.tagged, &rows);
     /* Somebody uses `tag`, but not here: a branch of an OR, which SQLite plans
      * without the terms around it, and would evaluate these itself. */
     if ((flags & PLAN_TAG_USED) != 0 && (flags & PLAN_ALL_USED) == 0 &&

@@ -17,6 +17,7 @@
  *     for the whole session; so what must be noticed is only a session all of
  *     whose writers were undone. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 #include <assert.h>
 
@@ -174,7 +175,7 @@ static void finish(vtab *v) {
     v->phase = PHASE_IDLE;
     v->leads = false;
     if (v->s->bound && v->s->n_begun == 0 && !v->s->autocommit)
-        file_note_spills(v->c);
+        quirk_note_spills(v->c);
     if (!v->creator) return;
     v->creator = false;
     v->s->n_creators--;
@@ -188,7 +189,7 @@ int txn_commit(sqlite3_vtab *base) {
     check_order(v, v->phase != PHASE_BEGUN);
     if (s == NULL) return SQLITE_OK;
     if (nadb_session_dirty(s->core)) {
-        /* Somebody's data is in it now. */
+        /* The store has committed rows now. */
         s->kept = true;
         s->remove = false;
     }

@@ -1,9 +1,9 @@
 /* cache.h - decompressed values, by the name of their stored bytes.
  *
- * A key is nadb_entry.id, which names immutable bytes of one store: nothing in
- * here ever becomes wrong, and there is one cache a store. A value is a
- * reference-counted buffer; who has a reference may read it as long as he
- * likes, whether it is still cached or not.
+ * A key is nadb_entry.id, which names immutable bytes of one store: an entry
+ * never becomes stale, and each store has its own cache. A value is a
+ * reference-counted buffer, readable as long as the reference is held, whether
+ * it is still cached or not.
  *
  * Which values stay: segmented LRU. A value begins on probation and moves to
  * the protected part when it is asked for again; the protected part has four

@@ -194,8 +194,8 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
 #define WANT_FIRST 16u
 #define WANT_MOST 256u
 
-/* Tells an engine that likes to know what will be got next: a few keys, then
- * more, for nobody knows how far the walk will go. */
+/* Tells the engine which keys will be looked up next, so that it can prefetch
+ * them: few at first, because the walk may stop soon, then many. */
 static nadb_rc keys_want(nadb_cursor *c, nadb_err *err) {
     nadb_engine *e = c->ss->engine;
     size_t n = c->next == 0 ? WANT_FIRST : WANT_MOST;

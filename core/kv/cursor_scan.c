@@ -271,8 +271,8 @@ static nadb_rc step(nadb_cursor *c, nadb_err *err) {
     return NADB_OK;
 }
 
-/* SQLite asks for interrupts between two rows, and nobody within a step that
- * passes over many. */
+/* SQLite checks for interrupts between two rows only. A step that passes over
+ * many rows checks by itself. */
 static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
     bool entered = c->asks && nadb_job_enter(&c->asking);
     nadb_rc rc = step(c, err);

@@ -1,17 +1,17 @@
 /* expire.c - removing rows that have expired, in bounded steps, found by the
  * index of expiries.
  *
- * To every reader they are gone already; this is about their space. So what is
- * read here is no decision that a commit would have to check, but for the rows
- * that are deleted: if somebody has put a living row in the place of one, the
- * delete must not take that.
+ * Readers do not see expired rows; removing them frees their space. The commit
+ * checks the deleted keys for conflicts, because another transaction may have
+ * written a row with a later expiry under such a key. It does not check what
+ * else was read here.
  *
- * The sweeper does it in the background, by ordinary transactions. Somebody's
- * clock may run ahead for a while, or be set forward by mistake; what is
- * removed then does not come back when the clock does. So the sweeper has a
- * clock of its own, which starts as the store's does and gains on real time by
- * no more than it lasts: after a jump by a day it needs a day to follow, and
- * rows are swept that much later. It follows back at once. */
+ * The sweeper removes them in the background, by ordinary transactions. The
+ * system's clock may be set forward by mistake, and a removed row does not come
+ * back when it is set right. So the sweeper has a clock of its own. It starts
+ * as the system's and gains at most one second each second: after a jump
+ * forward by a day it needs a day to catch up, and rows are removed that much
+ * later. A jump back it follows at once. */
 #include "expire.h"
 
 #define STEP_ROWS 256u  /* deleted in one transaction */
@@ -53,8 +53,8 @@ nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
     nadb_engine *e = ss->engine;
     nadb_rc rc = NADB_OK;
 
-    /* What has expired by the engine's clock is gone for everybody, and its
-     * remains are no part of a transaction. By ours there may be more. */
+    /* An engine with a clock of its own removes what has expired by that clock,
+     * outside the transaction. By our clock more rows may have expired. */
     *more = false;
     if (e->ops->sweep != NULL)
         rc = e->ops->sweep(e, rows_max, removed, more, err);
@@ -139,7 +139,7 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
         nadb_session_commit(ss);
     else
         (void)nadb_session_rollback(ss, NULL);
-    /* That somebody else has the row, or is writing, is usual. */
+    /* Another transaction that writes, or has the row, is no failure. */
     d.rc = rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
     d.keys = rc == NADB_OK ? (uint64_t)removed : 0;
     if (d.keys > 0 || d.rc != NADB_OK)
@@ -191,6 +191,6 @@ nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_kv *kv, nadb_stop_fn *stop,
         if (rc == NADB_OK) rc = sweep_step(ss, to_ms, &more, err);
     }
     nadb_session_free(ss);
-    /* A row that somebody holds is left for the sweeper. */
+    /* A row that another transaction holds is left for the sweeper. */
     return rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
 }

@@ -6,11 +6,11 @@
  *
  * nadb_index_derive() runs twice at a commit: before the commit lock is taken,
  * with the transaction's snapshot, and under it, with the present state, if
- * somebody has committed since. Rows without tags and expiry in a store that
- * has none cost nothing here (nadb_engine_ops.indexed). Two records in doubt
- * never share a key, and a counter is one key: of two transactions that change
- * how many rows have a tag, the second waits until the first has ended, and
- * derives anew. So counters cause waiting and no conflicts. */
+ * another transaction has committed since. Rows without tags and expiry in a
+ * store that has none cost nothing here (nadb_engine_ops.indexed). Two records
+ * in doubt never share a key, and a counter is one key: of two transactions
+ * that change how many rows have a tag, the second waits until the first has
+ * ended, and derives anew. So counters cause waiting and no conflicts. */
 #include "index.h"
 
 #include "../util/coding.h"

@@ -2,7 +2,7 @@
  * what a transaction changes (bytes: docs/format.md, "Indexes").
  *
  *   t <tag> 0 0 <key>           for every tag of every row; value: the row's
- *                               expiry, empty for ever
+ *                               expiry; empty: none
  *   x <be64 expiry> <key>       for every row that expires; value: its tags
  *   c <tag>                     how many t entries the tag has; a varint,
  *                               and perhaps nadb_changed_seq()'s 8 bytes
@@ -15,7 +15,7 @@
  * nadb_index_derive() finds what must change: it compares each row of a batch
  * with the one that a view shows. Counters come out as absolute numbers, so the
  * view must show the state that the commit follows: prepare calls back with it
- * (nadb_commit_req.derive) while nobody else can commit. */
+ * (nadb_commit_req.derive) while it holds the commit lock. */
 #ifndef NADB_INDEX_H
 #define NADB_INDEX_H
 

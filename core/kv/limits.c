@@ -1,4 +1,4 @@
-/* limits.c - keeping a store below a size, and what goes when it is above.
+/* limits.c - keeping a store below a size by removing rows.
  *
  * The size is that of all rows: bytes of keys and of values as they are stored.
  * The engine counts both exactly, also across crashes (session_totals());
@@ -55,7 +55,7 @@ struct nadb_limits {
     _Atomic int64_t counted_ns; /* 0: never */
     _Atomic uint64_t evicted_rows, evicted_bytes;
     nadb_clock clock;
-    atomic_bool busy; /* somebody evicts, and has what follows */
+    atomic_bool busy; /* a thread evicts: it alone uses what follows */
     nadb_buf hand;    /* a key: the walk goes on behind it */
     size_t n_pool;
     candidate pool[POOL];

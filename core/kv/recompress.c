@@ -2,7 +2,7 @@
  *
  * One session walks over a snapshot and lists keys; another one takes them up
  * in short transactions. There each row is read again, so that a change by
- * somebody else is a conflict, and never overwritten. */
+ * another transaction is a conflict, and never overwritten. */
 #include "../util/job.h"
 #include "codec.h"
 #include "key_list.h"
@@ -168,7 +168,7 @@ nadb_rc kv_recompress(nadb_kv *kv, const nadb_stop *stop,
     if (rc == NADB_OK) rc = session_new(kv, &r.reads, err);
     if (rc == NADB_OK) rc = session_new(kv, &r.writes, err);
     if (rc == NADB_OK) {
-        /* The rows stay what they are to whoever reads them. */
+        /* Readers see the same rows: this is no change to them. */
         r.writes->in_background = true;
         rc = run(&r, &mine);
         if (rc != NADB_OK && err != NULL) *err = mine;

@@ -76,7 +76,8 @@ static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 
 /* --- views --- */
 
-/* A view that nobody reads, as a snapshot of now. */
+/* A snapshot of the present: a view of the session that no cursor uses, or a
+ * new one. */
 static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
     session_view *v = ss->views;
     nadb_rc rc;

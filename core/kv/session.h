@@ -57,7 +57,7 @@ struct nadb_session {
     nadb_stamps_seen seen; /* nadb_engine_ops.align */
     nadb_stamp stamp;      /* of the transaction; number 0: not mixed */
 
-    bool in_background; /* the sweeper's: syncs for nobody */
+    bool in_background; /* the sweeper's: its commits need no sync */
     int64_t timeout_ms; /* to wait for locks */
     uint64_t purged;    /* rows deleted because they have expired */
 

@@ -164,7 +164,8 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     if (rc == NADB_OK && ss->derives) {
         p.req.derive = derive;
         p.req.derive_ctx = &p;
-        /* Outside the lock; it holds if nobody commits until then. */
+        /* Outside the commit lock. The result stands if no other transaction
+         * commits until the lock is taken. */
         rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
                                ss->access != NULL, err);
     }

@@ -30,7 +30,7 @@
  *   conflicts  are found from the flags of the operations
  *   COMMIT     walks the batch in the order of keys, and writes one record into
  *              the log, in pieces of 1 MB with the header last (wal.c). That
- *              record is the transaction for everybody else: it is whole or
+ *              record is the transaction to all others: it is whole or
  *              not there, PREPARED and then visible by one word, in doubt for a
  *              database file (engine/stamp.c), replayed, taken back, flushed
  *              to tables and seen by other processes as one of three rows is.
@@ -47,11 +47,11 @@
  *
  * THE FILES have a name for a moment only: a file is made (it must not have
  * been there), its name is unlinked, and then it gets its space
- * (engine/scratch.c). Nobody can open it, no copy of the folder has it, and it
- * goes with its last mapping, also when the process is killed. What a crash
- * between the first two steps leaves is an empty file that nobody ever opens; a
- * later flush or recovery removes it. Nothing is synced: after a crash nobody
- * wants it.
+ * (engine/scratch.c). No process can open it, no copy of the folder has it, and
+ * the system removes it with its last mapping, also when the process is killed.
+ * A crash between the first two steps leaves an empty file, which is never
+ * opened and which a later flush or recovery removes. Nothing is synced,
+ * because the bytes are not needed after a crash.
  *
  * ERRORS. The space of a chunk is reserved before it is touched. A full disk is
  * NADB_FULL for the statement that meets it, which SQLite then takes back like

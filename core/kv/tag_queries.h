@@ -20,7 +20,7 @@ void nadb_tag_queries_stop(nadb_tag_queries *q); /* never started is fine */
 /* A walk asks for each tag of the expression; prefixes are not tags. */
 void nadb_tag_queries_note(nadb_tag_queries *q, const nadb_match *m,
                            int64_t now_ms);
-/* *queries is 0 when nobody has asked. */
+/* *queries is 0 for a tag that was not asked for. */
 void nadb_tag_queries_find(nadb_tag_queries *q, nadb_slice tag,
                            int64_t *queries, int64_t *last_ms);
 

@@ -51,7 +51,7 @@ typedef struct scan {
     bool reverse, started;
     bool exact;
     bool estimate; /* only that: lists are not opened */
-    bool lone;     /* one list: nobody asks how long it is */
+    bool lone;     /* one list: its length decides nothing */
     uint64_t epoch;
     node *root;
     nadb_buf key;    /* of the entry given */

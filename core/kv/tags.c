@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "../util/coding.h"
+#include "../util/json.h"
 
 /* --- tag lists --- */
 
@@ -388,31 +389,12 @@ nadb_rc nadb_tags_change(nadb_slice list, nadb_slice *tags, size_t n, bool add,
 
 /* --- writing --- */
 
-static bool put_json_char(uint8_t c, nadb_buf *out) {
-    static const char hex[] = "0123456789abcdef";
-    static const char plain[] = "\"\\\b\f\n\r\t";
-    static const char names[] = "\"\\bfnrt";
-    const char *at_plain = c == 0 ? NULL : strchr(plain, c);
-    uint8_t unicode[] = {'\\', 'u', '0', '0', 0, 0};
-
-    if (at_plain != NULL)
-        return nadb_buf_byte(out, '\\') &&
-               nadb_buf_byte(out, (uint8_t)names[at_plain - plain]);
-    if (c >= 0x20) return nadb_buf_byte(out, c);
-    unicode[4] = (uint8_t)hex[c >> 4];
-    unicode[5] = (uint8_t)hex[c & 15];
-    return nadb_buf_append(out, unicode, sizeof unicode);
-}
-
 bool nadb_tags_json(nadb_slice tags, nadb_buf *out) {
     nadb_slice tag;
     bool ok = nadb_buf_byte(out, '[');
 
     for (bool first = true; ok && nadb_tags_next(&tags, &tag); first = false) {
-        ok = (first || nadb_buf_byte(out, ',')) && nadb_buf_byte(out, '"');
-        for (size_t i = 0; ok && i < tag.n; i++)
-            ok = put_json_char(tag.p[i], out);
-        ok = ok && nadb_buf_byte(out, '"');
+        ok = (first || nadb_buf_byte(out, ',')) && nadb_json_text(out, tag);
     }
     return ok && nadb_buf_byte(out, ']');
 }

@@ -1,9 +1,9 @@
 /* totals.c - how many rows there are, and how many bytes they have, as a
  * statement that begins now would find them.
  *
- * The engine has it counted, with what has expired and is not removed yet: that
- * is taken off here, found in the index of expiries. An engine that has not is
- * walked over. */
+ * The engine's counters contain rows that have expired and are not removed yet;
+ * the index of expiries says which, and they are subtracted here. Where an
+ * engine has no counters, all rows are read. */
 #include "key_map.h"
 #include "row.h"
 #include "session.h"

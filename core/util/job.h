@@ -1,16 +1,16 @@
 /* job.h - long work that shows how far it is, and can be stopped.
  *
- * Who begins a job says whom to ask whether it is to end. Whatever works for it
- * then, on the same thread, says what it has done, row by row or block by
- * block; every JOB_LOOK_MS that is written where other processes can read it,
- * drawn on the terminal, and the question is asked. Work that nobody has made a
- * job of (as in the background) costs a load and a compare a step.
+ * The caller that begins a job gives it a function that says whether to stop.
+ * Code that works on the same thread reports what it has done, row by row or
+ * block by block. Every JOB_LOOK_MS the job writes this where other processes
+ * can read it, draws it on the terminal, and calls that function. Outside a job
+ * (as in the background) a report costs a load and a compare.
  *
- * Jobs of all processes of a user stand in one small file in memory, of 64
- * places (docs/jobs.md). A place belongs to whoever holds the lock on its byte,
- * so that of a dead process it is free. Its bytes are checked by a CRC. Where
- * there is no such file, or no place is free, a job is not listed, and all else
- * is as it is. */
+ * The jobs of all processes of a user are listed in one small file in memory,
+ * of 64 places (docs/jobs.md). A process owns a place while it holds a lock on
+ * its byte, so that the places of a dead process are free. A CRC guards its
+ * bytes. Without such a file, or a free place, the job runs and is not listed.
+ */
 #ifndef NADB_JOB_H
 #define NADB_JOB_H
 

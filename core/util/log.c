@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "json.h"
 #include "sync.h"
 
 #define LOCK_BYTE ((uint64_t)1 << 62) /* far behind any line */
@@ -123,16 +124,14 @@ static bool put_string(nadb_buf *b, nadb_slice s, size_t most) {
     if (cut) s.n = most;
     while (ok && s.n > 0) {
         size_t n = nadb_utf8_len(s.p, s.p + s.n);
-        char code[8];
 
         if (n == 0) {
             ok = cut && s.n < 4 ? true : put(b, "\\ufffd");
             n = 1;
-        } else if (s.p[0] == '"' || s.p[0] == '\\') {
-            ok = nadb_buf_byte(b, '\\') && nadb_buf_byte(b, s.p[0]);
-        } else if (s.p[0] < 0x20 || s.p[0] == 0x7f) {
-            snprintf(code, sizeof code, "\\u%04x", s.p[0]);
-            ok = put(b, code);
+        } else if (s.p[0] == 0x7f) { /* a terminal may act on it */
+            ok = put(b, "\\u007f");
+        } else if (n == 1) {
+            ok = nadb_json_byte(b, s.p[0]);
         } else {
             ok = nadb_buf_append(b, s.p, n);
         }

@@ -42,7 +42,7 @@ static void drop_ended(merge_iter *m) {
     m->n = kept;
 }
 
-/* Several words are as little as that of m->least, the newest of those: finds
+/* Several words are as small as that of m->least, the newest of those: finds
  * the least key, and moves every older source that stands on it past it. */
 static nadb_rc choose_of_tied(merge_iter *m, nadb_err *err) {
     uint64_t word = m->words[m->least];

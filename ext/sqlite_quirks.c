@@ -1,0 +1,208 @@
+/* sqlite_quirks.c - what SQLite forces on us: each of these finds out, by a way
+ * round, what SQLite knows and does not tell, or keeps it from a plan that it
+ * should not make.
+ *
+ * test/suites/quirks.test fails when 1, 2, 5 or 6 is not needed any more, so
+ * that the code here can go, too. 3 and 4 cannot be seen from SQL; what they do
+ * is tested by plan.test and one_transaction.test.
+ *
+ * Quirks of one line stand where they matter: the type of column tag in vtab.c,
+ * GROUP BY in plan.c, the order of callbacks in txn.c. */
+#include "sqlite_quirks.h"
+
+/* --- 1: the first row only --- */
+
+/* xUpdate of a table WITHOUT ROWID finds its row by the key, and asks a cursor
+ * of a plan that promises one row for no second one: then several keys that are
+ * equal as numbers would be changed one at a time, by chance. Nothing but
+ * EXPLAIN of the running statement shows such a cursor: a VFilter without
+ * VNext. Seldom needed: keys like '5' and '05' are seldom in one table. Seen
+ * in 3.38 to 3.53. */
+
+/* The running statement after `stmt` that writes: it may be the one that
+ * changes a row through this cursor, and asks for no second one. */
+static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
+    while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
+        if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) break;
+    }
+    return stmt;
+}
+
+bool quirk_is_writing(sqlite3 *db) { return next_writing(db, NULL) != NULL; }
+
+/* Whether the program of a statement has a walk over a virtual table that
+ * begins and does not go on. Yes when it cannot be told. */
+static bool has_first_only(sqlite3 *db, sqlite3_stmt *stmt) {
+    const char *sql = sqlite3_sql(stmt);
+    sqlite3_stmt *ops = NULL;
+    int open_walks = 0;
+    int code = SQLITE_ERROR;
+    char *text = sql == NULL ? NULL : sqlite3_mprintf("EXPLAIN %s", sql);
+
+    if (text != NULL) code = sqlite3_prepare_v2(db, text, -1, &ops, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(ops);
+        if (code == SQLITE_ROW) {
+            const char *op = (const char *)sqlite3_column_text(ops, 1);
+
+            if (op == NULL) break;
+            if (strcmp(op, "VFilter") == 0) open_walks++;
+            if (strcmp(op, "VNext") == 0) open_walks--;
+        }
+    }
+    sqlite3_finalize(ops);
+    sqlite3_free(text);
+    return code != SQLITE_DONE || open_walks != 0;
+}
+
+bool quirk_first_row_only(sqlite3 *db) {
+    sqlite3_stmt *stmt = NULL;
+
+    while ((stmt = next_writing(db, stmt)) != NULL) {
+        if (has_first_only(db, stmt)) return true;
+    }
+    return false;
+}
+
+/* --- 2: UPDATE .. FROM --- */
+
+/* It reads every column of the row, hidden ones too, in turn, and hands them
+ * all to xUpdate without a mark of which the statement has set. Then column
+ * tag, which cannot be read, is read right behind `size`. Seen in 3.38 to 3.53.
+ */
+bool quirk_reads_all(const vtab *v, int plan, int last_column) {
+    return (plan & PLAN_ALL_USED) != 0 && v->phase != PHASE_IDLE &&
+           last_column == COL_SIZE;
+}
+
+/* --- 3: branches of an OR --- */
+
+/* Whether the terms are those seen last with others before them: they may be a
+ * branch of an OR. */
+static bool continues_seen(const sqlite3_index_info *info,
+                           const plan_seen *seen, sqlite3_stmt *stmt) {
+    int n = info->nConstraint;
+    int shift;
+
+    if (seen->stmt != stmt || seen->columns != info->colUsed ||
+        n < seen->n_terms) {
+        return false;
+    }
+    shift = info->aConstraint[n - 1].iTermOffset - seen->terms[0].offset;
+    for (int i = 0; i < seen->n_terms && i < PLAN_SEEN_TERMS; i++) {
+        const struct sqlite3_index_constraint *c =
+            &info->aConstraint[n - 1 - i];
+
+        if (c->iColumn != seen->terms[i].column || c->op != seen->terms[i].op ||
+            c->iTermOffset - seen->terms[i].offset != shift) {
+            return false;
+        }
+    }
+    return shift >= 0;
+}
+
+static void see(const sqlite3_index_info *info, plan_seen *seen,
+                sqlite3_stmt *stmt) {
+    int n = info->nConstraint;
+
+    *seen = (plan_seen){.stmt = stmt, .columns = info->colUsed, .n_terms = n};
+    for (int i = 0; i < n && i < PLAN_SEEN_TERMS; i++) {
+        const struct sqlite3_index_constraint *c =
+            &info->aConstraint[n - 1 - i];
+
+        seen->terms[i].column = c->iColumn;
+        seen->terms[i].op = c->op;
+        seen->terms[i].offset = c->iTermOffset;
+    }
+}
+
+/* Keeps SQLite from answering tag = 'a' AND (x OR y) branch by branch. In each
+ * branch it would give us the term on tag, and evaluate that once more for the
+ * rows of all branches, which it cannot. Up to 3.47 it shows the branches here
+ * without the term on tag, and finds them too expensive (see plan_best_index).
+ * Newer ones show the terms of a branch and behind them those around the OR
+ * (seen in 3.53.2), which look like a WHERE clause of its own. SQLite plans the
+ * whole WHERE clause first and its branches right after it. So a plan whose
+ * last terms are those of the plan before costs no less than that: the branches
+ * together then cost more than the whole. Where it is no branch but another
+ * statement or table that happens to come next, no more is lost than a better
+ * order of a join. */
+void quirk_level_branches(vtab *v, sqlite3_index_info *info, bool tagged,
+                          double *rows) {
+    plan_seen *seen = &v->seen;
+    double *cost = &info->estimatedCost;
+    sqlite3_stmt *stmt = sqlite3_next_stmt(v->c->db, NULL);
+    bool same;
+
+    if (!tagged) {
+        seen->stmt = NULL;
+        return;
+    }
+    if (!continues_seen(info, seen, stmt)) see(info, seen, stmt);
+    same = info->nConstraint == seen->n_terms &&
+           info->aConstraint[seen->n_terms - 1].iTermOffset ==
+               seen->terms[0].offset;
+    if (*cost > seen->cost) seen->cost = *cost;
+    if (*rows > seen->rows) seen->rows = *rows;
+    if (same) return;
+    *cost = seen->cost;
+    *rows = seen->rows;
+}
+
+/* --- 4: whether a transaction has changed the file --- */
+
+/* Only the number of pages that were ever written tells: pages are flushed, and
+ * the numbers before and after compared. SQLITE_DBSTATUS_CACHE_SPILL counts
+ * what sqlite3_db_cacheflush() writes. Seen in 3.38 to 3.53. */
+static int64_t spills(sqlite3 *db) {
+    int now = 0, high = 0;
+
+    if (sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_SPILL, &now, &high, 0) !=
+        SQLITE_OK)
+        return -1;
+    return now;
+}
+
+void quirk_note_spills(conn *c) {
+    c->spills = spills(c->db);
+    c->changes = (unsigned)sqlite3_total_changes(c->db);
+}
+
+bool quirk_flushes(conn *c) {
+    int64_t before = c->spills;
+
+    if (c->spill_off || sqlite3_db_cacheflush(c->db) != SQLITE_OK) return true;
+    quirk_note_spills(c);
+    return before < 0 || c->spills != before;
+}
+
+/* --- 5: whether the connection is interrupted --- */
+
+/* sqlite3_is_interrupted() came with 3.41, and EXT_SQLITE_MIN is older. A
+ * statement that is run while another one is running finds out as well. */
+bool quirk_interrupted(void *db) {
+    return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
+}
+
+bool quirk_ticked(void *db) {
+    return sqlite3_exec(db, JOB_TICKS, NULL, NULL, NULL) == SQLITE_INTERRUPT;
+}
+
+/* --- 6: whether it may load code --- */
+
+/* What the program has said by sqlite3_enable_load_extension(), and its
+ * authorizer. SQLite tells only by how load_extension() fails: it names the
+ * file where it has looked for one. Seen in 3.38 to 3.53. */
+bool quirk_may_load(sqlite3 *db) {
+    static const char nowhere[] = "/dev/null/nadb";
+    sqlite3_stmt *stmt = NULL;
+    bool may = false;
+
+    if (sqlite3_prepare_v2(db, "SELECT load_extension(?)", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_bind_text(stmt, 1, nowhere, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ERROR)
+        may = strstr(sqlite3_errmsg(db), nowhere) != NULL;
+    sqlite3_finalize(stmt);
+    return may;
+}
