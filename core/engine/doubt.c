@@ -24,6 +24,7 @@ bool engine_doubt_free(engine *s, uint32_t *out) {
 void engine_doubt_end(engine *s, uint32_t doubt) {
     control_map *map = s->ctl.map;
 
+    NADB_ASSERT(doubt < CONTROL_DOUBTS);
     control_doubt_mark(map, doubt, false);
     nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
     atomic_fetch_add(&map->doubt_events, 1);
@@ -119,6 +120,7 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
     uint64_t seq = control_seq(word) + 1;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(doubt < CONTROL_DOUBTS);
     /* Once COMMITTING names its seq, repeating the rest gives the same. */
     if (atomic_load(&d->state) == DOUBT_COMMITTING) {
         seq = atomic_load(&d->seq);

@@ -200,6 +200,7 @@ static nadb_rc keys_want(nadb_cursor *c, nadb_err *err) {
     nadb_engine *e = c->ss->engine;
     size_t n = c->next == 0 ? WANT_FIRST : WANT_MOST;
 
+    NADB_ASSERT(c->next < c->n_keys);
     if (n > c->n_keys - c->next) n = c->n_keys - c->next;
     c->wanted = c->next + n;
     if (n < 2 || e->ops->want == NULL ||

@@ -14,6 +14,8 @@
  * later. A jump back it follows at once. */
 #include "expire.h"
 
+#include "../util/assert.h"
+
 #define STEP_ROWS 256u  /* deleted in one transaction */
 #define STEP_NS 5000000 /* of a round, after which others come first */
 #define WAIT_MS 2       /* for locks: a sweep can wait, writers cannot */
@@ -68,6 +70,7 @@ static int64_t sweeper_now_ms(nadb_sweeper *w) {
     const nadb_os *os = nadb_os_get();
     int64_t mono_ms, ahead, passed, now_ms;
 
+    NADB_ASSERT(w->started);
     nadb_lock(&w->lock);
     mono_ms = os->mono_ns() / 1000000;
     ahead = os->now_ms() - mono_ms;
@@ -77,6 +80,7 @@ static int64_t sweeper_now_ms(nadb_sweeper *w) {
     else
         w->ahead_ms = ahead;
     w->last_ms = mono_ms;
+    NADB_ASSERT(w->ahead_ms <= ahead); /* it follows back at once */
     now_ms = mono_ms + w->ahead_ms;
     nadb_unlock(&w->lock);
     return now_ms;

@@ -1,10 +1,13 @@
 /* key_map.c - see key_map.h. */
 #include "key_map.h"
 
+#include "../util/assert.h"
+
 /* The number of slots is a power of two. */
 static key_map_slot *slot_of(const key_map *m, nadb_slice key) {
     size_t i = (size_t)nadb_hash64(key) & (m->n_slots - 1);
 
+    NADB_ASSERT(m->n_slots > 0 && (m->n_slots & (m->n_slots - 1)) == 0);
     while (m->slots[i].key.p != NULL && !nadb_slice_eq(m->slots[i].key, key))
         i = (i + 1) & (m->n_slots - 1);
     return &m->slots[i];
@@ -30,6 +33,7 @@ int64_t *key_map_at(key_map *m, nadb_slice key) {
     key_map_slot *slot;
 
     if (!grow(m)) return NULL;
+    NADB_ASSERT(2 * m->n < m->n_slots); /* so that slot_of() ends */
     slot = slot_of(m, key);
     if (slot->key.p == NULL) {
         uint8_t *name = nadb_arena_alloc(&m->names, key.n + 1);

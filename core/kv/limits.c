@@ -24,6 +24,8 @@
  * as a new row, and where that is too much the engine is asked for the size. */
 #include "limits.h"
 
+#include "../util/assert.h"
+
 #include <stdlib.h>
 
 #include "clock.h"

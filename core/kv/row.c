@@ -1,6 +1,7 @@
 /* row.c - see row.h. */
 #include "row.h"
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "codec.h"
 #include "tags.h"
@@ -53,6 +54,7 @@ size_t nadb_row_head_max(const nadb_row_head *h) {
 
 uint8_t *nadb_row_head_put(uint8_t *p, const nadb_row_head *h) {
     uint8_t *flags = p++;
+    const uint8_t *end = flags + nadb_row_head_max(h);
 
     *flags = (uint8_t)h->type;
     p = put_time(p, h->created_ms);
@@ -75,6 +77,7 @@ uint8_t *nadb_row_head_put(uint8_t *p, const nadb_row_head *h) {
         *p++ = h->codec;
         p = nadb_put_varint(p, h->size);
     }
+    NADB_ASSERT(p <= end);
     return p;
 }
 

@@ -201,6 +201,7 @@ static bool hold(nadb_buf *list, const void *p) {
 }
 
 void session_let_go(nadb_session *ss, session_view *v, batch *b) {
+    NADB_ASSERT(v == NULL || v->refs > 0);
     if (v != NULL && (ss->depth == 0 || !hold(&ss->held_views, v)))
         session_view_drop(ss, v);
     if (b != NULL && (ss->depth == 0 || !hold(&ss->held_batches, b)))
@@ -329,6 +330,7 @@ nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file) {
 }
 
 void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp) {
+    NADB_ASSERT(ss->ticket == NULL); /* the record takes it along */
     NADB_ASSERT(ss->txn != NULL);
     ss->stamp = stamp;
 }

@@ -275,6 +275,7 @@ static void commit_ticket(nadb_session *ss) {
                    .keys = ss->prepare_n,
                    .bytes = ss->prepare_bytes};
 
+    NADB_ASSERT(ss->txn != NULL && ss->ticket != NULL);
     if (span.weight != 0)
         span.from_ns = nadb_span_begin().from_ns - (int64_t)ss->prepare_ns;
     ss->engine->ops->commit(ss->engine, ss->ticket);
@@ -300,6 +301,8 @@ void nadb_session_commit(nadb_session *ss) {
 }
 
 void nadb_session_abandon(nadb_session *ss) {
+    /* Only a transaction has something prepared. */
+    NADB_ASSERT(ss->txn != NULL || ss->ticket == NULL);
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) ss->engine->ops->abandon(ss->engine, ss->ticket);
     ss->ticket = NULL;
@@ -359,6 +362,8 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
     for (size_t i = 0; i < count; i++)
         if (mark_at(ss, i).n == n) return NADB_OK;
     marks_cut(ss, n);
+    NADB_ASSERT(mark_count(ss) == 0 ||
+                mark_at(ss, mark_count(ss) - 1).n < n); /* ascending */
     if (!nadb_buf_append(&ss->marks, &m, sizeof m))
         return nadb_fail(err, NADB_NOMEM, "opening a savepoint");
     return NADB_OK;

@@ -69,6 +69,8 @@
  * sends the transaction as one request, which it builds in memory. */
 #include "spill.h"
 
+#include "../util/assert.h"
+
 #define FILE_FIRST ((size_t)1 << 20)
 #define FILE_MAX ((size_t)64 << 20)
 #define PAGE ((size_t)1 << 16) /* a multiple of every page size */
@@ -104,6 +106,7 @@ static void *take(nadb_arena_source *source, size_t need, size_t *got) {
         if (source->or_memory) s->rc = NADB_OK; /* that decides */
         return NULL;
     }
+    NADB_ASSERT(n >= need);
     s->bytes += n;
     *got = n;
     return p;
@@ -112,6 +115,7 @@ static void *take(nadb_arena_source *source, size_t need, size_t *got) {
 static void give_back(nadb_arena_source *source, void *p, size_t n) {
     spill *s = (spill *)source;
 
+    NADB_ASSERT(s->bytes >= n);
     nadb_os_get()->unmap(p, n);
     s->bytes -= n;
 }

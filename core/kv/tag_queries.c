@@ -1,6 +1,8 @@
 /* tag_queries.c - see tag_queries.h. */
 #include "tag_queries.h"
 
+#include "../util/assert.h"
+
 #include "match.h"
 
 #define TAG_QUERIES_MAX 10000u
@@ -24,6 +26,7 @@ void nadb_tag_queries_stop(nadb_tag_queries *q) {
 static void note_tag(nadb_tag_queries *q, nadb_slice tag, int64_t now_ms) {
     int64_t *n, *last;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_OS));
     if (q->counts.n >= TAG_QUERIES_MAX && key_map_find(&q->counts, tag) == NULL)
         return;
     n = key_map_at(&q->counts, tag);

@@ -13,6 +13,7 @@
  * are at hand and a seek is not cheap. */
 #include "tag_scan.h"
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "../util/merge.h"
 #include "match.h"
@@ -185,6 +186,7 @@ static void heap_push(const scan *s, node *n, node *part) {
 static void heap_pop(const scan *s, node *n) {
     node *top = n->heap[0];
 
+    NADB_ASSERT(n->n_heap > 0);
     n->heap[0] = n->heap[--n->n_heap];
     n->heap[n->n_heap] = top;
     if (n->n_heap > 1) heap_down(s, n, 0);
@@ -192,6 +194,7 @@ static void heap_pop(const scan *s, node *n) {
 
 static void or_settle(node *n) {
     n->valid = n->n_heap > 0;
+    NADB_ASSERT(!n->valid || n->heap[0]->valid); /* parts at an end are out */
     if (n->valid) n->key = n->heap[0]->key;
 }
 
