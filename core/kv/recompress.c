@@ -3,6 +3,7 @@
  * One session walks over a snapshot and lists keys; another one takes them up
  * in short transactions. There each row is read again, so that a change by
  * another transaction is a conflict, and never overwritten. */
+#include "recompress.h"
 #include "../util/job.h"
 #include "codec.h"
 #include "key_list.h"
