@@ -3,8 +3,8 @@
 # or those of these names: "conflict", "unit-wal_test".
 #
 # A suite is a program that prints "N passed, N failed" as its last line: a C
-# unit test, a Tcl file, or tidy. Two run at a time, each with its own log in
-# build/log. A suite that ends without that line, or with a bad exit code and
+# unit test, a Tcl file, or tidy. Four run at a time, since many wait; each has its
+# log in build/log. A suite that ends without that line, or with a bad exit code and
 # no failure counted, counts as one failure. The last line printed here sums
 # up, after the time that each took. NADB_BUILD is the folder for what is built,
 # instead of build, and NADB_LOGS that for logs. NADB_WITHIN is set where a suite
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 variant=${1:-test}
 names=" ${*:2} "
 build=${NADB_BUILD:-build}
-jobs=${NADB_JOBS:-2}
+jobs=${NADB_JOBS:-4}
 limit=${NADB_SUITE_SECONDS:-$([ -n "${NADB_SOAK:-}" ] && echo 14400 || echo 3000)}
 make=${MAKE:-make}
 logs=${NADB_LOGS:-$build/log}/$variant
@@ -122,12 +122,20 @@ if ! $make -k -j "$jobs" BUILD="$build" "${what[@]}" \
     echo "the build failed: see $logs/build.log"
 fi
 
-# The rules of the house, from the start: they take longer than any suite. What
-# was built on a clean checkout need not be built again for its warnings.
+# What takes longest comes first: the rules of the house, and the suites that run
+# others. What was built on a clean checkout need not be built again for its warnings.
 if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
     tidy=(env)
     $fresh && tidy=(env "NADB_BUILD_LOG=$logs/build.log")
     enqueue tidy "${tidy[@]}" python3 test/tidy/tidy.py
+fi
+
+if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
+    # Other libraries below; in a soak, what their short form leaves out too.
+    form=short
+    [ -z "${NADB_SOAK:-}" ] || form=long
+    enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
+    enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
 fi
 
 for source in test/unit/*_test.c; do
@@ -135,9 +143,12 @@ for source in test/unit/*_test.c; do
     name=$(basename "$source" .c)
     enqueue "unit-$name" "${under[@]}" "$units/$name"
 done
-for suite in test/suites/*.test; do
+declare -A seen
+for suite in test/suites/{redis_suites*,model}.test test/suites/*.test; do
     [ -e "$suite" ] || continue
     name=$(basename "$suite" .test)
+    [ -z "${seen[$name]:-}" ] || continue
+    seen[$name]=1
     run=(tclsh "$suite")
     # The leak detector crashes at the end of a tclsh in which a library with
     # threads was loaded later; leaks are looked for in the unit tests, which
@@ -153,15 +164,10 @@ run=(bash test/fuzz/corpus.sh)
         "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
 enqueue fuzz "${under[@]}" "${run[@]}"
 if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
-    # Other libraries below; in a soak, what their short form leaves out too.
-    form=short
-    [ -z "${NADB_SOAK:-}" ] || form=long
-    enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
-    enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
-    enqueue static bash test/support/static.sh
-    enqueue posix bash test/support/posix.sh
-    enqueue amalgamation bash test/support/amalgamation.sh
-    enqueue packages bash test/support/packages.sh
+    # They call make in one folder, and so one after the other.
+    for name in static posix amalgamation packages; do
+        enqueue "$name" flock "$logs/make.lock" bash "test/support/$name.sh"
+    done
 fi
 wait
 for name in $names; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # posix.sh - some suites with core/util/os_plain.c in the place of os_linux.c, as
-# a short form of `make posix`: conflicts between connections and processes, and
+# a short form of `make posix`: conflicts between processes, and
 # processes that are killed. Prints "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -16,7 +16,7 @@ ${MAKE:-make} -s build/plain/nadb.so >"$log/make.log" 2>&1 || {
 }
 passed=0
 failed=0
-for suite in procs mixed; do
+for suite in procs; do
     NADB_POSIX=1 NADB_LIB=$PWD/build/plain/nadb.so tclsh "test/suites/$suite.test" \
         >"$log/$suite.log" 2>&1
     code=$?
