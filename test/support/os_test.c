@@ -426,6 +426,18 @@ static nadb_rc os_dir_sync(nadb_dir *d, nadb_err *err) {
     return rc;
 }
 
+static _Atomic(const char *) network_kind;
+
+void test_os_network(const char *kind) { atomic_store(&network_kind, kind); }
+
+static nadb_rc os_dir_network(nadb_dir *d, const char **name, nadb_err *err) {
+    nadb_rc rc = nadb_os_posix.dir_network(d, name, err);
+    const char *kind = atomic_load(&network_kind);
+
+    if (rc == NADB_OK && kind != NULL) *name = kind;
+    return rc;
+}
+
 static nadb_rc os_dir_stat(nadb_dir *d, nadb_stat *out, nadb_err *err) {
     nadb_rc rc = fail_if_told(F_STAT, "cannot stat", d->path, err);
 
@@ -534,6 +546,7 @@ static void fill_table(void) {
     table.dir_up = os_dir_up;
     table.dir_make = os_dir_make;
     table.dir_sync = os_dir_sync;
+    table.dir_network = os_dir_network;
     table.dir_stat = os_dir_stat;
     table.dir_list = os_dir_list;
     table.stat = os_stat;

@@ -1,12 +1,13 @@
 /* os_test.h - the operating system as a test wants it.
  *
  * Built with -DNADB_TEST, nadb_os_get() returns a table that forwards to
- * os_posix.c and adds three things, all of them off until asked for:
+ * os_posix.c and adds five things, all of them off until asked for:
  *
  *   clock   now_ms() runs ahead by what test_os_advance_clock() was given;
  *           mono_ns(), and so every timeout, does not
  *   faults  the N-th call of a class fails with a chosen error
  *   disk    files of one folder may take so many bytes together
+ *   network directories are on a file system of another machine
  *   power   what was done to a directory tree is recorded, and the tree is
  *           built again as a power cut at any moment could have left it
  *
@@ -54,6 +55,12 @@ bool test_fault_malloc(void);
 /* From now on the files in `folder` may have `bytes` bytes together, in blocks
  * of 4096: what would grow one beyond that is ENOSPC. NULL: no such limit. */
 bool test_disk_set(const char *folder, uint64_t bytes);
+
+/* --- network file systems --- */
+
+/* From now on all directories are on a file system of this kind, which must
+ * stay; NULL: on what they are on. */
+void test_os_network(const char *kind);
 
 /* --- power cuts --- */
 

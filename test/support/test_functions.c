@@ -6,6 +6,7 @@
  *   test_fault(class, nth, errno [, persistent [, path_part]])
  *   test_fault_clear()              '{"calls":C,"fired":F}'
  *   test_disk(folder, bytes)        NULL: no limit
+ *   test_network(on)                all directories are on NFS
  *   test_power_start(root)          records the tree; returns root
  *   test_power_events()             events so far
  *   test_power_stop()               events in all
@@ -91,6 +92,12 @@ static void set_disk(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         sqlite3_result_value(ctx, argv[1]);
 }
 
+static void set_network(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    (void)argc;
+    test_os_network(sqlite3_value_int(argv[0]) ? "nfs" : NULL);
+    sqlite3_result_value(ctx, argv[0]);
+}
+
 static void power_start(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     nadb_err err;
 
@@ -137,6 +144,7 @@ int nadb_test_register(sqlite3 *db) {
         {"test_fault", -1, set_fault},
         {"test_fault_clear", 0, clear_fault},
         {"test_disk", 2, set_disk},
+        {"test_network", 1, set_network},
         {"test_power_start", 1, power_start},
         {"test_power_events", 0, power_events},
         {"test_power_stop", 0, power_stop},

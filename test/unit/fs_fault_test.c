@@ -528,6 +528,60 @@ static void test_clear(void) {
 }
 
 /* Rows that come in key order are written once. */
+/* A table refers to a value that no file of the state has, or to none at all.
+ */
+static void test_bad_references(void) {
+    fs_store s;
+    fs_version *fs;
+    fs_manifest m;
+    nadb_base_version *v = NULL;
+    nadb_buf scratch = NADB_BUF_INIT;
+    nadb_slice out;
+    nadb_entry e;
+    uint64_t id;
+    char want[400];
+    nadb_err err;
+    bool found = false;
+
+    open_tiny(&s, "references", true);
+    REQUIRE_OK(flush_world(&s, 1, 1, &v, &err), err);
+    CHECK(((fs_version *)v)->m.n_vals > 0);
+    CHECK_OK(
+        fs_get(v, nadb_slice_str("rkey000007"), &scratch, &e, &found, &err),
+        err);
+    CHECK(found && e.value.n == 33700);
+    CHECK(fs_resolve((fs_version *)v, nadb_slice_str("\xff\xff"), &scratch,
+                     &out, &id, &err) == NADB_CORRUPT);
+    snprintf(want, sizeof want, "%s: a bad reference to a large value", s.dir);
+    CHECK_STR(err.msg, want);
+    fs_version_unref(v);
+    store_close(&s);
+
+    home_init(&s.home, s.dir);
+    REQUIRE_OK(fs_manifest_read(&s.home, &m, &err), err);
+    snprintf(want, sizeof want,
+             "%s: a table refers to values in %06llu.val, which MANIFEST does "
+             "not name",
+             s.dir, (unsigned long long)m.vals[0].number);
+    m.n_vals = 0;
+    CHECK_OK(fs_manifest_write(&s.home, &m, &err), err);
+    fs_manifest_clear(&m);
+    home_clear(&s.home);
+    open_tiny(&s, "references", true);
+    fs = store_version(&s, &err);
+    REQUIRE(fs != NULL);
+    CHECK(fs_get(&fs->pub, nadb_slice_str("rkey000007"), &scratch, &e, &found,
+                 &err) == NADB_CORRUPT);
+    CHECK_STR(err.msg, want);
+    CHECK_OK(fs_get(&fs->pub, nadb_slice_str("rkey000008"), &scratch, &e,
+                    &found, &err),
+             err);
+    CHECK(found);
+    fs_version_unref(&fs->pub);
+    nadb_buf_clear(&scratch);
+    store_close(&s);
+}
+
 static void test_key_order_is_moved(void) {
     fs_store s;
     nadb_base_version *v = NULL, *next;
@@ -617,6 +671,7 @@ int main(void) {
     RUN(test_left_by_a_crash);
     RUN(test_dropped_by_another);
     RUN(test_clear);
+    RUN(test_bad_references);
     RUN(test_key_order_is_moved);
     RUN(test_space);
     return unit_done();
