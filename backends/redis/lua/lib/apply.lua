@@ -25,7 +25,8 @@ for c = 1, n do
   if op == 'd' then
     drop(key, o)
     local due = o.exp and tonumber(o.exp) <= now
-    if o.row then feed_note(due and 'x' or 'd', key) end
+    -- Of a row that the server has expired, its expiry is left.
+    if o.row or due then feed_note(due and 'x' or 'd', key) end
     i = i + 2
   else
     local from, rest = o.row, ARGV[i + 3]
