@@ -136,6 +136,10 @@ if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
     [ -z "${NADB_SOAK:-}" ] || form=long
     enqueue hiredis1 env -u NADB_SOAK bash test/support/hiredis1.sh "$form"
     enqueue sqlite-new env -u NADB_SOAK bash test/support/sqlite_new.sh "$form"
+    # They call make in one folder, and so one after the other.
+    for name in static posix amalgamation packages; do
+        wanted "$name" && run_suite "$name" bash "test/support/$name.sh"
+    done &
 fi
 
 for source in test/unit/*_test.c; do
@@ -163,12 +167,6 @@ run=(bash test/fuzz/corpus.sh)
     run=(env "LD_PRELOAD=$preload"
         "ASAN_OPTIONS=abort_on_error=0:detect_leaks=0" "${run[@]}")
 enqueue fuzz "${under[@]}" "${run[@]}"
-if [ "$variant" = test ] && [ -z "${NADB_WITHIN:-}" ]; then
-    # They call make in one folder, and so one after the other.
-    for name in static posix amalgamation packages; do
-        enqueue "$name" flock "$logs/make.lock" bash "test/support/$name.sh"
-    done
-fi
 wait
 for name in $names; do
     [ -e "$logs/$name.result" ] && continue
