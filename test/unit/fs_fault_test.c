@@ -527,9 +527,8 @@ static void test_clear(void) {
     store_close(&s);
 }
 
-/* Rows that come in key order are written once. */
-/* A table refers to a value that no file of the state has, or to none at all.
- */
+/* A reference that cannot be decoded, and one to a file that MANIFEST does not
+ * name. */
 static void test_bad_references(void) {
     fs_store s;
     fs_version *fs;
@@ -582,6 +581,7 @@ static void test_bad_references(void) {
     store_close(&s);
 }
 
+/* Rows that come in key order are written once. */
 static void test_key_order_is_moved(void) {
     fs_store s;
     nadb_base_version *v = NULL, *next;
