@@ -245,6 +245,11 @@ proc has {capability} {
     db one "SELECT $capability FROM nadb_backends WHERE name = '$::H(backend)'"
 }
 
+# Whether the library of `db` has this backend.
+proc has_backend {name} {
+    return [expr {$name in [db eval {SELECT name FROM nadb_backends}]}]
+}
+
 # Runs `body` once a backend, each time from a `fresh` start. Backends that
 # this build does not have are left out with a note. What memory and fs can do,
 # redis must be able to do; NADB_BACKENDS says which are run.
@@ -265,10 +270,7 @@ proc foreach_backend {list body} {
         set ::H(backend) [lindex [split $backend -] 0]
         set ::H(write) [lindex [split $backend -] 1]
         fresh
-        if {[catch {db eval {SELECT name FROM nadb_backends}} known]} {
-            set known {memory fs}
-        }
-        if {$::H(backend) ni $known} {
+        if {![has_backend $::H(backend)]} {
             note "backend $backend is not in this build"
             continue
         }
@@ -682,6 +684,7 @@ proc run_program {program args} {
     }
 }
 
+source [file join $::H(support) files.tcl]
 source [file join $::H(support) redis.tcl]
 
 # --- run the suite ---
