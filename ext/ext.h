@@ -363,6 +363,9 @@ nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
 /* An autocommit statement begins to write: the same, if another statement has
  * changed rows since. */
 void file_begun(conn *c);
+/* Whether the transaction, which holds the write lock, has written nothing yet
+ * to any database file or store. False when in doubt. */
+bool file_unwritten(vtab *v);
 /* Removes what was dropped, once that is committed. Outside transactions. */
 void file_sweep(conn *c);
 void file_forget_dropped(conn *c);
@@ -372,7 +375,7 @@ void file_forget_dropped(conn *c);
 extern const sqlite3_module watch_module;
 /* A statement is being prepared: makes nadb_snapshot. Returns a code after
  * which the statement must not go on, else SQLITE_OK; so does watch_read(). */
-int watch_prepare(conn *c);
+int watch_prepare(vtab *v);
 /* A statement is about to read the session's store. */
 int watch_read(conn *c, sess *s);
 

@@ -467,13 +467,16 @@ static bool is_wal(vtab *v, const sqlite3_file *journal) {
 }
 
 /* In the other modes the rollback journal is written before a page is. */
-static bool journal_written(const vtab *v, sqlite3_file *journal) {
+static bool has_bytes(sqlite3_file *journal) {
     sqlite3_int64 size = 0;
 
-    if (v->s->no_journal) return true;
     if (journal->pMethods == NULL) return false;
     return journal->pMethods->xFileSize(journal, &size) != SQLITE_OK ||
            size > 0;
+}
+
+static bool journal_written(const vtab *v, sqlite3_file *journal) {
+    return v->s->no_journal || has_bytes(journal);
 }
 
 /* Another attached file is in a transaction: flushing would sync its journal
@@ -531,6 +534,34 @@ static bool pages_changed(vtab *v) {
     if (v->s->several) return true;
     /* Pages that another statement uses are not flushed. */
     return header_moved(v) || running(v->c->db) > 1 || quirk_flushes(v->c);
+}
+
+bool file_unwritten(vtab *v) {
+    conn *c = v->c;
+    int64_t spills = c->spills;
+    unsigned changes = c->changes;
+    sqlite3_file *journal = NULL;
+    char mode[16], spill[16];
+    bool flushed;
+
+    for (const sess *s = c->sessions; s != NULL; s = s->next)
+        if (s->n_begun > 0) return false;
+    if (sqlite3_txn_state(c->db, "temp") == SQLITE_TXN_WRITE ||
+        other_files_written(v) ||
+        sqlite3_file_control(c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
+                             &journal) != SQLITE_OK ||
+        journal == NULL)
+        return false;
+    pragma(v, "journal_mode", mode);
+    if (sqlite3_stricmp(mode, "wal") != 0)
+        return sqlite3_stricmp(mode, "off") != 0 && !has_bytes(journal);
+    pragma(v, "cache_spill", spill);
+    if (strcmp(spill, "0") == 0) return false;
+    flushed = quirk_flushes(c);
+    /* The transaction's own question begins where it did. */
+    c->spills = spills;
+    c->changes = changes;
+    return !flushed;
 }
 
 static bool is_mixed(vtab *v) {

@@ -551,7 +551,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     double rows;
     int code;
 
-    code = watch_prepare(p.v->c);
+    code = watch_prepare(p.v);
     if (code != SQLITE_OK) return code;
     p.v->c->planned = p.v;
     if (!p.v->c->match_settled) match_register(p.v->c);

@@ -190,12 +190,16 @@ static int fatal(int code) {
     }
 }
 
-int watch_prepare(conn *c) {
+int watch_prepare(vtab *v) {
+    conn *c = v->c;
     int code;
 
     if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
-    /* What has been written is not put at risk by an error here. */
-    if (is_busy(c->db) || sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE)
+    /* What has been written is not put at risk by an error here. BEGIN
+     * IMMEDIATE has written nothing; were the table not made behind it, a
+     * program that keeps its prepared statements would never make it. */
+    if (is_busy(c->db) || (sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE &&
+                           !file_unwritten(v)))
         return SQLITE_OK;
     c->watch_tries++;
     code = run(c, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.nadb_snapshot"
