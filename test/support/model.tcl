@@ -64,6 +64,11 @@ proc model_start {config} {
         n1 eval "CREATE VIRTUAL TABLE kvb USING nadb($M(create))"
     }
     n1 eval {CREATE TABLE o(a PRIMARY KEY, b)}
+    # cache_spill=OFF hides whether a transaction has written: the first statement
+    # of each connection is outside one (docs/transactions.md).
+    for {set c 1} {$c <= $M(conns)} {incr c} {
+        n$c eval {SELECT count(*) FROM kv}
+    }
     # Bytes of the value; texts are ASCII in a UTF-16 database (model_gen.tcl).
     set length [expr {$M(encoding) eq "UTF-8"
                       ? "length(CAST(value AS BLOB))" : "length(value)"}]
