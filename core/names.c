@@ -12,6 +12,12 @@ static bool is_plain(uint8_t c, bool first) {
            (c == '.' && !first);
 }
 
+bool nadb_name_is_plain(nadb_slice name) {
+    for (size_t i = 0; i < name.n; i++)
+        if (!is_plain(name.p[i], i == 0)) return false;
+    return name.n > 0;
+}
+
 /* Appends the escaped form of as much of `name` as fits into `room` bytes; no
  * escape is cut. Returns false when out of memory. */
 static bool put_escaped(nadb_slice name, size_t room, nadb_buf *out) {

@@ -22,6 +22,9 @@
  * name has it: %st is no escape. */
 #define NADB_NAME_STORE "%store-"
 
+/* The name stays as it is, but for its length: not empty, and no byte of it is
+ * escaped. So it is neither . nor .., and begins with no dot. */
+bool nadb_name_is_plain(nadb_slice name);
 /* Appends the component (no terminator); false when out of memory. */
 bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
 /* Appends the name that becomes this component. *known is false, and nothing is

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "names.h"
 #include "util/log.h"
 #include "util/number.h"
 
@@ -352,11 +353,10 @@ static nadb_rc check_levels(const nadb_option *opt, const char *value,
 
 static nadb_rc check_id(const nadb_option *opt, const char *value,
                         nadb_err *err) {
-    for (const char *p = value; *p != '\0'; p++)
-        if (!is_one_of(*p, "_-"))
-            return nadb_option_refuse(
-                opt, value, "a backup id (letters, digits, _ and -)", err);
-    return NADB_OK;
+    if (nadb_name_is_plain(nadb_slice_str(value))) return NADB_OK;
+    return nadb_option_refuse(
+        opt, value,
+        "a backup id (letters, digits, _, - and dots, no dot first)", err);
 }
 
 /* A number of seconds, or of bytes with their unit. */

@@ -258,11 +258,13 @@ static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
 
 /* --- nadb_backups(dir) --- */
 
+#define BACKUPS_WIDTH 16 /* columns before dir */
+
 static const char backups_declaration[] =
     "CREATE TABLE x(id TEXT, type TEXT, parent TEXT, created_at REAL,"
     " rows INTEGER, bytes INTEGER, deleted INTEGER, total_rows INTEGER,"
-    " files INTEGER, compression TEXT, backend TEXT, db TEXT, namespace TEXT,"
-    " sha256 TEXT, problem TEXT, dir HIDDEN)";
+    " value_bytes INTEGER, files INTEGER, compression TEXT, backend TEXT,"
+    " db TEXT, namespace TEXT, sha256 TEXT, problem TEXT, dir HIDDEN)";
 
 static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
                           nadb_err *err) {
@@ -272,7 +274,7 @@ static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
     (void)err;
     rows_text(r, e->id);
     if (m == NULL) {
-        for (int i = 1; i < 14; i++) rows_text(r, NULL);
+        for (int i = 2; i < BACKUPS_WIDTH; i++) rows_text(r, NULL);
         rows_text(r, e->problem);
         return NADB_OK;
     }
@@ -283,6 +285,10 @@ static nadb_rc add_backup(void *ctx, const nadb_backup_entry *e,
     rows_int(r, (int64_t)m->bytes);
     rows_int(r, (int64_t)m->deleted);
     rows_int(r, (int64_t)m->total);
+    if (e->values != NULL)
+        rows_int(r, (int64_t)*e->values);
+    else
+        rows_text(r, NULL);
     rows_int(r, (int64_t)e->files);
     add_compression(r, m->compression);
     rows_text(r, m->backend);
@@ -491,8 +497,9 @@ static const kind kinds[] = {
      .fill = fill_backends},
     {LIST("nadb_jobs", jobs_declaration, 0, 0), .width = 11, .fill = fill_jobs},
     /* A schema has no business with directories. */
-    {LIST("nadb_backups", backups_declaration, 15, 1), .table.no_schema = true,
-     .width = 15, .argument = ARGUMENT_DIR, .fill = fill_backups},
+    {LIST("nadb_backups", backups_declaration, BACKUPS_WIDTH, 1),
+     .table.no_schema = true, .width = BACKUPS_WIDTH, .argument = ARGUMENT_DIR,
+     .fill = fill_backups},
 };
 
 const eponymous *tables_at(size_t i) {

@@ -30,6 +30,7 @@ typedef struct making {
     nadb_iter *rows;   /* of the store */
     nadb_iter *before; /* of the chain; NULL in a full backup */
     uint64_t total;
+    uint64_t values; /* bytes of those that are written */
     unsigned since_stop;
 } making;
 
@@ -94,6 +95,7 @@ static nadb_rc put_row(making *m, const nadb_entry *e, uint64_t hash,
     nadb_rc rc = nadb_row_decode(e->value, &row, err);
 
     if (rc != NADB_OK) return rc;
+    m->values += row.size;
     return backup_writer_put(m->w, e->key, e->value, hash, err);
 }
 
@@ -176,7 +178,7 @@ nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
     if (rc == NADB_OK && chain != NULL)
         rc = backup_chain_iter(chain, &all_rows, true, false, &m.before, err);
     if (rc == NADB_OK) rc = write_rows(&m, err);
-    if (rc == NADB_OK) rc = backup_writer_end(m.w, &sum, err);
+    if (rc == NADB_OK) rc = backup_writer_end(m.w, m.values, &sum, err);
     nadb_iter_free(m.before);
     nadb_iter_free(m.rows);
     backup_writer_free(m.w);

@@ -95,6 +95,7 @@ typedef struct nadb_backup_entry {
     const backup_manifest *manifest; /* NULL: it is damaged */
     const char *problem;             /* what is wrong with it; NULL: nothing */
     size_t files;
+    const uint64_t *values; /* bytes of its values; NULL: not known */
 } nadb_backup_entry;
 typedef nadb_rc nadb_backup_fn(void *ctx, const nadb_backup_entry *entry,
                                nadb_err *err);

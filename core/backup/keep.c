@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "folder.h"
+#include "rows.h"
 
 #define DAY_MS 86400000.0
 
@@ -12,6 +13,7 @@ typedef struct listed {
     char id[BACKUP_ID_MAX + 1];
     bool sound;
     bool keep;
+    size_t parts; /* stores, of a database */
     size_t files;
     backup_manifest manifest;
     char problem[NADB_MSG_MAX];
@@ -38,6 +40,7 @@ static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
     memcpy(item.id, id, strlen(id)); /* a valid id: it fits */
     item.sound = m != NULL;
     if (m != NULL) {
+        item.parts = backup_manifest_parts(m);
         item.files = backup_manifest_files(m);
         item.manifest = *m;
         item.manifest.parts = (nadb_buf)NADB_BUF_INIT; /* the caller's */
@@ -78,6 +81,39 @@ static listed *find(const list *l, const char *id) {
     return NULL;
 }
 
+/* Adds the bytes of the values in a file of rows. */
+static nadb_rc add_values(const backup_folder *f, const char *id,
+                          const char *part, uint64_t *sum, bool *known,
+                          nadb_err *err) {
+    nadb_file *file = NULL;
+    uint64_t values = 0;
+    nadb_rc rc = backup_folder_file(f, id, part, BACKUP_ROWS, &file, err);
+
+    if (rc == NADB_OK) rc = backup_rows_values(file, &values, known, err);
+    *sum += values;
+    return rc;
+}
+
+/* *known is false for damaged files, of which a list says no more. */
+static nadb_rc sum_values(const backup_folder *f, const listed *item,
+                          uint64_t *sum, bool *known, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    *sum = 0;
+    *known = item->sound;
+    if (item->sound && item->manifest.type != BACKUP_DATABASE)
+        rc = add_values(f, item->id, NULL, sum, known, err);
+    for (size_t i = 0; rc == NADB_OK && *known && i < item->parts; i++) {
+        char part[32];
+
+        nadb_backup_part_name(i, part);
+        rc = add_values(f, item->id, part, sum, known, err);
+    }
+    if (rc == NADB_OK) return rc;
+    *known = false;
+    return rc == NADB_CORRUPT || rc == NADB_CANTOPEN ? NADB_OK : rc;
+}
+
 nadb_rc nadb_backup_list(const char *folder, nadb_backup_fn *each, void *ctx,
                          nadb_err *err) {
     list l = {NADB_BUF_INIT};
@@ -87,10 +123,15 @@ nadb_rc nadb_backup_list(const char *folder, nadb_backup_fn *each, void *ctx,
     if (rc == NADB_OK) rc = list_read(f, &l, err);
     for (size_t i = 0; rc == NADB_OK && i < count(&l); i++) {
         const listed *item = at(&l, i);
+        uint64_t values;
+        bool known;
         nadb_backup_entry e = {item->id, item->sound ? &item->manifest : NULL,
-                               item->sound ? NULL : item->problem, item->files};
+                               item->sound ? NULL : item->problem, item->files,
+                               NULL};
 
-        rc = each(ctx, &e, err);
+        rc = sum_values(f, item, &values, &known, err);
+        if (known) e.values = &values;
+        if (rc == NADB_OK) rc = each(ctx, &e, err);
     }
     list_clear(&l);
     backup_folder_close(f);

@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../names.h"
+
 #define FIRST_LINE "nadb backup 1\n"
 #define FIRST_WORDS "nadb backup "
 
@@ -22,21 +24,14 @@ void backup_manifest_clear(backup_manifest *m) {
 }
 
 bool backup_id_valid(nadb_slice id) {
-    for (size_t i = 0; i < id.n; i++) {
-        uint8_t c = id.p[i];
-
-        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') &&
-            !(c >= 'a' && c <= 'z') && c != '_' && c != '-')
-            return false;
-    }
-    return id.n > 0 && id.n <= BACKUP_ID_MAX;
+    return nadb_name_is_plain(id) && id.n <= BACKUP_ID_MAX;
 }
 
 nadb_rc backup_id_check(const char *id, nadb_err *err) {
     if (backup_id_valid(nadb_slice_str(id))) return NADB_OK;
     return nadb_fail(err, NADB_INVALID,
-                     "'%.80s%s' is not a backup id: letters, digits, _ and -, "
-                     "at most 128",
+                     "'%.80s%s' is not a backup id: letters, digits, _, - and "
+                     "dots, no dot first, at most 128",
                      id, strlen(id) > 80 ? ".." : "");
 }
 
@@ -213,17 +208,29 @@ static nadb_rc take_sum(lines *l, const char *name, bool may_miss,
     return NADB_OK;
 }
 
-static nadb_rc take_id(lines *l, const char *name, bool may_miss,
+static nadb_rc take_id(lines *l, const char *name,
                        char out[BACKUP_ID_MAX + 1]) {
     nadb_slice v;
     nadb_rc rc = take(l, name, &v);
 
     out[0] = '\0';
     if (rc != NADB_OK) return rc;
-    if (may_miss && nadb_slice_eq(v, nadb_slice_str("none"))) return NADB_OK;
     if (!backup_id_valid(v)) return damaged(l, "an id is wrong");
     memcpy(out, v.p, v.n);
     out[v.n] = '\0';
+    return NADB_OK;
+}
+
+/* The sum tells whether there is a parent: "none" may also be the id of one. */
+static nadb_rc take_parent(lines *l, backup_manifest *m) {
+    nadb_rc rc = take_id(l, "parent", m->parent);
+
+    if (rc == NADB_OK)
+        rc = take_sum(l, "parent_sha256", true, m->parent_sha256);
+    if (rc != NADB_OK || m->parent_sha256[0] != '\0') return rc;
+    if (strcmp(m->parent, "none") != 0)
+        return damaged(l, "its parent has no checksum");
+    m->parent[0] = '\0';
     return NADB_OK;
 }
 
@@ -279,12 +286,10 @@ static nadb_rc take_first(lines *l) {
 
 static nadb_rc take_fields(lines *l, backup_manifest *m) {
     uint64_t created = 0, level = 0;
-    nadb_rc rc = take_id(l, "id", false, m->id);
+    nadb_rc rc = take_id(l, "id", m->id);
 
     if (rc == NADB_OK) rc = take_type(l, &m->type);
-    if (rc == NADB_OK) rc = take_id(l, "parent", true, m->parent);
-    if (rc == NADB_OK)
-        rc = take_sum(l, "parent_sha256", true, m->parent_sha256);
+    if (rc == NADB_OK) rc = take_parent(l, m);
     if (rc == NADB_OK) rc = take_number(l, "created_ms", &created);
     if (rc == NADB_OK) rc = take_text(l, "backend", m->backend);
     if (rc == NADB_OK) rc = take_text(l, "db", m->db);
@@ -300,9 +305,7 @@ static nadb_rc take_fields(lines *l, backup_manifest *m) {
     if (created > CREATED_MAX) return damaged(l, "its time is wrong");
     m->created_ms = (int64_t)created;
     m->compression = (int)level;
-    if (level > 9 ||
-        (m->type == BACKUP_INCREMENTAL) != (m->parent[0] != '\0') ||
-        (m->parent[0] == '\0') != (m->parent_sha256[0] == '\0'))
+    if (level > 9 || (m->type == BACKUP_INCREMENTAL) != (m->parent[0] != '\0'))
         return damaged(l, "its lines contradict each other");
     return NADB_OK;
 }

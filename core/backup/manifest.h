@@ -59,7 +59,8 @@ static inline size_t backup_manifest_files(const backup_manifest *m) {
     return 2 + 2 * backup_manifest_parts(m);
 }
 
-/* Letters, digits, _ and -, 1 to 128 of them. */
+/* Letters, digits, _, - and dots, 1 to 128 of them, no dot first: the hidden
+ * names of the folder (folder.h) are no ids. */
 bool backup_id_valid(nadb_slice id);
 /* As NADB_INVALID, with what is allowed. */
 nadb_rc backup_id_check(const char *id, nadb_err *err) NADB_MUST_USE;

@@ -55,8 +55,9 @@ nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
                           uint64_t hash, nadb_err *err) NADB_MUST_USE;
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key,
                              nadb_err *err) NADB_MUST_USE;
-/* Completes the file, syncs it, and tells what is in it. */
-nadb_rc backup_writer_end(backup_writer *w, backup_sum *out,
+/* Completes the file, syncs it, and tells what is in it. `values`: bytes of the
+ * values of its rows, decompressed. */
+nadb_rc backup_writer_end(backup_writer *w, uint64_t values, backup_sum *out,
                           nadb_err *err) NADB_MUST_USE;
 
 /* --- reading --- */
@@ -72,6 +73,12 @@ nadb_rc backup_rows_open(nadb_file *f, backup_rows **out,
 void backup_rows_close(backup_rows *r); /* NULL is fine */
 /* What the file says of itself. */
 void backup_rows_count(const backup_rows *r, uint64_t *rows, uint64_t *deleted);
+
+/* The bytes of the values of its rows, decompressed: reads the two ends of the
+ * file alone, which it takes over. *known is false for a file that does not
+ * tell them. */
+nadb_rc backup_rows_values(nadb_file *f, uint64_t *out, bool *known,
+                           nadb_err *err) NADB_MUST_USE;
 
 /* The SHA-256 of all its bytes, read anew. */
 nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,

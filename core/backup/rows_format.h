@@ -38,6 +38,7 @@
 #define END_ROWS 32u        /* u64 */
 #define END_DELETED 40u     /* u64 */
 #define END_INDEX_CRC 48u   /* u32 */
+#define END_VALUES 52u      /* u64: bytes of all values, and 1; 0: not known */
 #define END_CRC 60u         /* of all before it */
 
 /* A chunk is full when one of its parts is. A single row may exceed the limit

@@ -93,18 +93,27 @@ static nadb_rc take_index(backup_rows *r, uint64_t end, nadb_err *err) {
     return NADB_OK;
 }
 
-static nadb_rc read_index(backup_rows *r, nadb_err *err) {
+static nadb_rc read_end(backup_rows *r, uint8_t end[END_BYTES], nadb_err *err) {
     const nadb_os *os = nadb_os_get();
-    uint64_t at = r->size - END_BYTES;
-    uint8_t end[END_BYTES];
-    uint64_t index, bytes;
-    nadb_rc rc = os->pread(r->f, end, sizeof end, at, err);
+    nadb_rc rc = os->size(r->f, &r->size, err);
 
+    if (rc == NADB_OK) rc = read_head(r, err);
+    if (rc == NADB_OK)
+        rc = os->pread(r->f, end, END_BYTES, r->size - END_BYTES, err);
     if (rc != NADB_OK) return rc;
     if (memcmp(end, END_MAGIC, 8) != 0)
         return damaged(r, "its end is missing", err);
     if (nadb_get_u32(end + END_CRC) != backup_crc(r->id, end, END_CRC))
         return damaged(r, "the checksum of its end is wrong", err);
+    return NADB_OK;
+}
+
+static nadb_rc read_index(backup_rows *r, const uint8_t end[END_BYTES],
+                          nadb_err *err) {
+    uint64_t at = r->size - END_BYTES;
+    uint64_t index, bytes;
+    nadb_rc rc;
+
     index = nadb_get_u64(end + END_INDEX);
     bytes = nadb_get_u64(end + END_INDEX_BYTES);
     r->rows = nadb_get_u64(end + END_ROWS);
@@ -114,7 +123,7 @@ static nadb_rc read_index(backup_rows *r, nadb_err *err) {
         return damaged(r, "its end is wrong", err);
     r->chunks = (size_t)nadb_get_u64(end + END_CHUNKS);
     if (!nadb_buf_reserve(&r->index, (size_t)bytes + 1)) return no_memory(err);
-    rc = os->pread(r->f, r->index.p, (size_t)bytes, index, err);
+    rc = nadb_os_get()->pread(r->f, r->index.p, (size_t)bytes, index, err);
     if (rc != NADB_OK) return rc;
     r->index.n = (size_t)bytes;
     if (nadb_get_u32(end + END_INDEX_CRC) !=
@@ -125,6 +134,7 @@ static nadb_rc read_index(backup_rows *r, nadb_err *err) {
 
 nadb_rc backup_rows_open(nadb_file *f, backup_rows **out, nadb_err *err) {
     backup_rows *r = nadb_calloc(1, sizeof *r);
+    uint8_t end[END_BYTES];
     nadb_rc rc;
 
     *out = NULL;
@@ -133,9 +143,8 @@ nadb_rc backup_rows_open(nadb_file *f, backup_rows **out, nadb_err *err) {
         return no_memory(err);
     }
     r->f = f;
-    rc = nadb_os_get()->size(f, &r->size, err);
-    if (rc == NADB_OK) rc = read_head(r, err);
-    if (rc == NADB_OK) rc = read_index(r, err);
+    rc = read_end(r, end, err);
+    if (rc == NADB_OK) rc = read_index(r, end, err);
     if (rc == NADB_OK)
         *out = r;
     else
@@ -155,6 +164,20 @@ void backup_rows_count(const backup_rows *r, uint64_t *rows,
                        uint64_t *deleted) {
     *rows = r->rows;
     *deleted = r->deleted;
+}
+
+nadb_rc backup_rows_values(nadb_file *f, uint64_t *out, bool *known,
+                           nadb_err *err) {
+    backup_rows r = {.f = f};
+    uint8_t end[END_BYTES];
+    uint64_t noted = 0;
+    nadb_rc rc = read_end(&r, end, err);
+
+    if (rc == NADB_OK) noted = nadb_get_u64(end + END_VALUES);
+    *known = noted > 0;
+    *out = *known ? noted - 1 : 0;
+    nadb_os_get()->close(f);
+    return rc;
 }
 
 #define SUM_BYTES (256u * 1024u)

@@ -189,7 +189,8 @@ nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key, nadb_err *err) {
 
 /* --- the end --- */
 
-nadb_rc backup_writer_end(backup_writer *w, backup_sum *out, nadb_err *err) {
+nadb_rc backup_writer_end(backup_writer *w, uint64_t values, backup_sum *out,
+                          nadb_err *err) {
     uint8_t end[END_BYTES] = {0};
     nadb_rc rc = chunk_write(w, err);
 
@@ -202,6 +203,7 @@ nadb_rc backup_writer_end(backup_writer *w, backup_sum *out, nadb_err *err) {
     nadb_put_u64(end + END_DELETED, w->deleted);
     nadb_put_u32(end + END_INDEX_CRC,
                  backup_crc(w->id, w->index.p, w->index.n));
+    nadb_put_u64(end + END_VALUES, values + 1);
     nadb_put_u32(end + END_CRC, backup_crc(w->id, end, END_CRC));
     rc = append(w, w->index.p, w->index.n, err);
     if (rc == NADB_OK) rc = append(w, end, sizeof end, err);

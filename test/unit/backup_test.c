@@ -120,7 +120,7 @@ static nadb_rc write_items(const char *name, unsigned n, int level,
             rc =
                 backup_writer_put(w, key_of(&items[i]), v, nadb_hash64(v), err);
     }
-    if (rc == NADB_OK) rc = backup_writer_end(w, sum, err);
+    if (rc == NADB_OK) rc = backup_writer_end(w, n, sum, err);
     backup_writer_free(w);
     os->close(f);
     return rc;
@@ -200,6 +200,36 @@ static void test_rows_come_back(void) {
         }
         backup_rows_close(r);
     }
+    clear_items();
+}
+
+/* What the end says of the values; a file that says nothing is read, too. */
+static void test_rows_values(void) {
+    const nadb_os *os = nadb_os_get();
+    const char *name = "values";
+    nadb_buf whole = NADB_BUF_INIT;
+    nadb_file *f = NULL;
+    backup_sum sum;
+    uint64_t values = 0;
+    bool known = false;
+    uint8_t *end;
+    nadb_err err;
+
+    make_items();
+    REQUIRE_OK(write_items(name, 30, 1, &sum, &err), err);
+    REQUIRE_OK(os->open(here, name, NADB_OPEN_READ, 0, &f, &err), err);
+    CHECK_OK(backup_rows_values(f, &values, &known, &err), err);
+    CHECK(known && values == 30);
+
+    REQUIRE_OK(nadb_os_read_file(here, name, 1u << 20, &whole, &err), err);
+    end = whole.p + whole.n - END_BYTES;
+    nadb_put_u64(end + END_VALUES, 0);
+    nadb_put_u32(end + END_CRC, backup_crc(whole.p + HEAD_ID, end, END_CRC));
+    REQUIRE_OK(os->open(here, name, NADB_OPEN_WRITE, 0, &f, &err), err);
+    CHECK_OK(os->pwrite(f, whole.p, whole.n, 0, &err), err);
+    CHECK_OK(backup_rows_values(f, &values, &known, &err), err);
+    CHECK(!known && values == 0);
+    nadb_buf_clear(&whole);
     clear_items();
 }
 
@@ -503,6 +533,15 @@ static void test_manifest_texts(void) {
     CHECK_U64(got.bytes, m.bytes);
     CHECK(got.compression == 9);
     backup_manifest_clear(&got);
+    nadb_buf_reset(&text);
+
+    /* A parent may be called as the absence of one is written. */
+    snprintf(m.parent, sizeof m.parent, "none");
+    REQUIRE_OK(backup_manifest_put(&m, &text, &err), err);
+    CHECK_OK(backup_manifest_take(nadb_buf_slice(&text), "BACKUP", &got, &err),
+             err);
+    CHECK_STR(got.parent, "none");
+    backup_manifest_clear(&got);
     nadb_buf_clear(&text);
 }
 
@@ -514,6 +553,7 @@ int main(void) {
     RUN(test_sha_instruction_is_plain);
     RUN(test_rows_come_back);
     RUN(test_rows_seek);
+    RUN(test_rows_values);
     RUN(test_rows_empty);
     RUN(test_rows_damaged);
     RUN(test_rows_hostile);

@@ -56,8 +56,8 @@ class BackupManager:
         """Backs all rows up.
 
         Args:
-            backup_id: letters, digits, _ and -; by default
-                full_YYYYmmdd_HHMMSS. A backup of that id is replaced.
+            backup_id: letters, digits, _, - and dots, no dot first; by
+                default full_YYYYmmdd_HHMMSS. A backup of that id is replaced.
 
         Raises:
             ValueError: the id cannot be one, or others depend on that backup.
@@ -97,7 +97,7 @@ class BackupManager:
                                  "parent: give another id")
             self._refuse_dependents(backup_id)
             # At any moment one of the two is there whole.
-            spare = backup_id + _REPLACING
+            spare = backup_id[:100] + _REPLACING
             self._backup(spare, parent, compression)
             self.delete_backup(backup_id)
             result = self._backup(backup_id, parent, compression)
@@ -131,7 +131,7 @@ class BackupManager:
         if not self.backup_dir.is_dir():
             return []
         rows = self.kv_store.table.rows(
-            "SELECT id, created_at, type, db, namespace, rows, bytes, sha256, "
+            "SELECT id, created_at, type, db, namespace, rows, value_bytes, sha256, "
             "parent, compression, problem FROM nadb_backups(?)", (self._dir,))
         listed = [
             BackupMetadata(

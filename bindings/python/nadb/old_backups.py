@@ -31,7 +31,7 @@ class BackupMetadata:
     file_count: int
     """rows"""
     total_size: int
-    """bytes"""
+    """bytes of the values"""
     checksum: str
     """SHA-256"""
     parent_backup_id: Optional[str] = None
@@ -57,8 +57,8 @@ class OldBackups:
         file = self.folder / "metadata.json"
         try:
             text = file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return {}
+        except (FileNotFoundError, IsADirectoryError):
+            return {}  # or a backup of ours, which is called so
         try:
             return {name: BackupMetadata(**fields)
                     for name, fields in json.loads(text).items()}

@@ -32,7 +32,7 @@ class Backups(StoreTest):
              made.source_namespace, made.file_count, made.parent_backup_id,
              made.compression),
             ("monday", "full", "app", "ns", 3, None, True))
-        self.assertGreater(made.total_size, 0)
+        self.assertEqual(made.total_size, 3)
         self.assertRegex(made.checksum, "^[0-9a-f]{64}$")
         passed = datetime.now() - datetime.fromisoformat(made.timestamp)
         self.assertLess(abs(passed.total_seconds()), 60)
@@ -73,7 +73,12 @@ class Backups(StoreTest):
         self.assertRegex(
             self.store.create_incremental_backup(full).backup_id,
             r"^inc_\d{8}_\d{6}")
-        for bad in ("a/b", "../x", "", "a b"):
+        for name in ("v1.2", "metadata.json", "x" * 128):
+            for _ in range(2):
+                self.assertEqual(self.store.create_backup(name).backup_id,
+                                 name)
+            self.assertTrue(self.store.verify_backup(name))
+        for bad in ("a/b", "../x", "", "a b", ".", "..", ".hidden"):
             self.refused(ValueError, "id", self.store.create_backup, bad)
 
     def test_the_same_id_replaces(self):
