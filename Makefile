@@ -37,7 +37,7 @@ includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 
 # For backends that are built apart (core/plugin.h).
-HEADERS := backend.h changes.h host.h plugin.h
+HEADERS := backend.h types.h changes.h host.h plugin.h
 UTIL_HEADERS := allow.h bytes.h home.h iter.h key.h os.h status.h
 
 # The system is asked quietly: neither a compiler nor pkg-config need be there

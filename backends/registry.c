@@ -44,6 +44,16 @@ const nadb_backend *nadb_backend_at(size_t i) {
     return i < atomic_load(&n_loaded) ? loaded[i] : NULL;
 }
 
+const char *nadb_backend_name(const nadb_backend *b) { return b->name; }
+
+const char *nadb_backend_summary(const nadb_backend *b) { return b->summary; }
+
+unsigned nadb_backend_caps(const nadb_backend *b) { return b->caps; }
+
+bool nadb_backend_has_choice(const nadb_backend *b) {
+    return b->buffered != NULL;
+}
+
 const nadb_backend *nadb_backend_find(const char *name) {
     const nadb_backend *b;
 

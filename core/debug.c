@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <zlib.h>
 
+#include "backend.h"
 #include "nadb.h"
 
 #if defined(__clang__)

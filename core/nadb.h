@@ -35,7 +35,6 @@
 #ifndef NADB_H
 #define NADB_H
 
-#include "backend.h"
 #include "options.h"
 #include "store_list.h"
 #include "util/job.h"

@@ -8,6 +8,7 @@
  * system; whether anything is there is not looked at. */
 #include "options.h"
 
+#include "backend.h"
 #include "options_table.h"
 #include "util/os.h"
 

@@ -5,7 +5,7 @@
 #ifndef NADB_OPTIONS_H
 #define NADB_OPTIONS_H
 
-#include "backend.h"
+#include "types.h"
 
 typedef enum nadb_eviction {
     NADB_EVICT_NONE,

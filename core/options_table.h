@@ -8,6 +8,7 @@
 #ifndef NADB_OPTIONS_TABLE_H
 #define NADB_OPTIONS_TABLE_H
 
+#include "backend.h"
 #include "options.h"
 
 #define OPTION_COUNT_MAX 64 /* they are counted in the bits of a word */

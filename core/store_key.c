@@ -1,6 +1,7 @@
 /* store_key.c - see store_key.h. */
 #include "store_key.h"
 
+#include "backend.h"
 #include "names.h"
 #include "util/allow.h"
 #include "util/os.h"

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "backend.h"
 #include "names.h"
 #include "util/allow.h"
 

@@ -171,7 +171,7 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
     }
     nadb_session_serve(s->core, &c->caller, options->busy_timeout_ms);
     s->made = created;
-    s->snapshots = (nadb_backend_for(options)->caps & NADB_CAP_SNAPSHOTS) != 0;
+    s->snapshots = (nadb_backend_caps(nadb_backend_for(options)) & NADB_CAP_SNAPSHOTS) != 0;
     s->next = c->sessions;
     c->sessions = s;
     *out = s;
@@ -199,7 +199,7 @@ static bool parked(const sess *s) {
         nadb_backend_find(nadb_store_options(s->store)->backend);
 
     return !s->remove && !s->dropped && b != NULL &&
-           (b->caps & NADB_CAP_PERSISTENT) == 0;
+           (nadb_backend_caps(b) & NADB_CAP_PERSISTENT) == 0;
 }
 
 void conn_detach(vtab *v) {

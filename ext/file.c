@@ -25,8 +25,8 @@ bool file_owns(const vtab *v) {
     const nadb_backend *b = o == NULL ? NULL : nadb_backend_for(o);
 
     return b != NULL && !o->path_given && o->db_file != NULL &&
-           (b->caps & NADB_CAP_BASE) != 0 && o->path != NULL &&
-           (b->caps & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
+           (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 && o->path != NULL &&
+           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 
@@ -159,7 +159,7 @@ static bool file_guards(const vtab *v) {
     const nadb_backend *b = nadb_backend_for(o);
 
     return !o->path_given && o->db_file != NULL && b != NULL &&
-           (b->caps & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
+           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 

@@ -76,7 +76,7 @@ static bool goes_along(const vtab *v) {
     const nadb_backend *b = nadb_backend_for(v->options);
 
     return !v->options->read_only && b != NULL &&
-           (b->caps & NADB_CAP_PERSISTENT) != 0;
+           (nadb_backend_caps(b) & NADB_CAP_PERSISTENT) != 0;
 }
 
 /* Holds the store of a table, if it is one of ours. */

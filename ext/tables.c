@@ -221,17 +221,17 @@ static const char backends_declaration[] =
 /* What the core does for each that can be written: transactions, compression,
  * commits that are there whole or not at all. */
 static void add_strategy(rows *r, const nadb_backend *b) {
-    bool written = (b->caps & NADB_CAP_READ_ONLY) == 0;
+    bool written = (nadb_backend_caps(b) & NADB_CAP_READ_ONLY) == 0;
 
     if (!written)
         rows_text(r, "read-only");
-    else if (b->buffered != NULL)
+    else if (nadb_backend_has_choice(b))
         rows_text(r, "immediate or buffered");
     else
-        rows_text(r, (b->caps & NADB_CAP_BASE) != 0 ? "buffered" : "immediate");
+        rows_text(r, (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 ? "buffered" : "immediate");
     for (int i = 0; i < 3; i++) rows_int(r, written);
     rows_int_if(r, written,
-                (b->caps & NADB_CAP_REMOTE) != 0 ? SERVER_VALUE_MAX
+                (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0 ? SERVER_VALUE_MAX
                                                  : (int64_t)NADB_VALUE_MAX);
 }
 
@@ -246,10 +246,10 @@ static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
     (void)v;
     (void)err;
     for (size_t i = 0; (b = nadb_backend_at(i)) != NULL; i++) {
-        rows_text(r, b->name);
-        rows_text(r, b->summary);
+        rows_text(r, nadb_backend_name(b));
+        rows_text(r, nadb_backend_summary(b));
         for (size_t j = 0; j < sizeof caps / sizeof *caps; j++) {
-            rows_int(r, (b->caps & caps[j]) != 0);
+            rows_int(r, (nadb_backend_caps(b) & caps[j]) != 0);
         }
         add_strategy(r, b);
     }

@@ -149,7 +149,7 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
  * store, and its local log may begin with any process. */
 static unsigned create_flags(const vtab *v) {
     const nadb_backend *b = nadb_backend_for(v->options);
-    bool remote = b != NULL && (b->caps & NADB_CAP_REMOTE) != 0;
+    bool remote = b != NULL && (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0;
 
     if (v->c->adopt != NULL) return 0;
     if (v->options->mode == NADB_MODE_RW && !remote) return NADB_STORE_FIND;
@@ -219,11 +219,11 @@ nadb_rc vtab_writable(const vtab *v, nadb_err *err) {
 
     if (!v->options->read_only) return NADB_OK;
     b = nadb_backend_for(v->options);
-    if (b != NULL && (b->caps & NADB_CAP_READ_ONLY) != 0)
+    if (b != NULL && (nadb_backend_caps(b) & NADB_CAP_READ_ONLY) != 0)
         return nadb_fail(err, NADB_READONLY,
                          "%s is a %s, which is only read: copy its rows into "
                          "another table, with INSERT .. SELECT",
-                         v->name, b->name);
+                         v->name, nadb_backend_name(b));
     return nadb_fail(err, NADB_READONLY,
                      "%s is read-only: it was created with mode=ro", v->name);
 }

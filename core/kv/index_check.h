@@ -2,6 +2,7 @@
 #ifndef NADB_INDEX_CHECK_H
 #define NADB_INDEX_CHECK_H
 
+#include "../backend.h"
 #include "../nadb.h"
 
 /* Reads all rows and all index entries of a fresh view; reports what is missing

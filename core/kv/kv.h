@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "../backend.h"
 #include "../nadb.h"
 #include "../util/monitor.h"
 #include "access.h"

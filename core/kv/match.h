@@ -16,6 +16,7 @@
 #ifndef NADB_MATCH_H
 #define NADB_MATCH_H
 
+#include "../backend.h"
 #include "../nadb.h"
 #include "../util/arena.h"
 

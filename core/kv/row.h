@@ -17,6 +17,7 @@
 #ifndef NADB_ROW_H
 #define NADB_ROW_H
 
+#include "../backend.h"
 #include "../nadb.h"
 
 /* Latest and earliest times that a row can hold: 48-bit ms. */

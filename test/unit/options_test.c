@@ -1,4 +1,5 @@
 /* options_test.c - options of CREATE VIRTUAL TABLE, and names of folders. */
+#include "../../core/backend.h"
 #include "../../core/names.h"
 #include "../../core/options.h"
 #include "../support/os_test.h"
