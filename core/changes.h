@@ -1,5 +1,4 @@
-/* changes.h - changes that were committed, as engines tell them; for backend.h.
- */
+/* changes.h - committed changes, as engines report them; part of backend.h. */
 #ifndef NADB_CHANGES_H
 #define NADB_CHANGES_H
 
@@ -16,10 +15,10 @@ typedef enum nadb_change_kind {
 typedef struct nadb_change {
     uint64_t seq; /* of the commit */
     nadb_change_kind kind;
-    nadb_slice key; /* without keyspace byte; good until the next call */
+    nadb_slice key; /* without keyspace byte; valid until the next call */
 } nadb_change;
 
-/* A walk over changes of rows, by sequence number. */
+/* A walk over changes of rows, in the order of sequence numbers. */
 typedef struct nadb_changes nadb_changes;
 struct nadb_changes {
     nadb_rc (*next)(nadb_changes *c, nadb_change *out, bool *found,
@@ -27,7 +26,7 @@ struct nadb_changes {
     void (*free)(nadb_changes *c);
 };
 
-/* What is kept of changes: those of the last `ms`, or about the last `bytes`;
+/* How many changes are kept: those of the last `ms`, or about the last `bytes`;
  * both 0: none. */
 typedef struct nadb_keep {
     int64_t ms;
@@ -36,11 +35,11 @@ typedef struct nadb_keep {
 
 static inline bool nadb_keeps(nadb_keep k) { return k.ms > 0 || k.bytes > 0; }
 
-/* NADB_INVALID, for what is not kept any more: changes after `since`, of which
- * only those after `floor` are; or, where nothing is kept, none. */
+/* Fails with NADB_INVALID: changes after `since` are not all kept, only those
+ * after `floor` (keeps) or none (!keeps). */
 nadb_rc nadb_changes_gone(uint64_t since, uint64_t floor, bool keeps,
                           nadb_err *err);
-/* NADB_INVALID, for a `since` that is after the last commit. */
+/* Fails with NADB_INVALID: `since` is after the last commit. */
 nadb_rc nadb_changes_ahead(uint64_t since, uint64_t last, nadb_err *err);
 
 #endif

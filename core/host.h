@@ -1,21 +1,22 @@
-/* host.h - what a backend that is loaded at run time gets from the library.
+/* host.h - what the library offers to a backend that is loaded at run time.
  *
  * nadb_backend_load(file) opens a shared library that was built against these
- * headers. The library exports one object, `nadb_plugin`, by the macro of
- * plugin.h. Its ABI number says with which headers it was built: another one
- * than ours is refused before anything else of it is read. The library stays
- * loaded until the process ends. */
+ * headers. The library exports one object, `nadb_plugin`, made by the macro of
+ * plugin.h. The object's ABI number identifies the headers; if it differs from
+ * NADB_ABI, the library is refused and nothing else in it is read. A loaded
+ * library stays until the process ends. */
 #ifndef NADB_HOST_H
 #define NADB_HOST_H
 
 #include "backend.h"
 
-/* Rises with every change of backend.h, of the headers that it includes, or of
- * this one that moves a field, or changes what a function is asked for. */
+/* Rises with every change of this header, of backend.h or of a header that
+ * these include which moves a field or changes the contract of a function. */
 #define NADB_ABI 2u
 
-/* Functions of the library, which are hidden in it. plugin.h gives them their
- * own names. Memory that one side has allocated may be freed by the other. */
+/* Functions of the library. They are not exported; plugin.h defines functions
+ * of the usual names that call them. Memory that one side has allocated may be
+ * freed by the other. */
 typedef struct nadb_host {
     nadb_rc (*fail)(nadb_err *err, nadb_rc rc, const char *fmt, ...)
         NADB_PRINTF(3, 4);
@@ -42,7 +43,8 @@ typedef struct nadb_host {
 typedef struct nadb_plugin_info {
     uint32_t abi; /* NADB_ABI of its headers */
     const nadb_backend *backend;
-    const nadb_host **host; /* where the library leaves its functions */
+    /* where the library stores the address of its functions */
+    const nadb_host **host;
 } nadb_plugin_info;
 
 #endif

@@ -1,6 +1,6 @@
-/* load.c - backends that are loaded at run time (see host.h), for the list of
- * backends/registry.c. They are never unloaded: stores of the process may use
- * them until it ends. */
+/* load.c - loads backends at run time (host.h) and adds them to the list of
+ * backends/registry.c. A loaded backend stays until the process ends, because
+ * stores may use it until then. */
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -28,7 +28,7 @@ static const nadb_host host = {
     .allow_path = nadb_allow_path,
 };
 
-/* --- is it one? --- */
+/* --- checks --- */
 
 static bool is_name(const char *s) {
     size_t n = 0;
@@ -50,7 +50,7 @@ static bool base_is_complete(const nadb_base_ops *o) {
            o->check != NULL && o->stats != NULL;
 }
 
-/* What an engine has to have is seen when it opens a store. */
+/* Operations of an engine are checked later, when it opens a store. */
 static bool is_complete(const nadb_backend *b) {
     unsigned kind = b->caps & (NADB_CAP_ENGINE | NADB_CAP_BASE);
 
@@ -71,7 +71,7 @@ bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *o) {
            (o->claim == NULL) == (o->unclaim == NULL);
 }
 
-/* Whether a backend that is there has an option of that name. */
+/* True if another backend has an option of that name. */
 static bool is_of_another(const char *name) {
     const nadb_backend *b;
 
@@ -171,6 +171,6 @@ nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {
         rc = add(info, file, name, err);
         pthread_mutex_unlock(&lock);
     }
-    if (rc != NADB_OK) dlclose(library); /* else it stays */
+    if (rc != NADB_OK) dlclose(library); /* with NADB_OK it stays loaded */
     return rc;
 }

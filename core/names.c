@@ -18,8 +18,8 @@ bool nadb_name_is_plain(nadb_slice name) {
     return name.n > 0;
 }
 
-/* Appends the escaped form of as much of `name` as fits into `room` bytes; no
- * escape is cut. Returns false when out of memory. */
+/* Appends the escaped form of as much of `name` as fits into `room` bytes; an
+ * escape is never cut. False if out of memory. */
 static bool put_escaped(nadb_slice name, size_t room, nadb_buf *out) {
     if (!nadb_buf_reserve(out, room)) return false;
     for (size_t i = 0; i < name.n; i++) {
@@ -52,9 +52,9 @@ static void put_hex(uint8_t *p, uint64_t v) {
     for (int i = 15; i >= 0; i--, v >>= 4) p[i] = (uint8_t)hex[v & 15];
 }
 
-/* The second half hashes the name behind one more byte, which moves every byte
- * to another place in its word: names that collide in one half do not for
- * that reason collide in the other. */
+/* The second half hashes one extra byte and then the name. The byte shifts
+ * every other byte to another place in its word, so a collision in one half
+ * does not imply one in the other. */
 static bool put_hash(nadb_slice name, nadb_buf *out) {
     nadb_buf shifted = NADB_BUF_INIT;
     bool ok = nadb_buf_byte(&shifted, '~') &&
@@ -85,7 +85,7 @@ static int hex_digit(uint8_t c) {
     return at == NULL ? -1 : (int)(at - hex);
 }
 
-/* Undoes the escapes; false when that is no escaped name. */
+/* Undoes the escapes; false if `dir` is not an escaped name. */
 static bool unescape(nadb_slice dir, uint8_t *to, size_t *n) {
     *n = 0;
     for (size_t i = 0; i < dir.n; i++) {

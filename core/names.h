@@ -1,34 +1,35 @@
-/* names.h - database names and namespaces as names of directories.
+/* names.h - maps database names and namespaces to names of directories.
  *
- * Any bytes become one path component that is safe, that people can still
- * read, and that no other name becomes:
+ * Any bytes become one path component that is safe, readable and unique:
  *
  *   letters, digits, _ and -   stay, and so does a dot that is not the first
  *   every other byte           %XX, two hexadecimal digits in capitals
- *   nothing at all             a lone %
+ *   the empty name             a single %
  *   more than 200 bytes then   the first of them, ~, and 32 hexadecimal digits
  *                              of a 128-bit hash of the name
  *
- * The last form is told from the others by its ~, and from its like by the
- * hash: not proof against somebody who looks for two names that collide, who
- * could as well use the same name twice. Letters keep their case: a file
- * system that ignores it makes one directory of two names. */
+ * The ~ distinguishes the last form from the others, and the hash distinguishes
+ * long names from each other. It does not resist somebody who constructs two
+ * names with one hash, which gains nothing: the same person could use one name
+ * twice. Letters keep their case: a file system that ignores case makes one
+ * directory of two such names. */
 #ifndef NADB_NAMES_H
 #define NADB_NAMES_H
 
 #include "options.h"
 
-/* Behind it, the identity of a store that belongs to a database file. No other
- * name has it: %st is no escape. */
+/* Follows the name of a store that belongs to a database file; the store's
+ * identity comes next. %st is not an escape, so no other name contains it. */
 #define NADB_NAME_STORE "%store-"
 
-/* The name stays as it is, but for its length: not empty, and no byte of it is
- * escaped. So it is neither . nor .., and begins with no dot. */
+/* Appends the component (no terminator); false if out of memory. */
 bool nadb_name_is_plain(nadb_slice name);
-/* Appends the component (no terminator); false when out of memory. */
+/* Appends the name that a component stands for. *known is false, and nothing is
+ * appended, for a name that was cut and for a component that no name maps
+ * to. */
 bool nadb_name_to_dir(nadb_slice name, nadb_buf *out) NADB_MUST_USE;
-/* Appends the name that becomes this component. *known is false, and nothing is
- * appended, for one that was cut, and for what no name becomes. */
+/* Appends the folder's name of the options' db, or of their namespace (without
+ * the store's identity); false if out of memory. */
 bool nadb_name_from_dir(nadb_slice dir, nadb_buf *out,
                         bool *known) NADB_MUST_USE;
 

@@ -1,10 +1,10 @@
-/* openmetrics.c - what is known of the process's stores, as text that
- * Prometheus and others read (the OpenMetrics format, 1.0).
+/* openmetrics.c - the numbers of the process's stores in the OpenMetrics format
+ * 1.0, which Prometheus reads.
  *
- * All samples of a family stand together, whichever store they are of. So the
- * numbers of all stores are collected first, and then written family by family.
- * What takes a walk over the rows to find out is left out: metrics are asked
- * for every few seconds. */
+ * The format wants all samples of a family together, whatever their store. So
+ * the numbers of all stores are collected first and then written family by
+ * family. Numbers that need a walk over rows are left out, because a server
+ * collects metrics every few seconds. */
 #include <stdio.h>
 
 #include "kv/session.h"
@@ -13,7 +13,7 @@
 
 typedef struct sample {
     size_t store;
-    const char *name; /* a literal of who emits it */
+    const char *name; /* a literal */
     double value;
 } sample;
 
@@ -22,15 +22,15 @@ typedef struct text {
     bool ok;
     nadb_store **stores;
     size_t n_stores;
-    size_t store;     /* that is being asked */
-    nadb_buf samples; /* of sample */
+    size_t store;     /* the present store */
+    nadb_buf samples; /* array of sample */
 } text;
 
 static void put(text *t, const char *s) {
     t->ok = t->ok && nadb_buf_append(t->out, s, strlen(s));
 }
 
-/* As JSON writes it: with a point, whatever the locale. */
+/* As JSON writes numbers: with a point in every locale. */
 static void put_number(text *t, double v) {
     char digits[NADB_REAL_TEXT_MAX];
 
@@ -62,7 +62,7 @@ static void put_label(text *t, const char *name, const char *value) {
     put(t, "\"");
 }
 
-/* The store that a sample is of, and one label more. */
+/* The labels of a sample: the store's, and one more. */
 static void put_labels(text *t, size_t store, const char *name,
                        const char *value) {
     const nadb_options *o = t->stores[store]->kv.options;
@@ -107,7 +107,7 @@ static void collect(void *ctx, const char *name, double value) {
     text *t = ctx;
     sample s = {t->store, name, value};
 
-    /* There is a family of that name, with all operations apart. */
+    /* Written below as a family of its own, for each operation. */
     if (strcmp(name, "operations") == 0) return;
     t->ok = t->ok && nadb_buf_append(&t->samples, &s, sizeof s);
 }
@@ -118,7 +118,7 @@ static bool ends_with(const char *s, const char *end) {
     return n > m && strcmp(s + n - m, end) == 0;
 }
 
-/* Those that only rise, as long as the store is open. */
+/* True if the number never falls while the store is open. */
 static bool is_counter(const char *name) {
     static const char *const names[] = {
         "flush_count",       "compaction_count", "commit_count",
@@ -185,7 +185,7 @@ static void put_durations(text *t, size_t store, nadb_op op,
         put(t, "nadb_operation_duration_seconds");
         put_labels(t, store, "operation", nadb_op_name(op));
         if (!t->ok) return;
-        t->out->n--; /* the brace */
+        t->out->n--; /* remove the brace */
         put(t, ",");
         put_label(t, "quantile", parts[i]);
         put(t, "}");
@@ -197,7 +197,7 @@ static void put_durations(text *t, size_t store, nadb_op op,
                (double)x->operations);
 }
 
-/* Each family over all stores and operations; `family` says which. */
+/* Writes a family over all stores and operations; `family` selects it. */
 static void put_operations(text *t, int family) {
     for (size_t i = 0; i < t->n_stores; i++)
         for (unsigned op = 0; op < NADB_OP_COUNT; op++) {
@@ -239,7 +239,8 @@ static void put_all_operations(text *t) {
 
 /* --- all --- */
 
-/* The numbers of one store; an error of it leaves out what it has not told. */
+/* Collects the numbers of one store. After an error its remaining numbers are
+ * left out. */
 static void collect_store(text *t, size_t i) {
     nadb_store *s = t->stores[i];
     bool walks = s->kv.engine->ops->totals == NULL;

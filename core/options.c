@@ -1,11 +1,11 @@
 /* options.c - parses and checks the options of CREATE VIRTUAL TABLE.
  *
  * Each argument is split into name and value and given to the table of options
- * (options_table.c); then come the checks that need more than one option, and
- * the defaults that depend on where the table stands. Nothing here asks which
- * backend it is: what matters is in the backend's capabilities and in the
- * table. Relative paths become absolute, which is the only question to the
- * system; whether anything is there is not looked at. */
+ * (options_table.c). Then come checks that need several options, and defaults
+ * that depend on the table's place. Nothing here tests for a certain backend;
+ * its capabilities and its option table decide. Relative paths are made
+ * absolute, for which the working directory is the only thing read from the
+ * system; no file is opened. */
 #include "options.h"
 
 #include "backend.h"
@@ -14,7 +14,7 @@
 
 typedef struct parser {
     nadb_options *o;
-    nadb_buf value; /* of the present argument, unquoted */
+    nadb_buf value; /* value of the present argument, without quotes */
     const nadb_place *place;
     nadb_err *err;
 } parser;
@@ -77,7 +77,7 @@ static nadb_rc take_bare(parser *p, const option *opt, const char *s) {
     return NADB_OK;
 }
 
-/* Names the options that a store with this backend has. */
+/* Lists the options that a store with this backend accepts. */
 static nadb_rc list_options(parser *p, nadb_slice name, int shown) {
     nadb_buf list = NADB_BUF_INIT;
     bool ok = true;
@@ -102,7 +102,8 @@ static nadb_rc unknown_option(parser *p, nadb_slice name) {
     const char *near = option_nearest(p->o, name);
     int shown = name.n > 60 ? 60 : (int)name.n;
 
-    /* Not "did you mean password_env": the value must not be tried there. */
+    /* Without the suggestion password_env: users would try the password itself
+     * there. */
     if (name.n >= 8 &&
         option_same_word(nadb_slice_of(name.p + name.n - 8, 8), "password"))
         return nadb_fail(p->err, NADB_INVALID,
@@ -131,7 +132,7 @@ static nadb_rc parse_arg(parser *p, const char *arg) {
 
     if (*s == '\0') return NADB_OK;
     s = skip_space(s + name.n);
-    /* Of what follows the name nothing is shown: it may be a secret. */
+    /* The message shows nothing behind the name, which may be a secret. */
     if (name.n == 0 || *s != '=')
         return nadb_fail(p->err, NADB_INVALID,
                          "expected option='value'%s%.*s%s (the columns of a "
@@ -172,19 +173,19 @@ static nadb_rc unknown_backend(parser *p) {
                      list);
 }
 
-/* Whether the backend keeps something in a directory of this machine: its
- * data, or the log of what it has not yet sent. */
+/* True if the backend has a directory on this machine, for its data or for the
+ * log of transactions that it has not sent yet. */
 static bool has_directory(const nadb_backend *b) {
     return (b->caps & (NADB_CAP_NEEDS_PATH | NADB_CAP_REMOTE)) != 0;
 }
 
-/* A log that is no file. */
+/* True if the log goes to standard error instead of a file. */
 static bool is_stderr(const parser *p, const option *opt) {
     return strcmp(opt->spec->name, "log") == 0 &&
            strcmp(p->o->log, "stderr") == 0;
 }
 
-/* An option that has no effect would deceive whoever wrote it. */
+/* An option without effect would mislead its user, so it is an error. */
 static nadb_rc check_backend_options(const parser *p, const nadb_backend *b) {
     option opt;
 
@@ -276,7 +277,8 @@ static char *take_string(nadb_buf *b) {
     return s;
 }
 
-/* Appends the working directory, or the one that was that before. */
+/* Appends the working directory, or the one that was noted in
+ * place->base_dir. */
 static nadb_rc put_working_dir(const nadb_place *place, nadb_buf *out,
                                nadb_err *err) {
     char **kept = place->base_dir;
@@ -291,7 +293,7 @@ static nadb_rc put_working_dir(const nadb_place *place, nadb_buf *out,
     return *kept == NULL ? no_memory(err) : NADB_OK;
 }
 
-/* Appends the directory to which relative paths belong, with a slash. */
+/* Appends the directory of relative paths, with a slash. */
 static nadb_rc put_base_dir(const nadb_place *place, nadb_buf *out,
                             nadb_err *err) {
     const char *file = in_memory(place) ? "" : place->db_file;
@@ -329,7 +331,7 @@ done:
     return rc;
 }
 
-/* path defaults to "<database file>-nadb", where the file is known. */
+/* The default path is "<database file>-nadb", if the database has a file. */
 static nadb_rc default_path(const parser *p, const nadb_backend *b) {
     static const char suffix[] = "-nadb";
     nadb_buf path = NADB_BUF_INIT;
@@ -342,7 +344,7 @@ static nadb_rc default_path(const parser *p, const nadb_backend *b) {
                          "this database is in memory: give nadb(path='data') "
                          "or backend='memory'");
     }
-    /* The name alone: make_absolute() puts the file's folder before it. */
+    /* The base name alone: make_absolute() adds the file's folder. */
     name = strrchr(p->place->db_file, '/');
     name = name == NULL ? p->place->db_file : name + 1;
     if (!nadb_buf_append(&path, name, strlen(name)) ||
@@ -354,7 +356,7 @@ static nadb_rc default_path(const parser *p, const nadb_backend *b) {
     return NADB_OK;
 }
 
-/* --- all of them --- */
+/* --- all arguments --- */
 
 static nadb_rc default_text(char **field, const char *value, nadb_err *err) {
     if (*field != NULL) return NADB_OK;
@@ -362,7 +364,7 @@ static nadb_rc default_text(char **field, const char *value, nadb_err *err) {
     return *field == NULL ? no_memory(err) : NADB_OK;
 }
 
-/* The backend, before the options that only some backends have. */
+/* Parses the backend first, because it decides which options exist. */
 static nadb_rc parse_backend(parser *p, const char *const *args, int n) {
     nadb_rc rc = NADB_OK;
     option opt;
@@ -401,7 +403,8 @@ static nadb_rc finish(parser *p) {
     if (rc == NADB_OK) rc = default_text(&o->ns, p->place->table, p->err);
     if (rc == NADB_OK) rc = check_combinations(p);
     if (rc == NADB_OK) rc = check_effect(p);
-    /* Other programs read what is on a server: no codec unless asked for. */
+    /* Other programs read the values on a server: they are compressed only if
+     * compression was given. */
     if ((b->caps & NADB_CAP_REMOTE) != 0 &&
         !nadb_option_given(o, "compression"))
         p->o->compression = 0;
@@ -415,8 +418,8 @@ static nadb_rc finish(parser *p) {
     return rc;
 }
 
-/* Gives *o the options that the backends of now bring, in the order of the
- * registry, without values. */
+/* Gives *o the options of all registered backends, in the registry's order,
+ * without values. */
 static nadb_rc take_options(nadb_options *o, nadb_err *err) {
     unsigned room = OPTION_COUNT_MAX - option_core_count();
     const nadb_backend *b;

@@ -26,15 +26,15 @@ typedef struct core_option {
     bool files;
 } core_option;
 
-/* Words set int fields that may be enums: same size, or memcpy would tear. */
+/* Words are stored into int fields that may be enums, so both need one size. */
 _Static_assert(sizeof(nadb_durability) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_write_mode) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_eviction) == sizeof(int), "enum size");
 _Static_assert(sizeof(nadb_mode) == sizeof(int), "enum size");
 
-/* zlib's fastest level: up to three times as fast as level 6 (seen on C
- * sources: 4 KB values 112 and 79 MB/s, 1 MB values 174 and 57 MB/s), for
- * results that are a tenth to a third larger. */
+/* Level 1, the fastest of zlib: up to three times as fast as level 6 (measured
+ * on C sources: 4 KB values at 112 instead of 79 MB/s, 1 MB values at 174
+ * instead of 57 MB/s) for results that are 10 to 35 % larger. */
 #define COMPRESSION_ON 1
 
 static const nadb_option_word on_off[] = {
@@ -184,7 +184,7 @@ bool option_at(const nadb_options *o, unsigned i, option *out) {
     return true;
 }
 
-/* Not tolower(): the host program's locale has no say here. */
+/* tolower() would depend on the host program's locale. */
 static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -228,8 +228,8 @@ static unsigned distance(nadb_slice a, const char *b) {
     return row[nb];
 }
 
-/* Whether `name` is a word of `full`, or the first three letters of one or
- * more: ttl is one of default_ttl, and sync begins one. */
+/* True if `name` is a word of `full`, or the first three or more letters of
+ * one: ttl is a word of default_ttl, and sync begins synchronous. */
 static bool is_word_of(nadb_slice name, const char *full) {
     const char *p = full;
 
@@ -263,7 +263,8 @@ const char *option_nearest(const nadb_options *o, nadb_slice name) {
             best_distance = d;
         }
     }
-    /* A suggestion that shares little with what was written only confuses. */
+    /* A suggestion that has little in common with the given name would
+     * confuse. */
     return best_distance <= 1 + name.n / 3 ? best : NULL;
 }
 
@@ -288,7 +289,7 @@ static bool parse_value(const nadb_option *opt, const char *value,
     if (find_word(opt->words, value, out)) return true;
     if (opt->least == opt->most || !nadb_real_of(nadb_slice_str(value), &v))
         return false;
-    /* Written so that it is false for a NaN as well. */
+    /* Written this way so that it is also false for a NaN. */
     if (!(v >= opt->least && v <= opt->most)) return false;
     if (opt->scale == 1 && v != (double)(int64_t)v) return false;
     *out = v * opt->scale + 0.5;
@@ -317,8 +318,8 @@ static bool is_one_of(char c, const char *more) {
            (c != '\0' && strchr(more, c) != NULL);
 }
 
-/* A letter first keeps it apart from all the store's own files: numbers,
- * control, MANIFEST and MANIFEST.tmp. */
+/* A log's name begins with a letter, which the store's own files never do: they
+ * are numbers, control, MANIFEST and MANIFEST.tmp. */
 static nadb_rc check_log(const nadb_option *opt, const char *value,
                          nadb_err *err) {
     static const char allowed[] =
@@ -374,7 +375,7 @@ static bool keep_of(const char *text, nadb_keep *out) {
         if (option_same_word(nadb_slice_of(s.p + s.n - 2, 2), units[i].name))
             unit = units[i].bytes;
     if (unit > 0) s.n -= 2;
-    /* The number ends where the slice does: there is no digit behind it. */
+    /* nadb_real_of() reads to the end of the slice and no further. */
     if (!nadb_real_of(s, &number) || !(number >= 0 && number <= 1e11))
         return false;
     if (unit > 0 && number * unit > 1e15) return false;
@@ -406,7 +407,7 @@ nadb_keep nadb_option_keep(const nadb_options *o) {
 
 /* --- setting --- */
 
-/* Where a text is kept. */
+/* The field of a text option. */
 static char **text_field(const option *opt, nadb_options *o) {
     if (opt->index >= COUNT) return &o->own[opt->index - COUNT].text;
     return (char **)(void *)((char *)o + table[opt->index].field);
@@ -517,9 +518,9 @@ static int64_t get_number(const option *opt, const nadb_options *o) {
     return 0;
 }
 
-/* --- all of them --- */
+/* --- all options --- */
 
-/* Where the next text of *o is kept; i is raised. NULL: that was the last. */
+/* The field of the next text of *o; raises i. NULL after the last. */
 static char **next_text(nadb_options *o, unsigned *i) {
     option opt;
 
@@ -584,7 +585,7 @@ bool nadb_option_given(const nadb_options *o, const char *name) {
            (o->given & option_bit(&opt)) != 0;
 }
 
-/* An identity is a list of names and values, each with a NUL. */
+/* An identity is a sequence of names and values, each ended by a NUL. */
 bool nadb_identity_add(nadb_buf *identity, const char *name,
                        const char *value) {
     if (value == NULL) value = "";

@@ -6,8 +6,8 @@
  *
  *     cc -shared -fPIC -I/usr/local/include -o mine.so mine.c
  *
- * backend.h says what a backend has to do; all its functions that the library
- * has (nadb_fail(), nadb_calloc(), ..) are there under their own names. */
+ * backend.h defines the operations of a backend. The library's functions
+ * (nadb_fail(), nadb_calloc(), ..) can be called under their usual names. */
 #ifndef NADB_PLUGIN_H
 #define NADB_PLUGIN_H
 
@@ -23,7 +23,7 @@ static const nadb_host *nadb_plugin_host;
     __attribute__((visibility("default")))                                     \
     const nadb_plugin_info nadb_plugin = {NADB_ABI, &(is), &nadb_plugin_host};
 
-/* Not seen by other libraries of the process. */
+/* Hidden from other libraries of the process. */
 #pragma GCC visibility push(hidden)
 
 nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {

@@ -1,13 +1,14 @@
-/* repair.c - a sound store out of what can be read of a damaged one.
+/* repair.c - nadb_repair: makes a sound store from the readable parts of a
+ * damaged one.
  *
- * The rows go into a new store beside the old one, by ordinary transactions, so
- * that its indexes follow from them. Only when it is whole and closed do the
- * two change places (engine/salvage.h), and the damaged files stay. A repair
- * that is killed leaves the old store where it is, or is finished by the next
- * one.
+ * Rows are written by ordinary transactions into a new store beside the old
+ * one, so the new indexes follow from the rows. When the new store is complete
+ * and closed, the two change places (engine/salvage.h); the damaged files are
+ * kept. If a repair is killed, the old store stays in its place, or the next
+ * repair completes the exchange.
  *
- * Changes come oldest first. A key whose newest change cannot be read is
- * deleted, and remembered as lost until a later change of it comes. */
+ * Changes arrive oldest first. A key whose newest change is unreadable is
+ * deleted and noted as lost until a later change of it arrives. */
 #include "engine/salvage.h"
 #include "kv/key_list.h"
 #include "kv/key_map.h"
@@ -23,7 +24,7 @@ typedef struct repair {
     const nadb_repair_listener *listener;
     nadb_session *ss;   /* of the new store */
     size_t rows, bytes; /* changed by the transaction */
-    key_map lost;       /* 1: lost; 0: there again */
+    key_map lost;       /* 1: lost; 0: written again later */
 } repair;
 
 static nadb_rc commit(repair *r, nadb_err *err) {
@@ -34,7 +35,8 @@ static nadb_rc commit(repair *r, nadb_err *err) {
     return rc == NADB_OK ? nadb_stopped(&r->listener->stop, err) : rc;
 }
 
-/* Before a change of `bytes` bytes. */
+/* Makes sure that a transaction is open and has room for a change of `bytes`
+ * bytes. */
 static nadb_rc begin(repair *r, size_t bytes, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -110,8 +112,8 @@ static nadb_rc clear(void *ctx, nadb_err *err) {
     return rc == NADB_OK ? nadb_clear(r->ss, NULL, err) : rc;
 }
 
-/* A bound among rows; false: it is behind all of them. An empty one is before
- * them. */
+/* Cuts a bound to the keyspace of rows; false if it is behind all rows. An
+ * empty bound is before all of them. */
 static bool row_bound(nadb_slice key, nadb_slice *out) {
     *out = nadb_slice_of("", 0);
     if (key.n == 0 || key.p[0] < NADB_KS_ROW) return true;
@@ -120,7 +122,7 @@ static bool row_bound(nadb_slice key, nadb_slice *out) {
     return true;
 }
 
-/* The rows between lo and hi that are there now. */
+/* Lists the present rows between lo and hi. */
 static nadb_rc list_range(repair *r, nadb_slice lo, nadb_slice hi,
                           bool (*hit)(void *arg, nadb_slice key), void *arg,
                           key_list *keys, nadb_err *err) {
@@ -141,7 +143,7 @@ static nadb_rc list_range(repair *r, nadb_slice lo, nadb_slice hi,
         if (!nadb_buf_byte(&key, NADB_KS_ROW) ||
             !nadb_buf_append(&key, row->key.p, row->key.n))
             rc = nadb_fail(err, NADB_NOMEM, "repairing");
-        /* The bound itself was read: it is not in the gap. */
+        /* lo itself was read, so it is not in the gap. */
         if (rc == NADB_OK && !nadb_slice_eq(nadb_buf_slice(&key), lo) &&
             hit(arg, nadb_buf_slice(&key)))
             rc = key_list_add(keys, nadb_buf_slice(&key), err);
@@ -201,7 +203,7 @@ static void count_lost(const repair *r, nadb_repaired *out) {
     }
 }
 
-/* All of it into `store`, which is empty. */
+/* Copies all changes into `store`, which is empty. */
 static nadb_rc fill(repair *r, wreck *w, nadb_store *store, uint64_t stamp,
                     nadb_repaired *out, nadb_err *err) {
     nadb_salvage to = {r, report, change, clear, lose, lose_range};
@@ -260,7 +262,7 @@ nadb_rc nadb_store_repair(const nadb_options *options, uint64_t stamp,
                          b != NULL && (b->caps & NADB_CAP_REMOTE) != 0
                              ? ": nadb_compact mends what nadb_check finds"
                              : "");
-    rc = store_key_init(&key, options, err); /* may a schema be there at all? */
+    rc = store_key_init(&key, options, err); /* checks NADB_ALLOW_PATHS */
     store_key_clear(&key);
     if (rc == NADB_OK)
         rc = wreck_open(options, b->base, &w, &out->finished, err);

@@ -1,24 +1,24 @@
-/* store.c - the stores that are open in this process, each once.
+/* store.c - the list of stores that are open in this process.
  *
- * A store is known by its directory, db and namespace, or on a server by all
- * that says how it is reached (nadb_backend.identity); whoever opens it again
- * gets the same object and a reference. So a table never reads through what
- * another one was let in with. In a directory there is one store: a table that
- * says otherwise how it is reached is refused. A table with mode=ro uses what
- * is open, also for writing; one that may write never uses a store that was
- * opened with mode=ro, but opens it once more.
+ * A store's key is its directory, db and namespace or, on a server, everything
+ * that says how the server is reached (nadb_backend.identity). Opening the same
+ * key again returns the same object with one more reference. So a table never
+ * reads over another table's credentials. A directory holds one store: a table
+ * whose options say that the same directory is reached differently is refused.
+ * A table with mode=ro uses a store that is already open, also if it is open
+ * for writing; a table that may write opens a read-only store a second time.
  *
- * Other options that several openers give are joined: the largest buffer and
- * cache, the shortest interval.
+ * Other options that openers give are joined: the largest buffer and cache, the
+ * shortest interval.
  *
- * A store is in the list from before it is opened until it is closed, and its
- * state says so: whoever wants it meanwhile waits, so that opening and closing
- * never overlap for one store. Nobody who wants another one waits: the list's
- * lock is not held.
+ * A store is in the list before it is opened and until it is closed; its
+ * `state` says so. A thread that wants a store which is being opened or closed
+ * waits, so the two never overlap for one store. Threads that want other stores
+ * do not wait, because the list's lock is not held meanwhile.
  *
- * fork(): the child's inherited stores are marked and left alone; it begins
- * with an empty list and threads of its own. What is half open nobody could
- * leave alone, so a fork waits until nothing is. */
+ * fork(): the child marks inherited stores and never touches them; it starts
+ * with an empty list and its own threads. A half-opened store could not be left
+ * alone like this, so a fork waits until no store is being opened or closed. */
 #include "store.h"
 
 #include <pthread.h>
@@ -36,10 +36,13 @@ static struct {
     pthread_once_t once;
     nadb_rc init_rc;
     nadb_mutex lock;
-    nadb_cond changed; /* a store has been opened or closed, a fork is over */
+    /* signalled when a store has been opened or closed, or a fork is done */
+    nadb_cond changed;
     nadb_store *stores;
-    unsigned moving; /* stores that are being opened or closed */
-    unsigned forks;  /* that wait, or are under way: nothing begins to move */
+    unsigned moving; /* number of stores that are being opened or closed */
+    /* forks waiting or running: meanwhile no store may start to open or
+     * close */
+    unsigned forks;
 } registry = {.once = PTHREAD_ONCE_INIT};
 
 static void before_fork(void) {
@@ -65,7 +68,8 @@ static void after_fork_in_child(void) {
     }
     registry.stores = NULL;
     registry.forks = 0;
-    /* Who waited for it is not here. It was made once: it can be again. */
+    /* The threads that waited on it do not exist in the child, so it is made
+     * anew. It could be made in the parent, so this cannot fail. */
     (void)!nadb_cond_init(&registry.changed, NULL);
     nadb_unlock(&registry.lock);
 }
@@ -91,8 +95,8 @@ static nadb_rc registry_lock(nadb_err *err) {
 
 /* --- names and options --- */
 
-/* Whether tables with that key and mode may use it: one that is to be written
- * needs a store that was opened for it. */
+/* True if tables with that key and mode may use the store. A table that writes
+ * needs a store that was opened for writing. */
 static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
     return !s->moved &&
            nadb_slice_eq(nadb_buf_slice(&s->key.name),
@@ -100,7 +104,7 @@ static bool serves(const nadb_store *s, const store_key *key, bool read_only) {
            (!key->in_files || read_only || !s->kv.options->read_only);
 }
 
-/* The last table that names a limit sets it. */
+/* Sets the limit of the store to that of the table that was declared last. */
 static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
     nadb_limits *l = atomic_load(&s->kv.limits);
     nadb_rc rc = NADB_OK;
@@ -117,11 +121,11 @@ static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
-/* The store is opened once more, perhaps with other options. */
+/* Joins the options of a further opener with those in force. */
 static void options_join(nadb_store *s, const nadb_options *o) {
     nadb_options *have = s->kv.options;
 
-    /* Without memory reads stay untracked. */
+    /* If there is no memory, reads are not tracked. */
     if (o->track_access && s->kv.access == NULL)
         have->track_access = nadb_access_new(&s->kv.access, NULL) == NADB_OK;
     store_log_open(s, o);
@@ -168,7 +172,7 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
                               &s->kv.engine, err);
     } else {
         *created = create;
-        /* What dies with its last user is there only where it is open. */
+        /* A store that ends with its last user exists only if it is open. */
         if ((flags & NADB_STORE_FIND) != 0 &&
             (s->backend->caps & NADB_CAP_PERSISTENT) == 0)
             return nadb_fail(err, NADB_CANTOPEN,
@@ -180,14 +184,14 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
     }
     if (rc == NADB_OK &&
         !nadb_engine_is_complete(s->backend, s->kv.engine->ops)) {
-        s->kv.engine = NULL; /* nor can it be closed */
+        s->kv.engine = NULL; /* it is not open, so it must not be closed */
         return nadb_fail(err, NADB_INVALID,
                          "backend %s lacks operations that core/backend.h asks "
                          "for",
                          s->backend->name);
     }
-    /* What is on a server was there, or will be, for others too: a CREATE that
-     * is rolled back must not remove it. */
+    /* Others may use the same data on a server, so a CREATE that is rolled back
+     * must not remove it: it counts as not created here. */
     if (s->backend->caps & NADB_CAP_REMOTE) *created = false;
     return rc;
 }
@@ -200,8 +204,8 @@ static bool sweep(void *ctx) {
     return (limits != NULL && nadb_limits_round(limits, &s->kv)) || more;
 }
 
-/* For engines without background threads: who commits sweeps, too, once an
- * interval. */
+/* Called after a commit. Engines without background threads are swept here, by
+ * the committing thread, once per interval. */
 static void committed(void *ctx) {
     nadb_store *s = ctx;
     int64_t due = atomic_load_explicit(&s->sweep_due_ns, memory_order_relaxed);
@@ -210,7 +214,7 @@ static void committed(void *ctx) {
     if ((s->backend->caps & (NADB_CAP_BASE | NADB_CAP_OWN_INDEX)) != 0) return;
     now = nadb_os_get()->mono_ns();
     if (now < due) return;
-    /* One thread at a time: only who has moved the time goes on. */
+    /* The exchange lets one thread at a time through. */
     if (!atomic_compare_exchange_strong(&s->sweep_due_ns, &due,
                                         now + s->kv.options->flush_interval_ms *
                                                   1000000))
@@ -219,7 +223,7 @@ static void committed(void *ctx) {
         atomic_store(&s->sweep_due_ns, 1);
 }
 
-/* *key becomes the store's, and empty, on success. */
+/* On success takes *key, which is then empty. */
 static nadb_rc store_new(const nadb_options *options, store_key *key,
                          nadb_store **out, nadb_err *err) {
     nadb_store *s = nadb_calloc(1, sizeof *s);
@@ -231,7 +235,7 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
         rc = nadb_fail(err, NADB_NOMEM, "opening a store");
         goto done;
     }
-    /* Resolved once: links on the way may lead elsewhere tomorrow. */
+    /* Symbolic links are resolved once, because they may change later. */
     if (options->path != NULL) {
         nadb_free(s->kv.options->path);
         s->kv.options->path = nadb_strdup((const char *)key->real.p);
@@ -258,7 +262,7 @@ done:
     return rc;
 }
 
-/* What may take long: a log to recover, a server that does not answer. */
+/* The slow part of opening: recovering a log, waiting for a server. */
 static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
                            nadb_err *err) {
     int64_t from_ns = nadb_os_get()->mono_ns();
@@ -285,9 +289,9 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
     return rc;
 }
 
-/* --- the list: all with its lock --- */
+/* --- the list; all functions REQUIRE its lock --- */
 
-/* One that serves; of several, the one that can be written. */
+/* An open store that serves; of several, one that can be written. */
 static nadb_store *look(const store_key *key, bool read_only) {
     nadb_store *found = NULL;
 
@@ -303,8 +307,8 @@ static bool is_moved(nadb_store *s) {
            nadb_engine_moved(s->kv.engine);
 }
 
-/* The open store that serves, NULL when there is none. Waits while it is being
- * opened or closed, and while nothing may be. */
+/* As look(), NULL if there is none. Waits while such a store is being opened or
+ * closed, and while a fork is pending. */
 static nadb_store *find(const store_key *key, bool read_only) {
     for (;;) {
         nadb_store *s = look(key, read_only);
@@ -318,7 +322,8 @@ static nadb_store *find(const store_key *key, bool read_only) {
     }
 }
 
-/* The store goes through `state`, without the lock, until move_end(). */
+/* Puts the store into `state`, so that the caller may work on it without the
+ * lock until move_end(). */
 static void move_begin(nadb_store *s, store_state state) {
     s->state = state;
     registry.moving++;
@@ -340,8 +345,8 @@ static void move_end(nadb_store *s, bool open) {
     nadb_cond_broadcast(&registry.changed);
 }
 
-/* Takes a reference away. True: it was the last, and nobody moves the store but
- * the caller. */
+/* Drops a reference. True if it was the last and the caller is to close the
+ * store. */
 static bool release(nadb_store *s) {
     while (registry.forks > 0)
         nadb_cond_wait(&registry.changed, &registry.lock);
@@ -368,7 +373,7 @@ static nadb_rc open_first(const nadb_options *options, store_key *key,
     return rc;
 }
 
-/* The store is opened once more. */
+/* Takes a reference for a further opener. */
 static nadb_rc join(nadb_store *s, const store_key *key,
                     const nadb_options *options, nadb_err *err) {
     nadb_rc rc = store_key_agree(&s->key, key, s->kv.options->path, err);
@@ -408,7 +413,7 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
     return rc;
 }
 
-/* Notes of when rows were read would be lost. */
+/* Writes notes of when rows were read, which would be lost otherwise. */
 static void last_sweep(nadb_store *s) {
     if (s->kv.access == NULL || s->kv.options->read_only) return;
     if (s->backend->caps & NADB_CAP_BASE) nadb_engine_calm(s->kv.engine);
@@ -418,7 +423,8 @@ static void last_sweep(nadb_store *s) {
 void nadb_store_close(nadb_store *s) {
     bool last;
 
-    if (s == NULL || s->kv.forked) return; /* the parent's: left alone */
+    /* inherited through fork(): never touched */
+    if (s == NULL || s->kv.forked) return;
     if (registry_lock(NULL) != NADB_OK) return;
     last = release(s);
     if (last) {
@@ -441,7 +447,7 @@ static nadb_rc destroy(nadb_store *s, bool unused, nadb_err *err) {
     last = release(s);
     if (last) {
         move_begin(s, STORE_CLOSING);
-        nadb_monitor_quiet(&s->kv.monitor); /* the log goes, too */
+        nadb_monitor_quiet(&s->kv.monitor); /* the log is closed as well */
         if (s->backend->caps & NADB_CAP_BASE)
             rc = nadb_engine_destroy(s->kv.engine, unused, err);
         else if (s->kv.engine->ops->destroy != NULL && !unused)
@@ -499,7 +505,7 @@ nadb_rc nadb_store_compact(nadb_store *s, nadb_stop_fn *stop, void *ctx,
 
     if (rc != NADB_OK || s->kv.engine->ops->compact == NULL) return rc;
     span = nadb_span_begin();
-    /* Who removes expired rows itself compacts them away, too. */
+    /* A backend that removes expired rows itself does it in its compaction. */
     if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0)
         rc = nadb_sweep_all(&s->sweeper, &s->kv, stop, ctx, err);
     if (rc == NADB_OK)
@@ -520,7 +526,7 @@ nadb_rc nadb_store_check(nadb_store *s, nadb_report_fn *report, void *ctx,
         return rc;
     nadb_err_clear(&mine);
     rc = nadb_index_check(s->kv.engine, report, ctx, &mine);
-    /* Rows that cannot be read: the indexes cannot be compared with them. */
+    /* Unreadable rows: indexes cannot be compared with them. */
     if (rc == NADB_CORRUPT) {
         report(ctx, mine.msg);
         return NADB_OK;
@@ -559,7 +565,7 @@ nadb_rc nadb_flush_all(nadb_err *err) {
 
         nadb_err_clear(&mine);
         own = all[i]->kv.engine->ops->flush(all[i]->kv.engine, &mine);
-        /* The others are flushed all the same. */
+        /* After an error the remaining stores are flushed as well. */
         if (rc == NADB_OK && own != NADB_OK)
             rc = nadb_fail(err, own, "%s", mine.msg);
         nadb_store_close(all[i]);

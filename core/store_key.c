@@ -6,8 +6,7 @@
 #include "util/allow.h"
 #include "util/os.h"
 
-/* Whether the environment lets a schema have a store there, wherever links
- * lead. */
+/* Checks the place, after resolving links, against NADB_ALLOW_PATHS. */
 static nadb_rc check_place(const nadb_options *o, const nadb_buf *real,
                            nadb_err *err) {
     nadb_buf dir = NADB_BUF_INIT;
@@ -24,7 +23,7 @@ static nadb_rc check_place(const nadb_options *o, const nadb_buf *real,
     return rc;
 }
 
-/* The name: the directory, or the backend with what it says of the server; then
+/* The name consists of the directory, or of the backend with its identity, then
  * db and namespace. */
 nadb_rc store_key_init(store_key *out, const nadb_options *o, nadb_err *err) {
     const nadb_backend *b = nadb_backend_for(o);
@@ -62,7 +61,7 @@ void store_key_clear(store_key *k) {
     nadb_buf_clear(&k->identity);
 }
 
-/* The next text of an identity. */
+/* Takes the next text off an identity. */
 static const char *take_text(nadb_slice *s) {
     const char *text = (const char *)s->p;
     size_t n = strlen(text) + 1;

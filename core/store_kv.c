@@ -35,7 +35,7 @@ nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed, nadb_err *err) {
                          "them right");
     if (rc == NADB_OK) rc = session_new(&s->kv, &ss, err);
     for (int tries = 0; rc == NADB_OK; tries++) {
-        ss->in_background = true; /* the rows stay what they are */
+        ss->in_background = true; /* no row changes */
         rc = nadb_session_begin(ss, false, err);
         if (rc == NADB_OK) rc = nadb_index_rebuild(ss, differed, err);
         if (rc == NADB_OK) rc = nadb_session_prepare(ss, err);

@@ -3,8 +3,8 @@
  *   <path>/<db>/<namespace>                  a store with path=
  *   <path>/<db>/<namespace>%store-<digits>   of a database file (owned.c)
  *
- * What is no directory, holds neither a MANIFEST nor a control, or is the log
- * of a store on a server, is passed by. */
+ * Skipped: anything but directories, directories without MANIFEST and control,
+ * and the log of a store on a server. */
 #include "store_list.h"
 
 #include <errno.h>
@@ -22,9 +22,9 @@ typedef struct listing {
     const char *path;
     const char *db, *ns; /* wanted; NULL: all */
     bool read_only;
-    nadb_dir *dir;      /* the folder that is read */
-    const char *db_dir; /* its name, where it is a db's */
-    nadb_buf found;     /* nadb_options * */
+    nadb_dir *dir;      /* the folder being read */
+    const char *db_dir; /* its name, if it is the folder of a db */
+    nadb_buf found;     /* array of nadb_options * */
 } listing;
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -33,7 +33,7 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- names --- */
 
-/* The name that a folder's stands for, in fresh memory. */
+/* The name that a folder stands for, in allocated memory. */
 static char *name_of(nadb_slice folder, bool *is_dir) {
     nadb_buf b = NADB_BUF_INIT;
     char *name = NULL;
@@ -50,7 +50,7 @@ static char *name_of(nadb_slice folder, bool *is_dir) {
     return name;
 }
 
-/* Whether the folder is that of the name; NULL is all. */
+/* True if the folder belongs to the name; NULL: every folder. */
 static bool is_wanted(nadb_slice folder, const char *want) {
     nadb_buf b = NADB_BUF_INIT;
     bool same = want == NULL || nadb_slice_eq(folder, nadb_slice_str(want));
@@ -61,7 +61,7 @@ static bool is_wanted(nadb_slice folder, const char *want) {
     return same;
 }
 
-/* Takes the identity off the end of a folder's name; NULL: it has none. */
+/* Splits the identity off a folder's name; NULL: it has none. */
 static const char *split_id(const char *folder, size_t *n) {
     const char *id = strstr(folder, NADB_NAME_STORE);
 
@@ -72,9 +72,9 @@ static const char *split_id(const char *folder, size_t *n) {
     return strlen(id) == ID_DIGITS ? id : NULL;
 }
 
-/* --- what is a store --- */
+/* --- recognising stores --- */
 
-/* Whether a MANIFEST is that of a buffered store of a server. */
+/* True if the MANIFEST belongs to a buffered store of a server. */
 static bool is_remote(const uint8_t magic[MAGIC_BYTES]) {
     const nadb_backend *b;
 
@@ -87,7 +87,7 @@ static bool is_remote(const uint8_t magic[MAGIC_BYTES]) {
     return false;
 }
 
-/* A store without MANIFEST has not been flushed yet. */
+/* A store that was never flushed has no MANIFEST. */
 static nadb_rc is_store(const listing *l, nadb_dir *dir, bool *is,
                         nadb_err *err) {
     uint8_t magic[MAGIC_BYTES];
@@ -106,7 +106,7 @@ static nadb_rc is_store(const listing *l, nadb_dir *dir, bool *is,
     if (rc == NADB_OK) rc = l->os->pread(f, magic, sizeof magic, 0, &mine);
     l->os->close(f);
     *is = rc != NADB_OK || !is_remote(magic);
-    if (rc == NADB_CORRUPT) return NADB_OK; /* opening it says what is wrong */
+    if (rc == NADB_CORRUPT) return NADB_OK; /* opening it reports the damage */
     if (rc != NADB_OK && err != NULL) *err = mine;
     return rc;
 }
@@ -174,7 +174,7 @@ nadb_rc nadb_options_for_place(const char *path, const char *db, const char *ns,
 
 /* --- walking --- */
 
-/* Opens the folder `name`; *out is NULL when it is none, or has gone. */
+/* Opens the folder `name`; *out is NULL if it is not a folder or is gone. */
 static nadb_rc enter(const listing *l, const char *name, nadb_dir **out,
                      nadb_err *err) {
     nadb_err mine;
@@ -188,8 +188,8 @@ static nadb_rc enter(const listing *l, const char *name, nadb_dir **out,
     return rc;
 }
 
-/* Whether the folder's name says that it is no store any more: escapes are in
- * capitals, and %removed and the like are not. */
+/* True for folders that were moved aside, such as %removed: escapes are
+ * upper-case, these names are lower-case. */
 static bool is_aside(const char *name) {
     for (; (name = strchr(name, '%')) != NULL; name++)
         if (name[1] >= 'a' && name[1] <= 'z') return true;

@@ -2,7 +2,7 @@
 #include "kv/session.h"
 #include "store.h"
 
-/* Where the file goes; NULL: there is no directory, or nothing is to be written
+/* The directory of the log file; NULL: there is none, or nothing may be written
  * there. */
 static const nadb_home *home_of(const nadb_store *s) {
     bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
@@ -28,7 +28,7 @@ void store_log_open(nadb_store *s, const nadb_options *o) {
     }
     l.bytes_max = o->log_bytes_max;
     l.files_max = (unsigned)o->log_files_max;
-    /* The option has been checked. */
+    /* Cannot fail: the option was checked when it was parsed. */
     if (!nadb_levels_parse(levels, &l.levels, &bad)) return;
     if (nadb_log_new(&l, &log, &s->log_error) == NADB_OK)
         nadb_monitor_log(&s->kv.monitor, log,

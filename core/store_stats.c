@@ -1,4 +1,4 @@
-/* store_stats.c - what is known of a store: numbers, metrics. */
+/* store_stats.c - statistics and metrics of a store. */
 #include "kv/session.h"
 #include "store.h"
 
@@ -35,7 +35,7 @@ static nadb_rc count_txn(void *ctx, nadb_txn_state state, int64_t since_ms,
     return NADB_OK;
 }
 
-/* What was done in this process. */
+/* Emits the counts of operations of this process. */
 static void emit_operations(nadb_store *s, nadb_stat_fn *emit, void *ctx) {
     static const struct {
         const char *name;
@@ -85,7 +85,8 @@ nadb_rc nadb_store_stats(nadb_store *s, nadb_stat_fn *emit, void *ctx,
     emit_operations(s, emit, ctx);
     s->kv.engine->ops->stats(s->kv.engine, emit, ctx);
     if (limits != NULL) nadb_limits_stats(limits, emit, ctx);
-    if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK; /* has its own */
+    /* the server keeps its own */
+    if (s->backend->caps & NADB_CAP_REMOTE) return NADB_OK;
     if (s->kv.cache != NULL) nadb_cache_read_stats(s->kv.cache, &cs);
     emit(ctx, "cache_hits", (double)cs.hits);
     emit(ctx, "cache_misses", (double)cs.misses);
