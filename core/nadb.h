@@ -47,9 +47,8 @@
 #define NADB_KEY_MAX 65538u /* bytes of a key: util/key.h */
 #define NADB_TAGS_MAX 1000u /* tags of a row */
 #define NADB_TAG_MAX 1024u  /* bytes of a tag */
-#define NADB_VALUE_MAX                                                         \
-    0x7fff0000u /* bytes of a value: below SQLite's limit                      \
-                 */
+/* Bytes of a value; below SQLite's limit. */
+#define NADB_VALUE_MAX 0x7fff0000u
 
 #define NADB_NO_EXPIRY INT64_MAX
 
@@ -83,8 +82,8 @@ typedef struct nadb_row {
     int64_t expires_ms;             /* NADB_NO_EXPIRY: it never expires */
     bool pinned;                    /* all slices but the key */
     bool key_pinned;                /* the key */
-    bool stale;  /* its change was taken back: call nadb_cursor_load()
-                  */
+    bool
+        stale; /* its change was taken back: nadb_cursor_load() loads it anew */
     uint64_t id; /* key of the value cache; 0: none */
 } nadb_row;
 

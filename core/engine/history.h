@@ -4,35 +4,36 @@
  *   file     header | segment | segment | ...
  *   segment  header | block | block | ...
  *
- * A segment has the changes of the logs that one flush has taken in, by
- * sequence number. It is synced before MANIFEST says that these logs are in the
- * base. It names the sequence numbers that the base contained before and after
- * that flush, so segments are a chain:
+ * A segment holds the changes of the logs that one flush put into the base, by
+ * sequence number. It is synced before MANIFEST says that the base contains
+ * these logs. It names the base's sequence number before and after that flush,
+ * so segments form a chain:
  *
  *   base 40 -> 75 | base 75 -> 90 | base 90 -> 131     MANIFEST contains 131
  *
- * What is no part of the chain that ends at MANIFEST was left by a flush that
- * failed, and the next one writes over it. Where the chain begins, the history
- * begins: changes up to there are gone, and whoever asks for them is told so.
+ * A segment outside the chain that ends at MANIFEST was left by a flush that
+ * failed; the next flush overwrites it. The history begins where the chain
+ * begins: earlier changes are gone, and a request for them fails.
  *
- * Only the holder of the flusher word writes. Readers need no lock: what is in
- * the chain of their version does not change, until the file is removed. */
+ * Only the holder of the flusher word writes. Readers need no lock: the chain
+ * of their version does not change until its file is removed. */
 #ifndef NADB_HISTORY_H
 #define NADB_HISTORY_H
 
 #include "engine.h"
 
 typedef struct history_segment {
-    uint64_t file, off; /* where its header begins */
-    uint64_t from;      /* what the base contained before the flush, .. */
+    uint64_t file, off; /* place of its header */
+    uint64_t from;      /* the base's sequence number before the flush */
     uint64_t to;        /* .. and after it */
-    uint64_t min, max;  /* sequence numbers of its changes; 0: it has none */
+    /* sequence numbers of its changes; 0: it has no change */
+    uint64_t min, max;
     uint64_t time_ms;
     uint64_t length; /* bytes of its blocks */
 } history_segment;
 
-/* The chain that ends at `base_seq`, ascending: history_segment each. *floor:
- * changes after it are in the chain. */
+/* Appends the chain that ends at `base_seq` to *chain, in ascending order, as
+ * history_segments. *floor: the chain has all changes after it. */
 nadb_rc history_chain(engine *s, uint64_t base_seq, nadb_buf *chain,
                       uint64_t *floor, nadb_err *err) NADB_MUST_USE;
 
@@ -40,9 +41,9 @@ nadb_rc history_chain(engine *s, uint64_t base_seq, nadb_buf *chain,
 typedef struct history_walk {
     engine *s;
     nadb_file *file;
-    uint64_t off, end; /* of the blocks that are left */
+    uint64_t off, end; /* the blocks that are not read yet */
     nadb_buf block;
-    size_t at; /* in block */
+    size_t at; /* position in `block` */
     uint64_t seq;
 } history_walk;
 

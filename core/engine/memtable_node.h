@@ -1,6 +1,7 @@
-/* memtable_node.h - bytes of the memtable index, shared by memtable*.c only.
+/* memtable_node.h - layout of the memtable index, for memtable*.c only.
  *
- * Places are in units of 8 bytes from the start of the mapping; 0 is none. */
+ * A place is an offset from the start of the mapping in units of 8 bytes; 0
+ * means none. */
 #ifndef NADB_MEMTABLE_NODE_H
 #define NADB_MEMTABLE_NODE_H
 
@@ -8,30 +9,31 @@
 
 typedef struct version {
     uint64_t seq;
-    uint64_t off;   /* of the entry in the log */
+    uint64_t off;   /* offset of the entry in the log */
     uint32_t older; /* the next older version */
-    uint32_t sum;   /* CRC32C of the above and the entry's bytes */
+    uint32_t sum;   /* CRC32C of the fields above and of the entry's bytes */
 } version;
 
-/* What a search reads stands together, at the end: mostly one cache line. */
+/* The fields that a search reads are at the end, mostly in one cache line. */
 typedef struct node {
-    uint64_t key_off; /* where the log has the key's bytes */
+    uint64_t key_off; /* offset of the key's bytes in the log */
     uint32_t key_len;
     uint32_t hash;           /* upper half of the key's hash */
     _Atomic uint32_t chain;  /* next in the hash bucket */
     _Atomic uint32_t newest; /* version */
-    uint64_t words[2];       /* as memtable_key's */
-    uint8_t space;           /* likewise */
+    uint64_t words[2];       /* as in memtable_key */
+    uint8_t space;           /* as in memtable_key */
     uint8_t height;
-    uint16_t unused;         /* 0 */
-    _Atomic uint32_t prev;   /* node before; 0 = the first */
+    uint16_t unused;         /* always 0 */
+    _Atomic uint32_t prev;   /* the node before; 0: this is the first */
     _Atomic uint32_t next[]; /* `height` of them */
 } node;
 
-/* Whether the index exists up to `end`; asks when it has grown. */
+/* True if the index file reaches up to `end`; asks the system if it has
+ * grown. */
 bool memtable_index_exists(memtable *m, uint64_t end);
 
-/* NULL when out of bounds. */
+/* NULL if out of bounds. */
 static inline node *memtable_node(memtable *m, uint32_t at) {
     uint64_t off = (uint64_t)at * 8;
     uint64_t end = off + sizeof(node) + 4 * MEMTABLE_HEIGHT;
@@ -44,7 +46,7 @@ static inline node *memtable_node(memtable *m, uint32_t at) {
     return n->height >= 1 && n->height <= MEMTABLE_HEIGHT ? n : NULL;
 }
 
-/* NULL when out of bounds. */
+/* NULL if out of bounds. */
 static inline version *memtable_version_at(memtable *m, uint32_t at) {
     uint64_t off = (uint64_t)at * 8;
 
@@ -54,7 +56,7 @@ static inline version *memtable_version_at(memtable *m, uint32_t at) {
     return (version *)((uint8_t *)m->head + off);
 }
 
-/* Takes `n` bytes of the index, which were reserved. */
+/* Takes `n` reserved bytes of the index. */
 static inline uint64_t memtable_take(memtable *m, uint64_t n) {
     uint64_t at = atomic_load(&m->head->alloc);
 
@@ -62,19 +64,20 @@ static inline uint64_t memtable_take(memtable *m, uint64_t n) {
     return at;
 }
 
-/* Where the nodes begin: what `alloc` is while there are none. */
+/* The value of `alloc` while there are no nodes. */
 static inline uint64_t memtable_first_free(const memtable *m) {
     return (sizeof(memtable_head) + (uint64_t)m->buckets * 4 + 7) / 8 * 8;
 }
-/* Whether `alloc` can be the index's, and `room` behind it exists. */
 #define MEMTABLE_SLACK 256u /* a node may be read as if it had full height */
+/* True if `alloc` is a possible value and `room` bytes behind it exist. */
 bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room);
 bool memtable_key_bytes(memtable *m, const node *n, nadb_slice *out);
-/* Where the words do not decide; *ok is cleared on damage. */
+/* Compares the rest of the keys when space and words are equal; *ok is cleared
+ * on damage. */
 int memtable_cmp_far(memtable *m, const node *n, const memtable_key *k,
                      bool *ok);
 
-/* Order of the node's key against k; *ok is cleared on damage. */
+/* Compares the node's key with k; *ok is cleared on damage. */
 static inline int memtable_cmp(memtable *m, const node *n,
                                const memtable_key *k, bool *ok) {
     if (n->space != k->space) return n->space < k->space ? -1 : 1;
@@ -84,7 +87,7 @@ static inline int memtable_cmp(memtable *m, const node *n,
 }
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err);
-/* Whether the log still has the key of n. */
+/* Checks that the log still has the key of n. */
 nadb_rc memtable_node_check(memtable *m, const node *n, nadb_err *err);
 /* The entry of a version of n. */
 nadb_rc memtable_entry(memtable *m, const node *n, const version *v,

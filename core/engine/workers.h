@@ -1,26 +1,25 @@
 /* workers.h - the two background threads of the process, for all its stores.
  *
- * nadb-flush syncs logs on time (each store's flush_interval) and takes old
- * versions away from idle connections; it never works long on one thing.
- * nadb-work flushes full memtables to their base and compacts. Both start with
- * the first store that needs them and stay: the library is loaded for good.
- * For a store that is read-only they do no more than to take old versions
- * away. */
+ * nadb-flush syncs logs every flush_interval and releases old versions of idle
+ * connections; none of its work takes long. nadb-work flushes full memtables to
+ * their base and compacts. Both start with the first store that needs them and
+ * run until the process ends, because the library is never unloaded. For a
+ * read-only store they only release old versions. */
 #ifndef NADB_WORKERS_H
 #define NADB_WORKERS_H
 
 #include "engine.h"
 
-/* Registers a store, once; starts the threads. */
+/* Registers a store, once, and starts the threads. */
 nadb_rc nadb_workers_add(engine *s, nadb_err *err) NADB_MUST_USE;
-/* Returns when neither thread is using the store, or will. */
+/* Unregisters a store and waits until neither thread uses it. */
 void nadb_workers_remove(engine *s);
-/* There is something to flush. Cheap. */
+/* Wakes nadb-work, because there is something to flush. Cheap. */
 void nadb_workers_kick(void);
-/* fork(): hold everything still before; the child begins with no threads. */
+/* fork(): stops both threads before it; the child begins without threads. */
 void nadb_workers_before_fork(void);
 void nadb_workers_after_fork(bool child);
-/* Whether the threads run. */
+/* True if the threads run. */
 bool nadb_workers_running(void);
 
 #endif
