@@ -1,35 +1,36 @@
-/* changes.c - what was committed after some commit, and waiting for the next.
+/* changes.c - walks over committed changes, and waiting for the next commit.
  *
- * Changes come from two kinds of sources: the live logs, whose indexes list the
- * commits in them, and behind those the history (history.h). Each source gives
- * its changes by sequence number, and the walk merges them, because a log may
- * have a record that was committed after records of the next log. Sources are
- * opened when their first number comes near, so few are open at a time.
+ * Changes come from the live logs, whose indexes list their commits, and from
+ * the history (history.h). Each source yields its changes by sequence number,
+ * and the walk merges them, because a log may have a record that was committed
+ * after records of the next log. A source is opened when the walk comes near
+ * its first number, so that few are open at a time.
  *
- * A waiter sleeps on the word `visible`. It says so in `waiting` before it
- * looks at the word for the last time, and who commits looks at `waiting` after
- * it has changed the word; so one of the two sees the other. The flag may stay
- * behind a waiter that died: it costs the next commit one system call. */
+ * A waiter sleeps on the word `visible`. It sets `waiting` before it reads the
+ * word for the last time, and a commit reads `waiting` after it has changed the
+ * word; so either the waiter sees the new word or the commit sees the flag. A
+ * waiter that dies leaves the flag set, which costs the next commit one system
+ * call. */
 #include <stdlib.h>
 
 #include "history.h"
 
-/* How long a waiter sleeps before it looks whether it is interrupted. */
+/* How long a waiter sleeps before it checks for an interrupt. */
 #define WAIT_MS 50
 
 /* --- one source --- */
 
 typedef struct source {
-    uint64_t least; /* no change of it has a lower number */
+    uint64_t least; /* lowest possible sequence number of its changes */
     bool opened;
-    nadb_change now; /* once it is opened */
+    nadb_change now; /* the present change, once it is open */
 
-    memtable *m; /* a log; NULL: a segment of the history */
+    memtable *m; /* its log; NULL: it is a segment of the history */
     uint64_t since, upto;
-    nadb_buf commits; /* memtable_commit each */
-    size_t at;        /* the next of them */
+    nadb_buf commits; /* array of memtable_commit */
+    size_t at;        /* index of the next commit */
     wal_record record;
-    uint64_t seq; /* its */
+    uint64_t seq; /* sequence number of the present commit */
 
     history_segment segment;
     history_walk walk;
@@ -42,7 +43,7 @@ static void source_close(source *c) {
 
 static nadb_change_kind kind_of(const wal_entry *e) {
     if (!e->tombstone) return NADB_CHANGE_PUT;
-    /* nadb_changed_seq(): 8 bytes say that it had expired. */
+    /* 8 bytes in a tombstone: the row had expired (nadb_changed_seq()). */
     return e->value.n == 8 ? NADB_CHANGE_EXPIRE : NADB_CHANGE_DELETE;
 }
 
@@ -121,11 +122,11 @@ typedef struct change_walk {
     nadb_changes base;
     engine *s;
     size_t n;
-    source *sources; /* by rising `least` */
-    size_t opened;   /* of them, from the first on */
+    source *sources; /* sorted by `least` */
+    size_t opened;   /* how many of them were opened, from the first on */
     size_t n_live;
-    source **live;   /* those that are open, and not at their end */
-    source *current; /* of them: its change was given out */
+    source **live;   /* the sources that are open and not at their end */
+    source *current; /* the source of the change that was returned last */
 } change_walk;
 
 static void walk_free(nadb_changes *base) {
@@ -197,8 +198,8 @@ static int by_least(const void *a, const void *b) {
     return x->least < y->least ? -1 : x->least > y->least;
 }
 
-/* Over `n_logs` logs and `n` segments; what cannot have anything is left out.
- */
+/* Makes a walk over `n_logs` logs and `n` segments; skips those that cannot
+ * have changes of interest. */
 static nadb_rc walk_new(engine *s, memtable *const *logs, size_t n_logs,
                         const history_segment *segments, size_t n,
                         uint64_t since, uint64_t upto, nadb_changes **out,
@@ -242,7 +243,8 @@ nadb_rc engine_all_changes(engine *s, memtable *const *logs, size_t n_logs,
     return walk_new(s, logs, n_logs, segments, n, 0, UINT64_MAX, out, err);
 }
 
-/* Up to which commit changes are missing from the version's logs; 0: none. */
+/* The version's logs lack the changes up to this commit; 0: none are
+ * missing. */
 static uint64_t missing_in_logs(const engine_version *v) {
     uint64_t last = 0;
 
@@ -268,7 +270,7 @@ static nadb_rc check_kept(engine *s, nadb_err *err) {
                          "part in it, and so cannot tell what changes: it "
                          "needs to write to the store's control file",
                          s->dir);
-    /* An index may lack a commit. */
+    /* A damaged index may lack a commit. */
     if (atomic_load(&s->ctl.map->distrust) != 0)
         return nadb_corrupt(err,
                             "%s/control is damaged: close all connections to "
@@ -315,7 +317,8 @@ nadb_rc engine_wait(nadb_engine *e, uint64_t since, int64_t timeout_ms,
     nadb_rc rc = check_kept(s, err);
 
     *seq = since;
-    /* Somebody has to repair what a writer leaves who dies. */
+    /* The waiter needs the background threads to repair after a writer that
+     * dies. */
     if (rc == NADB_OK) rc = engine_wake(s, err);
     while (rc == NADB_OK) {
         uint64_t word = atomic_load(&map->visible);

@@ -1,16 +1,20 @@
-/* commit.c - the life of a record: prepared, then committed or taken
- * back.
+/* commit.c - prepare, commit and rollback of a record.
  *
- *   prepare   under the commit lock: check, reserve, append the record to the
- *             log, note it as a doubt. Outside it: sync, if that is asked.
- *   commit    under the commit lock: link the entries, raise the visible
- *             sequence number, strike the doubt out.
- *   rollback  mark the record as taken back, strike the doubt out.
+ *   prepare   Under the commit lock: derives index entries, checks for
+ *             conflicts, reserves space, appends the record to the log and
+ *             notes it as a doubt in control. Without the lock: syncs the log
+ *             under synchronous=full. A put is acknowledged when this and
+ *             commit have returned: from here on the record survives a kill
+ *             (and under full a power cut).
+ *   commit    Under the commit lock: links the entries into the memtable,
+ *             raises the visible sequence number, frees the doubt (doubt.c).
+ *   rollback  Marks the record as taken back, syncs that, frees the doubt.
  *
- * Whoever dies in between is found by its free slot byte, and the next to need
- * the lock, the keys or the log finishes for it (engine/repair.c): a record
- * in doubt of a dead owner is committed. The order of the steps in append()
- * and engine_apply() is what makes that possible at every instant. */
+ * A process that dies in between is recognised by its free slot byte. The next
+ * process that needs the lock, one of the keys or the log completes its work
+ * (repair.c): a record in doubt of a dead owner is committed, unless it has a
+ * stamp; then the database file decides (stamp.c). The order of steps in
+ * append() and engine_apply() makes this possible at every instant. */
 #include "../util/assert.h"
 #include "engine.h"
 #include "workers.h"
@@ -36,10 +40,10 @@ static nadb_rc check_writable(engine *s, nadb_err *err) {
 typedef struct attempt {
     engine *s;
     const nadb_commit_req *req;
-    engine_version *v; /* current while the lock is held */
-    bool borrowed;     /* v is the view's, which outlives this */
-    int64_t deadline;  /* monotonic ns; 0: nothing has been waited for */
-    uint32_t claim;    /* of all keys, by a clear that waits; 0: none */
+    engine_version *v; /* the current version while the lock is held */
+    bool borrowed; /* v is the view's reference, which outlives the attempt */
+    int64_t deadline; /* monotonic ns; 0: it has not waited yet */
+    uint32_t claim;   /* claim on all keys, for a clear that waits; 0: none */
 } attempt;
 
 static int64_t ms_left(attempt *a) {
@@ -54,8 +58,8 @@ static void let_go(attempt *a, engine_version *v) {
     a->borrowed = false;
 }
 
-/* The version that is current, mostly: that of the transaction's view, which
- * costs nothing, at the first time. */
+/* Sets a->v to the version that is probably current. The first guess is the
+ * version of the transaction's view, which costs nothing. */
 static nadb_rc guess_version(attempt *a, nadb_err *err) {
     engine_view *view = a->req == NULL ? NULL : (engine_view *)a->req->view;
     bool first = a->v == NULL;
@@ -72,7 +76,7 @@ static nadb_rc guess_version(attempt *a, nadb_err *err) {
     return engine_version_get(a->s, &a->v, err);
 }
 
-/* The lock is nearly always free: then no clock is asked. */
+/* The lock is nearly always free, so the clock is read only if it is not. */
 static nadb_rc take_lock(attempt *a, nadb_err *err) {
     nadb_rc rc = engine_lock(a->s, 0, err);
 
@@ -85,7 +89,8 @@ static nadb_rc cannot_keep_up(engine *s, nadb_err *err) {
     nadb_lock(&s->version_lock);
     why = s->flush_error;
     nadb_unlock(&s->version_lock);
-    /* A server that is away may come back: it is worth trying again. */
+    /* A server that cannot be reached may come back: NADB_BUSY tells the
+     * application to try again. */
     if (why.rc == NADB_IOERR && s->base_ops->remote != NULL) why.rc = NADB_BUSY;
     if (why.rc != NADB_OK)
         return nadb_fail(err, why.rc,
@@ -98,8 +103,8 @@ static nadb_rc cannot_keep_up(engine *s, nadb_err *err) {
                      s->dir);
 }
 
-/* Whether the logs that wait cannot be flushed before the request is there,
- * which makes what is in them void. */
+/* True if the request is a clear, and the waiting logs cannot be flushed before
+ * it. Its record makes them void, so it may begin a further log. */
 static bool is_way_out(attempt *a) {
     engine *s = a->s;
     nadb_rc rc;
@@ -113,7 +118,7 @@ static bool is_way_out(attempt *a) {
     return rc == NADB_FULL || ms_left(a) == 0;
 }
 
-/* Takes the commit lock with a->v current, when there is room to write. */
+/* Takes the commit lock; a->v is then current and has room for one more log. */
 static nadb_rc enter(attempt *a, nadb_err *err) {
     engine *s = a->s;
     _Atomic uint32_t *events = &s->ctl.map->flush_events;
@@ -139,7 +144,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
     }
 }
 
-/* A doubt is in the way: lets the lock go and waits until some has ended. */
+/* Releases the lock and waits until a doubt ends. REQUIRES: the commit lock. */
 static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
     engine_unlock(a->s);
     if (ms_left(a) > 0) engine_doubt_wait(a->s, ms_left(a));
@@ -149,7 +154,7 @@ static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
                      "has not ended within busy_timeout");
 }
 
-/* Index space promised to records in doubt of this log. */
+/* Bytes of the index that are reserved for records in doubt of this log. */
 static uint64_t promised(engine *s, uint64_t log) {
     uint64_t room = 0;
 
@@ -163,7 +168,7 @@ static uint64_t promised(engine *s, uint64_t log) {
     return room;
 }
 
-/* Whether the active memtable is too full to take this record. */
+/* True if the active memtable cannot take this record. */
 static bool is_full(const attempt *a, uint64_t bytes, uint64_t room) {
     const memtable_head *h = a->v->logs[0]->head;
     uint64_t tail = atomic_load(&h->tail);
@@ -176,7 +181,7 @@ static bool is_full(const attempt *a, uint64_t bytes, uint64_t room) {
            (tail + bytes > max || atomic_load(&h->alloc) + room > max * 2);
 }
 
-/* Makes room for the record in the active log, or in a new one. */
+/* Reserves space for the record in the active log, or in a new one. */
 static nadb_rc find_room(attempt *a, nadb_err *err) {
     engine *s = a->s;
     uint64_t bytes = wal_record_bound(a->req->count, a->req->bytes);
@@ -204,7 +209,7 @@ static nadb_rc find_room(attempt *a, nadb_err *err) {
                      (unsigned long long)a->req->bytes);
 }
 
-/* Whether the request deletes rows and writes none. */
+/* True if the request deletes rows and writes none. */
 static bool only_deletes(const nadb_commit_req *req) {
     nadb_iter *it = req->changes;
     bool deletes = req->clear;
@@ -230,9 +235,9 @@ static nadb_rc make_room(attempt *a, nadb_err *err) {
     return find_room(a, err);
 }
 
-/* Writes a record at the tail, which stays where it is, with `appending` set.
- * When that fails, whatever bytes are there must never count: the log is
- * closed, and the next begins by saying where it ended. */
+/* Writes a record at the tail, with `appending` set; record_finish() moves the
+ * tail. If the write fails, the bytes behind the tail must never count: the log
+ * is closed, and the next log's header says where this one ended. */
 static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
                             wal_note *note, uint64_t *length, uint32_t *count,
                             nadb_err *err) {
@@ -242,7 +247,8 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
     nadb_rc rc;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    /* What is not there cannot have been synced, and must not be promised. */
+    /* `synced` can only be behind the tail if control is damaged. The record
+     * would pass this damage on. */
     if (synced > wal_place(m->log.number, off)) {
         atomic_store(&s->ctl.map->distrust, 1);
         return nadb_corrupt(err,
@@ -258,7 +264,8 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
     if (rc == NADB_OK) return NADB_OK;
     atomic_store(&h->closed, 1);
     atomic_store(&h->appending, 0);
-    (void)!wal_take_back(&m->log, off, NULL); /* closed is enough for now */
+    /* an error is harmless: the log is closed */
+    (void)!wal_take_back(&m->log, off, NULL);
     return rc;
 }
 
@@ -267,7 +274,7 @@ static void record_finish(memtable *m, uint64_t length) {
     nadb_set(&m->head->appending, 0);
 }
 
-/* The transaction's record, noted as a doubt. */
+/* Writes the transaction's record and notes it as a doubt. */
 static nadb_rc append(attempt *a, uint32_t doubt, engine_ticket *t,
                       nadb_err *err) {
     engine *s = a->s;
@@ -315,7 +322,7 @@ void engine_witness(engine *s) {
 
         h = a.v->logs[0]->head;
         if (atomic_load(&h->closed)) {
-            /* The next log's header says where this one ends. */
+            /* The header of the next log says where this one ends. */
             if (engine_rotate(s, old, 0, &a.v, NULL) == NADB_OK)
                 engine_version_unref(s, old);
         } else if (atomic_load(&h->tail) != atomic_load(&h->witness) &&
@@ -334,7 +341,7 @@ void engine_witness(engine *s) {
     engine_version_unref(s, a.v);
 }
 
-/* Has the owner of the request add what the indexes need. */
+/* Calls the request's owner to add the index entries of its changes. */
 static nadb_rc derive(attempt *a, nadb_err *err) {
     const nadb_commit_req *req = a->req;
     engine_view now;
@@ -348,8 +355,8 @@ static nadb_rc derive(attempt *a, nadb_err *err) {
     return rc;
 }
 
-/* The part of prepare that needs the lock; returns without it. *again: a
- * doubt was in the way and has been waited for. */
+/* The part of prepare under the commit lock, which it releases. *again: a doubt
+ * was in the way; it has been waited for. */
 static nadb_rc prepare_locked(attempt *a, engine_ticket *t, bool *again,
                               nadb_err *err) {
     engine *s = a->s;
@@ -419,7 +426,7 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
 
     NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     *out = NULL;
-    /* A synced commit is looked after when it is synced. */
+    /* A synced commit checks the place after its sync. */
     if (rc == NADB_OK && req->sync != NADB_SYNC_FULL)
         rc = engine_check_place_often(s, err);
     if (rc == NADB_OK) rc = engine_wake(s, err);
@@ -462,8 +469,8 @@ void engine_commit(nadb_engine *e, nadb_ticket *ticket) {
     engine *s = engine_of(e);
 
     NADB_ASSERT(t->m != NULL && t->doubt < CONTROL_DOUBTS);
-    /* Waits as long as the lock's holder lives: SQLite takes no error here,
-     * and the record is in the log already. */
+    /* SQLite ignores errors of xCommit and the record is already in the log, so
+     * this waits as long as the holder of the lock lives. */
     if (!s->forked) {
         while (engine_lock(s, -1, NULL) != NADB_OK) continue;
         engine_apply(s, t->m, t->doubt);
@@ -487,16 +494,18 @@ nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *ticket, nadb_err *err) {
     if (rc == NADB_OK) {
         rc = wal_take_back(&t->m->log, t->off, err);
         if (rc == NADB_OK) {
-            /* The record may be on the disk already, also without a sync of
-             * ours, and must not come back: who commits next makes indexes and
-             * counters of a state without it. So nobody does before this; who
-             * finds us dead in between syncs for us (engine/repair.c). */
+            /* The record may be on the disk even if it was never synced, and a
+             * power cut must not revive it: the next commit derives index
+             * entries and counters from a state without it. So the mark is
+             * synced before the lock is released. If this process dies before
+             * the sync, repair.c syncs. */
             rc = s->os->sync(t->m->log.file, err);
             if (rc != NADB_OK) atomic_store(&map->failed, 1);
             engine_doubt_end(s, t->doubt);
         } else {
             engine_doubt_end(s, t->doubt);
-            /* Nobody links it any more; the log is told later. */
+            /* The record cannot be marked now. DOUBT_VOID keeps it from being
+             * linked, and engine_void_retry() marks it later. */
             atomic_store(&map->doubts[t->doubt].state, DOUBT_VOID);
             control_doubt_mark(map, t->doubt, true);
         }

@@ -1,28 +1,28 @@
-/* conflict.c - what a commit may conflict with: commits since its
- * snapshot, and records in doubt.
+/* conflict.c - conflict checks of a commit, against commits since its snapshot
+ * and against records in doubt; and claims.
  *
- * A transaction is checked against everything committed after the snapshot it
- * read: the keys it decided on, and the ranges. Logs keep each change of a key,
- * so a log says when a key last changed. Tables do not: a flush or a compaction
- * drops a tombstone as soon as there is nothing below it to hide. So if the
- * base has taken in anything since the snapshot, what the snapshot showed is
- * compared with what is there. A row that the snapshot showed and that is gone
- * was deleted, unless it has expired meanwhile: then it was removed as expired,
- * which is no change. One inexactness is left: a row that another transaction
- * deleted before it would have expired counts as expired when its tombstone was
- * dropped and the log that had it was retired and begun after the snapshot.
+ * A transaction conflicts if a key or a range that it has read was changed by a
+ * commit after its snapshot. Logs keep every change of a key, so they tell when
+ * a key last changed. Tables do not: a flush or a compaction drops a tombstone
+ * that hides nothing. So if the base has changed since the snapshot, the rows
+ * that the snapshot shows are compared with the present ones. A row that has
+ * disappeared was deleted by a transaction, which is a conflict; or it had
+ * expired and was swept, which is not. One case is inexact: a row that was
+ * deleted before it expired, whose log was begun after the snapshot and
+ * retired, and whose tombstone was dropped, counts as swept once its expiry has
+ * passed.
  *
- * Walks are bounded: past WALK_MAX entries, any commit since counts as a
- * conflict. Records in doubt that touch what the transaction wrote or read are
- * waited for before, so of two prepared transactions neither has read what the
- * other writes. */
+ * Walks are bounded: after WALK_MAX entries any commit since the snapshot
+ * counts as a conflict. Before the check, prepare waits for records in doubt
+ * that share a key with what the transaction wrote or read. So of two prepared
+ * transactions neither has read what the other writes. */
 #include "../util/assert.h"
 #include "engine.h"
 
 #define WALK_MAX 20000u
 
-/* In place of a key's hash: the claim of a clear, which waits until no key is
- * claimed. It keeps others from claiming more, and stops nobody else. */
+/* In place of a key's hash: the claim of a waiting clear. It prevents new
+ * claims and has no other effect. */
 #define CLAIM_ALL 0u
 
 static nadb_rc conflict_any(nadb_err *err) {
@@ -41,19 +41,20 @@ static nadb_rc conflict(nadb_slice key, nadb_err *err) {
                      nadb_key_show(nadb_slice_of(key.p + 1, key.n - 1), shown));
 }
 
-/* What the transaction saw and what is there, while it is checked. */
+/* The state of one check. */
 typedef struct check {
     engine *s;
-    const engine_version *v; /* the current one */
+    const engine_version *v; /* the current version */
     const nadb_commit_req *req;
-    uint64_t since;       /* commits up to this one are in the snapshot */
-    engine_view then;     /* the snapshot, */
-    engine_view now;      /* and the present */
-    bool compare;         /* logs alone do not tell what has changed */
-    int64_t clock_ms;     /* of the present */
-    uint32_t left;        /* entries that may still be walked over */
-    memtable *const *old; /* retired logs with changes since, newest first; */
-    size_t n_old;         /* not necessarily all of them */
+    uint64_t since;   /* the snapshot contains commits up to this one */
+    engine_view then; /* the snapshot */
+    engine_view now;  /* the present */
+    /* the logs do not tell everything: compare `then` with `now` */
+    bool compare;
+    int64_t clock_ms;     /* the present time */
+    uint32_t left;        /* number of entries that may still be visited */
+    memtable *const *old; /* retired logs with changes since, newest first */
+    size_t n_old;         /* their number; some may be missing */
 } check;
 
 static void check_init(check *c, engine *s, engine_version *v,
@@ -81,7 +82,7 @@ static bool changed(const check *c, const nadb_entry *e) {
     return nadb_changed_seq(e->key, e->seq, e->flags, e->value) > c->since;
 }
 
-/* The snapshot showed an entry that is gone. */
+/* The snapshot shows an entry that no longer exists. */
 static nadb_rc check_gone(check *c, const nadb_entry *shown, nadb_err *err) {
     bool expired = false;
     nadb_rc rc = NADB_OK;
@@ -94,7 +95,7 @@ static nadb_rc check_gone(check *c, const nadb_entry *shown, nadb_err *err) {
 
 /* --- keys --- */
 
-/* Sequence number of the key's last change, as logs have it; 0: in none. */
+/* Sequence number of the key's last change in the logs; 0: not in them. */
 static nadb_rc key_newest(memtable *const *logs, size_t n,
                           const memtable_key *k, uint64_t *seq, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -164,7 +165,8 @@ static nadb_rc check_log(check *c, memtable *m, const nadb_range *range,
     return rc;
 }
 
-/* Looks at the least key on which one of them stands, and moves on. */
+/* Compares the entries of both iterators at the smaller of their keys, and
+ * moves on. */
 static nadb_rc compare_step(check *c, nadb_iter *then, nadb_iter *now,
                             nadb_err *err) {
     int order = !then->valid  ? 1
@@ -216,7 +218,8 @@ static nadb_rc check_all(check *c, nadb_err *err) {
     return rc;
 }
 
-/* Everything was cleared since the snapshot: commit n clears up to n - 1. */
+/* True if everything was cleared since the snapshot: commit n clears up to n -
+ * 1. */
 static bool cleared_since(const engine_version *v, uint64_t since) {
     if (v->base->clear_seq > 0 && v->base->clear_seq >= since) return true;
     for (size_t i = 0; i < v->n_logs; i++)
@@ -226,8 +229,8 @@ static bool cleared_since(const engine_version *v, uint64_t since) {
     return false;
 }
 
-/* Files, which can show what the snapshot showed. Logs that were retired since
- * are still open if the snapshot had them. */
+/* Checks a store in files, whose tables can still show the snapshot. Logs that
+ * were retired since are still open if the snapshot uses them. */
 static nadb_rc check_files(check *c, bool cleared, nadb_err *err) {
     const engine_version *then = c->then.version;
     uint64_t first = c->v->logs[c->v->n_logs - 1]->log.number;
@@ -240,7 +243,7 @@ static nadb_rc check_files(check *c, bool cleared, nadb_err *err) {
     return check_all(c, err);
 }
 
-/* All that is known is that anything may have changed. */
+/* Too much is unknown: any commit since the snapshot is a conflict. */
 static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = NADB_OK;
@@ -254,8 +257,8 @@ static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
     return rc;
 }
 
-/* A server does not say when something came there, nor what it had: what has
- * changed stands in logs, which are kept for that. */
+/* Checks a store whose base is on a server. The server cannot show an older
+ * state, so retired logs are kept for this check (drain.c). */
 static nadb_rc check_remote(check *c, bool cleared, nadb_err *err) {
     engine_retired *old;
     nadb_rc rc;
@@ -309,7 +312,7 @@ static bool in_ranges(const nadb_commit_req *req, nadb_slice key) {
     return false;
 }
 
-/* Whether the record has a key that the request writes or has read. */
+/* *clash: the record has a key that the request writes or has read. */
 static nadb_rc record_clash(memtable *m, uint64_t off,
                             const nadb_commit_req *req, bool *clash,
                             nadb_err *err) {
@@ -337,7 +340,7 @@ static nadb_rc record_clash(memtable *m, uint64_t off,
     return NADB_OK;
 }
 
-/* Whether the request changes the claimed key: a clear changes all. */
+/* *clash: the request changes the claimed key. A clear changes all keys. */
 static nadb_rc claim_clash(uint64_t hash, const nadb_commit_req *req,
                            bool *clash, nadb_err *err) {
     nadb_iter *it = req->changes;
@@ -368,7 +371,7 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
             rc = claim_clash(atomic_load(&d->seq), req, clash, err);
         } else {
             m = engine_log(v, atomic_load(&d->log));
-            *clash = m == NULL; /* not open here: be careful */
+            *clash = m == NULL; /* the log is not open here: assume a clash */
             if (m != NULL)
                 rc = record_clash(m, atomic_load(&d->off), req, clash, err);
         }
@@ -379,7 +382,7 @@ nadb_rc engine_clash(engine *s, const engine_version *v,
 
 /* --- claims --- */
 
-/* Whether a doubt or a claim of somebody else is on the key. */
+/* True if another opener has a doubt or a claim on the key. */
 static bool key_taken(engine *s, nadb_slice key) {
     uint64_t hash = nadb_hash64(key);
 
@@ -394,13 +397,14 @@ static bool key_taken(engine *s, nadb_slice key) {
 
             if (claimed == hash || claimed == CLAIM_ALL) return true;
         }
-        /* A record may or may not have the key: it ends soon. */
+        /* The record may have the key; its transaction ends soon, so wait
+         * without reading it. */
         if (state == DOUBT_PREPARED || state == DOUBT_COMMITTING) return true;
     }
     return false;
 }
 
-/* Under the commit lock. */
+/* REQUIRES: the commit lock. */
 static void claim_note(engine *s, uint32_t doubt, uint64_t hash) {
     control_doubt *d = &s->ctl.map->doubts[doubt];
 

@@ -1,8 +1,8 @@
 /* control.c - see control.h.
  *
- * Bytes of the file that are locked lie behind its end: slot i at SLOT_BYTE +
- * i, the open byte at OPEN_BYTE. An opener takes the open byte, so that only
- * one at a time decides whether the file can be trusted; it then takes the
+ * The file locks are on bytes behind the file's end: slot i at SLOT_BYTE + i,
+ * the open byte at OPEN_BYTE. An opener takes the open byte first, so that one
+ * process at a time judges whether the file can be trusted; then it takes the
  * first slot whose byte it can lock. */
 #include "control.h"
 #include "../util/assert.h"
@@ -21,7 +21,7 @@
 #define LOCK_WAITERS 0x80000000u
 #define LOCK_OWNER(word) ((word) & ~LOCK_WAITERS)
 
-/* How long a waiter sleeps before it looks whether the holder lives. */
+/* How long a waiter sleeps before it checks that the holder is alive. */
 #define PROBE_MS 20
 
 static uint32_t layout_word(void) {
@@ -40,7 +40,7 @@ static uint64_t head_crc(const control_map *m) {
     return nadb_crc32c(0, m, offsetof(control_map, head_crc));
 }
 
-/* Whose it is, control_identify() says. */
+/* The store's identity follows in control_identify(). */
 static void head_fill(control_map *m, const uint8_t boot[16],
                       const nadb_stat *st) {
     atomic_store(&m->magic, MAGIC);
@@ -53,13 +53,13 @@ static void head_fill(control_map *m, const uint8_t boot[16],
     m->head_crc = head_crc(m);
 }
 
-/* Judges a control file that was there. *ours: made by this boot, in this
- * place, and whole. */
+/* Judges an existing control file. *ours: it was made in this boot and this
+ * place, and it is undamaged. */
 static nadb_rc head_check(const control_map *m, const char *path,
                           const uint8_t boot[16], const nadb_stat *st,
                           bool *ours, nadb_err *err) {
     *ours = false;
-    if (atomic_load(&m->magic) == 0) return NADB_OK; /* it was just made */
+    if (atomic_load(&m->magic) == 0) return NADB_OK; /* it was just created */
     if (m->version > FORMAT && m->head_crc == head_crc(m))
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this nadb knows up to %u: "
@@ -71,7 +71,8 @@ static nadb_rc head_check(const control_map *m, const char *path,
     return NADB_OK;
 }
 
-/* Also of a copy, and after a boot, it says which store it belongs to. */
+/* A control that was copied, or that is of an earlier boot, still names its
+ * store. */
 static void id_read(control *c) {
     const control_map *m = c->map;
     static const uint8_t none[NADB_STORE_ID];
@@ -90,7 +91,7 @@ void control_identify(control *c, const nadb_store_id *id) {
 static bool slot_locked(control *c, uint32_t i) {
     bool locked = true;
 
-    /* A failing probe counts as alive: the careful answer. */
+    /* If the probe fails, the opener is assumed to be alive, which is safe. */
     if (c->os->bytes_locked(c->file, SLOT_BYTE + i, 1, &locked, NULL) !=
         NADB_OK)
         return true;
@@ -155,8 +156,8 @@ void control_seal(control *c, uint32_t index_crc, uint64_t end) {
     atomic_store(&c->map->seal, seal_of(c->map));
 }
 
-/* Takes a slot: one that is unused, so that a dead opener's doubts keep their
- * owner until they are repaired. */
+/* Takes an unused slot. A dead opener's slot stays used until repair, because
+ * its doubts refer to it. */
 static nadb_rc slot_take(control *c, bool rebuild, nadb_err *err) {
     for (uint32_t i = 0; i < CONTROL_SLOTS; i++) {
         bool got = false;
@@ -187,10 +188,10 @@ static void slot_enter(control *c) {
     c->entered = true;
 }
 
-/* With the open byte held. Nothing is written before the file has said that it
- * is a control. A blank one may become one: it begins with zeros, as one that
- * was being made when its maker died, or whose head the power cut took; and it
- * is no larger than a control, and has no other name. */
+/* Checks the file before anything is written to it: it must be a control, or
+ * blank. A blank file begins with zeros, as a file does whose maker died or
+ * whose head was lost in a power cut; it is no larger than a control and has
+ * one name. REQUIRES: the open byte. */
 static nadb_rc file_check(control *c, const nadb_stat *st, bool *blank,
                           nadb_err *err) {
     uint8_t magic[8] = {0};
@@ -209,7 +210,8 @@ static nadb_rc file_check(control *c, const nadb_stat *st, bool *blank,
                      c->os->path(c->file));
 }
 
-/* The mapped part exists on disk before it is touched. */
+/* The file is extended before it is mapped, because touching pages beyond its
+ * end would be fatal. */
 static nadb_rc file_map(control *c, nadb_err *err) {
     void *p = NULL;
     nadb_rc rc = c->os->reserve(c->file, 0, sizeof(control_map), err);
@@ -220,7 +222,7 @@ static nadb_rc file_map(control *c, nadb_err *err) {
     return rc;
 }
 
-/* With the open byte held: can what is there be used as it is? */
+/* Decides whether the control can be used as it is. REQUIRES: the open byte. */
 static nadb_rc judge(control *c, const nadb_stat *st, control_state *state,
                      nadb_err *err) {
     uint8_t boot[16];
@@ -249,7 +251,7 @@ static nadb_rc judge(control *c, const nadb_stat *st, control_state *state,
                         atomic_load(&c->map->failed) == 0;
     }
     if (c->was_sealed) return NADB_OK;
-    /* A seal that is wrong says that the file is damaged. */
+    /* A wrong seal shows that the file is damaged. */
     c->abandoned = alone && ours && !control_sealed(c) &&
                    atomic_load(&c->map->distrust) == 0 &&
                    atomic_load(&c->map->failed) == 0;
@@ -258,15 +260,15 @@ static nadb_rc judge(control *c, const nadb_stat *st, control_state *state,
         *state = CONTROL_REBUILD;
         return NADB_OK;
     }
-    if (ours) return NADB_OK; /* the others live with it, so can we */
+    if (ours) return NADB_OK; /* other openers are using it */
     return nadb_fail(err, NADB_CANTOPEN,
                      "%s is open on another machine or in another container: "
                      "close it there first",
                      c->os->path(c->file));
 }
 
-/* Whether the file that we have is no more the one of the store at this path:
- * that was removed before we had the open byte, and perhaps made anew. */
+/* *removed: the file is no longer that of the store at this path, because the
+ * store was removed, and perhaps made again, before we had the open byte. */
 static nadb_rc was_removed(control *c, const nadb_home *home, bool *removed,
                            nadb_err *err) {
     char *path = nadb_path_join(home->os->dir_path(home->dir), NAME);
@@ -287,7 +289,7 @@ nadb_rc control_moved(control *c, const char *path, bool *moved,
     return rc;
 }
 
-/* Opens the file, and makes it where that may be. */
+/* Opens the file, and makes it if `make`. */
 static nadb_rc file_open(control *c, const nadb_home *home, bool make,
                          bool *missing, nadb_err *err) {
     unsigned flags = NADB_OPEN_WRITE | (make ? NADB_OPEN_CREATE : 0u);
@@ -302,8 +304,8 @@ static nadb_rc file_open(control *c, const nadb_home *home, bool make,
     return rc;
 }
 
-/* With the file open: takes the open byte, looks whether it is the right file,
- * and takes a slot. */
+/* Takes the open byte, checks that the file is the right one, and takes a slot.
+ * REQUIRES: the file is open. */
 static nadb_rc attach(control *c, const nadb_home *home, bool make,
                       int64_t timeout_ms, control_state *state, nadb_err *err) {
     bool got = false, removed = false, blank = false;
@@ -329,7 +331,8 @@ static nadb_rc attach(control *c, const nadb_home *home, bool make,
     rc = file_map(c, err);
     if (rc == NADB_OK) rc = judge(c, &st, state, err);
     if (rc == NADB_OK) rc = slot_take(c, *state == CONTROL_REBUILD, err);
-    if (rc == NADB_BUSY && c->abandoned) { /* so many have died */
+    /* the slots of dead openers fill the table */
+    if (rc == NADB_BUSY && c->abandoned) {
         c->abandoned = false;
         *state = CONTROL_REBUILD;
         rc = slot_take(c, true, err);
@@ -345,7 +348,7 @@ nadb_rc control_open(control *c, const nadb_home *home, bool make,
 
     memset(c, 0, sizeof *c);
     *state = CONTROL_TRUSTED;
-    c->slot = CONTROL_SLOTS; /* none yet */
+    c->slot = CONTROL_SLOTS; /* none */
     rc = nadb_mutex_init(&c->queue, NADB_RANK_COMMIT, err);
     if (rc != NADB_OK) return rc;
     c->os = home->os;
@@ -396,8 +399,8 @@ nadb_rc control_format(control *c, nadb_err *err) {
         if (rc == NADB_OK) rc = c->os->fstat(c->file, &st, err);
         if (rc != NADB_OK) return rc;
     }
-    /* Until the caller has filled it: a death in between leaves a file that is
-     * ours, and that nobody trusts. */
+    /* Until the caller has filled it: if this process dies first, the next
+     * opener sees a control that must be rebuilt. */
     atomic_store(&m->distrust, 1);
     control_unseal(c);
     if (!c->private_map) head_fill(m, boot, &st);
@@ -418,14 +421,14 @@ void control_close(control *c) {
         c->map = NULL;
     }
     if (c->file != NULL) {
-        /* Closing is not enough while a child that was just forked still has
-         * its copy of the descriptor. */
+        /* close() alone would leave the lock with a child that was just forked,
+         * which has a copy of the descriptor. */
         if (c->slot < CONTROL_SLOTS)
             c->os->unlock_byte(c->file, SLOT_BYTE + c->slot);
-        c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() */
+        c->os->unlock_byte(c->file, OPEN_BYTE); /* control_last() took it */
     }
     if (c->os != NULL) {
-        c->os->close(c->file); /* drops every byte lock */
+        c->os->close(c->file); /* releases all byte locks */
         nadb_mutex_clear(&c->queue);
     }
     c->file = NULL;
@@ -439,9 +442,9 @@ void control_forked(control *c) {
 
 /* --- the commit lock --- */
 
-/* Takes a word from its owner if that one is dead. Whoever holds the byte of a
- * slot keeps new openers out of it: else one could come, get the word, and
- * lose it to us, who had seen the slot free before. */
+/* Takes a word from its owner if that opener is dead. The slot's byte is held
+ * meanwhile: otherwise a new opener could take the slot and the word, and lose
+ * the word to us, who had found the slot unused. */
 static bool word_steal(control *c, _Atomic uint32_t *word, uint32_t seen,
                        uint32_t mine) {
     uint32_t owner = LOCK_OWNER(seen) - 1;
@@ -457,13 +460,13 @@ static bool word_steal(control *c, _Atomic uint32_t *word, uint32_t seen,
     return got;
 }
 
-/* One attempt on the word; sleeps when it is held. */
+/* One attempt to take the lock; sleeps if it is held. */
 static bool word_try(control *c, bool waited, bool *stolen) {
     _Atomic uint32_t *word = &c->map->commit_lock;
     uint32_t mine = c->slot + 1;
     uint32_t seen = 0;
 
-    /* Who has slept cannot know whether others still do. */
+    /* A thread that has slept does not know whether others still sleep. */
     if (waited) mine |= LOCK_WAITERS;
     if (atomic_compare_exchange_strong(word, &seen, mine)) return true;
     if (!(seen & LOCK_WAITERS) &&
@@ -473,7 +476,7 @@ static bool word_try(control *c, bool waited, bool *stolen) {
 
     seen |= LOCK_WAITERS;
     c->os->futex_wait((uint32_t *)word, seen, PROBE_MS);
-    /* Under `queue` no thread of ours can be the holder. */
+    /* `queue` is held, so the holder is no thread of this process. */
     if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
         word_steal(c, word, seen, mine)) {
         c->robbed = LOCK_OWNER(seen);
@@ -565,7 +568,7 @@ void control_read(const control *c, control_now *out) {
         out->last_log = atomic_load(&d->last_log);
         out->base_generation = atomic_load(&d->base_generation);
         out->seq = atomic_load(&d->seq);
-        /* The slot was not rewritten meanwhile, and is still the current. */
+        /* The descriptor was not replaced meanwhile and is still current. */
         if (atomic_load(&d->generation) == out->generation &&
             control_index(atomic_load(&c->map->visible)) == control_index(word))
             return;
@@ -603,7 +606,7 @@ void control_unpin(control *c) {
     atomic_store(&c->map->slots[c->slot].pin_gen, 0);
 }
 
-/* The lower of `oldest` and what living openers have pinned. */
+/* The minimum of `oldest` and the pins of living openers. */
 static uint64_t oldest_pin(control *c, uint64_t oldest, bool seq) {
     for (uint32_t i = 0; i < CONTROL_SLOTS && !c->private_map; i++) {
         control_slot *s = &c->map->slots[i];

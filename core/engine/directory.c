@@ -1,22 +1,21 @@
-/* directory.c - finding, proving and making a store's directory.
+/* directory.c - finding, verifying and making a store's directory.
  *
- *   <path>/<db>/<namespace>/   each component as core/names.h makes it; that
- *                              of a store that belongs to a database file
- *                              has the store's identity behind it (owned.c)
+ *   <path>/<db>/<namespace>/   the components are made by core/names.h; a
+ *                              store that belongs to a database file adds
+ *                              its identity (owned.c)
  *
- * `path` is the user's and may lead over symbolic links; db and namespace are
- * ours and may not. The directory is opened once, and everything in it is
- * reached through that descriptor.
+ * `path` is given by the user and may contain symbolic links; db and namespace
+ * are ours and may not be links. The directory is opened once, and all its
+ * files are opened relative to that descriptor.
  *
- * It is a store if its control, its MANIFEST or one of its logs says so by its
- * first bytes. One that is empty, or holds what a crash left of a store that
- * was being made, may become a store. Any other is somebody's, and is left
- * alone.
+ * A directory is a store if its control, its MANIFEST or one of its logs begins
+ * with the right bytes. A directory that is empty, or that holds only what a
+ * crash leaves while a store is being made, may become a store. Any other
+ * directory belongs to something else and is not touched.
  *
- * New directories take permissions and owner from the database file, or where
- * that is in memory from the nearest directory that was there, less what umask
- * takes and nothing beyond 0755; new files take them from the store's
- * directory. */
+ * New directories get permissions and owner of the database file or, if that is
+ * in memory, of the nearest directory that exists, limited by umask and to
+ * 0755. New files get them from the store's directory. */
 #include <errno.h>
 
 #include "../names.h"
@@ -24,7 +23,7 @@
 
 #define MAGIC_BYTES 8
 
-/* The identity of a store that belongs to a database file. */
+/* Appends the identity of a store that belongs to a database file. */
 static bool put_id(const nadb_options *o, nadb_buf *out) {
     return o->store_id == NULL ||
            (nadb_buf_append(out, NADB_NAME_STORE, strlen(NADB_NAME_STORE)) &&
@@ -68,10 +67,10 @@ static nadb_rc check_network(engine *s, nadb_dir *d, nadb_err *err) {
                      s->dir, network);
 }
 
-/* --- walking to it --- */
+/* --- opening folders --- */
 
-/* Makes `name` in `in`. *like is what it takes mode and owner from; kind NONE:
- * from `in`, and so do those below. */
+/* Makes the folder `name` in `in`, with mode and owner of *like. If *like has
+ * kind NONE it is filled from `in` first, also for the folders below. */
 static nadb_rc make(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
                     nadb_dir **out, nadb_err *err) {
     nadb_rc rc = check_network(s, in, err);
@@ -79,14 +78,14 @@ static nadb_rc make(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
     if (rc == NADB_OK && like->kind == NADB_KIND_NONE)
         rc = s->os->dir_stat(in, like, err);
     if (rc != NADB_OK) return rc;
-    like->mode &= 0755; /* one like /tmp is open to all; we are not */
+    like->mode &= 0755; /* for parents like /tmp, which are open to everybody */
     rc = s->os->dir_make(in, name, like, out, err);
     if (rc == NADB_OK) rc = s->os->dir_sync(in, err);
     return rc;
 }
 
-/* Opens `name` in `in`, or makes it if `like` is not NULL. Another process may
- * make or remove it at the same time. */
+/* Opens the folder `name` in `in`, or makes it if `like` is not NULL. Other
+ * processes may make or remove it at the same time. */
 static nadb_rc enter(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
                      nadb_dir **out, nadb_err *err) {
     nadb_err mine;
@@ -109,8 +108,7 @@ static nadb_rc enter(engine *s, nadb_dir *in, const char *name, nadb_stat *like,
     return rc;
 }
 
-/* Opens the directory `path`, which is absolute; made, with what is missing
- * above it, if `like` is not NULL. */
+/* Opens the absolute path; with `like` not NULL, makes what is missing. */
 static nadb_rc reach(engine *s, char *path, nadb_stat *like, nadb_dir **out,
                      nadb_err *err) {
     char *slash = strrchr(path, '/');
@@ -129,7 +127,7 @@ static nadb_rc reach(engine *s, char *path, nadb_stat *like, nadb_dir **out,
         }
         rc = s->os->stat_path(path, &st, err);
         if (rc != NADB_OK) return rc;
-        /* Somebody has made it meanwhile? */
+        /* Another process may have made it meanwhile. */
         if (st.kind != NADB_KIND_DIR || tries == 100) break;
     }
     if (st.kind != NADB_KIND_NONE)
@@ -182,9 +180,10 @@ nadb_rc engine_dir_find(engine *s, bool *there, nadb_err *err) {
     return rc;
 }
 
-/* --- making it --- */
+/* --- making folders --- */
 
-/* Permissions and owner of the database file, with search where it has read. */
+/* Permissions and owner of the database file; search permission where it has
+ * read permission. */
 static nadb_rc like_db_file(engine *s, nadb_stat *like, nadb_err *err) {
     const char *file = s->options->db_file;
     nadb_stat st;
@@ -237,13 +236,13 @@ nadb_rc engine_dir_sync(engine *s, nadb_err *err) {
     return rc;
 }
 
-/* --- what is in it --- */
+/* --- contents --- */
 
 typedef struct contents {
     engine *s;
     nadb_dir *dir;
-    bool ours;    /* a file says that this is a store */
-    bool foreign; /* something here is no part of one that was being made */
+    bool ours;    /* a file proves that this is a store */
+    bool foreign; /* a file here is never left by the making of a store */
 } contents;
 
 bool engine_file_is_ours(const char *name) {
@@ -257,8 +256,8 @@ bool engine_file_is_ours(const char *name) {
     return nadb_file_parse(name, &number, &kind);
 }
 
-/* The first bytes of a file, zeros behind its end. *regular is false, and the
- * bytes are zeros, for what cannot be opened because it is not such a file. */
+/* Reads the first bytes of a file, padded with zeros. *regular is false, and
+ * all bytes are zero, if it is not a regular file. */
 static nadb_rc first_bytes(contents *c, const char *name,
                            uint8_t bytes[MAGIC_BYTES], bool *regular,
                            nadb_err *err) {
@@ -333,14 +332,14 @@ nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) {
                      s->dir);
 }
 
-/* --- whether it is still there --- */
+/* --- is the store still at its path? --- */
 
 nadb_rc engine_check_place(engine *s, nadb_err *err) {
     bool moved = false;
 
     if (s->private_memory) return NADB_OK;
-    /* What cannot be looked at (a process has given up rights since) has not
-     * moved, as far as we know. */
+    /* If the path cannot be checked (a process may have dropped its rights),
+     * the store counts as not moved. */
     if (control_moved(&s->ctl, s->control_path, &moved, NULL) != NADB_OK)
         return NADB_OK;
     return moved ? nadb_home_moved(&s->home, err) : NADB_OK;
@@ -350,11 +349,11 @@ bool nadb_engine_moved(nadb_engine *e) {
     return engine_check_place(engine_of(e), NULL) == NADB_MOVED;
 }
 
-/* Looking costs a fifth of a small commit, so that commits in a row, of which
- * each begins within ROW_NS of the one before, share a look. Who moves the
- * store and then commits takes longer than that, and finds out at once; of
- * those who commit all the time while another moves it, a commit may still be
- * taken for LOOK_NS. */
+/* The check costs a fifth of a small commit. So commits that begin within
+ * ROW_NS of the one before share one check for up to LOOK_NS. A process that
+ * moves the store and then commits takes longer than ROW_NS and gets a check; a
+ * process that commits without a pause while another moves the store may still
+ * have commits accepted for LOOK_NS. */
 #define ROW_NS 20000
 #define LOOK_NS 1000000
 

@@ -1,12 +1,17 @@
-/* doubt.c - records in doubt: the places in control that name them, waiting for
- * them, and what becomes of one that is committed.
+/* doubt.c - records in doubt: their places in control, waiting for them, and
+ * the steps of a commit.
  *
- *   FREE -> PREPARED -> COMMITTING -> FREE     committed by its owner
- *                    -> ORPHAN     -> ..       a stamped one whose owner died
- *                    -> FREE                   taken back
+ *   FREE -> PREPARED -> COMMITTING -> FREE    committed
+ *                    -> FREE                  taken back
+ *                    -> VOID -> FREE          taken back; the log is marked
+ * later
+ *                    -> ORPHAN                stamped, and its owner died or
+ *                                             abandoned it: the file decides
+ *   ORPHAN -> COMMITTING -> FREE, or -> FREE
  *
- * The order of the steps in engine_apply() lets a repair begin at any of them
- * again (repair.c). */
+ * What happens to the record of a dead process: repair.c completes a COMMITTING
+ * one, commits a PREPARED one without a stamp, and makes one with a stamp an
+ * ORPHAN (stamp.c). engine_apply() can be repeated from each of its steps. */
 #include "../util/assert.h"
 #include "engine.h"
 
@@ -59,8 +64,8 @@ void engine_orphan(engine *s, control_doubt *d) {
 
 /* --- commit --- */
 
-/* The doubt is being committed as `seq`: notes its stamp, before `seq` is
- * visible. */
+/* Notes the stamp of a doubt that is committed as `seq`. Called before `seq`
+ * becomes visible. */
 static void stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
     control_map *map = s->ctl.map;
     uint64_t number = atomic_load(&d->stamp);
@@ -71,16 +76,17 @@ static void stamp_publish(engine *s, const control_doubt *d, uint64_t seq) {
     if ((atomic_load(&d->background) & 1) == 0)
         atomic_store(&map->changed_seq, seq);
     if (number == 0) return;
-    /* Stamps rise; a death may have this one repeated. */
+    /* Stamps rise. A repair may repeat the last one. */
     NADB_ASSERT(number >= before);
     NADB_ASSERT(atomic_load(&d->state) == DOUBT_COMMITTING);
-    if (atomic_load(&ring->number) != number) { /* else a death repeats it */
+    /* otherwise a repair repeats it */
+    if (atomic_load(&ring->number) != number) {
         atomic_store(&ring->number, 0);
         atomic_store(&ring->before, before);
         atomic_store(&ring->seq, seq);
         atomic_store(&ring->number, number);
     }
-    /* Number and bits are two words: between them the bits are not known. */
+    /* number and nonce are two words, so nonce is 0 (unknown) in between. */
     atomic_store(&map->stamp_nonce, 0);
     atomic_store(&map->stamp_number, number);
     atomic_store(&map->stamp_nonce, atomic_load(&d->nonce));
@@ -100,7 +106,8 @@ nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
         return nadb_corrupt(err, "%s: no record at offset %llu",
                             m->log.os->path(m->log.file),
                             (unsigned long long)off);
-    if (r.taken_back) return NADB_OK; /* by an owner who died right after */
+    /* its owner died right after marking it */
+    if (r.taken_back) return NADB_OK;
     if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
     while (rc == NADB_OK && r.count > 0) {
         if (!wal_entry_next(&m->log, &r, &e))
@@ -121,7 +128,8 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     NADB_ASSERT(doubt < CONTROL_DOUBTS);
-    /* Once COMMITTING names its seq, repeating the rest gives the same. */
+    /* COMMITTING fixes the sequence number, so that a repeated commit has the
+     * same result. */
     if (atomic_load(&d->state) == DOUBT_COMMITTING) {
         seq = atomic_load(&d->seq);
     } else {
@@ -131,12 +139,12 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
     stamp_publish(s, d, seq);
     if (engine_link(m, atomic_load(&d->off), memtable_tail(m), seq, false,
                     NULL) != NADB_OK) {
-        /* The log has the record; only the index is damaged. Opening the
-         * store afresh builds it anew. */
+        /* The log has the record and only the index is damaged. It is rebuilt
+         * when the store is opened again. */
         atomic_store(&map->distrust, 1);
         atomic_store(&map->failed, 1);
     }
-    /* In one order with `waiting` (engine_tell_waiters()). */
+    /* Sequentially consistent with `waiting` (engine_tell_waiters()). */
     if (control_seq(word) < seq)
         atomic_store(&map->visible, seq << 8 | control_index(word));
     atomic_fetch_add_explicit(&map->counters[CONTROL_N_COMMITS], 1,

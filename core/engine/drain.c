@@ -1,30 +1,31 @@
-/* drain.c - stores whose base is on a server: what is committed goes
- * there in whole transactions, and some questions are answered there alone.
+/* drain.c - stores whose base is on a server: sends committed transactions
+ * there.
  *
- * The logs are the truth until the server has what is in them. A round walks
- * the records that are behind `drained` (control.h), in the order of the logs,
- * up to the first that is in doubt, and hands them to the base. That order is
- * the order of the commits wherever it matters: two records in doubt never
- * share a key. A log is retired when it is frozen and all of it is drained; the
- * one in use is drained, too, so that readers elsewhere need not wait until it
- * is full.
+ * Until the server has a transaction, the logs are the only place that has it.
+ * A round walks over the records behind `drained` (control.h), in the order of
+ * the logs, up to the first record in doubt, and passes them to the base. This
+ * is the order of commits wherever it matters, because two records in doubt
+ * never share a key. A log is retired when it is frozen and drained completely;
+ * the active log is drained too, so that readers on other machines need not
+ * wait until it is full.
  *
- * A record is drained only when it is synced here: after a power cut the next
- * log might have the same number, and the server would take its records for
- * those that it has already.
+ * A record is synced here before it is drained. Otherwise, after a power cut,
+ * the next log might get the same number, and the server would take its records
+ * for those that it already has.
  *
- * Rows are read from the memtables over the server. What only an index knows
- * (tags, counts, expiry) is asked of the server after a drain.
+ * Rows are read from the memtables first, then from the server. Questions that
+ * only an index can answer (tags, counts, expiry) go to the server after a
+ * drain.
  *
- * The server cannot tell what has changed since a snapshot of ours, so a commit
- * is checked against the logs. Those that were retired stay in the directory
- * for as long as some process has a view that began before.
+ * The server cannot tell what has changed since a snapshot, so commits are
+ * checked against the logs. Retired logs stay in the directory while a process
+ * has a view that is older.
  *
  *   killed with commits that are not drained   the next opener sends them
  *   killed in a call to the server             the server has done all of it or
  *                                              nothing: its mark says which
  *   killed before `drained` was raised         the server's mark says it
- *   frozen past its lease                      the script refuses its token */
+ *   paused beyond its lease                    the script refuses its token */
 #include "../util/assert.h"
 #include "engine.h"
 
@@ -33,14 +34,14 @@
 typedef struct record_walk {
     nadb_records base;
     const engine_version *v;
-    size_t at;       /* logs behind it are done; v->logs[at - 1] is next */
-    uint64_t off;    /* in that log */
-    uint64_t *tails; /* of the logs, when the walk began */
+    size_t at;    /* logs[at - 1] is the next log; those behind it are done */
+    uint64_t off; /* offset in that log */
+    uint64_t *tails; /* the logs' tails when the walk began */
     uint64_t stop;   /* wal_place of the first record in doubt */
-    size_t n_voids;  /* records that are void, but do not say so */
+    size_t n_voids;  /* number of void records whose log does not say so yet */
     uint64_t voids[CONTROL_DOUBTS];
-    const wal *log;    /* of the present record */
-    wal_record record; /* whose changes are given out */
+    const wal *log;    /* log of the present record */
+    wal_record record; /* the record whose changes are returned */
 } record_walk;
 
 static void note_doubts(record_walk *w, const control_map *map) {
@@ -140,7 +141,8 @@ static bool records_change(nadb_records *r, nadb_entry *out) {
 
 /* --- draining --- */
 
-/* Tails first: a record below one of them is in doubt now, or it is decided. */
+/* Reads the tails before the doubts: a record below a tail is then either found
+ * in doubt or decided. */
 static nadb_rc walk_begin(engine *s, const engine_version *v, record_walk *w,
                           nadb_err *err) {
     memset(w, 0, sizeof *w);
@@ -165,7 +167,6 @@ static nadb_place_in_log place_of(uint64_t place) {
     return p;
 }
 
-/* The base is about to change what control holds. */
 nadb_rc engine_unseal(engine *s, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -204,8 +205,6 @@ bool engine_drained(engine *s, const memtable *m) {
                wal_place(m->log.number, memtable_tail(m));
 }
 
-/* Whether the server lacks something that is committed. What is in doubt is
- * not, and nobody sees it yet. */
 nadb_rc engine_is_behind(engine *s, const engine_version *v, bool *behind,
                          nadb_err *err) {
     record_walk w;
@@ -216,7 +215,7 @@ nadb_rc engine_is_behind(engine *s, const engine_version *v, bool *behind,
     if (!*behind) return NADB_OK;
     rc = walk_begin(s, v, &w, err);
     if (rc != NADB_OK) return rc;
-    /* Records in doubt are passed by: each stop, then on from behind it. */
+    /* Skips records in doubt: walks to each stop and continues behind it. */
     records_seek(&w.base, place_of(atomic_load(&s->ctl.map->drained)));
     *behind = false;
     rc = records_next(&w.base, &r, behind, err);

@@ -38,8 +38,8 @@
  *   flush_lock     in this process: the work of the flusher
  *   flusher word   in control: the same, among processes
  *   sync_lock      in this process: one thread syncs the log for all
- *   commit lock    in control: appending, linking and publishing. It is never
- *                  held over a sync or a call into another room.
+ *   commit lock    in control: deriving, appending, linking and publishing.
+ *                  Only a rollback syncs while it holds it.
  *   version_lock   in this process: the lists of versions and views */
 #ifndef NADB_ENGINE_H
 #define NADB_ENGINE_H
@@ -517,8 +517,8 @@ nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 bool engine_file_is_ours(const char *name);
 /* NADB_MOVED if the store's path no longer leads to it. */
 nadb_rc engine_check_place(engine *s, nadb_err *err) NADB_MUST_USE;
-/* As engine_check_place(), but called before each commit: checks at most every
- * 200 us. */
+/* As engine_check_place(), but called before each commit: commits in quick
+ * succession share one check (directory.c). */
 nadb_rc engine_check_place_often(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* --- engine/remove.c --- */

@@ -1,11 +1,10 @@
-/* flush.c - what happens behind the writers: sync, rotation, flush,
- * compaction.
+/* flush.c - new logs, flush and compaction.
  *
- * Order of a flush: the frozen memtables go to the base, which syncs its files
- * and renames MANIFEST; then the new state is published in control; then the
- * logs are unlinked. A crash after any step leaves a store that recovers: the
- * logs below MANIFEST's first log are in the base. Unlinking needs no care for
- * readers, who have the logs of their version mapped. */
+ * A flush passes the frozen memtables to the base, which syncs its files and
+ * renames MANIFEST; then publish() puts the new state into control; then the
+ * logs are unlinked. A crash after any step leaves a store that recovers,
+ * because the base contains all logs below MANIFEST's first log. Readers keep
+ * the logs of their version mapped, so unlinking needs no care for them. */
 #include <errno.h>
 
 #include "../util/assert.h"
@@ -14,17 +13,17 @@
 #include "engine.h"
 #include "workers.h"
 
-/* What the last to close leaves in the log for the next to open, who has to
- * look through it: more is flushed. */
+/* What the last opener leaves in the logs, since the next one must read it; a
+ * larger rest is flushed at close. */
 #define CLOSE_BYTES ((uint64_t)256 << 10)
 
-/* How soon somebody who waits finds out that he need not. */
+/* How often a waiting thread checks `stop`. */
 #define STOP_MS 20
 
 /* --- the log --- */
 
-/* A new log, and index. A name that is there already, which is nobody's file
- * or was left by a crash, is passed over. */
+/* Makes a log and its index. A file that already has its name, left by a crash
+ * or put there by somebody, is skipped with its number. */
 static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
                         nadb_err *err) {
     nadb_err mine;
@@ -83,8 +82,8 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
 
 /* --- the flusher --- */
 
-/* How many of the version's logs, from the oldest, can go to the base: frozen,
- * and with nothing in doubt. */
+/* Number of logs, from the oldest, that can be flushed: frozen, and without a
+ * record in doubt. */
 static size_t flushable(engine *s, const engine_version *v) {
     size_t n = 0;
 
@@ -101,7 +100,7 @@ static size_t flushable(engine *s, const engine_version *v) {
     return n;
 }
 
-/* The oldest `n` logs of v as one source for the base. */
+/* Fills `req` for the oldest `n` logs of v. */
 static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
                              nadb_flush_req *req, nadb_totals *totals,
                              nadb_err *err) {
@@ -126,12 +125,14 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
         req->count += atomic_load(&m->head->nodes);
     }
     req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
-    if (s->base_ops->remote != NULL) return NADB_OK; /* it has them */
+    /* they have been drained */
+    if (s->base_ops->remote != NULL) return NADB_OK;
     sources = nadb_calloc(n, sizeof *sources);
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
     for (size_t i = v->n_logs - n; i < v->n_logs && rc == NADB_OK; i++) {
-        /* What a damaged index hides must not be lost with its log. */
+        /* A damaged index could hide entries, which would be lost with the
+         * log. */
         rc = memtable_check_links(v->logs[i], err);
         if (rc == NADB_CORRUPT) atomic_store(&s->ctl.map->distrust, 1);
         if (rc == NADB_OK)
@@ -152,7 +153,7 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
     return rc;
 }
 
-/* Makes a new state of the base the current one. */
+/* Makes a new state of the base current in control. */
 static nadb_rc publish(engine *s, const nadb_base_version *base,
                        nadb_err *err) {
     control_map *map = s->ctl.map;
@@ -168,21 +169,22 @@ static nadb_rc publish(engine *s, const nadb_base_version *base,
     return NADB_OK;
 }
 
-/* The logs of v that the base contains. */
+/* Unlinks the logs of v that the base contains. */
 static void unlink_logs(engine *s, const engine_version *v,
                         uint64_t first_log) {
-    /* Commits may still have to be checked against them. */
+    /* Conflict checks still need them (drain.c). */
     if (s->base_ops->remote != NULL) return;
     for (size_t i = 0; i < v->n_logs; i++) {
         if (v->logs[i]->log.number >= first_log) continue;
-        /* What stays behind is below MANIFEST's first log: recovery removes
-         * it. */
+        /* A log that cannot be unlinked now is removed by recovery, because it
+         * is below MANIFEST's first log. */
         engine_unlink_log(s, v->logs[i]->log.number);
     }
 }
 
-/* A process died, or failed, between MANIFEST and control: finishes for it.
- * It may not have come to make the name MANIFEST durable. */
+/* Publishes a MANIFEST that is newer than control, after a flusher that died or
+ * failed between the two. The name may not be durable yet, so the directory is
+ * synced first. */
 static nadb_rc catch_up(engine *s, nadb_err *err) {
     nadb_base_version *base = NULL;
     engine_version *v;
@@ -249,8 +251,8 @@ static nadb_rc compact_once(engine *s, const nadb_compact_goal *goal, bool *did,
     return rc;
 }
 
-/* Unlinks what nobody needs. What somebody still reads stays, and is looked at
- * again in the next round, also when that has nothing else to do. */
+/* Unlinks unused files. Files that a reader still uses stay; unused_left makes
+ * the next round try again. */
 static nadb_rc remove_unused(engine *s, nadb_err *err) {
     uint64_t oldest = control_oldest_gen(&s->ctl);
     control_now now;
@@ -264,8 +266,9 @@ static nadb_rc remove_unused(engine *s, nadb_err *err) {
 
 static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err);
 
-/* Freezes all that has been sent to a server, so that no memtable hides what
- * others have written there. *v is then the version of that. */
+/* Freezes and retires everything that was sent to the server, so that no
+ * memtable hides newer rows of other writers. *v becomes the version after
+ * that. */
 static nadb_rc freeze_sent(engine *s, engine_version **v, const nadb_stop *stop,
                            nadb_err *err) {
     uint64_t until = 0;
@@ -277,7 +280,7 @@ static nadb_rc freeze_sent(engine *s, engine_version **v, const nadb_stop *stop,
     return rc == NADB_OK ? engine_drain(s, *v, stop, err) : rc;
 }
 
-/* The flusher word is ours. */
+/* One round. REQUIRES: the flusher word. */
 static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
                           const nadb_stop *stop, bool *more, nadb_err *err) {
     engine_version *v = NULL;
@@ -301,11 +304,12 @@ static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
         rc = s->base_ops->remote->fresh(s->base, err);
     engine_version_unref(s, v);
     v = NULL;
-    /* Opened now: a compaction that fails half way leaves a newer MANIFEST. */
+    /* The version is opened before the compaction: if that fails half-way,
+     * MANIFEST is ahead of control. */
     if (rc == NADB_OK && n > 0) rc = engine_version_get(s, &v, err);
     engine_version_unref(s, v);
     if (rc == NADB_OK) rc = compact_once(s, goal, more, err);
-    /* Our own handles on what is gone must not keep it on the disk. */
+    /* Old versions of this process would keep removed files on the disk. */
     if (rc == NADB_OK && (n > 0 || *more || s->unused_left)) {
         v = NULL;
         rc = engine_version_get(s, &v, err);
@@ -316,14 +320,14 @@ static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
     return rc;
 }
 
-/* Where it may take long it asks `stop` (NULL: never). */
+/* One round, with the locks. Long steps poll `stop` (NULL: never). */
 static nadb_rc work(engine *s, const nadb_compact_goal *goal,
                     const nadb_stop *stop, bool *more, bool *busy,
                     nadb_err *err) {
     nadb_rc rc;
 
     *more = *busy = false;
-    /* The background has it for as long as it sends. */
+    /* A background drain holds the lock while it sends, so `stop` is polled. */
     while (!nadb_lock_timed(&s->flush_lock, STOP_MS)) {
         rc = nadb_stopped(stop, err);
         if (rc == NADB_OK) rc = nadb_job_look(err);
@@ -344,7 +348,7 @@ void engine_find_space(engine *s) {
     engine_version *v = NULL;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_FLUSH));
-    /* The newest version, so that those before it can go. */
+    /* Opening the newest version releases older ones. */
     if (engine_version_get(s, &v, NULL) == NADB_OK) engine_version_unref(s, v);
     engine_views_trim(s);
     if (control_flusher_try(&s->ctl)) {
@@ -354,7 +358,7 @@ void engine_find_space(engine *s) {
     (void)engine_spare_spend(s, true);
 }
 
-/* As work(), and once more when the disk is full. */
+/* As work(); when the disk is full it gives up space and tries once more. */
 static nadb_rc work_hard(engine *s, const nadb_compact_goal *goal,
                          const nadb_stop *stop, bool *more, bool *busy,
                          nadb_err *err) {
@@ -371,7 +375,7 @@ static nadb_rc work_hard(engine *s, const nadb_compact_goal *goal,
     return rc;
 }
 
-/* Freezes what is in the active log; *until is the log that comes after. */
+/* Freezes the active log. *until: number of the log that follows. */
 static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err) {
     for (;;) {
         engine_version *v = NULL, *next = NULL;
@@ -388,7 +392,8 @@ static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err) {
             else if (memtable_tail(v->logs[0]) > WAL_HEADER)
                 rc = engine_rotate(s, v, 0, &next, err);
             else if (engine_keep_begins(s, v))
-                atomic_store(&v->logs[0]->head->keeps, 1); /* it is empty */
+                /* the log is empty */
+                atomic_store(&v->logs[0]->head->keeps, 1);
             engine_unlock(s);
         }
         if (next != NULL) *until = next->last_log;
@@ -410,8 +415,9 @@ static nadb_rc freeze_hard(engine *s, uint64_t *until, nadb_err *err) {
     return rc;
 }
 
-/* Whether a clear makes void what there is no room for. It must go to the base
- * with that, and so out of the active log. */
+/* True if a clear in the active log makes void what could not be flushed for
+ * lack of space. The clear must be flushed with it, so the active log is
+ * frozen. */
 static bool freeze_clear(engine *s) {
     engine_version *v = NULL;
     uint64_t until = 0;
@@ -445,8 +451,8 @@ nadb_rc engine_work(engine *s, bool *more, nadb_err *err) {
     return rc;
 }
 
-/* Sleeps until something was published, for at most 10 ms, and takes the time
- * off *left_ns. */
+/* Sleeps until something is published, at most 10 ms, and subtracts the time
+ * from *left_ns. */
 static void wait_event(engine *s, uint32_t seen, int64_t *left_ns) {
     int64_t from = s->os->mono_ns();
 
@@ -458,8 +464,9 @@ static int64_t timeout_ns(const engine *s) {
     return s->options->busy_timeout_ms * (int64_t)1000000;
 }
 
-/* Runs rounds until the base contains every log below `until`. What others are
- * in the way of is waited for, from log to log, for busy_timeout. */
+/* Makes rounds until the base contains every log below `until`. If another
+ * process has the flusher word, waits up to busy_timeout after each log that
+ * was flushed. */
 static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
                            nadb_err *err) {
     int64_t left_ns = timeout_ns(s);
@@ -477,7 +484,7 @@ static nadb_rc flush_until(engine *s, uint64_t until, const nadb_stop *stop,
         if (rc == NADB_OK) rc = nadb_job_look(err);
         if (rc == NADB_OK) rc = work_hard(s, NULL, stop, &more, &busy, err);
         control_read(&s->ctl, &now);
-        /* What came after the flush, and may have failed, is tried again in
+        /* The flush is done. A failure of the compaction after it is retried in
          * the background. */
         if (now.first_log >= until) return NADB_OK;
         if (rc != NADB_OK) return rc;
@@ -531,17 +538,16 @@ void engine_flush_at_close(engine *s) {
         engine_version_get(s, &v, NULL) != NADB_OK)
         return;
     much = v->n_logs > 1 || memtable_tail(v->logs[0]) > CLOSE_BYTES;
-    /* Whoever replays a log cannot tell in which order its records were
-     * committed, and gives them other numbers than those that were listed. */
+    /* A recovery replays records in the order of the log and numbers them anew,
+     * so their numbers would differ from those in kept changes. */
     if (engine_keeps(s) && memtable_tail(v->logs[0]) > WAL_HEADER) much = true;
     engine_version_unref(s, v);
-    /* On error everything stays in the log, where it is as safe. */
+    /* On error the commits stay in the log, where they are equally safe. */
     if (much) (void)engine_flush(&s->engine, NULL);
 }
 
-/* Step by step: each is published, so that nobody who opens the store meanwhile
- * has to wait for the end, and what writers have filled is flushed in between.
- */
+/* Compacts in steps and publishes each, so that openers do not wait for the
+ * end, and flushes full logs in between. */
 nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
                        nadb_err *err) {
     engine *s = engine_of(e);
@@ -563,7 +569,7 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
         rc = nadb_stopped(&when, err);
         if (rc == NADB_OK) rc = nadb_job_look(err);
         if (rc != NADB_OK) break;
-        /* Somebody gets on with it. */
+        /* Another process made progress: wait again. */
         if (!busy || seen != last) left_ns = timeout_ns(s);
         last = seen;
         rc = work_hard(s, &goal, &when, &more, &busy, err);

@@ -1,7 +1,7 @@
-/* history.c - writing, finding and reading the files of history.h.
+/* history.c - writes, finds and reads the files of history.h.
  *
- * Bytes come from files, and nothing in them is believed before its checksum
- * is: a bad header ends the file, a bad block is NADB_CORRUPT. */
+ * Bytes of a file are used only after their checksum was verified: a bad header
+ * ends the file, a bad block is NADB_CORRUPT. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,13 @@
 #define FILE_HEADER 32u    /* magic, store id, CRC32C of both, 0 */
 #define SEGMENT_HEADER 64u /* crc, 0, then seven u64 of history_segment */
 #define BLOCK_HEADER 8u    /* crc, length */
-#define BLOCK_BYTES 32768u /* a block ends with the change that reaches it */
+#define BLOCK_BYTES 32768u /* a block ends when it has this size */
 #define KEY_MAX 65538u     /* util/key.h */
 #define BLOCK_MAX (BLOCK_BYTES + KEY_MAX + 2 * NADB_VARINT_MAX + 1)
-/* A segment begins a new file when the last one has this many bytes. */
+/* A segment begins a new file if the last file has this size. */
 #define FILE_BYTES ((uint64_t)4 << 20)
-/* A segment below it is written once more, as part of the next one: many small
- * flushes must not leave many segments. */
+/* A smaller segment is rewritten as part of the next one, so that many small
+ * flushes do not leave many segments. */
 #define SMALL_BYTES ((uint64_t)64 << 10)
 
 /* --- how much is kept --- */
@@ -83,7 +83,7 @@ static bool segment_decode(const uint8_t h[SEGMENT_HEADER],
     return nadb_get_u64(h + 56) == g->off;
 }
 
-/* The segment at `off` of a file of `size` bytes. */
+/* Reads the header of the segment at `off` in a file of `size` bytes. */
 static nadb_rc segment_read(engine *s, nadb_file *f, uint64_t size,
                             history_segment *g, bool *valid, nadb_err *err) {
     uint8_t h[SEGMENT_HEADER];
@@ -93,15 +93,15 @@ static nadb_rc segment_read(engine *s, nadb_file *f, uint64_t size,
     *valid = false;
     if (g->off > size || size - g->off < SEGMENT_HEADER) return NADB_OK;
     rc = s->os->pread(f, h, sizeof h, g->off, &mine);
-    /* The file is shorter by now: a flush has cut off what one that failed had
-     * left behind the chain. */
+    /* The file has become shorter: a flush has cut off what a failed one left
+     * behind the chain. */
     if (rc == NADB_CORRUPT) return NADB_OK;
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     *valid = segment_decode(h, g) && g->length <= size - g->off - sizeof h;
     return NADB_OK;
 }
 
-/* Opens a file and reads its header. *f is NULL when it is gone, or none. */
+/* Opens a file and checks its header. *f is NULL if it is gone or not valid. */
 static nadb_rc file_open(engine *s, uint64_t number, unsigned flags,
                          nadb_file **f, uint64_t *size, nadb_err *err) {
     uint8_t h[FILE_HEADER], want[FILE_HEADER];
@@ -159,7 +159,7 @@ static uint64_t number_at(const nadb_buf *numbers, size_t i) {
     return number;
 }
 
-/* Adds the segments of one file to *all. */
+/* Appends the segments of one file to *all. */
 static nadb_rc list_segments(engine *s, uint64_t number, nadb_buf *all,
                              nadb_err *err) {
     history_segment g = {.file = number, .off = FILE_HEADER};
@@ -179,8 +179,7 @@ static nadb_rc list_segments(engine *s, uint64_t number, nadb_buf *all,
     return rc;
 }
 
-/* Keeps of all segments, which are in the order in which they were written,
- * those of the chain. */
+/* Reduces *all, in the order of writing, to the segments of the chain. */
 static uint64_t find_chain(nadb_buf *all, uint64_t base_seq) {
     history_segment *g = (history_segment *)(void *)all->p;
     size_t n = all->n / sizeof *g, at = n;
@@ -300,17 +299,17 @@ nadb_rc history_walk_next(history_walk *w, nadb_change *out, bool *found,
 typedef struct history_writer {
     engine *s;
     nadb_file *file;
-    uint64_t off; /* of the next block */
+    uint64_t off; /* where the next block goes */
     nadb_buf block;
     uint64_t
         last; /* sequence number of the last change in the block; 0: none */
     history_segment segment;
-    history_segment small; /* the last one, to be part of it */
-    size_t n_small;        /* 1, or 0: it stays as it is */
+    history_segment small; /* the last segment, if it is to be rewritten */
+    size_t n_small;        /* 1: `small` is rewritten; 0: it stays */
 } history_writer;
 
-/* Where the next segment goes: behind what is in the chain or may be, in the
- * last file or a new one. */
+/* Finds the place of the next segment: behind the chain, in the last file or in
+ * a new one. */
 static nadb_rc place_find(history_writer *w, uint64_t base_seq, nadb_err *err) {
     engine *s = w->s;
     nadb_buf numbers = NADB_BUF_INIT, all = NADB_BUF_INIT;
@@ -327,7 +326,7 @@ static nadb_rc place_find(history_writer *w, uint64_t base_seq, nadb_err *err) {
         const history_segment *g =
             (const history_segment *)(const void *)all.p + i;
 
-        if (g->to > base_seq) break; /* of a flush that failed */
+        if (g->to > base_seq) break; /* left by a failed flush */
         w->segment.off = g->off + SEGMENT_HEADER + g->length;
         w->small = *g;
     }
@@ -354,7 +353,7 @@ static nadb_rc file_make(history_writer *w, nadb_err *err) {
     return rc;
 }
 
-/* Opens the file with what is behind the place cut off. */
+/* Opens the file and cuts off what is behind the place. */
 static nadb_rc place_open(history_writer *w, uint64_t base_seq, nadb_err *err) {
     uint64_t size = 0;
     nadb_rc rc = place_find(w, base_seq, err);
@@ -415,7 +414,8 @@ static nadb_rc changes_write(history_writer *w, memtable *const *logs, size_t n,
     return rc;
 }
 
-/* The header comes last, and counts once it is synced. */
+/* Writes the header last, after the blocks; the segment is valid once it is
+ * synced. */
 static nadb_rc segment_end(history_writer *w, nadb_err *err) {
     const nadb_os *os = w->s->os;
     uint8_t h[SEGMENT_HEADER];
@@ -430,7 +430,7 @@ static nadb_rc segment_end(history_writer *w, nadb_err *err) {
     return rc;
 }
 
-/* Up to which commit the logs do not list what they have; 0: they do. */
+/* The logs do not list commits up to this one; 0: they list all. */
 static uint64_t unlisted(memtable *const *logs, size_t n) {
     uint64_t last = 0;
 
@@ -462,19 +462,19 @@ nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
     if (rc == NADB_OK) rc = segment_end(&w, &mine);
     if (w.file != NULL) s->os->close(w.file);
     nadb_buf_clear(&w.block);
-    /* On a full disk the flush is the way to room. Then the chain ends here,
-     * and whoever asks for older changes is told. */
+    /* The flush must go on, because it frees space on a full disk. The chain
+     * ends here, and requests for older changes fail. */
     if (rc == NADB_FULL) return NADB_OK;
     return rc == NADB_OK ? rc : nadb_fail(err, rc, "%s", mine.msg);
 }
 
-/* --- what is kept no longer --- */
+/* --- removing old files --- */
 
 typedef struct history_file {
     uint64_t number, bytes, time_ms;
 } history_file;
 
-/* The files in which segments of the chain are, ascending. */
+/* Lists the files that hold segments of the chain, ascending. */
 static bool files_of(const nadb_buf *chain, nadb_buf *files) {
     const history_segment *g = (const history_segment *)(const void *)chain->p;
 
@@ -483,13 +483,14 @@ static bool files_of(const nadb_buf *chain, nadb_buf *files) {
                           g[i].time_ms};
 
         if (files->n > 0 && g[i].file == g[i - 1].file)
-            files->n -= sizeof f; /* the last segment speaks for the file */
+            /* one entry per file, from its last segment */
+            files->n -= sizeof f;
         if (!nadb_buf_append(files, &f, sizeof f)) return false;
     }
     return true;
 }
 
-/* Drops those from the list that are too old. */
+/* Removes from the list the files that are too old. */
 static void drop_old(const engine *s, nadb_buf *files) {
     history_file *f = (history_file *)(void *)files->p;
     size_t n = files->n / sizeof *f, i = 0;
@@ -523,7 +524,7 @@ void engine_history_trim(engine *s, uint64_t base_seq) {
     nadb_buf files = NADB_BUF_INIT;
     uint64_t floor = 0;
 
-    /* What cannot be removed now goes next time. */
+    /* Files that cannot be removed now are removed next time. */
     if (history_chain(s, base_seq, &chain, &floor, NULL) == NADB_OK &&
         files_of(&chain, &files) && list_files(s, &numbers, NULL) == NADB_OK) {
         drop_old(s, &files);
@@ -551,8 +552,8 @@ static nadb_rc check_segment(engine *s, const history_segment *g,
     return rc;
 }
 
-/* Reports a file of whose segments one is damaged. Only the last file may end
- * with something else: what a flush has left that failed. */
+/* Reports a file with a damaged segment. Only the last file may end with other
+ * bytes: the rest of a failed flush. */
 static nadb_rc check_file(engine *s, uint64_t number, bool may_end_badly,
                           nadb_report_fn *report, void *ctx, nadb_err *err) {
     nadb_buf all = NADB_BUF_INIT;

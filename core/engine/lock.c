@@ -1,9 +1,9 @@
-/* lock.c - the commit lock, and the search for openers that have died.
+/* lock.c - the commit lock, and finding dead openers.
  *
- * A process that takes the lock from a dead holder repairs what that one left
- * before it does anything else. How, only repair.c knows: open.c hands its
- * function in as engine.repair, because a repair commits, and a commit stands
- * on the lock. */
+ * A process that takes the lock over from a dead holder repairs first. The
+ * repair itself is a function pointer, engine.repair, which open.c sets to
+ * engine_repair(): repair.c calls functions of this file, so this file must not
+ * name repair.c. */
 #include <errno.h>
 
 #include "../util/assert.h"
@@ -47,7 +47,7 @@ nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err) {
     return rc;
 }
 
-/* The store is in use from now on. */
+/* Removes the seal: the store is in use. */
 static nadb_rc break_seal(engine *s, nadb_err *err) {
     memtable *active = NULL;
     control_now now;
@@ -83,12 +83,13 @@ nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
     nadb_err_clear(&mine);
     rc = s->repair(s, &mine);
     if (engine_is_shortage(&mine)) {
-        control_give_back(&s->ctl); /* others may have what we lack */
+        /* another process may have what this one lacks */
+        control_give_back(&s->ctl);
         if (err != NULL) *err = mine;
         return rc;
     }
     if (rc != NADB_OK) {
-        /* What could not be repaired must not be built upon. */
+        /* The repair failed, so nothing may be written on top of this state. */
         atomic_store(&s->ctl.map->distrust, 1);
         atomic_store(&s->ctl.map->failed, 1);
         rc = NADB_OK;

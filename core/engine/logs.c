@@ -1,5 +1,4 @@
-/* logs.c - logs by their number: those that are live, those that were retired,
- * and the removal of both. */
+/* logs.c - finds logs by number: live ones and retired ones; unlinks both. */
 #include <errno.h>
 
 #include "engine.h"
@@ -10,7 +9,7 @@ memtable *engine_log(const engine_version *v, uint64_t number) {
     return NULL;
 }
 
-/* A log that the version before has open already, or a fresh handle. */
+/* Takes the log from the previous version if it has it open; else opens it. */
 nadb_rc engine_log_ref(engine *s, uint64_t number, memtable **out,
                        nadb_err *err) {
     *out = NULL;

@@ -1,5 +1,5 @@
-/* memtable.c - the index: lookups and linking. Files and reservations are in
- * memtable_file.c, iteration in memtable_iter.c; see memtable.h. */
+/* memtable.c - the index of a memtable: lookup and linking. memtable_file.c
+ * makes and grows its files, memtable_iter.c walks over it; see memtable.h. */
 #include "memtable.h"
 
 #include "../util/coding.h"
@@ -17,8 +17,8 @@ nadb_rc memtable_damaged(const memtable *m, nadb_err *err) {
     return damaged(m, err);
 }
 
-/* Raises what we know to exist of both files; true if it changed anything.
- * Only when another process has grown them does this cost a system call. */
+/* Updates idx_safe and log_safe. The system call is only needed when another
+ * process has grown a file. */
 bool memtable_look_again(memtable *m) {
     const nadb_os *os = m->log.os;
     uint64_t size = 0;
@@ -56,7 +56,7 @@ bool memtable_index_fits(memtable *m, uint64_t alloc, uint64_t room) {
 
 uint64_t memtable_room(uint64_t count) {
     return count * (sizeof(node) + 4 * MEMTABLE_HEIGHT + sizeof(version) + 8) +
-           sizeof(version); /* memtable_commit_add() */
+           sizeof(version); /* for memtable_commit_add() */
 }
 
 bool memtable_log_exists(memtable *m, uint64_t end) {
@@ -78,7 +78,8 @@ int memtable_cmp_far(memtable *m, const node *n, const memtable_key *k,
                      bool *ok) {
     nadb_slice key;
 
-    /* Then the one that is held whole begins the other. */
+    /* One of the keys is held completely in words and is a prefix of the
+     * other. */
     if (n->key_len <= MEMTABLE_HELD || k->key.n <= MEMTABLE_HELD)
         return n->key_len < k->key.n ? -1 : n->key_len > k->key.n;
     if (!memtable_key_bytes(m, n, &key)) {
@@ -95,14 +96,13 @@ static _Atomic uint32_t *bucket(memtable *m, uint64_t hash) {
     return &b[hash & (m->buckets - 1)];
 }
 
-/* No walk is longer: ends one in a circle. */
+/* Bounds every walk, so that a damaged link cannot make it endless. */
 static uint64_t nodes_max(const memtable *m) {
     return atomic_load_explicit(&m->idx_safe, memory_order_relaxed) /
            sizeof(node);
 }
 
-/* The node of a key through the hash table; *out is NULL when there is
- * none. */
+/* Finds the node of a key in the hash table; *out is NULL if there is none. */
 static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
                          nadb_err *err) {
     uint64_t left = nodes_max(m);
@@ -125,7 +125,8 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
                 *out = n;
                 return NADB_OK;
             }
-            /* Another key of this hash is rarer than a damaged log. */
+            /* Two keys with one hash are rarer than a damaged log, so the node
+             * is checked. */
             rc = ok ? memtable_node_check(m, n, err) : damaged(m, err);
             if (rc != NADB_OK) return rc;
         }
@@ -134,7 +135,8 @@ static nadb_rc node_find(memtable *m, const memtable_key *k, node **out,
     return NADB_OK;
 }
 
-/* The newest version that a snapshot sees; *out is NULL when none. */
+/* Finds the newest version that a snapshot sees; *out is NULL if there is
+ * none. */
 nadb_rc memtable_visible(memtable *m, const node *n, uint64_t snapshot,
                          uint64_t floor, version **out, nadb_err *err) {
     uint32_t at = atomic_load_explicit(&n->newest, memory_order_acquire);
@@ -175,8 +177,8 @@ static bool is_key_of(memtable *m, const node *n, nadb_slice key) {
            (own.p == key.p ? own.n == key.n : nadb_slice_eq(own, key));
 }
 
-/* The log's bytes are checked at each use: they may have been damaged since
- * they were written, or have come from the disk again. */
+/* The checksum is verified at each use, because the log's bytes may be damaged
+ * after they were written, or when the system reads them again. */
 nadb_rc memtable_entry(memtable *m, const node *n, const version *v,
                        nadb_entry *out, nadb_err *err) {
     wal_entry e;
@@ -244,7 +246,8 @@ nadb_rc memtable_newest(memtable *m, const memtable_key *k, uint64_t *seq,
     return NADB_OK;
 }
 
-/* The indexes' entries come behind the rows, or on both sides of them. */
+/* Entries of tags and expiries sort behind rows, and counts exist only with
+ * tags: so the last node is an index's if there is one. */
 bool memtable_indexed(memtable *m) {
     uint32_t last = atomic_load_explicit(&m->head->last, memory_order_acquire);
     const node *n = last == 0 ? NULL : memtable_node(m, last);
@@ -268,7 +271,8 @@ void memtable_clear_at(memtable *m, uint64_t seq) {
     uint32_t n = atomic_load(&m->head->n_clears);
 
     if (n > 0 && atomic_load(&m->head->clears[n - 1]) == seq) return;
-    if (n >= MEMTABLE_CLEARS) return; /* the caller rotates before that */
+    /* the caller begins a new log before that */
+    if (n >= MEMTABLE_CLEARS) return;
     nadb_set(&m->head->clears[n], seq);
     atomic_store_explicit(&m->head->n_clears, n + 1, memory_order_release);
 }
@@ -280,8 +284,8 @@ static _Atomic uint32_t *next_of(memtable *m, uint32_t at, uint32_t level) {
     return &((node *)((uint8_t *)m->head + (uint64_t)at * 8))->next[level];
 }
 
-/* The way goes on from here a level lower, mostly: has the node brought that is
- * next there, while this level is still looked at. */
+/* Prefetches the next node of the level below, where the walk will mostly
+ * continue, while this level is examined. */
 static inline void fetch(memtable *m, uint32_t at, uint32_t level) {
     uint64_t next =
         atomic_load_explicit(next_of(m, at, level), memory_order_relaxed);
@@ -289,8 +293,8 @@ static inline void fetch(memtable *m, uint32_t at, uint32_t level) {
     __builtin_prefetch((uint8_t *)m->head + next * 8 + offsetof(node, words));
 }
 
-/* Moves along `level` from *at as far as keys are below k. *bound is a node
- * that is not below, the first such one so far; 0: none is known. */
+/* Moves along `level` from *at while keys are below k. *bound: the first node
+ * so far that is not below k; 0: none. */
 static nadb_rc walk(memtable *m, const memtable_key *k, uint32_t level,
                     uint32_t *at, uint32_t *bound, nadb_err *err) {
     uint64_t left = nodes_max(m);
@@ -331,7 +335,7 @@ nadb_rc memtable_check_links(memtable *m, nadb_err *err) {
     }
 }
 
-/* Fills prev[] with the last node below k on every level. */
+/* Fills prev[] with the last node below k on each level. */
 nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
                            memtable_splice *s, nadb_err *err) {
     uint32_t top = atomic_load(&m->head->height);
@@ -342,7 +346,8 @@ nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
 
     if (top > MEMTABLE_HEIGHT) return damaged(m, err);
     if (s->valid) {
-        /* Climb from the last place only as high as the way is long. */
+        /* Starts at the last place, and climbs only as high as the distance
+         * requires. */
         for (from = 0; from < top; from++) {
             uint32_t next = atomic_load(next_of(m, s->prev[from], from));
             node *n = next == 0 ? NULL : memtable_node(m, next);
@@ -364,7 +369,8 @@ nadb_rc memtable_seek_prev(memtable *m, const memtable_key *k,
     return NADB_OK;
 }
 
-/* Two bits of the hash decide each level: a quarter goes one higher. */
+/* Two bits of the hash decide on each level, so a quarter of the nodes reaches
+ * the next one. */
 static uint32_t draw_height(uint64_t hash) {
     uint32_t h = 1;
 
@@ -405,7 +411,7 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
     atomic_store_explicit(&n->newest, (uint32_t)(voff / 8),
                           memory_order_relaxed);
     atomic_store_explicit(&n->prev, s->prev[0], memory_order_relaxed);
-    for (uint32_t i = 0; i < height; i++) /* before anyone can arrive */
+    for (uint32_t i = 0; i < height; i++) /* set before the node is reachable */
         atomic_store_explicit(
             &n->next[i], i == 0 ? next : atomic_load(next_of(m, s->prev[i], i)),
             memory_order_relaxed);
@@ -424,7 +430,8 @@ static void node_add(memtable *m, memtable_splice *s, const memtable_key *k,
     chain_in(m, n, at, k->hash);
 }
 
-/* The node is there on level 0: completes what its maker may have left. */
+/* Completes a node that is linked on level 0 but perhaps not on others, because
+ * its maker died. */
 static nadb_rc node_mend(memtable *m, node *n, uint32_t at,
                          const memtable_key *k, nadb_err *err) {
     uint32_t next = atomic_load(&n->next[0]);
@@ -447,7 +454,7 @@ static nadb_rc version_add(memtable *m, node *n, const wal_entry *e,
     version *v;
 
     if (newest != 0 && old == NULL) return damaged(m, err);
-    if (old != NULL && old->seq >= seq) return NADB_OK; /* linked before */
+    if (old != NULL && old->seq >= seq) return NADB_OK; /* already linked */
     off = memtable_take(m, sizeof(version));
     v = (version *)((uint8_t *)m->head + off);
     v->seq = seq;

@@ -2,11 +2,10 @@
  *
  *   head->commit --> seq 9, off --> seq 7, off --> seq 4, off --> 0
  *
- * A log has its records in the order in which they were prepared; the list has
- * them in the order in which they were committed, newest first, and only those
- * that were. So who asks what has changed since some commit walks over what has
- * changed and nothing else. It costs 24 bytes of the index a commit, and is
- * kept where the store keeps changes (head->keeps). */
+ * A log has records in the order of their prepares. This list has the committed
+ * ones in the order of their commits, newest first, so that a walk over changes
+ * visits nothing else. It takes 24 bytes of the index per commit, and is kept
+ * if the store keeps changes (head->keeps). */
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 #include "memtable_node.h"
@@ -32,7 +31,7 @@ nadb_rc memtable_commit_add(memtable *m, uint64_t off, uint64_t seq,
         const version *old = memtable_version_at(m, newest);
 
         if (old == NULL) return memtable_damaged(m, err);
-        if (old->seq >= seq) return NADB_OK; /* listed before */
+        if (old->seq >= seq) return NADB_OK; /* already listed */
     }
     if (!memtable_index_fits(m, atomic_load(&m->head->alloc), sizeof *v))
         return memtable_damaged(m, err);

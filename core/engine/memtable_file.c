@@ -1,9 +1,8 @@
-/* memtable_file.c - making, opening and growing the two files of a memtable.
+/* memtable_file.c - makes, opens and grows the two files of a memtable.
  *
- * Both files are mapped at their full capacity from the start, far beyond
- * their ends, and grow below the mapping in steps of GROW: space is reserved
- * before a page is touched, so that a full disk is an error and not a signal,
- * and no mapping ever moves. */
+ * Both files are mapped at full capacity, far beyond their ends, and grow below
+ * the mapping in steps of GROW. Space is reserved before a page is touched, so
+ * a full disk is an error and not a signal; and a mapping never moves. */
 #include "memtable.h"
 
 #include <errno.h>
@@ -23,7 +22,8 @@ static uint32_t bucket_count(uint64_t log_capacity) {
     return n;
 }
 
-/* Enough for a log full of the smallest entries. Address space, not memory. */
+/* Capacity for a log full of the smallest entries. It is address space, not
+ * memory. */
 static uint64_t index_capacity(uint64_t log_capacity) {
     uint64_t n = log_capacity * 20 + ((uint64_t)1 << 20);
     uint64_t max = (uint64_t)UINT32_MAX * 8;
@@ -68,8 +68,8 @@ void memtable_unseal(memtable *m) {
             atomic_store(&bucket[i], 0);
 }
 
-/* The mapping is there and zero: makes it an empty index. The magic comes
- * last, so that a half-made index is none. */
+/* Turns a zeroed mapping into an empty index. The magic is written last, so a
+ * half-made index is not valid. */
 static void head_format(memtable *m) {
     memtable_head *h = m->head;
 
@@ -101,9 +101,9 @@ static nadb_rc index_map(memtable *m, nadb_err *err) {
     return rc;
 }
 
-/* An index that is built anew may be the only one that can say which entries
- * of a damaged log are whole (salvage.h): until the log has been replayed, the
- * one before is kept as NNNNNN.was. */
+/* Keeps the old index as NNNNNN.was until the log has been replayed: if the log
+ * is damaged, it may be the only source that tells which entries are whole
+ * (salvage.c). */
 static void keep_index(const nadb_home *home, uint64_t number) {
     char idx[NADB_FILE_NAME], was[NADB_FILE_NAME];
     nadb_stat st;
@@ -115,7 +115,7 @@ static void keep_index(const nadb_home *home, uint64_t number) {
         (void)!home->os->rename(home->dir, idx, was, NULL);
 }
 
-/* A new file; one of that name, whatever it is, goes. */
+/* Makes a new file; an existing one of that name is removed. */
 static nadb_rc index_create(memtable *m, const nadb_home *home, uint64_t size,
                             nadb_err *err) {
     uint64_t number = m->log.number;
@@ -206,7 +206,7 @@ static nadb_rc index_open(memtable *m, const nadb_home *home, nadb_err *err) {
     nadb_err_clear(&mine);
     rc = nadb_home_open(home, m->log.number, "idx", NADB_OPEN_WRITE,
                         &m->idx_file, &mine);
-    /* No loss, it is built again; unless both were unlinked meanwhile. */
+    /* A missing index can be rebuilt, unless the log was unlinked with it. */
     if (mine.sys_errno == ENOENT && !is_unlinked(&m->log))
         return memtable_damaged(m, err);
     if (rc != NADB_OK) {
@@ -259,7 +259,8 @@ nadb_rc memtable_rebuild(memtable **out, nadb_home *home, uint64_t number,
     }
     if (rc == NADB_OK && valid) {
         atomic_store(&m->head->log_reserved, atomic_load(&m->log_safe));
-        atomic_store(&m->head->closed, 1); /* appending goes on in another */
+        /* appending continues in another log */
+        atomic_store(&m->head->closed, 1);
         *out = m;
     } else {
         memtable_unref(m);
@@ -283,8 +284,8 @@ void memtable_unref(memtable *m) {
     nadb_free(m);
 }
 
-/* Makes `file` exist up to `need`, in steps. `reserved` is only told: how far
- * the file exists is asked of the system. */
+/* Extends `file` to at least `need` bytes, in steps. `reserved` is only
+ * updated; the size itself comes from the system. */
 static nadb_rc grow(memtable *m, nadb_file *file, uint64_t need,
                     uint64_t capacity, _Atomic uint64_t *reserved,
                     _Atomic uint64_t *safe, nadb_err *err) {

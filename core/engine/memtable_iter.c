@@ -1,8 +1,9 @@
-/* memtable_iter.c - walking a memtable in key order, either way.
+/* memtable_iter.c - walks over a memtable in key order, in either direction.
  *
- * The walk goes along level 0 of the skip list and skips keys of which the
- * snapshot sees no version. Nodes only come to be, so a place in the list
- * stays one; a node that appears beside it has no version that we may see. */
+ * The walk follows level 0 of the skip list and skips keys without a version
+ * that the snapshot sees. Nodes are never removed, so the walk's place stays
+ * valid; a node that is added meanwhile has no version that the snapshot
+ * sees. */
 #include "memtable.h"
 
 #include "memtable_node.h"
@@ -12,16 +13,16 @@ typedef struct mt_iter {
     memtable *m;
     uint64_t snapshot, floor;
     uint32_t at;      /* place of the present node */
-    const node *last; /* the one before it in the walk; NULL: none */
+    const node *last; /* the previous node of the walk; NULL: none */
     bool started;
     bool reverse;
-    bool bounded; /* hi is a bound */
+    bool bounded; /* hi is set */
     nadb_slice lo, hi;
-    memtable_key end; /* the bound at which the walk ends */
+    memtable_key end; /* where the walk ends */
     uint8_t bounds[]; /* bytes of lo and hi */
 } mt_iter;
 
-/* Whether the node lies past the end of the walk. */
+/* *past: the node lies behind the end of the walk. */
 static nadb_rc past_end(mt_iter *it, const node *n, bool *past, nadb_err *err) {
     bool ok = true;
     int c;
@@ -33,8 +34,8 @@ static nadb_rc past_end(mt_iter *it, const node *n, bool *past, nadb_err *err) {
     return ok ? NADB_OK : memtable_damaged(it->m, err);
 }
 
-/* Each node of the walk must come after the one before: whatever the links
- * are, the walk has an end. */
+/* Each node must come after the previous one, so a damaged link cannot make the
+ * walk endless. */
 static bool in_order(mt_iter *it, const node *n) {
     const node *last = it->last;
     memtable_key k;
@@ -58,7 +59,7 @@ static uint32_t step(mt_iter *it, const node *n) {
                                 memory_order_acquire);
 }
 
-/* Goes on from it->at (included) to the first node with a visible version. */
+/* Moves from it->at (included) to the first node with a visible version. */
 static nadb_rc settle(mt_iter *it, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -85,7 +86,7 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Places the walk at the first node of `key` or beyond in its direction. */
+/* Moves to the first node at or behind `key` in the walk's direction. */
 static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
     memtable_key k = memtable_key_unhashed(key);
     memtable_splice s = {false, {0}};
@@ -103,7 +104,8 @@ static nadb_rc place(mt_iter *it, nadb_slice key, bool at_end, nadb_err *err) {
     if (s.prev[0] != 0) {
         before = memtable_node(it->m, s.prev[0]);
         if (before == NULL) return memtable_damaged(it->m, err);
-        /* If its key is not what it was, it may have led us too far. */
+        /* If the bytes of its key are damaged, the search may have gone too
+         * far. */
         rc = memtable_node_check(it->m, before, err);
         if (rc != NADB_OK) return rc;
     }
@@ -134,7 +136,7 @@ static nadb_rc mt_next(nadb_iter *base, nadb_err *err) {
     return rc == NADB_OK ? settle(it, err) : rc;
 }
 
-/* Reverse wants the last <= key: that is the last below key + "\0". */
+/* The last node <= key is the last node < key + "\0". */
 static nadb_rc seek_reverse(mt_iter *it, nadb_slice key, nadb_err *err) {
     nadb_buf above = NADB_BUF_INIT;
     nadb_rc rc = NADB_OK;

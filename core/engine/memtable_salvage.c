@@ -1,9 +1,9 @@
-/* memtable_salvage.c - what an index knows of a damaged log (salvage.h).
+/* memtable_salvage.c - what an index tells of a damaged log (salvage.h).
  *
- * A version is 24 bytes at a multiple of 8 and ends in a checksum over itself
- * and the log's entry that it names. So versions are found by looking at every
- * such place, without following a single link. Nodes have no checksum: what can
- * be one is taken for one, which does no harm. */
+ * A version has 24 bytes at a multiple of 8 and ends with a checksum over
+ * itself and its entry in the log. So versions are found by testing every such
+ * place, without following links. Nodes have no checksum: everything that can
+ * be a node is taken for one, which does no harm. */
 #include <stdlib.h>
 
 #include "../nadb.h"
@@ -20,7 +20,7 @@ static int by_off(const void *a, const void *b) {
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* Whether p is a version, of an entry below `size`. */
+/* True if p is a version whose entry lies below `size` and is unchanged. */
 static bool vouches(const wal *w, const uint8_t *p, uint64_t size,
                     memtable_vouched *out) {
     uint64_t off = nadb_get_u64(p + 8);
@@ -35,7 +35,7 @@ static bool vouches(const wal *w, const uint8_t *p, uint64_t size,
            nadb_get_u32(p + 20);
 }
 
-/* Whether p may be a node of a key below `size`. */
+/* True if p may be a node whose key lies below `size`. */
 static bool may_know(const uint8_t *p, uint64_t size, memtable_known *out) {
     node n;
 
@@ -91,7 +91,7 @@ static bool salt_of(const nadb_home *home, uint64_t number, const char *kind,
     if (rc == NADB_OK) rc = home->os->pread(f, head, sizeof head, 0, NULL);
     home->os->close(f);
     if (rc != NADB_OK || memcmp(head, "NADBidx1", 8) != 0) return false;
-    memcpy(salt, head + 16, sizeof *salt); /* the machine's own order */
+    memcpy(salt, head + 16, sizeof *salt); /* in the machine's byte order */
     return true;
 }
 
@@ -101,7 +101,7 @@ bool memtable_index_salt(const nadb_home *home, uint64_t number,
            salt_of(home, number, "idx", salt);
 }
 
-/* What cannot be read of an index is left out. */
+/* Unreadable parts of an index are skipped. */
 static nadb_rc scan_file(const wal *w, const nadb_home *home, const char *kind,
                          nadb_buf *vouched, nadb_buf *known, nadb_err *err) {
     uint64_t size = 0, log_size = 0;

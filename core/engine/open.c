@@ -1,21 +1,24 @@
-/* open.c - opening and closing a store.
+/* open.c - opens and closes a store.
  *
- * Opening takes the open byte and judges control: it is ours when its checksum,
- * boot id, device, inode and layout are right, so that of a copied directory is
- * not.
+ * Opening takes the open byte and judges control. It is ours if its checksum,
+ * boot id, device, inode and layout are right; the control of a copied
+ * directory is not.
  *
- *   ours, others have it open        attach
- *   ours, nobody, the seal is right  attach
- *   ours, nobody, no seal            attach and repair
- *   not ours, nobody                 rebuild from MANIFEST and logs
- *   not ours, others have it open    another machine or container: refuse
+ *   control   others have it open   seal      then
+ *   ours      yes                   -         attach
+ *   ours      no                    right     attach
+ *   ours      no                    none      attach and repair
+ *   ours      no                    wrong     rebuild
+ *   not ours  no                    -         rebuild from MANIFEST and logs
+ *   not ours  yes                   -         refuse: another machine or
+ *                                             container has it open
  *
- * The last to close flushes what is more than CLOSE_BYTES, because the next
- * to open has to look through it; syncs the log and appends a record that says
- * so (engine_witness()); and seals control: a checksum over its state and one
- * over the live indexes, with the generation of MANIFEST and the number of
- * records, so that a copy without the end of its log is refused. The first to
- * take the commit lock breaks the seal. */
+ * The last opener flushes if the logs have more than CLOSE_BYTES, because the
+ * next opener has to read them; syncs the log and appends a record that says so
+ * (engine_witness()); and seals control with a checksum over its state and one
+ * over the live indexes. The seal contains the generation of MANIFEST and the
+ * end of the logs, so that a copy without the end of its log is refused. The
+ * first to take the commit lock breaks the seal. */
 #include <errno.h>
 
 #include "engine.h"
@@ -57,7 +60,7 @@ static nadb_rc locks_init(engine *s, nadb_err *err) {
     return rc;
 }
 
-/* No view is open: the list's own references are the last. */
+/* No view is open, so only the list holds references. */
 static void versions_drop(engine *s) {
     engine_kept_drop(s);
     while (s->versions != NULL) engine_version_unref(s, s->versions);
@@ -103,9 +106,9 @@ static bool is_denied(const nadb_err *e) {
            e->sys_errno == EROFS;
 }
 
-/* A reader takes part in the sharing where it may write control and nothing
- * needs repair; else it reads on its own. `make`: the directory is a store, or
- * may become one. */
+/* Opens control. A read-only opener uses the shared one if it may write to it
+ * and nothing needs repair, else one in private memory. `make`: the directory
+ * is a store, or may become one. */
 static nadb_rc control_choose(engine *s, bool make, control_state *state,
                               nadb_err *err) {
     bool ro = s->options->read_only;
@@ -150,7 +153,7 @@ static nadb_rc check_seal(engine *s, const engine_version *v, nadb_err *err) {
     return nadb_corrupt(err, "an index in %s is not as it was left", s->dir);
 }
 
-/* The place behind the last record, 0 when there is none. */
+/* The place behind the last record; 0 if there is none. */
 static uint64_t logs_end(const engine_version *v) {
     for (size_t i = 0; i < v->n_logs; i++)
         if (memtable_tail(v->logs[i]) > WAL_HEADER)
@@ -158,7 +161,7 @@ static uint64_t logs_end(const engine_version *v) {
     return 0;
 }
 
-/* The last to close leaves a seal. */
+/* Seals the store. REQUIRES: no other opener. */
 static void seal(engine *s) {
     engine_version *v = NULL;
     bool ok = false;
@@ -171,9 +174,9 @@ static void seal(engine *s) {
     engine_version_unref(s, v);
 }
 
-/* Everybody has died: what was left, and has been repaired, must be as the
- * living leave it. (Entries are checked when they are read, and indexes when
- * they are flushed.) */
+/* All openers had died. After the repair, tails and lengths must be as living
+ * openers leave them; otherwise they are damaged. (Entries are checked when
+ * they are read, indexes when they are flushed.) */
 static nadb_rc check_abandoned(engine *s, const engine_version *v,
                                nadb_err *err) {
     control_map *map = s->ctl.map;
@@ -191,7 +194,7 @@ static nadb_rc check_abandoned(engine *s, const engine_version *v,
     return nadb_corrupt(err, "control or an index in %s is damaged", s->dir);
 }
 
-/* With the open byte held: gets the shared state into order. */
+/* Brings the shared state in order. REQUIRES: the open byte. */
 static nadb_rc attach(engine *s, control_state state, nadb_err *err) {
     engine_version *v = NULL;
     nadb_rc rc = base_open(s, state == CONTROL_TRUSTED, err);
@@ -207,8 +210,8 @@ static nadb_rc attach(engine *s, control_state state, nadb_err *err) {
     return rc;
 }
 
-/* A damaged or missing index is no loss where nobody else uses it: builds a
- * new one. */
+/* Attaches. If an index is damaged or missing and no other process uses the
+ * store, rebuilds control and indexes. */
 static nadb_rc attach_or_rebuild(engine *s, control_state state,
                                  nadb_err *err) {
     nadb_err mine;
@@ -220,7 +223,7 @@ static nadb_rc attach_or_rebuild(engine *s, control_state state,
     if (rc == NADB_OK) return NADB_OK;
     rebuild =
         rc == NADB_CORRUPT || (s->ctl.abandoned && !engine_is_shortage(&mine));
-    /* Without a base there is nothing to build on. */
+    /* A rebuild needs the base. */
     if (!rebuild || state == CONTROL_REBUILD || s->options->read_only ||
         control_others(&s->ctl) || s->base == NULL) {
         if (err != NULL) *err = mine;
@@ -232,9 +235,9 @@ static nadb_rc attach_or_rebuild(engine *s, control_state state,
     return engine_recover(s, err);
 }
 
-/* A sync has failed in this boot: what the logs hold may be in the machine's
- * memory only, and the next sync of the same bytes says nothing about them. So
- * they go into new files before anybody builds on them. */
+/* A sync failed in this boot: the logs' last bytes may be in memory only, and
+ * another sync of the same pages would wrongly report success. So they are
+ * written into new files. */
 static void write_anew(engine *s) {
     if (!s->private_memory && engine_flush(&s->engine, NULL) != NADB_OK)
         atomic_store(&s->ctl.map->failed, 1);
@@ -260,8 +263,8 @@ void nadb_engine_tune(nadb_engine *e, const nadb_options *o) {
 
 #define OPEN_TRIES 20
 
-/* Who writes must be able to make files. `mine` is what opening control has
- * said. */
+/* A writer must be able to create files. `mine` is the error of opening
+ * control. */
 static nadb_rc check_writable(engine *s, nadb_rc rc, const nadb_err *mine,
                               nadb_err *err) {
     nadb_stat st;
@@ -281,8 +284,8 @@ static nadb_rc check_writable(engine *s, nadb_rc rc, const nadb_err *mine,
                      s->dir);
 }
 
-/* There is no control that says that this is a store. Other files may say so;
- * else one is made. */
+/* No control proves that this is a store. Other files may prove it; else a new
+ * store is made. */
 static nadb_rc adopt_or_make(engine *s, bool there, bool create, bool *created,
                              control_state *state, nadb_err *err) {
     bool ours = false;
@@ -307,8 +310,8 @@ static nadb_rc adopt_or_make(engine *s, bool there, bool create, bool *created,
     return check_writable(s, rc, &mine, err);
 }
 
-/* Finds or makes the directory and opens control. Anew, where another process
- * has removed the store between the two. */
+/* Finds or makes the directory and opens control. Starts again if another
+ * process removes the store in between. */
 static nadb_rc find_or_make(engine *s, bool create, bool *created,
                             control_state *state, nadb_err *err) {
     bool again = true;
@@ -342,19 +345,20 @@ static nadb_rc find_or_make(engine *s, bool create, bool *created,
     return rc;
 }
 
-/* Whoever was told that a new store is there finds it after a power cut. The
- * directories above may be there because an opener made them who failed or died
- * before this; what we may not read (and so have not made) is left alone. */
+/* Makes the store's name durable, so that a new store exists after a power cut.
+ * Folders above may have been made by an opener that died before it synced
+ * them. A folder that may not be read was not made by us and is skipped. */
 static nadb_rc make_durable(engine *s, bool created, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (created) rc = engine_sync_to(s, UINT64_MAX, err); /* its first log */
     if (rc == NADB_OK) rc = engine_dir_sync(s, err);
-    if (rc != NADB_OK) atomic_store(&s->ctl.map->distrust, 1); /* try again */
+    /* the next opener rebuilds */
+    if (rc != NADB_OK) atomic_store(&s->ctl.map->distrust, 1);
     return rc;
 }
 
-/* With the open byte held. */
+/* REQUIRES: the open byte. */
 static nadb_rc start(engine *s, control_state state, bool created,
                      nadb_err *err) {
     bool ours = s->ctl.ours;
@@ -403,8 +407,9 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
         if (rc == NADB_OK) engine_found_by_file(s);
         control_opened(&s->ctl);
     }
-    /* Nobody works on what is in its own memory; what was left in good order
-     * has nothing to sync or to repair. */
+    /* A private reader has no work for the background threads: engine_wake()
+     * must not start them. A store that was closed in good order has nothing to
+     * sync or repair, so they start later. */
     if (rc == NADB_OK && s->private_memory) atomic_store(&s->awake, true);
     if (rc == NADB_OK &&
         ((!s->ctl.was_sealed && !s->ctl.abandoned) || engine_pending(s)))
@@ -427,7 +432,7 @@ const uint8_t *nadb_engine_id(nadb_engine *e) {
 static void engine_close(nadb_engine *e) {
     engine *s = engine_of(e);
 
-    if (s->forked) return; /* the parent's: nothing here is ours to touch */
+    if (s->forked) return; /* inherited through fork(): never touched */
     nadb_workers_remove(s);
     if (!s->private_memory && !control_sealed(&s->ctl)) {
         if (!s->options->read_only) {

@@ -1,9 +1,9 @@
-/* owned.c - the folders of stores that belong to a database file.
+/* owned.c - folders of stores that belong to a database file.
  *
  * Such a folder has the store's identity in its name (core/names.h). A file
- * "dropped" in it says that its table was dropped in the database file; whether
- * that was committed, the database file tells. Whoever finds the store through
- * its row in the database file takes the mark away (engine/open.c). */
+ * "dropped" in it marks a store whose table was dropped; the database file
+ * decides whether the drop was committed. Opening the store through its row in
+ * the database file removes the mark (engine_found_by_file()). */
 #include <errno.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ static nadb_rc parent_open(const nadb_options *o, nadb_dir **out,
     return rc;
 }
 
-/* What the names of the folders begin with; with the identity behind it. */
+/* The folders' names begin with this prefix, followed by the identity. */
 static bool put_prefix(const nadb_options *o, nadb_buf *out) {
     return nadb_options_put_ns(o, out) &&
            nadb_buf_append(out, NADB_NAME_STORE, strlen(NADB_NAME_STORE));
@@ -63,7 +63,7 @@ nadb_rc nadb_store_mark_dropped(const nadb_options *o, nadb_err *err) {
 }
 
 typedef struct search {
-    nadb_buf prefix; /* of the names of folders */
+    nadb_buf prefix; /* of the folders' names */
     nadb_dir *parent;
     nadb_store_id_fn *each;
     void *ctx;
@@ -85,7 +85,7 @@ static nadb_rc one_name(void *ctx, const char *name, nadb_err *err) {
     if (rc == NADB_OK) rc = os->stat(dir, MARK, &st, NULL);
     os->dir_close(dir);
     if (rc == NADB_NOMEM) return rc;
-    if (rc != NADB_OK) return NADB_OK; /* no directory of ours */
+    if (rc != NADB_OK) return NADB_OK; /* there is no such directory of ours */
     return s->each(s->ctx, name + s->prefix.n, st.kind == NADB_KIND_FILE, err);
 }
 
@@ -97,7 +97,8 @@ nadb_rc nadb_store_ids(const nadb_options *o, nadb_store_id_fn *each, void *ctx,
 
     nadb_err_clear(&mine);
     rc = parent_open(o, &s.parent, &mine);
-    if (rc != NADB_OK && mine.sys_errno == ENOENT) return NADB_OK; /* none */
+    /* there are no stores */
+    if (rc != NADB_OK && mine.sys_errno == ENOENT) return NADB_OK;
     if (rc != NADB_OK) {
         if (err != NULL) *err = mine;
         return rc;

@@ -1,17 +1,16 @@
-/* recover.c - see engine/recover.h.
+/* recover.c - see recover.h.
  *
- * Each log is replayed up to its first bad record. A crash leaves such an end
- * in the last log only. After a power cut any unsynced part of any log may be
- * missing, so what comes after the first gap is dropped: the store is then as
- * it was at some moment before the cut. Two kinds of witness tell a torn end
- * from damage:
+ * Each log is replayed up to its first bad record. A crash leaves a bad record
+ * at the end of the last log only. A power cut can remove any unsynced part of
+ * any log, so everything behind the first gap is dropped: the store is then as
+ * it was at some moment before the cut. Two things tell a torn end from damage:
  *
- *   - the header of the next log says where this one ended when it was made;
- *     if it holds records, this log must reach that place (each log names the
- *     one before it: what is not in that chain was never used, or had been
- *     dropped);
- *   - every record says up to which place the logs had been synced; if a later
- *     one covers the bad place, synced bytes are gone: NADB_CORRUPT. */
+ *   - the header of the next log says where this one ended when it was made; if
+ *     the next log has records, this log must reach that place. Each log names
+ *     the one before it; logs outside this chain were never used or had been
+ *     dropped.
+ *   - every record says up to which place the logs had been synced. If a later
+ *     record covers the bad place, synced bytes are gone: NADB_CORRUPT. */
 #include "recover.h"
 
 #include <errno.h>
@@ -19,11 +18,11 @@
 
 typedef struct found_log {
     uint64_t number;
-    memtable *m;    /* NULL: no valid header */
-    uint64_t limit; /* bytes of the file that can be records */
+    memtable *m;    /* NULL: the header is not valid */
+    uint64_t limit; /* records end here at the latest */
     uint64_t end;   /* where replay stopped */
-    bool used;      /* find_used() */
-    bool kept;      /* it is part of what is recovered */
+    bool used;      /* set by find_used() */
+    bool kept;      /* it is part of the recovered state */
 } found_log;
 
 typedef struct recovery {
@@ -32,10 +31,11 @@ typedef struct recovery {
     size_t n;
     nadb_buf numbers;    /* uint64_t of every .log */
     nadb_buf all;        /* uint64_t of every file with a number */
-    uint64_t max_number; /* new files come after it */
+    uint64_t max_number; /* new files get higher numbers */
     uint64_t seq;
     nadb_base_version *base;
-    bool tails_lost; /* a power cut: control is of another boot, not sealed */
+    /* control is of another boot and not sealed: there was a power cut */
+    bool tails_lost;
 } recovery;
 
 static nadb_rc each_name(void *ctx, const char *name, nadb_err *err) {
@@ -63,7 +63,7 @@ static void remove_log(engine *s, uint64_t number) {
     if (!s->private_memory) engine_unlink_log(s, number);
 }
 
-/* Finds the logs that the base does not contain; removes the others. */
+/* Finds the logs that the base does not contain, and removes the others. */
 static nadb_rc find_logs(recovery *r, nadb_err *err) {
     engine *s = r->s;
     nadb_rc rc = s->os->dir_list(s->home.dir, each_name, r, err);
@@ -86,8 +86,8 @@ static nadb_rc find_logs(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Whether MANIFEST is that which the last to close left. An earlier close may
- * have reached the disk last, so it is: this or something later. */
+/* Checks that MANIFEST is the one that the last close left, or a later one.
+ * (The control of an earlier close may be what reached the disk.) */
 static nadb_rc check_left(const recovery *r, nadb_err *err) {
     if (r->base->generation >= r->s->ctl.left.base_generation) return NADB_OK;
     return nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, r->s->dir);
@@ -95,8 +95,9 @@ static nadb_rc check_left(const recovery *r, nadb_err *err) {
 
 static uint64_t place_number(uint64_t place) { return place >> WAL_OFF_BITS; }
 
-/* The place up to which records were there when the store was closed. That of a
- * log without records says so of the one before it, whose end it names. */
+/* The place up to which records existed when the store was closed. If that is
+ * in a log without records, it is the end of the log before it, which the
+ * header names. */
 static uint64_t end_left(const recovery *r) {
     uint64_t place = r->s->ctl.left.end;
 
@@ -108,8 +109,8 @@ static uint64_t end_left(const recovery *r) {
     return 0;
 }
 
-/* Whether all records are there that were there when the store was closed:
- * `end` is the place behind the last that was found. */
+/* Checks that no record is missing that existed when the store was closed;
+ * `end`: the place behind the last record found. */
 static nadb_rc check_records_left(const recovery *r, uint64_t end,
                                   nadb_err *err) {
     uint64_t left = end_left(r);
@@ -147,9 +148,10 @@ static nadb_rc open_logs(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* New files come after what MANIFEST and logs prove to be there, also when
- * every file of that age is gone, and after what a crash may have left. A name
- * far beyond is no trace of ours: it must not use up the numbers. */
+/* New files get numbers above those that MANIFEST and logs prove, even if all
+ * files of that age are gone, and above those that a crash may have left. A
+ * much higher number in a file's name is not from nadb and must not use up the
+ * numbers. */
 #define NUMBERS_LEFT ((uint64_t)1 << 20)
 
 static nadb_rc number_files(recovery *r, nadb_err *err) {
@@ -185,10 +187,10 @@ static bool has_record(const found_log *f) {
     return valid;
 }
 
-/* The log that was begun after logs[i]: the last that names it and was used;
- * r->n if there is none. Others that name it hold nothing: their makers died
- * before anybody used them, or an earlier recovery dropped them and a power
- * cut brought their names back. */
+/* The log that was begun after logs[i]: the last used one that names it; r->n
+ * if there is none. Others that name it are empty: their makers died before
+ * they were used, or an earlier recovery dropped them and a power cut restored
+ * their names. */
 static size_t successor(const recovery *r, size_t i) {
     for (size_t j = r->n; j > i + 1;) {
         const found_log *f = &r->logs[--j];
@@ -200,16 +202,16 @@ static size_t successor(const recovery *r, size_t i) {
     return r->n;
 }
 
-/* Which logs were used: those that hold something, or after which one that was
- * used came. (One that was too small for the first record stays empty.) */
+/* Marks the logs that were used: those with a record, and those that a used log
+ * names. (A log that is too small for its first record stays empty.) */
 static void find_used(recovery *r) {
     for (size_t i = r->n; i > 0; i--)
         r->logs[i - 1].used =
             has_record(&r->logs[i - 1]) || successor(r, i - 1) < r->n;
 }
 
-/* The log with which the chain begins: the one before it is in the base, or
- * nothing was left of those before it. The last such, if it holds anything. */
+/* The first log of the chain: the log before it is in the base, or is missing.
+ * Of several, the last one with records. */
 static size_t chain_first(const recovery *r) {
     size_t first = r->n;
 
@@ -226,8 +228,8 @@ static size_t chain_first(const recovery *r) {
     return first;
 }
 
-/* Whether the log says from `off` on, or a later log, that the stamp had been
- * decided when it was written. */
+/* True if a later record of the log, from `off` on, or a later log says that
+ * the stamp had been decided. */
 static bool was_decided(const recovery *r, const found_log *f, uint64_t off,
                         uint64_t stamp) {
     const found_log *end = r->logs + r->n;
@@ -248,7 +250,8 @@ static bool was_decided(const recovery *r, const found_log *f, uint64_t off,
     return false;
 }
 
-/* The file decides on the record once a connection asks it (stamp.c). */
+/* Leaves the record to the database file, which a connection asks later
+ * (stamp.c). */
 static nadb_rc leave_in_doubt(recovery *r, const found_log *f,
                               const wal_record *rec, nadb_err *err) {
     control_map *map = r->s->ctl.map;
@@ -271,7 +274,7 @@ static nadb_rc leave_in_doubt(recovery *r, const found_log *f,
                         r->s->os->path(f->m->log.file));
 }
 
-/* Notes what the record, or a log's header, says of stamps. */
+/* Collects what a record or a log's header says about stamps. */
 static void note_stamps(recovery *r, uint64_t decided,
                         const nadb_stamp *stamp) {
     control_map *map = r->s->ctl.map;
@@ -310,8 +313,8 @@ static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
     return rc;
 }
 
-/* Links every record up to the first bad one, or to where the next log says
- * that this one's void tail begins. */
+/* Links every record up to the first bad one, or up to where the next log says
+ * that this one becomes void. */
 static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
                       nadb_err *err) {
     uint64_t off = WAL_HEADER;
@@ -336,18 +339,20 @@ static nadb_rc replay(recovery *r, found_log *f, const found_log *next,
     return NADB_OK;
 }
 
-/* How many bytes of what looks like records, and is none, are summed up before
- * the search gives up: hostile bytes can look like a long record everywhere. */
+/* The search for a later record gives up after summing so many bytes: forged
+ * bytes can look like a long record at every place. */
 #define SEARCH_BYTES ((uint64_t)1 << 30)
 
 typedef struct search {
     const found_log *f;
-    uint64_t bad;      /* a record that was synced is looked for here */
-    uint64_t from, to; /* where the file has something, see data_at() */
-    uint64_t *left;    /* of SEARCH_BYTES */
+    /* the search is for a record that says that this place was synced */
+    uint64_t bad;
+    /* a part of the file that is not a hole, see data_at() */
+    uint64_t from, to;
+    uint64_t *left; /* rest of SEARCH_BYTES */
 } search;
 
-/* The next place, from `off` on, that is not in a hole. */
+/* The first place from `off` on that is not in a hole. */
 static uint64_t skip_hole(search *s, uint64_t off) {
     const wal *w = &s->f->m->log;
 
@@ -356,7 +361,7 @@ static uint64_t skip_hole(search *s, uint64_t off) {
     return (s->from - 8) / 8 * 8;
 }
 
-/* Records can begin at any multiple of 8 behind a bad one. */
+/* Behind a bad record, a record can begin at any multiple of 8. */
 static bool search_log(search *s, uint64_t off) {
     while (off <= s->f->limit && s->f->limit - off >= WAL_RECORD) {
         const wal *w = &s->f->m->log;
@@ -375,8 +380,8 @@ static bool search_log(search *s, uint64_t off) {
     return false;
 }
 
-/* Whether some record of logs[i..] from `off` on says that `bad` was synced;
- * true, too, when that cannot be found out. */
+/* True if a record of logs[i..] from `off` on says that `bad` was synced, or if
+ * that cannot be found out. */
 static bool was_synced(const recovery *r, size_t i, uint64_t off,
                        uint64_t bad) {
     uint64_t left = SEARCH_BYTES;
@@ -389,7 +394,7 @@ static bool was_synced(const recovery *r, size_t i, uint64_t off,
     return false;
 }
 
-/* Removes the logs that are not in the chain, or come after a gap. */
+/* Removes the logs outside the chain and those behind a gap. */
 static void drop_others(recovery *r) {
     size_t kept = 0;
 
@@ -406,7 +411,7 @@ static void drop_others(recovery *r) {
     r->n = kept;
 }
 
-/* The chain ends in logs[i] at `end`: nothing behind that may have been
+/* The chain ends in logs[i] at `end`. Fails if something behind it had been
  * synced. */
 static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
                          nadb_err *err) {
@@ -422,11 +427,11 @@ static nadb_rc check_end(const recovery *r, size_t i, uint64_t end,
                         (unsigned long long)end);
 }
 
-/* Sequence numbers are in the indexes alone. What is replayed gets them in the
- * order of the log, which need not be that of the commits; and commits that
- * somebody has seen may be lost. Where the store was not left in good order all
- * that comes from now on has numbers that nobody has seen, so that whoever has
- * remembered one (nadb_changes, nadb_wait) misses nothing. */
+/* Sequence numbers are stored in indexes only. Replayed records get new ones in
+ * the order of the log, which may differ from that of the commits, and commits
+ * that readers saw may be lost. So after a bad end new commits get numbers that
+ * were never used; an application that remembers a number (nadb_changes,
+ * nadb_wait) then misses nothing. */
 #define SEQ_GAP ((uint64_t)1 << 32)
 
 static void leave_gap(recovery *r) {
@@ -466,7 +471,7 @@ static nadb_rc replay_all(recovery *r, nadb_err *err) {
     return rc;
 }
 
-/* The recovered logs, newest first, as a version that nothing replaces. */
+/* Makes a version of the recovered logs, newest first. */
 static nadb_rc version_first(recovery *r, engine_version **out, nadb_err *err) {
     engine *s = r->s;
     engine_version *v =
@@ -487,7 +492,7 @@ static nadb_rc version_first(recovery *r, engine_version **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Publishes the recovered state, with a new log to append to. */
+/* Publishes the recovered state with a new active log. */
 static nadb_rc install(recovery *r, nadb_err *err) {
     engine *s = r->s;
     control_map *map = s->ctl.map;
@@ -523,8 +528,8 @@ static nadb_rc install(recovery *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Control of this boot may know of records that are void, which their logs do
- * not: its last chance to tell them. */
+/* A control of this boot may list void records whose logs do not say so. They
+ * are marked now, before the control is replaced. */
 static nadb_rc void_records(engine *s, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -547,7 +552,7 @@ static nadb_rc void_records(engine *s, nadb_err *err) {
             if (rc == NADB_OK && valid) rc = wal_take_back(&w, off, &mine);
             wal_close(&w);
         }
-        if (mine.sys_errno == ENOENT) rc = NADB_OK; /* it is in the base */
+        if (mine.sys_errno == ENOENT) rc = NADB_OK; /* the base contains it */
         if (rc != NADB_OK) (void)nadb_fail(err, rc, "%s", mine.msg);
     }
     return rc;
@@ -568,7 +573,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     if (rc == NADB_OK) rc = check_left(&r, err);
     if (rc == NADB_OK) rc = open_logs(&r, err);
     if (rc == NADB_OK) rc = number_files(&r, err);
-    /* Nothing is there: this is a new store. */
+    /* There are no files, so this is a new store. */
     if (rc == NADB_OK && !s->home.id.known) nadb_home_name(&s->home);
     if (rc == NADB_OK) {
         r.seq = r.base->seq;

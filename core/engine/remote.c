@@ -1,10 +1,9 @@
-/* remote.c - reading and committing where the base is on a server: the
- * operations of the engine that first have the server brought up to date, or
- * ask it (drain.c). */
+/* remote.c - operations of the engine if the base is on a server: they drain
+ * first, or ask the server (drain.c). */
 #include "../util/assert.h"
 #include "engine.h"
 
-/* What is done between these two is done for the reader of the view. */
+/* Between serve() and the end, waiting counts for the reader of the view. */
 static void serve(engine *s, const nadb_view *v) {
     s->base_ops->remote->serve(v == NULL ? NULL : v->caller);
 }
@@ -18,8 +17,8 @@ static nadb_rc check_reader(const nadb_view *v, nadb_err *err) {
     return nadb_fail(err, NADB_INTERRUPT, "interrupted");
 }
 
-/* Until the server has all that a reader of the view (NULL: nobody) who comes
- * now may ask for. */
+/* Drains until the server has all commits that a reader who starts now must
+ * see. `reader` may be NULL. */
 static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
                                 nadb_err *err) {
     _Atomic uint32_t *events = &s->ctl.map->flush_events;
@@ -57,7 +56,7 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
 void engine_leave(engine *s) {
     bool more = engine_pending(s);
 
-    /* What the server cannot be given now, the next opener gives it. */
+    /* The next opener sends what cannot be sent now. */
     if (!more || engine_work(s, &more, NULL) == NADB_OK)
         s->base_ops->remote->leave(s->base);
 }
@@ -138,7 +137,7 @@ static void note_epoch(engine *s, nadb_view *v) {
 nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v,
                                    nadb_err *err) {
     forget(engine_of(e), v);
-    note_epoch(engine_of(e), v); /* before it sees anything */
+    note_epoch(engine_of(e), v); /* before the view sees anything */
     return engine_view_refresh(e, v, err);
 }
 
@@ -156,7 +155,7 @@ void engine_remote_view_rest(nadb_engine *e, nadb_view *v) {
     engine_view_rest(e, v);
 }
 
-/* Those that no memtable has are wanted of the server. */
+/* Prefetches from the server the keys that no memtable has. */
 nadb_rc engine_remote_want(nadb_engine *e, nadb_view *view,
                            const nadb_slice *keys, size_t n, nadb_err *err) {
     engine *s = engine_of(e);

@@ -1,8 +1,8 @@
-/* remove.c - removing a store.
+/* remove.c - removes a store.
  *
  * Only files with names of ours are unlinked, and only in a directory that is
- * proven to be a store's: the one that is open, and what an earlier removal has
- * left beside it. control goes last, because it is the proof. */
+ * proven to be a store: the one that is open, and what an earlier removal left
+ * beside it. control is unlinked last, because it is the proof. */
 #include <errno.h>
 
 #include "../util/log.h"
@@ -12,10 +12,11 @@
 typedef struct removal {
     const nadb_os *os;
     nadb_dir *dir;
-    bool foreign; /* a name that is not ours was met */
+    bool foreign; /* the directory has a name that is not ours */
 } removal;
 
-/* A log, by its name and its first bytes: others may keep their own here. */
+/* True if the file is a log by its name and its first bytes; other programs may
+ * have files named *.log here. */
 static bool is_log(const removal *r, const char *name) {
     static const char begin[] = "{\"time\":\"";
     char bytes[sizeof begin - 1];
@@ -42,7 +43,7 @@ static nadb_rc remove_one(void *ctx, const char *name, nadb_err *err) {
         r->foreign = true;
         return NADB_OK;
     }
-    if (strcmp(name, "control") == 0) return NADB_OK; /* later */
+    if (strcmp(name, "control") == 0) return NADB_OK; /* removed last */
     return r->os->unlink(r->dir, name, err);
 }
 
@@ -54,7 +55,7 @@ static nadb_rc find_foreign(void *ctx, const char *name, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Unlinks what is ours in `dir`. */
+/* Unlinks our files in `dir`. */
 static nadb_rc remove_files(const nadb_os *os, nadb_dir *dir, nadb_err *err) {
     removal r = {os, dir, false};
     nadb_rc rc = os->dir_list(dir, remove_one, &r, err);
@@ -88,8 +89,8 @@ nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
                      s->os->dir_path(db), gone);
 }
 
-/* What a removed store is called until its files are gone: no namespace has
- * that name. In fresh memory. */
+/* The name of a removed store until its files are unlinked; no namespace maps
+ * to it. Allocated. */
 static char *removed_name(const char *name) {
     static const char suffix[] = "%removed";
     nadb_buf b = NADB_BUF_INIT;
@@ -102,8 +103,8 @@ static char *removed_name(const char *name) {
     return gone;
 }
 
-/* Removes the directory of the databases, and `path` if that is a default: one
- * that the user chose stays. Neither goes when something is in it. */
+/* Removes the folder of the db, and `path` if it is a default; a path that the
+ * user chose stays. Neither is removed unless empty. */
 static void remove_above(engine *s, nadb_dir *db) {
     static const char suffix[] = "-nadb";
     const char *path = s->options->path;
@@ -121,7 +122,7 @@ static void remove_above(engine *s, nadb_dir *db) {
     s->os->dir_close(top);
 }
 
-/* The directory above, if it still knows the store's under its name. */
+/* Opens the directory above, if it still has the store under its name. */
 static nadb_rc open_above(engine *s, nadb_dir **db, nadb_err *err) {
     nadb_stat mine, there;
     nadb_rc rc = s->os->dir_up(s->home.dir, db, err);
@@ -133,8 +134,8 @@ static nadb_rc open_above(engine *s, nadb_dir **db, nadb_err *err) {
     return nadb_home_moved(&s->home, err);
 }
 
-/* Makes the store vanish at once, by its directory's name, and then removes the
- * files. What a crash leaves in between goes with the next removal. */
+/* Renames the directory, so that the store disappears at once, then unlinks the
+ * files. The next removal completes one that crashed. */
 static nadb_rc remove_all(engine *s, nadb_err *err) {
     char *gone = removed_name(s->ns_name);
     removal here = {s->os, s->home.dir, false};
@@ -146,7 +147,7 @@ static nadb_rc remove_all(engine *s, nadb_err *err) {
     if (rc == NADB_OK)
         rc = s->os->dir_list(s->home.dir, find_foreign, &here, err);
     if (rc == NADB_OK && here.foreign) {
-        /* Somebody keeps other files here: they stay where they are. */
+        /* Foreign files are in the directory: it keeps its place. */
         atomic_store(&s->ctl.map->distrust, 1);
         rc = remove_files(s->os, s->home.dir, err);
         goto done;
@@ -171,14 +172,14 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
     if (s->options->read_only || s->private_memory) {
         rc = nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
                        s->dir);
-    } else if (!control_last(&s->ctl)) { /* and nobody opens it meanwhile */
+    } else if (!control_last(&s->ctl)) { /* locks out new openers, too */
         rc = nadb_fail(err, NADB_LOCKED,
                        "the store in %s is open in another process: close it "
                        "there first",
                        s->dir);
     } else if (unused && control_seq(atomic_load(&s->ctl.map->visible)) > 0) {
-        /* Whoever it was may have closed it since: so it is asked now, when
-         * nobody can come any more. */
+        /* Another opener may have used the store and closed it again, so this
+         * is checked now, when new openers are locked out. */
         rc = nadb_fail(err, NADB_LOCKED, "the store in %s has been used",
                        s->dir);
         e->ops->close(e);

@@ -1,36 +1,35 @@
-/* repair.c - finishing what a dead process began.
+/* repair.c - finishes what a dead process began.
  *
- * A process can be killed between any two instructions. What it may leave
- * behind, and who puts it right:
+ * A process can be killed between any two instructions. What it may leave, and
+ * what is done about it:
  *
- *   the commit lock held     the next to want it sees the free slot byte,
- *                            takes it over and comes here
- *   a record half written    `appending` is set: a whole record counts, for
- *                            its transaction may have been told so; anything
- *                            else closes the log, and the next log's header
- *                            says where this one ends
- *   a record in doubt        is committed: linking may be repeated; one with
- *                            a stamp waits for its file (stamp.c)
- *   a node half linked       the doubt is COMMITTING: likewise
- *   a new log not published  nobody knows it; its number is not used again
+ *   commit lock held         the next process that wants it sees the free slot
+ *                            byte, takes the lock over and repairs
+ *   record half written      `appending` is set. A whole record counts, because
+ *                            its transaction may have been acknowledged;
+ *                            otherwise the log is closed, and the next log's
+ *                            header says where this one ends
+ *   record in doubt          it is committed (linking may be repeated); a
+ * record with a stamp becomes an orphan: the database file decides (stamp.c)
+ *   node half linked         the doubt is COMMITTING: linked again
+ *   new log not published    it is ignored; its number is not used again
  *   tables half written      MANIFEST does not name them: the next flusher
  *                            removes them
  *   MANIFEST newer than      the next flusher publishes it (catch_up()), or a
- *   control                  reader that needs the state waits for that
- *   a claim                  is struck out
- *   the flusher word held    the next flusher takes it (control.c)
- *   a slot, with its pins    is freed here once its doubts are gone
+ *   control                  reader that needs that state
+ *   claim                    it is freed
+ *   flusher word held        the next flusher takes it over (control.c)
+ *   slot with pins           it is freed here once its doubts are decided
  *
- * Everything here is done under the commit lock, by a living process. If that
- * one dies too, the next begins again. Where no process is left, the next
- * opener finds no seal on control, and does the same: control and indexes are
- * memory of this boot. If what it finds contradicts itself it rebuilds from
- * MANIFEST and logs, with the same outcome. */
+ * All of this is done by a living process under the commit lock. If that
+ * process dies, the next one starts again. If no process is left, the next
+ * opener finds control without a seal and does the same. If control contradicts
+ * itself it is rebuilt from MANIFEST and logs, with the same outcome. */
 #include "../util/assert.h"
 #include "engine.h"
 
-/* A record that is whole though its writer had not noted it as a doubt: notes
- * it. Its index space was reserved before it was written. */
+/* Notes a doubt for a whole record whose writer died before noting it. Index
+ * space was reserved before the record was written. */
 static void adopt_record(engine *s, memtable *m, uint32_t dead) {
     control_map *map = s->ctl.map;
     uint64_t tail = memtable_tail(m);
@@ -43,8 +42,8 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
     memtable_look_again(m);
     if (end > atomic_load(&m->log_safe)) end = atomic_load(&m->log_safe);
     wal_record_at(&m->log, tail, end, true, &r, &valid);
-    /* It may have died while it moved the tail; anything else is damage, which
-     * who appends next will meet. */
+    /* The writer may have died while it moved the tail. Any other difference is
+     * damage, which the next append reports. */
     if (!memtable_tail_ok(m) &&
         !(valid && atomic_load(&m->head->tail_not) == ~(tail + r.length)))
         return;
@@ -56,7 +55,7 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
         else if (valid && atomic_load(&d->log) == m->log.number &&
                  atomic_load(&d->off) == tail) {
             memtable_tail_set(m, tail + r.length);
-            return; /* it had noted it, and died before moving the tail */
+            return; /* the doubt was noted; only the tail was not moved */
         }
     }
     if (!valid || r.taken_back || free_one == CONTROL_DOUBTS) {
@@ -75,7 +74,8 @@ static void adopt_record(engine *s, memtable *m, uint32_t dead) {
     memtable_tail_set(m, tail + r.length);
 }
 
-/* New places are taken under the lock only, so what is free now stays so. */
+/* Places are taken under the commit lock only, so a free one stays free
+ * here. */
 static void mend_bits(engine *s) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
@@ -84,8 +84,7 @@ static void mend_bits(engine *s) {
                                DOUBT_FREE);
 }
 
-/* The owner of a record may have died between marking it as taken back and the
- * sync of that (engine_rollback()). */
+/* A rollback may have died between marking the record and syncing the mark. */
 static void finish_taking_back(engine *s, memtable *m, uint64_t off) {
     wal_record r;
     bool valid = false;
@@ -97,8 +96,8 @@ static void finish_taking_back(engine *s, memtable *m, uint64_t off) {
         atomic_store(&s->ctl.map->failed, 1);
 }
 
-/* Commits the doubts of one dead slot, those that had a number first and then
- * in the order of the log. */
+/* Commits the doubts of one dead slot: first those that have a sequence number,
+ * then the others in the order of the log. */
 static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
     control_map *map = s->ctl.map;
 
@@ -141,7 +140,7 @@ static nadb_rc commit_doubts(engine *s, uint32_t slot, nadb_err *err) {
     }
 }
 
-/* Under the commit lock. */
+/* REQUIRES: the commit lock. */
 nadb_rc engine_repair(engine *s, nadb_err *err) {
     control_map *map = s->ctl.map;
     control_now now;
@@ -172,7 +171,7 @@ nadb_rc engine_repair(engine *s, nadb_err *err) {
     return rc;
 }
 
-/* The log of a record that is void; NULL when it is not live any more. */
+/* The log of a void record; NULL if it is no longer live. */
 static nadb_rc void_log(engine *s, uint64_t number, memtable **out,
                         nadb_err *err) {
     control_now now;

@@ -1,14 +1,14 @@
 /* salvage.c - see salvage.h.
  *
- * Tables first (the base's), then the logs that they do not contain, in the
- * order of their numbers, each from its first record to its last. Where a
- * record is damaged the next good one is looked for. Of the damaged one, those
- * entries are taken for which the index vouches; its other keys are given up,
- * for what was there before is out of date.
+ * Reads the tables of the base first, then the logs that they do not contain,
+ * by number, each from its first record to its last. Behind a damaged record
+ * the next good one is searched. Of a damaged record, the entries that the
+ * index confirms are taken; its other keys are given up, because older values
+ * of them are outdated.
  *
- * A record counts as committed unless it says that it was taken back; one with
- * a stamp, if the file has that stamp or a later one, or the index knows its
- * entries. */
+ * A record counts as committed unless it is marked as taken back. A record with
+ * a stamp counts if the database file has that stamp or a later one, or if the
+ * index knows its entries. */
 #include "salvage.h"
 
 #include <errno.h>
@@ -16,9 +16,9 @@
 #include <stdlib.h>
 
 struct wreck {
-    engine *s;          /* directory, names and options only */
+    engine *s;          /* only its directory, names and options are used */
     nadb_file *control; /* its open byte is held */
-    nadb_dir *above;    /* the folder that the store's stands in */
+    nadb_dir *above;    /* the folder that contains the store's */
     char *repair, *repaired;
 };
 
@@ -85,8 +85,8 @@ static bool is_there(const wreck *w, const char *name) {
            st.kind == NADB_KIND_DIR;
 }
 
-/* The store's folder is not there: it may be that an earlier repair had moved
- * it aside, and died before the new one took its place. */
+/* The store's folder is missing. An earlier repair may have moved it aside and
+ * died before the new one took its place; the exchange is completed. */
 static nadb_rc finish(wreck *w, bool *finished, nadb_err *err) {
     engine *s = w->s;
     nadb_dir *top = NULL;
@@ -103,7 +103,7 @@ static nadb_rc finish(wreck *w, bool *finished, nadb_err *err) {
     return rc;
 }
 
-/* With the directory open: nobody else may have it, from now on. */
+/* Locks out openers. REQUIRES: the directory is open. */
 static nadb_rc lock_out(wreck *w, nadb_err *err) {
     engine *s = w->s;
     bool ours = false, foreign = false;
@@ -157,12 +157,12 @@ nadb_rc wreck_prepare(wreck *w, const char **folder, nadb_err *err) {
 typedef struct reading {
     wreck *w;
     const nadb_salvage *to;
-    uint64_t stamp;   /* of the file */
-    uint64_t decided; /* stamps up to this one are, as some record says */
-    nadb_buf numbers; /* uint64_t, of logs */
+    uint64_t stamp;   /* of the database file */
+    uint64_t decided; /* records say that stamps up to this one are decided */
+    nadb_buf numbers; /* uint64_t, numbers of logs */
     wal log;
-    uint64_t limit;   /* of its records */
-    nadb_buf vouched; /* memtable_vouched, by offset */
+    uint64_t limit;   /* its records end here at the latest */
+    nadb_buf vouched; /* memtable_vouched, sorted by offset */
     nadb_buf known;   /* memtable_known */
 } reading;
 
@@ -179,7 +179,7 @@ static size_t n_vouched(const reading *r) {
     return r->vouched.n / sizeof(memtable_vouched);
 }
 
-/* The first that begins at `off` or behind it. */
+/* Index of the first entry at or behind `off`. */
 static size_t vouched_from(const reading *r, uint64_t off) {
     const memtable_vouched *v =
         (const memtable_vouched *)(const void *)r->vouched.p;
@@ -211,7 +211,7 @@ static nadb_rc give(const reading *r, const wal_entry *e, nadb_err *err) {
     return r->to->change(r->to->ctx, &out, err);
 }
 
-/* Whether a good record was committed. */
+/* True if a good record was committed. */
 static bool is_committed(const reading *r, const wal_record *rec) {
     uint64_t first = (uint64_t)(rec->entries.p - r->log.map);
     size_t i;
@@ -241,16 +241,16 @@ static nadb_rc give_record(reading *r, wal_record *rec, nadb_err *err) {
     return rc;
 }
 
-/* Entries side by side that nothing vouches for: log offsets, and the keys of
- * the good entries around them. */
+/* A part of a damaged record without confirmed entries: log offsets, and the
+ * keys of the good entries around it. */
 typedef struct gap {
     const reading *r;
     uint64_t from, to;
-    nadb_slice before, after; /* p == NULL: none in the record */
-    bool hashes;              /* the index knows keys in it */
+    nadb_slice before, after; /* p == NULL: there is none in the record */
+    bool hashes;              /* the index has keys in it */
 } gap;
 
-/* Whether the index says that a key with this hash was in the gap. */
+/* True if the index has a key with this hash in the gap. */
 static bool in_gap(const gap *g, nadb_slice key) {
     const memtable_known *k =
         (const memtable_known *)(const void *)g->r->known.p;
@@ -278,10 +278,10 @@ static bool has_hashes(const gap *g) {
     return false;
 }
 
-/* Gives up the keys of a gap. What can be read of them may be damaged itself,
- * so that all rows between its neighbours count, of those that the index knows
- * to be there, or where it knows none, all. Without neighbours there is nothing
- * to go by but the bytes. */
+/* Gives up the keys of a gap. Their bytes may be damaged, so this covers all
+ * rows between the neighbours whose hash the index has in the gap; or all rows
+ * between them, if it has none. Without neighbours only the bytes themselves
+ * can be used. */
 static nadb_rc give_up(gap *g, nadb_err *err) {
     const nadb_salvage *to = g->r->to;
     uint64_t at = g->from;
@@ -302,8 +302,8 @@ static nadb_rc give_up(gap *g, nadb_err *err) {
     return to->lose_range(to->ctx, g->before, g->after, gap_hit, g, err);
 }
 
-/* What lies between two good records: entries that the index vouches for, in
- * the order of their keys, and gaps between them. */
+/* Handles the part between two good records: confirmed entries, in the order of
+ * their keys, and gaps between them. */
 static nadb_rc give_damaged(reading *r, uint64_t off, uint64_t end,
                             nadb_err *err) {
     gap g = {.r = r, .from = wal_entries_at(&r->log, off)};
@@ -313,7 +313,7 @@ static nadb_rc give_damaged(reading *r, uint64_t off, uint64_t end,
         const memtable_vouched *v = i < n_vouched(r) ? vouched_at(r, i) : NULL;
         wal_entry e = {.off = 0};
 
-        if (v != NULL && v->off < g.from) continue; /* there once more */
+        if (v != NULL && v->off < g.from) continue; /* already handled */
         if (v != NULL &&
             (v->end > end || !wal_entry_at(&r->log, v->off, end, &e)))
             v = NULL;
@@ -345,7 +345,7 @@ static nadb_rc read_records(reading *r, nadb_err *err) {
             continue;
         }
         next = wal_next_good(&r->log, off, r->limit);
-        /* Nothing behind it that was ever used: the end. */
+        /* Nothing behind it was ever used: this is the end. */
         if (next == r->limit && vouched_from(r, off) == n_vouched(r)) break;
         rc = tell(r, off, "damaged record");
         if (rc == NADB_OK) rc = give_damaged(r, off, next, err);
@@ -354,7 +354,7 @@ static nadb_rc read_records(reading *r, nadb_err *err) {
     return rc;
 }
 
-/* Opens the log, if need be with what its index knows of it. */
+/* Opens the log, with a damaged header by the salt in its index. */
 static nadb_rc open_log(reading *r, uint64_t number, bool *valid,
                         nadb_err *err) {
     nadb_home *home = &r->w->s->home;
@@ -365,7 +365,8 @@ static nadb_rc open_log(reading *r, uint64_t number, bool *valid,
     nadb_err_clear(&mine);
     rc = wal_open(&r->log, home, number, true, valid, &mine);
     if (*valid || rc == NADB_OK) return NADB_OK;
-    /* Else nothing is known of the log: older rows must not pass for newer. */
+    /* Otherwise the log is unreadable, and older rows must not pass for its
+     * newer ones. */
     if (rc != NADB_CORRUPT && mine.sys_errno != ENOENT)
         return nadb_fail(err, rc, "%s", mine.msg);
     r->to->report(r->to->ctx, mine.msg);
@@ -379,7 +380,7 @@ static nadb_rc open_log(reading *r, uint64_t number, bool *valid,
                : nadb_fail(err, rc, "%s", mine.msg);
 }
 
-/* What the next log says of this one's end. */
+/* Limits the log to the end that the next log's header gives for it. */
 static void limit_to(reading *r, uint64_t next) {
     bool valid = false;
     wal log;
@@ -394,7 +395,7 @@ static void limit_to(reading *r, uint64_t next) {
     wal_close(&log);
 }
 
-/* Up to which stamp some record says that all are decided. */
+/* Finds the highest stamp that a record calls decided. */
 static void note_decided(reading *r) {
     uint64_t off = WAL_HEADER;
     wal_record rec;
@@ -478,7 +479,7 @@ nadb_rc wreck_read(wreck *w, uint64_t stamp, const nadb_salvage *to,
     return rc;
 }
 
-/* --- the swap --- */
+/* --- the exchange --- */
 
 #define ASIDE_MOST 1000
 

@@ -1,4 +1,4 @@
-/* scratch.c - files of the store's folder that have no name. */
+/* scratch.c - files without a name in the store's folder. */
 #include <errno.h>
 
 #include "engine.h"
@@ -21,7 +21,8 @@ nadb_rc engine_scratch(nadb_engine *e, nadb_file **out, nadb_err *err) {
                                 out, &mine);
         if (mine.sys_errno != EEXIST) break;
     }
-    /* Before it has a byte: so what a crash leaves takes no space. */
+    /* Unlinked while it is empty, so a crash leaves nothing that takes
+     * space. */
     if (rc == NADB_OK) rc = nadb_home_unlink(&s->home, number, "txn", &mine);
     if (rc == NADB_OK) return rc;
     s->os->close(*out);

@@ -1,21 +1,19 @@
-/* space.c - space that is kept for giving space back.
+/* space.c - the spare file: space that is given up when the disk is full.
  *
- * On a full disk nothing can be written, and whoever wants to delete has to
- * write. So a store with tables of some size keeps a file, `spare`, which holds
- * nothing but space. Half of it is given up when a transaction that only
- * deletes finds the disk full; the other half is for a clear, and for the flush
- * that gives back what was deleted. It is filled again as soon as there is
- * room.
+ * Deleting rows writes to the disk too, so on a full disk not even that would
+ * work. A store with tables of some size therefore keeps a file `spare` without
+ * content. When a transaction that only deletes finds the disk full, half of it
+ * is given up; the other half is for a clear, and for the flush that frees the
+ * deleted rows. It is filled again when there is room.
  *
- * What is given up is anybody's: other programs may take it first, and then
- * this one has failed as it would have without. */
+ * Other programs may take the space that was given up first. Then the
+ * transaction fails with NADB_FULL as it would have without the file. */
 #include "engine.h"
 
-#define TIMES 2 /* the size of the file, at least, are the tables */
+#define TIMES 2 /* the tables have at least TIMES the size of the file */
 
-/* For three new logs, whose index grows with the buffer (the one of the
- * deletes, of a clear, and that of the flush), a table of tombstones, and
- * MANIFEST. */
+/* Room for three logs with their indexes, which grow with the buffer (for the
+ * deletes, for a clear, for the flush), a table of tombstones, and MANIFEST. */
 static uint64_t size_of(engine *s) {
     return ((uint64_t)3 << 19) + atomic_load(&s->buffer_bytes) / 8;
 }
@@ -25,8 +23,8 @@ static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
     nadb_rc rc = s->os->open(s->home.dir, "spare", NADB_OPEN_WRITE | flags,
                              s->home.file_mode, out, NULL);
 
-    /* Nothing in the file says that it is ours: at least it is nobody else's
-     * under another name. */
+    /* The file has no content that identifies it. One with a second name may be
+     * another program's file. */
     if (rc == NADB_OK) rc = s->os->fstat(*out, &st, NULL);
     if (rc == NADB_OK && st.links > 1)
         rc = nadb_fail(NULL, NADB_CANTOPEN, "spare has another name");
@@ -36,7 +34,7 @@ static nadb_rc spare_open(engine *s, unsigned flags, nadb_file **out) {
     return rc;
 }
 
-/* Has the file grow to `size`, or not at all. */
+/* Extends the file to `size`, or leaves it as it was. */
 static bool grow(engine *s, nadb_file *f, uint64_t size) {
     uint64_t before = 0, now = 0;
 
@@ -47,7 +45,7 @@ static bool grow(engine *s, nadb_file *f, uint64_t size) {
     return false;
 }
 
-/* A small store has little to give back, and its users look at its size. */
+/* A small store has little to free, and the file would dominate its size. */
 static bool is_worth_it(engine *s) {
     engine_version *v = NULL;
     bool worth = false;

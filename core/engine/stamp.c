@@ -1,18 +1,18 @@
-/* stamp.c - commits on which a database file decides.
+/* stamp.c - commits that a database file decides.
  *
- * A store at the default path belongs to one database file. A transaction that
- * changes ordinary tables of the file and the store, or several stores of the
- * file, is mixed. SQLite commits the file between our prepare and our commit,
- * so both must agree whatever happens in between. What ties them together is a
- * stamp (nadb_stamp): before prepare the transaction writes it into a row of
- * the file, and prepare writes it into the store's record.
+ * A store at the default path belongs to one database file. A transaction is
+ * mixed if it changes ordinary tables of the file and the store, or several
+ * stores of the file. SQLite commits the file between our prepare and our
+ * commit, so both must agree whatever happens in between. They are tied by a
+ * stamp (nadb_stamp): the transaction writes it into a row of the file, and
+ * prepare writes it into the store's record.
  *
  *   the file has the stamp, or a later one    the transaction is committed
  *   the file has an earlier one               it is not
  *
  * "Committed" may be concluded from any snapshot of the file. "Not committed"
- * may be concluded only under the file's write lock: the owner of the record
- * then is dead or past its COMMIT.
+ * may be concluded only under the file's write lock, because then the owner of
+ * the record is dead or past its COMMIT.
  *
  * Life of a stamped doubt:
  *
@@ -20,14 +20,15 @@
  *   PREPARED --rollback--> FREE                 by its owner
  *   PREPARED --owner dies, or abandons--> ORPHAN
  *   ORPHAN --file has the stamp--> COMMITTING --> FREE
- *   ORPHAN --file has it not--> FREE            under the file's write lock
+ *   ORPHAN --file lacks it--> FREE              under the file's write lock
  *
- * A writer decides every orphan before it reads or stamps, so at most one
+ * A writer decides every orphan before it reads or stamps. So at most one
  * stamped record of a store is undecided at any time, and stamps rise.
  *
- * Publishing a stamp (under the commit lock): ring entry, stamp_number, then
- * the visible word, then the end of the doubt. A reader loads these in the
- * opposite order, so it never sees the effect of a stamp without the stamp. */
+ * A stamp is published under the commit lock in this order: ring entry,
+ * stamp_number, the visible word, the end of the doubt. A reader loads them in
+ * the opposite order, so it never sees the effect of a stamp without the
+ * stamp. */
 #include "../util/assert.h"
 #include "engine.h"
 
@@ -40,7 +41,7 @@ static bool is_pending(uint32_t state) {
 
 typedef bool doubt_test(const control_doubt *d, uint32_t i, const void *arg);
 
-/* The first record in doubt that the test wants; CONTROL_DOUBTS: none. */
+/* Finds the first doubt for which `test` is true; CONTROL_DOUBTS: none. */
 static uint32_t find_doubt(const control_map *map, doubt_test *test,
                            const void *arg) {
     for (uint32_t word = 0; word < 2; word++) {
@@ -62,7 +63,8 @@ static bool is_stamped(const control_doubt *d, uint32_t i, const void *arg) {
     return atomic_load(&d->stamp) != 0;
 }
 
-/* A record on which the file has decided: it has this stamp or a later one. */
+/* True if the file has decided to commit the record: it has this stamp or a
+ * later one. */
 static bool file_has(const control_doubt *d, uint32_t i, const void *arg) {
     const nadb_stamp *file = arg;
     uint64_t number = atomic_load(&d->stamp);
@@ -79,7 +81,7 @@ static bool is_others(const control_doubt *d, uint32_t i, const void *arg) {
     return i != *own;
 }
 
-/* The commit of the first stamp after `number`: 0 if it is not known. */
+/* The commit of the first stamp after `number`; 0: unknown. */
 static uint64_t seq_after(const control_map *map, uint64_t number) {
     for (uint32_t i = 0; i < CONTROL_STAMPS; i++) {
         const control_stamp *ring = &map->stamps[i];
@@ -130,7 +132,7 @@ void engine_abandon(nadb_engine *e, nadb_ticket *ticket) {
     nadb_free(t);
 }
 
-/* Takes the record of an orphan back. Under the commit lock. */
+/* Takes the record of an orphan back. REQUIRES: the commit lock. */
 static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
     uint64_t off = atomic_load(&s->ctl.map->doubts[i].off);
     nadb_rc rc = wal_take_back(&m->log, off, err);
@@ -144,7 +146,7 @@ static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
     return rc;
 }
 
-/* Ends orphan `i` as the file says. */
+/* Decides orphan `i` by the file's stamp. */
 static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
                       nadb_err *err) {
     control_doubt *d = &s->ctl.map->doubts[i];
@@ -160,9 +162,9 @@ static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
         if (memtable_log_exists(m, memtable_tail(m)))
             wal_record_at(&m->log, atomic_load(&d->off), memtable_tail(m),
                           false, &r, &valid);
-        /* Who decided before may have died between the mark and the end. */
+        /* An earlier decision may have died after marking the record. */
         if (file_has(d, i, file) && !(valid && r.taken_back)) {
-            nadb_set(&d->slot, s->ctl.slot); /* ours, until it is linked */
+            nadb_set(&d->slot, s->ctl.slot); /* ours until it is linked */
             engine_apply(s, m, i);
             engine_tell_waiters(s);
         } else {
@@ -174,7 +176,7 @@ static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
     return rc;
 }
 
-/* --- writers: the file's write lock is enough --- */
+/* --- writers, which hold the file's write lock --- */
 
 static nadb_rc too_slow(const engine *s, nadb_err *err) {
     return nadb_fail(err, NADB_BUSY,
@@ -214,7 +216,7 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
     return NADB_OK;
 }
 
-/* --- readers: the state that belongs to a snapshot of the file --- */
+/* --- readers: the state that belongs to the file's snapshot --- */
 
 typedef struct alignment {
     engine *s;
@@ -222,12 +224,12 @@ typedef struct alignment {
     const nadb_dbfile *from;
     nadb_stamps_seen *seen;
     nadb_stamp file, store;
-    bool doubts; /* stamped records are in doubt */
+    bool doubts; /* a stamped record is in doubt */
     int64_t timeout_ms, deadline;
 } alignment;
 
-/* The file is ahead: waits for the record that the file has. *none: there is no
- * such record. */
+/* The file is ahead of the store: waits until the record with its stamp is
+ * committed. *none: there is no such record. */
 static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
     engine *s = a->s;
     uint32_t i = find_doubt(s->ctl.map, file_has, &a->file);
@@ -253,9 +255,10 @@ static nadb_rc is_older(const engine *s, nadb_err *err) {
         s->dir);
 }
 
-/* Whether the file lacks what the store has because it is older, and not
- * because the connection's snapshot of it is: whoever holds the write lock has
- * the latest, and so has a new statement after one that found the same. */
+/* True if the file is older than the store, and not only the connection's
+ * snapshot of it. The holder of the write lock sees the latest state of the
+ * file, and so does a new statement after one that found the same
+ * difference. */
 static bool surely_older(const alignment *a) {
     const nadb_stamp *before = &a->seen->behind;
 
@@ -266,8 +269,8 @@ static bool surely_older(const alignment *a) {
             before->nonce == a->file.nonce);
 }
 
-/* The store is ahead: steps back to before the first stamp that the file has
- * not. */
+/* The store is ahead of the file's snapshot: moves the view back before the
+ * first stamp that the snapshot lacks. */
 static nadb_rc step_back(alignment *a, nadb_err *err) {
     const control_map *map = a->s->ctl.map;
     uint64_t seq = seq_after(map, a->file.number);
@@ -282,8 +285,8 @@ static nadb_rc step_back(alignment *a, nadb_err *err) {
                      a->s->dir);
 }
 
-/* Whether the file and the store may differ: after a power cut each side may
- * have lost its tail, until the next stamp. */
+/* True if file and store may differ: after a power cut each may have lost its
+ * unsynced end, until the next stamp. */
 static bool may_differ(const alignment *a) {
     const control_map *map = a->s->ctl.map;
 
@@ -291,23 +294,24 @@ static bool may_differ(const alignment *a) {
            a->store.number == atomic_load(&map->stamp_base);
 }
 
-/* The nonce is not known (0) when only a log's header tells of the stamp, and
- * while one is published. */
+/* A nonce of 0 is unknown: the stamp is from a log's header, or is being
+ * published. */
 static bool same_history(const alignment *a) {
     return a->file.number != a->store.number ||
            a->file.nonce == a->store.nonce || a->store.nonce == 0;
 }
 
-/* Nothing is waited for, and nothing to step back from. */
+/* File and store agree: remembers that. */
 static nadb_rc agree(alignment *a) {
     a->seen->any = true;
     a->seen->behind.nonce = 0;
-    /* What is in doubt now is looked at again next time. */
+    /* A doubt may end until the next comparison, so that must not be
+     * skipped. */
     a->seen->equal = a->doubts ? UINT64_MAX : a->store.number;
     return NADB_OK;
 }
 
-/* One comparison; *again: the store has moved, so take a view anew. */
+/* One comparison; *again: the store has changed, take a new view. */
 static nadb_rc compare(alignment *a, bool *again, nadb_err *err) {
     const control_map *map = a->s->ctl.map;
     bool none = false;
@@ -318,7 +322,8 @@ static nadb_rc compare(alignment *a, bool *again, nadb_err *err) {
         rc = catch_up(a, &none, err);
         *again = rc == NADB_OK &&
                  (!none || atomic_load(&map->stamp_number) != a->store.number);
-        /* Else the store has lost its tail, or the stamp is our own. */
+        /* Otherwise the store has lost its unsynced end, or the stamp is our
+         * own. */
         return rc == NADB_OK && !*again ? agree(a) : rc;
     }
     if (may_differ(a)) return agree(a);
@@ -341,7 +346,8 @@ nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
     while (again) {
         nadb_rc rc;
 
-        /* The doubts first: the stamp of one that has ended is published. */
+        /* The doubts are read first: if one has ended, its stamp is
+         * published. */
         a.doubts = control_has_doubts(map) &&
                    find_doubt(map, is_stamped, NULL) != CONTROL_DOUBTS;
         a.store = engine_stamped(e);

@@ -1,5 +1,5 @@
-/* stats.c - the numbers of the shared part, and nadb_check: every
- * record's CRC, every index entry against the log, and the base's own check. */
+/* stats.c - statistics of the engine, and nadb_check: every record's CRC, every
+ * index entry against the log, and the base's own check. */
 #include <stdio.h>
 
 #include "../util/job.h"
@@ -52,7 +52,7 @@ void nadb_engine_last_error(nadb_engine *e, nadb_err *out) {
 
 /* --- doubts --- */
 
-/* How long the record is that the doubt is about. */
+/* Reads changes and bytes of the doubt's record. */
 static void measure(const engine_version *v, const control_doubt *d,
                     nadb_doubt *out) {
     memtable *m = engine_log(v, atomic_load(&d->log));
@@ -119,7 +119,7 @@ static void say(const reporter *r, const memtable *m, uint64_t off,
     r->report(r->ctx, line);
 }
 
-/* A damaged record, with its first key, as far as that can be made out. */
+/* Reports a damaged record, with its first key if that is readable. */
 static void say_damaged(const reporter *r, const memtable *m, uint64_t off,
                         uint64_t tail) {
     char shown[NADB_KEY_SHOWN], what[NADB_KEY_SHOWN + 64];
@@ -135,8 +135,8 @@ static void say_damaged(const reporter *r, const memtable *m, uint64_t off,
     say(r, m, off, what);
 }
 
-/* Every record up to the tail must be whole: the tail is known. Entries that
- * are visible must be found through the index. */
+/* Checks a log: each record up to the tail must be whole, and each visible
+ * entry must be found through the index. */
 static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
                          nadb_err *err) {
     uint64_t tail = memtable_tail(m);
@@ -167,7 +167,7 @@ static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
             rc = memtable_get(m, &k, UINT64_MAX, 0, &found, &is_there, err);
             if (rc != NADB_OK) return rc;
             if (!is_there && atomic_load(&m->head->max_seq) <= seq) {
-                /* Not linked: it is in doubt still, or lost. */
+                /* Not linked: the record is still in doubt, or lost. */
                 bool in_doubt = atomic_load(&m->head->closed) == 0;
 
                 if (!in_doubt) say(r, m, e.off, "entry not in the index");
@@ -180,7 +180,7 @@ static nadb_rc check_log(memtable *m, uint64_t seq, const reporter *r,
     return NADB_OK;
 }
 
-/* Walks the index in order: keys ascend and every entry decodes. */
+/* Walks over the index: keys must ascend and every entry must decode. */
 static nadb_rc check_index(memtable *m, const reporter *r, nadb_err *err) {
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_buf last = NADB_BUF_INIT;
@@ -214,7 +214,7 @@ static nadb_rc check_place(engine *s, const reporter *r, nadb_err *err) {
                : nadb_fail(err, rc, "%s", mine.msg);
 }
 
-/* What MANIFEST counts must be what is there. */
+/* Compares the totals of MANIFEST with a count. */
 static void check_totals(engine *s, engine_version *v, const reporter *r) {
     const nadb_totals *t = &v->base->totals;
     nadb_totals found;

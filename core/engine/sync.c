@@ -1,5 +1,5 @@
-/* sync.c - syncing the log, once for all who wait; and what background work
- * reports. */
+/* sync.c - syncs the log, once for all threads that wait; and keeps errors of
+ * background work. */
 #include <errno.h>
 
 #include "engine.h"
@@ -12,8 +12,8 @@ void engine_synced_raise(control_map *map, uint64_t place) {
         continue;
 }
 
-/* The end of the log, to promise that it is synced up to there; `known` when
- * the tail is damaged, or who moved it died doing so. */
+/* The end of the log up to which a sync may be promised; `known` if the tail is
+ * damaged, or its writer died while moving it. */
 static uint64_t end_to_sync(memtable *m, uint64_t known) {
     for (int tries = 0; tries < 100; tries++) {
         uint64_t end = memtable_tail(m);
@@ -23,7 +23,8 @@ static uint64_t end_to_sync(memtable *m, uint64_t known) {
     return known;
 }
 
-/* What fails in the background is tried again and again, and told once. */
+/* True if the error differs from the last: background work is retried often,
+ * and an error is reported once. */
 static bool is_news(engine *s, const nadb_err *last, const nadb_err *e) {
     bool news;
 
@@ -59,7 +60,8 @@ void engine_count(engine *s, nadb_op op, const nadb_span *span,
     nadb_monitor_done(m, span, &d);
 }
 
-/* `place`: what the caller knows to be there, if it is in this log. */
+/* Syncs the log. `place`: a place of this log that the caller knows to
+ * exist. */
 static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
     uint64_t known = place - wal_place(number, 0);
@@ -82,9 +84,9 @@ static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
         engine_synced_raise(s->ctl.map, wal_place(number, end));
         return NADB_OK;
     }
-    /* Nobody knows what a failed sync has left: no more promises. But where
-     * it was not tried, because the directory may not be read, nothing is lost.
-     */
+    /* After a failed sync the contents of the disk are unknown, so no process
+     * may write any more. If the sync was not even tried, because the directory
+     * may not be read, nothing is lost. */
     if (mine.sys_errno != EACCES) atomic_store(&s->ctl.map->failed, 1);
     if (err != NULL) *err = mine;
     return rc;
@@ -109,8 +111,8 @@ nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) {
 void engine_sync_in_background(engine *s) {
     nadb_err mine;
 
-    /* Under a seal nothing was written since the last close, and `synced` is
-     * part of what is sealed. */
+    /* While the seal is whole nothing has been written since the last close;
+     * and `synced` is covered by the seal. */
     if (atomic_load(&s->synchronous) == NADB_SYNC_OFF ||
         s->options->read_only || control_sealed(&s->ctl))
         return;

@@ -1,16 +1,14 @@
-/* totals.c - how many rows and bytes there are, without a walk over them.
+/* totals.c - exact numbers of rows and bytes without a walk over them.
  *
- * Writers do not look for what they overwrite, so nobody knows at a commit
- * whether a put adds a row. A flush does: it passes over each key that has
- * changed once, and looks below for what the change replaces (counter). So
- * MANIFEST has exact totals of all that the base shows; they are replaced with
- * the base's state, and no crash tears them from it. What the memtables add is
- * found in the same way when somebody asks (engine_totals): that takes a lookup
- * for each key in the buffer, however large the store is.
+ * A commit does not look up what it overwrites, so it cannot know whether a put
+ * adds a row. A flush can: it visits each changed key once, and looks up in the
+ * base what the change replaces. So MANIFEST has exact totals of its state,
+ * which are replaced with the state and cannot be torn from it. What the
+ * memtables add is found in the same way on request (engine_totals()), by one
+ * lookup for each key in the buffer.
  *
- * A store that was written before there were totals, or in which something
- * could not be read when it was looked for, is walked over once, at the next
- * flush. */
+ * A store that was written before nadb kept totals, or in which a lookup
+ * failed, is counted by a walk at the next flush. */
 #include "../kv/row.h"
 #include "../util/merge.h"
 #include "engine.h"
@@ -23,13 +21,13 @@ typedef struct counter {
     nadb_iter base;
     nadb_iter *inner;
     const nadb_base_ops *ops;
-    nadb_base_version *below; /* NULL: a clear hides it */
+    nadb_base_version *below; /* NULL: a clear hides everything */
     uint64_t clear_seq;
     nadb_totals *totals;
     nadb_buf scratch;
 } counter;
 
-/* What cannot be read is no reason to stop a flush. */
+/* An unreadable entry makes the totals unknown; the flush goes on. */
 static void count_change(counter *c, const nadb_entry *e) {
     nadb_entry old;
     bool found = false;
@@ -113,7 +111,8 @@ void engine_count_base(engine *s, nadb_base_version *base, nadb_totals *out) {
 
 /* --- what a view shows --- */
 
-/* What the memtables of the view change: each key once, tombstones included. */
+/* Walks over what the memtables of the view change: each key once, with
+ * tombstones. */
 static nadb_rc changes_of(engine *s, const engine_view *v, nadb_iter **out,
                           nadb_err *err) {
     const engine_version *ver = v->version;

@@ -1,24 +1,25 @@
-/* version.c - which memtables and which base are current, and views.
+/* version.c - versions: the memtables and the base state that are current; and
+ * views.
  *
- * A version is a process's open handle on one descriptor of control: the
- * memtables attached, the base's tables open. Versions are made when somebody
- * first needs them, share what they can with the one before, and go when the
- * last view lets go. A view is a version and a sequence number; both come from
- * one word of control, so they belong together.
+ * A version is a process's open handle on one descriptor of control: its
+ * memtables attached, its tables open. It is made when it is first needed,
+ * shares what it can with the version before it, and is freed with its last
+ * view. A view is a version and a sequence number that were read from one word
+ * of control, so they belong together.
  *
- * A session keeps its view between statements, so that the next one only
- * compares words. A view that rests can be robbed of its version by the
- * background thread: an idle connection holds nothing back. While there is no
- * thread, the first statement lets go of its pin at its end, and the second one
- * starts the threads. */
+ * A session keeps its view between statements, so that the next statement only
+ * has to compare words. The background thread may take the version from an idle
+ * view, so an idle connection does not keep old files. A store that is not
+ * awake has no background thread: its first statement drops its pin at its end,
+ * and the second starts the threads. */
 #include "../util/assert.h"
 #include "../util/merge.h"
 #include "engine.h"
 #include "workers.h"
 
-/* How long, at least, a state that is being replaced is looked at again and
- * again: the flusher needs that to sync a directory, also for those who do not
- * want to wait for locks. */
+/* How long at least a reader retries while a state is being replaced, even with
+ * a shorter busy_timeout: the flusher may need that long to sync a
+ * directory. */
 #define LEAST_MS 1000
 
 static void version_free(engine *s, engine_version *v) {
@@ -27,7 +28,7 @@ static void version_free(engine *s, engine_version *v) {
     nadb_free(v);
 }
 
-/* Tells other processes what we still need. Under version_lock. */
+/* Publishes what this process still reads. REQUIRES: version_lock. */
 static void pin(engine *s) {
     uint64_t gen = UINT64_MAX;
     uint64_t seq = UINT64_MAX;
@@ -44,7 +45,7 @@ static void pin(engine *s) {
         control_pin(&s->ctl, gen, seq);
 }
 
-/* What is open may be used. Under version_lock. */
+/* Pins again what is open. REQUIRES: version_lock. */
 static void pin_again(engine *s) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (!s->unpinned) return;
@@ -82,7 +83,7 @@ static nadb_rc log_take(engine *s, uint64_t number, memtable **out,
     return memtable_attach(out, &s->home, number, err);
 }
 
-/* Each log names the one before it: follows them from last to first. */
+/* Opens the logs from the last to the first; each names the one before it. */
 static nadb_rc logs_take(engine *s, const control_now *now, engine_version **v,
                          nadb_err *err) {
     uint64_t number = now->last_log;
@@ -134,13 +135,14 @@ void engine_base_publish(engine *s, const nadb_base_version *base) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     control_read(&s->ctl, &now);
     if (base->generation <= now.base_generation) return;
-    /* After a recovery that found no logs, MANIFEST still names one of them. */
+    /* After a recovery that found no logs, MANIFEST still names a log that is
+     * gone. */
     if (first < now.first_log) first = now.first_log;
     control_publish(&s->ctl, first, now.last_log, base->generation);
 }
 
-/* MANIFEST is ahead of control: its flusher is about to publish it, or died.
- * In the second case we publish. */
+/* MANIFEST is ahead of control. Waits for its flusher to publish it; if the
+ * flusher died, publishes it here. */
 static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
     _Atomic uint32_t *word = &s->ctl.map->flush_events;
     uint32_t seen = atomic_load(word);
@@ -151,7 +153,7 @@ static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
     s->os->futex_wait((uint32_t *)word, seen, 1);
     if (!control_flusher_try(&s->ctl)) return NADB_OK;
     rc = s->base_ops->version_open(s->base, &base, err);
-    /* It may not have come to make the name MANIFEST durable. */
+    /* The name MANIFEST may not be durable yet. */
     if (rc == NADB_OK) rc = s->os->dir_sync(s->home.dir, err);
     if (rc == NADB_OK &&
         engine_lock(s, s->options->busy_timeout_ms, NULL) == NADB_OK) {
@@ -170,8 +172,8 @@ static bool is_current(const engine *s, const control_now *now) {
     return again.generation == now->generation;
 }
 
-/* Makes the version of what control names now; *out is NULL when control moved
- * on meanwhile, or is about to. Under version_lock. */
+/* Makes the version of control's present descriptor. *out is NULL if control
+ * has changed meanwhile, or is about to. REQUIRES: version_lock. */
 static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
     engine_version *v = nadb_calloc(1, sizeof *v);
     control_now now;
@@ -181,7 +183,8 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
     *out = NULL;
     if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
     control_read(&s->ctl, &now);
-    /* What we are about to open must not be unlinked meanwhile. */
+    /* Pinned first, so that the files are not unlinked while they are
+     * opened. */
     if (s->versions == NULL) control_pin(&s->ctl, now.base_generation, now.seq);
     atomic_store(&v->refs, 1);
     v->generation = now.generation;
@@ -190,7 +193,8 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
     v->first_log = now.first_log;
     v->last_log = now.last_log;
     rc = base_take(s, &now, &v->base, err);
-    /* MANIFEST is renamed before control speaks of it, so it never is older. */
+    /* MANIFEST is renamed before control names its generation, so an older one
+     * is damage. */
     if (rc == NADB_OK && v->base->generation < now.base_generation)
         rc = nadb_fail(err, NADB_CANTOPEN, ENGINE_MANIFEST_OLD, s->dir);
     if (rc == NADB_OK) rc = logs_take(s, &now, &v, err);
@@ -204,7 +208,7 @@ static nadb_rc version_make(engine *s, engine_version **out, nadb_err *err) {
 
 /* --- the version that is kept for readers of an older snapshot --- */
 
-/* Under version_lock. */
+/* REQUIRES: version_lock. */
 static void kept_drop(engine *s) {
     engine_version *v = s->kept;
 
@@ -213,8 +217,8 @@ static void kept_drop(engine *s) {
     if (v != NULL) unref_locked(s, v);
 }
 
-/* A flush or a compaction has replaced `old`. Stores without stamps have no
- * reader that steps back. */
+/* Keeps `old`, which a flush or compaction has replaced. Without stamps no
+ * reader ever steps back, so it is not kept. */
 static void kept_set(engine *s, engine_version *old) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
     if (atomic_load(&s->ctl.map->stamp_number) == 0 || s->private_memory)
@@ -231,8 +235,8 @@ void engine_kept_drop(engine *s) {
     nadb_unlock(&s->version_lock);
 }
 
-/* The version has every log with commits up to `seq`, and its base none after
- * it. Under version_lock. */
+/* True if the version has all commits up to `seq`, and its base none after it.
+ * REQUIRES: version_lock. */
 static bool version_covers(const engine *s, const engine_version *v,
                            uint64_t seq) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
@@ -242,11 +246,11 @@ static bool version_covers(const engine *s, const engine_version *v,
         for (size_t i = 0; i < w->n_logs; i++)
             if (w->logs[i]->log.prev_log == v->last_log)
                 return w->logs[i]->log.base_seq >= seq;
-    /* The same logs over another base, or too old to tell. */
+    /* Same logs over another base: fine. Otherwise it is too old. */
     return v->last_log == s->versions->last_log;
 }
 
-/* Puts a new version in front. Under version_lock. */
+/* Makes a new version the current one. REQUIRES: version_lock. */
 static void version_enter(engine *s, engine_version *v) {
     engine_version *old = s->versions;
 
@@ -268,7 +272,7 @@ static bool version_fresh(const engine *s) {
                v->generation;
 }
 
-/* True from busy_timeout after the first call on. */
+/* True once busy_timeout has passed since the first call. */
 static bool is_late(const engine *s, int64_t *deadline) {
     int64_t now = s->os->mono_ns();
     int64_t ms = s->options->busy_timeout_ms;
@@ -328,7 +332,7 @@ nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
-    atomic_store(&v->refs, 2); /* the list's and the caller's */
+    atomic_store(&v->refs, 2); /* one for the list, one for the caller */
     v->base = from->base;
     s->base_ops->version_ref(v->base);
     v->logs[v->n_logs++] = m;
@@ -371,7 +375,7 @@ nadb_rc engine_view_open(nadb_engine *e, nadb_view **out, nadb_err *err) {
     return rc;
 }
 
-/* Takes the view into use, whatever the background thread is doing. */
+/* Marks the view as used, whatever the background thread is doing with it. */
 static void view_take(engine_view *v) {
     for (;;) {
         uint32_t seen = VIEW_RESTING;
@@ -397,12 +401,12 @@ void engine_view_close(nadb_engine *e, nadb_view *view) {
     nadb_free(v);
 }
 
-/* The store sleeps. Tables that others replace may go, unless some view of ours
- * is in use. */
+/* While the store is not awake: drops the pin if no view is in use, so that
+ * other processes may remove replaced tables. */
 static void unpin(engine *s) {
     engine_view *v;
 
-    atomic_store(&s->has_read, true); /* before the views are looked at */
+    atomic_store(&s->has_read, true); /* set before the views are examined */
     nadb_lock(&s->version_lock);
     for (v = s->views; v != NULL && atomic_load(&v->state) != VIEW_USED;)
         v = v->next;
@@ -419,7 +423,7 @@ nadb_rc engine_wake(engine *s, nadb_err *err) {
     if (atomic_load(&s->awake)) return NADB_OK;
     rc = nadb_workers_add(s, err);
     nadb_lock(&s->version_lock);
-    pin_again(s); /* who reads does so without threads, too */
+    pin_again(s); /* also without threads a reader needs a pin */
     if (rc == NADB_OK) atomic_store(&s->awake, true);
     nadb_unlock(&s->version_lock);
     return rc;
@@ -467,7 +471,7 @@ nadb_rc engine_view_refresh(nadb_engine *e, nadb_view *view, nadb_err *err) {
     view_take(v);
     if (!atomic_load_explicit(&s->awake, memory_order_relaxed) &&
         atomic_load(&s->has_read))
-        rc = engine_wake(s, NULL); /* with an error it is tried again */
+        rc = engine_wake(s, NULL); /* after an error it is tried again */
     for (;;) {
         uint64_t word =
             atomic_load_explicit(&map->visible, memory_order_acquire);
@@ -514,7 +518,7 @@ void engine_views_trim(engine *s) {
         uint32_t seen = VIEW_RESTING;
         engine_version *old;
 
-        /* Without the state we may not even look at v->version. */
+        /* v->version may only be read by the thread that has set the state. */
         if (!atomic_compare_exchange_strong(&v->state, &seen, VIEW_STOLEN))
             continue;
         old = v->version;
@@ -529,8 +533,8 @@ void engine_views_trim(engine *s) {
 
 /* --- reading through a view --- */
 
-/* Memtables newest first, then the base. No lock, and after the first touch of
- * a page no system call. */
+/* Searches the memtables, newest first, then the base. Takes no lock, and makes
+ * no system call once the pages are mapped. */
 nadb_rc engine_get_recent(engine_view *v, nadb_slice key, nadb_entry *out,
                           bool *found, nadb_err *err) {
     engine_version *ver = v->version;
@@ -552,7 +556,8 @@ nadb_rc engine_get(nadb_engine *e, nadb_view *view, nadb_slice key,
     engine_view *v = (engine_view *)view;
     nadb_rc rc = engine_get_recent(v, key, out, found, err);
 
-    /* A clear in a live log hides the base, which is older than every log. */
+    /* A clear in a live log hides the whole base, which is older than all
+     * logs. */
     if (rc == NADB_OK && !*found && v->floor == 0)
         rc = s->base_ops->get(v->version->base, key, &v->scratch, out, found,
                               err);
@@ -570,7 +575,7 @@ nadb_rc engine_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
-    /* Each process that opens a store begins a log, and may write none. */
+    /* Every process that opens a store may begin a log, and many stay empty. */
     while (first < ver->n_logs && memtable_is_empty(ver->logs[first])) first++;
     if (first == ver->n_logs && v->floor == 0)
         return s->base_ops->iter(ver->base, range, out, err);

@@ -1,8 +1,8 @@
 /* wal.c - see wal.h.
  *
  * A small record is built in one buffer and written with one call. A large one
- * is built in pieces of WRITE_PIECE: its entries first and its header last, so
- * that the header is only there when all of it is. */
+ * is written in pieces of WRITE_PIECE: first its entries, then its header, so
+ * that a header on disk implies that everything else was written. */
 #include "wal.h"
 
 #include "../util/coding.h"
@@ -70,7 +70,7 @@ static bool header_get(const uint8_t h[WAL_HEADER], wal *w) {
            w->capacity < (uint64_t)1 << WAL_OFF_BITS;
 }
 
-/* The place of the checksum is the same in every later format. */
+/* The checksum has this place in every future format, too. */
 static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
                           nadb_err *err) {
     if (memcmp(h, WAL_MAGIC, 8) == 0 && nadb_get_u32(h + 8) > FORMAT &&
@@ -83,7 +83,7 @@ static nadb_rc bad_header(const uint8_t h[WAL_HEADER], const char *path,
                         path);
 }
 
-/* A header that never reached the disk, as a power cut leaves it. */
+/* True for a header of zeros: it never reached the disk before a power cut. */
 static bool is_blank(const uint8_t h[WAL_HEADER]) {
     for (size_t i = 0; i < WAL_HEADER; i++)
         if (h[i] != 0) return false;
@@ -210,15 +210,15 @@ uint64_t wal_record_bound(uint64_t count, uint64_t bytes) {
 typedef struct append_state {
     wal *w;
     nadb_buf *buf;
-    uint64_t at;  /* where buf's first byte goes */
-    uint32_t crc; /* of entries that left the buffer */
+    uint64_t at;  /* offset in the file of buf's first byte */
+    uint32_t crc; /* of the entries that were written already */
 } append_state;
 
 static nadb_rc out_of_memory(const wal *w, nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "appending to %s", w->os->path(w->file));
 }
 
-/* Writes out what the buffer holds behind the header. */
+/* Writes the buffer's entries to the file. */
 static nadb_rc piece_flush(append_state *s, nadb_err *err) {
     nadb_rc rc = s->w->os->pwrite(s->w->file, s->buf->p, s->buf->n, s->at, err);
 
@@ -261,8 +261,8 @@ static void record_header(uint8_t *h, uint64_t off, const wal_note *note,
     nadb_put_u64(h + R_DECIDED, note->decided);
 }
 
-/* The CRC goes over the entries first and the header behind them, so that a
- * record can be written before its length is known. */
+/* The CRC covers the entries first and then the header, so that entries can be
+ * written before the record's length is known. */
 static uint32_t record_crc(const uint8_t *h, uint32_t entries) {
     return nadb_crc32c(entries, h + R_OFF, WAL_RECORD - R_OFF);
 }
@@ -293,7 +293,7 @@ nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes,
         rc = entry_append(&s, &changes->entry, err);
         if (rc == NADB_OK) rc = nadb_iter_next(changes, err);
         if (rc == NADB_OK && buf->n >= WRITE_PIECE) {
-            if (!pieces) { /* the header's place stays zero for now */
+            if (!pieces) { /* zeros in place of the header */
                 buf->n -= WAL_RECORD;
                 memmove(buf->p, buf->p + WAL_RECORD, buf->n);
                 s.at = off + WAL_RECORD;
@@ -327,8 +327,8 @@ nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) {
 
 /* --- reading --- */
 
-/* Longer ones are looked at for holes: a file may be sparse, and its record
- * claim to be as long as it likes. */
+/* Longer records are checked for holes first: in a sparse file a forged record
+ * could claim any length. */
 #define LONG_RECORD ((uint64_t)1 << 20)
 
 static uint32_t entries_crc(const wal *w, uint64_t off, uint64_t n) {
@@ -349,7 +349,7 @@ static uint32_t entries_crc(const wal *w, uint64_t off, uint64_t n) {
     return crc;
 }
 
-/* Takes the stamp from the front of the entries. */
+/* Takes the stamp off the front of the entries. */
 static bool stamp_take(wal_record *r) {
     r->stamp.number = r->stamp.nonce = 0;
     if ((r->flags & WAL_STAMP) == 0) return true;

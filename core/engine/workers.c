@@ -1,27 +1,29 @@
 /* workers.c - see workers.h.
  *
- * Starting threads costs more than the rest of opening a store, and a process
- * that reads one key and ends has no use for them. So a store that is found in
- * order and without other openers sleeps (`awake`, engine.h) until the first
- * write or the second statement. While it sleeps, a view that rests releases
- * the process's pin, so that others can remove tables; what is mapped stays
- * usable. The library stays loaded until the process ends (-z nodelete),
- * because the threads do.
+ * Starting threads takes longer than the rest of opening a store, which a
+ * process that reads one key need not pay for. So a store that was found in
+ * good order and has no other openers is not awake (engine.h) until its first
+ * write or second statement. Meanwhile an idle view releases the process's pin,
+ * so that other processes can remove tables; mapped files stay usable. The
+ * library stays loaded until the process ends (-z nodelete), because the
+ * threads do.
  *
- * Both threads walk one list of stores. A store is marked busy while a thread
- * works on it without the list's lock, so that removal can wait for that. */
+ * Both threads walk over one list of stores. A store is marked as busy while a
+ * thread works on it without the list's lock; removal waits for that. */
 #include "workers.h"
 
 #include <pthread.h>
 
 #define IDLE_MS 1000
 #define SWEEP_PAUSE_MS 3
-#define START_MS 50 /* who only opens, reads and ends has it to himself */
+/* nadb-work begins so much later, so that a process that opens a store, reads
+ * and ends has the CPU to itself. */
+#define START_MS 50
 
 typedef struct job {
     engine *s;
-    unsigned busy; /* threads at work on it */
-    bool leaving;  /* takes no more work */
+    unsigned busy; /* number of threads that work on it */
+    bool leaving;  /* it takes no more work */
     int64_t sync_due_ns, sweep_due_ns;
     struct job *next;
 } job;
@@ -30,7 +32,7 @@ static struct {
     pthread_once_t once;
     nadb_rc init_rc;
     nadb_mutex lock;
-    nadb_cond idle; /* some busy count went down */
+    nadb_cond idle; /* signalled when a busy count falls */
     job *jobs;
     bool running;
     _Atomic uint32_t kicks; /* futex of nadb-work */
@@ -43,7 +45,7 @@ static void init(void) {
         workers.init_rc = nadb_cond_init(&workers.idle, NULL);
 }
 
-/* Calls `body` on every store, without the lock. */
+/* Calls `body` for every store, without the lock. */
 static void each_job(void (*body)(job *j, void *ctx), void *ctx) {
     nadb_lock(&workers.lock);
     for (job *j = workers.jobs; j != NULL;) {
@@ -57,8 +59,8 @@ static void each_job(void (*body)(job *j, void *ctx), void *ctx) {
             j->busy--;
             nadb_cond_broadcast(&workers.idle);
         }
-        /* A job leaves the list only when nobody is busy with it, and then
-         * its remover waits for us to have moved on: take next under lock. */
+        /* A job is removed only when no thread is busy with it, so `next` is
+         * read under the lock while we still are. */
         next = j->next;
         j = next;
     }
@@ -81,7 +83,7 @@ static void tend(job *j, void *ctx) {
         bool (*sweep)(void *) = atomic_load(&j->s->sweep);
         bool more = sweep != NULL && sweep(j->s->sweep_ctx);
 
-        /* A pause between the steps, for others. */
+        /* A pause between steps leaves the CPU to others. */
         now = os->mono_ns();
         j->sweep_due_ns = now + (more ? SWEEP_PAUSE_MS
                                       : atomic_load(&j->s->flush_interval_ms)) *
@@ -115,7 +117,7 @@ static void work(job *j, void *ctx) {
     bool *again = ctx;
     bool more = false;
 
-    /* An error is kept with the store and shown to writers who wait. */
+    /* An error is kept by the store and shown to writers that wait. */
     if (j->s->duties->work(j->s, &more, NULL) == NADB_OK && more) *again = true;
 }
 
@@ -153,7 +155,7 @@ static nadb_rc start(nadb_err *err) {
     return rc;
 }
 
-/* Two threads may begin to use a store at the same time. */
+/* Two threads may start using a store at the same time. */
 static bool is_listed(const engine *s) {
     const job *j = workers.jobs;
 
@@ -224,7 +226,7 @@ void nadb_workers_before_fork(void) {
 
 void nadb_workers_after_fork(bool child) {
     if (child) {
-        /* The jobs are the parent's; forgetting them leaks a few bytes. */
+        /* The jobs belong to the parent; forgetting them leaks a few bytes. */
         workers.jobs = NULL;
         workers.running = false;
     }
