@@ -1,5 +1,5 @@
-/* access.c - see access.h. Two maps: one takes notes, the other is being
- * written. */
+/* access.c - see access.h. There are two maps: one takes notes while the other
+ * is written to the store. */
 #include "access.h"
 
 #include "../util/coding.h"
@@ -9,7 +9,7 @@
 #define NOTES_MAX 65536u
 
 struct nadb_access {
-    nadb_mutex lock; /* guards both; `writing` changes only with it */
+    nadb_mutex lock; /* guards both maps; `writing` is changed under it only */
     key_map notes, writing;
 };
 

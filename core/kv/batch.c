@@ -44,11 +44,12 @@ static int node_cmp(const batch_node *n, uint64_t prefix, nadb_slice key) {
     return nadb_slice_cmp(n->key, key);
 }
 
-/* The first node >= key; prev[] gets the links that lead to it. */
+/* The first node with a key >= key. prev[] gets the nodes before it on each
+ * level. */
 static batch_node *seek(const batch *b, nadb_slice key,
                         batch_node *prev[BATCH_HEIGHT]) {
     uint64_t prefix = nadb_slice_prefix8(key);
-    batch_node *at = NULL; /* NULL: the head */
+    batch_node *at = NULL; /* NULL stands for the head */
     batch_node *next = NULL;
 
     for (unsigned i = b->height; i > 0;) {
@@ -73,7 +74,8 @@ NADB_WRAPS static unsigned draw_height(batch *b) {
     return h;
 }
 
-/* A node without operations for a key whose bytes live in the arena. */
+/* Adds a node without operations. REQUIRES: the bytes of `key` are in the
+ * arena. */
 static batch_node *node_add(batch *b, nadb_slice key,
                             batch_node *prev[BATCH_HEIGHT]) {
     unsigned h = draw_height(b);
@@ -134,7 +136,7 @@ static batch_op *op_add(batch *b, nadb_slice key, size_t value_n,
     return op;
 }
 
-/* What was read for a decision stays read, whatever comes after. */
+/* Keeps NADB_ENTRY_READ: a key that was read for a decision stays read. */
 static unsigned read_before(const batch_op *op) {
     return op->older == NULL ? 0 : op->older->flags & NADB_ENTRY_READ;
 }
@@ -153,8 +155,8 @@ nadb_rc batch_put(batch *b, nadb_slice key, size_t value_n, nadb_put_mode mode,
     return NADB_OK;
 }
 
-/* A deletion: it may be what makes room on a full disk, so it does not need
- * any. */
+/* Adds a deletion. On a full disk it is kept in memory, since its commit may be
+ * what frees space. */
 static batch_op *tombstone_add(batch *b, nadb_slice key, size_t value_n,
                                nadb_err *err) {
     bool frees = b->frees;
@@ -274,15 +276,15 @@ typedef struct b_iter {
     nadb_iter base;
     batch *b;
     uint64_t limit;
-    batch_node *at; /* NULL before the start and at the end */
+    batch_node *at; /* NULL before the first entry and at the end */
     bool started, reverse, bounded;
     nadb_slice lo, hi;
-    size_t size; /* of this block */
+    size_t size; /* bytes of this allocation */
     uint8_t bytes[];
 } b_iter;
 
-/* Bytes of the iterator that a batch keeps for the next: each commit of one row
- * makes one, with short bounds or none. */
+/* A batch keeps one iterator of this size for the next use. Every commit of one
+ * row needs one, with short bounds or none. */
 #define SPARE ((size_t)192)
 _Static_assert(sizeof(b_iter) <= SPARE, "a spare iterator has no room");
 
@@ -314,7 +316,7 @@ static void settle(b_iter *it) {
     it->at = NULL;
 }
 
-/* The last node below key, or the last of all. */
+/* The last node with a key below `key`, or the last of all (NULL). */
 static batch_node *before(const batch *b, const nadb_slice *key) {
     batch_node *n = key == NULL ? NULL : seek(b, *key, NULL);
 

@@ -9,20 +9,21 @@
 #define SHARDS 4u
 #define BUCKETS_MIN 64u
 
-/* Each shard has its own part of the room; a value may take half of that. */
+/* The protected part has four fifths of a shard's room. A single value may take
+ * half of that room. */
 #define PROTECTED_OF_5 4
 
 struct nadb_cached {
     uint64_t id;
     nadb_buf value;
-    atomic_uint refs; /* one of them is the cache's while it is cached */
-    /* of the shard, while it is cached: */
+    atomic_uint refs; /* the cache holds one while the value is cached */
+    /* Of the shard, while the value is cached: */
     bool protected;
-    nadb_cached *newer, *older; /* in its list */
-    nadb_cached *chain;         /* in its bucket */
+    nadb_cached *newer, *older; /* neighbours in its list */
+    nadb_cached *chain;         /* next in its bucket */
 };
 
-/* A list by last use. */
+/* A list in the order of last use. */
 typedef struct lru {
     nadb_cached *newest, *oldest;
     uint64_t bytes;
@@ -40,10 +41,10 @@ typedef struct shard {
 
 struct nadb_cache {
     shard shards[SHARDS];
-    unsigned n_locks; /* initialised */
+    unsigned n_locks; /* locks that were initialised */
 };
 
-/* What a value counts for: its allocation, itself, and its bucket. */
+/* The size of a value for the bound: buffer, struct and bucket. */
 static uint64_t weight(const nadb_cached *v) {
     return v->value.cap + sizeof *v + sizeof(nadb_cached *);
 }
@@ -80,7 +81,7 @@ void nadb_cached_release(nadb_cached *v) {
     nadb_free(v);
 }
 
-/* --- lists; the shard's lock is held --- */
+/* --- lists. REQUIRES: the shard's lock --- */
 
 static lru *list_of(shard *s, const nadb_cached *v) {
     return v->protected ? &s->protected : &s->probation;
@@ -120,7 +121,7 @@ static void set_protected(shard *s, nadb_cached *v, bool protected) {
     list_add(s, v);
 }
 
-/* --- buckets; the shard's lock is held --- */
+/* --- buckets. REQUIRES: the shard's lock --- */
 
 static nadb_cached *lookup(const shard *s, uint64_t h, uint64_t id) {
     nadb_cached *v = s->n_buckets == 0 ? NULL : *bucket_of(s, h);
@@ -130,8 +131,8 @@ static nadb_cached *lookup(const shard *s, uint64_t h, uint64_t id) {
     return v;
 }
 
-/* Doubles the buckets when they are full. Without memory chains grow longer;
- * false only when there are no buckets at all. */
+/* Doubles the number of buckets when they are full. Without memory chains grow
+ * longer; false only if there are no buckets at all. */
 static bool make_room(shard *s) {
     size_t n = s->n_buckets == 0 ? BUCKETS_MIN : s->n_buckets * 2;
     nadb_cached **old = s->buckets;
@@ -168,8 +169,8 @@ static void evict(shard *s, nadb_cached *v) {
     nadb_cached_release(v);
 }
 
-/* Puts the lists back within their bounds. What falls out of the protected
- * part gets a second life on probation. */
+/* Shortens both lists to their bounds. Values that fall out of the protected
+ * part go back to probation. */
 static void shrink(shard *s) {
     uint64_t protected_max = s->bytes_max / 5 * PROTECTED_OF_5;
 
@@ -202,8 +203,8 @@ nadb_cached *nadb_cache_get(nadb_cache *c, uint64_t id) {
     return v;
 }
 
-/* Adds `v` unless its id is there already or it is too large; returns what is
- * to be given out: a reference of its own to what was there, or `v`. */
+/* Adds `v`, unless its id is cached or `v` is too large. Returns a reference to
+ * the cached value, or `v`. */
 static nadb_cached *insert(shard *s, uint64_t h, nadb_cached *v) {
     nadb_cached *there = lookup(s, h, v->id);
 

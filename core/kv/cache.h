@@ -1,18 +1,18 @@
-/* cache.h - decompressed values, by the name of their stored bytes.
+/* cache.h - decompressed values, by the id of their stored bytes.
  *
- * A key is nadb_entry.id, which names immutable bytes of one store: an entry
- * never becomes stale, and each store has its own cache. A value is a
- * reference-counted buffer, readable as long as the reference is held, whether
- * it is still cached or not.
+ * A key is nadb_entry.id, which identifies immutable bytes of one store, so a
+ * cached value never becomes stale. Each store has its own cache. A value is a
+ * reference-counted buffer; it is readable as long as the reference is held,
+ * even if it is no longer cached.
  *
- * Which values stay: segmented LRU. A value begins on probation and moves to
- * the protected part when it is asked for again; the protected part has four
- * fifths of the room. A scan, which asks once for each value, so passes
- * through probation and leaves alone what is read often.
+ * Replacement is segmented LRU: a value starts on probation and moves to the
+ * protected part, four fifths of the room, when it is used again. A scan uses
+ * each value once, so it passes through probation without displacing what is
+ * read often.
  *
- * Thread-safe; ids are spread over shards with a lock each (NADB_RANK_CACHE).
- * The bound holds for all that is cached, its bookkeeping included; values
- * that only their readers still hold come on top. */
+ * Thread-safe; ids are spread over shards with one lock each (NADB_RANK_CACHE).
+ * The bound covers all cached values with their bookkeeping; values that only
+ * readers still hold are not included. */
 #ifndef NADB_CACHE_H
 #define NADB_CACHE_H
 
@@ -27,22 +27,23 @@ typedef struct nadb_cache_stats {
     uint64_t bytes_max;
 } nadb_cache_stats;
 
-/* `bytes_max` may be 0: nothing stays. The caller owns *out. */
+/* `bytes_max` may be 0: nothing is cached. The caller owns *out. */
 nadb_rc nadb_cache_new(uint64_t bytes_max, nadb_cache **out,
                        nadb_err *err) NADB_MUST_USE;
 void nadb_cache_free(nadb_cache *c); /* NULL is fine; references live on */
 
-/* The bound from now on (a store opened once more with a larger cache). */
+/* Changes the bound, when the store is opened again with a larger cache. */
 void nadb_cache_resize(nadb_cache *c, uint64_t bytes_max);
 
-/* Forgets all values; returns the bytes that they took. */
+/* Drops all values; returns the bytes freed. */
 uint64_t nadb_cache_drop(nadb_cache *c);
 
-/* A reference that the caller releases, or NULL when it is not cached. */
+/* A reference that the caller releases; NULL if it is not cached. */
 nadb_cached *nadb_cache_get(nadb_cache *c, uint64_t id);
-/* Takes the buffer over (*value is then empty) and returns a reference to the
- * value. If the id is cached already, to that, and the buffer is freed. NULL
- * when out of memory: the buffer is then still the caller's. */
+/* Takes over the buffer (*value is then empty) and returns a reference to the
+ * value. If the id is already cached, returns a reference to that value and
+ * frees the buffer. NULL if out of memory: the buffer still belongs to the
+ * caller. */
 nadb_cached *nadb_cache_put(nadb_cache *c, uint64_t id,
                             nadb_buf *value) NADB_MUST_USE;
 nadb_slice nadb_cached_bytes(const nadb_cached *v);

@@ -1,4 +1,4 @@
-/* changes.c - what was committed: the part that all engines share. */
+/* changes.c - committed changes: the part that all engines share. */
 #include <inttypes.h>
 
 #include "session.h"

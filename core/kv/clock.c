@@ -1,12 +1,12 @@
-/* clock.c - see clock.h. A slot: hash 28 bits, uses 8, time 28; 0 is free. */
+/* clock.c - see clock.h. A slot of 0 is free. */
 #include "clock.h"
 
 #define WAYS 4u
 #define STEP_MS 8
 #define TIME_BITS 28
 #define TIME_MASK (((uint64_t)1 << TIME_BITS) - 1)
-#define USES_FIRST 5u   /* of a row that was just written */
-#define USES_SLOWER 10u /* the chance to count falls with this */
+#define USES_FIRST 5u   /* uses of a row that was just written */
+#define USES_SLOWER 10u /* a larger number makes `uses` grow more slowly */
 #define MINUTE (60000 / STEP_MS)
 
 nadb_rc nadb_clock_init(nadb_clock *c, uint64_t rows, int64_t now_ms,
@@ -38,7 +38,7 @@ static uint64_t tag_of(uint64_t hash) {
     return tag == 0 ? 1 : tag;
 }
 
-/* The uses that are left of a count by now. */
+/* The number of uses after its decay up to `now`. */
 static unsigned uses_left(uint64_t slot, uint64_t now) {
     unsigned uses = (unsigned)(slot >> TIME_BITS) & 0xff;
     uint64_t passed = ((now - slot) & TIME_MASK) / MINUTE;
@@ -46,7 +46,7 @@ static unsigned uses_left(uint64_t slot, uint64_t now) {
     return passed >= uses ? 0 : uses - (unsigned)passed;
 }
 
-/* One more use, counted with a chance that falls with their number. */
+/* Adds one use, with a probability that falls with the number of uses. */
 static unsigned count_use(unsigned uses, uint64_t chance) {
     unsigned above = uses < USES_FIRST ? 0 : uses - USES_FIRST;
 

@@ -1,12 +1,14 @@
-/* clock.h - when, and how often, rows were read or written lately: for evicting
- * from a store with a limit.
+/* clock.h - when and how often rows were used recently, for evicting rows.
  *
- * A table of fixed size, of 8 bytes a row: a part of the key's hash, a time in
- * steps of 8 ms, and a count of uses that grows ever more slowly and falls by
- * one a minute. Four rows share a place; the one that was used longest ago
- * goes. So it takes no lock, and no more memory than it was given; what it has
- * forgotten counts as not used since it was written. It begins empty with the
- * process. */
+ * A table of fixed size with 8 bytes per row:
+ *
+ *   63       36 35    28 27                 0
+ *   | key hash | uses   | time, in 8 ms steps |
+ *
+ * `uses` grows ever more slowly and falls by one per minute. Four rows share a
+ * place; of these, the least recently used is replaced. So the table needs no
+ * lock and no more memory than it was given. A row that is not in it counts as
+ * not used since it was written. The table is empty when the process starts. */
 #ifndef NADB_CLOCK_H
 #define NADB_CLOCK_H
 
@@ -26,9 +28,9 @@ typedef struct nadb_clock {
 nadb_rc nadb_clock_init(nadb_clock *c, uint64_t rows, int64_t now_ms,
                         nadb_err *err) NADB_MUST_USE;
 void nadb_clock_clear(nadb_clock *c);
-/* The row was used now. */
+/* Notes that the row is used now. */
 void nadb_clock_note(nadb_clock *c, nadb_slice key, int64_t now_ms);
-/* When that was last, and how often; false when nothing is known. */
+/* Last use and number of uses; false if the row is not in the table. */
 bool nadb_clock_find(const nadb_clock *c, nadb_slice key, int64_t *ms,
                      unsigned *uses);
 

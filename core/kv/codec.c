@@ -1,37 +1,37 @@
-/* codec.c - deflate and inflate with the states that zlib needs kept for the
- * next call of the same thread (see codec.h).
+/* codec.c - compresses and decompresses with zlib states that are kept per
+ * thread (codec.h).
  *
- * A deflate state takes 264 KB and more time to make than a small value takes
- * to compress. Each thread that compresses or decompresses has one of each,
- * made at its first need and freed when it ends. A state holds nothing between
- * two calls: each begins with a reset. */
+ * A deflate state has 264 KB and takes longer to make than a small value takes
+ * to compress. So each thread has one state of either kind, made at first use
+ * and freed at the thread's end. Each call begins with a reset, so a state
+ * carries nothing from one call to the next. */
 #include "codec.h"
 
 #include <pthread.h>
 #include <zlib.h>
 
-/* Values below 1/16 smaller are not worth decompressing at each read, nor the
- * copy that reading them then needs. */
+/* A value must become at least 1/16 smaller to be worth decompressing, and
+ * copying, at each read. */
 #define SAVING 16
 
-/* Large values are sampled first: SAMPLE_PARTS pieces, spread evenly. Data
- * that repeats only over longer distances than a piece is taken for
- * incompressible, which costs space and nothing else. */
+/* Large values are sampled first, in SAMPLE_PARTS evenly spread pieces. Data
+ * that repeats only over a distance larger than a piece is not compressed,
+ * which costs space and nothing else. */
 #define SAMPLE_MIN 16384u
 #define SAMPLE_PARTS 4u
 #define SAMPLE_PART 1024u
 
-/* zlib counts in unsigned int; larger values go through in steps. */
+/* zlib counts in unsigned int, so larger values are passed in steps. */
 #define STEP_MAX ((size_t)1 << 30)
 
-/* deflate cannot do better than about 1032:1 (RFC 1951: 258 bytes in 2 bits),
- * so that a declared size beyond it is damage, and no reason to allocate. */
+/* deflate cannot exceed about 1032:1 (RFC 1951: 258 bytes in 2 bits). A larger
+ * declared size is damage, and nothing is allocated for it. */
 #define RATIO_MAX 1040u
 
 typedef struct codec_state {
     z_stream deflate, inflate;
     bool can_deflate, can_inflate; /* initialised */
-    int level;                     /* of deflate */
+    int level;                     /* of the deflate state */
 } codec_state;
 
 static pthread_key_t state_key;
@@ -46,7 +46,8 @@ static void state_free(void *p) {
     nadb_free(s);
 }
 
-/* The library is never unloaded, so that threads may end at any time. */
+/* The library is never unloaded, so the key's destructor exists whenever a
+ * thread ends. */
 static void make_key(void) {
     state_key_made = pthread_key_create(&state_key, state_free) == 0;
 }
@@ -81,14 +82,14 @@ static void z_free(voidpf opaque, voidpf p) {
     nadb_free(p);
 }
 
-/* Forgets what the last call did not read, which zlib's resets do not. */
+/* Clears what the last call did not consume; zlib's reset functions do not. */
 static z_stream *fresh(z_stream *z) {
     z->next_in = NULL;
     z->avail_in = 0;
     return z;
 }
 
-/* A deflate state of this level, as new; NULL when out of memory. */
+/* A reset deflate state of this level; NULL if out of memory. */
 static z_stream *begin_deflate(int level) {
     codec_state *s = thread_state();
 
@@ -96,7 +97,7 @@ static z_stream *begin_deflate(int level) {
     if (s->can_deflate && s->level == level &&
         deflateReset(&s->deflate) == Z_OK)
         return fresh(&s->deflate);
-    /* deflateParams() would be cheaper, but may want to write first. */
+    /* deflateParams() would be cheaper, but it may write output first. */
     if (s->can_deflate) deflateEnd(&s->deflate);
     memset(&s->deflate, 0, sizeof s->deflate);
     s->deflate.zalloc = z_alloc;
@@ -129,14 +130,14 @@ static nadb_rc codec_error(nadb_err *err, const char *what, int zrc) {
 
 /* --- compressing --- */
 
-/* Whether pieces of `in` shrink by more than SAVING asks for. */
+/* True if a sample of `in` shrinks by 1/SAVING. */
 static bool sample_shrinks(nadb_slice in) {
     uint8_t sample[SAMPLE_PARTS * SAMPLE_PART];
     uint8_t out[sizeof sample - sizeof sample / SAVING];
     size_t stride = (in.n - SAMPLE_PART) / (SAMPLE_PARTS - 1);
     z_stream *z = begin_deflate(1);
 
-    if (z == NULL) return true; /* the attempt itself will say so */
+    if (z == NULL) return true; /* compressing the whole value will report it */
     for (size_t i = 0; i < SAMPLE_PARTS; i++)
         memcpy(sample + i * SAMPLE_PART, in.p + i * stride, SAMPLE_PART);
     z->next_in = sample;
@@ -146,8 +147,8 @@ static bool sample_shrinks(nadb_slice in) {
     return deflate(z, Z_FINISH) == Z_STREAM_END;
 }
 
-/* Deflates all of `in` behind out->n, at most `limit` bytes. *fits says
- * whether that was enough; what was written then counts into out->n. */
+/* Deflates `in` behind out->n, to at most `limit` bytes. *fits: that was
+ * enough, and out->n includes the result. */
 static nadb_rc deflate_all(z_stream *z, nadb_slice in, size_t limit,
                            nadb_buf *out, bool *fits, nadb_err *err) {
     size_t start = out->n, fed = 0;
@@ -159,7 +160,8 @@ static nadb_rc deflate_all(z_stream *z, nadb_slice in, size_t limit,
         size_t room = limit - done;
 
         if (room == 0) return NADB_OK;
-        /* Grows as the result does: most are far below the limit. */
+        /* Allocates step by step, because most results are far below the
+         * limit. */
         if (room > in.n / 4 + 4096) room = in.n / 4 + 4096;
         room = step(room);
         if (!nadb_buf_reserve(out, room)) return no_memory(err);
@@ -171,7 +173,7 @@ static nadb_rc deflate_all(z_stream *z, nadb_slice in, size_t limit,
         z->next_out = out->p + out->n;
         z->avail_out = (uInt)room;
         zrc = deflate(z, fed == in.n ? Z_FINISH : Z_NO_FLUSH);
-        if (zrc == Z_BUF_ERROR) zrc = Z_OK; /* wants room or input */
+        if (zrc == Z_BUF_ERROR) zrc = Z_OK; /* it needs space or input */
         out->n += room - z->avail_out;
     }
     if (zrc != Z_STREAM_END) return codec_error(err, "compressing", zrc);
@@ -216,8 +218,8 @@ static nadb_rc inflate_all(z_stream *z, nadb_slice in, size_t size,
         }
         z->next_out = out->p + out->n;
         z->avail_out = (uInt)room;
-        /* When everything fits into one call, Z_FINISH spares zlib the copy
-         * of its window. */
+        /* With Z_FINISH, if everything fits into one call, zlib does not copy
+         * its window. */
         zrc = inflate(z, fed == in.n && room == size ? Z_FINISH : Z_NO_FLUSH);
         out->n += room - z->avail_out;
     }
@@ -241,7 +243,7 @@ nadb_rc nadb_codec_decode(nadb_slice in, uint8_t codec, uint64_t size,
     if (in.n == 0 || size / RATIO_MAX > in.n || size > SIZE_MAX / 2)
         return nadb_corrupt(err, "decompressing a value: its size is wrong");
     z = begin_inflate();
-    /* One byte more than needed, so that there is a buffer for nothing. */
+    /* One extra byte, so that there is a buffer even for size 0. */
     if (z == NULL || !nadb_buf_reserve(out, (size_t)size + 1))
         return no_memory(err);
     rc = inflate_all(z, in, (size_t)size, out, err);

@@ -1,9 +1,9 @@
-/* cursor.c - the rows of a session: one key, or a list of keys, and what is
- * known of the present row; the contract is in nadb.h. Ranges, tags and expiry
- * are in cursor_scan.c.
+/* cursor.c - cursors over one key or a list of keys, and the present row of
+ * every cursor; nadb.h has the interface. Ranges, tags and expiry are in
+ * cursor_scan.c.
  *
- * A cursor reads one view and the batch as it was when the cursor was opened.
- * A point read allocates nothing once its cursor has been used before. */
+ * A cursor reads one view, and the batch as it was when the cursor was opened.
+ * A point read with a reused cursor allocates nothing. */
 #include "cursor.h"
 #include "../util/assert.h"
 
@@ -42,7 +42,7 @@ void cursor_count(nadb_cursor *c, nadb_op op) {
     c->rows = c->bytes = 0;
 }
 
-/* It has come to an end. */
+/* Counts the walk, at its end. */
 static void cursor_counted(nadb_cursor *c, nadb_rc rc, const nadb_err *err) {
     nadb_done d = {.op = c->op, .rc = rc, .err = err};
 
@@ -53,7 +53,7 @@ static void cursor_counted(nadb_cursor *c, nadb_rc rc, const nadb_err *err) {
     c->op = NADB_OP_COUNT;
 }
 
-/* The present row is one of the walk. */
+/* Counts the present row. */
 static void count_row(nadb_cursor *c) {
     if (c->op == NADB_OP_COUNT || !c->valid) return;
     c->rows++;
@@ -65,7 +65,7 @@ void nadb_cursor_close(nadb_cursor *c) {
     if (c->mode == CURSOR_CLOSED) return;
     cursor_counted(c, NADB_OK, NULL);
     if (c->it != NULL) {
-        if (c->valid) /* read only as far as the walk went */
+        if (c->valid) /* only keys up to its position were read */
             session_narrow_read(c->ss, c->read, c->read_epoch, c->reverse,
                                 c->it->entry.key);
         nadb_iter_free(c->it);
@@ -117,8 +117,9 @@ nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
 }
 
 void session_undo(nadb_session *ss, uint64_t id) {
-    /* The child of a fork() would undo the parent's changes, too, where they
-     * are in a file; it cannot read its own anyway. */
+    /* In a forked child the batch may be in files that are shared with the
+     * parent, so undoing would change the parent's transaction. The child
+     * cannot use the session anyway. */
     if (ss->kv->forked) return;
     batch_undo(ss->b, id);
     for (nadb_cursor *c = ss->readers; c != NULL; c = c->next_reader)
@@ -130,7 +131,6 @@ int64_t nadb_cursor_now(nadb_cursor *c) {
     return c->now;
 }
 
-/* Takes an entry as the present row; c->valid says whether it is alive. */
 nadb_rc cursor_row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
     nadb_rc rc;
 
@@ -140,7 +140,7 @@ nadb_rc cursor_row_take(nadb_cursor *c, const nadb_entry *e, nadb_err *err) {
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
     c->row.pinned =
         (e->flags & (NADB_ENTRY_PINNED | NADB_ENTRY_VALUE_PINNED)) != 0;
-    /* A key that was asked for stands in `bounds`, until the next open. */
+    /* The key of a lookup is in `bounds`, which is reused by the next open. */
     c->row.key_pinned =
         c->mode == CURSOR_SCAN && (e->flags & NADB_ENTRY_PINNED) != 0;
     c->row.id = e->id;
@@ -180,7 +180,8 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
         rc = e->ops->get(e, c->view->view, key, &entry, &found, err);
         if (rc != NADB_OK || !found) return rc;
         if (!(entry.flags & NADB_ENTRY_PINNED)) {
-            /* Another cursor on this view may read before this one moves. */
+            /* Another cursor on this view may read before this one moves, so
+             * the value is copied. */
             nadb_buf_reset(&c->copy);
             if (!nadb_buf_append(&c->copy, entry.value.p, entry.value.n))
                 return nadb_fail(err, NADB_NOMEM, "reading a row");
@@ -194,8 +195,8 @@ static nadb_rc key_get(nadb_cursor *c, nadb_slice key, nadb_err *err) {
 #define WANT_FIRST 16u
 #define WANT_MOST 256u
 
-/* Tells the engine which keys will be looked up next, so that it can prefetch
- * them: few at first, because the walk may stop soon, then many. */
+/* Announces the next keys to the engine for prefetching: few at first, because
+ * the walk may stop soon, then more and more. */
 static nadb_rc keys_want(nadb_cursor *c, nadb_err *err) {
     nadb_engine *e = c->ss->engine;
     size_t n = c->next == 0 ? WANT_FIRST : WANT_MOST;
@@ -221,7 +222,6 @@ static nadb_rc keys_next(nadb_cursor *c, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Appends the internal key and the byte that makes the first key after it. */
 bool cursor_bounds_add(nadb_cursor *c, nadb_slice key) {
     return nadb_buf_byte(&c->bounds, NADB_KS_ROW) &&
            nadb_buf_append(&c->bounds, key.p, key.n) &&
@@ -316,7 +316,7 @@ nadb_rc nadb_cursor_keys(nadb_cursor *c, const nadb_slice *keys, size_t n,
     nadb_buf_reset(&c->list);
     for (size_t i = 0; i < n; i++)
         if (!cursor_bounds_add(c, keys[i])) return cursor_no_memory(c, err);
-    /* The buffer stands still now: slices into it are good. */
+    /* The buffer no longer grows, so slices into it are valid. */
     for (size_t i = 0; i < n; i++) {
         nadb_slice k = nadb_slice_of(c->bounds.p + at, keys[i].n + 1);
 
@@ -373,8 +373,9 @@ nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     c->gone = !c->valid;
     c->row.stale = c->gone;
-    c->valid = true; /* a place to go on from, all the same */
-    /* Without snapshots it may have gone between two round trips. */
+    c->valid = true; /* its key is still the position of the walk */
+    /* In an engine without snapshots the row may have been deleted between two
+     * calls. */
     if (c->gone && !stale && c->ss->derives)
         return nadb_corrupt(
             err,
@@ -399,7 +400,7 @@ nadb_rc nadb_cursor_next(nadb_cursor *c, nadb_err *err) {
     return rc;
 }
 
-/* Undoes the codec, through the cache where the bytes have a name. */
+/* Decodes the value, through the cache if the stored bytes have an id. */
 static nadb_rc decode(nadb_cursor *c, nadb_slice *out, nadb_err *err) {
     nadb_cache *cache = c->row.id == 0 ? NULL : c->ss->cache;
     const nadb_caller *caller = c->ss->caller;
@@ -463,7 +464,8 @@ nadb_rc nadb_cursor_accessed(nadb_cursor *c, int64_t *ms, bool *known,
         if (*known) *ms = nadb_access_ms(entry.value);
         nadb_buf_clear(&key);
     }
-    /* What is older than the row is of another one with its key. */
+    /* A note that is older than the row belongs to an earlier row of the
+     * key. */
     *known = rc == NADB_OK && *known && *ms >= c->row.created_ms;
     return rc;
 }

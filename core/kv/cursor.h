@@ -1,5 +1,5 @@
-/* cursor.h - inside of a cursor, for cursor.c and cursor_scan.c only. What it
- * promises stands in nadb.h. */
+/* cursor.h - struct nadb_cursor, for cursor.c and cursor_scan.c only. nadb.h
+ * has the interface. */
 #ifndef NADB_CURSOR_H
 #define NADB_CURSOR_H
 
@@ -7,7 +7,7 @@
 
 typedef enum cursor_mode {
     CURSOR_CLOSED,
-    CURSOR_KEYS, /* keys[next..] are still to come */
+    CURSOR_KEYS, /* keys[next..] are left */
     CURSOR_SCAN
 } cursor_mode;
 
@@ -16,80 +16,84 @@ struct nadb_cursor {
     cursor_mode mode;
     session_view *view;
     batch *b;       /* NULL: no changes to see */
-    uint64_t limit; /* changes from this number on are not seen */
+    uint64_t limit; /* changes with lower numbers are seen */
     int64_t now;    /* ms; 0: not read yet */
 
-    nadb_op op; /* NADB_OP_COUNT: it is not counted, or has been */
+    nadb_op op; /* NADB_OP_COUNT: not counted, or counted already */
     nadb_span span;
     uint64_t rows, bytes;
 
-    nadb_cursor *next_reader, **reader_link; /* in ss->readers, if b != NULL */
+    /* list ss->readers, if b != NULL */
+    nadb_cursor *next_reader, **reader_link;
 
-    bool valid;      /* there is a present row, */
-    bool gone;       /* which is not there any more */
-    bool from_batch; /* it was changed by the transaction */
+    bool valid;      /* there is a present row */
+    bool gone;       /* .. but it no longer exists */
+    bool from_batch; /* the transaction changed it */
     nadb_row row;
 
     nadb_iter *it; /* CURSOR_SCAN */
     session_read *read;
     uint64_t read_epoch;
     bool reverse;
-    bool expired;            /* such rows too: nadb_scan.expired */
-    nadb_scan scan;          /* CURSOR_SCAN: what it was opened with, */
-    nadb_range range;        /* and its keys; in `bounds` */
-    const nadb_match *match; /* rows are checked against it */
+    bool expired;            /* expired rows are included: nadb_scan.expired */
+    nadb_scan scan;          /* CURSOR_SCAN: its request */
+    nadb_range range;        /* CURSOR_SCAN: its range; bytes in `bounds` */
+    const nadb_match *match; /* each row is checked against it */
     uint64_t undone;         /* b->undone when `it` was opened */
     bool in_batch;           /* scan.by_expiry: `it` walks over the batch */
-    nadb_iter *index;        /* the walk over the index waits; NULL: none */
-    size_t n_given;          /* of `given`, those that are sorted */
-    unsigned steps;          /* of walks; any number to begin with */
-    bool nomem;              /* `given` is not whole */
-    bool loaded;             /* more of the row than its key is there */
+    nadb_iter *index; /* the walk over the index, which comes next; or NULL */
+    size_t n_given;   /* the first so many of `given` are sorted */
+    unsigned steps;   /* counts steps; any start value */
+    bool nomem;       /* `given` is incomplete */
+    bool loaded;      /* the present row is loaded, not only its key */
 
-    nadb_slice *keys; /* CURSOR_KEYS: ascending or descending, distinct; in
-                         `bounds` unless it is `one` */
+    /* CURSOR_KEYS: sorted in the cursor's direction, distinct; bytes in
+     * `bounds`, or it is `one` */
+    nadb_slice *keys;
     size_t n_keys, next;
-    size_t wanted; /* keys before this one have been announced */
+    size_t wanted; /* so many keys were announced to the engine */
     nadb_slice one;
 
     nadb_buf bounds;  /* keys or range, with keyspace byte */
-    nadb_buf loading; /* a key that an index gave, and a zero byte */
-    nadb_buf list;    /* nadb_slice of each key */
-    nadb_buf given;   /* likewise, of the batch's rows in a walk by expiry */
-    nadb_buf place;   /* where a walk was begun again */
-    nadb_buf copy;    /* a value that is not pinned */
-    nadb_buf plain;   /* decoded value, when it is not cached */
+    nadb_buf loading; /* a key from an index, and a zero byte */
+    nadb_buf list;    /* array of nadb_slice, one per key */
+    /* array of nadb_slice, the batch's rows that a walk by expiry has
+     * returned */
+    nadb_buf given;
+    nadb_buf place; /* where a walk was started again */
+    nadb_buf copy;  /* a value that is not pinned */
+    nadb_buf plain; /* a decoded value that is not cached */
     nadb_cached *cached;
-    bool decoded; /* `value` is that of this row */
+    bool decoded; /* `value` belongs to the present row */
     nadb_value value;
 
-    bool asks;       /* a step of the walk may take long: */
-    nadb_job asking; /* whether it is to end */
+    bool asks; /* a step may take long: `asking` polls for an interrupt */
+    nadb_job asking;
 };
 
 /* --- cursor.c --- */
 
-/* Closes it, and takes view and batch for the next walk. */
+/* Closes it, and takes a view and the batch for the next walk. */
 nadb_rc cursor_open(nadb_cursor *c, cursor_mode mode, bool reverse,
                     nadb_err *err) NADB_MUST_USE;
-/* Gives `rc`, and closes the cursor unless that is NADB_OK. */
+/* Returns `rc`; closes the cursor unless it is NADB_OK. */
 nadb_rc cursor_done(nadb_cursor *c, nadb_rc rc, const nadb_err *err);
-/* The walk begins, and is counted as `op`. */
+/* Begins to count the walk as `op`. */
 void cursor_count(nadb_cursor *c, nadb_op op);
-/* Closes the cursor: NADB_NOMEM. */
+/* Fails with NADB_NOMEM and closes the cursor. */
 nadb_rc cursor_no_memory(nadb_cursor *c, nadb_err *err);
-/* The error of a batch that is `lost`. */
+/* Fails because the batch is `lost`. */
 nadb_rc cursor_lost(nadb_err *err);
-/* Appends to `bounds` the internal key, and the byte that makes the first key
- * after it. */
+/* Appends to `bounds` the internal key and a zero byte; with that byte it is
+ * the next possible key. */
 bool cursor_bounds_add(nadb_cursor *c, nadb_slice key) NADB_MUST_USE;
-/* Takes an entry as the present row; c->valid says whether it is alive. */
+/* Makes an entry the present row; c->valid: it has not expired. */
 nadb_rc cursor_row_take(nadb_cursor *c, const nadb_entry *e,
                         nadb_err *err) NADB_MUST_USE;
 
 /* --- cursor_scan.c --- */
 
-/* To the next row of CURSOR_SCAN, which may be the first. */
+/* Moves a CURSOR_SCAN to its next row, or to its first. */
 nadb_rc cursor_scan_next(nadb_cursor *c, nadb_err *err) NADB_MUST_USE;
 
 #endif

@@ -1,11 +1,10 @@
-/* cursor_scan.c - walks of a cursor: ranges of keys, tags, expiry.
+/* cursor_scan.c - walks of a cursor over ranges of keys, tags or expiry.
  *
- * A transaction, or a part of it, may be rolled back while a cursor is open.
- * From then on the cursor shows what it would without the changes that were
- * taken back. Iterators of the batch look at the changes when they move; but a
- * merge has read one entry of each source ahead, and where the batch had a
- * clear the view was left out. So a walk in key order is begun again behind its
- * last key (scan_again()). */
+ * A rollback may undo changes while a cursor is open. The cursor then continues
+ * as if these changes had never been made. An iterator over the batch looks at
+ * the changes when it moves. But a merge has read one entry of each source
+ * ahead, and after a clear in the batch it left the view out. So after an undo
+ * a walk in key order is started again behind its last key (scan_again()). */
 #include "cursor.h"
 
 #include <stdlib.h>
@@ -17,7 +16,7 @@
 
 /* --- ranges --- */
 
-/* The view's rows with the batch's changes on top. */
+/* Opens the view's rows merged with the batch's changes. */
 static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
                             nadb_err *err) {
     nadb_engine *e = c->ss->engine;
@@ -40,7 +39,7 @@ static nadb_rc open_sources(nadb_cursor *c, const nadb_range *range,
     return nadb_merge(sources, n, range, false, &c->it, err);
 }
 
-/* An index gave the key alone, and vouches for its row. */
+/* Takes a key from an index. The row exists, and is loaded on demand. */
 static void key_take(nadb_cursor *c, const nadb_entry *e) {
     c->row.key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
     c->row.key_pinned = c->row.stale = false;
@@ -61,12 +60,13 @@ static bool change_matches(void *ctx, const nadb_entry *e) {
     nadb_row row;
 
     if (e->flags & NADB_ENTRY_TOMBSTONE) return false;
-    /* The transaction's own bytes are sound. */
+    /* Cannot fail: the transaction encoded these bytes. */
     return nadb_row_decode(e->value, &row, NULL) == NADB_OK &&
            nadb_match_tags(m, row.tags);
 }
 
-/* What the view has, by its index; *out is NULL when that cannot tell. */
+/* Opens a walk over the view's rows through the tag index; *out is NULL if the
+ * index cannot answer. */
 static nadb_rc open_index(nadb_cursor *c, const nadb_range *range,
                           nadb_iter **out, bool *exact, nadb_err *err) {
     const nadb_scan *scan = &c->scan;
@@ -87,11 +87,11 @@ static nadb_rc open_index(nadb_cursor *c, const nadb_range *range,
 
 /* --- rows by their expiry ---
  *
- * First those that the transaction has changed, in the order of their keys,
- * then what the view has, by its index, without those. When changes are taken
- * back, rows that were passed by may be there again: so the batch is walked
- * over once more, before the index is gone on with. Its rows that have been
- * given are remembered, and do not come twice. */
+ * First the rows that the transaction has changed, in key order, then those of
+ * the view through the index of expiries, except changed ones. After an undo
+ * rows that were skipped may match again, so the batch is walked over once more
+ * before the index is continued. The batch's rows that were returned are
+ * remembered and not returned twice. */
 
 static int slice_cmp(const void *a, const void *b) {
     return nadb_slice_cmp(*(const nadb_slice *)a, *(const nadb_slice *)b);
@@ -115,7 +115,7 @@ static bool batch_gives(void *ctx, const nadb_entry *e) {
     if (ms == NADB_NO_EXPIRY || ms < c->scan.expires_from ||
         ms > c->scan.expires_to || is_given(c, &e->key))
         return false;
-    /* Keys of the batch stay where they are. */
+    /* Keys in the batch do not move. */
     if (!nadb_buf_append(&c->given, &e->key, sizeof e->key)) c->nomem = true;
     return true;
 }
@@ -175,8 +175,8 @@ static nadb_rc expiry_next(nadb_cursor *c, nadb_err *err) {
     }
 }
 
-/* c->it stays NULL when every row must be looked at; c->match is set when what
- * comes must be checked. */
+/* c->it stays NULL if every row must be tested; c->match is set if rows must be
+ * checked. */
 static nadb_rc open_match(nadb_cursor *c, const nadb_range *range,
                           nadb_err *err) {
     const nadb_match *match = c->scan.match;
@@ -222,7 +222,7 @@ static nadb_rc open_iter(nadb_cursor *c, const nadb_range *range,
     return rc == NADB_OK ? open_sources(c, range, err) : rc;
 }
 
-/* Changes were taken back: goes on behind the present row without them. */
+/* After an undo: starts the walk again behind the present row. */
 static nadb_rc scan_again(nadb_cursor *c, nadb_err *err) {
     nadb_slice key = c->it->entry.key;
     nadb_range range = c->range;
@@ -271,8 +271,8 @@ static nadb_rc step(nadb_cursor *c, nadb_err *err) {
     return NADB_OK;
 }
 
-/* SQLite checks for interrupts between two rows only. A step that passes over
- * many rows checks by itself. */
+/* SQLite polls for interrupts between rows only, so a step that skips many rows
+ * polls itself. */
 static nadb_rc scan_next(nadb_cursor *c, nadb_err *err) {
     bool entered = c->asks && nadb_job_enter(&c->asking);
     nadb_rc rc = step(c, err);
@@ -321,7 +321,8 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
                               nadb_cursor_now(c));
     c->expired = scan->expired;
     c->scan = *scan;
-    c->scan.lo = c->scan.hi = nadb_slice_of(NULL, 0); /* they are in `range` */
+    /* the bounds are in `range` */
+    c->scan.lo = c->scan.hi = nadb_slice_of(NULL, 0);
     nadb_buf_reset(&c->bounds);
     if (!cursor_bounds_add(c, scan->lo)) return cursor_no_memory(c, err);
     lo_n = c->bounds.n - 1;

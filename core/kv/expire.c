@@ -1,28 +1,28 @@
-/* expire.c - removing rows that have expired, in bounded steps, found by the
- * index of expiries.
+/* expire.c - removes expired rows in bounded steps, found by the index of
+ * expiries.
  *
  * Readers do not see expired rows; removing them frees their space. The commit
  * checks the deleted keys for conflicts, because another transaction may have
- * written a row with a later expiry under such a key. It does not check what
- * else was read here.
+ * written a row with a later expiry under such a key. It does not check other
+ * reads.
  *
- * The sweeper removes them in the background, by ordinary transactions. The
- * system's clock may be set forward by mistake, and a removed row does not come
- * back when it is set right. So the sweeper has a clock of its own. It starts
- * as the system's and gains at most one second each second: after a jump
- * forward by a day it needs a day to catch up, and rows are removed that much
- * later. A jump back it follows at once. */
+ * The sweeper removes rows in the background in ordinary transactions. If the
+ * system's clock was set forward by mistake, removed rows would be lost when it
+ * is set right. So the sweeper has a clock of its own: it starts with the
+ * system's time and gains at most one second per second. After a jump forward
+ * by a day it needs a day to catch up, and rows are removed that much later. It
+ * follows a jump back at once. */
 #include "expire.h"
 
 #include "../util/assert.h"
 
-#define STEP_ROWS 256u  /* deleted in one transaction */
-#define STEP_NS 5000000 /* of a round, after which others come first */
-#define WAIT_MS 2       /* for locks: a sweep can wait, writers cannot */
+#define STEP_ROWS 256u  /* rows deleted in one transaction */
+#define STEP_NS 5000000 /* duration of a round */
+#define WAIT_MS 2       /* a sweep gives way to writers */
 
-/* Up to rows_max rows that expired at `to_ms` or before. What a server has
- * expired while they were looked for is not there any more, and not counted: it
- * is among the remains that the engine sweeps. */
+/* Deletes up to rows_max rows that expired at `to_ms` or before. Rows that a
+ * server has removed meanwhile are not counted; the engine's sweep handles what
+ * is left of them. */
 static nadb_rc purge(nadb_session *ss, int64_t to_ms, size_t rows_max,
                      int64_t *removed, bool *more, nadb_err *err) {
     nadb_scan scan = {.by_expiry = true,
@@ -55,8 +55,9 @@ nadb_rc nadb_purge_expired(nadb_session *ss, size_t rows_max, int64_t *removed,
     nadb_engine *e = ss->engine;
     nadb_rc rc = NADB_OK;
 
-    /* An engine with a clock of its own removes what has expired by that clock,
-     * outside the transaction. By our clock more rows may have expired. */
+    /* Such an engine uses its own clock and removes rows outside the
+     * transaction. By our clock more rows may have expired, but they cannot be
+     * removed yet. */
     *more = false;
     if (e->ops->sweep != NULL)
         rc = e->ops->sweep(e, rows_max, removed, more, err);
@@ -80,7 +81,7 @@ static int64_t sweeper_now_ms(nadb_sweeper *w) {
     else
         w->ahead_ms = ahead;
     w->last_ms = mono_ms;
-    NADB_ASSERT(w->ahead_ms <= ahead); /* it follows back at once */
+    NADB_ASSERT(w->ahead_ms <= ahead); /* a jump back is followed at once */
     now_ms = mono_ms + w->ahead_ms;
     nadb_unlock(&w->lock);
     return now_ms;
@@ -118,7 +119,7 @@ static nadb_rc commit(void *ctx) {
     return rc;
 }
 
-/* What fails comes again in the next round. */
+/* Notes that cannot be written are written in the next round. */
 static void write_accesses(nadb_session *ss) {
     if (ss->access == NULL || !ss->derives) return;
     if (nadb_access_write(ss->access, put_access, commit, ss) != NADB_OK)
@@ -127,7 +128,7 @@ static void write_accesses(nadb_session *ss) {
 
 /* --- one round --- */
 
-/* One transaction. *more: there is something left to do now. */
+/* One transaction. *more: rows are left. */
 static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
                           nadb_err *err) {
     nadb_span span = nadb_span_begin();
@@ -143,7 +144,7 @@ static nadb_rc sweep_step(nadb_session *ss, int64_t to_ms, bool *more,
         nadb_session_commit(ss);
     else
         (void)nadb_session_rollback(ss, NULL);
-    /* Another transaction that writes, or has the row, is no failure. */
+    /* A conflict with another writer is not an error. */
     d.rc = rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
     d.keys = rc == NADB_OK ? (uint64_t)removed : 0;
     if (d.keys > 0 || d.rc != NADB_OK)
@@ -156,7 +157,8 @@ static nadb_rc session_for_sweep(nadb_kv *kv, nadb_session **out,
     nadb_rc rc = session_new(kv, out, err);
 
     if (rc != NADB_OK) return rc;
-    nadb_meter_end(&(*out)->meter); /* its work is counted as a sweep */
+    /* counted as a sweep, not as its single operations */
+    nadb_meter_end(&(*out)->meter);
     (*out)->in_background = true;
     (*out)->timeout_ms = WAIT_MS;
     return NADB_OK;
@@ -173,7 +175,7 @@ bool nadb_sweep(nadb_sweeper *w, nadb_kv *kv) {
 
     nadb_err_clear(&err);
 
-    /* What fails is left for the next round: rows stay where they are. */
+    /* On error the rest is left for the next round. */
     if (rc == NADB_OK) write_accesses(ss);
     while (rc == NADB_OK && more && os->mono_ns() < until_ns)
         rc = sweep_step(ss, to_ms, &more, &err);
@@ -195,6 +197,6 @@ nadb_rc nadb_sweep_all(nadb_sweeper *w, nadb_kv *kv, nadb_stop_fn *stop,
         if (rc == NADB_OK) rc = sweep_step(ss, to_ms, &more, err);
     }
     nadb_session_free(ss);
-    /* A row that another transaction holds is left for the sweeper. */
+    /* A row that another transaction is writing is left for the sweeper. */
     return rc == NADB_BUSY || rc == NADB_CONFLICT ? NADB_OK : rc;
 }

@@ -10,7 +10,7 @@ static nadb_rc no_memory(nadb_err *err) {
 typedef struct expiry_iter {
     nadb_iter base;
     nadb_iter *inner;
-    nadb_buf key; /* of the row */
+    nadb_buf key; /* the row's key */
 } expiry_iter;
 
 static nadb_rc expiry_next(nadb_iter *base, nadb_err *err) {
@@ -36,7 +36,7 @@ static nadb_rc expiry_next(nadb_iter *base, nadb_err *err) {
     return NADB_OK;
 }
 
-/* In no order of keys: there is nothing to seek. */
+/* The walk is ordered by expiry, not by key. */
 static nadb_rc no_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
     (void)base;
     (void)key;

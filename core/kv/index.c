@@ -1,16 +1,18 @@
 /* index.c - see index.h.
  *
- * A row's change is the difference of two heads: the tags and the expiry that
- * it had, and those that it gets. What stays the same is not written again: an
- * update of the value alone changes no index.
+ * The change of a row is the difference of two heads: its old and new tags and
+ * expiry. Unchanged index entries are not written, so an update of the value
+ * alone changes no index.
  *
- * nadb_index_derive() runs twice at a commit: before the commit lock is taken,
- * with the transaction's snapshot, and under it, with the present state, if
- * another transaction has committed since. Rows without tags and expiry in a
- * store that has none cost nothing here (nadb_engine_ops.indexed). Two records
- * in doubt never share a key, and a counter is one key: of two transactions
- * that change how many rows have a tag, the second waits until the first has
- * ended, and derives anew. So counters cause waiting and no conflicts. */
+ * nadb_index_derive() runs twice at a commit: before the commit lock with the
+ * transaction's snapshot, and under the lock with the present state if another
+ * transaction has committed since. Rows without tags and expiry cost nothing in
+ * a store that has no such rows (nadb_engine_ops.indexed).
+ *
+ * Two records in doubt never share a key, and a counter is a key. So of two
+ * transactions that change how many rows have a tag, the second waits until the
+ * first has ended, and derives again. Counters cause waiting, never
+ * conflicts. */
 #include "index.h"
 
 #include "../util/coding.h"
@@ -85,7 +87,7 @@ uint64_t nadb_index_count(nadb_slice value) {
 
 /* --- expiry --- */
 
-/* Whether all rows with the tag have expired. */
+/* *expired: all rows with the tag have expired. */
 static nadb_rc all_expired(nadb_engine *e, nadb_view *view, nadb_slice tag,
                            int64_t now_ms, bool *expired, nadb_err *err) {
     nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
@@ -97,7 +99,7 @@ static nadb_rc all_expired(nadb_engine *e, nadb_view *view, nadb_slice tag,
         !nadb_index_tag_key(&hi, tag, nadb_slice_of("", 0)))
         rc = no_memory(err);
     if (rc == NADB_OK) {
-        hi.p[hi.n - 1] = 1; /* behind all keys of this tag */
+        hi.p[hi.n - 1] = 1; /* behind all keys of the tag */
         range.lo = nadb_buf_slice(&lo);
         range.hi = nadb_buf_slice(&hi);
         rc = e->ops->iter(e, view, &range, &it, err);
@@ -142,7 +144,7 @@ nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
 
 /* --- a list of entries --- */
 
-/* Adds the entry whose key is in x->key. */
+/* Adds an entry with the key in x->key. */
 static nadb_rc add(nadb_index_changes *x, nadb_slice value, bool remove,
                    nadb_err *err) {
     x->bytes += x->key.n + value.n;
@@ -169,8 +171,8 @@ static nadb_rc add_expiry(nadb_index_changes *x, int64_t expires_ms,
     return add(x, remove ? x->as_of : tags, remove, err);
 }
 
-/* `as_of`: all that was taken away had expired, and this is the sequence number
- * of the counter before; NULL: others may notice. */
+/* `as_of`: only expired rows were subtracted; the sequence number of the
+ * counter before. NULL: the change counts in conflict checks. */
 static nadb_rc add_count(nadb_index_changes *x, uint64_t rows,
                          const uint64_t *as_of, nadb_err *err) {
     uint8_t value[NADB_VARINT_MAX + 8];
@@ -184,7 +186,7 @@ static nadb_rc add_count(nadb_index_changes *x, uint64_t rows,
     return add(x, nadb_slice_of(value, (size_t)(end - value)), rows == 0, err);
 }
 
-/* What was noted of a row that is deleted goes with it. */
+/* Removes the note of reads of a deleted row. */
 static nadb_rc add_untracked(nadb_index_changes *x, nadb_slice key,
                              nadb_err *err) {
     nadb_buf_reset(&x->key);
@@ -196,7 +198,7 @@ static nadb_rc add_untracked(nadb_index_changes *x, nadb_slice key,
 
 /* --- derivation --- */
 
-/* What the indexes know of a row. */
+/* The part of a row that the indexes depend on. */
 typedef struct head {
     nadb_slice tags;
     int64_t expires_ms;
@@ -206,13 +208,14 @@ typedef struct deriving {
     nadb_index_changes *x;
     nadb_engine *engine;
     nadb_view *view;
-    bool track; /* deleted rows have notes of when they were read */
-    bool reads; /* the view may have rows that are in an index */
-    bool alive; /* its counters are of rows that have not expired */
+    bool track; /* deleted rows may have notes of reads */
+    bool reads; /* the view may have rows in an index */
+    bool alive; /* the row counts: it has not expired */
 } deriving;
 
-/* The value of a tag in x->counts: how its counter moves, and a byte that says
- * whether not only expired rows were taken. */
+/* The value of a tag in x->counts:
+ *
+ *   | change of the counter, i64 | 1 if any row was not an expired one, u8 | */
 enum { COUNT_MOVED = 0, COUNT_LIVING = 8, COUNT_BYTES = 9 };
 
 static nadb_rc head_of(nadb_slice value, head *h, nadb_err *err) {
@@ -239,14 +242,14 @@ static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         op = counts->last;
     }
-    p = (uint8_t *)(uintptr_t)op->value.p; /* nobody else has it */
+    p = (uint8_t *)(uintptr_t)op->value.p; /* no other owner */
     by += (int64_t)nadb_get_u64(p + COUNT_MOVED);
     nadb_put_u64(p + COUNT_MOVED, (uint64_t)by);
     if (d->x->as_of.n == 0) p[COUNT_LIVING] = 1;
     return NADB_OK;
 }
 
-/* Walks both sorted lists of tags. */
+/* Compares both sorted lists of tags. */
 static nadb_rc tags_changed(deriving *d, nadb_slice key, const head *old,
                             const head *now, nadb_err *err) {
     nadb_slice before = old->tags, after = now->tags;
@@ -309,7 +312,7 @@ static nadb_rc row_changed(deriving *d, const nadb_entry *change,
     return rc;
 }
 
-/* Turns the difference of a tag into the number that holds from now on. */
+/* Turns the difference of a tag into its new absolute number. */
 static nadb_rc count_changed(deriving *d, nadb_slice tag, const uint8_t *value,
                              nadb_err *err) {
     int64_t moved = (int64_t)nadb_get_u64(value + COUNT_MOVED);
@@ -342,8 +345,9 @@ static nadb_rc count_changed(deriving *d, nadb_slice tag, const uint8_t *value,
     return add_count(d->x, rows - less + more, swept ? &before : NULL, err);
 }
 
-/* Also where as many came as went: who has counted the tag, and changes one of
- * its rows, must learn that these are others. */
+/* A counter is written even if its number stays the same: a transaction that
+ * has read it and changes a row of the tag must learn that the rows are
+ * different ones. */
 static nadb_rc counts_changed(deriving *d, nadb_err *err) {
     nadb_iter *it = NULL;
     nadb_rc rc = batch_iter(d->x->counts, &everything, UINT64_MAX, &it, err);
@@ -364,7 +368,7 @@ static nadb_rc derive(deriving *d, batch *b, nadb_err *err) {
 
     if (x->counts == NULL) x->counts = batch_new(d->engine, x->memory_max);
     if (x->counts == NULL) return no_memory(err);
-    x->list->frees = x->counts->frees = true; /* as long as rows only go */
+    x->list->frees = x->counts->frees = true; /* while rows are only removed */
     rc = batch_iter(b, &everything, UINT64_MAX, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {

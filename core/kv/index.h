@@ -31,18 +31,18 @@ bool nadb_index_expiry_key(nadb_buf *out, int64_t expires_ms,
 bool nadb_index_count_key(nadb_buf *out, nadb_slice tag) NADB_MUST_USE;
 /* The value of a t entry. */
 bool nadb_index_tag_value(nadb_buf *out, int64_t expires_ms) NADB_MUST_USE;
-/* What it says; impossible bytes give NADB_NO_EXPIRY. */
+/* The expiry in that value; invalid bytes: NADB_NO_EXPIRY. */
 int64_t nadb_index_expires(nadb_slice value);
-/* Takes an x entry's key apart; false when it is none. */
+/* Splits the key of an x entry; false if it is not one. */
 bool nadb_index_expiry_split(nadb_slice entry_key, int64_t *expires_ms,
                              nadb_slice *key) NADB_MUST_USE;
-/* The value of a c entry; impossible bytes give 0. */
+/* The number in the value of a c entry; invalid bytes: 0. */
 uint64_t nadb_index_count(nadb_slice value);
 
 /* --- expiry --- */
 
-/* nadb_commit_req.expired: of a row, or of an entry of an index. A counter has
- * when every row that it counts has. */
+/* nadb_commit_req.expired, for a row or an entry of an index. A counter has
+ * expired when all rows that it counts have. */
 nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
                            const nadb_entry *shown, int64_t now_ms,
                            bool *expired, nadb_err *err) NADB_MUST_USE;
@@ -50,26 +50,27 @@ nadb_rc nadb_index_expired(nadb_engine *e, nadb_view *view,
 /* --- changes --- */
 
 typedef struct nadb_index_changes {
-    size_t memory_max; /* of `list`, and of `counts`: batch_new() */
-    batch *list;       /* the entries; NULL: none yet */
-    batch *counts;     /* what happened to each tag, while it is derived */
+    size_t memory_max; /* of `list` and of `counts`, each: batch_new() */
+    batch *list;       /* the changed entries; NULL: none yet */
+    batch *counts;     /* the change of each tag, during derivation */
     nadb_buf key;      /* scratch */
     size_t bytes;      /* of keys and values */
-    nadb_slice as_of;  /* value of tombstones: of a row that has expired */
+    /* value of the tombstones: sequence number of the expired row */
+    nadb_slice as_of;
     bool derived;
-    uint64_t seq;     /* of the view, */
-    uint64_t next_id; /* and of the batch, that they follow from */
+    uint64_t seq;     /* the view .. */
+    uint64_t next_id; /* .. and the batch from which they were derived */
     uint64_t undone;
 } nadb_index_changes;
 
-/* What the batch changes in the indexes of `view`; `track`: and in the notes of
- * when rows were read. Does nothing when that is what `x` holds already. */
+/* Derives what the batch changes in the indexes as `view` shows them, and with
+ * `track` in the notes of reads. Does nothing if `x` already holds that. */
 nadb_rc nadb_index_derive(nadb_index_changes *x, nadb_engine *e,
                           nadb_view *view, batch *b, bool track,
                           nadb_err *err) NADB_MUST_USE;
-size_t nadb_index_changed(const nadb_index_changes *x); /* how many */
-/* Iterates over them, tombstones included. They have been derived, and are not
- * derived again before the iterator's last use. */
+size_t nadb_index_changed(const nadb_index_changes *x); /* number of entries */
+/* Walks over the changed entries, with tombstones. REQUIRES: they were derived,
+ * and are not derived again while the iterator is used. */
 nadb_rc nadb_index_iter(const nadb_index_changes *x, const nadb_range *range,
                         nadb_iter **out, nadb_err *err) NADB_MUST_USE;
 void nadb_index_changes_reset(nadb_index_changes *x);

@@ -1,9 +1,9 @@
 /* index_check.c - see index_check.h.
  *
- * First a sum over what the rows ask for, and one over what is there, in
- * whatever order: that they agree is the rule, and takes two walks. Only when
- * they do not is every entry looked up in both directions, to name those that
- * are wrong, or to put them right. Counters are compared tag by tag. */
+ * First two walks compute a sum over the entries that the rows require and one
+ * over the entries that exist, in any order. Normally the sums agree. Only if
+ * they differ every entry is looked up in both directions, to name the wrong
+ * ones or to correct them. Counters are compared tag by tag. */
 #include "index_check.h"
 
 #include "../util/coding.h"
@@ -16,16 +16,16 @@
 
 typedef struct checking {
     nadb_session
-        *fix; /* its transaction puts right what is wrong; NULL: none */
+        *fix; /* its transaction corrects what is wrong; NULL: report only */
     int64_t differed;
     nadb_engine *engine;
     nadb_view *view;
     nadb_report_fn *report;
     void *ctx;
     bool names;        /* the sums differ: look up each entry */
-    uint64_t sum;      /* entries of rows count up, those that are there down */
-    key_map tags;      /* entries of rows less counters */
-    nadb_buf key, val; /* of the entry looked at */
+    uint64_t sum;      /* entries required minus entries that exist */
+    key_map tags;      /* number of entries required minus the counter */
+    nadb_buf key, val; /* of the present entry */
 } checking;
 
 typedef nadb_rc entry_fn(checking *c, const nadb_entry *e, nadb_err *err);
@@ -72,16 +72,16 @@ static void name(checking *c, const char *what, nadb_slice entry_key) {
     if (entry_key.n > skip)
         rest = nadb_slice_of(entry_key.p + skip, entry_key.n - skip);
     nadb_err_clear(&line);
-    /* Of a tag entry it shows the tag, and stops at the zero behind it. */
+    /* For a tag entry the text ends at the zero byte behind the tag. */
     (void)nadb_fail(&line, NADB_CORRUPT, "%s index: %s, %s \"%s\"", index, what,
                     skip == 1 ? "of tag" : "of key",
                     nadb_key_show(rest, shown));
     c->report(c->ctx, line.msg);
 }
 
-/* --- putting right --- */
+/* --- correcting --- */
 
-/* A decision on this key: it must be as it is now when this is committed. */
+/* Notes a read of the key: prepare fails if it has changed. */
 static nadb_rc note(checking *c, nadb_slice key, nadb_err *err) {
     nadb_buf after = NADB_BUF_INIT;
     nadb_rc rc;
@@ -96,7 +96,7 @@ static nadb_rc note(checking *c, nadb_slice key, nadb_err *err) {
     return rc;
 }
 
-/* Makes the entry what it must be; p == NULL: it goes. */
+/* Writes the right entry; p == NULL: deletes it. */
 static nadb_rc set(checking *c, nadb_slice key, nadb_slice value,
                    nadb_err *err) {
     uint8_t *p = NULL;
@@ -113,7 +113,7 @@ static nadb_rc set(checking *c, nadb_slice key, nadb_slice value,
 
 /* --- from rows to entries --- */
 
-/* The entry in c->key and c->val must be there. */
+/* The entry in c->key and c->val must exist. */
 static nadb_rc expect(checking *c, nadb_err *err) {
     nadb_slice key = nadb_buf_slice(&c->key), value = nadb_buf_slice(&c->val);
     nadb_entry e;
@@ -172,7 +172,7 @@ static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Whether some row asks for this entry. */
+/* Checks that a row requires this entry. */
 static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
     bool is_tag = e->key.p[0] == NADB_KS_TAG;
     const uint8_t *end = memchr(e->key.p, 0, e->key.n);

@@ -1,4 +1,4 @@
-/* key_list.h - keys, one behind the other, in one piece of memory. */
+/* key_list.h - a list of keys in one piece of memory. */
 #ifndef NADB_KEY_LIST_H
 #define NADB_KEY_LIST_H
 
@@ -7,7 +7,7 @@
 typedef struct key_list {
     size_t n;
     nadb_buf bytes; /* of the keys */
-    nadb_buf ends;  /* size_t: where each key ends */
+    nadb_buf ends;  /* array of size_t: where each key ends */
 } key_list;
 
 static inline void key_list_reset(key_list *l) {
@@ -33,7 +33,7 @@ static inline nadb_rc key_list_add(key_list *l, nadb_slice key, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Good until a key is added. */
+/* Valid until a key is added. */
 static inline nadb_slice key_list_at(const key_list *l, size_t i) {
     size_t from = 0, to;
 

@@ -13,7 +13,7 @@ static key_map_slot *slot_of(const key_map *m, nadb_slice key) {
     return &m->slots[i];
 }
 
-/* Keeps half of the slots free. */
+/* Keeps at least half of the slots free. */
 static bool grow(key_map *m) {
     key_map bigger = *m;
 
@@ -33,7 +33,7 @@ int64_t *key_map_at(key_map *m, nadb_slice key) {
     key_map_slot *slot;
 
     if (!grow(m)) return NULL;
-    NADB_ASSERT(2 * m->n < m->n_slots); /* so that slot_of() ends */
+    NADB_ASSERT(2 * m->n < m->n_slots); /* otherwise slot_of() might not end */
     slot = slot_of(m, key);
     if (slot->key.p == NULL) {
         uint8_t *name = nadb_arena_alloc(&m->names, key.n + 1);

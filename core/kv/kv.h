@@ -1,6 +1,6 @@
-/* kv.h - what kv knows of a store that is open in the process: its engine, and
- * what all its sessions share. core/store.c makes one for each store, and owns
- * what it points to; sessions borrow it. */
+/* kv.h - struct nadb_kv: a store as core/kv sees it, with its engine and what
+ * its sessions share. core/store.c makes one per store and owns what it points
+ * to; sessions borrow it. */
 #ifndef NADB_KV_H
 #define NADB_KV_H
 
@@ -20,13 +20,13 @@ struct nadb_kv {
     nadb_engine *engine;
     nadb_cache *cache;             /* NULL: none */
     nadb_access *access;           /* NULL: reads are not tracked */
-    _Atomic(nadb_limits *) limits; /* NULL: none was ever asked for */
+    _Atomic(nadb_limits *) limits; /* NULL: the store never had a limit */
     nadb_monitor monitor;
     nadb_tag_queries tag_queries;
-    _Atomic int synchronous; /* the strictest that an opener asked for */
-    bool forked;             /* inherited through fork(): not to be used */
+    _Atomic int synchronous; /* the strictest of all openers */
+    bool forked;             /* inherited through fork(): not usable */
 
-    /* After each commit that is not the sweeper's own. */
+    /* Called after each commit, except those of the sweeper. */
     void (*committed)(void *ctx);
     void *ctx;
 };
@@ -35,7 +35,7 @@ static inline nadb_limits *kv_limits(nadb_kv *kv) {
     return atomic_load_explicit(&kv->limits, memory_order_acquire);
 }
 
-/* NADB_CANTOPEN for a store that was inherited through fork(). */
+/* NADB_CANTOPEN if the store was inherited through fork(). */
 NADB_MUST_USE static inline nadb_rc kv_usable(const nadb_kv *kv,
                                               nadb_err *err) {
     if (!kv->forked) return NADB_OK;

@@ -1,27 +1,26 @@
-/* limits.c - keeping a store below a size by removing rows.
+/* limits.c - keeps a store below a size by removing rows.
  *
- * The size is that of all rows: bytes of keys and of values as they are stored.
- * The engine counts both exactly, also across crashes (session_totals());
- * between two looks at that the commits of this process are added up here.
+ * The size is that of all rows: bytes of keys and of stored values. The engine
+ * has exact totals, also after a crash (session_totals()); between two readings
+ * of them, commits of this process are added up here.
  *
- * What goes. A hand walks round and round over the rows in the order of their
- * keys. Of each stretch the rows that are worth least by the policy join a pool
- * of candidates, and the least of the pool are removed, an eighth of what the
- * hand has passed. So each removal is a choice out of many hundred rows, of old
- * ones that were met before and of those that are met now, at a cost that does
- * not depend on the size of the store. A candidate that was used since is let
- * go.
+ * Which rows are removed. A hand walks over the rows in key order, round and
+ * round. Of each stretch that it passes, the rows that are worth least by the
+ * policy join a pool of candidates, and the least of the pool are removed, an
+ * eighth of the number passed. So each removal is a choice among many hundred
+ * rows, and its cost does not depend on the size of the store. A candidate that
+ * was used since is dropped from the pool.
  *
- * A row of more than an eighth of the limit goes before all others: the store
- * must not be emptied for it.
+ * A row larger than an eighth of the limit is removed before all others, so
+ * that the store is not emptied for it.
  *
- * A removed row is to others what an expired one is: a transaction that has
- * read it has no conflict, and a snapshot goes on showing it.
+ * For other transactions a removed row is like an expired one: having read it
+ * is no conflict, and a snapshot still shows it.
  *
- * An engine on a server (ops->limit) does more by itself: it refuses what may
- * not come, and removes what was chosen, unless somebody has written it. To ask
- * it what each commit replaces would cost a round trip, so here each put counts
- * as a new row, and where that is too much the engine is asked for the size. */
+ * An engine on a server (ops->limit) refuses commits and removes the chosen
+ * rows itself, unless they have been written meanwhile. Finding out what each
+ * commit replaces would cost a round trip, so each put counts as a new row
+ * here; when the sum exceeds the limit, the engine is asked for the size. */
 #include "limits.h"
 
 #include "../util/assert.h"
@@ -35,15 +34,15 @@
 #define STRETCH_ROWS 320u
 #define STRETCH_BYTES ((size_t)8 << 20)
 #define POOL 384u
-#define POOL_KEPT 192u /* between two stretches */
+#define POOL_KEPT 192u /* candidates kept between two stretches */
 #define STEP_ROWS 40u  /* removed in one transaction */
 #define ROUND_NS 5000000
 #define WAIT_MS 2
-#define COUNT_NS 10000000000 /* how often the engine is asked for the size */
-#define ROW_ABOUT 512u       /* bytes, to guess how many rows there may be */
+#define COUNT_NS 10000000000 /* how often the engine's totals are read */
+#define ROW_ABOUT 512u /* assumed size of a row, for the size of the clock */
 
 typedef struct candidate {
-    uint64_t worth; /* the least goes first */
+    uint64_t worth; /* the least worth is removed first */
     uint64_t bytes;
     int64_t created_ms, updated_ms, expires_ms;
     const char *key; /* owned by the pool */
@@ -57,8 +56,9 @@ struct nadb_limits {
     _Atomic int64_t counted_ns; /* 0: never */
     _Atomic uint64_t evicted_rows, evicted_bytes;
     nadb_clock clock;
-    atomic_bool busy; /* a thread evicts: it alone uses what follows */
-    nadb_buf hand;    /* a key: the walk goes on behind it */
+    /* set by the thread that evicts and owns the fields below */
+    atomic_bool busy;
+    nadb_buf hand; /* the walk continues behind this key */
     size_t n_pool;
     candidate pool[POOL];
 };
@@ -112,13 +112,13 @@ void nadb_limits_read(nadb_limits *l, nadb_slice key, int64_t now_ms) {
         nadb_clock_note(&l->clock, key, now_ms);
 }
 
-/* --- how much there is --- */
+/* --- the size of the store --- */
 
 static uint64_t bytes_of(nadb_slice key, const nadb_row *row) {
     return key.n + row->stored.n;
 }
 
-/* Asks the engine. */
+/* Reads the engine's totals. */
 static nadb_rc count(nadb_limits *l, nadb_session *ss, nadb_err *err) {
     nadb_totals t;
     nadb_rc rc = session_totals(ss, &t, err);
@@ -133,7 +133,7 @@ static bool is_remote(const nadb_session *ss) {
     return ss->engine->ops->limit != NULL;
 }
 
-/* What one change of a transaction adds; of a remote one, at most. */
+/* What one change of a transaction adds; on a server an upper bound. */
 static nadb_rc added(nadb_limits *l, nadb_session *ss, const nadb_entry *change,
                      bool cleared, int64_t *delta, nadb_err *err) {
     nadb_slice key = nadb_slice_of(change->key.p + 1, change->key.n - 1);
@@ -194,7 +194,7 @@ nadb_rc nadb_limits_admit(nadb_limits *l, nadb_session *ss, int64_t *delta,
     if (rc != NADB_OK || policy_of(l) != NADB_EVICT_NONE || *delta <= 0 ||
         atomic_load(&l->used) + *delta <= max)
         return rc;
-    /* Others may have made room. */
+    /* Other processes may have removed rows. */
     rc = count(l, ss, err);
     if (rc != NADB_OK || atomic_load(&l->used) + *delta <= max) return rc;
     return nadb_fail(err, NADB_FULL,
@@ -203,7 +203,7 @@ nadb_rc nadb_limits_admit(nadb_limits *l, nadb_session *ss, int64_t *delta,
                      (long long)atomic_load(&l->used), (long long)max);
 }
 
-/* --- what goes --- */
+/* --- choosing rows --- */
 
 static uint64_t time_worth(int64_t ms) {
     return ms < 0 ? 0 : (uint64_t)ms & (((uint64_t)1 << 48) - 1);
@@ -235,7 +235,7 @@ static uint64_t worth_of(nadb_limits *l, const candidate *c) {
     return time_worth(ms) + 1;
 }
 
-/* The key is the row's. */
+/* A candidate that borrows the row's key. */
 static candidate candidate_of(nadb_limits *l, const nadb_row *row) {
     candidate c = {.bytes = bytes_of(row->key, row),
                    .created_ms = row->created_ms,
@@ -258,7 +258,8 @@ static void pool_cut(nadb_limits *l, size_t n) {
     while (l->n_pool > n) nadb_free((void *)l->pool[--l->n_pool].key);
 }
 
-/* Into the pool, where there is room, or it is worth less than the best. */
+/* Adds a row to the pool if there is room or if it is worth less than the most
+ * valuable candidate. */
 static void pool_add(nadb_limits *l, const nadb_row *row) {
     candidate c = candidate_of(l, row);
     char *key;
@@ -275,7 +276,8 @@ static void pool_add(nadb_limits *l, const nadb_row *row) {
     l->pool[l->n_pool++] = c;
 }
 
-/* The hand goes over a stretch of rows; behind the last it begins anew. */
+/* Moves the hand over a stretch of rows; behind the last row it starts
+ * again. */
 static nadb_rc walk(nadb_limits *l, nadb_session *ss) {
     nadb_scan scan = {.lo = nadb_buf_slice(&l->hand)};
     nadb_cursor *c = NULL;
@@ -302,7 +304,7 @@ static nadb_rc walk(nadb_limits *l, nadb_session *ss) {
     return rc;
 }
 
-/* Whether the candidate is there, and no more was made of it since. */
+/* *yes: the candidate still exists and its worth has not risen. */
 static nadb_rc still_least(nadb_limits *l, nadb_session *ss, const candidate *c,
                            bool *yes) {
     nadb_cursor *cur = NULL;
@@ -323,7 +325,7 @@ static nadb_rc still_least(nadb_limits *l, nadb_session *ss, const candidate *c,
     return rc;
 }
 
-/* The first n of the pool were tried. */
+/* Drops the first n of the pool, which were tried. */
 static void pool_drop(nadb_limits *l, size_t n) {
     for (size_t i = 0; i < n; i++) nadb_free((void *)l->pool[i].key);
     memmove(l->pool, l->pool + n, (l->n_pool - n) * sizeof l->pool[0]);
@@ -336,7 +338,7 @@ static void removed(nadb_limits *l, uint64_t rows, uint64_t bytes) {
     atomic_fetch_add(&l->evicted_rows, rows);
 }
 
-/* Removes candidates, the least first, until `excess` bytes are gone: one
+/* Removes candidates, the least first, until `excess` bytes are freed, in one
  * transaction. */
 static nadb_rc remove_least(nadb_limits *l, nadb_session *ss, int64_t excess) {
     uint64_t bytes = 0, rows = 0;
@@ -370,7 +372,7 @@ static nadb_rc remove_least(nadb_limits *l, nadb_session *ss, int64_t excess) {
     return rc;
 }
 
-/* The hand may have met a row twice. */
+/* True if the list has the row already; the hand may pass it twice. */
 static bool is_listed(const nadb_victim *list, size_t n, const candidate *c) {
     for (size_t i = 0; i < n; i++)
         if (nadb_slice_eq(list[i].key, nadb_slice_of(c->key, c->key_n)))
@@ -378,7 +380,7 @@ static bool is_listed(const nadb_victim *list, size_t n, const candidate *c) {
     return false;
 }
 
-/* The same of an engine that does it itself. */
+/* As remove_least(), for an engine that removes rows itself. */
 static nadb_rc remove_there(nadb_limits *l, nadb_session *ss, int64_t excess) {
     nadb_victim list[STEP_ROWS];
     uint64_t rows = 0, bytes = 0;
@@ -404,7 +406,8 @@ static nadb_rc remove_there(nadb_limits *l, nadb_session *ss, int64_t excess) {
     return rc;
 }
 
-/* Above the limit; somewhat below it, so that not each put has to make room. */
+/* How many bytes to remove. It aims somewhat below the limit, so that not every
+ * put has to remove rows. */
 static int64_t excess_of(nadb_limits *l) {
     int64_t max = (int64_t)atomic_load(&l->max);
     int64_t used = atomic_load(&l->used);
@@ -413,7 +416,7 @@ static int64_t excess_of(nadb_limits *l) {
     return used - (max - max / 256);
 }
 
-/* One step: a stretch of the walk, and a transaction. */
+/* One stretch of the walk and one transaction. */
 static nadb_rc step(nadb_limits *l, nadb_kv *kv) {
     nadb_session *ss = NULL;
     nadb_err err;
@@ -422,7 +425,7 @@ static nadb_rc step(nadb_limits *l, nadb_kv *kv) {
     if (rc != NADB_OK) return rc;
     ss->in_background = true;
     ss->timeout_ms = WAIT_MS;
-    /* It may be less than was added up here. */
+    /* The sum here is an upper bound. */
     if (is_remote(ss)) rc = count(l, ss, &err);
     if (rc == NADB_OK && excess_of(l) > 0) rc = walk(l, ss);
     if (rc == NADB_OK && excess_of(l) > 0)
@@ -436,7 +439,7 @@ void nadb_limits_committed(nadb_limits *l, nadb_kv *kv, size_t changes,
                            int64_t delta) {
     atomic_fetch_add(&l->used, delta);
     if (excess_of(l) == 0 || atomic_exchange(&l->busy, true)) return;
-    /* As much as it takes to keep up with commits like this one. */
+    /* As many steps as are needed to keep up with commits of this size. */
     for (size_t n = 0; n <= changes / (STEP_ROWS / 2) && excess_of(l) > 0; n++)
         if (step(l, kv) != NADB_OK) break;
     atomic_store(&l->busy, false);

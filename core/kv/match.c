@@ -1,12 +1,11 @@
-/* match.c - the parser and evaluator of tags MATCH (grammar: match.h).
+/* match.c - parser and evaluator of tags MATCH (grammar: match.h).
  *
- * The parser descends recursively, one level of C calls a parenthesis, which
- * are counted. Chains of any length (a b c .., a OR b OR .., NOT NOT ..) are
- * loops, and give wide nodes, not deep ones; so the evaluator's recursion is
- * bounded too.
+ * The parser descends recursively, one level of C calls per parenthesis;
+ * parentheses are counted. Chains of any length (a b c .., a OR b OR .., NOT
+ * NOT ..) are loops and give wide nodes instead of deep ones. So the
+ * evaluator's recursion is bounded, too.
  *
- * It does not look at an index: nadb_match_tags() answers for one row's tags.
- */
+ * No index is used here: nadb_match_tags() tests the tags of one row. */
 #include "match.h"
 
 #include "tags.h"
@@ -25,7 +24,7 @@ typedef enum token_kind {
 typedef struct parser {
     nadb_match *m;
     const uint8_t *start, *p, *end; /* a copy of the text, in the arena */
-    token_kind kind;                /* of the present token */
+    token_kind kind;                /* the present token */
     const uint8_t *at;              /* where it begins */
     nadb_slice text;                /* of a tag or prefix, unquoted */
     unsigned depth, terms;
@@ -36,7 +35,7 @@ typedef struct parser {
 
 static bool is_char_start(uint8_t c) { return (c & 0xc0) != 0x80; }
 
-/* The place is counted in characters, as an editor does. */
+/* The place is given in characters, as editors count. */
 static nadb_rc bad(const parser *ps, const uint8_t *at, const char *what) {
     size_t place = 1;
     size_t n = 0;
@@ -66,7 +65,7 @@ static bool is_word(uint8_t c) {
     return !is_space(c) && c != '"' && c != '(' && c != ')' && c != '*';
 }
 
-/* Bytes up to the quote that ends the text; *doubled: quotes within. */
+/* Number of bytes up to the closing quote; *doubled: quotes within. */
 static nadb_rc quoted_length(const parser *ps, size_t *n, size_t *doubled) {
     const uint8_t *p = ps->p;
 
@@ -101,8 +100,8 @@ static nadb_rc take_quoted(parser *ps) {
     return NADB_OK;
 }
 
-/* Whether a word is an operator but for its case: 'a and b' would be three
- * tags, which is not what it looks like. */
+/* True if a word is an operator in lower case. 'a and b' would be three tags,
+ * which its author does not mean. */
 static bool is_small_operator(nadb_slice word) {
     static const char *const operators[] = {"AND", "OR", "NOT"};
 
@@ -124,7 +123,7 @@ static token_kind word_kind(nadb_slice word) {
     return TOKEN_TAG;
 }
 
-/* A word or quoted text, and the star behind it. */
+/* A word or a quoted text, and the star behind it. */
 static nadb_rc take_text(parser *ps) {
     ps->kind = TOKEN_TAG;
     if (*ps->p == '"') {
@@ -144,7 +143,7 @@ static nadb_rc take_text(parser *ps) {
     if (ps->p < ps->end && *ps->p == '*') {
         ps->kind = TOKEN_PREFIX;
         ps->p++;
-        /* a*b would be a* and b, which is not what it looks like. */
+        /* a*b would be a* and b, which its author does not mean. */
         if (ps->p < ps->end && !is_space(*ps->p) && *ps->p != '(' &&
             *ps->p != ')')
             return bad(ps, ps->p, "something right behind '*'");
@@ -179,8 +178,8 @@ static nadb_match_node *node_new(parser *ps, nadb_match_op op) {
     return n;
 }
 
-/* Makes *list an `op` of what it was and `n`; operands of the same kind are
- * taken over. *list is NULL before the first. */
+/* Makes *list the `op` of itself and `n`; operands of a node of the same kind
+ * are merged into it. *list is NULL before the first. */
 static nadb_rc join(parser *ps, nadb_match_op op, nadb_match_node **list,
                     nadb_match_node *n) {
     nadb_match_node *l = *list;
@@ -221,7 +220,7 @@ static nadb_rc negate(parser *ps, nadb_match_node **n) {
     return NADB_OK;
 }
 
-/* --- the grammar, from the inside out --- */
+/* --- the grammar, innermost rule first --- */
 
 static nadb_rc take_expression(parser *ps, nadb_match_node **out);
 
@@ -365,7 +364,7 @@ void nadb_match_free(nadb_match *m) {
 
 /* --- evaluation --- */
 
-/* Tags are sorted: behind the place where the leaf would be, nothing comes. */
+/* Tags are sorted, so the search ends where the leaf would be. */
 static bool leaf_matches(const nadb_match_node *n, nadb_slice tags) {
     nadb_slice tag;
 

@@ -1,4 +1,4 @@
-/* match.h - what tags MATCH '..' asks for, as a tree.
+/* match.h - tags MATCH '..': the grammar and the tree of an expression.
  *
  *   expression  = conjunction { OR conjunction }
  *   conjunction = term { [AND] term }     without AND: only before NOT
@@ -9,10 +9,10 @@
  * A word is a run of bytes without white space, quote, parenthesis and `*`;
  * AND, OR and NOT are words only in quotes. Tags are compared bytewise.
  *
- * The tree is made for an executor that walks sorted lists of keys: AND and OR
- * have any number of operands, none of which is of its own kind; NOT has one,
- * which is no NOT; a leaf is one tag, or a range of tags. Its depth is bounded
- * by that of the parentheses. */
+ * The tree is made for an executor that walks over sorted lists of keys. AND
+ * and OR have any number of operands, none of its own kind; NOT has one
+ * operand, which is not a NOT; a leaf is one tag, or a range of tags. The depth
+ * is bounded by that of the parentheses. */
 #ifndef NADB_MATCH_H
 #define NADB_MATCH_H
 
@@ -34,16 +34,16 @@ typedef enum nadb_match_op {
 typedef struct nadb_match_node {
     nadb_match_op op;
     nadb_slice text;               /* of a leaf; never empty */
-    struct nadb_match_node *first; /* operand */
+    struct nadb_match_node *first; /* first operand */
     struct nadb_match_node *last;
-    struct nadb_match_node *next; /* operand of the same parent */
+    struct nadb_match_node *next; /* next operand of the same parent */
 } nadb_match_node;
 
-/* Whether only rows with tags can match. */
+/* True if only rows with tags can match. */
 bool nadb_match_needs_tags(const nadb_match_node *m);
 
 struct nadb_match {
-    nadb_arena memory; /* of all that the tree points to */
+    nadb_arena memory; /* owns everything in the tree */
     nadb_match_node *root;
 };
 

@@ -1,8 +1,8 @@
-/* recompress.c - compresses rows that were written without it.
+/* recompress.c - compresses rows that were stored uncompressed.
  *
- * One session walks over a snapshot and lists keys; another one takes them up
- * in short transactions. There each row is read again, so that a change by
- * another transaction is a conflict, and never overwritten. */
+ * One session walks over a snapshot and lists keys; another one handles them in
+ * short transactions. It reads each row again, so a change by another
+ * transaction is a conflict and is never overwritten. */
 #include "recompress.h"
 #include "../util/job.h"
 #include "codec.h"
@@ -17,7 +17,7 @@
 typedef struct recompressing {
     nadb_session *reads, *writes;
     nadb_cursor *walk;
-    key_list keys; /* of one transaction */
+    key_list keys; /* keys for one transaction */
     int level;
     nadb_stop stop;
     nadb_buf coded;
@@ -28,7 +28,7 @@ static bool is_bytes(const nadb_row *row) {
     return row->type == NADB_TEXT || row->type == NADB_BLOB;
 }
 
-/* Whether the row is one to try; counts it if not. */
+/* True if the row should be tried; otherwise counts why not. */
 static bool judge(recompressing *r, const nadb_row *row) {
     if (row->codec != NADB_CODEC_RAW)
         r->out->already++;
@@ -57,7 +57,7 @@ static nadb_rc collect(recompressing *r, nadb_err *err) {
     return rc;
 }
 
-/* Puts the row anew, if that makes it smaller. */
+/* Writes the row again if that makes it smaller. */
 static nadb_rc shrink(recompressing *r, nadb_slice key, nadb_recompressed *n,
                       nadb_err *err) {
     nadb_put_req req = {.key = key, .mode = NADB_PUT_UPDATE};
@@ -87,7 +87,7 @@ static nadb_rc shrink(recompressing *r, nadb_slice key, nadb_recompressed *n,
     return nadb_put(r->writes, &req, err);
 }
 
-/* The keys from .. to - 1, in one transaction. */
+/* Handles keys[from .. to - 1] in one transaction. */
 static nadb_rc write_keys(recompressing *r, size_t from, size_t to,
                           nadb_err *err) {
     nadb_recompressed n = {0};
@@ -107,7 +107,7 @@ static nadb_rc write_keys(recompressing *r, size_t from, size_t to,
     return NADB_OK;
 }
 
-/* What is one row's alone: the others are gone on with. */
+/* True for errors that concern a single row; the others are still handled. */
 static bool is_of_row(nadb_rc rc) {
     return rc == NADB_CONFLICT || rc == NADB_BUSY || rc == NADB_CORRUPT;
 }
@@ -124,7 +124,7 @@ static nadb_rc write_one(recompressing *r, size_t i, nadb_err *err) {
     return NADB_OK;
 }
 
-/* All listed keys; one by one where one of them is in the way. */
+/* Handles all listed keys; one by one if one of them fails. */
 static nadb_rc write_all(recompressing *r, nadb_err *err) {
     nadb_rc rc = write_keys(r, 0, r->keys.n, err);
 
@@ -169,7 +169,7 @@ nadb_rc kv_recompress(nadb_kv *kv, const nadb_stop *stop,
     if (rc == NADB_OK) rc = session_new(kv, &r.reads, err);
     if (rc == NADB_OK) rc = session_new(kv, &r.writes, err);
     if (rc == NADB_OK) {
-        /* Readers see the same rows: this is no change to them. */
+        /* Readers see the same rows, so this is not a change for them. */
         r.writes->in_background = true;
         rc = run(&r, &mine);
         if (rc != NADB_OK && err != NULL) *err = mine;

@@ -1,5 +1,4 @@
-/* recompress.h - values in the compression that the store has now; for
- * store_kv.c. What it promises stands in nadb.h: nadb_store_recompress(). */
+/* recompress.h - nadb_store_recompress() of nadb.h; for store_kv.c. */
 #ifndef NADB_RECOMPRESS_H
 #define NADB_RECOMPRESS_H
 

@@ -15,7 +15,7 @@ enum {
 };
 
 #define TIME_BYTES 6
-#define NUMBER_SIZE 8 /* what nadb_row.size says of INTEGER and REAL */
+#define NUMBER_SIZE 8 /* nadb_row.size of INTEGER and REAL */
 
 static const char damaged[] = "damaged row: ";
 
@@ -32,8 +32,8 @@ static uint8_t *put_time(uint8_t *p, int64_t ms) {
 static int64_t get_time(const uint8_t *p) {
     uint64_t v = nadb_get_u32(p) | (uint64_t)nadb_get_u16(p + 4) << 32;
 
-    /* Extends the sign; a shift of a negative number would be up to the
-     * compiler. */
+    /* Extends the sign without shifting a negative number, which C leaves to
+     * the compiler. */
     return (v >> 47) != 0 ? -(int64_t)((UINT64_C(1) << 48) - v) : (int64_t)v;
 }
 
@@ -41,7 +41,7 @@ static int64_t read_time(nadb_reader *r) {
     nadb_slice s = nadb_read_bytes(r, TIME_BYTES);
     int64_t ms = s.n == TIME_BYTES ? get_time(s.p) : 0;
 
-    if (ms < NADB_TIME_MIN) r->bad = true; /* never written */
+    if (ms < NADB_TIME_MIN) r->bad = true; /* nadb never writes it */
     return ms;
 }
 
@@ -93,7 +93,7 @@ size_t nadb_number_put(uint8_t *p, const nadb_value *v) {
 
 /* --- reading --- */
 
-/* Checks what follows the head; sets size for values that are not coded. */
+/* Checks the value behind the head; sets size for values without a codec. */
 static nadb_rc check_value(nadb_row *row, nadb_err *err) {
     switch (row->type) {
     case NADB_NULL:

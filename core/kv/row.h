@@ -32,25 +32,25 @@ typedef struct nadb_row_head {
     int64_t created_ms, updated_ms, expires_ms;
 } nadb_row_head;
 
-/* Bytes that nadb_row_encode() needs at most for the head. */
+/* The largest size of the head. */
 size_t nadb_row_head_max(const nadb_row_head *h);
-/* Writes the head at `p`; returns the place where the value goes. */
+/* Writes the head at `p`; returns where the value goes. */
 uint8_t *nadb_row_head_put(uint8_t *p, const nadb_row_head *h);
-/* Decodes `bytes`; row->key, pinned and id are left alone. */
+/* Decodes `bytes`; does not touch row->key, pinned and id. */
 nadb_rc nadb_row_decode(nadb_slice bytes, nadb_row *row,
                         nadb_err *err) NADB_MUST_USE;
-/* The expiry alone, cheap: for "is it visible". Impossible bytes give
- * NADB_NO_EXPIRY (decoding reports them). */
+/* The expiry alone, which is cheap. Invalid bytes give NADB_NO_EXPIRY; decoding
+ * reports them. */
 int64_t nadb_row_expires(nadb_slice bytes);
 
-/* Counts an entry that holds in, or one that does not hold any more out; those
- * of keyspaces that are not counted change nothing. `t` is not known any more
- * after an entry with impossible bytes, or more out than in. */
+/* Adds an entry to the totals (`in`) or subtracts it; entries of keyspaces that
+ * are not counted change nothing. t->known becomes false after an entry with
+ * invalid bytes, or if a total would fall below 0. */
 void nadb_totals_count(nadb_totals *t, const nadb_entry *e, bool in);
 
-/* A number's bytes; at most 10. Returns how many. */
+/* Writes a number; returns its size, at most 10 bytes. */
 size_t nadb_number_put(uint8_t *p, const nadb_value *v);
-/* The value of a row whose bytes are decoded (codec undone). */
+/* The value of a row, from its decoded bytes. */
 nadb_rc nadb_row_value(const nadb_row *row, nadb_slice decoded, nadb_value *out,
                        nadb_err *err) NADB_MUST_USE;
 

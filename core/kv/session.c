@@ -1,6 +1,6 @@
-/* session.c - what one connection does with one store: snapshots, the private
- * batch, reading and changing single rows. Commit and savepoints are in
- * session_commit.c, walking rows in cursor.c; the contract is in nadb.h. */
+/* session.c - one connection's use of one store: snapshots, the private batch,
+ * single rows. session_commit.c has commit and savepoints, cursor.c walks,
+ * nadb.h the interface. */
 #include "session.h"
 
 #include "../util/assert.h"
@@ -63,7 +63,7 @@ void nadb_session_free(nadb_session *ss) {
     nadb_free(ss);
 }
 
-/* A row's key with its keyspace byte, in ss->key. */
+/* Puts a row's key with its keyspace byte into ss->key. */
 static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
                            nadb_err *err) {
     nadb_buf_reset(&ss->key);
@@ -76,8 +76,8 @@ static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 
 /* --- views --- */
 
-/* A snapshot of the present: a view of the session that no cursor uses, or a
- * new one. */
+/* A snapshot of the present: an idle view of the session, refreshed, or a new
+ * one. */
 static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
     session_view *v = ss->views;
     nadb_rc rc;
@@ -110,8 +110,8 @@ static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* The snapshot that belongs to the connection's snapshot of the file.
- * `locked`: the connection holds the file's write lock. */
+/* A view for the connection's snapshot of the file. `locked`: the connection
+ * holds the file's write lock. */
 static nadb_rc view_fresh(nadb_session *ss, bool locked, session_view **out,
                           nadb_err *err) {
     const nadb_engine_ops *ops = ss->engine->ops;
@@ -135,8 +135,7 @@ static nadb_rc view_fresh(nadb_session *ss, bool locked, session_view **out,
     return rc;
 }
 
-/* Who got the file's write lock after the snapshot was taken may go on with it
- * only if it is still the latest. */
+/* Fails if the snapshot is from before the file's write lock and outdated. */
 static nadb_rc check_lock(nadb_session *ss, const session_view *v,
                           nadb_err *err) {
     const nadb_engine_ops *ops = ss->engine->ops;
@@ -192,8 +191,8 @@ void session_view_drop(nadb_session *ss, session_view *v) {
     ss->engine->ops->view_rest(ss->engine, v->view);
 }
 
-/* Moves a reference into the list; false when the list has it already (or
- * memory is short), and the reference stays the caller's. */
+/* Moves a reference into the list; false, and it stays with the caller, if the
+ * list has it already or memory is short. */
 static bool hold(nadb_buf *list, const void *p) {
     for (size_t i = 0; i < list->n; i += sizeof p)
         if (memcmp(list->p + i, &p, sizeof p) == 0) return false;
@@ -212,8 +211,8 @@ static nadb_waits *waits_of(const nadb_session *ss) {
     return ss->caller == NULL ? NULL : ss->caller->waits;
 }
 
-/* Where no other statement of the caller is open, what it has waited for
- * servers counts from here. */
+/* Starts counting waits for servers, unless the caller has another
+ * statement. */
 static void waits_begin(nadb_session *ss) {
     nadb_waits *w = waits_of(ss);
 
@@ -273,7 +272,7 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     if (ss->txn != NULL) return NADB_OK;
     waits_begin(ss);
     if (ss->held == NULL) {
-        /* SQLite begins a write after it has taken the file's lock. */
+        /* SQLite takes the file's lock before it begins a write. */
         NADB_ASSERT(ss->file.stamp == NULL || ss->file.locked(ss->file.ctx));
         rc = view_fresh(ss, ss->file.stamp != NULL, &ss->txn, err);
     } else {
@@ -285,7 +284,8 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
         }
     }
     if (rc != NADB_OK) return rc;
-    if (ss->held == NULL) ss->epoch++; /* else its reads count */
+    /* otherwise reads of the read transaction count */
+    if (ss->held == NULL) ss->epoch++;
     ss->autocommit = autocommit;
     return NADB_OK;
 }
@@ -304,7 +304,7 @@ void nadb_session_unhold(nadb_session *ss) {
     if (ss->txn == NULL) nadb_meter_txn_end(&ss->meter);
     if (v == NULL) return;
     if (ss->txn == NULL) session_forget_reads(ss);
-    ss->reading = NULL; /* the next cursor sees the present */
+    ss->reading = NULL; /* the next cursor gets a new snapshot */
     session_view_drop(ss, v);
 }
 
@@ -330,7 +330,8 @@ nadb_stamp nadb_session_next_stamp(nadb_session *ss, nadb_stamp file) {
 }
 
 void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp) {
-    NADB_ASSERT(ss->ticket == NULL); /* the record takes it along */
+    /* the stamp goes into the record at prepare */
+    NADB_ASSERT(ss->ticket == NULL);
     NADB_ASSERT(ss->txn != NULL);
     ss->stamp = stamp;
 }
@@ -338,7 +339,7 @@ void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp) {
 nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
     nadb_engine *e = ss->engine;
 
-    /* Writers of a file's store wait for each other at the file's lock. */
+    /* The file's lock already excludes other writers of its stores. */
     if (ss->txn == NULL || !ss->autocommit || ss->claim != 0 ||
         (ss->file.stamp != NULL && e->ops->align != NULL) ||
         ss->txn->refs > 1 || ss->reads.n > 0 || e->ops->claim == NULL)
@@ -347,8 +348,9 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
                          err);
 }
 
-/* In a transaction that may come to write. A read transaction on the store of
- * a file need not: who takes the file's lock late is checked as a whole. */
+/* True in a transaction that may write. A read transaction on a file's store
+ * need not note reads: when it starts to write, check_lock() checks its whole
+ * snapshot. */
 static bool session_notes_reads(const nadb_session *ss) {
     return ss->txn != NULL || (ss->held != NULL && ss->file.stamp == NULL);
 }
@@ -367,13 +369,13 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
         ss->reads_all = true;
         return NADB_OK;
     }
-    /* An engine that keeps the indexes itself checks what happened to rows. */
+    /* An engine with its own indexes checks rows, not entries of indexes. */
     if (!ss->derives && lo.n > 0 && lo.p[0] != NADB_KS_ROW) {
         lo = nadb_slice_of(rows, sizeof rows);
         hi = nadb_slice_of(after, sizeof after);
-        out = NULL; /* nothing of it can be narrowed */
+        out = NULL; /* a merged read cannot be narrowed */
     }
-    /* With room for narrowing, where a walk may end early. */
+    /* Room for narrowing, if the walk may end early. */
     room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
     if (out != NULL) room += NARROW_ROOM;
     r = nadb_arena_alloc(&ss->memory, sizeof *r + 2 * room);
@@ -399,10 +401,10 @@ void session_narrow_read(const nadb_session *ss, session_read *r,
         key.n + 1 > r->room)
         return;
     bound = reverse ? &r->lo : &r->hi;
-    p = (uint8_t *)(uintptr_t)bound->p; /* in the arena */
+    p = (uint8_t *)(uintptr_t)bound->p; /* it is in our arena */
     memcpy(p, key.p, key.n);
     bound->n = key.n;
-    if (!reverse) p[bound->n++] = 0; /* the first key behind it */
+    if (!reverse) p[bound->n++] = 0; /* the first possible key behind it */
 }
 
 /* --- single rows, inside a transaction --- */
@@ -412,8 +414,8 @@ static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
 }
 
-/* The live row under the key in ss->key, with the transaction's changes below
- * the number `limit`. */
+/* Reads the live row under the key in ss->key, with the transaction's changes
+ * below number `limit`. */
 static nadb_rc row_get(nadb_session *ss, nadb_slice key, uint64_t limit,
                        nadb_row *row, bool *found, nadb_err *err) {
     const batch_op *op = batch_find(ss->b, key, limit);
@@ -464,8 +466,8 @@ void nadb_undo_since(nadb_session *ss, uint64_t moment) {
     session_undo(ss, moment);
 }
 
-/* The key's newest change, if that was at `moment` or later; else *op is NULL.
- * *k is the key as it is stored. */
+/* The key's newest change if that was at `moment` or later; otherwise *op is
+ * NULL. *k: the key as it is stored. */
 static nadb_rc change_since(nadb_session *ss, nadb_slice key, uint64_t moment,
                             nadb_slice *k, const batch_op **op, nadb_err *err) {
     nadb_rc rc = need_txn(ss, err);
@@ -504,7 +506,7 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
     nadb_row row;
     nadb_rc rc = nadb_get(ss, key, &row, found, err);
 
-    /* An INSERT opens no cursor: here it ends. */
+    /* An INSERT opens no cursor, so its waiting time is reset here. */
     if (rc != NADB_OK) waits_begin(ss);
     return rc;
 }
@@ -529,7 +531,7 @@ static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {
     return session_unprepare(ss, err);
 }
 
-/* For those who have no use for a clock themselves. */
+/* The time, for callers that did not read the clock. */
 static int64_t txn_now_ms(const nadb_session *ss) {
     return atomic_load(&ss->meter.since_ms) == 0 ? nadb_now_ms() : 1;
 }
@@ -539,7 +541,7 @@ static int64_t clamp_time(int64_t ms) {
     return ms < NADB_TIME_MIN ? NADB_TIME_MIN : ms;
 }
 
-/* The value's bytes as they are stored, and what the head says of them. */
+/* Encodes the value: its stored bytes, and their description in the head. */
 static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
                             nadb_row_head *h, nadb_slice *stored,
                             uint8_t number[10], nadb_err *err) {
@@ -577,7 +579,7 @@ static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
     return rc;
 }
 
-/* *size is that of the value. */
+/* *size: size of the value. */
 static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
                    nadb_err *err) {
     int64_t now = nadb_now_ms();
@@ -615,7 +617,7 @@ static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
     return NADB_OK;
 }
 
-/* For nadb_transactions. */
+/* Statistics for nadb_transactions. */
 static void count_change(nadb_session *ss, nadb_slice key, uint64_t bytes,
                          nadb_rc rc) {
     if (rc != NADB_OK) return;

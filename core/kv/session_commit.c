@@ -1,4 +1,4 @@
-/* session_commit.c - how a session's transaction ends, and its savepoints. */
+/* session_commit.c - the end of a session's transaction, and savepoints. */
 #include "../util/assert.h"
 #include "../util/merge.h"
 #include "row.h"
@@ -24,7 +24,7 @@ void session_forget_reads(nadb_session *ss) {
     ss->epoch++;
 }
 
-/* Forgets the transaction. Cursors may still hold its view and its batch. */
+/* Clears the transaction's state. Cursors may still hold its view and batch. */
 static void txn_end(nadb_session *ss) {
     NADB_ASSERT(ss->txn != NULL && ss->ticket == NULL);
     unclaim(ss);
@@ -33,13 +33,14 @@ static void txn_end(nadb_session *ss) {
     nadb_session_unhold(ss);
     ss->settled = false;
     ss->stamp.number = 0;
-    ss->reading = NULL; /* the next cursor sees the present */
+    ss->reading = NULL; /* the next cursor gets a new snapshot */
     if (ss->b->refs == 1) {
         batch_reset(ss->b);
     } else {
         batch *fresh = batch_new(ss->engine, session_memory(ss));
 
-        /* Without memory the old one is emptied: its cursors fail. */
+        /* Without memory for a new batch the old one is emptied, and its
+         * cursors fail. */
         if (fresh == NULL) {
             batch_undo(ss->b, 0);
             ss->b->lost = true;
@@ -57,7 +58,7 @@ static void txn_end(nadb_session *ss) {
 
 /* --- prepare --- */
 
-/* The one change of a transaction that has just one; else NULL. */
+/* The change of a transaction that has exactly one; otherwise NULL. */
 static const batch_op *only_change(const nadb_session *ss, size_t count) {
     const batch_op *op = ss->b->last;
 
@@ -66,18 +67,19 @@ static const batch_op *only_change(const nadb_session *ss, size_t count) {
 
 #define READS_FEW 4u
 
-/* A request, and what its changes are made of. */
+/* A request, with the parts that its iterator is made of. */
 typedef struct preparing {
     nadb_commit_req req;
     nadb_session *ss;
-    size_t count, bytes; /* of the rows */
-    bool indexed;        /* req.changes has changes of indexes, too */
+    size_t count, bytes; /* of rows, without indexes */
+    bool indexed;        /* req.changes includes changes of indexes */
     nadb_range few[READS_FEW];
-    nadb_range *many; /* owned; NULL: the reads are few */
+    nadb_range *many; /* owned; NULL: `few` suffices */
 } preparing;
 
-/* Reads as the engine wants them. `skip`: a key whose existence alone was read
- * and whose deletion means the same whatever happened to it. */
+/* Lists the reads for the engine. `skip`: leave out the read of this key, of
+ * which only the existence was used, and whose deletion is right whatever
+ * happened to it. */
 static nadb_rc reads_list(preparing *p, const batch_op *skip, nadb_err *err) {
     const nadb_buf *reads = &p->ss->reads;
     size_t all = reads->n / sizeof(session_read *);
@@ -115,7 +117,7 @@ static nadb_rc derive(void *ctx, nadb_view *now, nadb_err *err) {
     nadb_iter *sources[2] = {NULL, NULL};
     nadb_rc rc;
 
-    if (p->indexed) { /* it walks over what is derived anew */
+    if (p->indexed) { /* the old iterator walks over the old entries */
         nadb_iter_free(p->req.changes);
         p->req.changes = NULL;
     }
@@ -164,8 +166,8 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     if (rc == NADB_OK && ss->derives) {
         p.req.derive = derive;
         p.req.derive_ctx = &p;
-        /* Outside the commit lock. The result stands if no other transaction
-         * commits until the lock is taken. */
+        /* Without the commit lock. The result is valid if no other transaction
+         * commits before the lock is taken. */
         rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
                                ss->access != NULL, err);
     }
@@ -176,7 +178,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
     return rc;
 }
 
-/* Whether the transaction has read nothing but this key. */
+/* True if the transaction has read only this key. */
 static bool read_only_key(const nadb_session *ss, nadb_slice key) {
     size_t all = ss->reads.n / sizeof(session_read *);
 
@@ -189,8 +191,8 @@ static bool read_only_key(const nadb_session *ss, nadb_slice key) {
     return !ss->reads_all;
 }
 
-/* An autocommit INSERT met another writer of its key: looks again, in the
- * present. *again: the key is still free, so try once more. */
+/* An autocommit INSERT has met another writer of its key: reads the present
+ * state. *again: the key is still free, so prepare once more. */
 static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
                             nadb_err *err) {
     nadb_entry e;
@@ -223,8 +225,9 @@ static nadb_rc prepare(nadb_session *ss, size_t count, size_t bytes,
                        nadb_err *err) {
     nadb_rc rc;
 
-    /* Of several changes, the claim covers one; two transactions that each hold
-     * what the other needs would wait for each other. */
+    /* The claim covers one of several changed keys. It is dropped, because two
+     * transactions that each hold a key that the other needs would wait for
+     * each other. */
     if (count > 1) unclaim(ss);
     for (;;) {
         const batch_op *only = ss->autocommit ? only_change(ss, count) : NULL;
@@ -260,15 +263,15 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
     batch_measure(ss->b, &ss->prepare_n, &ss->prepare_bytes);
     d.rc = prepare(ss, ss->prepare_n, ss->prepare_bytes, err);
     if (d.rc != NADB_OK) nadb_meter_done(&ss->meter, &span, &d);
-    if (d.rc == NADB_OK) /* since when is known: it has changed something */
+    if (d.rc == NADB_OK) /* the start is known, as it has changed something */
         nadb_meter_txn(&ss->meter, NADB_TXN_PREPARED, 1);
     ss->preparing = span;
     ss->prepare_ns = nadb_span_ns(&span);
     return d.rc;
 }
 
-/* A commit takes what its two halves do, but not what SQLite does between
- * them. */
+/* The measured time of a commit is that of its two halves, without SQLite's
+ * work between them. */
 static void commit_ticket(nadb_session *ss) {
     nadb_span span = ss->preparing;
     nadb_done d = {.op = NADB_OP_COMMIT,
@@ -301,7 +304,7 @@ void nadb_session_commit(nadb_session *ss) {
 }
 
 void nadb_session_abandon(nadb_session *ss) {
-    /* Only a transaction has something prepared. */
+    /* A ticket implies a transaction. */
     NADB_ASSERT(ss->txn != NULL || ss->ticket == NULL);
     if (ss->txn == NULL) return;
     if (ss->ticket != NULL) ss->engine->ops->abandon(ss->engine, ss->ticket);
@@ -357,8 +360,8 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
     size_t count = mark_count(ss);
 
     if (ss->txn == NULL) return NADB_OK;
-    /* A table or object that joins later calls again for the savepoint that is
-     * open: its mark stays where it was. */
+    /* SQLite repeats the open savepoint for a table that joins later; its mark
+     * stays where it is. */
     for (size_t i = 0; i < count; i++)
         if (mark_at(ss, i).n == n) return NADB_OK;
     marks_cut(ss, n);

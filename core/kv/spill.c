@@ -75,7 +75,7 @@
 #define FILE_MAX ((size_t)64 << 20)
 #define PAGE ((size_t)1 << 16) /* a multiple of every page size */
 
-/* A mapping of a new file of `n` bytes, whose space is reserved. */
+/* Maps a new file of `n` bytes whose space is reserved. */
 static nadb_rc map_file(nadb_engine *e, size_t n, void **out, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     nadb_file *f = NULL;
@@ -87,8 +87,8 @@ static nadb_rc map_file(nadb_engine *e, size_t n, void **out, nadb_err *err) {
     return rc;
 }
 
-/* nadb_arena_source.take. The larger the transaction, the larger the file; on a
- * disk that is nearly full a small one may be had yet. */
+/* nadb_arena_source.take. A larger transaction takes larger files; if the disk
+ * is nearly full, a smaller one is tried. */
 static void *take(nadb_arena_source *source, size_t need, size_t *got) {
     spill *s = (spill *)source;
     size_t n = FILE_FIRST;
@@ -103,7 +103,7 @@ static void *take(nadb_arena_source *source, size_t need, size_t *got) {
         n /= 2;
     }
     if (s->rc != NADB_OK) {
-        if (source->or_memory) s->rc = NADB_OK; /* that decides */
+        if (source->or_memory) s->rc = NADB_OK; /* memory is used instead */
         return NULL;
     }
     NADB_ASSERT(n >= need);
@@ -134,6 +134,6 @@ nadb_rc spill_failed(spill *s, nadb_err *err, const char *doing) {
     nadb_rc rc = s->rc;
 
     s->rc = NADB_OK;
-    if (rc != NADB_OK) return rc; /* it is in *err */
+    if (rc != NADB_OK) return rc; /* *err is set */
     return nadb_fail(err, NADB_NOMEM, "%s", doing);
 }

@@ -1,5 +1,5 @@
-/* spill.h - where the changes of a large transaction are kept: files of the
- * store's folder that have no name. The essay is in spill.c. */
+/* spill.h - keeps the changes of a large transaction in files without a name in
+ * the store's folder. spill.c explains it. */
 #ifndef NADB_SPILL_H
 #define NADB_SPILL_H
 
@@ -7,21 +7,21 @@
 #include "../util/arena.h"
 
 typedef struct spill {
-    nadb_arena_source source; /* first: the arena points to it */
+    nadb_arena_source source; /* first member: the arena points to it */
     nadb_engine *engine;
-    uint64_t bytes; /* that the arena has in files */
-    nadb_rc rc;     /* why the last file could not be had, .. */
-    nadb_err *err;  /* .. and where the message goes: the caller's, for as long
-                       as it allocates */
+    uint64_t bytes; /* of the arena, in files */
+    nadb_rc rc;     /* why the last file could not be made */
+    /* where to put its message: the caller's, while it allocates */
+    nadb_err *err;
 } spill;
 
-/* From now on `arena`, which is empty, has up to `memory_max` bytes of memory
- * and takes the rest from files, if the engine has a folder for them. `s` does
- * not move, and outlives what the arena holds, as the engine does. */
+/* Lets `arena`, which is empty, use up to `memory_max` bytes of memory and
+ * files beyond that, if the engine has a folder. REQUIRES: `s` does not move,
+ * and `s` and the engine outlive the arena's contents. */
 void spill_init(spill *s, nadb_arena *arena, nadb_engine *engine,
                 size_t memory_max);
 
-/* The arena has returned NULL: says why. */
+/* Returns the error after the arena has returned NULL. */
 nadb_rc spill_failed(spill *s, nadb_err *err, const char *doing);
 
 #endif

@@ -22,7 +22,7 @@ void nadb_tag_queries_stop(nadb_tag_queries *q) {
     q->started = false;
 }
 
-/* Out of memory nothing is noted. */
+/* Without memory nothing is noted. */
 static void note_tag(nadb_tag_queries *q, nadb_slice tag, int64_t now_ms) {
     int64_t *n, *last;
 
@@ -36,7 +36,7 @@ static void note_tag(nadb_tag_queries *q, nadb_slice tag, int64_t now_ms) {
     *last = now_ms;
 }
 
-/* Depth is bounded by that of the parentheses (match.h). */
+/* The depth is bounded by that of the parentheses (match.h). */
 static void note_node(nadb_tag_queries *q, const nadb_match_node *m,
                       int64_t now_ms) {
     if (m->op == NADB_MATCH_TAG) note_tag(q, m->text, now_ms);

@@ -1,16 +1,17 @@
 /* tag_scan.c - see tag_scan.h.
  *
- * The expression becomes a tree of nodes, each of which stands on a key and can
- * go to the next or seek:
+ * The expression becomes a tree of nodes. Each node has a present key and can
+ * move to the next one or seek:
  *
  *   list  one tag: a walk over its entries in the index
- *   and   stands where all of its parts do: each jumps to where the one ahead
- *         stands, shortest list first; parts with NOT are lists to stay out of
- *   or    stands where the hindmost of its parts does, which are in a heap: a
- *         tag IN (..) may have tens of thousands
+ *   and   its key is where all parts agree: each part seeks to the key of the
+ *         one that is furthest ahead, the shortest list first. The keys of
+ *         parts with NOT are left out.
+ *   or    its key is that of the part furthest behind. The parts are in a heap,
+ *         because a tag IN (..) may have tens of thousands.
  *
- * A list that has to jump first takes a few steps, because the next entries
- * are at hand and a seek is not cheap. */
+ * A list that has to seek takes a few steps first, because the next entries are
+ * cached and a seek is more expensive. */
 #include "tag_scan.h"
 
 #include "../util/assert.h"
@@ -18,28 +19,30 @@
 #include "../util/merge.h"
 #include "match.h"
 
-#define STEPS 8          /* before a list seeks */
-#define PREFIX_TAGS 256u /* that a prefix may stand for */
+#define STEPS 8 /* of a list, before it seeks */
+/* largest number of tags that a prefix may stand for */
+#define PREFIX_TAGS 256u
 
 typedef enum node_kind { NODE_LIST, NODE_AND, NODE_OR } node_kind;
 
 typedef struct node {
     node_kind kind;
     bool valid;
-    nadb_slice key; /* without keyspace byte; of the list's entry */
-    double rows;    /* about */
-    /* list */
+    /* present key, without keyspace byte; slice of the list's entry */
+    nadb_slice key;
+    double rows; /* estimated number */
+    /* Of a list: */
     nadb_iter *it;
-    nadb_buf name;  /* "t <tag> 0 0", and a key to seek behind it */
-    size_t skip;    /* bytes of an entry's key before the row's */
+    nadb_buf name;  /* "t <tag> 0 0"; a key to seek is appended */
+    size_t skip;    /* length of that prefix */
     unsigned steps; /* taken so far */
     session_read *read;
-    /* and, or */
+    /* Of AND and OR: */
     struct node *first; /* parts */
-    struct node * not ; /* of an AND: parts to stay out of */
-    struct node *next;  /* part of the same parent */
-    /* or */
-    struct node **heap; /* of the parts that are valid; hindmost first */
+    struct node * not ; /* of an AND: parts whose keys are left out */
+    struct node *next;  /* next part of the same parent */
+    /* Of an OR: */
+    struct node **heap; /* the valid parts, the one furthest behind first */
     size_t n_heap;
 } node;
 
@@ -51,11 +54,11 @@ typedef struct scan {
     int64_t now;
     bool reverse, started;
     bool exact;
-    bool estimate; /* only that: lists are not opened */
-    bool lone;     /* one list: its length decides nothing */
+    bool estimate; /* only estimates rows; lists are not opened */
+    bool lone;     /* the tree is one list, whose length need not be known */
     uint64_t epoch;
     node *root;
-    nadb_buf key;    /* of the entry given */
+    nadb_buf key;    /* of the present entry */
     nadb_buf bounds; /* of the range */
 } scan;
 
@@ -63,7 +66,7 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "reading the tag index");
 }
 
-/* Whether a stands before b on the way. */
+/* True if a comes before b in the walk's direction. */
 static bool behind(const scan *s, nadb_slice a, nadb_slice b) {
     int c = nadb_slice_cmp(a, b);
 
@@ -118,7 +121,7 @@ static nadb_rc list_seek(const scan *s, node *n, nadb_slice key,
 static inline nadb_rc node_next(const scan *s, node *n, nadb_err *err);
 static nadb_rc node_seek(const scan *s, node *n, nadb_slice key, nadb_err *err);
 
-/* Brings all parts of an AND to one key, from where they are. */
+/* Moves all parts of an AND to one common key. */
 static nadb_rc and_settle(const scan *s, node *n, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -182,7 +185,7 @@ static void heap_push(const scan *s, node *n, node *part) {
     n->heap[at] = part;
 }
 
-/* Takes the hindmost out. The places behind the heap keep what was taken. */
+/* Removes the first part. Places behind the heap keep what was removed. */
 static void heap_pop(const scan *s, node *n) {
     node *top = n->heap[0];
 
@@ -194,12 +197,13 @@ static void heap_pop(const scan *s, node *n) {
 
 static void or_settle(node *n) {
     n->valid = n->n_heap > 0;
-    NADB_ASSERT(!n->valid || n->heap[0]->valid); /* parts at an end are out */
+    /* parts at their end are not in the heap */
+    NADB_ASSERT(!n->valid || n->heap[0]->valid);
     if (n->valid) n->key = n->heap[0]->key;
 }
 
-/* Every part that stands on the key moves on. The key is of one of them, so
- * all are taken out before the first moves. */
+/* Moves every part with the present key. The key's bytes belong to one of them,
+ * so all are taken out of the heap before the first moves. */
 static nadb_rc or_next(const scan *s, node *n, nadb_err *err) {
     size_t end = n->n_heap;
     nadb_rc rc = NADB_OK;
@@ -255,7 +259,7 @@ static inline nadb_rc node_next(const scan *s, node *n, nadb_err *err) {
     return rc == NADB_OK ? and_settle(s, n, err) : rc;
 }
 
-/* To the key, or the first behind it; never back. */
+/* Moves to the key or the first one behind it; never backwards. */
 static nadb_rc node_seek(const scan *s, node *n, nadb_slice key,
                          nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -268,7 +272,7 @@ static nadb_rc node_seek(const scan *s, node *n, nadb_slice key,
     return or_seek(s, n, key, err);
 }
 
-/* Puts every part on its first key. */
+/* Moves every part to its first key. */
 static nadb_rc node_start(const scan *s, node *n, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -318,7 +322,7 @@ static nadb_rc count_of(scan *s, nadb_slice tag, double *rows, nadb_err *err) {
     return rc;
 }
 
-/* The bounds of the list, cut from those of the rows. */
+/* Opens a list, within the bounds of the rows' range. */
 static nadb_rc list_open(scan *s, node *n, nadb_slice tag, nadb_err *err) {
     nadb_engine *e = s->ss->engine;
     nadb_slice lo = nadb_slice_of(s->rows.lo.p + 1, s->rows.lo.n - 1);
@@ -333,7 +337,7 @@ static nadb_rc list_open(scan *s, node *n, nadb_slice tag, nadb_err *err) {
         rc = no_memory(err);
     n->skip = tag.n + 3;
     if (rc == NADB_OK) {
-        /* Behind all keys of the tag: <tag> 0 1. */
+        /* <tag> 0 1 is behind all keys of the tag. */
         if (open) end.p[end.n - 1] = 1;
         range.lo = nadb_buf_slice(&n->name);
         range.hi = nadb_buf_slice(&end);
@@ -350,7 +354,8 @@ static nadb_rc list_make(scan *s, nadb_slice tag, node **out, nadb_err *err) {
 
     *out = n;
     if (n == NULL) return no_memory(err);
-    /* Would look like another tag and the beginning of a key. */
+    /* With a zero byte it would look like another tag and the start of a
+     * key. */
     if (memchr(tag.p, 0, tag.n) != NULL)
         return nadb_merge(NULL, 0, NULL, false, &n->it, err);
     if (!s->lone) rc = count_of(s, tag, &n->rows, err);
@@ -365,7 +370,8 @@ static nadb_rc parent_make(node_kind kind, node **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* All tags that begin so, as an OR; *out is NULL when they are too many. */
+/* Makes an OR of all tags with the prefix; *out is NULL if there are too
+ * many. */
 static nadb_rc prefix_make(scan *s, nadb_slice prefix, node **out,
                            nadb_err *err) {
     nadb_engine *e = s->ss->engine;
@@ -378,8 +384,8 @@ static nadb_rc prefix_make(scan *s, nadb_slice prefix, node **out,
     if (rc == NADB_OK && (!nadb_index_count_key(&lo, prefix) ||
                           !nadb_index_count_key(&hi, prefix)))
         rc = no_memory(err);
-    /* Behind all that begin so: the last byte raised. The first byte is the
-     * keyspace's. */
+    /* The end of the prefix's range: its last byte raised by one. The first
+     * byte is the keyspace's. */
     while (rc == NADB_OK && hi.p[hi.n - 1] == 0xff) hi.n--;
     if (rc == NADB_OK) hi.p[hi.n - 1]++;
     range.lo = nadb_buf_slice(&lo);
@@ -413,7 +419,7 @@ static nadb_rc prefix_make(scan *s, nadb_slice prefix, node **out,
 static nadb_rc node_make(scan *s, const nadb_match_node *m, node **out,
                          nadb_err *err);
 
-/* Shortest first. */
+/* Inserts by length, the shortest first. */
 static void and_add(node *n, node *part) {
     node **at = &n->first;
 
@@ -423,7 +429,7 @@ static void and_add(node *n, node *part) {
     n->rows = n->first->rows;
 }
 
-/* Parts that the index cannot evaluate make the scan inexact. */
+/* A part that the index cannot evaluate makes the scan inexact. */
 static nadb_rc and_make(scan *s, const nadb_match_node *m, node **out,
                         nadb_err *err) {
     nadb_rc rc = parent_make(NODE_AND, out, err);
@@ -435,10 +441,10 @@ static nadb_rc and_make(scan *s, const nadb_match_node *m, node **out,
         node *n = NULL;
         bool exact = s->exact;
 
-        s->exact = true; /* of this part */
+        s->exact = true; /* now that of this part */
         if (nadb_match_needs_tags(inner)) {
             rc = node_make(s, inner, &n, err);
-            /* What is left out must be left out for certain. */
+            /* An inexact part must not exclude rows. */
             if (is_not && n != NULL && !s->exact) {
                 node_free(s, n);
                 n = NULL;
@@ -481,7 +487,7 @@ static nadb_rc or_make(scan *s, const nadb_match_node *m, node **out,
     return rc;
 }
 
-/* *out, which may be set also on error, is NULL when the index cannot tell. */
+/* *out is NULL if the index cannot answer; it may be set even on error. */
 static nadb_rc node_make(scan *s, const nadb_match_node *m, node **out,
                          nadb_err *err) {
     *out = NULL;
@@ -502,7 +508,7 @@ static nadb_rc node_make(scan *s, const nadb_match_node *m, node **out,
 
 /* --- the iterator --- */
 
-/* Gives the root's key as that of a row. */
+/* Makes an entry from the root's key. */
 static nadb_rc give(scan *s, nadb_err *err) {
     nadb_slice key = s->root->key;
 
@@ -530,7 +536,7 @@ static nadb_rc scan_next(nadb_iter *base, nadb_err *err) {
     return rc == NADB_OK ? give(s, err) : rc;
 }
 
-/* Forward only: that is all that a merge of two asks for. */
+/* Forward only, which suffices for a merge. */
 static nadb_rc scan_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
     scan *s = (scan *)base;
     nadb_rc rc = NADB_OK;

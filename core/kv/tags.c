@@ -1,14 +1,13 @@
-/* tags.c - tag lists, and JSON to and from them (see tags.h, nadb.h).
+/* tags.c - tag lists, and their conversion from and to JSON (tags.h, nadb.h).
  *
- * The parser takes JSON as RFC 8259 defines it and nothing more: an array of
- * strings, white space where it is allowed; null and the empty text stand for
- * an empty array. Beyond JSON it asks for tags that are not empty, at most
- * NADB_TAG_MAX bytes, valid UTF-8 and without U+0000, which separates tag and
- * key in the tag index. Comparison is bytewise: no Unicode normalisation, no
- * case folding.
+ * The parser takes exactly JSON as in RFC 8259: an array of strings, with white
+ * space where it is allowed; null and the empty text count as an empty array.
+ * It also checks the tags: not empty, at most NADB_TAG_MAX bytes, valid UTF-8,
+ * without U+0000, which separates tag and key in the tag index. Tags are
+ * compared bytewise, without Unicode normalisation or case folding.
  *
- * The JSON that comes out is canonical: sorted, no white space, and only what
- * JSON demands is escaped. */
+ * The JSON that is written is canonical: sorted, without white space, and only
+ * the required characters escaped. */
 #include "tags.h"
 
 #include <stdlib.h>
@@ -61,9 +60,10 @@ bool nadb_tags_valid(nadb_slice tags) {
 
 typedef struct parser {
     const uint8_t *start, *p, *end;
-    nadb_buf text;  /* tags that had escapes; never moves: room for the whole
-                       input is reserved at the first */
-    nadb_buf found; /* nadb_slice of each tag, into the input or into `text` */
+    /* tags that had escapes. It never moves: room for the whole input is
+     * reserved at the first one */
+    nadb_buf text;
+    nadb_buf found; /* array of nadb_slice, into the input or `text` */
     nadb_err *err;
 } parser;
 
@@ -133,7 +133,7 @@ static void put_utf8(nadb_buf *b, uint32_t c) {
     }
 }
 
-/* Behind "\u". On an error the place is that of the escape. */
+/* Behind "\u". Errors give the place of the escape. */
 static nadb_rc take_unicode(parser *ps) {
     const uint8_t *escape = ps->p - 2;
     int32_t c = take_hex4(ps);
@@ -176,7 +176,7 @@ static nadb_rc take_escape(parser *ps) {
     return NADB_OK;
 }
 
-/* Moves over bytes that stand for themselves, to a quote or backslash. */
+/* Skips bytes up to a quote or backslash. */
 static nadb_rc skip_plain(parser *ps) {
     while (ps->p < ps->end && *ps->p != '"' && *ps->p != '\\') {
         size_t n = nadb_utf8_len(ps->p, ps->end);
@@ -190,9 +190,9 @@ static nadb_rc skip_plain(parser *ps) {
     return ps->p == ps->end ? bad(ps, "a string that does not end") : NADB_OK;
 }
 
-/* The string behind the opening quote. Without escapes it is a slice of the
- * input; with them it is put together in ps->text, where it cannot be longer
- * than it was. */
+/* The string behind an opening quote. Without escapes it is a slice of the
+ * input; otherwise it is built in ps->text, where it cannot be longer than in
+ * the input. */
 static nadb_rc take_string(parser *ps, nadb_slice *out) {
     const uint8_t *from = ps->p;
     size_t text_from = 0;
@@ -247,7 +247,7 @@ static nadb_rc take_tag(parser *ps) {
     return NADB_OK;
 }
 
-/* What is between the brackets, and the closing one. */
+/* The strings up to the closing bracket, and the bracket. */
 static nadb_rc take_items(parser *ps) {
     skip_space(ps);
     if (at(ps, ']')) {
@@ -267,8 +267,7 @@ static nadb_rc take_items(parser *ps) {
     return NADB_OK;
 }
 
-/* An array, or one of the ways to say that there is none: null and the empty
- * text, which is what NULL becomes in CSV. */
+/* An array, or null, or the empty text (NULL in CSV). */
 static nadb_rc take_array(parser *ps) {
     static const char null[] = "null";
     nadb_rc rc = NADB_OK;
@@ -298,7 +297,7 @@ static int compare(const void *a, const void *b) {
     return nadb_slice_cmp(x, y);
 }
 
-/* Appends the sorted tags, each once. */
+/* Appends the tags, sorted and without repeats. */
 static nadb_rc put_list(parser *ps, nadb_buf *out) {
     size_t n = ps->found.n / sizeof(nadb_slice);
     nadb_slice *tags = (nadb_slice *)(void *)ps->found.p;

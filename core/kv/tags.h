@@ -1,13 +1,14 @@
 /* tags.h - tag lists: the tags of a row, sorted bytewise, without repeats.
  *
- * Bytes: for every tag a varint length and the UTF-8 bytes. The functions that
- * turn them to and from JSON are declared in nadb.h. */
+ *   | varint length | UTF-8 bytes | varint length | UTF-8 bytes | ..
+ *
+ * nadb.h declares the functions that convert them from and to JSON. */
 #ifndef NADB_TAGS_H
 #define NADB_TAGS_H
 
 #include "../nadb.h"
 
-/* Checks a tag list that came from disk. */
+/* Checks a tag list from disk. */
 bool nadb_tags_valid(nadb_slice tags);
 
 /* Takes the next tag off the front of *tags; false at the end. */

@@ -1,10 +1,9 @@
-/* tags_count.c - how many rows have each tag, as the session sees them now.
+/* tags_count.c - how many rows have each tag, as the session sees them.
  *
- * From the counters, without reading a row: a counter says how many entries its
- * tag has in the index, and what has expired and is not swept yet is taken off,
- * found in the index of expiries. What the transaction has changed itself is
- * derived as a commit would do it. Memory grows with the tags of rows that have
- * expired only. */
+ * Computed from counters, without reading rows. A counter says how many entries
+ * its tag has in the index; expired rows that are not swept yet are subtracted,
+ * found through the index of expiries. The changes of the transaction are
+ * derived as at a commit. Memory grows only with the tags of expired rows. */
 #include "../util/merge.h"
 #include "key_map.h"
 #include "session.h"
@@ -14,7 +13,8 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "counting tags");
 }
 
-/* The engine's entries (if asked) under those that the transaction changes. */
+/* Opens the engine's entries (if `engine`) merged with those that the
+ * transaction changes. */
 static nadb_rc open_index(nadb_session *ss, session_view *v, bool engine,
                           const nadb_range *range, nadb_iter **out,
                           nadb_err *err) {
@@ -37,8 +37,8 @@ static nadb_rc open_index(nadb_session *ss, session_view *v, bool engine,
     return rc;
 }
 
-/* Counts the tags of what has expired up to now. An engine with an index of its
- * own leaves that out by itself. */
+/* Counts the tags of rows that have expired. An engine with its own index does
+ * not count them in the first place. */
 static nadb_rc count_expired(nadb_session *ss, session_view *v,
                              key_map *expired, nadb_err *err) {
     nadb_buf lo = NADB_BUF_INIT, hi = NADB_BUF_INIT;
@@ -72,7 +72,7 @@ static nadb_rc count_expired(nadb_session *ss, session_view *v,
     return rc;
 }
 
-/* The counters of all tags, or that of one. */
+/* The range of all counters, or of one tag's. */
 static bool range_of(nadb_slice only, nadb_buf *bytes, nadb_range *out) {
     static const uint8_t after[] = {NADB_KS_COUNT + 1};
 

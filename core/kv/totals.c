@@ -1,9 +1,8 @@
-/* totals.c - how many rows there are, and how many bytes they have, as a
- * statement that begins now would find them.
+/* totals.c - number and bytes of rows as a new statement would see them.
  *
- * The engine's counters contain rows that have expired and are not removed yet;
- * the index of expiries says which, and they are subtracted here. Where an
- * engine has no counters, all rows are read. */
+ * The engine's totals include expired rows that are not removed yet; these are
+ * found in the index of expiries and subtracted. If the engine has no totals,
+ * all rows are read. */
 #include "key_map.h"
 #include "row.h"
 #include "session.h"
@@ -44,7 +43,7 @@ static nadb_rc note_tags(key_map *gone, nadb_slice tags, nadb_err *err) {
     return NADB_OK;
 }
 
-/* A tag all of whose rows have expired is not there either. */
+/* A tag whose rows have all expired does not count. */
 static nadb_rc take_off_tags(nadb_session *ss, nadb_view *v,
                              const key_map *gone, nadb_totals *t,
                              nadb_err *err) {
@@ -132,7 +131,7 @@ static nadb_rc walk(nadb_session *ss, nadb_totals *t, nadb_err *err) {
     return nadb_tags_count(ss, nadb_slice_of(NULL, 0), count_tag, t, err);
 }
 
-/* *out is not known where the engine does not count. */
+/* out->known is false if the engine has no totals. */
 static nadb_rc counted(nadb_session *ss, nadb_view *v, nadb_totals *out,
                        nadb_err *err) {
     nadb_engine *e = ss->engine;
@@ -159,7 +158,7 @@ nadb_rc session_totals(nadb_session *ss, nadb_totals *out, nadb_err *err) {
 
 /* --- with the changes of a transaction --- */
 
-/* What one of its changes adds to the number of rows. */
+/* What one change of the transaction adds to the number of rows. */
 static nadb_rc added(nadb_session *ss, const nadb_entry *change, bool cleared,
                      int64_t now_ms, int64_t *rows) {
     nadb_entry e;

@@ -1,11 +1,11 @@
-/* unzip.c - decompresses what other programs have compressed: zlib (RFC 1950)
- * and gzip (RFC 1952), whichever the first bytes say. */
+/* unzip.c - decompresses data of other programs: zlib (RFC 1950) or gzip (RFC
+ * 1952), recognised by the first bytes. */
 #include "../nadb.h"
 
 #include <zlib.h>
 
 #define STEP ((size_t)1 << 18)
-#define WINDOW_OF_EITHER (15 + 32) /* zlib's way to ask for both formats */
+#define WINDOW_OF_EITHER (15 + 32) /* makes zlib accept both formats */
 
 static nadb_rc unzip_error(nadb_err *err, int zrc) {
     if (zrc == Z_MEM_ERROR)
@@ -15,7 +15,7 @@ static nadb_rc unzip_error(nadb_err *err, int zrc) {
                         "damaged");
 }
 
-/* Of a gzip file with several members the next one begins where one ends. */
+/* True if another member of a gzip file follows. */
 static bool goes_on(z_stream *z, nadb_slice in, size_t fed) {
     return (z->avail_in > 0 || fed < in.n) && in.p[0] == 0x1f &&
            inflateReset(z) == Z_OK;
