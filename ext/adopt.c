@@ -1,18 +1,18 @@
-/* adopt.c - nadb_adopt(t [, id]): a table takes over a store whose database
+/* adopt.c - nadb_adopt(t [, id]): lets a table take over a store whose database
  * file is lost, or is older than the store.
  *
- * The table's own store, if the file only lags behind it, is accepted as it
- * is. Another store of the table's name is taken over by dropping the table
+ * If the file only lags behind the table's own store, the store is accepted as
+ * it is. Another store of the table's name is taken over by dropping the table
  * and creating it again with that store's identity, so that every connection
  * sees a new schema. */
 #include "func.h"
 
-/* --- what there is to take over --- */
+/* --- stores that can be taken over --- */
 
 typedef struct found {
-    const char *own; /* not this one */
+    const char *own; /* the table's own identity, which does not count */
     char id[FILE_ID + 1];
-    char list[400]; /* of all, for the message */
+    char list[400]; /* all identities, for the message */
     unsigned n;
 } found;
 
@@ -37,7 +37,7 @@ static nadb_rc nothing(const vtab *v, nadb_err *err) {
                      v->name, v->options->path, v->options->db);
 }
 
-/* The identity that the caller names, or the only one. */
+/* The identity that the caller names, or the only one there is. */
 static nadb_rc choose(call *k, found *f, nadb_err *err) {
     const char *want = NULL;
 
@@ -60,7 +60,8 @@ static nadb_rc choose(call *k, found *f, nadb_err *err) {
 
 /* --- taking over --- */
 
-/* What follows the table's name in its CREATE statement; NULL: not there. */
+/* The text behind the table's name in its CREATE statement; NULL if not
+ * found. */
 static const char *behind_name(const char *sql) {
     static const char begin[] = "CREATE VIRTUAL TABLE ";
     char quote;
@@ -73,7 +74,7 @@ static const char *behind_name(const char *sql) {
         for (sql++; *sql != 0; sql++) {
             if (*sql != quote) continue;
             if (sql[1] != quote || quote == ']') return sql + 1;
-            sql++; /* doubled */
+            sql++; /* doubled quote */
         }
         return NULL;
     }
@@ -81,7 +82,7 @@ static const char *behind_name(const char *sql) {
     return sql;
 }
 
-/* DROP and CREATE, in one; to be freed by sqlite3_free(). */
+/* DROP and CREATE in one text; free with sqlite3_free(). */
 static char *again_sql(const vtab *v) {
     sqlite3_stmt *stmt = NULL;
     char *sql =
@@ -112,7 +113,7 @@ static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
     return code == SQLITE_OK ? NADB_OK : value_sqlite_error(db, code, err);
 }
 
-/* The table is there anew, with the store: the file is as far as the store. */
+/* Brings the stamp of the new table's row up to that of the store. */
 static nadb_rc accept(call *k, nadb_err *err) {
     nadb_rc rc = func_open_table(k, err);
 
@@ -134,7 +135,7 @@ static nadb_rc take_over(call *k, const char *id, nadb_err *err) {
     return rc;
 }
 
-/* The rows that the table has go when it takes over others. */
+/* Fails unless the table is empty: its rows would be lost. */
 static nadb_rc check_empty(const vtab *v, nadb_err *err) {
     char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\" LIMIT 1",
                                 v->schema, v->name);
@@ -166,7 +167,8 @@ nadb_rc func_adopt(call *k, nadb_err *err) {
     if (!sqlite3_get_autocommit(k->db))
         return nadb_fail(err, NADB_LOCKED,
                          "COMMIT or ROLLBACK the transaction first");
-    /* A row that is missing or damaged is one reason to come here. */
+    /* A missing or damaged row of the file is one of the reasons for
+     * nadb_adopt, so errors are not fatal here. */
     if (file_find(k->v, err) == NADB_OK && k->argc == 1 &&
         vtab_open(k->v, err) == NADB_OK) {
         rc = file_lags(k->v, &lags, err);

@@ -1,18 +1,17 @@
-/* all.c - nadb_all(path [, db]): the rows of all stores in files that are in a
- * directory, read-only, without a table for each.
+/* all.c - nadb_all(path [, db]): the rows of all stores in files in a
+ * directory, read-only, without declaring a table for each.
  *
  *     SELECT namespace, count(*) FROM nadb_all('data') GROUP BY 1;
  *
- * db, namespace and key = are pushed down: a store that is not asked for is not
- * opened. Stores are read one after the other, each as it is when the walk
- * comes to it; what a transaction of this connection has not committed is not
- * there. */
+ * db, namespace and key = are pushed down, so a store that is not asked for is
+ * not opened. Stores are read one after the other, each in its state when the
+ * walk reaches it. Uncommitted changes of this connection are not seen. */
 #include "eponymous.h"
 
 enum all_column {
     ALL_DB,
     ALL_NAMESPACE,
-    ALL_KEY, /* from here on in the order of enum column */
+    ALL_KEY, /* from here in the order of enum column */
     ALL_VALUE,
     ALL_TAGS,
     ALL_TTL,
@@ -23,13 +22,13 @@ enum all_column {
     ALL_ARGUMENTS /* path, only_db */
 };
 
-/* given[] of all_start() */
+/* Indexes into given[] of all_start(). */
 enum { GIVEN_PATH, GIVEN_ONLY_DB, GIVEN_DB, GIVEN_NAMESPACE, GIVEN_KEY, GIVEN };
 
 typedef struct all_cursor {
     eponymous_cursor base;
     nadb_store_list list;
-    size_t at; /* the store in it */
+    size_t at; /* the present store */
     nadb_store *store;
     nadb_session *session;
     nadb_cursor *rows;
@@ -84,7 +83,7 @@ static nadb_rc enter_store(all_cursor *c, nadb_err *err) {
                : nadb_cursor_scan(c->rows, &all, err);
 }
 
-/* To the first row of this store, or of those behind it. */
+/* Moves to the first row of this store or of a later one. */
 static nadb_rc settle(all_cursor *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -97,7 +96,7 @@ static nadb_rc settle(all_cursor *c, nadb_err *err) {
     return rc;
 }
 
-/* The key, if it is one that can be looked up; else every row is. */
+/* Takes the key if it can be looked up; otherwise all rows are read. */
 static nadb_rc take_key(all_cursor *c, sqlite3_value *value, nadb_err *err) {
     conn *co = c->base.c;
     nadb_slice key;
@@ -118,7 +117,7 @@ static nadb_rc take_key(all_cursor *c, sqlite3_value *value, nadb_err *err) {
     return c->by_key ? NADB_OK : nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-/* The stores that the arguments name, and those that WHERE leaves of them. */
+/* Lists the stores that match the arguments and the WHERE clause. */
 static nadb_rc list_stores(all_cursor *c, sqlite3_value **given,
                            nadb_err *err) {
     const char *texts[GIVEN] = {NULL};
@@ -132,7 +131,7 @@ static nadb_rc list_stores(all_cursor *c, sqlite3_value **given,
     for (int i = GIVEN_ONLY_DB; rc == NADB_OK && i < GIVEN_KEY; i++) {
         if (given[i] == NULL) continue;
         texts[i] = (const char *)sqlite3_value_text(given[i]);
-        /* NULL is equal to nothing; as an argument it was left out. */
+        /* NULL equals nothing in WHERE; as an argument it means "not given". */
         if (texts[i] == NULL && i != GIVEN_ONLY_DB) return NADB_OK;
     }
     if (texts[GIVEN_ONLY_DB] == NULL) texts[GIVEN_ONLY_DB] = texts[GIVEN_DB];
@@ -188,7 +187,7 @@ const eponymous all_table = {
     .n_pushed = 3,
     .cost = 1e8,
     .rows = 10000000,
-    .no_schema = true, /* a schema has no business with directories */
+    .no_schema = true, /* a schema must not read directories */
     .cursor_size = sizeof(all_cursor),
     .start = all_start,
     .next = all_next,

@@ -1,13 +1,13 @@
-/* changes.c - what was committed to a table, and waiting for the next commit:
+/* changes.c - committed changes of a table, and waiting for the next commit:
  *
  *   SELECT seq, op, key FROM nadb_changes('kv', 41);
  *   SELECT seq, op, key FROM nadb_changes('kv', 41, 'user:');
  *   SELECT nadb_wait('kv', 41, 10);
  *
- * The table is walked, not collected: a cursor keeps the snapshot of its
- * statement until it is closed. The function keeps nothing while it sleeps, and
- * is refused where SQLite would keep something for it: in a transaction, and in
- * a statement that reads a table of the database. */
+ * A cursor of nadb_changes walks over changes without collecting them, and
+ * keeps the snapshot of its statement until it is closed. nadb_wait keeps no
+ * snapshot while it sleeps. It is refused where SQLite would keep one: in a
+ * transaction, and in a statement that reads a table of the database. */
 #include "eponymous.h"
 #include "func.h"
 
@@ -36,7 +36,7 @@ static void end_walk(changes_cursor *c) {
 
 static void changes_stop(eponymous_cursor *c) { end_walk((changes_cursor *)c); }
 
-/* The argument `since`: the number of a commit, or 0. */
+/* The argument `since`: a sequence number, or 0. */
 static nadb_rc since_of(sqlite3_value *in, uint64_t *out, nadb_err *err) {
     int64_t i = 0;
 
@@ -49,7 +49,7 @@ static nadb_rc since_of(sqlite3_value *in, uint64_t *out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* The argument `prefix`, in `room`; NULL is the empty one. */
+/* The argument `prefix`, in `room`; NULL means the empty prefix. */
 static nadb_rc prefix_of(const conn *c, sqlite3_value *in, nadb_buf *room,
                          nadb_slice *out, nadb_err *err) {
     key_kind kind = key_from_sql(c, in, room, out);
@@ -148,12 +148,12 @@ const eponymous changes_table = {
 
 /* --- nadb_wait(t, since, timeout [, prefix]) --- */
 
-/* Seconds; NULL, or infinity: for ever. */
+/* Seconds; NULL or infinity: no limit. */
 static nadb_rc timeout_of(sqlite3_value *in, int64_t *ms, nadb_err *err) {
     double seconds;
     int type = sqlite3_value_numeric_type(in);
 
-    *ms = INT64_MAX / 2000000; /* it is counted in ns, too */
+    *ms = INT64_MAX / 2000000; /* must fit when converted to ns */
     if (type == SQLITE_NULL) return NADB_OK;
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
         return nadb_fail(err, NADB_INVALID,
@@ -166,7 +166,7 @@ static nadb_rc timeout_of(sqlite3_value *in, int64_t *ms, nadb_err *err) {
     return NADB_OK;
 }
 
-/* While it sleeps nothing may be held for it. */
+/* Fails if SQLite would hold a snapshot during the sleep. */
 static nadb_rc check_free(sqlite3 *db, nadb_err *err) {
     if (sqlite3_get_autocommit(db) &&
         sqlite3_txn_state(db, NULL) == SQLITE_TXN_NONE)
@@ -177,8 +177,8 @@ static nadb_rc check_free(sqlite3 *db, nadb_err *err) {
                      "call it by itself, SELECT nadb_wait(..)");
 }
 
-/* Whether a change after `since` has the prefix; *seq is raised to the last
- * commit that was looked at. */
+/* *found: a change after `since` has the prefix; *seq: the last commit that was
+ * examined. */
 static nadb_rc has_change(vtab *v, uint64_t since, nadb_slice prefix,
                           bool *found, uint64_t *seq, nadb_err *err) {
     changes_cursor c = {.found = false};
@@ -191,8 +191,8 @@ static nadb_rc has_change(vtab *v, uint64_t since, nadb_slice prefix,
     return rc;
 }
 
-/* Sleeps until something newer than `since` is there. *seq: up to where all is
- * known. */
+/* Sleeps until a commit after `since` matches. *seq: everything up to it is
+ * examined. */
 static nadb_rc wait_for(call *k, uint64_t since, int64_t ms, bool any,
                         nadb_slice prefix, uint64_t *seq, nadb_err *err) {
     const nadb_os *os = nadb_os_get();

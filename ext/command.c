@@ -1,36 +1,36 @@
-/* command.c - changes that functions make, as statements on the table.
+/* command.c - SQL functions that change rows, executed as statements on the
+ * table.
  *
- * A function that changes rows runs a statement of SQL on the table: UPDATE or
- * DELETE of a row that is not there but for this. So SQLite does for it all
- * that it does for a write: it asks the authorizer for what the function is
- * going to do, refuses it under PRAGMA query_only, calls xBegin, keeps a
+ * Such a function runs an UPDATE or DELETE of one imaginary row of the table,
+ * so that SQLite does everything it does for a write: it asks the authorizer
+ * about the change, refuses it under PRAGMA query_only, calls xBegin, keeps a
  * statement journal, and commits in autocommit. The cursor gives the statement
- * one row (command_filter()), and xUpdate runs the command in its place
- * (command_update()). SQL cannot forge one: what is to be run is in conn, and
- * only while the statement is stepped.
+ * its one row (command_filter()), and xUpdate runs the function's change
+ * instead (command_update()). SQL text cannot forge this: the change is in
+ * conn, and only while the statement is stepped.
  *
- * SQLITE_DENY is the statement's error when it is prepared. SQLITE_IGNORE makes
- * SQLite leave out what it was asked about, and shows in what xColumn and
- * xUpdate are given: an UPDATE of an ignored column changes nothing, a column
- * that may not be read is NULL. A command that computes what it writes from
- * what it may not read is refused.
+ * If the authorizer returns SQLITE_DENY, preparing the statement fails. If it
+ * returns SQLITE_IGNORE, SQLite leaves out what it asked about, which is
+ * visible in the values for xColumn and xUpdate: an UPDATE of an ignored column
+ * changes nothing, and a column that may not be read is NULL. A change that
+ * would be computed from a column that may not be read is refused.
  *
- * Nothing is kept prepared: SQLite asks the authorizer only when it prepares,
- * and a statement of ours would block DROP TABLE and the connection's end. */
+ * Statements are not kept: SQLite asks the authorizer only when it prepares,
+ * and a kept statement would block DROP TABLE and closing the connection. */
 #include "func.h"
 
-#define KEY "x" /* of the row that is not there */
+#define KEY "x" /* key of the imaginary row */
 #define BACKED_UP "key, value, tags, expires_at, created_at, updated_at"
 #define BACKED_UP_COLUMNS                                                      \
     (1u << COL_VALUE | 1u << COL_TAGS | 1u << COL_EXPIRES_AT |                 \
      1u << COL_CREATED_AT | 1u << COL_UPDATED_AT)
 
-/* What the authorizer is asked. */
+/* The question for the authorizer. */
 typedef struct command_kind {
-    const char *head, *tail; /* round the table's name */
-    int column;              /* what is set or read; -1: none */
-    bool writes, reads;      /* .. which of it */
-    const char *needs;       /* for messages */
+    const char *head, *tail; /* SQL before and behind the table's name */
+    int column;              /* the column that is set or read; -1: none */
+    bool writes, reads;      /* what happens to the column */
+    const char *needs;       /* the right's name, for messages */
 } command_kind;
 
 static const command_kind kinds[] = {
@@ -61,10 +61,10 @@ struct command {
     void *ctx;
     nadb_err *err;
     nadb_rc rc;
-    unsigned columns; /* a bit for each that SQLite has asked for */
+    unsigned columns; /* one bit for each column that SQLite has asked for */
 };
 
-/* --- the row that the statement finds --- */
+/* --- the imaginary row --- */
 
 static const nadb_row command_row;
 
@@ -92,7 +92,7 @@ int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv) {
 
     if (kind->writes &&
         (argc == 1 || sqlite3_value_nochange(argv[2 + kind->column]))) {
-        return SQLITE_OK; /* SQLITE_IGNORE: the column stays as it is */
+        return SQLITE_OK; /* SQLITE_IGNORE: the column keeps its value */
     }
     if (kind == &kinds[COMMAND_POP_ROW]) {
         hidden = (cmd->columns & BACKED_UP_COLUMNS) != BACKED_UP_COLUMNS;
@@ -108,7 +108,7 @@ int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv) {
 
 /* --- running one --- */
 
-/* `done` is what SQLite says at the end. */
+/* Steps the statement; `done` is the expected result. */
 static nadb_rc step(call *k, sqlite3_stmt *stmt, command *cmd, int done,
                     nadb_err *err) {
     command *outer = k->c->command;
@@ -124,7 +124,8 @@ static nadb_rc step(call *k, sqlite3_stmt *stmt, command *cmd, int done,
     return value_sqlite_error(k->db, sqlite3_extended_errcode(k->db), err);
 }
 
-/* An INSERT is not planned, which is how conn_prepare() finds the table. */
+/* SQLite does not call xBestIndex for an INSERT, by which conn_prepare() finds
+ * the table. */
 static nadb_rc prepare_insert(call *k, const char *name,
                               const command_kind *kind, sqlite3_stmt **stmt,
                               nadb_err *err) {
@@ -162,7 +163,7 @@ nadb_rc command_find(call *k, command_which which, nadb_err *err) {
     nadb_rc rc = find(k, cmd.kind, &stmt, err);
 
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
-    /* Columns that read as NULL must not be taken for what is there. */
+    /* A column that reads as NULL must not be taken for its content. */
     if (rc == NADB_OK && which == COMMAND_BACKUP) {
         rc = step(k, stmt, &cmd, SQLITE_ROW, err);
         if (rc == NADB_OK && cmd.columns != BACKED_UP_COLUMNS) {
@@ -196,7 +197,7 @@ nadb_rc command_may_insert(vtab *v, nadb_err *err) {
     if (code != SQLITE_OK) {
         rc = value_sqlite_error(db, code, err);
     } else if (sqlite3_stmt_readonly(stmt)) {
-        rc = NADB_DENIED; /* SQLITE_IGNORE leaves nothing to do */
+        rc = NADB_DENIED; /* after SQLITE_IGNORE there is nothing to do */
     }
     if (rc == NADB_DENIED) {
         rc = nadb_fail(err, rc, "not authorized: it needs INSERT into %s.%s",

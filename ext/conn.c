@@ -1,12 +1,12 @@
-/* conn.c - what one SQLite connection holds: its sessions, one a store, and
- * the way from a table's name to its object.
+/* conn.c - the state of one SQLite connection: its sessions, one per store, and
+ * the way from a table's name to its virtual table object.
  *
- * A process-wide list finds the state of a connection that loads the library
- * a second time; two states would be two sessions for one store, which wait
- * for each other. The list is the only thing here that threads share.
+ * A process-wide list finds the state of a connection that loads the library a
+ * second time; two states would mean two sessions for one store, which would
+ * wait for each other. Only this list is shared by threads.
  *
- * It keeps no prepared statement: they would be finalised too late when the
- * connection closes. */
+ * No prepared statement is kept, because it would be finalized too late when
+ * the connection closes. */
 #include "ext.h"
 #include "sqlite_quirks.h"
 
@@ -14,12 +14,12 @@
 #include <pthread.h>
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static conn *list; /* guarded by list_lock, and every conn's refs and next */
+static conn *list; /* list_lock guards it, and refs and next of every conn */
 
-/* --- what the core asks of a connection --- */
+/* --- nadb_caller --- */
 
-/* SQLite checks its limits when it is given a value; by then the memory for it
- * is taken. */
+/* SQLite checks its limits only when it is given a value, after its memory was
+ * allocated. */
 static nadb_rc takes(void *db, uint64_t bytes, nadb_err *err) {
     int most = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
     int64_t heap = sqlite3_hard_heap_limit64(-1);
@@ -63,7 +63,7 @@ conn *conn_ref(sqlite3 *db) {
     return c;
 }
 
-/* Ends the session, and gives up or removes the store. */
+/* Frees the session, and closes or removes its store. */
 static void sess_free(sess *s) {
     nadb_err err;
 
@@ -73,7 +73,8 @@ static void sess_free(sess *s) {
         nadb_store_close(s->store);
     } else if (nadb_store_undo(s->store, &err) != NADB_OK &&
                err.rc != NADB_LOCKED) {
-        /* Locked: another opener has committed to it, and keeps it. */
+        /* NADB_LOCKED: another opener has committed to the store and keeps
+         * it. */
         sqlite3_log(value_code(err.rc),
                     "nadb: removing the store of a CREATE that failed or was "
                     "rolled back: %s",
@@ -96,7 +97,8 @@ void conn_unref(void *arg) {
     pthread_mutex_unlock(&list_lock);
     if (!last) return;
     file_forget_dropped(c);
-    while (c->sessions != NULL) { /* parked ones: tables hold the module */
+    /* only parked ones: tables keep the module alive */
+    while (c->sessions != NULL) {
         sess *s = c->sessions;
 
         c->sessions = s->next;
@@ -111,8 +113,8 @@ bool conn_is_utf8(conn *c) {
     const char *name;
 
     if (c->encoding != ENCODING_UNKNOWN) return c->encoding == ENCODING_UTF8;
-    /* Fixed once a table exists. If an authorizer forbids the question, we do
-     * not know, and plan without the order of texts. */
+    /* The encoding is fixed once a table exists. If an authorizer forbids the
+     * question, plans do not use the order of texts. */
     if (sqlite3_prepare_v2(c->db, "PRAGMA encoding", -1, &stmt, NULL) ==
             SQLITE_OK &&
         sqlite3_step(stmt) == SQLITE_ROW) {
@@ -142,7 +144,7 @@ bool conn_globs_blobs(conn *c) {
 
 /* --- sessions --- */
 
-/* An unused session over the store, or the one that has it already. */
+/* The session that has the store already, or a new one. */
 static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
                        sess **out, nadb_err *err) {
     sess *s = nadb_calloc(1, sizeof *s);
@@ -159,7 +161,7 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
     }
     while (old != NULL && old->store != s->store) old = old->next;
     if (old != NULL) {
-        sess_free(s); /* with the second reference to the store */
+        sess_free(s); /* and its second reference to the store */
         *out = old;
         return NADB_OK;
     }
@@ -171,7 +173,8 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
     }
     nadb_session_serve(s->core, &c->caller, options->busy_timeout_ms);
     s->made = created;
-    s->snapshots = (nadb_backend_caps(nadb_backend_for(options)) & NADB_CAP_SNAPSHOTS) != 0;
+    s->snapshots = (nadb_backend_caps(nadb_backend_for(options)) &
+                    NADB_CAP_SNAPSHOTS) != 0;
     s->next = c->sessions;
     c->sessions = s;
     *out = s;
@@ -191,9 +194,9 @@ nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Whether a session without objects stays for the next one. SQLite disconnects
- * every object when the schema is reloaded, as by ALTER of another table; a
- * store that lives in memory must outlive that. */
+/* True if a session without objects is kept for the next object. SQLite
+ * disconnects all objects when it reloads the schema, as after ALTER of another
+ * table; a store in memory must survive that. */
 static bool parked(const sess *s) {
     const nadb_backend *b =
         nadb_backend_find(nadb_store_options(s->store)->backend);
@@ -220,8 +223,8 @@ void conn_detach(vtab *v) {
 
 /* --- from names to tables --- */
 
-/* "<head> <table> <tail>"; NULL when out of memory. A name with a dot is
- * schema.table when that schema exists: *schema is then in fresh memory. */
+/* Returns "<head> <table> <tail>"; NULL if out of memory. A name with a dot is
+ * schema.table if that schema exists; *schema is then allocated. */
 static char *table_sql(sqlite3 *db, const char *head, const char *name,
                        const char *tail, char **schema, const char **table) {
     const char *dot = strchr(name, '.');
@@ -242,21 +245,21 @@ static char *table_sql(sqlite3 *db, const char *head, const char *name,
     return sqlite3_mprintf("%s \"%w\" %s", head, name, tail);
 }
 
-/* Planning a statement connects the table, if that has not been done, and
- * passes through xBestIndex, which leaves the object in c->planned. */
+/* Planning the statement connects the table if necessary and calls xBestIndex,
+ * which sets c->planned. */
 static int prepare(conn *c, const char *sql, sqlite3_stmt **stmt) {
     c->planned = NULL;
     if (sql == NULL) return SQLITE_NOMEM;
     return sqlite3_prepare_v2(c->db, sql, -1, stmt, NULL);
 }
 
-/* For a view over a table of ours, c->planned is an object, too. */
+/* c->planned is also set for a view over one of our tables. */
 static bool is_table(sqlite3 *db, const char *schema, const char *table) {
     return sqlite3_table_column_metadata(db, schema, table, NULL, NULL, NULL,
                                          NULL, NULL, NULL) == SQLITE_OK;
 }
 
-/* Whether a statement was refused because the table is not one of ours. */
+/* True if the statement was refused because the table is not one of ours. */
 static bool is_other_table(const char *message) {
     return strstr(message, "no such column") != NULL ||
            strstr(message, "because it is a view") != NULL ||
@@ -296,7 +299,8 @@ nadb_rc conn_prepare(conn *c, const char *head, const char *name,
         return nadb_fail(err, NADB_NOMEM, "out of memory");
     }
     if (code != SQLITE_OK && !is_other_table(sqlite3_errmsg(c->db))) {
-        return value_sqlite_error(c->db, code, err); /* no such table, .. */
+        /* such as: no such table */
+        return value_sqlite_error(c->db, code, err);
     }
     return nadb_fail(err, NADB_INVALID,
                      "%s is not a table made with CREATE VIRTUAL TABLE .. "
@@ -322,22 +326,23 @@ nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
     *out = NULL;
     if (head == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
     rc = conn_prepare(c, head, name, "", &stmt, out, err);
-    /* SQLITE_IGNORE has put NULL in its place, which has no type. */
+    /* After SQLITE_IGNORE a NULL constant replaces the column and has no
+     * declared type. */
     if (rc == NADB_OK) *hidden = sqlite3_column_decltype(stmt, 1) == NULL;
     sqlite3_finalize(stmt);
     sqlite3_free(head);
     return rc;
 }
 
-/* The first object of the session beside v. */
+/* Another object of the session; NULL if v is the only one. */
 static vtab *another(vtab *v) {
     vtab *o = v->s->objects;
 
     return o == v ? o->next : o;
 }
 
-/* Whether SQLite has no way to the object any more. When it cannot be told, it
- * has. Asking SQLite may be what frees it. */
+/* True if SQLite certainly can no longer reach the object. Asking SQLite may
+ * free the object. */
 static bool is_left_over(vtab *v) {
     conn *c = v->c;
     sqlite3_stmt *stmt = NULL;
@@ -356,7 +361,7 @@ nadb_rc conn_leave_alone(vtab *v, nadb_err *err) {
     while ((o = another(v)) != NULL) {
         bool left_over = is_left_over(o);
 
-        if (o != another(v)) continue; /* freed */
+        if (o != another(v)) continue; /* it was freed */
         if (!left_over) {
             return nadb_fail(err, NADB_LOCKED,
                              "table %s.%s of this connection has the same "

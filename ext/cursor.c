@@ -1,14 +1,14 @@
 /* cursor.c - SQL cursors: xOpen, xFilter, xNext, xColumn.
  *
- * A lookup of one key is the path that counts: xOpen takes a used cursor from
- * the table's list, xFilter hands the key to the core, xColumn hands out the
- * value where it lies. No call of sqlite3_malloc(), whose statistics mutex all
- * threads share, and none of malloc() once a cursor has been used.
+ * The lookup of one key is the hot path: xOpen takes a used cursor from the
+ * table's list, xFilter passes the key to the core, xColumn returns the value
+ * where it lies. It never calls sqlite3_malloc(), whose statistics mutex is
+ * shared by all threads, and calls malloc() only for a new cursor.
  *
- * From xOpen to xClose the cursor counts as a reader of its session. That
- * keeps one snapshot for the statement, and keeps the bytes that SQLite holds
- * as SQLITE_STATIC: it holds them beyond xNext, xFilter and even xClose (a
- * one-row UPDATE closes the cursor before xUpdate). */
+ * From xOpen to xClose the cursor counts as a reader of its session. That keeps
+ * one snapshot for the statement, and keeps bytes valid that SQLite holds as
+ * SQLITE_STATIC: it holds them beyond xNext, xFilter and even xClose (a one-row
+ * UPDATE closes the cursor before xUpdate). */
 #include "cursor.h"
 #include "sqlite_quirks.h"
 
@@ -62,10 +62,10 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
         return value_vtab_error(base, &err);
     }
     c->row = NULL;
-    if (v->c->command == NULL) { /* which may be inside another statement */
+    if (v->c->command == NULL) { /* it may run inside another statement */
         if (v->n_open == 0) v->read_from_ms = 0;
-        v->moved_moment = 0; /* all cursors are opened before the first change
-                              */
+        /* all cursors of a statement are opened before its first change */
+        v->moved_moment = 0;
     }
     v->n_open++;
     v->seen.stmt = NULL; /* planning has ended */
@@ -109,7 +109,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
     nadb_slice key;
     nadb_err err;
 
-    (void)text; /* for EXPLAIN QUERY PLAN */
+    (void)text; /* only for EXPLAIN QUERY PLAN */
     c->plan = plan;
     if (c->v->c->command != NULL) {
         c->single = true;
@@ -131,7 +131,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
         (void)no_memory(&err);
         return vcursor_failed(c, &err);
     case KEY_NULL:
-        return SQLITE_OK; /* equals nothing */
+        return SQLITE_OK; /* NULL equals nothing */
     }
     if (key.n > NADB_KEY_MAX) return SQLITE_OK;
     if (nadb_cursor_key(c->core, key, (plan & PLAN_KEY_ONLY) != 0, &err) !=
@@ -172,7 +172,7 @@ static int column_error(sqlite3_context *ctx, const nadb_err *err) {
     return value_code(err->rc);
 }
 
-/* Only reached when the term could not be given to xFilter. */
+/* Called only if the term on `tag` could not be passed to xFilter. */
 static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
 
@@ -212,7 +212,8 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     nadb_err err;
     bool mortal;
 
-    /* The key also under nochange: it names the row. */
+    /* The key is returned even under nochange, because it identifies the
+     * row. */
     if (i != COL_KEY && sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
     if (command_is_row(row)) {
         command_column(c->v->c->command, ctx, i);
@@ -226,7 +227,8 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     if (nadb_cursor_load(c->core, &err) != NADB_OK) {
         return vcursor_failed(c, &err);
     }
-    if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK; /* went meanwhile */
+    /* the row was deleted meanwhile */
+    if (nadb_cursor_row(c->core) == NULL) return SQLITE_OK;
     mortal = row->expires_ms != NADB_NO_EXPIRY;
     switch (i) {
     case COL_TTL:

@@ -1,7 +1,7 @@
-/* eponymous.c - the virtual table that each table-valued function is. */
+/* eponymous.c - table-valued functions as virtual tables (eponymous.h). */
 #include "eponymous.h"
 
-/* The user data of a module. */
+/* User data of a module. */
 typedef struct binding {
     const eponymous *f;
     conn *c; /* referenced */
@@ -41,7 +41,7 @@ static int table_disconnect(sqlite3_vtab *base) {
 
 /* --- planning --- */
 
-/* Where the column stands in given[] of start(); -1: nowhere. */
+/* Index of the column in given[] of start(); -1: none. */
 static int place_of_column(const eponymous *f, int column) {
     if (column >= f->argument && column < f->argument + f->n_arguments)
         return column - f->argument;
@@ -54,9 +54,10 @@ static bool is_argument(const eponymous *f, int place) {
     return place < f->n_arguments;
 }
 
-/* The constraint that gives each place its value, or -1. Of several the last,
- * as in SQLite's own functions. False: an argument is known only to a later
- * loop of the join, or a function that removes rows has it twice. */
+/* Chooses the constraint that provides each place's value, or -1; of several
+ * the last one, as SQLite's own functions do. False: an argument is only known
+ * in a later loop of the join, or a function that removes rows has an argument
+ * twice. */
 static bool choose(const eponymous *f, sqlite3_index_info *info,
                    int chosen[EPONYMOUS_GIVEN_MAX]) {
     bool later[EPONYMOUS_GIVEN_MAX] = {false};
@@ -81,7 +82,7 @@ static bool choose(const eponymous *f, sqlite3_index_info *info,
     return known;
 }
 
-/* idxNum has a bit for each value of given[]. */
+/* idxNum has one bit for each value in given[]. */
 static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const eponymous *f = ((table *)base)->f;
     int chosen[EPONYMOUS_GIVEN_MAX];
@@ -204,7 +205,7 @@ static int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
 
 /* --- registration --- */
 
-/* Without xCreate: it exists by itself, and only so. */
+/* Without xCreate the table is eponymous-only: it cannot be created by name. */
 static const sqlite3_module module = {
     .xConnect = table_connect,
     .xBestIndex = table_best_index,
@@ -235,7 +236,7 @@ static int register_one(sqlite3 *db, const eponymous *f) {
         nadb_free(b);
         return SQLITE_NOMEM;
     }
-    /* On failure too, SQLite calls unbind(). */
+    /* SQLite calls unbind() also on failure. */
     return sqlite3_create_module_v2(db, f->name, &module, b, unbind);
 }
 

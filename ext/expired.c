@@ -1,16 +1,16 @@
-/* expired.c - nadb_expired(t [, limit]): rows that have expired and are still
- * in the store, before they go.
+/* expired.c - nadb_expired(t [, limit]): rows that have expired and are not
+ * removed yet.
  *
  *     SELECT key, value FROM nadb_expired('kv', 100);
  *
- * They come by the index of expiries, in no order that is promised. The sweeper
- * removes them within about flush_interval; a server with expiry of its own may
- * have removed them already. */
+ * They are found through the index of expiries; their order is not defined. The
+ * sweeper removes them within about flush_interval, and a server with its own
+ * expiry may have removed them already. */
 #include "eponymous.h"
 #include "func.h"
 
 enum expired_column {
-    EXPIRED_KEY, /* in the order of enum column */
+    EXPIRED_KEY, /* from here in the order of enum column */
     EXPIRED_VALUE,
     EXPIRED_TAGS,
     EXPIRED_TTL,
@@ -23,9 +23,9 @@ enum expired_column {
 
 typedef struct expired_cursor {
     eponymous_cursor base;
-    nadb_session *session; /* of the table's; entered while it is not NULL */
+    nadb_session *session; /* the table's; entered while not NULL */
     nadb_cursor *rows;
-    int64_t left; /* of the limit */
+    int64_t left; /* rest of the limit */
     nadb_buf scratch;
 } expired_cursor;
 
@@ -42,7 +42,7 @@ static void expired_clear(eponymous_cursor *c) {
     nadb_buf_clear(&((expired_cursor *)c)->scratch);
 }
 
-/* Passes by what a server has removed since its index named it. */
+/* Skips rows that a server has removed since its index listed them. */
 static nadb_rc settle(expired_cursor *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -74,7 +74,8 @@ static nadb_rc expired_start(eponymous_cursor *base, sqlite3_value **given,
         (!value_integer(given[1], &c->left) || c->left < 0))
         return nadb_fail(err, NADB_INVALID,
                          "the limit is not a whole number from 0 on");
-    rc = command_find(&k, COMMAND_BACKUP, err); /* READ of all columns */
+    /* asks for READ of all columns */
+    rc = command_find(&k, COMMAND_BACKUP, err);
     if (rc == NADB_OK) rc = txn_enter(k.v, err);
     if (rc != NADB_OK) return rc;
     c->session = k.v->s->core;

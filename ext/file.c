@@ -1,20 +1,21 @@
 /* file.c - the database file that a store belongs to.
  *
- * A store at the default path is a part of the database file in which its
- * table is declared. The file says so in a table of one row, <table>_nadb, a
- * shadow table in SQLite's sense:
+ * A store at the default path belongs to the database file in which its table
+ * is declared. The file has a table of one row, <table>_nadb, which is a shadow
+ * table in SQLite's sense:
  *
- *   id      32 hexadecimal digits: the store's folder has them in its name, so
- *           another file, or another table of that name, never finds it
+ *   id      32 hexadecimal digits, which are also in the name of the store's
+ *           folder, so that another file, or another table of that name, never
+ *           finds the store
  *   stamp   number and random bits of the last mixed transaction, by which
  *   nonce   file and store agree about it (core/engine/stamp.c)
  *
- * CREATE makes the row, DROP removes it, both with the file's transaction. The
- * folder of a store that was dropped is marked at once, and removed when the
- * DROP is known to be committed.
+ * CREATE makes the row and DROP removes it, both within the file's transaction.
+ * The folder of a dropped store is marked at once and removed when the DROP is
+ * known to be committed.
  *
- * No statement is kept prepared: some bindings finalize every statement of a
- * connection, also those of others, before they close it. */
+ * No prepared statement is kept, because some bindings finalize every statement
+ * of a connection before they close it. */
 #include "ext.h"
 #include "sqlite_quirks.h"
 
@@ -26,12 +27,13 @@ bool file_owns(const vtab *v) {
 
     return b != NULL && !o->path_given && o->db_file != NULL &&
            (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 && o->path != NULL &&
-           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
+           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) ==
+               0 &&
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 
-/* Runs one statement on the shadow table; `sql` has two %w, for the schema and
- * for the table. *row: it gave a row, and has been left there. */
+/* Prepares a statement on the shadow table and steps it once; `sql` has two %w,
+ * for the schema and the table. *row: it has returned a row. */
 static nadb_rc shadow_prepare(vtab *v, const char *sql, sqlite3_stmt **out,
                               nadb_err *err) {
     char *text = sqlite3_mprintf(sql, v->schema, v->name);
@@ -74,7 +76,7 @@ static bool is_id(const char *id) {
     return n == FILE_ID && id[n] == 0;
 }
 
-/* The row, as the connection's snapshot of the file has it. */
+/* Reads the row in the connection's snapshot of the file. */
 static nadb_rc row_read(vtab *v, char id[FILE_ID + 1], nadb_stamp *stamp,
                         nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
@@ -104,7 +106,7 @@ static nadb_rc row_read(vtab *v, char id[FILE_ID + 1], nadb_stamp *stamp,
     return rc;
 }
 
-/* --- what the core asks (nadb_dbfile) --- */
+/* --- nadb_dbfile --- */
 
 static vtab *speaker(const sess *s) {
     vtab *v = s->objects;
@@ -120,7 +122,7 @@ static bool is_locked(void *ctx) {
            sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
 }
 
-/* Statements that run, up to two. */
+/* Number of running statements, at most 2. */
 static int running(sqlite3 *db) {
     int n = 0;
 
@@ -152,18 +154,19 @@ static nadb_rc no_stamp(void *ctx, nadb_stamp *out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* A store in memory ends with the process, so it needs no row in the file; but
- * the file's write lock is enough for it, too. */
+/* True if the file's write lock protects the store: also for a store in memory,
+ * which has no row in the file because it ends with the process. */
 static bool file_guards(const vtab *v) {
     const nadb_options *o = v->options;
     const nadb_backend *b = nadb_backend_for(o);
 
     return !o->path_given && o->db_file != NULL && b != NULL &&
-           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) == 0 &&
+           (nadb_backend_caps(b) & (NADB_CAP_REMOTE | NADB_CAP_READ_ONLY)) ==
+               0 &&
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 
-/* The first column of a PRAGMA, as a text in `out`, "" when it gives none. */
+/* Copies the first column of a PRAGMA to `out`; "" if there is none. */
 static void pragma(const vtab *v, const char *name, char out[16]) {
     sqlite3_stmt *stmt = NULL;
     char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", v->schema, name);
@@ -180,8 +183,9 @@ static void pragma(const vtab *v, const char *name, char out[16]) {
     sqlite3_free(sql);
 }
 
-/* What flushing does not show: page 1, which SQLite keeps in use, has two
- * numbers that a PRAGMA writes; and cache_spill=off stops flushing. */
+/* Detects changes that flushing does not show: two numbers in page 1, which
+ * SQLite keeps in use and a PRAGMA can write; and any change under
+ * cache_spill=off, which prevents flushing. */
 static bool header_moved(vtab *v) {
     char version[16], application[16], spill[16];
     conn *c = v->c;
@@ -205,7 +209,7 @@ void file_bind(vtab *v) {
     v->s->bound = file_owns(v);
     if (!v->s->bound) file.stamp = no_stamp;
     nadb_session_bind(v->s->core, &file);
-    /* What earlier transactions have left is no change. */
+    /* Changes of earlier transactions do not count. */
     if (v->s->bound &&
         (sqlite3_get_autocommit(v->c->db) ||
          sqlite3_txn_state(v->c->db, v->schema) != SQLITE_TXN_WRITE))
@@ -226,7 +230,7 @@ nadb_rc file_find(vtab *v, nadb_err *err) {
     return rc;
 }
 
-/* Makes the shadow table with this identity and stamp. */
+/* Makes the shadow table with one row. */
 static nadb_rc shadow_make(vtab *v, const char *id, nadb_stamp stamp,
                            nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
@@ -289,8 +293,8 @@ void file_forget_dropped(conn *c) {
     }
 }
 
-/* Remembers the store, with the object's options. Without memory its folder
- * stays: nothing else is lost. */
+/* Remembers the store by the object's options. Without memory its folder stays,
+ * which does no other harm. */
 static void remember(vtab *v) {
     dropped *d = nadb_calloc(1, sizeof *d);
 
@@ -311,20 +315,20 @@ nadb_rc file_drop(vtab *v, nadb_err *err) {
     nadb_rc rc;
 
     if (!file_owns(v)) return NADB_OK;
-    /* A damaged row must not keep the table. */
+    /* Even with a damaged row the table can be dropped. */
     if (v->options->store_id == NULL) (void)!file_find(v, err);
     rc = shadow_exec(v, "DROP TABLE IF EXISTS \"%w\".\"%w_nadb\"", err);
     if (rc == NADB_OK && v->options->store_id != NULL &&
         !(v->s != NULL && v->s->made)) {
-        /* Unmarked, the folder stays: nothing else is lost. */
+        /* If it cannot be marked its folder stays, which does no other harm. */
         (void)!nadb_store_mark_dropped(v->options, err);
         remember(v);
     }
     return rc;
 }
 
-/* Whether the table's row has this identity. A table of another shape has
- * none. */
+/* True if the table's row has this identity; false for a table of another
+ * shape. */
 static bool row_is(sqlite3 *db, const char *schema, const char *table,
                    const char *id) {
     sqlite3_stmt *stmt = NULL;
@@ -342,7 +346,7 @@ static bool row_is(sqlite3 *db, const char *schema, const char *table,
     return code != SQLITE_DONE && code != SQLITE_ERROR;
 }
 
-/* Whether the file has the store, because the DROP was rolled back. */
+/* True if the file has the store again, because the DROP was rolled back. */
 static bool is_back(conn *c, const dropped *d) {
     char *table = sqlite3_mprintf("%s_nadb", d->name);
     bool back =
@@ -367,7 +371,7 @@ void file_sweep(conn *c) {
     dropped *d = c->dropped;
 
     if (!sqlite3_get_autocommit(c->db)) return;
-    c->dropped = NULL; /* what runs below may come here again */
+    c->dropped = NULL; /* statements below may call this function again */
     while (d != NULL) {
         dropped *next = d->next;
 
@@ -377,7 +381,7 @@ void file_sweep(conn *c) {
     }
 }
 
-/* Whether this transaction has dropped it: a ROLLBACK may bring it back. */
+/* True if this transaction has dropped the store: a ROLLBACK may restore it. */
 static bool is_pending(const conn *c, const char *id) {
     const dropped *d = c->dropped;
 
@@ -385,8 +389,8 @@ static bool is_pending(const conn *c, const char *id) {
     return d != NULL;
 }
 
-/* Whether some table of the file has this store. When it cannot be told, it
- * has. */
+/* True if a table of the file has this store, or if that cannot be found
+ * out. */
 static bool file_has_store(vtab *v, const char *id) {
     sqlite3 *db = v->c->db;
     sqlite3_stmt *tables = NULL;
@@ -408,9 +412,9 @@ static bool file_has_store(vtab *v, const char *id) {
     return has || code != SQLITE_DONE;
 }
 
-/* A store of the table's name that another connection dropped, or one that has
- * ended since: CREATE, which holds the file's write lock, removes it. It cannot
- * be that table's: that is new. */
+/* Removes a store of the table's name that was marked by another connection, or
+ * by one that has ended. CREATE calls it under the file's write lock. It cannot
+ * be the store of the new table. */
 static nadb_rc remove_marked(void *ctx, const char *id, bool marked,
                              nadb_err *err) {
     vtab *v = ctx;
@@ -453,9 +457,10 @@ nadb_rc file_create(vtab *v, nadb_err *err) {
 
 /* --- is the transaction mixed? --- */
 
-/* Whether the file's journal mode is WAL; `journal` is what SQLite has open for
- * it. A pager's journal and its log are two objects, so while that pointer is
- * the one that was a log's, it is. The other modes share one. */
+/* True if the file is in WAL mode. `journal`: the object that SQLite has open
+ * for it. A pager's rollback journal and its WAL are different objects, so as
+ * long as the pointer is that of a WAL the mode is WAL. The other modes share
+ * one object. */
 static bool is_wal(vtab *v, const sqlite3_file *journal) {
     char mode[16];
 
@@ -466,7 +471,7 @@ static bool is_wal(vtab *v, const sqlite3_file *journal) {
     return v->s->wal != NULL;
 }
 
-/* In the other modes the rollback journal is written before a page is. */
+/* Outside WAL mode the rollback journal is written before a page is. */
 static bool has_bytes(sqlite3_file *journal) {
     sqlite3_int64 size = 0;
 
@@ -479,8 +484,8 @@ static bool journal_written(const vtab *v, sqlite3_file *journal) {
     return v->s->no_journal || has_bytes(journal);
 }
 
-/* Another attached file is in a transaction: flushing would sync its journal
- * and lock its readers out. */
+/* True if another attached file is being written: a flush would sync its
+ * journal and lock out its readers. */
 static bool other_files_written(const vtab *v) {
     sqlite3 *db = v->c->db;
     sqlite3_stmt *stmt = NULL;
@@ -503,20 +508,19 @@ static bool other_files_written(const vtab *v) {
 void file_begun(conn *c) {
     unsigned now = (unsigned)sqlite3_total_changes(c->db);
 
-    /* A statement of ours changes one row, mostly. */
+    /* A statement on one of our tables mostly changes one row. */
     if (now < c->changes || now - c->changes > 1) quirk_note_spills(c);
 }
 
-/* Whether pages of the file have changed in this transaction; when in doubt,
- * true. */
+/* True if pages of the file may have changed in this transaction. */
 static bool pages_changed(vtab *v) {
     bool autocommit = v->s->autocommit;
     sqlite3_file *journal = NULL;
     bool flushed = false;
 
-    /* Asking for the mode costs more than flushing nothing. If the mode is not
-     * WAL any more, the flush of a mixed transaction syncs the journal, once:
-     * then the mode is asked for. */
+    /* Asking for the journal mode costs more than an empty flush, so a
+     * remembered WAL is trusted. If the mode has changed, the flush of one
+     * mixed transaction syncs the journal; then the mode is asked for again. */
     if (autocommit && v->s->wal != NULL) {
         flushed = quirk_flushes(v->c);
         if (!flushed) return false;
@@ -532,7 +536,7 @@ static bool pages_changed(vtab *v) {
     if (autocommit) return flushed || quirk_flushes(v->c);
     v->s->several = other_files_written(v);
     if (v->s->several) return true;
-    /* Pages that another statement uses are not flushed. */
+    /* SQLite does not flush pages that another statement uses. */
     return header_moved(v) || running(v->c->db) > 1 || quirk_flushes(v->c);
 }
 
@@ -558,7 +562,7 @@ bool file_unwritten(vtab *v) {
     pragma(v, "cache_spill", spill);
     if (strcmp(spill, "0") == 0) return false;
     flushed = quirk_flushes(c);
-    /* The transaction's own question begins where it did. */
+    /* The next question of this transaction compares with the same count. */
     c->spills = spills;
     c->changes = changes;
     return !flushed;
@@ -606,7 +610,7 @@ int file_stamp(vtab *v, nadb_err *err) {
     if (row_read(v, id, &stamp, err) != NADB_OK) return value_code(err->rc);
     stamp = nadb_session_next_stamp(v->s->core, stamp);
     code = write_stamp(v, stamp, err);
-    quirk_note_spills(v->c); /* the stamp's own may be among them */
+    quirk_note_spills(v->c); /* it may include the stamp's own pages */
     if (code == SQLITE_OK) nadb_session_stamp(v->s->core, stamp);
     return code;
 }

@@ -1,12 +1,12 @@
-/* filter.c - xFilter: from the arguments of a plan to rows.
+/* filter.c - xFilter: opens the core's cursor for the arguments of a plan.
  *
- * All arguments are collected first: bounds that the keys must keep, or a list
- * of keys, and conditions on tags, which are checked row by row. Then the
- * core's cursor is opened once.
+ * First all arguments are collected: bounds of the keys, or a list of keys, and
+ * conditions on tags, which are checked row by row. Then the core's cursor is
+ * opened once.
  *
- * A term that SQLite checks again may be given too many rows, never too few.
- * Not checked again is key = x: SQLite would look for the text '5.0' where a
- * program has bound the REAL 5.0, and the key is '5'. */
+ * For a term that SQLite checks again the cursor may return too many rows,
+ * never too few. SQLite does not check key = x again: it would look for the
+ * text '5.0' if a program has bound the REAL 5.0, while the key is '5'. */
 #include "cursor.h"
 #include "sqlite_quirks.h"
 
@@ -57,8 +57,8 @@ static void reset(vcursor *c) {
 
 /* --- bounds --- */
 
-/* Into scratch: the bytes, and a zero byte when `after`, which makes it the
- * first key behind them. */
+/* Writes the bytes to scratch; with `after` a zero byte follows, which gives
+ * the first key behind them. */
 static nadb_rc bound_text(vcursor *c, nadb_slice bytes, bool after,
                           nadb_err *err) {
     nadb_buf_reset(&c->scratch);
@@ -76,7 +76,7 @@ static void keep_scratch(vcursor *c, nadb_buf *into) {
     c->scratch = old;
 }
 
-/* The tightest bounds win. */
+/* Of several bounds the tightest counts. */
 static void raise_to_scratch(vcursor *c, nadb_buf *lo) {
     if (nadb_slice_cmp(nadb_buf_slice(&c->scratch), nadb_buf_slice(lo)) > 0) {
         keep_scratch(c, lo);
@@ -110,7 +110,7 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     bool low = arg == ARG_KEY_GT || arg == ARG_KEY_GE;
     nadb_slice key;
 
-    if (filter_is_column_number(value)) return NADB_OK; /* no bound */
+    if (filter_is_column_number(value)) return NADB_OK; /* it gives no bound */
     switch (key_bound_from_sql(c->v->c, value, &c->key_room, &key)) {
     case KEY_NOMEM:
         return no_memory(err);
@@ -124,8 +124,9 @@ static nadb_rc filter_bound(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     return lower_hi(c, key, arg == ARG_KEY_LE, err);
 }
 
-/* Bytes of the character at p, or 0 when SQLite may take other bytes for the
- * same: it reads U+FFFE, U+FFFF, surrogates and what is not UTF-8 as U+FFFD. */
+/* Number of bytes of the character at p; 0 if SQLite may equate it with other
+ * bytes, because it reads U+FFFE, U+FFFF, surrogates and invalid UTF-8 as
+ * U+FFFD. */
 static size_t plain_char(const unsigned char *p) {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -157,8 +158,8 @@ static size_t plain_prefix(const char *pattern) {
     return n;
 }
 
-/* The part of the pattern before the first wildcard bounds the keys: SQLite
- * takes BLOBs for texts here. */
+/* Takes bounds from the part before the first wildcard. SQLite compares BLOBs
+ * as texts here. */
 static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
     const char *pattern;
     nadb_slice prefix;
@@ -174,7 +175,8 @@ static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
     rc = bound_text(c, prefix, false, err);
     if (rc != NADB_OK) return rc;
     raise_to_scratch(c, &c->glob_lo);
-    /* The first text that does not begin with it: the last byte raised. */
+    /* The first text that does not have the prefix: its last byte raised by
+     * one. */
     while (prefix.n > 0 && prefix.p[prefix.n - 1] == 0xff) prefix.n--;
     if (prefix.n == 0) return NADB_OK;
     rc = bound_text(c, prefix, false, err);
@@ -186,7 +188,7 @@ static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
 /* --- lists --- */
 
-/* set_pointers() does the rest. */
+/* Adds a key; set_pointers() makes the slices. */
 static nadb_rc add_key(vcursor *c, nadb_slice key, nadb_err *err) {
     nadb_slice place = {NULL, key.n};
 
@@ -204,7 +206,7 @@ static nadb_rc add_value(vcursor *c, sqlite3_value *value, nadb_err *err) {
     case KEY_NOMEM:
         return no_memory(err);
     case KEY_NULL:
-        return NADB_OK; /* equals nothing */
+        return NADB_OK; /* NULL equals nothing */
     case KEY_GIVEN:
         break;
     }
@@ -223,7 +225,8 @@ static nadb_rc add_tag(vcursor *c, sqlite3_value *value, nadb_err *err) {
 
 typedef nadb_rc add_fn(vcursor *c, sqlite3_value *value, nadb_err *err);
 
-/* Adds each of a list; *numbers: some were numbers that are not bound. */
+/* Adds each element of a list; *numbers: one was a number that was not
+ * bound. */
 static nadb_rc add_list(vcursor *c, sqlite3_value *value, add_fn *add,
                         bool *numbers, nadb_err *err) {
     sqlite3_value *each = NULL;
@@ -243,10 +246,11 @@ static nadb_rc add_list(vcursor *c, sqlite3_value *value, add_fn *add,
     return rc;
 }
 
-/* The texts lie one behind the other; now they do not move any more. */
+/* The texts are stored one after the other; now that they no longer move, the
+ * slices are made. */
 static nadb_slice *set_pointers(vcursor *c, size_t *n) {
     nadb_slice *list = (nadb_slice *)(void *)c->keys.p;
-    /* Of empty texts there is no buffer. */
+    /* If all texts are empty there is no buffer. */
     const uint8_t *text =
         c->key_text.n == 0 ? (const uint8_t *)"" : c->key_text.p;
 
@@ -258,8 +262,8 @@ static nadb_slice *set_pointers(vcursor *c, size_t *n) {
     return list;
 }
 
-/* Numbers in a list of keys mean that its affinity is numeric. SQLite looks
- * for each key in the list again, so all keys will do. */
+/* A number in the list means that the list has numeric affinity. SQLite checks
+ * each row against the list again, so all keys are returned. */
 static nadb_rc filter_list(vcursor *c, sqlite3_value *value, nadb_err *err) {
     bool numbers;
     nadb_rc rc = add_list(c, value, add_value, &numbers, err);
@@ -268,7 +272,8 @@ static nadb_rc filter_list(vcursor *c, sqlite3_value *value, nadb_err *err) {
     return rc;
 }
 
-/* One of these tags. Tags come before keys in a plan, so the lists are free. */
+/* A list of tags. Tags come before keys in a plan, so the buffers of lists are
+ * free. */
 static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
                            nadb_err *err) {
     bool numbers = false;
@@ -290,11 +295,11 @@ static nadb_rc filter_tags(vcursor *c, enum plan_arg arg, sqlite3_value *value,
     return rc;
 }
 
-/* --- one number, perhaps several keys --- */
+/* --- a number that may mean several keys --- */
 
-/* The key that is the text of the number, as an expression compares, and keys
- * that are equal to it as numbers, as a column of numeric type does. These
- * bounds contain every text that SQLite could take for a number. */
+/* Bounds for the key that is the number's text (as SQLite compares an
+ * expression) and for all keys that equal it as numbers (as it compares a
+ * column of numeric type): every text that SQLite converts to a number. */
 static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
     nadb_slice text;
     nadb_rc rc;
@@ -308,7 +313,8 @@ static nadb_rc filter_numeric(vcursor *c, sqlite3_value *value, nadb_err *err) {
         return no_memory(err);
     }
     if (isinf(sqlite3_value_double(value))) return NADB_OK; /* 'Inf' */
-    rc = raise_lo(c, nadb_slice_str("\t"), false, err); /* first white space */
+    /* the first white space */
+    rc = raise_lo(c, nadb_slice_str("\t"), false, err);
     if (rc != NADB_OK) return rc;
     return lower_hi(c, nadb_slice_str(":"), false, err); /* behind '9' */
 }
@@ -321,8 +327,8 @@ static nadb_slice trimmed(nadb_slice s) {
     return s;
 }
 
-/* Whether the present key equals the number: as SQLite compares a text with a
- * number, so 'inf' is none. */
+/* *equal: the present key equals the number in SQLite's comparison of a text
+ * with a number, in which 'inf' is not a number. */
 static nadb_rc equals_number(vcursor *c, bool *equal, nadb_err *err) {
     nadb_slice text = trimmed(c->row->key);
     int64_t integer;
@@ -366,11 +372,11 @@ static nadb_rc filter_match(vcursor *c, sqlite3_value *value, nadb_err *err) {
     return match_add(value, &c->match, err);
 }
 
-/* Beyond this, in ms, no row has an expiry: 31,688 years from 1970. */
+/* No row has a later expiry, in ms: 31,688 years from 1970. */
 #define EXPIRES_MOST 1e15
 
-/* Widely enough for all that rounding may do: SQLite compares again. What is no
- * number is more than all numbers. */
+/* Widens the bounds by more than any rounding, because SQLite compares again.
+ * Values that are not numbers sort after all numbers. */
 static void filter_time(vcursor *c, sqlite3_value *value, int64_t *from,
                         int64_t *to) {
     int type = sqlite3_value_type(value);
@@ -450,13 +456,13 @@ static nadb_scan scan_of(const vcursor *c) {
 
 static nadb_rc open_scan(vcursor *c, const nadb_scan *scan, nadb_err *err) {
     if (scan->hi.p != NULL && nadb_slice_cmp(scan->lo, scan->hi) >= 0) {
-        nadb_cursor_close(c->core); /* no key can be there */
+        nadb_cursor_close(c->core); /* no key can match */
         return NADB_OK;
     }
     return nadb_cursor_scan(c->core, scan, err);
 }
 
-/* The keys that are texts: within all bounds. */
+/* Opens the keys that are texts, within all bounds. */
 static nadb_rc open_texts(vcursor *c, nadb_err *err) {
     nadb_scan scan = scan_of(c);
     nadb_slice glob_lo = nadb_buf_slice(&c->glob_lo);
@@ -469,8 +475,9 @@ static nadb_rc open_texts(vcursor *c, nadb_err *err) {
     return open_scan(c, &scan, err);
 }
 
-/* The keys that are BLOBs, with the prefix that GLOB asks for. Bounds are left
- * to SQLite: they may be what it makes of LIKE, and then are none for BLOBs. */
+/* Opens the keys that are BLOBs, with GLOB's prefix. Other bounds are left to
+ * SQLite: it may have derived them from LIKE, and then they do not apply to
+ * BLOBs. */
 static nadb_rc open_blobs(vcursor *c, nadb_err *err) {
     nadb_scan scan = scan_of(c);
 
@@ -523,7 +530,7 @@ static nadb_rc step(vcursor *c, nadb_err *err) {
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 
-/* Opens the core's cursor, unless no row can match. */
+/* Opens the core's cursor if a row can match. */
 static nadb_rc open_core(vcursor *c, nadb_err *err) {
     nadb_scan scan = scan_of(c);
     nadb_slice *keys;
@@ -541,7 +548,7 @@ static nadb_rc open_core(vcursor *c, nadb_err *err) {
     return nadb_cursor_keys(c->core, keys, n, scan.reverse, err);
 }
 
-/* --- one row, where a number may mean several --- */
+/* --- one row, although a number may mean several keys --- */
 
 static nadb_rc start(vcursor *c, nadb_err *err) {
     nadb_rc rc;
@@ -552,8 +559,8 @@ static nadb_rc start(vcursor *c, nadb_err *err) {
     return rc == NADB_OK ? filter_settle(c, err) : rc;
 }
 
-/* Goes to the one key that equals the number. Several are an error where only
- * the first would be changed. */
+/* Moves to the key that equals the number. If there are several, and the
+ * statement would change only the first, fails. */
 static nadb_rc only_equal(vcursor *c, sqlite3_value *value, nadb_err *err) {
     nadb_rc rc = NADB_OK;
     bool found = false;

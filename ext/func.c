@@ -1,11 +1,12 @@
-/* func.c - the SQL functions; those on single rows are in func_rows.c.
+/* func.c - the table of SQL functions, and some of them; func_rows.c has those
+ * on single rows.
  *
  * Most take a table's name first. A function that changes rows runs as a
- * command through the table (update.c), inside the caller's transaction; one
- * that works on the store as a whole (flush, check) sees committed rows only,
+ * command through the table (command.c), inside the caller's transaction. A
+ * function on the store as a whole (flush, check) sees committed rows only,
  * touches files, and so may not be called from a schema (SQLITE_DIRECTONLY).
  *
- * An error names the function, and says what to do. */
+ * Error messages name the function and say what to do. */
 #include "func.h"
 
 typedef struct function {
@@ -123,7 +124,7 @@ static nadb_rc clear_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     return nadb_clear(v->s->core, ctx, err);
 }
 
-/* The number of rows; NULL where that is not known without reading them. */
+/* Returns the number of rows; NULL if only a walk would tell. */
 static nadb_rc clear(call *k, nadb_err *err) {
     int64_t rows = 0;
     nadb_rc rc = command_run(k, COMMAND_DELETE, clear_command, &rows, err);
@@ -139,7 +140,8 @@ static nadb_rc execute(sqlite3 *db, const char *sql, nadb_err *err) {
     return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
 }
 
-/* DROP TABLE, which an authorizer can make a statement that does nothing. */
+/* Runs DROP TABLE. An authorizer can turn it into a statement without
+ * effect. */
 static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
     int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
@@ -157,7 +159,7 @@ static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
     return rc;
 }
 
-/* Drops the table, and undoes that when the store cannot go. */
+/* Drops the table; undoes that if the store cannot be removed. */
 static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
                                nadb_err *err) {
     nadb_rc rc = execute(db, "SAVEPOINT nadb_destroy", err);
@@ -197,7 +199,7 @@ static nadb_rc destroy(call *k, nadb_err *err) {
     drop =
         sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
     if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    /* A reference of our own: DROP gives up the table's. */
+    /* Keeps a reference of our own, because DROP releases the table's. */
     rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
     if (rc == NADB_OK) rc = drop_and_remove(k->db, drop, store, err);
     sqlite3_free(drop);
@@ -213,7 +215,8 @@ static nadb_rc seq(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     last = nadb_session_seq(k->v->s->core);
     nadb_session_leave(k->v->s->core);
-    /* That of a server's store is of when something was read last. */
+    /* Without snapshots, as on a server, the session's number is that of an
+     * earlier read. */
     if (!k->v->s->snapshots) rc = nadb_store_seq(k->v->s->store, &last, err);
     if (rc == NADB_OK) sqlite3_result_int64(k->ctx, (int64_t)last);
     return rc;
@@ -223,7 +226,8 @@ static nadb_rc seq(call *k, nadb_err *err) {
 
 #define HARMLESS (SQLITE_UTF8 | SQLITE_INNOCUOUS)
 #define FILES (SQLITE_UTF8 | SQLITE_DIRECTONLY)
-/* It may take long, and is listed in nadb_jobs: no flag of SQLite's. */
+/* Not a flag of SQLite: the function may take long and is listed in
+ * nadb_jobs. */
 #define LONG 0x40000000
 #define LONG_FILES (FILES | LONG)
 
@@ -285,7 +289,7 @@ static const function functions[] = {
     {"nadb_purge_expired", 1, SQLITE_UTF8, func_purge_expired},
 };
 
-/* A function's user data: what it is, and for which connection. */
+/* A function's user data. */
 typedef struct binding {
     const function *f;
     conn *c; /* referenced */
@@ -298,7 +302,7 @@ static void unbind(void *arg) {
     nadb_free(b);
 }
 
-/* As a job, which is about what the first argument names. */
+/* Runs the function as a job on what its first argument names. */
 static nadb_rc run_job(call *k, const function *f, nadb_err *err) {
     const char *kind = f->name + sizeof "nadb_" - 1;
     const char *target = func_text(k, 0);
@@ -336,7 +340,7 @@ int func_register(sqlite3 *db, conn *c) {
         if (b == NULL) return SQLITE_NOMEM;
         b->f = f;
         b->c = conn_ref(c->db);
-        /* On failure too, SQLite calls unbind(). */
+        /* SQLite calls unbind() also on failure. */
         code =
             sqlite3_create_function_v2(db, f->name, f->argc, f->flags & ~LONG,
                                        b, dispatch, NULL, NULL, unbind);

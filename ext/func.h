@@ -1,4 +1,4 @@
-/* func.h - a call of an SQL function, for func*.c, command.c and pop.c. */
+/* func.h - a call of an SQL function; for func*.c, command.c and pop.c. */
 #ifndef NADB_EXT_FUNC_H
 #define NADB_EXT_FUNC_H
 
@@ -10,65 +10,65 @@ typedef struct call {
     conn *c;
     int argc;
     sqlite3_value **argv;
-    vtab *v; /* that the first argument names; NULL: none yet */
+    vtab *v; /* the table of the first argument; NULL: not looked up yet */
     sqlite3 *db;
-    nadb_buf key_room; /* of the key */
+    nadb_buf key_room; /* room for the key */
 } call;
 
-/* Finds the table that the first argument names. */
+/* Finds the table of the first argument. */
 nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
-/* Finds it and opens its store. */
+/* As func_find_table(), and opens its store. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
 
 /* --- command.c --- */
 
-/* What a command does to rows, and so what the authorizer is asked for. */
+/* The effect of a command on rows, which decides what the authorizer is
+ * asked. */
 typedef enum command_which {
     COMMAND_DELETE,  /* deletes rows */
-    COMMAND_POP,     /* and gives the value of one */
-    COMMAND_POP_ROW, /* .. or all columns */
+    COMMAND_POP,     /* deletes one row and returns its value */
+    COMMAND_POP_ROW, /* .. and returns all columns */
     COMMAND_TTL,     /* changes a row's expiry */
-    COMMAND_TAGS,    /* .. tags, from what they were */
-    COMMAND_VALUE,   /* .. value, likewise */
-    COMMAND_INSERT,  /* puts rows, whatever was there */
-    COMMAND_BACKUP   /* reads all that there is: for command_find() */
+    COMMAND_TAGS,    /* computes new tags from the old */
+    COMMAND_VALUE,   /* computes a new value from the old */
+    COMMAND_INSERT,  /* puts rows, replacing others */
+    COMMAND_BACKUP   /* reads everything; for command_find() */
 } command_which;
 
-/* A change that is no row of a statement: a function does it through the table,
- * so that SQLite begins, commits, and rolls back around it. `hidden`: the
- * authorizer has said that the column reads as NULL. */
+/* The change of a command, executed through the table so that SQLite begins,
+ * commits and rolls back around it. `hidden`: the authorizer made the column
+ * read as NULL. */
 typedef nadb_rc command_fn(vtab *v, void *ctx, bool hidden, nadb_err *err);
 
-/* Opens the table that the first argument names (k->v), and runs `fn` in a
- * statement that writes to it. Where the authorizer said SQLITE_IGNORE to the
- * change, it is not run, and that is no error. The table may be gone after. */
+/* Opens the table of the first argument (k->v) and runs `fn` in a statement
+ * that writes to it. If the authorizer answers SQLITE_IGNORE to the change,
+ * `fn` is not run and the call succeeds. The table may be gone afterwards. */
 nadb_rc command_run(call *k, command_which which, command_fn *fn, void *ctx,
                     nadb_err *err) NADB_MUST_USE;
-/* Opens the table (k->v), and asks for what such a command does, but does
- * nothing. */
+/* As command_run(), but only opens the table and asks the authorizer. */
 nadb_rc command_find(call *k, command_which which, nadb_err *err) NADB_MUST_USE;
-/* In a command: asks for INSERT into the table. */
+/* Inside a command: asks the authorizer for INSERT into the table. */
 nadb_rc command_may_insert(vtab *v, nadb_err *err) NADB_MUST_USE;
 
-/* For what writes without a statement: NADB_READONLY under PRAGMA query_only,
- * and when the database of the call's table was opened read-only. */
+/* For functions that write without a statement: NADB_READONLY under PRAGMA
+ * query_only, or if the table's database was opened read-only. */
 nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 /* --- adopt.c --- */
 
 nadb_rc func_adopt(call *k, nadb_err *err);
 
-/* --- func_backup.c; those with a call alone set the result --- */
+/* --- func_backup.c; functions with only a call set the result --- */
 
-/* An optional text: NULL when it is missing or NULL. */
+/* An optional text argument; NULL if it is missing or NULL. */
 const char *func_text(const call *k, int i);
-/* Whether the last argument, which may be missing, is this word. */
+/* *given: the last argument, which may be missing, is this word. */
 nadb_rc func_word(const call *k, int i, const char *word, bool *given,
                   nadb_err *err) NADB_MUST_USE;
-/* An optional compression: on, off, or a level of zlib. */
+/* An optional compression argument: on, off, or a level of zlib. */
 nadb_rc func_level(const call *k, int i, int *level,
                    nadb_err *err) NADB_MUST_USE;
-/* What was made, as JSON. */
+/* Returns a manifest as JSON. */
 nadb_rc func_result_backup(call *k, const backup_manifest *m,
                            nadb_err *err) NADB_MUST_USE;
 
@@ -116,12 +116,11 @@ nadb_rc func_untag(call *k, nadb_err *err);
 nadb_rc func_incr(call *k, nadb_err *err);
 nadb_rc func_purge_expired(call *k, nadb_err *err);
 
-/* The key that the second argument names; key->p is NULL when no row can have
- * it. */
+/* The key in the second argument; key->p is NULL if no row can have it. */
 nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) NADB_MUST_USE;
 
-/* A row as the session sees it now; NULL when there is none. Its bytes are
- * good until func_lookup_end(), also while the row is changed. */
+/* A row as the session sees it; row is NULL if there is none. Its bytes are
+ * valid until func_lookup_end(), even if the row is changed. */
 typedef struct lookup {
     nadb_session *ss;
     nadb_cursor *c;
@@ -131,7 +130,7 @@ typedef struct lookup {
 
 nadb_rc func_lookup(vtab *v, nadb_slice key, lookup *l,
                     nadb_err *err) NADB_MUST_USE;
-/* Also after func_lookup() has failed. */
+/* Also to be called after func_lookup() has failed. */
 void func_lookup_end(lookup *l);
 
 /* --- changes.c --- */

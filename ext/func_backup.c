@@ -1,7 +1,7 @@
-/* func_backup.c - the SQL functions of backups (core/backup/backup.h).
+/* func_backup.c - SQL functions of backups (core/backup/backup.h).
  *
- * They take directories as the user names them: relative to the working
- * directory of the process, as ATTACH does. */
+ * Directories are relative to the working directory of the process, as in
+ * ATTACH. */
 #include "func.h"
 
 #include <math.h>
@@ -117,7 +117,7 @@ nadb_rc func_restore(call *k, nadb_err *err) {
 }
 
 typedef struct problems {
-    nadb_buf text; /* a line each */
+    nadb_buf text; /* one line per problem */
     bool nomem;
 } problems;
 
@@ -165,7 +165,7 @@ nadb_rc func_delete_backup(call *k, nadb_err *err) {
     return rc;
 }
 
-/* A number from 0 on; what is missing or NULL is `preset`. */
+/* A number >= 0; `preset` if it is missing or NULL. */
 static nadb_rc number_of(const call *k, int i, const char *name, double preset,
                          double *out, nadb_err *err) {
     int type =

@@ -1,11 +1,11 @@
-/* func_data.c - functions on data of other programs, for moving in
- * (docs/moving-in.md): decompression, base64, SHA-256. They touch neither
- * files nor stores. */
+/* func_data.c - functions for importing data of other programs
+ * (docs/moving-in.md): decompression, base64, SHA-256. They use neither files
+ * nor stores. */
 #include "func.h"
 
 #include "../core/util/sha256.h"
 
-/* The bytes of an argument; NULL gives p == NULL. */
+/* The bytes of an argument; p == NULL for NULL. */
 static nadb_rc bytes_of(sqlite3_value *in, nadb_slice *out, nadb_err *err) {
     const void *p = NULL;
 
@@ -26,8 +26,8 @@ static void result_blob(call *k, const nadb_buf *b) {
                           SQLITE_TRANSIENT);
 }
 
-/* nadb_unzip(data [, otherwise]): NULL gives NULL; what cannot be decompressed
- * is an error, or `otherwise`. */
+/* nadb_unzip(data [, otherwise]): NULL gives NULL; data that cannot be
+ * decompressed gives `otherwise`, or an error without it. */
 nadb_rc func_unzip(call *k, nadb_err *err) {
     int limit = sqlite3_limit(k->db, SQLITE_LIMIT_LENGTH, -1);
     nadb_buf out = NADB_BUF_INIT;
@@ -80,7 +80,7 @@ static nadb_rc decode(nadb_slice in, nadb_buf *out, nadb_err *err) {
         out->p[out->n++] = (uint8_t)(bits >> have);
         bits &= (1u << have) - 1;
     }
-    /* A last digit alone says nothing, and bits left over are zeros. */
+    /* A single last digit has too few bits, and unused bits must be zero. */
     if (digits % 4 == 1 || bits != 0 ||
         (padding > 0 && (digits + padding) % 4 != 0))
         return nadb_fail(err, NADB_INVALID,
@@ -88,7 +88,7 @@ static nadb_rc decode(nadb_slice in, nadb_buf *out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* nadb_base64(text): the bytes that it stands for. */
+/* nadb_base64(text): the decoded bytes */
 nadb_rc func_base64(call *k, nadb_err *err) {
     nadb_buf out = NADB_BUF_INIT;
     nadb_slice in;
@@ -101,7 +101,7 @@ nadb_rc func_base64(call *k, nadb_err *err) {
     return rc;
 }
 
-/* nadb_sha256(data): hexadecimal digits. */
+/* nadb_sha256(data): hexadecimal digits */
 nadb_rc func_sha256(call *k, nadb_err *err) {
     uint8_t sum[NADB_SHA256_BYTES];
     char hex[NADB_SHA256_HEX];

@@ -1,11 +1,11 @@
 /* func_database.c - nadb_backup_database() and nadb_restore_database(): the
- * database file and all its stores at one moment (core/backup/backup.h).
+ * database file and all its stores in one state (core/backup/backup.h).
  *
- * The moment is taken under the file's write lock, which is given up before
- * anything is written: a second connection then reads the file in a transaction
- * that began under the lock, and each store is read through a snapshot from
- * there. The backup of SQLite copies the file from that connection, because it
- * refuses one that holds the lock. */
+ * The state is fixed under the file's write lock: a second connection begins a
+ * read transaction on the file, and each store gets a snapshot. Then the lock
+ * is released, and file and stores are copied. SQLite's backup API copies the
+ * file from the second connection, because it refuses a connection that holds
+ * the lock. */
 #include "func.h"
 
 static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
@@ -13,7 +13,7 @@ static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
     return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
 }
 
-/* Runs the first statement of a text; frees the text. */
+/* Runs the first statement of a text, and frees the text. */
 static nadb_rc run_first(sqlite3 *db, char *sql, sqlite3_int64 *value,
                          nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
@@ -38,9 +38,9 @@ static nadb_rc run_first(sqlite3 *db, char *sql, sqlite3_int64 *value,
 
 typedef struct saving {
     call *k;
-    sqlite3 *reader; /* of the file; NULL: it is in memory */
+    sqlite3 *reader; /* second connection; NULL: the database is in memory */
     nadb_backup_set *set;
-    nadb_buf tables; /* names of virtual tables, each with its NUL */
+    nadb_buf tables; /* names of virtual tables, each with a NUL */
 } saving;
 
 static nadb_rc list_tables(saving *s, nadb_err *err) {
@@ -70,8 +70,8 @@ static nadb_rc list_tables(saving *s, nadb_err *err) {
     return rc;
 }
 
-/* Whether the table's store is to be restored with the file: what lives in the
- * memory of a process, or is only read, is not. */
+/* True if the store is restored with the file: not for read-only backends, nor
+ * for stores in a process's memory. */
 static bool goes_along(const vtab *v) {
     const nadb_backend *b = nadb_backend_for(v->options);
 
@@ -79,7 +79,7 @@ static bool goes_along(const vtab *v) {
            (nadb_backend_caps(b) & NADB_CAP_PERSISTENT) != 0;
 }
 
-/* Holds the store of a table, if it is one of ours. */
+/* Takes a snapshot of a table's store, if the table is one of ours. */
 static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
     char *sql = sqlite3_mprintf("main.%s", name);
     nadb_store *store = NULL;
@@ -89,12 +89,12 @@ static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
     if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
     rc = conn_find(s->k->c, sql, &v, err);
     sqlite3_free(sql);
-    if (rc == NADB_INVALID) return NADB_OK; /* of another module */
+    if (rc == NADB_INVALID) return NADB_OK; /* a table of another module */
     if (rc == NADB_OK) rc = vtab_open(v, err);
     if (rc != NADB_OK || !goes_along(v)) return rc;
     rc = nadb_store_open(v->options, 0, &store, NULL, err);
-    /* A read under the lock waits for what is being committed; and SQLite asks
-     * the authorizer whether these columns may be read. */
+    /* A read under the lock waits for commits in doubt, and makes SQLite ask
+     * the authorizer for these columns. */
     if (rc == NADB_OK)
         rc = run_first(s->k->db,
                        sqlite3_mprintf("SELECT key, value, tags, expires_at,"
@@ -119,7 +119,7 @@ static nadb_rc hold_all(saving *s, nadb_err *err) {
     return rc;
 }
 
-/* The present moment of file and stores. */
+/* Fixes the present state of file and stores. */
 static nadb_rc hold_moment(saving *s, nadb_err *err) {
     const char *file = sqlite3_db_filename(s->k->db, "main");
     nadb_rc rc;
@@ -137,7 +137,7 @@ static nadb_rc hold_moment(saving *s, nadb_err *err) {
     return rc;
 }
 
-/* Copies all pages, as the reader's transaction sees them. */
+/* Copies all pages as the reader's transaction sees them. */
 static nadb_rc copy_pages(saving *s, sqlite3 *to, nadb_err *err) {
     sqlite3 *from = s->reader != NULL ? s->reader : s->k->db;
     sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
@@ -202,10 +202,10 @@ nadb_rc func_backup_database(call *k, nadb_err *err) {
 
 typedef struct restoring {
     const char *folder, *id;
-    char *file;  /* where it is made */
-    sqlite3 *db; /* on it */
+    char *file;  /* path of the new file */
+    sqlite3 *db; /* connection to it */
     backup_manifest made;
-    size_t done; /* parts whose tables have stores of their own */
+    size_t done; /* number of parts whose tables have their new store */
     sqlite3_int64 rows;
 } restoring;
 
@@ -213,8 +213,8 @@ static const backup_part *part_at(const restoring *r, size_t i) {
     return (const backup_part *)(const void *)r->made.parts.p + i;
 }
 
-/* Makes the table anew, with a store of its own: the one that the copied file
- * names is that of the original. */
+/* Makes the table again with a new store: the copied file names the store of
+ * the original. */
 static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
     char *create = NULL;
@@ -240,7 +240,7 @@ static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
     return rc;
 }
 
-/* A table with path= or on a server may name a store that is in use. */
+/* A table with path=, or on a server, may name a store that is in use. */
 static nadb_rc check_empty(restoring *r, const char *table, nadb_err *err) {
     sqlite3_int64 rows = 0;
     nadb_rc rc = run_first(
@@ -285,7 +285,7 @@ static nadb_rc open_copy(restoring *r, nadb_err *err) {
 
     if (code == SQLITE_OK) code = module_register(r->db);
     if (code != SQLITE_OK) rc = value_sqlite_error(r->db, code, err);
-    /* The file may come from anybody. */
+    /* The schema of the file is not trusted. */
     (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return rc;
 }
@@ -296,7 +296,7 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
     for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(&r->made);
          i++)
         rc = restore_part(r, i, err);
-    if (rc != NADB_OK) /* what was made goes */
+    if (rc != NADB_OK) /* remove what was made */
         for (size_t i = 0; i < r->done; i++)
             (void)run_first(r->db,
                             sqlite3_mprintf("SELECT nadb_destroy(%Q)",

@@ -1,6 +1,6 @@
-/* func_log.c - what an operator reads: nadb_log(), lines of the application in
- * the logs of its stores; nadb_openmetrics(); and errors of the background in
- * SQLite's own log. */
+/* func_log.c - for operators: nadb_log() writes lines of the application into
+ * the logs of its stores; nadb_openmetrics(); and errors of background work go
+ * to SQLite's log. */
 #include "func.h"
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -13,7 +13,7 @@ typedef struct line {
     call *k;
     const char *level;
     nadb_slice message, data;
-    nadb_buf seen; /* nadb_store * of each that has got it */
+    nadb_buf seen; /* nadb_store * of each log that has the line */
     int64_t logs;
 } line;
 
@@ -27,14 +27,15 @@ static bool is_seen(const line *l, const nadb_store *store) {
     return false;
 }
 
-/* One table's store: opened if it is to have a log. */
+/* Writes the line to a table's store, which is opened if it is to have a
+ * log. */
 static nadb_rc put_table(line *l, const char *name, nadb_err *err) {
     nadb_store *store;
     vtab *v = NULL;
     bool put = false;
     nadb_rc rc = conn_find(l->k->c, name, &v, err);
 
-    if (rc == NADB_INVALID) return NADB_OK; /* of another module */
+    if (rc == NADB_INVALID) return NADB_OK; /* a table of another module */
     if (rc != NADB_OK || v->options == NULL || v->options->log == NULL)
         return rc;
     rc = vtab_open(v, err);
@@ -47,7 +48,7 @@ static nadb_rc put_table(line *l, const char *name, nadb_err *err) {
     return rc;
 }
 
-/* Names are collected first: finding a table may change what is listed. */
+/* Names are collected first, because finding a table may change the list. */
 static nadb_rc list_tables(sqlite3 *db, nadb_buf *names, nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
     nadb_rc rc = NADB_OK;
@@ -75,8 +76,8 @@ static nadb_rc list_tables(sqlite3 *db, nadb_buf *names, nadb_err *err) {
 
 /* --- the line --- */
 
-/* The JSON without space in it, so that it is in one line; frees nothing: *stmt
- * holds it. */
+/* The JSON without white space, so that it fits into one line; *stmt owns
+ * it. */
 static nadb_rc take_json(call *k, sqlite3_stmt **stmt, nadb_slice *out,
                          nadb_err *err) {
     const unsigned char *text = NULL;
@@ -95,7 +96,7 @@ static nadb_rc take_json(call *k, sqlite3_stmt **stmt, nadb_slice *out,
     return NADB_OK;
 }
 
-/* nadb_log(level, message [, json]): in how many logs the line is */
+/* nadb_log(level, message [, json]): number of logs that have the line */
 nadb_rc func_log(call *k, nadb_err *err) {
     line l = {.k = k, .level = func_text(k, 0)};
     const char *message = func_text(k, 1);

@@ -1,12 +1,11 @@
-/* func_repair.c - nadb_check and nadb_repair: what is wrong with a store, and a
- * sound one in its place.
+/* func_repair.c - nadb_check and nadb_repair.
  *
- * nadb_repair works on files that no opener has open, so the table gives up its
- * store meanwhile, and finds the new one at its next use. */
+ * nadb_repair needs a store that is not open anywhere, so the table closes its
+ * store meanwhile and opens the new one at its next use. */
 #include "func.h"
 
 typedef struct problems {
-    nadb_buf text; /* a line each, or strings of JSON */
+    nadb_buf text; /* lines, or JSON strings */
     unsigned n;
     bool json;
     bool nomem;
@@ -48,7 +47,7 @@ nadb_rc func_check(call *k, nadb_err *err) {
 
 /* --- nadb_repair --- */
 
-/* Lists of JSON strings, the keys up to a number that people can read. */
+/* Lists of JSON strings; lost keys up to a readable number. */
 #define KEYS_MOST 1000u
 
 typedef struct listing {
@@ -69,10 +68,10 @@ static void pick_count(void *ctx, const char *name, double value) {
     if (strcmp(name, "count") == 0) *(int64_t *)ctx = (int64_t)value;
 }
 
-/* Whether the table can be opened and nothing is wrong with it. */
+/* True if the table's store opens and nadb_check finds nothing. */
 static bool is_sound(call *k, nadb_repaired *out) {
     problems found = {.text = NADB_BUF_INIT};
-    nadb_err why; /* what is wrong, the repair finds itself */
+    nadb_err why; /* ignored: the repair finds the faults itself */
     nadb_rc rc;
 
     nadb_err_clear(&why);
@@ -85,7 +84,7 @@ static bool is_sound(call *k, nadb_repaired *out) {
     return rc == NADB_OK && found.n == 0;
 }
 
-/* The table lets go of its store. */
+/* Makes the table close its store. */
 static nadb_rc let_go(vtab *v, nadb_err *err) {
     nadb_rc rc;
 
@@ -109,7 +108,7 @@ static nadb_rc repair(call *k, listing *l, nadb_repaired *out, nadb_err *err) {
     if (rc == NADB_OK) rc = let_go(k->v, err);
     if (rc == NADB_OK)
         rc = nadb_store_repair(k->v->options, stamp, &to, out, err);
-    /* The file takes the new store as it is. */
+    /* Sets the file's stamp to that of the new store. */
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
     if (rc == NADB_OK && file_owns(k->v)) rc = file_accept(k->v, err);
     return rc;
@@ -137,7 +136,7 @@ static nadb_rc result_repaired(call *k, const listing *l,
     return ok ? NADB_OK : nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-/* Finds the table, and asks for DELETE; its store need not be whole. */
+/* Finds the table and asks for DELETE; its store may be damaged. */
 static nadb_rc find_table(call *k, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
     sqlite3_stmt *stmt = NULL;
@@ -157,7 +156,7 @@ static nadb_rc find_table(call *k, nadb_err *err) {
     return rc;
 }
 
-/* nadb_repair(path, db, namespace): where no table can be made of it */
+/* nadb_repair(path, db, namespace): if no table can be declared for it */
 static nadb_rc repair_place(call *k, listing *l, nadb_repaired *out,
                             nadb_err *err) {
     nadb_repair_listener to = {
@@ -176,7 +175,7 @@ static nadb_rc repair_place(call *k, listing *l, nadb_repaired *out,
     return rc;
 }
 
-/* nadb_repair(t): what was saved and lost, as JSON */
+/* nadb_repair(t): what was saved and what was lost, as JSON */
 nadb_rc func_repair(call *k, nadb_err *err) {
     listing l = {.faults = {.json = true}, .keys = {.json = true}};
     nadb_repaired out = {0};

@@ -1,17 +1,16 @@
-/* func_rows.c - the SQL functions that read or change single rows.
+/* func_rows.c - SQL functions that read or change single rows.
  *
- * Those that change a row run as a command through the table (update.c): in
- * autocommit each call is a transaction of its own, else it is part of the
- * caller's. The command reads the row with a cursor, as its first act; in
- * autocommit that claims the key, so that other writers of it wait, and the
- * call neither loses a change of theirs nor fails because of them.
+ * Functions that change a row run as a command through the table (command.c):
+ * in autocommit each call is a transaction of its own, otherwise it belongs to
+ * the caller's. The command first reads the row with a cursor; in autocommit
+ * that claims the key. Other writers of the key then wait, so the call neither
+ * overwrites their change nor fails because of them.
  *
- * A key that no row can have (NULL, or one that is too long) is a missing key.
- */
+ * A key that no row can have (NULL, or too long) counts as missing. */
 #include "func.h"
 
 /* Rows that one transaction of nadb_purge_expired() deletes, and how often it
- * tries again when rows change under it. */
+ * is repeated when another transaction changes the rows. */
 #define PURGE_ROWS 5000u
 #define PURGE_TRIES 10
 
@@ -31,7 +30,7 @@ nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Opens the table to read a column of a row, and takes the key. */
+/* Opens the table for reading a column of a row, and takes the key. */
 static nadb_rc begin_to_read(call *k, const char *column, nadb_slice *key,
                              bool *hidden, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
@@ -65,7 +64,7 @@ void func_lookup_end(lookup *l) {
     if (l->entered) nadb_session_leave(l->ss);
 }
 
-/* A put that changes nothing of the row but updated_at. */
+/* A put that changes only updated_at. */
 static nadb_put_req same_row(const nadb_row *row) {
     nadb_put_req req = {.key = row->key,
                         .mode = NADB_PUT_UPDATE,
@@ -78,7 +77,7 @@ static nadb_put_req same_row(const nadb_row *row) {
     return req;
 }
 
-/* --- nadb_ttl, nadb_tags: they only read --- */
+/* --- nadb_ttl, nadb_tags: read only --- */
 
 nadb_rc func_ttl(call *k, nadb_err *err) {
     lookup l;
@@ -172,7 +171,7 @@ static nadb_rc retag_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     (void)hidden;
     r->changed = 0;
     nadb_buf_reset(&v->tags);
-    /* Without a row the tags are checked all the same. */
+    /* The tags are checked even if there is no row. */
     if (rc == NADB_OK) {
         rc = nadb_tags_change(
             l.row == NULL ? nadb_slice_of(NULL, 0) : l.row->tags, r->tags, r->n,
@@ -189,7 +188,7 @@ static nadb_rc retag_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     return rc;
 }
 
-/* Whether a tag is the whole list as the column takes it. */
+/* True if the argument is a whole JSON list, as column tags takes it. */
 static bool is_tag_list(nadb_slice tag) {
     nadb_buf list = NADB_BUF_INIT;
     bool answer = tag.n > 0 && tag.p[0] == '[' &&
@@ -218,7 +217,7 @@ static nadb_rc tag_arg(const call *k, int i, char digits[KEY_DIGITS],
 
 static nadb_rc change_tags(call *k, bool add, nadb_err *err) {
     retag r = {.add = add};
-    char(*digits)[KEY_DIGITS] = NULL; /* of each argument */
+    char(*digits)[KEY_DIGITS] = NULL; /* one per argument */
     nadb_rc rc;
 
     if (k->argc < 3) {
@@ -252,15 +251,15 @@ nadb_rc func_untag(call *k, nadb_err *err) {
 typedef struct incr {
     nadb_slice key;
     int64_t by;
-    int64_t from;       /* what a missing key counts from */
-    bool only_present;  /* a missing key stays so */
-    bool ttl_given;     /* else the table's default */
+    int64_t from;       /* start value of a missing key */
+    bool only_present;  /* do not add a missing key */
+    bool ttl_given;     /* otherwise the table's default applies */
     int64_t expires_ms; /* of a new row */
     int64_t result;
     bool done;
 } incr;
 
-/* Adds to the value of the row. */
+/* Adds to the row's value. */
 static nadb_rc add_to(const lookup *l, incr *i, nadb_err *err) {
     nadb_value value;
     int64_t from = i->from;
@@ -297,8 +296,8 @@ static nadb_rc incr_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     if (rc == NADB_OK && i->done && l.row == NULL)
         rc = command_may_insert(v, err);
     if (rc == NADB_OK && i->done) {
-        /* UPDATE also for a new row: were another's insert to come before it,
-         * that would be a conflict, not a duplicate key. */
+        /* UPDATE even for a new row: if another transaction inserts it first,
+         * the result is a conflict, not a duplicate key. */
         nadb_put_req req = {.key = i->key,
                             .mode = NADB_PUT_UPDATE,
                             .created_ms = INT64_MIN,
@@ -327,7 +326,7 @@ static nadb_rc incr_key(call *k, nadb_slice *key, nadb_err *err) {
                      err);
 }
 
-/* What a missing key is to become, by the last two arguments. */
+/* Takes from the last two arguments what a missing key becomes. */
 static nadb_rc incr_new_row(const call *k, incr *i, nadb_err *err) {
     if (k->argc > 3) {
         i->only_present = sqlite3_value_type(k->argv[3]) == SQLITE_NULL;
@@ -361,7 +360,7 @@ nadb_rc func_incr(call *k, nadb_err *err) {
 /* --- nadb_purge_expired --- */
 
 typedef struct purge {
-    int64_t removed; /* by this round */
+    int64_t removed; /* in this round */
     bool more;
 } purge;
 
@@ -374,8 +373,9 @@ static nadb_rc purge_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
                               err);
 }
 
-/* One round, through an object that SQLite may have made anew meanwhile. One
- * that met a writer of the same rows is done again: it may find them alive. */
+/* One round, with an object that SQLite may have made again meanwhile. A round
+ * that conflicts with a writer of the same rows is repeated, since the rows may
+ * no longer be expired. */
 static nadb_rc purge_round(call *k, purge *p, nadb_err *err) {
     nadb_rc rc = NADB_CONFLICT;
 
@@ -386,7 +386,7 @@ static nadb_rc purge_round(call *k, purge *p, nadb_err *err) {
     return rc;
 }
 
-/* In autocommit every round commits by itself. */
+/* In autocommit each round is committed. */
 nadb_rc func_purge_expired(call *k, nadb_err *err) {
     purge p = {.removed = 0};
     int64_t removed = 0;

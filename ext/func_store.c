@@ -1,6 +1,5 @@
-/* func_store.c - SQL functions on a store as a whole: nadb_compact,
- * nadb_reindex, nadb_cache_clear, nadb_clear_db. They see committed rows only.
- */
+/* func_store.c - SQL functions on a whole store: nadb_compact, nadb_reindex,
+ * nadb_cache_clear, nadb_clear_db. They see committed rows only. */
 #include "func.h"
 
 static int64_t mono_ms(void) { return nadb_os_get()->mono_ns() / 1000000; }
@@ -11,7 +10,7 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- nadb_compact --- */
 
-/* Two of the numbers of nadb_stats. */
+/* Two numbers of nadb_stats. */
 typedef struct sizes {
     double files, bytes;
 } sizes;
@@ -79,7 +78,7 @@ nadb_rc func_compact(call *k, nadb_err *err) {
 
 /* --- nadb_reindex --- */
 
-/* nadb_reindex(t): entries that differed */
+/* nadb_reindex(t): number of entries that differed */
 nadb_rc func_reindex(call *k, nadb_err *err) {
     int64_t differed = 0;
     nadb_rc rc = func_open_table(k, err);
@@ -130,8 +129,8 @@ static nadb_rc clear_store(call *k, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
-/* A store that belongs to a database file is written under that file's lock:
- * through its table only. */
+/* Fails for a store that belongs to a database file: it may only be written
+ * under that file's lock, through its table. */
 static nadb_rc check_free(const nadb_store_list *list, nadb_err *err) {
     for (size_t i = 0; i < list->n; i++)
         if (list->options[i]->store_id != NULL)
@@ -142,8 +141,8 @@ static nadb_rc check_free(const nadb_store_list *list, nadb_err *err) {
     return NADB_OK;
 }
 
-/* nadb_clear_db(path, db): how many namespaces were emptied, each in a
- * transaction of its own */
+/* nadb_clear_db(path, db): number of namespaces that were emptied, each in its
+ * own transaction */
 nadb_rc func_clear_db(call *k, nadb_err *err) {
     nadb_store_list list = {0};
     const char *path = NULL;

@@ -1,11 +1,12 @@
-/* job.c - functions that may take long: listed, and with a progress handler.
+/* job.c - functions that may take long: listed in nadb_jobs, and they call the
+ * connection's progress handler.
  *
- * SQLite calls a progress handler after so many steps of its own virtual
- * machine, and has no function that calls it. So a statement is run now and
- * then that does nothing but steps; one that is kept for the whole job, because
- * its steps are counted as long as it lives. It also finds out whether the
- * connection was interrupted, as sqlite3_is_interrupted() does since SQLite
- * 3.41. The handler's rate is that of these steps: about a million a second. */
+ * SQLite calls a progress handler after so many steps of its virtual machine,
+ * and has no function that calls it directly. So from time to time a statement
+ * is run that only makes steps. It is kept for the whole job, because the
+ * interval is counted over its life. It also detects an interrupt, for which
+ * SQLite has sqlite3_is_interrupted() only since 3.41. The steps run at about a
+ * million per second. */
 #include "func.h"
 
 static bool ask(void *ctx) {

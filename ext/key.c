@@ -1,7 +1,8 @@
-/* key.c - keys between SQLite's values and the store's bytes (core/util/key.h).
+/* key.c - converts keys between SQLite's values and the store's bytes
+ * (core/util/key.h).
  *
- * A key is TEXT or BLOB. A number becomes text, as the affinity of the column
- * makes it; but a REAL that is an integer becomes the text of that integer, for
+ * A key is TEXT or BLOB. A number becomes text by the affinity of the column,
+ * but a REAL without fraction becomes the text of the integer, because
  * JavaScript and others bind every number as REAL. */
 #include "ext.h"
 
@@ -27,7 +28,7 @@ static key_kind from_type(const conn *c, sqlite3_value *in, int type,
     *out = nadb_slice_of(NULL, 0);
     if (type == SQLITE_NULL) return KEY_NULL;
     if (blob) {
-        p = sqlite3_value_blob(in); /* expands a zeroblob; NULL when empty */
+        p = sqlite3_value_blob(in); /* expands a zeroblob; NULL if empty */
         n = (size_t)sqlite3_value_bytes(in);
         if (p == NULL && n > 0) return KEY_NOMEM;
     } else {
@@ -42,7 +43,7 @@ key_kind key_bound_from_sql(const conn *c, sqlite3_value *in, nadb_buf *room,
     return from_type(c, in, sqlite3_value_type(in), room, out);
 }
 
-/* The text of the integer that a REAL is. */
+/* The text of a REAL's integer value. */
 static bool integral_text(sqlite3_value *in, char digits[KEY_DIGITS],
                           nadb_slice *out) {
     int64_t i;
@@ -104,7 +105,7 @@ nadb_rc key_check(key_kind kind, nadb_slice key, nadb_err *err) {
     return NADB_OK;
 }
 
-/* A TEXT whose first byte the store keeps apart. */
+/* Returns a TEXT whose first byte is stored separately. */
 static void escaped_to_sql(sqlite3_context *ctx, uint8_t first,
                            nadb_slice rest) {
     char *text = sqlite3_malloc64(rest.n + 2);

@@ -1,16 +1,16 @@
-/* match.c - the MATCH operator as a function: match(expression, tags).
+/* match.c - the function behind the MATCH operator: match(expression, tags).
  *
- * xBestIndex takes tags MATCH where it stands alone in WHERE; everywhere else
- * (in OR, NOT, CASE, a result column) SQLite calls this. The answer is the
- * same: 1 or 0, and NULL for a NULL expression. A row without tags has the
- * empty list, so NOT matches it.
+ * xBestIndex takes tags MATCH where it stands alone in WHERE. Elsewhere (in OR,
+ * NOT, CASE, a result column) SQLite calls this function, with the same answer:
+ * 1 or 0, and NULL for a NULL expression. A row without tags has the empty
+ * list, so NOT matches it.
  *
- * SQLite asks the table for the function (xFindFunction) where it sees the
- * column itself. Inside an aggregate, or behind a subquery, it does not: there
- * the connection's function match() counts, which is ours too.
+ * Where SQLite sees the column itself it asks the table for the function
+ * (xFindFunction). Inside an aggregate or behind a subquery it calls the
+ * connection's function match(), which is ours, too.
  *
- * The function sees the tags as the column shows them, as JSON: it cannot know
- * of which column they are, and says so when they are no list. */
+ * The function gets the tags as JSON and does not know from which column they
+ * are; it fails if they are not a list. */
 #include "ext.h"
 
 nadb_rc match_add(sqlite3_value *in, nadb_match **m, nadb_err *err) {
@@ -46,8 +46,8 @@ static nadb_rc list_of(sqlite3_value *in, nadb_buf *list, nadb_err *err) {
 
 static void free_match(void *m) { nadb_match_free(m); }
 
-/* Whether match() is the one that SQLite makes for every connection, which only
- * fails. An application's own stays. */
+/* True if match() is SQLite's default, which always fails. A function of the
+ * application is kept. */
 static bool is_default(sqlite3 *db) {
     sqlite3_stmt *stmt = NULL;
     bool answer = false;
@@ -58,13 +58,14 @@ static bool is_default(sqlite3 *db) {
                  strstr(sqlite3_errmsg(db), "unable to use function") != NULL;
     }
     sqlite3_finalize(stmt);
-    /* Takes the error back: to sqlite3_auto_extension() it would be ours. */
+    /* Clears the connection's error, which sqlite3_auto_extension() would take
+     * for ours. */
     (void)sqlite3_exec(db, "", NULL, NULL, NULL);
     return answer;
 }
 
-/* Tried again until it works: SQLite replaces no function while a statement
- * runs, and SELECT load_extension() is one. */
+/* Repeated until it succeeds: SQLite does not replace a function while a
+ * statement is running, such as SELECT load_extension(). */
 void match_register(conn *c) {
     c->match_settled =
         !is_default(c->db) ||
@@ -89,7 +90,7 @@ void match_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     if (rc == NADB_OK) rc = list_of(argv[1], &list, &err);
     if (rc == NADB_OK) {
         sqlite3_result_int(ctx, nadb_match_tags(m, nadb_buf_slice(&list)));
-        /* Kept for the next row when the expression is constant. */
+        /* The parsed expression is kept for the next row if it is constant. */
         if (mine != NULL) sqlite3_set_auxdata(ctx, 0, mine, free_match);
     } else {
         nadb_match_free(mine);

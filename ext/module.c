@@ -1,15 +1,16 @@
-/* module.c - the entry points: they register the module, functions and tables.
+/* module.c - entry points of the library, which register module, functions and
+ * tables.
  *
- * Loading twice into one connection is fine. The library stays in the process
- * once it is loaded, because its threads do: by nadb_stay_loaded(), and not by
- * SQLITE_OK_LOAD_PERMANENTLY, which is a failure to sqlite3_auto_extension().
+ * A connection may load the library twice. Once loaded the library stays in the
+ * process, because its threads do. nadb_stay_loaded() ensures that;
+ * SQLITE_OK_LOAD_PERMANENTLY would be an error for sqlite3_auto_extension().
  *
  * SQLite derives the name of the entry point from the letters of the file's
- * name, without "lib": nadb.so and libnadb.so have sqlite3_nadb_init(),
- * mod_nadb.so has sqlite3_modnadb_init().
+ * name, without "lib": sqlite3_nadb_init() for nadb.so and libnadb.so,
+ * sqlite3_modnadb_init() for mod_nadb.so.
  *
  * Compiled with SQLITE_CORE it is linked into a program together with SQLite,
- * which then calls sqlite3_nadb_init(db, &msg, NULL) for each connection, or
+ * which calls sqlite3_nadb_init(db, &msg, NULL) for each connection, or
  * sqlite3_auto_extension((void (*)(void))sqlite3_nadb_init) once. */
 #include "eponymous.h"
 
@@ -20,7 +21,7 @@ SQLITE_EXTENSION_INIT1
 int nadb_test_register(sqlite3 *db);
 #endif
 
-#ifndef NADB_API /* packaging/amalgamation.py has its own */
+#ifndef NADB_API /* packaging/amalgamation.py defines it differently */
 #if defined(__GNUC__)
 #define NADB_API __attribute__((visibility("default")))
 #else
@@ -38,7 +39,7 @@ static int bytewise(void *ctx, int n1, const void *p1, int n2, const void *p2) {
                           nadb_slice_of(p2, (size_t)n2));
 }
 
-/* The module is gone from the connection, with the last of its tables. */
+/* Called when the connection drops the module, after its last table. */
 static void module_gone(void *arg) {
     conn *c = arg;
 
@@ -50,7 +51,8 @@ static int register_all(sqlite3 *db, conn *c) {
     int code = SQLITE_OK;
 
     if (c->module_live) return SQLITE_OK;
-    (void)conn_ref(db); /* for the module, which gives it back in any case */
+    /* the module's reference, which it releases in any case */
+    (void)conn_ref(db);
     c->module_live = true;
     code = sqlite3_create_module_v2(db, "nadb", vtab_module(), c, module_gone);
     if (code == SQLITE_OK)
@@ -90,10 +92,10 @@ static int use_api(const sqlite3_api_routines *api, char **msg) {
 #else
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* SQLite's functions are reached through one table for the whole library. A
- * process may have a second copy of SQLite in it (a program that is linked with
- * its own, and a module of Python with the system's), and its connections mean
- * nothing to the functions of the first. */
+/* The library calls SQLite through one table of functions. A process may
+ * contain a second copy of SQLite (a program linked with its own, and a Python
+ * module with the system's), whose connections these functions cannot use: it
+ * is refused. */
 static int use_api(const sqlite3_api_routines *api, char **msg) {
     bool ours;
 

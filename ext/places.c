@@ -1,16 +1,16 @@
-/* places.c - where the tables of a connection have their stores.
+/* places.c - remembers where the tables of a connection have their stores.
  *
- * SQLite connects a table again whenever it has loaded the schema anew, as
- * after ALTER of another table. By then the process may have another working
- * directory, or a symbolic link on the way may lead elsewhere. A table stays
- * where the connection has found it first, as an attached database does. */
+ * SQLite connects a table again whenever it reloads the schema, as after ALTER
+ * of another table. Meanwhile the working directory may have changed, or a
+ * symbolic link. A table keeps the place that the connection found first, as an
+ * attached database does. */
 #include "ext.h"
 
 struct table_place {
     char *schema, *table;
-    char *base_dir; /* where relative paths begin; NULL: not asked yet */
-    char *given;    /* the path that the options gave when it was found .. */
-    char *real;     /* .. and where that led to; NULL: not found yet */
+    char *base_dir; /* directory of relative paths; NULL: not determined yet */
+    char *given;    /* path in the options when it was found */
+    char *real;     /* the place it led to; NULL: not found yet */
     table_place *next;
 };
 

@@ -1,4 +1,4 @@
-/* plan.c - xBestIndex: which part of a WHERE clause the store answers itself.
+/* plan.c - xBestIndex: which parts of a WHERE clause the store evaluates.
  *
  * A plan is a list of arguments for xFilter, each with its kind in 4 bits of
  * idxNum, and a text for EXPLAIN QUERY PLAN. In order of preference:
@@ -10,36 +10,35 @@
  *   expiry      bounds of expires_at
  *   scan        everything
  *
- * Bounds of updated_at are a filter on the rows of a range or scan. It saves
- * SQLite the rows that are not wanted, and no index has to be kept for it.
+ * Bounds of updated_at filter the rows of a range or scan. No index is kept for
+ * them, but SQLite is spared the other rows.
  *
- * Tags are also a filter on what the first two leave. SQLite calls the function
- * of match.c for the terms that find no room.
+ * Tags also filter the rows of the first two plans. For terms that find no room
+ * in a plan SQLite calls the function of match.c.
  *
- * Rows come in key order from all of these but the index of expiries, so that
- * ORDER BY key [DESC] needs no sorter. The column `tag` is a filter that no
- * other part of SQLite can evaluate: a plan that does not take every `tag` term
- * is no plan.
+ * All plans but the index of expiries return rows in key order, so ORDER BY key
+ * [DESC] needs no sorter. SQLite cannot evaluate terms on column `tag` itself,
+ * so a plan must take all of them.
  *
- * LIMIT and OFFSET are left to SQLite, which stops asking for rows in time.
- * Taking them would be wrong: SQLite 3.40.1 offers them also beside terms that
- * it does not show here (key = value), and drops rows after us.
+ * LIMIT and OFFSET are left to SQLite, which stops asking for rows in time. To
+ * take them would be wrong: SQLite 3.40.1 offers them even beside terms that it
+ * does not show here (key = value), and drops rows afterwards.
  *
- * What makes an answer wrong is a term that is taken but not evaluated as
- * SQLite would. So only BINARY comparison is taken; in a UTF-16 database,
- * where BINARY is another order, only equality. And a term whose other side is
- * no literal may be a number from a column of numeric type: then SQLite would
- * compare numbers ('05' = 5), and we cannot see the type. SQLite checks such
- * terms again, and xFilter asks for more where it meets such a number. */
+ * An answer is wrong if a term is taken but not evaluated as SQLite would. So
+ * only BINARY comparison is taken; in a UTF-16 database, where BINARY is
+ * another order, only equality. A term whose other side is not a literal may be
+ * a number from a column of numeric type: SQLite would then compare numbers
+ * ('05' = 5), and xBestIndex cannot see the type. SQLite checks such terms
+ * again, and xFilter returns more rows if it gets such a number. */
 #include "ext.h"
 #include "sqlite_quirks.h"
 
-/* Assumed size of a store, and what things cost beside reading a row of an
- * SQLite table. */
+/* Assumed number of rows, and costs relative to reading a row of an SQLite
+ * table. */
 #define ROWS 1000000.0
 #define COST_GET 4.0 /* one key */
 #define COST_SEEK 20.0
-#define TAG_PART 1000.0 /* of the rows have a tag that is not known yet */
+#define TAG_PART 1000.0 /* one of so many rows has an unknown tag */
 
 typedef enum shape {
     SHAPE_SCAN,
@@ -54,17 +53,18 @@ typedef struct plan {
     sqlite3_index_info *info;
     shape shape;
     int n_args;
-    unsigned args; /* of idxNum, shifted */
+    unsigned args; /* bits of idxNum, shifted */
     bool literal;  /* key = 'x' */
-    bool real;     /* key = 5.0, or CAST('5' AS REAL), which is compared as
-                      a number: they look alike here */
+    /* key = 5.0, or CAST('5' AS REAL), which SQLite compares as a number: both
+     * look alike here */
+    bool real;
     bool tagged;
     bool matched;
-    bool scans_tags; /* some MATCH cannot be answered by the index */
+    bool scans_tags; /* the index cannot answer one of the MATCH terms */
     bool ordered;
     bool updated;   /* bounds of updated_at are taken */
-    double scanned; /* rows that the keys leave */
-    double part;    /* of them, that tags leave */
+    double scanned; /* rows that the terms on keys leave */
+    double part;    /* fraction of these that the terms on tags leave */
 } plan;
 
 static bool is_limit(int op) {
@@ -76,7 +76,7 @@ static bool is_binary(const plan *p, int i) {
     return sqlite3_stricmp(sqlite3_vtab_collation(p->info, i), "BINARY") == 0;
 }
 
-/* Column tag has a collation of its own, which is BINARY by another name. */
+/* Column tag has a collation of its own, which equals BINARY. */
 static bool is_bytewise(const plan *p, int i) {
     return is_binary(p, i) ||
            sqlite3_stricmp(sqlite3_vtab_collation(p->info, i), "nadbin") == 0;
@@ -95,7 +95,7 @@ static void take(plan *p, int i, enum plan_arg arg, bool omit) {
     p->info->aConstraintUsage[i].omit = omit;
 }
 
-/* The right-hand side when it is a literal. */
+/* The right-hand side if it is a literal, else NULL. */
 static sqlite3_value *literal(const plan *p, int i) {
     sqlite3_value *v = NULL;
 
@@ -114,7 +114,7 @@ static int tag_misused(plan *p) {
     return value_vtab_error(&p->v->base, &err);
 }
 
-/* Tags are compared bytewise, and nothing but the plan can compare them. */
+/* Tags are compared bytewise, and only by the plan. */
 static int tag_collated(plan *p, int i) {
     nadb_err err;
 
@@ -135,8 +135,8 @@ static int match_misused(plan *p) {
     return value_vtab_error(&p->v->base, &err);
 }
 
-/* What part of the rows a term on tags leaves: by the counters where the other
- * side is a literal and the store is open. */
+/* The fraction of rows that a term on tags leaves: from the counters, if the
+ * other side is a literal and the store is open. */
 static double tag_part(plan *p, int i) {
     bool is_match = p->info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_MATCH;
     sqlite3_value *value = literal(p, i);
@@ -167,7 +167,8 @@ static double tag_part(plan *p, int i) {
     return rows > ROWS ? 1 : (rows + 1) / ROWS;
 }
 
-/* Takes every term on `tag`. SQLITE_CONSTRAINT: not in this order of tables. */
+/* Takes every term on `tag`. SQLITE_CONSTRAINT: not possible in this order of
+ * tables. */
 static int take_tags(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
@@ -190,7 +191,8 @@ static int take_tags(plan *p) {
     return SQLITE_OK;
 }
 
-/* tags MATCH. Last: what finds no room here is still right. */
+/* Takes tags MATCH, last: a term that finds no room is evaluated by the
+ * function. */
 static void take_matches(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
@@ -207,8 +209,9 @@ static void take_matches(plan *p) {
 
 /* --- key --- */
 
-/* A literal like 5.0 is the INTEGER 5: sqlite3_vtab_rhs_value() says so itself
- * on 3.40, and gives the REAL on 3.46 and newer. */
+/* True unless the value is an integer. For a literal like 5.0
+ * sqlite3_vtab_rhs_value() returns the INTEGER 5 on 3.40, and the REAL on 3.46
+ * and newer. */
 static bool is_fraction(sqlite3_value *value) {
     int64_t integer;
 
@@ -216,7 +219,7 @@ static bool is_fraction(sqlite3_value *value) {
            !value_is_integral(sqlite3_value_double(value), &integer);
 }
 
-/* key = x, else key IN (..). */
+/* Takes key = x, else key IN (..). */
 static bool take_equal(plan *p) {
     int in = -1;
 
@@ -246,7 +249,7 @@ static bool take_equal(plan *p) {
     (void)sqlite3_vtab_in(p->info, in, 1);
     take(p, in, ARG_KEY_IN, false);
     p->shape = SHAPE_IN;
-    p->scanned = 25; /* as SQLite guesses for a subquery */
+    p->scanned = 25; /* SQLite's estimate for a subquery */
     return true;
 }
 
@@ -265,7 +268,7 @@ static enum plan_arg bound_kind(int op) {
     }
 }
 
-/* Whether GLOB says no more than "begins with": 'prefix*'. */
+/* True if GLOB only means "begins with": 'prefix*'. */
 static bool is_plain_prefix(sqlite3_value *pattern) {
     const char *text;
 
@@ -282,8 +285,8 @@ static bool is_text(sqlite3_value *v) {
     return v != NULL && sqlite3_value_type(v) == SQLITE_TEXT;
 }
 
-/* Whether constraint i is >= 'abc', and another one < 'abd': what SQLite makes
- * of LIKE 'abc%' and GLOB 'abc*'. It does not always show those beside. */
+/* True if constraint i is >= 'abc' and another is < 'abd': SQLite derives these
+ * from LIKE 'abc%' and GLOB 'abc*', which it does not always show as well. */
 static bool is_made_of_like(const plan *p, int i) {
     sqlite3_value *lo = literal(p, i);
     int n = is_text(lo) ? sqlite3_value_bytes(lo) : 0;
@@ -308,8 +311,8 @@ static bool is_made_of_like(const plan *p, int i) {
     return false;
 }
 
-/* Whether bounds of the key may stand for LIKE or GLOB, which take a BLOB for a
- * text: then they are none for BLOBs. */
+/* True if bounds of the key may come from LIKE or GLOB. Those compare a BLOB as
+ * a text, so the bounds do not apply to BLOBs. */
 static bool has_like(const plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         int op = p->info->aConstraint[i].op;
@@ -324,9 +327,9 @@ static bool has_like(const plan *p) {
     return false;
 }
 
-/* < <= > >= and GLOB; as many as there is room for. */
+/* Takes < <= > >= and GLOB as far as there is room. */
 static void take_bounds(plan *p, int *flags) {
-    /* Otherwise SQLite need not compare again, nor call glob(). */
+    /* If it is false, SQLite need neither compare again nor call glob(). */
     bool like = conn_globs_blobs(p->v->c) && has_like(p);
     bool globs = false;
     bool low = false;
@@ -362,7 +365,7 @@ static void take_bounds(plan *p, int *flags) {
     }
 }
 
-/* Bounds of expires_at, where nothing better was found. */
+/* Takes bounds of expires_at, if there is no better plan. */
 static void take_expiry(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
@@ -380,7 +383,7 @@ static void take_expiry(plan *p) {
     }
 }
 
-/* Bounds of updated_at, which the store looks at row by row. */
+/* Takes bounds of updated_at, which the store checks row by row. */
 static void take_updates(plan *p) {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
@@ -400,11 +403,12 @@ static void take_updates(plan *p) {
 
 /* --- order --- */
 
-/* ORDER BY, GROUP BY and DISTINCT. Keys are unique: behind the key, further
- * columns order nothing, and where only neighbours are asked for (DISTINCT) a
- * key anywhere in the list makes every row a group of its own. GROUP BY asks
- * for more than its documentation says: where an ORDER BY differs from it only
- * in direction, SQLite drops the ORDER BY and relies on us (seen on 3.40.1). */
+/* Handles ORDER BY, GROUP BY and DISTINCT. Keys are unique, so columns behind
+ * the key do not matter for the order; and where only equal neighbours matter
+ * (DISTINCT), a key anywhere in the list makes every row a group of its own.
+ * GROUP BY needs more than its documentation says: if an ORDER BY differs from
+ * it only in direction, SQLite drops the ORDER BY and relies on the plan's
+ * order (seen on 3.40.1). */
 static void take_order(plan *p, int *flags) {
     const sqlite3_index_info *info = p->info;
     int distinct = sqlite3_vtab_distinct(p->info);
@@ -415,7 +419,7 @@ static void take_order(plan *p, int *flags) {
         return;
     }
     if (p->literal) {
-        p->ordered = true; /* a single row */
+        p->ordered = true; /* one row is always in order */
     } else if (distinct == 2) {
         for (int i = 0; i < info->nOrderBy; i++) {
             if (is_key_column(info->aOrderBy[i].iColumn)) p->ordered = true;
@@ -455,7 +459,7 @@ static const char texts[7][4][2][40] = {
     [SHAPE_EXPIRY + 2] = INDEX(", key range"),
 };
 
-/* Whether the index of tags gives the keys. */
+/* True if the index of tags provides the keys. */
 static bool by_tags(const plan *p) {
     return (p->tagged || p->matched) && !p->scans_tags &&
            (p->shape == SHAPE_SCAN || p->shape == SHAPE_RANGE);
@@ -488,7 +492,7 @@ static double cost_of(const plan *p, int flags) {
     return COST_SEEK + p->scanned;
 }
 
-/* The columns in use without those that are the key. */
+/* The used columns without those that are the key. */
 static sqlite3_uint64 beside_key(sqlite3_uint64 used) {
     for (int i = 0; i < COL_COUNT; i++) {
         if (is_key_column(i)) used &= ~((sqlite3_uint64)1 << i);
@@ -496,7 +500,7 @@ static sqlite3_uint64 beside_key(sqlite3_uint64 used) {
     return used;
 }
 
-/* What the columns in use say. */
+/* The flags that follow from the used columns. */
 static int column_flags(sqlite3_uint64 used) {
     const sqlite3_uint64 one = 1;
     const sqlite3_uint64 all = (one << COL_COUNT) - 1;
@@ -508,7 +512,7 @@ static int column_flags(sqlite3_uint64 used) {
     return flags;
 }
 
-/* Whether keys are all that is wanted; the columns of terms count as used. */
+/* True if only keys are used; columns of terms count as used. */
 static bool is_keys(const plan *p) {
     const sqlite3_uint64 one = 1;
     sqlite3_uint64 used = beside_key(p->info->colUsed);
@@ -518,9 +522,9 @@ static bool is_keys(const plan *p) {
     return used == 0;
 }
 
-/* Whether this cannot be the table of a DELETE: there is a LIMIT, as in EXISTS,
- * or the statement gives columns. The one that is being prepared is the first
- * of the connection's list; SELECT has set its columns by now. */
+/* True if this cannot be the table of a DELETE: there is a LIMIT, as in EXISTS,
+ * or the statement returns columns. The statement being prepared is the first
+ * in the connection's list, and SELECT has set its columns by now. */
 static bool is_select(const plan *p) {
     sqlite3_stmt *stmt;
 
@@ -531,12 +535,11 @@ static bool is_select(const plan *p) {
     return stmt != NULL && sqlite3_column_count(stmt) > 0;
 }
 
-/* Whether to promise that there is one row at most. It makes UPDATE and DELETE
- * much cheaper, and SELECT hardly. A number from a column can break the promise
- * ('5' and '05' are both 5), and SQLite relies on it: it drops a LEFT JOIN that
- * can add no row. So it is given where the columns in use look like UPDATE, or
- * like DELETE where nothing speaks against one; xFilter sees to it that it
- * holds there. */
+/* Whether to promise SQLite at most one row. That makes UPDATE and DELETE much
+ * cheaper, SELECT hardly. A number from a column can break the promise ('5' and
+ * '05' both equal 5), and SQLite relies on it: it drops a LEFT JOIN that cannot
+ * add a row. So it is only given where the used columns look like an UPDATE, or
+ * like a DELETE; there xFilter makes sure that it holds. */
 static bool is_unique(const plan *p, int flags) {
     if (p->shape != SHAPE_KEY || p->real) return false;
     if (p->literal) return true;
@@ -578,14 +581,16 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     rows = p.scanned * p.part;
     info->estimatedCost = cost_of(&p, flags);
     quirk_level_branches(p.v, info, p.tagged, &rows);
-    /* Somebody uses `tag`, but not here: a branch of an OR, which SQLite plans
-     * without the terms around it, and would evaluate these itself. */
+    /* Column `tag` is used, but not in a term shown here: a branch of an OR,
+     * which SQLite plans without the terms around it and would then evaluate
+     * itself. */
     if ((flags & PLAN_TAG_USED) != 0 && (flags & PLAN_ALL_USED) == 0 &&
         !p.tagged) {
         info->estimatedCost = 1e50;
     }
-    /* UPDATE uses every column, also where nobody names `tag`. There the plan
-     * with the term is made cheap: without it there is no other but the OR. */
+    /* UPDATE uses every column even if the statement does not name `tag`. The
+     * plan with the term is made cheap, because the only other plan would be
+     * that of the OR. */
     if (p.tagged && (flags & PLAN_ALL_USED) != 0) info->estimatedCost /= 1e6;
     info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
     return SQLITE_OK;

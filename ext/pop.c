@@ -1,22 +1,22 @@
-/* pop.c - nadb_pop: takes a row out of a table, as a function that returns its
- * value, and as a table-valued function that returns the whole row:
+/* pop.c - nadb_pop: removes a row and returns it, as a function that returns
+ * its value, and as a table-valued function that returns the whole row:
  *
  *   SELECT nadb_pop('kv', 'job');
  *   SELECT value, tags FROM nadb_pop('kv', 'job');
  *
- * The second has no row when there was none, so a missing row and the value
- * NULL can be told apart. It takes the row when SQLite begins to read it, once
- * for each time that it is begun: in a join, for each row before it.
+ * The second returns no row if there was none, so a missing row and the value
+ * NULL can be told apart. It takes the row when SQLite begins to read it, each
+ * time that it begins; in a join that is for each row before it.
  *
- * In autocommit the row is gone for good when it is returned. So what SQLite is
- * given is made before the row is deleted, and lies in memory that SQLite takes
- * over without a copy: nothing that can fail is left. */
+ * In autocommit the row is deleted for good when it is returned. So the result
+ * is made before the row is deleted, in memory that SQLite takes over without a
+ * copy: nothing that can fail comes after the delete. */
 #include "eponymous.h"
 #include "func.h"
 
 /* --- the row that was taken --- */
 
-/* Bytes that have several owners: us, and each value that SQLite holds. */
+/* Bytes with several owners: this file, and each value that SQLite holds. */
 typedef struct shared {
     size_t refs;
     char bytes[];
@@ -32,7 +32,7 @@ static void shared_release(void *bytes) {
 
 typedef struct popped {
     bool found;
-    nadb_value value; /* its bytes, if it has any, are owned: shared */
+    nadb_value value; /* its bytes are in a `shared` */
     nadb_buf key, tags;
     uint64_t size;
     int64_t created_ms, updated_ms, expires_ms, now_ms;
@@ -45,7 +45,7 @@ static void popped_clear(popped *p) {
     memset(p, 0, sizeof *p);
 }
 
-/* Puts the bytes of the value into memory that is shared. */
+/* Copies the bytes of the value into a `shared`. */
 static nadb_rc own_bytes(const vtab *v, nadb_value *value, nadb_err *err) {
     size_t n = value->bytes.n;
     int most = sqlite3_limit(v->c->db, SQLITE_LIMIT_LENGTH, -1);
@@ -66,7 +66,7 @@ static nadb_rc own_bytes(const vtab *v, nadb_value *value, nadb_err *err) {
     return NADB_OK;
 }
 
-/* `hidden`: the value is not to be seen. */
+/* `hidden`: the value must not be returned. */
 static nadb_rc remember(vtab *v, const lookup *l, bool hidden, popped *p,
                         nadb_err *err) {
     const nadb_row *row = l->row;
@@ -111,8 +111,7 @@ static nadb_rc pop_command(vtab *v, void *ctx, bool hidden, nadb_err *err) {
     return rc;
 }
 
-/* Takes the row that the arguments of the call name. The caller clears *out,
- * in any case. */
+/* Takes the row of the call's arguments. The caller clears *out in any case. */
 static nadb_rc take(call *k, command_which which, popped *out, nadb_err *err) {
     pop p = {.out = out};
     nadb_rc rc = func_key(k, &p.key, err);
@@ -125,7 +124,7 @@ static void result_value(sqlite3_context *ctx, popped *p) {
     shared *s;
 
     if (bytes == NULL) {
-        value_to_sql(ctx, &p->value, false); /* a number, or NULL */
+        value_to_sql(ctx, &p->value, false); /* a number or NULL */
         return;
     }
     s = (shared *)(void *)(uintptr_t)(bytes - offsetof(shared, bytes));

@@ -1,36 +1,37 @@
-/* sqlite_quirks.h - see sqlite_quirks.c. */
+/* sqlite_quirks.h - workarounds for SQLite; sqlite_quirks.c explains them. */
 #ifndef NADB_EXT_SQLITE_QUIRKS_H
 #define NADB_EXT_SQLITE_QUIRKS_H
 
 #include "ext.h"
 
-/* Whether a statement that writes is running. */
+/* True if a statement that writes is running. */
 bool quirk_is_writing(sqlite3 *db);
-/* Whether a running statement may have a cursor that is asked for its first row
- * only. Yes when it cannot be told. */
+/* True if a running statement may have a cursor of which it reads only the
+ * first row. */
 bool quirk_first_row_only(sqlite3 *db);
 
-/* Whether column tag is read by an UPDATE .. FROM, and not because it is named:
- * its cursor has the plan, and was asked for last_column before. */
+/* True if an UPDATE .. FROM reads column tag, although the statement does not
+ * name it. `plan` is the cursor's, `last_column` the column that was read
+ * before. */
 bool quirk_reads_all(const vtab *v, int plan, int last_column);
 
-/* The last thing in xBestIndex: makes the plan as expensive as the WHERE clause
- * around it, where it is a branch of an OR. `tagged`: it has a term on tag. */
+/* Called last in xBestIndex: if the plan may be a branch of an OR, makes it as
+ * expensive as the WHERE clause around it. `tagged`: it has a term on tag. */
 void quirk_level_branches(vtab *v, sqlite3_index_info *info, bool tagged,
                           double *rows);
 
-/* Pages that are flushed from now on are those of a transaction. */
+/* Counts flushed pages from now on for the transaction. */
 void quirk_note_spills(conn *c);
-/* Flushes what the transaction has changed, and tells from the number of
- * flushed pages whether that is anything. */
+/* Flushes the transaction's changes; true if pages were flushed since the
+ * note. */
 bool quirk_flushes(conn *c);
 
-/* nadb_stop_fn: whether the statement of connection `db` was interrupted. */
+/* nadb_stop_fn: true if the statement of connection `db` was interrupted. */
 bool quirk_interrupted(void *db);
-/* Likewise, and calls the progress handler. */
+/* As quirk_interrupted(), and calls the progress handler. */
 bool quirk_ticked(void *db);
 
-/* Whether the connection may load code, from SQL. */
+/* True if SQL of this connection may load code. */
 bool quirk_may_load(sqlite3 *db);
 
 #endif

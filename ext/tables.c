@@ -1,9 +1,9 @@
-/* tables.c - the table-valued functions: nadb_stats, nadb_tags, nadb_stores,
- * nadb_backends.
+/* tables.c - the table-valued functions nadb_stats, nadb_tags, nadb_stores,
+ * nadb_backends, nadb_backups and nadb_jobs.
  *
- * They are small, so xFilter collects all rows at once, and the cursor walks
- * over these copies. A new table is a `kind`: its declaration, and a function
- * that fills rows. */
+ * Their results are small, so xFilter collects all rows, and the cursor walks
+ * over these copies. To add a table: a declaration, a function that fills rows,
+ * and a line in the list of tables. */
 #include "tables.h"
 #include "eponymous.h"
 
@@ -189,7 +189,7 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
                                         : o->log_level);
     rows_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
     add_identity(r, info->identity);
-    /* The database file that it belongs to. */
+    /* NULL if it belongs to no database file. */
     rows_text(r, o->store_id == NULL ? NULL : o->db_file);
     rows_real_if(r, o->log != NULL, (double)o->log_bytes_max / 1048576.0);
     rows_real_if(r, o->log != NULL, o->log_files_max);
@@ -207,8 +207,8 @@ static nadb_rc fill_stores(rows *r, vtab *v, nadb_err *err) {
 
 /* --- nadb_backends --- */
 
-/* What a server takes as one string, with its defaults; a row's head, key and
- * tags are in it, too. */
+/* The largest string of a server with default settings; it includes the row's
+ * head, key and tags. */
 #define SERVER_VALUE_MAX ((int64_t)512 << 20)
 
 static const char backends_declaration[] =
@@ -218,8 +218,8 @@ static const char backends_declaration[] =
     " write_strategy TEXT, transactions INTEGER, compression INTEGER,"
     " atomic_writes INTEGER, largest_value INTEGER)";
 
-/* What the core does for each that can be written: transactions, compression,
- * commits that are there whole or not at all. */
+/* What the core adds to every backend that can be written: transactions,
+ * compression, atomic writes. */
 static void add_strategy(rows *r, const nadb_backend *b) {
     bool written = (nadb_backend_caps(b) & NADB_CAP_READ_ONLY) == 0;
 
@@ -228,11 +228,13 @@ static void add_strategy(rows *r, const nadb_backend *b) {
     else if (nadb_backend_has_choice(b))
         rows_text(r, "immediate or buffered");
     else
-        rows_text(r, (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 ? "buffered" : "immediate");
+        rows_text(r, (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 ? "buffered"
+                                                                 : "immediate");
     for (int i = 0; i < 3; i++) rows_int(r, written);
     rows_int_if(r, written,
-                (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0 ? SERVER_VALUE_MAX
-                                                 : (int64_t)NADB_VALUE_MAX);
+                (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0
+                    ? SERVER_VALUE_MAX
+                    : (int64_t)NADB_VALUE_MAX);
 }
 
 static nadb_rc fill_backends(rows *r, vtab *v, nadb_err *err) {
@@ -346,21 +348,21 @@ static nadb_rc fill_jobs(rows *r, vtab *v, nadb_err *err) {
 
 /* --- the tables --- */
 
-/* What stands in parentheses. */
+/* The argument in parentheses. */
 typedef enum argument { ARGUMENT_NONE, ARGUMENT_TABLE, ARGUMENT_DIR } argument;
 
 typedef struct kind {
     eponymous table;
-    int width; /* columns without the argument */
+    int width; /* number of columns without the argument */
     argument argument;
-    const char *reads; /* a column of that table, for the authorizer */
+    const char *reads; /* column for which the authorizer is asked */
     nadb_rc (*fill)(rows *r, vtab *v, nadb_err *err);
 } kind;
 
 typedef struct list_cursor {
     eponymous_cursor base;
     rows r;
-    size_t at; /* index of the row */
+    size_t at; /* index of the present row */
 } list_cursor;
 
 static const kind *kind_of(const eponymous_cursor *c) {
@@ -447,7 +449,7 @@ static nadb_rc list_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
         (const cell *)(const void *)(c->r.cells.p + c->at * row_bytes(base));
 
     (void)err;
-    /* Columns may stand behind the argument, which is no cell. */
+    /* The argument is not a cell; columns may follow it. */
     if (k->argument != ARGUMENT_NONE && i > k->table.argument) i--;
     switch (row[i].type) {
     case SQLITE_INTEGER:
@@ -466,7 +468,7 @@ static nadb_rc list_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
     return NADB_OK;
 }
 
-/* Of a table whose argument, if it has one, is column `at`. */
+/* A table whose argument, if any, is column `at`. */
 #define LIST(table_name, columns, at, arguments)                               \
     .table.name = table_name, .table.declaration = columns,                    \
     .table.argument = at, .table.n_arguments = arguments, .table.cost = 50,    \
@@ -496,7 +498,7 @@ static const kind kinds[] = {
     {LIST("nadb_backends", backends_declaration, 0, 0), .width = 14,
      .fill = fill_backends},
     {LIST("nadb_jobs", jobs_declaration, 0, 0), .width = 11, .fill = fill_jobs},
-    /* A schema has no business with directories. */
+    /* A schema must not read directories. */
     {LIST("nadb_backups", backups_declaration, BACKUPS_WIDTH, 1),
      .table.no_schema = true, .width = BACKUPS_WIDTH, .argument = ARGUMENT_DIR,
      .fill = fill_backups},

@@ -1,4 +1,4 @@
-/* tables.h - the rows of table-valued functions, for tables*.c. */
+/* tables.h - collected rows of table-valued functions, for tables*.c. */
 #ifndef NADB_TABLES_H
 #define NADB_TABLES_H
 
@@ -8,21 +8,21 @@ typedef struct cell {
     int type; /* SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_NULL */
     int64_t i;
     double r;
-    size_t at, n; /* of a text, in rows.text */
+    size_t at, n; /* of a text: place in rows.text */
 } cell;
 
 typedef struct rows {
-    nadb_buf cells; /* of cell, row by row */
+    nadb_buf cells; /* array of cell, row by row */
     nadb_buf text;
     bool nomem;
-    nadb_slice only;      /* of the first column; p == NULL: all */
-    const char *argument; /* where that is no table */
+    nadb_slice only;      /* restricts the first column; p == NULL: all */
+    const char *argument; /* the argument, if it is not a table */
 } rows;
 
-/* Cells are added one by one, row by row. A text that is NULL is NULL. */
+/* Cells are added row by row. A NULL text becomes NULL. */
 void rows_text(rows *r, const char *text);
 void rows_int(rows *r, int64_t i);
-/* NULL when `set` is false: "none". */
+/* NULL if `set` is false. */
 void rows_int_if(rows *r, bool set, int64_t i);
 void rows_real_if(rows *r, bool set, double v);
 

@@ -1,5 +1,5 @@
-/* tables_monitor.c - tables nadb_metrics, what a store does, how often and how
- * long, and nadb_transactions, what is open. */
+/* tables_monitor.c - the tables nadb_metrics (operations of a store: counts and
+ * times) and nadb_transactions (open transactions and records in doubt). */
 #include "tables.h"
 
 const char metrics_declaration[] =

@@ -1,27 +1,28 @@
-/* txn.c - SQLite's transaction callbacks, for one virtual table object.
+/* txn.c - SQLite's transaction callbacks of a virtual table object.
  *
- * They come for every object, and several objects may share a session, whose
- * functions do nothing the second time. What bites (all seen on 3.40.1):
+ * SQLite calls them for every object. Several objects may share a session,
+ * whose functions do nothing when they are called again. Surprises (all seen on
+ * 3.40.1):
  *
  *   - After CREATE VIRTUAL TABLE the object takes part in the transaction
- *     without xBegin; a later write does not call xBegin either. xUpdate
+ *     without xBegin, and a later write does not call xBegin either. xUpdate
  *     begins then.
- *   - A savepoint may be rolled back to that was never announced.
- *   - xSync may be followed by more xUpdate and another xSync, after a COMMIT
- *     that ended in SQLITE_BUSY.
- *   - The error of xCommit is discarded: nothing may fail there.
+ *   - A rollback may go to a savepoint that was never announced.
+ *   - After a COMMIT that ended in SQLITE_BUSY, xSync may be followed by more
+ *     xUpdate and another xSync.
+ *   - The error of xCommit is ignored, so nothing may fail there.
  *   - ROLLBACK TO over a CREATE calls nothing, not even xRollbackTo: the
- *     object lives on until the end, and gets xSync and xCommit of a table that
- *     is not there. Its changes are dropped when we notice. Objects that were
- *     in the transaction before the savepoint do get xRollbackTo, and that goes
- *     for the whole session; so what must be noticed is only a session all of
- *     whose writers were undone. */
+ *     object lives on until the end of the transaction and gets xSync and
+ *     xCommit for a table that does not exist. drop_undone() drops its changes.
+ *     Objects that joined the transaction before the savepoint do get
+ *     xRollbackTo, which acts for the whole session; so only a session all of
+ *     whose writers were undone needs this. */
 #include "ext.h"
 #include "sqlite_quirks.h"
 
 #include <assert.h>
 
-/* In debug builds, checks that a callback is one that may come now. */
+/* Debug builds check that the callback is allowed in the present phase. */
 static void check_order(const vtab *v, bool allowed) {
 #ifdef NADB_DEBUG
     assert(allowed);
@@ -33,9 +34,9 @@ static void check_order(const vtab *v, bool allowed) {
 #endif
 }
 
-/* --- CREATE that is undone --- */
+/* --- CREATE that was undone --- */
 
-/* Whether the schema still has the table that this object stands for. */
+/* True if the schema no longer has the table of this object. */
 static bool is_undone(const vtab *v) {
     if (!v->creator) return false;
     return v->replaced || sqlite3_table_column_metadata(
@@ -43,7 +44,7 @@ static bool is_undone(const vtab *v) {
                               NULL, NULL, NULL) != SQLITE_OK;
 }
 
-/* Drops the changes of objects whose CREATE was rolled back: call it before a
+/* Drops the changes of objects whose CREATE was rolled back. Called before a
  * session with n_creators is read or written. */
 static void drop_undone(sess *s) {
     if (s->n_begun == 0) return;
@@ -86,7 +87,7 @@ nadb_rc txn_enter(vtab *v, nadb_err *err) {
     return nadb_session_enter(v->s->core, err);
 }
 
-/* SQLite has rolled everything back without telling virtual tables. */
+/* SQLite rolled everything back without calling xRollback. */
 static void lost(conn *c) {
     for (sess *s = c->sessions; s != NULL; s = s->next) {
         for (vtab *v = s->objects; v != NULL; v = v->next) {
@@ -108,7 +109,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     sess *s = v->s;
 
     if (rc != NADB_OK) return rc;
-    /* The store itself may be open for writing, by another table. */
+    /* Needed because the store may be open for writing by another table. */
     rc = vtab_writable(v, err);
     if (rc != NADB_OK) return rc;
     if (s->n_creators > 0) drop_undone(s);
@@ -134,9 +135,9 @@ int txn_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* The nested statement has failed. Some errors make SQLite roll back at once,
- * and then xRollback never comes; plain SQLITE_BUSY is only true while the
- * transaction is still open. */
+/* A nested statement failed. Some errors make SQLite roll back at once without
+ * calling xRollback, and plain SQLITE_BUSY must only be returned while the
+ * transaction is open. */
 static int stamp_failed(vtab *v, int code, const nadb_err *err) {
     bool open = sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
 
@@ -167,8 +168,8 @@ int txn_sync(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* The transaction is over for this object; `made` and `kept` of the session
- * have been settled by the first object. */
+/* Ends the transaction for this object. The session's `made` and `kept` are
+ * settled with its first object. */
 static void finish(vtab *v) {
     if (v->phase != PHASE_IDLE) v->s->n_begun--;
     if (v->s->n_begun == 0) job_wrote_all(v->s);
@@ -189,7 +190,7 @@ int txn_commit(sqlite3_vtab *base) {
     check_order(v, v->phase != PHASE_BEGUN);
     if (s == NULL) return SQLITE_OK;
     if (nadb_session_dirty(s->core)) {
-        /* The store has committed rows now. */
+        /* The store now has committed rows. */
         s->kept = true;
         s->remove = false;
     }
@@ -209,12 +210,12 @@ int txn_rollback(sqlite3_vtab *base) {
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (s == NULL) return SQLITE_OK;
     if (v->phase == PHASE_SYNCED && s->several) {
-        /* This file may have been committed before another one failed. */
+        /* This file may have been committed before another file failed. */
         nadb_session_abandon(s->core);
     } else if (v->phase != PHASE_IDLE) {
         rc = nadb_session_rollback(s->core, &err);
     }
-    if (rc != NADB_OK) { /* SQLite would not listen */
+    if (rc != NADB_OK) { /* SQLite ignores it */
         sqlite3_log(value_code(rc), "nadb: rolling back %s: %s", v->name,
                     err.msg);
     }
@@ -224,18 +225,18 @@ int txn_rollback(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* An object that joins a session's transaction late is told of a savepoint that
- * was opened before, when others had written already: a mark made then would
- * come too late. A savepoint that is opened now is told to all objects, so the
- * first of the session is enough; what was open when it began is before all
- * that the session did. */
+/* An object that joins a session's transaction late gets the savepoint that is
+ * already open, after others may have written; a mark for it would come too
+ * late. A savepoint that is opened now is announced to all objects, so the
+ * session's first object suffices; savepoints from before the session's begin
+ * lie before all of its changes. */
 int txn_savepoint(sqlite3_vtab *base, int n) {
     vtab *v = (vtab *)base;
     nadb_err err;
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->phase == PHASE_IDLE)
-        return SQLITE_OK; /* begins at the first write */
+        return SQLITE_OK; /* the transaction begins at the first write */
     if (!v->leads) return SQLITE_OK;
     if (nadb_session_savepoint(v->s->core, n, &err) != NADB_OK) {
         return value_vtab_error(base, &err);

@@ -1,22 +1,22 @@
-/* update.c - xUpdate: INSERT, UPDATE, DELETE of one row.
+/* update.c - xUpdate: INSERT, UPDATE or DELETE of one row.
  *
- * Everything is checked before anything is changed, so that a row that is
- * refused needs no undoing. Conflicts are what SQLite's own tables make of
- * them: xUpdate returns SQLITE_CONSTRAINT, and SQLite skips the row, stops or
- * rolls back as the statement says; REPLACE is done here.
+ * Everything is checked before anything is changed, so a refused row needs no
+ * undo. Conflicts are handled as in SQLite's own tables: xUpdate returns
+ * SQLITE_CONSTRAINT, and SQLite skips the row, stops or rolls back as the
+ * statement says. REPLACE is done here.
  *
- * INSERT OR REPLACE reads nothing. UPDATE reads the row, and changes what the
- * statement names: SQLite marks the columns that it does not touch. The one
- * exception is UPDATE .. FROM, which hands over every column; there, a column
- * whose value is what the statement has read counts as untouched. The row may
- * be another by now: it comes as often as FROM has a match for it. */
+ * INSERT OR REPLACE reads nothing. UPDATE reads the row and changes what the
+ * statement names; SQLite marks the columns that it does not. The exception is
+ * UPDATE .. FROM, which passes every column: there a column whose value equals
+ * what the statement has read counts as unchanged. The row may have changed
+ * meanwhile, because it is passed as often as FROM has a match for it. */
 #include "ext.h"
 
-/* SQLite's arguments, by column. */
+/* SQLite's arguments, indexed by column. */
 typedef struct columns {
     sqlite3_value **at; /* COL_COUNT of them */
-    bool from;          /* UPDATE .. FROM: no column is marked */
-    /* Of the row that UPDATE .. FROM has read: */
+    bool from;          /* UPDATE .. FROM: no column is marked as unchanged */
+    /* From the row that UPDATE .. FROM has read: */
     int64_t expires_ms, updated_ms, stored_size;
 } columns;
 
@@ -46,8 +46,8 @@ static nadb_rc refuse_column(int i, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "%s", why[i]);
 }
 
-/* Whether column i is one of rowid, _rowid_, oid and says what is so: a program
- * that has read it may give it back. */
+/* True if column i is one of rowid, _rowid_, oid and has the key's value: a
+ * program that has read it may pass it back. */
 static bool names_key(vtab *v, const columns *cols, int i, nadb_slice key) {
     nadb_slice named;
 
@@ -56,7 +56,7 @@ static bool names_key(vtab *v, const columns *cols, int i, nadb_slice key) {
            nadb_slice_eq(named, key);
 }
 
-/* created_at, updated_at. */
+/* Takes created_at or updated_at. */
 static nadb_rc row_time(const columns *cols, int i, const char *name,
                         int64_t *ms, nadb_err *err) {
     bool given;
@@ -95,7 +95,8 @@ static nadb_rc parse_tags(vtab *v, const columns *cols, nadb_slice *out,
 
 /* --- INSERT --- */
 
-/* expires_at wins over ttl; without both, the table's default. */
+/* expires_at has priority over ttl; without both the table's default
+ * applies. */
 static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
                              nadb_err *err) {
     bool given = false;
@@ -113,7 +114,7 @@ static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
     return NADB_OK;
 }
 
-/* Whether the statement gives nothing but a key and a value. */
+/* True if the statement gives only key and value. */
 static bool is_plain(const columns *cols) {
     for (int i = COL_TAGS; i < COL_COUNT; i++)
         if (i != COL_SIZE && !is_null(cols, i)) return false;
@@ -144,8 +145,8 @@ static nadb_rc insert_fields(vtab *v, const columns *cols, nadb_put_req *req,
     return rc;
 }
 
-/* Decides the mode of a put under a key that the statement brings in. *taken:
- * the key is there, and the statement does not replace rows. */
+/* Decides the mode of a put under a new key. *taken: the key exists and the
+ * statement does not replace rows. */
 static nadb_rc decide_mode(vtab *v, int conflict, nadb_put_req *req,
                            bool *taken, nadb_err *err) {
     *taken = false;
@@ -185,7 +186,7 @@ static int insert_row(vtab *v, sqlite3_value **argv) {
 
 /* --- UPDATE --- */
 
-/* In UPDATE .. FROM, whether a time is the row's own. */
+/* For UPDATE .. FROM: true if the time is the row's own. */
 static bool same_time(sqlite3_value *in, int64_t ms) {
     return sqlite3_value_double(in) == (double)ms / 1000.0;
 }
@@ -199,7 +200,7 @@ static nadb_rc update_times(const columns *cols, const nadb_row *old,
         rc =
             row_time(cols, COL_CREATED_AT, "created_at", &req->created_ms, err);
     }
-    req->updated_ms = INT64_MIN; /* now */
+    req->updated_ms = INT64_MIN; /* INT64_MIN: now */
     if (rc == NADB_OK && !untouched(cols, COL_UPDATED_AT) &&
         !(cols->from &&
           same_time(cols->at[COL_UPDATED_AT], cols->updated_ms))) {
@@ -209,7 +210,7 @@ static nadb_rc update_times(const columns *cols, const nadb_row *old,
     return rc;
 }
 
-/* Whether the statement leaves the ttl, or expires_at, of the row alone. */
+/* True if the statement does not change ttl or expires_at. */
 static bool keeps_ttl(const vtab *v, const columns *cols) {
     double ms;
 
@@ -219,7 +220,8 @@ static bool keeps_ttl(const vtab *v, const columns *cols) {
         return value_is_none(cols->at[COL_TTL]) &&
                cols->expires_ms == NADB_NO_EXPIRY;
     }
-    /* What was left at one of the moments at which the statement has read. */
+    /* The remaining time at one of the moments at which the statement has read
+     * it. */
     ms = sqlite3_value_double(cols->at[COL_TTL]) * 1000;
     return ms >= (double)(cols->expires_ms - v->read_ms) - 0.5 &&
            ms <= (double)(cols->expires_ms - v->read_from_ms) + 0.5;
@@ -263,7 +265,7 @@ static nadb_rc update_hidden(vtab *v, const columns *cols, nadb_slice old_key,
     return NADB_OK;
 }
 
-/* What the row `old` becomes. `value` is where req->value may point. */
+/* Computes the new state of row `old`. req->value may point to `value`. */
 static nadb_rc update_fields(vtab *v, const columns *cols, const nadb_row *old,
                              nadb_put_req *req, nadb_value *value,
                              nadb_err *err) {
@@ -306,7 +308,7 @@ static nadb_rc update_found(vtab *v, columns *cols, nadb_slice old_key,
         if (changed) note_read(cols, &old);
     }
     if (rc == NADB_OK) rc = nadb_get(v->s->core, old_key, &old, &found, err);
-    /* Gone: it expired, or an earlier row of this statement replaced it. */
+    /* The row expired, or an earlier row of this statement has replaced it. */
     if (rc != NADB_OK || !found) return rc;
     if (!changed) note_read(cols, &old);
     if (!renamed) req->mode = NADB_PUT_UPDATE;
@@ -316,10 +318,11 @@ static nadb_rc update_found(vtab *v, columns *cols, nadb_slice old_key,
     return rc;
 }
 
-/* UPDATE OR REPLACE moves a row to a key whose own row is still to come: SQLite
- * has worked out already what becomes of that one, and would do it to the row
- * that has moved there. In its own tables it works it out anew, from the row
- * that has moved: that cannot be had here. */
+/* UPDATE OR REPLACE may move a row to a key whose own row is still to be
+ * updated. SQLite has already computed that row's new values, and would apply
+ * them to the row that was moved there. For its own tables it computes them
+ * again from the moved row, which a virtual table cannot do: so this is an
+ * error. */
 static nadb_rc check_moved(vtab *v, nadb_slice old_key, bool renamed,
                            nadb_err *err) {
     bool moved = false;
@@ -402,7 +405,7 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     int code;
 
     if (v->phase != PHASE_BEGUN) {
-        /* Behind a CREATE, or a COMMIT that ended in SQLITE_BUSY. */
+        /* After a CREATE, or after a COMMIT that ended in SQLITE_BUSY. */
         if (v->phase == PHASE_SYNCED) {
             v->phase = PHASE_BEGUN;
         } else if (txn_join(v, &err) != NADB_OK) {
@@ -410,7 +413,7 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
         }
     }
     if (argc > 1 && sqlite3_value_type(argv[0]) == SQLITE_NULL) {
-        /* There are no rowids: last_insert_rowid() stays what it was. */
+        /* There are no rowids, so last_insert_rowid() must not change. */
         *rowid = sqlite3_last_insert_rowid(v->c->db);
     }
     if (v->c->command != NULL) {

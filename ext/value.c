@@ -1,10 +1,10 @@
-/* value.c - between SQLite's values and codes and the core's.
+/* value.c - converts values and error codes between SQLite and the core.
  *
- * Every SQLITE_* code that leaves the extension for a failure of the core is
- * made here, with its message. Engine failures (as against bad input) are also
- * written to sqlite3_log(), as SQLite does with its own.
+ * Every SQLITE_* code for an error of the core is made here, with its message.
+ * Errors of the engine (not of input) are also written to sqlite3_log(), as
+ * SQLite does with its own.
  *
- * It does not promise that converted bytes outlive the sqlite3_value. */
+ * Converted bytes do not outlive the sqlite3_value. */
 #include "ext.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ int value_code(nadb_rc rc) {
         return SQLITE_FULL;
     case NADB_CORRUPT:
         return SQLITE_CORRUPT_VTAB;
-    /* Never plain SQLITE_BUSY, which leaves an explicit COMMIT half done. */
+    /* Plain SQLITE_BUSY would leave an explicit COMMIT half done. */
     case NADB_BUSY:
         return SQLITE_BUSY_TIMEOUT;
     case NADB_CONFLICT:
@@ -102,7 +102,8 @@ void value_result_error(sqlite3_context *ctx, const char *name,
         return;
     }
     sqlite3_result_error(ctx, msg, -1);
-    sqlite3_result_error_code(ctx, code); /* after: error() sets a code too */
+    /* after error(), which sets a code too */
+    sqlite3_result_error_code(ctx, code);
     sqlite3_free(msg);
 }
 
@@ -158,7 +159,7 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-/* sqlite3_value_text() would copy a bound text to put a zero behind it. */
+/* sqlite3_value_text() would copy a bound text to append a zero byte. */
 const void *value_text_bytes(const conn *c, sqlite3_value *in, size_t *n) {
     const void *p;
 
@@ -238,7 +239,7 @@ nadb_rc value_from_sql(const conn *c, sqlite3_value *in, nadb_value *out,
         break;
     case SQLITE_BLOB:
         out->type = NADB_BLOB;
-        p = sqlite3_value_blob(in); /* expands a zeroblob; NULL when empty */
+        p = sqlite3_value_blob(in); /* expands a zeroblob; NULL if empty */
         n = (size_t)sqlite3_value_bytes(in);
         if (p == NULL && n > 0) return no_memory(err);
         break;
@@ -256,9 +257,9 @@ static sqlite3_destructor_type keep_or_copy(bool pinned) {
 
 #define SHORT_TEXT 128
 
-/* Who asks for a text wants a zero byte behind it (sqlite3_column_text()), for
- * which SQLite would copy it into new memory. A short one is cheaper copied
- * with that byte; SQLite knows of it only when it counts the bytes itself. */
+/* sqlite3_column_text() needs a zero byte behind the text and would copy it
+ * into new memory. A short text is therefore copied here with that byte; SQLite
+ * only knows of the byte if it counts the length itself. */
 void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned) {
     char copy[SHORT_TEXT];
 
@@ -269,7 +270,7 @@ void value_text_to_sql(sqlite3_context *ctx, nadb_slice text, bool pinned) {
         sqlite3_result_text(ctx, copy, -1, SQLITE_TRANSIENT);
         return;
     }
-    /* A null pointer would be NULL, not the empty text. */
+    /* A null pointer would mean NULL, not the empty text. */
     sqlite3_result_text(ctx, text.p == NULL ? "" : (const char *)text.p,
                         (int)text.n, keep_or_copy(pinned));
 }
@@ -291,7 +292,7 @@ void value_to_sql(sqlite3_context *ctx, const nadb_value *v, bool pinned) {
                             (int)v->bytes.n, keep_or_copy(pinned));
         break;
     case NADB_NULL:
-        break; /* what a result is when nobody sets it */
+        break; /* NULL is the default result */
     }
 }
 
@@ -376,17 +377,17 @@ nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {
 
 /* --- times --- */
 
-/* Beyond this the core cannot store a time: 48-bit ms, the year 6429. */
+/* The core cannot store later times: 48-bit ms, the year 6429. */
 #define SECONDS_MAX 140737488355.0
 #define TTL_LEAST 1e9
 
-/* Days that julianday() counts for the years 1858 to 2132; seconds of two days
- * in January 1970. */
+/* Results of julianday() for the years 1858 to 2132; as seconds they would be
+ * two days in January 1970. */
 #define JULIAN_MIN 2400000.0
 #define JULIAN_MAX 2500000.0
 
-/* The last millisecond that is not after it. A time that was read, which is a
- * rounded quotient, is the same millisecond again. */
+/* Rounds down to ms. A time that was read from the store is a rounded quotient,
+ * and becomes the same ms again. */
 static int64_t floor_ms(double seconds) {
     int64_t ms = (int64_t)llround(seconds * 1000.0);
 
@@ -470,7 +471,7 @@ nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
         *expires_ms = NADB_NO_EXPIRY;
         return NADB_OK;
     }
-    /* How long ago it expired makes no difference. */
+    /* All past expiries are equivalent. */
     if (seconds < -TTL_LEAST) seconds = -TTL_LEAST;
     *expires_ms = now + floor_ms(seconds);
     return NADB_OK;

@@ -1,30 +1,29 @@
-/* vtab.c - a virtual table object: made, connected, renamed, dropped.
+/* vtab.c - virtual table objects: create, connect, rename, drop.
  *
- * CREATE checks everything and makes or finds the store. Connecting, which
- * SQLite does whenever it needs the table's columns, parses the options and
- * opens nothing, and always succeeds: a table whose store is missing can be
- * dropped, and other tables go on working. What is wrong is said at the first
- * read or write, and looked at again at the next.
+ * CREATE checks everything and makes or opens the store. Connect, which SQLite
+ * calls whenever it needs the table's columns, parses the options and opens
+ * nothing. It always succeeds, so that a table whose store is missing can be
+ * dropped and other tables keep working; errors are reported at the first read
+ * or write, and checked again at the next.
  *
- * DROP keeps the data. A store that was made by a transaction which is rolled
- * back is removed (see txn.c, and conn_detach()). */
+ * DROP keeps the data of a store with path=. A store that was made by a
+ * transaction which is rolled back is removed (txn.c, conn_detach()). */
 #include "ext.h"
 
 #include <stddef.h>
 
 /* The key is declared TEXT, so that SQLite compares it as text. WITHOUT ROWID
- * makes it the name of a row for UPDATE and DELETE.
+ * makes it identify a row for UPDATE and DELETE.
  *
- * SQLite concludes from tag = 'a' AND tag = 'b' that 'a' = 'b', which no row
- * can satisfy, unless the column has a collation other than BINARY. So tag has
- * one of ours, with the same order. Its name stands in the type as well:
- * 3.40.1 takes HIDDEN out of a type by moving the rest over it, and then reads
- * as the name of the collation what is left behind, which are the last six
- * characters of the type.
+ * From tag = 'a' AND tag = 'b' SQLite concludes 'a' = 'b', which no row
+ * satisfies, unless the column has a collation other than BINARY. So tag has a
+ * collation of ours with the same order. Its name is also in the type: 3.40.1
+ * removes HIDDEN from a type by moving the rest over it, and then reads the
+ * remaining last six characters of the type as the name of the collation.
  *
- * rowid, _rowid_ and oid are the key. SQLite takes a quoted name of a column
- * that is not there for a text: a program that writes WHERE "_rowid_" = ?
- * would change every row, or none, if these columns did not exist. */
+ * rowid, _rowid_ and oid are the key. If these columns did not exist, SQLite
+ * would take the quoted name for a text, and WHERE "_rowid_" = ? would change
+ * every row or none. */
 static const char declaration[] =
     "CREATE TABLE x(key TEXT PRIMARY KEY NOT NULL, value, tags TEXT, ttl REAL,"
     " expires_at REAL, created_at REAL, updated_at REAL, size INTEGER,"
@@ -34,13 +33,13 @@ static const char declaration[] =
 
 /* --- making objects --- */
 
-/* The file of the schema's database, "" or NULL when it is in memory. Tables
- * in temp stand beside main's file. */
+/* The file of the schema's database; "" or NULL if it is in memory. Tables in
+ * temp are placed beside main's file. */
 static const char *database_file(sqlite3 *db, const char *schema) {
     sqlite3_vfs *vfs = NULL;
 
     if (sqlite3_stricmp(schema, "temp") == 0) schema = "main";
-    /* memdb gives names to databases that have no file. */
+    /* memdb gives names to databases without a file. */
     if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) ==
             SQLITE_OK &&
         vfs != NULL && strcmp(vfs->zName, "memdb") == 0) {
@@ -49,8 +48,8 @@ static const char *database_file(sqlite3 *db, const char *schema) {
     return sqlite3_db_filename(db, schema);
 }
 
-/* Whether one of the arguments is namespace=..: good enough for options that
- * could not be parsed. */
+/* True if an argument begins with namespace=; used when the options could not
+ * be parsed. */
 static bool names_namespace(const char *const *args, int n) {
     static const char word[] = "namespace";
 
@@ -76,8 +75,8 @@ static void vtab_free(vtab *v) {
     nadb_free(v);
 }
 
-/* An object with its options parsed, or with `fault`. argv is SQLite's: the
- * module, the schema, the table, the arguments. `fresh`: the table is made. */
+/* Makes an object with parsed options, or with `fault`. argv is SQLite's:
+ * module, schema, table, arguments. `fresh`: for CREATE. */
 static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, bool fresh,
                         vtab **out, nadb_err *err) {
     nadb_place place;
@@ -113,11 +112,11 @@ static int declare(sqlite3 *db) {
     int code = sqlite3_declare_vtab(db, declaration);
 
     if (code != SQLITE_OK) return code;
-    /* Conflicts are handled by xUpdate; without this OR IGNORE would raise. */
+    /* xUpdate handles conflicts; without this OR IGNORE would fail. */
     return sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
 }
 
-/* The error of xCreate and xConnect, which have no object to put it into. */
+/* Reports an error of xCreate or xConnect, which have no object. */
 static int creation_error(const nadb_err *err, char **msg) {
     sqlite3_vtab none = {0};
     int code = value_vtab_error(&none, err);
@@ -145,8 +144,8 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
     return SQLITE_OK;
 }
 
-/* For nadb_store_open() in CREATE. A server's empty namespace is an empty
- * store, and its local log may begin with any process. */
+/* Flags of nadb_store_open() for CREATE. On a server an empty namespace is an
+ * empty store, and any process may begin its local log. */
 static unsigned create_flags(const vtab *v) {
     const nadb_backend *b = nadb_backend_for(v->options);
     bool remote = b != NULL && (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0;
@@ -182,7 +181,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     if (code != SQLITE_OK) goto done;
     (void)conn_is_utf8(v->c);
     rc = file_create(v, &err);
-    /* Last: when the store is made, nothing can fail any more. */
+    /* Last, because nothing may fail after the store was made. */
     if (rc == NADB_OK) rc = conn_attach(v, create_flags(v), &err);
     if (rc != NADB_OK) {
         code = creation_error(&err, msg);
@@ -203,10 +202,10 @@ nadb_rc vtab_open(vtab *v, nadb_err *err) {
     if (v->options == NULL) {
         return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
     }
-    (void)conn_is_utf8(v->c); /* found out once, for value.c */
+    (void)conn_is_utf8(v->c); /* determined once, for value.c */
     rc = file_find(v, err);
     if (rc != NADB_OK) return rc;
-    /* Who may only read the file may only read its store. */
+    /* A connection that may only read the file may only read its store. */
     if (file_owns(v) && sqlite3_db_readonly(v->c->db, v->schema) == 1)
         v->options->read_only = true;
     return conn_attach(v, 0, err);
@@ -230,7 +229,7 @@ nadb_rc vtab_writable(const vtab *v, nadb_err *err) {
 
 void vtab_let_go(vtab *v) {
     v->gone = true;
-    if (v->n_open > 0) return; /* the last one comes here again */
+    if (v->n_open > 0) return; /* the last cursor calls this again */
     vcursor_free_spare(v);
     conn_detach(v);
 }
@@ -239,7 +238,7 @@ static int vtab_disconnect(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
 
     if (v->phase != PHASE_IDLE) {
-        /* DROP in a transaction; nobody is told of the end of it. */
+        /* DROP in a transaction, whose end is not announced to the object. */
         v->phase = PHASE_IDLE;
         if (--v->s->n_begun == 0) {
             (void)nadb_session_rollback(v->s->core, NULL);
@@ -255,8 +254,8 @@ static int vtab_disconnect(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* DROP TABLE. The data of a store with a path of its own stays where it is; a
- * store that belongs to the database file goes once the DROP is committed. */
+/* DROP TABLE keeps the data of a store with path=; a store that belongs to the
+ * database file is removed once the DROP is committed. */
 static int vtab_destroy(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
     nadb_err err;
@@ -265,7 +264,7 @@ static int vtab_destroy(sqlite3_vtab *base) {
         return value_code(NADB_LOCKED);
     if (file_drop(v, &err) != NADB_OK) return value_vtab_error(base, &err);
     if (v->s != NULL) {
-        /* Made and dropped by one transaction: there never was a store. */
+        /* Made and dropped by one transaction. */
         if (v->s->made) v->s->remove = true;
         v->s->dropped = true;
     }
@@ -276,7 +275,7 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
     vtab *v = (vtab *)base;
     nadb_err err;
 
-    if (v->ns_given) { /* SQLite connects it anew */
+    if (v->ns_given) { /* SQLite connects the table again */
         if (file_rename(v, name, &err) != NADB_OK)
             return value_vtab_error(base, &err);
         place_rename(v->c, v->place, name);
@@ -293,7 +292,7 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
 
 /* --- MATCH --- */
 
-/* SQLite asks whether <table>_<suffix> is a part of the table. */
+/* SQLite asks whether <table>_<suffix> is a shadow table. */
 static int vtab_shadow_name(const char *suffix) {
     return sqlite3_stricmp(suffix, "nadb") == 0;
 }
@@ -337,8 +336,8 @@ static int vtab_integrity(sqlite3_vtab *base, const char *schema,
 /* --- the module --- */
 
 /* sqlite3_module of version 4, whatever the headers: SQLite 3.44 and newer call
- * xIntegrity, older ones do not look that far. Headers before 3.44 end with
- * xShadowName, which it follows. */
+ * xIntegrity, older versions do not read that far. In headers before 3.44 the
+ * struct ends with xShadowName, which xIntegrity follows. */
 #if SQLITE_VERSION_NUMBER >= 3044000
 typedef struct module4 {
     sqlite3_module base;

@@ -1,21 +1,20 @@
-/* watch.c - noticing the end of a read transaction.
+/* watch.c - detects the end of a read transaction.
  *
- * SQLite tells a virtual table that a transaction ends only if the table was
- * written to in it. So in BEGIN .. COMMIT the first read of a store writes
- * nothing into a virtual table of ours in temp, nadb_snapshot, whose xCommit
- * or xRollback then ends the snapshot of every store that was read. The
- * database file stays in its read transaction.
+ * SQLite tells a virtual table that a transaction ends only if the transaction
+ * has written to the table. So in BEGIN .. COMMIT the first read of a store
+ * writes to a virtual table of ours in temp, nadb_snapshot, whose content is
+ * always empty. Its xCommit or xRollback then ends the snapshot of every store
+ * that was read. The database file stays in its read transaction.
  *
- * The table is made while a statement on one of our tables is prepared, when no
- * other statement runs: a change of the schema makes running statements fail
- * when they open their next cursor. Inside a transaction a ROLLBACK undoes it
- * and aborts the SELECTs that are open; mostly it has been made before. Where
- * it cannot be made or written (query_only, an authorizer), each statement has
- * its own snapshot, as docs/transactions.md says.
- */
+ * The table is made when a statement on one of our tables is prepared and no
+ * other statement runs, because a change of the schema makes running statements
+ * fail when they open their next cursor. Inside a transaction a ROLLBACK would
+ * undo it and abort open SELECTs; mostly it was made before. Where it cannot be
+ * made or written (query_only, an authorizer), each statement has its own
+ * snapshot, as docs/transactions.md says. */
 #include "ext.h"
 
-/* Attempts to make the table before it counts as forbidden. */
+/* After so many failed attempts the table counts as forbidden. */
 #define TRIES 8u
 
 typedef struct watch {
@@ -51,7 +50,7 @@ static int watch_connect(sqlite3 *db, void *aux, int argc,
     return SQLITE_OK;
 }
 
-/* SQLite counts the table that it has just made among the written ones. */
+/* SQLite counts a table that it has just made as written. */
 static int watch_create(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out,
                         char **msg) {
@@ -61,7 +60,7 @@ static int watch_create(sqlite3 *db, void *aux, int argc,
     return code;
 }
 
-/* Also when a ROLLBACK has undone the table. */
+/* Called also when a ROLLBACK has undone the table. */
 static int watch_disconnect(sqlite3_vtab *base) {
     ((watch *)base)->c->watch_there = false;
     nadb_free(base);
@@ -107,7 +106,7 @@ static int watch_next(sqlite3_vtab_cursor *cursor) {
 
 static int watch_eof(sqlite3_vtab_cursor *cursor) {
     (void)cursor;
-    return 1; /* it is empty */
+    return 1; /* it has no rows */
 }
 
 static int watch_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx,
@@ -176,8 +175,8 @@ static bool is_busy(sqlite3 *db) {
     return at != NULL;
 }
 
-/* Errors after which SQLite may have rolled the whole transaction back: the
- * statement must not go on. */
+/* True for errors after which SQLite may have rolled the whole transaction
+ * back, so that the statement must not continue. */
 static int fatal(int code) {
     switch (code & 0xff) {
     case SQLITE_NOMEM:
@@ -195,8 +194,8 @@ int watch_prepare(vtab *v) {
     int code;
 
     if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
-    /* What has been written is not put at risk by an error here. BEGIN
-     * IMMEDIATE has written nothing; were the table not made behind it, a
+    /* An error here must not endanger changes of the transaction. BEGIN
+     * IMMEDIATE has written nothing yet; without making the table behind it, a
      * program that keeps its prepared statements would never make it. */
     if (is_busy(c->db) || (sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE &&
                            !file_unwritten(v)))
@@ -211,8 +210,8 @@ int watch_prepare(vtab *v) {
     return fatal(code);
 }
 
-/* After PRAGMA temp_store the schema of temp is read anew, which SQLite cannot
- * do while a statement is prepared. */
+/* PRAGMA temp_store makes SQLite reload the schema of temp, which it cannot do
+ * while a statement is prepared. */
 static void reload(conn *c) {
     (void)run(c, "SELECT 1 FROM temp.sqlite_schema LIMIT 1");
 }
@@ -228,7 +227,7 @@ int watch_read(conn *c, sess *s) {
     if (!s->snapshots) return SQLITE_OK;
     if (!c->watching)
         code = run(c, "INSERT INTO temp.nadb_snapshot SELECT 1 WHERE 0");
-    /* It is gone when PRAGMA temp_store has changed, or with a ROLLBACK. */
+    /* PRAGMA temp_store or a ROLLBACK has removed the table. */
     if (code == SQLITE_ERROR) c->watch_there = false;
     if (c->watching) nadb_session_hold(s->core);
     return fatal(code);

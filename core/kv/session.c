@@ -349,8 +349,7 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
 }
 
 /* True in a transaction that may write. A read transaction on a file's store
- * need not note reads: when it starts to write, check_lock() checks its whole
- * snapshot. */
+ * notes no reads: check_lock() checks its snapshot when it starts to write. */
 static bool session_notes_reads(const nadb_session *ss) {
     return ss->txn != NULL || (ss->held != NULL && ss->file.stamp == NULL);
 }
@@ -414,8 +413,7 @@ static nadb_rc need_txn(nadb_session *ss, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "no transaction is open on the store");
 }
 
-/* Reads the live row under the key in ss->key, with the transaction's changes
- * below number `limit`. */
+/* Reads the live row under ss->key, with changes below number `limit`. */
 static nadb_rc row_get(nadb_session *ss, nadb_slice key, uint64_t limit,
                        nadb_row *row, bool *found, nadb_err *err) {
     const batch_op *op = batch_find(ss->b, key, limit);
@@ -466,8 +464,8 @@ void nadb_undo_since(nadb_session *ss, uint64_t moment) {
     session_undo(ss, moment);
 }
 
-/* The key's newest change if that was at `moment` or later; otherwise *op is
- * NULL. *k: the key as it is stored. */
+/* The key's newest change if made at `moment` or later, else *op is NULL. *k:
+ * the stored key. */
 static nadb_rc change_since(nadb_session *ss, nadb_slice key, uint64_t moment,
                             nadb_slice *k, const batch_op **op, nadb_err *err) {
     nadb_rc rc = need_txn(ss, err);
@@ -541,7 +539,7 @@ static int64_t clamp_time(int64_t ms) {
     return ms < NADB_TIME_MIN ? NADB_TIME_MIN : ms;
 }
 
-/* Encodes the value: its stored bytes, and their description in the head. */
+/* Encodes the value, and describes it in the head. */
 static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
                             nadb_row_head *h, nadb_slice *stored,
                             uint8_t number[10], nadb_err *err) {
