@@ -203,8 +203,8 @@ $(eval $(call variant,$(BUILD)/cover,$(BUILD)/cover/unit,$(COVER)))
 # What tidy asks for: no warning, as the library and as the test library.
 STRICT_TEST := $(CORE) $(EXT) $(wildcard test/support/*.c test/unit/*.c)
 $(BUILD)/strict/%: CFLAGS := -O2 -Werror
-$(BUILD)/strict/clang/%: CFLAGS := -O0 -Werror
-$(BUILD)/strict/clang-test/%: CFLAGS := -O0 -Werror
+$(BUILD)/strict/clang/%: CFLAGS := -fsyntax-only -Werror
+$(BUILD)/strict/clang-test/%: CFLAGS := -fsyntax-only -Werror
 $(BUILD)/strict/gcc/%: CC := gcc
 $(BUILD)/strict/gcc-test/%: CC := gcc
 $(BUILD)/strict/clang/%: CC := clang

@@ -265,7 +265,7 @@ const char *option_nearest(const nadb_options *o, nadb_slice name) {
     }
     /* A suggestion that has little in common with the given name would
      * confuse. */
-    return best_distance <= 1 + name.n / 3 ? best : NULL;
+    return best_distance <= (name.n + 2) / 3 ? best : NULL;
 }
 
 /* --- values --- */

@@ -92,7 +92,7 @@ tell "gcc -shared -fPIC nadb.c -o nadb.so -lz ${redis[*]}" $? "$folder/so.log"
         WHERE name = 'redis'")" = $((${#redis[@]} > 0)) ]) \
     >"$folder/load.log" 2>&1
 tell ".load ./nadb" $? "$folder/load.log"
-(cd "$place/files" && clang -fsyntax-only "${strict[@]}" nadb.c &&
+(cd "$place/files" &&
     clang -fsyntax-only "${strict[@]}" "${redis[@]:0:1}" nadb.c) \
     >"$folder/clang.log" 2>&1
 tell "no warning from clang" $? "$folder/clang.log"

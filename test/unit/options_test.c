@@ -164,6 +164,7 @@ static void test_unknown(void) {
     refused("Synchronus=off", "did you mean 'synchronous'?");
     refused("colour='red'", "unknown option 'colour'");
     refused("b='x'", "unknown option 'b': did you mean 'db'?");
+    refused("foo='x'", "unknown option 'foo': there are ");
     refused("backend='rocks'", "unknown backend 'rocks': there are fs");
     refused("an_option_whose_name_is_longer_than_any_name_there_is=1",
             "unknown option 'an_option_whose_name");
