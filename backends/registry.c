@@ -1,9 +1,9 @@
-/* registry.c - the backends that this library was built with, and behind them
- * those that were loaded at run time (core/load.c), in the order in which they
- * came. Messages and nadb_backends list them in this order.
+/* registry.c - the list of backends: those in this library, then those that
+ * were loaded at run time (core/load.c). Messages and nadb_backends show them
+ * in this order.
  *
- * A new backend is a folder and a line here. A place in the list never changes,
- * so that readers take no lock. */
+ * A new backend in the library is a folder and a line here. An entry of the
+ * list never changes, so readers take no lock. */
 #include "../core/backend.h"
 
 #include <stdatomic.h>

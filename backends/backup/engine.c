@@ -1,9 +1,9 @@
-/* engine.c - a backup, with those it needs, as a table that is only read
- * (backup.h).
+/* engine.c - a backup, with the chain of backups that it needs, as a read-only
+ * table (backup.h).
  *
- * A backup never changes, so all views are the same. There are no indexes but
- * that of keys: tags and expiry are found by reading every row. Files are
- * checked as they are read, a chunk at a time; nadb_check() looks at all. */
+ * A backup never changes, so all views are the same. Its only index is that of
+ * keys; tags and expiry are found by reading every row. Files are verified as
+ * they are read, a chunk at a time; nadb_check() reads all. */
 #include "engine.h"
 
 #include "../../core/backup/backup.h"
@@ -16,8 +16,9 @@ static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
 typedef struct backup_view {
     nadb_view base;
     size_t n;
-    nadb_iter *links[]; /* of get(), the newest backup's first; made when they
-                           are needed */
+    /* one per backup of the chain, newest first, for get(); made at first
+     * use */
+    nadb_iter *links[];
 } backup_view;
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -40,7 +41,7 @@ static nadb_rc backup_view_open(nadb_engine *engine, nadb_view **out,
     return NADB_OK;
 }
 
-/* What a view has read goes; it can be read again. */
+/* Frees what the view has read; it can be read again. */
 static void backup_view_rest(nadb_engine *engine, nadb_view *view) {
     backup_view *v = (backup_view *)view;
 
@@ -67,7 +68,8 @@ static nadb_rc backup_view_refresh(nadb_engine *engine, nadb_view *view,
 
 /* --- reading --- */
 
-/* Moves the i-th link to the key; *it stands on it if the link has it. */
+/* Moves the i-th iterator to the key; *it: is set if that backup has the
+ * key. */
 static nadb_rc seek_link(backup_engine *e, backup_view *v, size_t i,
                          nadb_slice key, nadb_iter **it, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -79,7 +81,7 @@ static nadb_rc seek_link(backup_engine *e, backup_view *v, size_t i,
     return rc == NADB_OK ? nadb_iter_seek(*it, key, err) : rc;
 }
 
-/* What the planner asks of a tag's counter: that nothing is known. */
+/* The planner reads a tag's counter. The answer is that nothing is known. */
 static nadb_rc get_count(const backup_engine *e, nadb_slice key,
                          nadb_entry *out, bool *found) {
     static _Thread_local uint8_t number[10];
@@ -209,7 +211,7 @@ static const nadb_engine_ops backup_ops = {
     .view_rest = backup_view_rest,
     .get = backup_get,
     .iter = backup_iter,
-    .prepare = backup_prepare, /* never gives a ticket to end */
+    .prepare = backup_prepare, /* it never returns a ticket */
     .flush = backup_flush,
     .check = backup_check,
     .stats = backup_stats,

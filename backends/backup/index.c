@@ -1,4 +1,4 @@
-/* index.c - what indexes would tell of a backup, found by reading its rows. */
+/* index.c - the contents of indexes for a backup, computed from its rows. */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ typedef struct count {
 typedef struct counts {
     nadb_iter base;
     nadb_buf bytes; /* of keys and values */
-    nadb_buf list;  /* count each, ascending */
+    nadb_buf list;  /* array of count, ascending */
     size_t next;
 } counts;
 
@@ -122,7 +122,7 @@ static bool add_count(counts *c, const nadb_range *range,
     return nadb_buf_append(&c->list, &x, sizeof x);
 }
 
-/* Sorts the tags and takes those of the range. */
+/* Sorts the tags and keeps those in the range. */
 static nadb_rc take_counts(counts *c, const key_map *tags,
                            const nadb_range *range, nadb_err *err) {
     const key_map_slot **list = nadb_calloc(tags->n + 1, sizeof *list);

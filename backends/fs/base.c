@@ -48,7 +48,7 @@ static nadb_rc check_file(fs_base *b, uint64_t number, bool is_val,
     return rc;
 }
 
-/* A reference to the file's handle, made when there is none. */
+/* A reference to the file's handle, which is made if necessary. */
 static nadb_rc take_handle(fs_base *b, uint64_t number, bool is_val,
                            uint64_t size, fs_handle **out, nadb_err *err) {
     fs_handle *h, *fresh = NULL;
@@ -66,7 +66,8 @@ static nadb_rc take_handle(fs_base *b, uint64_t number, bool is_val,
         if (fresh == NULL)
             return nadb_fail(err, NADB_NOMEM, "opening %s", b->env.dir);
         nadb_lock(&b->lock);
-        h = find_handle(b, number, is_val); /* made by another meanwhile? */
+        /* another thread may have made it meanwhile */
+        h = find_handle(b, number, is_val);
         if (h == NULL) {
             h = fresh;
             fresh = NULL;
@@ -117,7 +118,8 @@ static void drop_handles(fs_base *b, fs_handle **list, size_t n) {
     }
 }
 
-/* Publishes what was just opened, or takes what another thread opened. */
+/* Publishes the opened file; if another thread was faster, closes it and
+ * returns that one. */
 static void *publish(fs_handle *h, void *fresh) {
     void *old = NULL;
 
@@ -195,7 +197,8 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     for (size_t i = 0; rc == NADB_OK && i < v->m.n_tables; i++)
         rc = take_handle(b, v->m.tables[i].number, false, v->m.tables[i].size,
                          &v->tables[i], err);
-    /* An index sorts behind the rows, or before them and behind. */
+    /* Entries of tags and expiries sort behind rows, and counts exist only with
+     * tags. */
     for (size_t i = 0; i < v->m.n_tables; i++)
         if (v->m.tables[i].hi.n > 0 && v->m.tables[i].hi.p[0] > NADB_KS_ROW)
             v->pub.indexed = true;
@@ -209,8 +212,8 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     return rc;
 }
 
-/* A file may vanish between the reading of MANIFEST and the look at the file,
- * when another process flushes: then MANIFEST has changed, and is read anew. */
+/* A flush of another process may remove a file between our reading of MANIFEST
+ * and our check of the file. MANIFEST has then changed and is read again. */
 nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err) {
     uint64_t last = UINT64_MAX;
 

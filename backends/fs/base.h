@@ -1,13 +1,14 @@
-/* base.h - the store directory as this process sees it: open files, versions,
- * and what the operations on them share.
+/* base.h - the store's directory as this process has it open: handles of files,
+ * versions, and what the operations on them share.
  *
- * A version is a decoded MANIFEST and a handle for every file it names. Files
- * are immutable, so versions of one base share handles; a handle opens its
- * file when it is first needed (opening a store touches no table), which two
- * threads may do at once: the loser closes its own.
+ * A version is a decoded MANIFEST with a handle for every file it names. Files
+ * are immutable, so versions of one base share handles. A handle opens its file
+ * at first use (opening a store touches no table). Two threads may do this at
+ * once; the slower one closes its own.
  *
- * Locking: `lock` guards the handles' list and counts, and the list of dropped
- * files; no I/O is done under it. Versions count references atomically. */
+ * Locking: `lock` guards the table of handles with their counts, and the list
+ * of dropped files; no I/O is done under it. Versions count references
+ * atomically. */
 #ifndef NADB_FS_BASE_H
 #define NADB_FS_BASE_H
 
@@ -29,22 +30,23 @@ struct fs_handle {
     uint64_t size;
     bool is_val;
     size_t refs;
-    _Atomic(void *) opened; /* fs_sst or fs_val; NULL before first use */
+    _Atomic(void *) opened; /* fs_sst or fs_val; NULL before the first use */
 };
 
 enum { FS_HANDLE_BUCKETS = 256 };
 
-/* Sizes that decide how data are cut into files and work into steps. None of
- * them is part of a format; tests make them small. */
+/* Sizes of files and of steps of work. They are not part of a format; tests use
+ * small ones. */
 typedef struct fs_limits {
     uint64_t table_bytes; /* of blocks in a table */
     uint64_t val_bytes;   /* of a .val file */
-    uint64_t step_bytes;  /* input of one step of compaction, about */
-    uint64_t move_bytes;  /* smaller tables are rewritten, not moved, so that
-                             they do not stay small */
+    uint64_t step_bytes;  /* approximate input of one step of compaction */
+    /* smaller tables are rewritten instead of moved, so that they do not stay
+     * small */
+    uint64_t move_bytes;
 } fs_limits;
 
-/* A file that no MANIFEST from `generation` on names. */
+/* A file that no MANIFEST of `generation` or later names. */
 typedef struct fs_dropped {
     uint64_t number;
     uint64_t generation;
@@ -57,7 +59,8 @@ struct fs_base {
     fs_limits limits;
     nadb_mutex lock;
     fs_handle *handles[FS_HANDLE_BUCKETS];
-    nadb_buf dropped; /* fs_dropped each; used under the flusher lock only */
+    /* array of fs_dropped; used under the flusher word only */
+    nadb_buf dropped;
 };
 
 typedef struct fs_version {
@@ -73,15 +76,15 @@ typedef struct fs_version {
 
 nadb_rc fs_base_open(const nadb_base_env *env, nadb_base **out, nadb_err *err);
 void fs_base_close(nadb_base *base);
-/* What MANIFEST says now. */
+/* Opens the version that MANIFEST describes now. */
 nadb_rc fs_version_open(fs_base *b, fs_version **out, nadb_err *err);
-/* The version of manifest `m`, which is moved into it (and cleared on error,
- * too). Every file it names must be there with its size. */
+/* Makes a version of manifest `m`, which is moved into it (and cleared on
+ * error). Every file it names must exist with its size. */
 nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
                         nadb_err *err);
 void fs_version_ref(nadb_base_version *v);
 void fs_version_unref(nadb_base_version *v);
-/* Whether a live version of this process names the file. */
+/* True if a version of this process that is in use names the file. */
 bool fs_handle_live(fs_base *b, uint64_t number, bool is_val);
 
 nadb_rc fs_handle_sst(fs_handle *h, fs_sst **out, nadb_err *err);
@@ -91,20 +94,22 @@ nadb_rc fs_handle_val(fs_handle *h, fs_val **out, nadb_err *err);
 
 nadb_rc fs_get(nadb_base_version *v, nadb_slice key, nadb_buf *scratch,
                nadb_entry *out, bool *found, nadb_err *err);
-/* Whether some table may have the key; false is certain. */
+/* False if certainly no table has the key. */
 nadb_rc fs_maybe(fs_version *v, nadb_slice key, bool *maybe, nadb_err *err);
-/* Bytes of the newest entry of the key, large value included; 0: none. */
+/* Size of the key's newest entry, including a large value; 0: there is none. */
 nadb_rc fs_old_bytes(fs_version *v, nadb_slice key, nadb_buf *scratch,
                      double *bytes, nadb_err *err);
-/* The first table of the run whose last key is >= key; run->count if none. */
+/* The first table of the run whose last key is >= key; run->count if there is
+ * none. */
 size_t fs_run_find(const fs_version *v, const fs_run *run, nadb_slice key);
-/* Follows a reference; *id names the bytes. */
+/* Reads a large value; *id: id of its bytes. */
 nadb_rc fs_resolve(fs_version *v, nadb_slice ref, nadb_buf *scratch,
                    nadb_slice *out, uint64_t *id, nadb_err *err);
 
-/* Whether a clear hides an entry of table `s`. What was at or below the clear
- * of its writing is not in a table; a later clear came after everything whose
- * sequence number the table has forgotten (0), so it hides that as well. */
+/* True if a clear hides an entry of table `s`. Entries at or below the clear
+ * that was in force when the table was written are not in it. A later clear
+ * came after all entries whose sequence number was dropped (0), so it hides
+ * these, too. */
 static inline bool fs_hidden(const fs_version *v, const fs_sst *s,
                              uint64_t seq) {
     return v->m.clear_seq > s->props.clear_seq && seq <= v->m.clear_seq;

@@ -24,7 +24,7 @@ bool fs_block_init(fs_block *b, const uint8_t *p, size_t n) {
     return true;
 }
 
-/* A varint between p and end; NULL when it does not fit. */
+/* A varint between p and end; NULL if it does not fit. */
 static const uint8_t *varint_any(const uint8_t *p, const uint8_t *end,
                                  uint64_t *out) {
     uint64_t v = 0;
@@ -46,7 +46,7 @@ typedef struct entry_head {
     uint64_t suffix, tag, value;
 } entry_head;
 
-/* The three varints before an entry's bytes; NULL when they do not fit. */
+/* The three varints before an entry's bytes; NULL if they do not fit. */
 static const uint8_t *head_any(const uint8_t *p, const uint8_t *end,
                                entry_head *h) {
     p = varint_any(p, end, &h->suffix);
@@ -54,8 +54,8 @@ static const uint8_t *head_any(const uint8_t *p, const uint8_t *end,
     return p == NULL ? NULL : varint_any(p, end, &h->value);
 }
 
-/* Likewise. Nearly always they take 1, up to 4 and 1 byte: then all are taken
- * out of one word, and the groups of 7 bits moved together. */
+/* As head_any(). Nearly always they have 1, up to 4 and 1 byte; then one word
+ * is loaded and its groups of 7 bits are moved together. */
 static inline const uint8_t *head(const uint8_t *p, const uint8_t *end,
                                   entry_head *h) {
     uint64_t word, stop;
@@ -76,15 +76,14 @@ static inline const uint8_t *head(const uint8_t *p, const uint8_t *end,
     return p + 2 + bits / 8;
 }
 
-/* Where the suffix of the entry at that offset begins; NULL when its bytes do
- * not fit. */
+/* The suffix of the entry at that offset; NULL if it does not fit. */
 static inline const uint8_t *entry_at(const fs_block *b, uint32_t at,
                                       entry_head *h) {
     const uint8_t *end = b->p + b->n;
     const uint8_t *p = b->p + at;
 
-    /* Behind the prefix: then prefix and suffix together fit in the block, on
-     * which those who put keys together rely. */
+    /* It must be behind the prefix, so that prefix and suffix together fit into
+     * the block; callers rely on that when they build keys. */
     if (p < b->prefix.p + b->prefix.n || p >= end) return NULL;
     p = head(p, end, h);
     if (p == NULL || h->suffix > (uint64_t)(end - p) ||
@@ -119,7 +118,7 @@ bool fs_block_seek(const fs_block *b, nadb_slice key, unsigned *i,
     *equal = false;
     *i = 0;
     if (common < b->prefix.n) {
-        /* All keys are on one side of it. */
+        /* All keys of the block are on one side of `key`. */
         if (common < key.n && key.p[common] > b->prefix.p[common])
             *i = b->count;
         return true;

@@ -1,10 +1,10 @@
 /* check.c - reads every byte of a version's files.
  *
- * Files are opened anew and read by pread, so that what is found is what is on
- * the disk (or in the kernel's cache), not what was checked when a mapping
- * first touched it. One line a problem; then it goes on with the next block,
- * table or file. Not looked at, because nothing uses them: values in a .val
- * file that no table refers to any more. */
+ * Files are opened again and read by pread, so that the check sees what is on
+ * the disk (or in the kernel's cache), and not what was verified when a mapping
+ * first touched it. Each problem is one line, after which the check continues
+ * with the next block, table or file. Not checked: values in a .val file to
+ * which no table refers any more. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -18,12 +18,12 @@ typedef struct check {
     void *ctx;
     fs_sst *s;      /* the table under check */
     nadb_buf block; /* bytes of a block */
-    nadb_buf hash;  /* the hash section; empty when it is damaged */
+    nadb_buf hash;  /* the hash section; empty if it is damaged */
     nadb_buf key, last;
     nadb_buf value;
     fs_val **vals; /* as v->m.vals; NULL: not opened, or damaged */
     uint64_t count, tombstones, min_seq, max_seq;
-    bool stop; /* blocks were unreadable: counts say nothing */
+    bool stop; /* blocks were unreadable, so counts cannot be compared */
 } check;
 
 static void tell(const check *c, const char *fmt, ...) NADB_PRINTF(2, 3);
@@ -37,7 +37,7 @@ static void tell(const check *c, const char *fmt, ...) {
     c->report(c->ctx, line);
 }
 
-/* The beginning of a key, without the keyspace byte, for people. */
+/* The beginning of a key without keyspace byte, printable. */
 static const char *printable(nadb_slice key, char out[64]) {
     size_t n = 0;
 
@@ -53,7 +53,7 @@ static const char *printable(nadb_slice key, char out[64]) {
     return out;
 }
 
-/* What the caller must hear of at once; all else is a line. */
+/* True for errors that end the check; others become lines. */
 static bool fatal(nadb_rc rc) {
     return rc == NADB_NOMEM || rc == NADB_INTERRUPT;
 }
@@ -104,7 +104,7 @@ static bool in_hash(const check *c, nadb_slice key, uint32_t place) {
     uint64_t n = c->s->props.n_buckets;
     uint64_t no = fs_hash_home(hash, n);
 
-    if (c->hash.n == 0) return true; /* reported already */
+    if (c->hash.n == 0) return true; /* it was reported */
     for (uint64_t tries = 0; tries < n; tries++) {
         const uint8_t *b = c->hash.p + no * FS_BUCKET;
 
@@ -165,7 +165,7 @@ static void tell_block(check *c, unsigned no, const char *what) {
     c->stop = true;
 }
 
-/* The index must lead to the block from its first key and from its last. */
+/* The index must lead to the block from its first and from its last key. */
 static nadb_rc check_index(check *c, const fs_block *b, unsigned no,
                            nadb_err *err) {
     unsigned found;

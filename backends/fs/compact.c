@@ -1,14 +1,15 @@
 /* compact.c - merges runs, one bounded step at a time.
  *
- * A step takes runs [first, first + n) and a stretch of keys that begins at
- * the lowest key of the sources (all runs but the oldest, which is the
- * target). It writes what is left of that stretch as new tables of the target,
- * and raises the low end of every input table past it; tables that have
- * nothing left are dropped. So a merge of any size is a series of steps, each
- * a complete state, and readers see each key exactly once in between.
+ * A step takes runs [first, first + n) and a stretch of keys that begins at the
+ * lowest key of the sources (all these runs but the oldest, which is the
+ * target). It writes the remaining entries of the stretch as new tables of the
+ * target, and raises the low end of every input table past the stretch; tables
+ * with nothing left are dropped. So a merge of any size is a series of steps,
+ * each of which gives a complete state, and readers see each key exactly once
+ * in between.
  *
- * A source table that overlaps nothing is moved, not rewritten: data that come
- * in key order are written once. */
+ * A source table that overlaps no other is moved, not rewritten: data that
+ * arrive in key order are written once. */
 #include "../../core/util/job.h"
 #include "fs_ops.h"
 #include "merge.h"
@@ -19,16 +20,16 @@ typedef struct step {
     fs_base *b;
     fs_version *v;
     fs_task task;
-    bool bottom;     /* nothing is below the target */
+    bool bottom;     /* there is no run below the target */
     nadb_slice from; /* the stretch: from <= key <= to */
-    nadb_slice to;   /* p is NULL: to the end */
+    nadb_slice to;   /* p == NULL: to the end */
     nadb_buf bounds;
-    bool *moved; /* by table */
+    bool *moved; /* one per table */
     bool any_moved;
-    nadb_buf last; /* key that was consumed last */
-    bool cut;      /* stopped at `last`, before `to` */
+    nadb_buf last; /* the last key that was consumed */
+    bool cut;      /* the step ended at `last`, before `to` */
     nadb_buf value;
-    double consumed_shadow; /* fs_meta.shadow of what was merged */
+    double consumed_shadow; /* fs_meta.shadow of the merged entries */
     fs_output o;
 } step;
 
@@ -51,7 +52,7 @@ static bool overlap(const fs_meta *a, const fs_meta *b) {
            nadb_slice_cmp(b->lo, a->hi) <= 0;
 }
 
-/* The source table, not moved, with the lowest key. */
+/* The source table with the lowest key that is not moved. */
 static const fs_meta *lowest_source(const step *s) {
     const fs_meta *tables = s->v->m.tables;
     const fs_meta *low = NULL;
@@ -90,8 +91,8 @@ static bool meets_source(const step *s, const fs_meta *t) {
     return false;
 }
 
-/* Chooses the stretch: as many tables of the target as make half a step, and
- * go on meeting sources; behind the last one, no end. */
+/* Chooses the stretch: as many tables of the target as make half a step and
+ * overlap sources; without an end if the last of them is among these. */
 static void choose_stretch(step *s) {
     const fs_meta *t = s->v->m.tables + target(s)->first;
     size_t n = target(s)->count;
@@ -115,7 +116,7 @@ static void choose_stretch(step *s) {
 
 /* --- the merge --- */
 
-/* Rewrites what lies in the .val file that is being emptied. */
+/* Rewrites a value that is in the .val file being emptied. */
 static nadb_rc move_value(step *s, fs_entry *e, nadb_err *err) {
     fs_ref ref;
     uint64_t id;
@@ -170,7 +171,7 @@ static nadb_rc merge_stretch(step *s, nadb_err *err) {
     nadb_rc rc;
 
     if (s->to.p != NULL) {
-        /* The range is half open: its end is the next possible key. */
+        /* The range is half open, so it ends with the next possible key. */
         if (!nadb_buf_append(&s->bounds, s->to.p, s->to.n) ||
             !nadb_buf_byte(&s->bounds, 0))
             return nadb_fail(err, NADB_NOMEM, "compacting");
@@ -192,7 +193,7 @@ static nadb_rc merge_stretch(step *s, nadb_err *err) {
 
 /* --- the next state --- */
 
-/* What is left of input table `i`; false when nothing is. */
+/* Cuts input table `i` to what is left of it; *keep: something is left. */
 static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
     nadb_slice bound = s->cut ? nadb_buf_slice(&s->last) : s->to;
     fs_sst *sst;
@@ -220,7 +221,7 @@ static nadb_rc trim(step *s, size_t i, fs_meta *t, bool *keep, nadb_err *err) {
             (double)t->shadow * (double)(off - t->gone) / (double)t->size;
         t->gone = off;
     }
-    /* The successor of `bound` lives in `bounds`, where `to` did. */
+    /* The successor of `last` replaces `to` in `bounds`. */
     nadb_buf_reset(&s->bounds);
     if (!nadb_buf_append(&s->bounds, bound.p, bound.n) ||
         !nadb_buf_byte(&s->bounds, 0))
@@ -237,7 +238,7 @@ static nadb_rc keep_inputs(step *s, fs_manifest *m, const fs_run *run,
         nadb_rc rc = NADB_OK;
 
         if (s->moved[i] ||
-            (s->task.rewrite && i == s->task.table)) /* moved or replaced */
+            (s->task.rewrite && i == s->task.table)) /* moved, or replaced */
             continue;
         if (!keep && s->task.rewrite)
             keep = true;
@@ -249,8 +250,8 @@ static nadb_rc keep_inputs(step *s, fs_manifest *m, const fs_run *run,
     return NADB_OK;
 }
 
-/* Outputs share what the consumed tables knew of older entries below, less
- * what the merge has met. */
+/* The outputs share the consumed tables' count of older entries below, less
+ * those that the merge has removed. */
 static nadb_rc add_outputs(step *s, fs_manifest *m, nadb_err *err) {
     double count = 0;
     nadb_rc rc = NADB_OK;

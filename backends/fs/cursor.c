@@ -47,7 +47,7 @@ static nadb_rc open_file(fs_cursor *c, nadb_file **out, nadb_err *err) {
     return rc;
 }
 
-/* Puts [off, off + n) into the chunk, and what a walk will want next. */
+/* Reads [off, off + n) into the chunk, and the bytes that a walk needs next. */
 static nadb_rc fill_chunk(fs_cursor *c, uint64_t off, size_t n, nadb_err *err) {
     uint64_t end = c->s->props.offsets;
     uint64_t size = c->ahead > n ? c->ahead : n;
@@ -96,7 +96,7 @@ static nadb_slice larger(nadb_slice a, nadb_slice b) {
     return nadb_slice_cmp(a, b) < 0 ? b : a;
 }
 
-/* Past the end of the range, or of what is read of the present table. */
+/* True behind the end of the range, or of the present table's used part. */
 static bool past_end(const fs_cursor *c) {
     const fs_meta *t = fs_cursor_meta(c);
     nadb_slice key = nadb_buf_slice(&c->key);
@@ -133,7 +133,7 @@ static nadb_rc load_block(fs_cursor *c, unsigned no, nadb_err *err) {
     return rc;
 }
 
-/* Makes entry c->i of the block the present one. */
+/* Makes entry c->i of the block the present entry. */
 static nadb_rc show(fs_cursor *c, nadb_err *err) {
     nadb_rc rc = take_entry(c, c->i, err);
 
@@ -143,8 +143,8 @@ static nadb_rc show(fs_cursor *c, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Opens table `i` of the run, unless a clear hides all of it or nothing of it
- * is in the range; then *use is false. */
+/* Opens table `i` of the run. *use is false if a clear hides all of it or none
+ * of it is in the range. */
 static nadb_rc enter_table(fs_cursor *c, size_t i, bool *use, nadb_err *err) {
     const fs_meta *t = &c->v->m.tables[c->run->first + i];
     nadb_rc rc;
@@ -167,8 +167,8 @@ static nadb_rc enter_table(fs_cursor *c, size_t i, bool *use, nadb_err *err) {
     return NADB_OK;
 }
 
-/* In the present table, to the first entry >= key, or the last <= key; c->s is
- * NULL when there is none. */
+/* Moves within the present table to the first entry >= key, or the last <= key;
+ * c->s is NULL if there is none. */
 static nadb_rc seek_table(fs_cursor *c, nadb_slice key, nadb_err *err) {
     unsigned no, i;
     bool equal;
@@ -179,8 +179,8 @@ static nadb_rc seek_table(fs_cursor *c, nadb_slice key, nadb_err *err) {
     if (!fs_block_seek(&c->block, key, &i, &equal))
         return fs_sst_corrupt(c->s, "bad entry in the block", c->off, err);
     if (c->reverse && !equal) {
-        /* The entry before; a key may lie between a separator and the first
-         * key of its block, then that is in the block before. */
+        /* The entry before it. If the key lies between a separator and the
+         * first key of its block, that is in the block before. */
         if (i == 0 && no == 0) {
             c->s = NULL;
             return NADB_OK;
@@ -204,8 +204,8 @@ static nadb_rc seek_table(fs_cursor *c, nadb_slice key, nadb_err *err) {
     return show(c, err);
 }
 
-/* From table `i` on in the cursor's direction: to the first entry there, not
- * before `key` if it is in that table. */
+/* Searches the tables from `i` on in the cursor's direction for the first
+ * entry, not before `key`. */
 static nadb_rc walk_tables(fs_cursor *c, size_t i, nadb_slice key,
                            nadb_err *err) {
     bool first = true;
@@ -250,7 +250,8 @@ nadb_rc fs_cursor_seek(fs_cursor *c, nadb_slice key, nadb_err *err) {
         return fs_cursor_start(c, err);
     i = fs_run_find(c->v, c->run, key);
     if (c->reverse) {
-        /* The table found may begin after the key: then the one before. */
+        /* If the table found begins after the key, the one before is
+         * searched. */
         if (i == c->run->count ||
             nadb_slice_cmp(c->v->m.tables[c->run->first + i].lo, key) > 0) {
             if (i == 0) {
@@ -278,7 +279,7 @@ nadb_rc fs_cursor_start(fs_cursor *c, nadb_err *err) {
         none = c->v->m.tables[c->run->first + c->run->count - 1].hi;
         return walk_tables(c, c->run->count - 1, none, err);
     }
-    /* hi itself is outside: seek as if it were in, then step over it. */
+    /* hi is excluded: seeks as if it were included, then steps over it. */
     {
         nadb_slice hi = c->hi;
 
@@ -292,7 +293,7 @@ nadb_rc fs_cursor_start(fs_cursor *c, nadb_err *err) {
     }
 }
 
-/* To the next block of the present table; invalid when there is none. */
+/* Moves to the next block of the present table; invalid if there is none. */
 static nadb_rc next_block(fs_cursor *c, nadb_err *err) {
     nadb_rc rc;
 
@@ -304,7 +305,7 @@ static nadb_rc next_block(fs_cursor *c, nadb_err *err) {
     return show(c, err);
 }
 
-/* To the next table of the run. */
+/* Moves to the next table of the run. */
 static nadb_rc next_table(fs_cursor *c, nadb_err *err) {
     nadb_slice from = {NULL, 0};
 

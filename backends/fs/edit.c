@@ -1,4 +1,5 @@
-/* edit.c - from one manifest to the next, and to disk (see output.h). */
+/* edit.c - makes the next manifest from the present one, and installs it
+ * (output.h). */
 #include <stdlib.h>
 
 #include "output.h"
@@ -81,7 +82,7 @@ static int by_number(const void *a, const void *b) {
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* The .val files are those that some table uses. */
+/* Lists the .val files that a table uses. */
 static nadb_rc list_vals(fs_manifest *m, const fs_manifest *old,
                          const fs_output *o, nadb_err *err) {
     const fs_val_meta *fresh = (const fs_val_meta *)(const void *)o->vals.p;
@@ -119,9 +120,9 @@ nadb_rc fs_edit_end(fs_manifest *m, const fs_manifest *old, const fs_output *o,
     return list_vals(m, old, o, err);
 }
 
-/* After a failed replacement the new MANIFEST may be in place all the same
- * (the rename went through, the sync of the directory did not). Then its files
- * must stay; so they must if we cannot tell. */
+/* True if MANIFEST may have been replaced despite an error (the rename
+ * succeeded and the sync of the directory failed), or if that cannot be found
+ * out. The new files must stay then. */
 static bool may_be_installed(fs_base *b, uint64_t generation) {
     fs_manifest now;
     bool old;
@@ -132,7 +133,7 @@ static bool may_be_installed(fs_base *b, uint64_t generation) {
     return !old;
 }
 
-/* Files that the state before does not have are new: numbers rise. */
+/* File numbers rise, so files that the old state lacks are new. */
 static void count_made(fs_version *v, const nadb_base_version *old) {
     for (size_t i = 0; i < v->m.n_tables; i++) {
         if (v->m.tables[i].number <= old->last_file) continue;

@@ -1,15 +1,15 @@
-/* flush.c - a frozen memtable becomes the newest run.
+/* flush.c - writes frozen memtables as the newest run.
  *
- * A tombstone is written only if some table below may have its key. How many
- * bytes below the new entries make dead is estimated from a sample of keys, so
- * that compaction knows when it is worth the work: overwritten and deleted
- * data are found at once, and data that are only added are left alone. */
+ * A tombstone is written only if a table below may have its key. A sample of
+ * keys is looked up to estimate how many bytes below become dead, so that
+ * compaction is started for overwritten and deleted data, and not for data that
+ * are only added. */
 #include "../../core/util/job.h"
 #include "fs_ops.h"
 #include "output.h"
 
-/* Entries at the beginning of a flush that are all looked up, and one in how
- * many after that, with a mapping (some cache lines each) and without (some
+/* The first SAMPLE_ALL entries of a flush are all looked up, then every 16th
+ * with a mapping (a few cache lines each), or every 64th without one (a few
  * reads each). */
 enum { SAMPLE_ALL = 512, SAMPLE = 16, SAMPLE_PREAD = 64 };
 
@@ -17,13 +17,13 @@ typedef struct flush {
     fs_base *b;
     fs_version *v;
     const nadb_flush_req *req;
-    bool below; /* something is left below that the entries may replace */
+    bool below; /* the base has something that the entries may replace */
     uint64_t turn;
     nadb_buf scratch;
 } flush;
 
-/* Large values are few, and decide how much is dead: each is looked up. What
- * cannot be read counts as nothing: a damaged table does not stop a flush. */
+/* Large values are few and dominate the dead bytes, so each is looked up. An
+ * unreadable entry counts as 0: damage below does not stop a flush. */
 static double replaced_bytes(flush *f, const nadb_entry *e) {
     uint64_t one_in = f->b->env.mmap ? SAMPLE : SAMPLE_PREAD;
     double bytes;
@@ -38,7 +38,8 @@ static double replaced_bytes(flush *f, const nadb_entry *e) {
     return bytes * (double)one_in;
 }
 
-/* Without a mapping the question would mean reading: then all are kept. */
+/* Without a mapping the question would need reads, so all tombstones are
+ * kept. */
 static bool kills(flush *f, const nadb_entry *e) {
     bool maybe;
 
@@ -97,8 +98,8 @@ static nadb_rc next_manifest(const flush *f, const fs_output *o, fs_manifest *m,
     return rc;
 }
 
-/* Opens every file, which is done once: nothing is written over what a newer
- * version has made. */
+/* Opens every file, once: nothing may be overwritten that a newer version of
+ * nadb has made. */
 static nadb_rc open_all(fs_version *v, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -112,7 +113,7 @@ static nadb_rc open_all(fs_version *v, nadb_err *err) {
 
         rc = fs_handle_val(v->vals[i], &s, err);
     }
-    /* Damage is the readers' to report: what comes new must not wait. */
+    /* Damage of old data is reported to readers; it must not stop new data. */
     return rc == NADB_CORRUPT ? NADB_OK : rc;
 }
 

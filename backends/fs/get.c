@@ -1,9 +1,9 @@
-/* get.c - one key, newest run first.
+/* get.c - reads one key, newest run first.
  *
- * Cost of a hit, with tables in memory: for each run above it a cache line of
- * its hash; in the run that has it a line of the hash, the block's offset, the
- * block's head and the entry. The lines of the hashes do not depend on each
- * other, so they are all asked for before the first is looked at. */
+ * Cost of a hit with tables in memory: one cache line of the hash for each
+ * newer run; and in the run that has the key one line of the hash, the block's
+ * offset, the block's head and the entry. The lines of the hashes are
+ * independent of each other, so all are prefetched before the first is used. */
 #include "base.h"
 
 size_t fs_run_find(const fs_version *v, const fs_run *run, nadb_slice key) {
@@ -21,7 +21,7 @@ size_t fs_run_find(const fs_version *v, const fs_run *run, nadb_slice key) {
     return lo;
 }
 
-/* The table of the run that may have the key, opened; NULL when none has. */
+/* The table of the run that may have the key, opened; NULL if there is none. */
 static nadb_rc run_table(fs_version *v, size_t r, nadb_slice key, fs_sst **out,
                          nadb_err *err) {
     const fs_run *run = &v->m.runs[r];
@@ -84,7 +84,7 @@ static nadb_rc fill(fs_version *v, const fs_sst *s, nadb_slice key,
     return NADB_OK;
 }
 
-enum { GROUP = 16 }; /* runs asked at once */
+enum { GROUP = 16 }; /* number of runs whose lines are prefetched together */
 
 nadb_rc fs_get(nadb_base_version *base, nadb_slice key, nadb_buf *scratch,
                nadb_entry *out, bool *found, nadb_err *err) {
@@ -112,7 +112,7 @@ nadb_rc fs_get(nadb_base_version *base, nadb_slice key, nadb_buf *scratch,
             rc = fs_sst_get(tables[i], key, hash, scratch, &e, &at, &got, err);
             if (rc != NADB_OK) return rc;
             if (!got) continue;
-            /* What a clear hides hides all that is older. */
+            /* If a clear hides this entry it hides all older ones. */
             if (fs_hidden(v, tables[i], e.seq)) return NADB_OK;
             rc = fill(v, tables[i], key, &e, at, scratch, out, err);
             *found = rc == NADB_OK;

@@ -1,9 +1,10 @@
 /* hash.c - builds a table's buckets (see hash.h). */
 #include "hash.h"
 
-/* Keys a bucket on average: more saves bytes, fewer saves second buckets. At 10
- * of 12, 7% of the keys are away from home, and one miss in 27 looks at a
- * second bucket; at 11, 11% and one in 9, for half a byte a key. */
+/* Average keys per bucket. More would save space, fewer would save visits of
+ * second buckets. With 10 (of 12), 7 % of the keys are not in their home bucket
+ * and one miss in 27 visits a second bucket; with 11 it would be 11 % and one
+ * in 9, for half a byte less per key. */
 #define KEYS_A_BUCKET 10
 
 uint64_t fs_hash_buckets(uint64_t n) { return n / KEYS_A_BUCKET + 1; }

@@ -1,17 +1,17 @@
-/* hash.h - where in a table a key is, at the price of one cache line.
+/* hash.h - finds a key in a table at the cost of one cache line.
  *
  * A bucket is 64 bytes:
  *
  *     | 12 fingerprints, u16 each | 12 places, 3 bytes each | passed, u32 |
  *
- * A key's hash gives a home bucket, a fingerprint (never 0: that is an empty
- * slot) and one of 32 bits. A key that finds its home full goes to a following
- * bucket and leaves its bit in `passed` of each that it passed; so a search
- * ends at the first bucket without the bit, which for a missing key is nearly
- * always the first. A place is a block number (u16) and a slot in it (u8).
+ * A key's hash gives a home bucket, a fingerprint (never 0, which means an
+ * empty slot) and one of 32 bits. If the home bucket is full the key goes to a
+ * following bucket and sets its bit in `passed` of each bucket that it passes.
+ * A search ends at the first bucket without the bit, which for a missing key is
+ * nearly always the first. A place is a block number (u16) and a slot in the
+ * block (u8).
  *
- * The reader is given single buckets: where they come from, and that their
- * checksums were right, is sst.c's business. */
+ * The functions get single buckets; sst.c reads them and verifies checksums. */
 #ifndef NADB_FS_HASH_H
 #define NADB_FS_HASH_H
 
@@ -22,10 +22,10 @@ typedef struct fs_place {
     uint32_t place; /* block << 8 | slot */
 } fs_place;
 
-/* Buckets for `n` keys; at least 1. */
+/* Number of buckets for `n` keys; at least 1. */
 uint64_t fs_hash_buckets(uint64_t n);
-/* Fills n_buckets * FS_BUCKET zeroed bytes. n is at most what
- * fs_hash_buckets() was asked for. */
+/* Fills n_buckets * FS_BUCKET bytes. REQUIRES: they are zero, and n is at most
+ * what fs_hash_buckets() was called with. */
 void fs_hash_build(uint8_t *buckets, uint64_t n_buckets, const fs_place *places,
                    size_t n);
 
@@ -49,9 +49,9 @@ static inline uint32_t fs_bucket_place(const uint8_t *bucket, unsigned slot) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
 }
 
-/* Slots whose fingerprint is that of `hash`, as bits; compares four at a time:
- * the subtraction marks lanes that are zero, and sometimes the lane above
- * one, so each is looked at again. */
+/* Returns a bit for each slot whose fingerprint is that of `hash`. Compares
+ * four slots at a time: the subtraction marks lanes that are zero, and
+ * sometimes the lane above one, so each mark is verified. */
 NADB_WRAPS static inline unsigned fs_bucket_match(const uint8_t *bucket,
                                                   uint64_t hash) {
     const uint64_t ones = UINT64_C(0x0001000100010001);

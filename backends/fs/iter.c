@@ -1,13 +1,12 @@
-/* iter.c - the base's iterator: a merge of all runs, references followed,
- * what a clear hides and tombstones left out (see merge.h).
- */
+/* iter.c - the base's iterator: a merge of all runs (merge.h), with large
+ * values read, and without tombstones and entries that a clear hides. */
 #include "fs_ops.h"
 #include "merge.h"
 
 typedef struct iter {
     nadb_iter it;
     fs_merge merge;
-    nadb_buf value; /* of a large value that is not mapped */
+    nadb_buf value; /* bytes of a large value that is not mapped */
 } iter;
 
 static inline bool passed_over(const iter *it, const fs_cursor *c) {

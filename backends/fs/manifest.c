@@ -1,9 +1,10 @@
-/* manifest.c - encoding and decoding MANIFEST (see manifest.h).
+/* manifest.c - encodes and decodes MANIFEST (manifest.h).
  *
  *     magic 8 | format u32 | crc u32 | body
  *
- * The crc covers all but itself, in this and every later format: so a flipped
- * bit in the format number is damage, not "a newer version". */
+ * The crc covers everything but itself, in this and every later format. So a
+ * flipped bit in the format number is recognised as damage, and not taken for a
+ * newer version. */
 #include "manifest.h"
 
 #define HEAD 16
@@ -73,7 +74,7 @@ nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* A count of things that take at least `least` bytes each. */
+/* Reads a count of items of at least `least` bytes each. */
 static size_t read_count(nadb_reader *r, size_t least) {
     uint64_t n = nadb_read_varint(r);
 
@@ -81,7 +82,7 @@ static size_t read_count(nadb_reader *r, size_t least) {
     return r->bad ? 0 : (size_t)n;
 }
 
-/* A copy in the manifest's arena; p is NULL when out of memory. */
+/* Copies into the manifest's arena; p is NULL if out of memory. */
 static nadb_slice copy_key(fs_manifest *m, nadb_slice key) {
     uint8_t *p = nadb_arena_alloc(&m->arena, key.n + 1);
 
@@ -108,7 +109,7 @@ static bool is_number(uint64_t file) {
     return file > 0 && file <= NADB_FILE_MAX;
 }
 
-/* False when out of memory; damage shows in the reader. */
+/* False if out of memory; the reader's state shows damage. */
 static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
     uint64_t *numbers[] = {&t->number, &t->size, &t->count,   &t->tombstones,
                            &t->shadow, &t->gone, &t->min_seq, &t->max_seq};
@@ -130,8 +131,7 @@ static bool read_table(nadb_reader *r, fs_manifest *m, fs_meta *t) {
     return true;
 }
 
-/* Runs are read into an array that doubles, because how many tables there are
- * is known only at the end. */
+/* The number of tables is known only at the end, so the array doubles. */
 static bool read_runs(nadb_reader *r, fs_manifest *m) {
     size_t cap = 0;
 

@@ -1,13 +1,13 @@
 /* manifest.h - the state of the base as one small file (docs/format.md,
  * "MANIFEST").
  *
- * A manifest lists runs, newest first; a run lists tables whose key ranges do
- * not overlap, in key order. The range that stands here is the one in which
- * the table is read: compaction raises `lo` as it consumes a table from its
- * low end, long before the file can go.
+ * A manifest lists runs, newest first. A run lists tables in key order whose
+ * key ranges do not overlap. A table's range here is the part that is in use:
+ * compaction raises `lo` while it consumes a table from its low end, long
+ * before the file can be removed.
  *
- * The file is replaced as a whole, so that a crash leaves the old state or
- * the new one. */
+ * The file is replaced as a whole, so a crash leaves the old state or the new
+ * one. */
 #ifndef NADB_FS_MANIFEST_H
 #define NADB_FS_MANIFEST_H
 
@@ -27,21 +27,23 @@ typedef struct fs_meta {
     uint64_t size; /* of the file */
     uint64_t count;
     uint64_t tombstones;
-    uint64_t shadow; /* bytes in older runs that its entries replace, large
-                        values included: estimate */
-    uint64_t gone;   /* bytes that compaction has consumed: estimate */
+    /* estimate of bytes in older runs that its entries replace, large values
+     * included */
+    uint64_t shadow;
+    uint64_t gone; /* estimate of bytes that compaction has consumed */
     uint64_t min_seq;
     uint64_t max_seq;
-    nadb_slice lo; /* first and last key that is read here */
+    nadb_slice lo; /* first and last key in use */
     nadb_slice hi;
     fs_use *uses;
     size_t n_uses;
 } fs_meta;
 
-enum { FS_RUN_SWEEP = 1 }; /* being merged into the next older run, stepwise */
+/* it is being merged into the next older run, in steps */
+enum { FS_RUN_SWEEP = 1 };
 
 typedef struct fs_run {
-    size_t first; /* into tables */
+    size_t first; /* index in `tables` */
     size_t count;
     unsigned flags;
 } fs_run;
@@ -62,32 +64,32 @@ typedef struct fs_manifest {
     size_t n_runs;
     fs_meta *tables; /* in the order of the runs */
     size_t n_tables;
-    fs_val_meta *vals; /* by number */
+    fs_val_meta *vals; /* sorted by number */
     size_t n_vals;
-    nadb_arena arena; /* holds all of it, keys too */
+    nadb_arena arena; /* owns everything, keys included */
 } fs_manifest;
 
-void fs_manifest_clear(fs_manifest *m); /* frees, and zeroes */
+void fs_manifest_clear(fs_manifest *m); /* frees and zeroes it */
 
 /* Appends the file's bytes. */
 nadb_rc fs_manifest_encode(const fs_manifest *m, nadb_buf *out,
                            nadb_err *err) NADB_MUST_USE;
-/* `m` is zeroed first, and cleared on failure. `name` is for messages. Whose it
- * is, the caller checks. */
+/* Decodes; `m` is overwritten, and cleared on failure. `name` is for messages.
+ * The caller checks whose manifest it is. */
 nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
                            nadb_err *err) NADB_MUST_USE;
 
-/* Reads MANIFEST. None: the empty state, generation 0. */
+/* Reads MANIFEST. If there is none: the empty state, generation 0. */
 nadb_rc fs_manifest_read(nadb_home *home, fs_manifest *m,
                          nadb_err *err) NADB_MUST_USE;
-/* Replaces MANIFEST, durably. After an error the file may be the old one or
- * the new one. */
+/* Replaces MANIFEST durably. After an error the file may be the old one or the
+ * new one. */
 nadb_rc fs_manifest_write(const nadb_home *home, const fs_manifest *m,
                           nadb_err *err) NADB_MUST_USE;
 
-/* --- for those who make one --- */
+/* --- for making one --- */
 
-/* Copies `t` with its keys and uses; false when out of memory. */
+/* Copies `t` with its keys and uses; false if out of memory. */
 bool fs_manifest_meta(fs_manifest *m, fs_meta *out, const fs_meta *t);
 
 #endif

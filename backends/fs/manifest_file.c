@@ -1,11 +1,11 @@
-/* manifest_file.c - reading and replacing the file MANIFEST (see manifest.h).
- */
+/* manifest_file.c - reads and replaces the file MANIFEST (manifest.h). */
 #include "manifest.h"
 
 #include <errno.h>
 
 #define NAME "MANIFEST"
-/* Keys are bounded, and files hold tens of MB: this is petabytes. */
+/* Keys are bounded and files have tens of MB, so a MANIFEST of this size would
+ * describe petabytes. */
 #define SIZE_LIMIT ((size_t)1 << 30)
 
 nadb_rc fs_manifest_read(nadb_home *home, fs_manifest *m, nadb_err *err) {

@@ -1,4 +1,4 @@
-/* merge.c - several runs as one sorted sequence (see merge.h). */
+/* merge.c - merges several runs into one sorted sequence (merge.h). */
 #include "merge.h"
 
 #include "../../core/util/least.h"
@@ -55,7 +55,7 @@ static int compare(const fs_merge *m, size_t a, size_t b) {
     return m->reverse ? -c : c;
 }
 
-/* Takes a run that has ended out of the live ones, keeping their order. */
+/* Removes a run at its end from the live ones, keeping their order. */
 static void drop(fs_merge *m, size_t i) {
     size_t after = --m->n - i;
 
@@ -72,8 +72,8 @@ static double entry_bytes(const fs_cursor *c) {
     return bytes;
 }
 
-/* Several words are as little as that of m->least, the newest of those: finds
- * the least key, and moves every older run that has an entry of it past it. */
+/* Several words equal the smallest, of which m->least is the newest. Finds the
+ * smallest key among them, and moves every older run with that key past it. */
 static nadb_rc choose_of_tied(fs_merge *m, nadb_err *err) {
     uint64_t word = m->words[m->least];
     size_t i;
@@ -141,7 +141,7 @@ nadb_rc fs_merge_next(fs_merge *m, nadb_err *err) {
     if (rc == NADB_OK) {
         if (!m->top->valid)
             drop(m, m->least);
-        else if (m->n > 1) /* alone there is nothing to compare with */
+        else if (m->n > 1) /* a single run needs no comparison */
             word_set(m, m->least);
         rc = choose(m, err);
     }

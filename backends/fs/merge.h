@@ -1,9 +1,9 @@
 /* merge.h - several runs of a version as one sorted sequence.
  *
- * Gives the newest entry of each key, whatever it is (tombstones, references,
- * entries that a clear hides): what to make of it is the caller's business.
- * Runs are few, so all of them are looked at for the next key (least.h); at
- * equal keys a newer run goes before an older one. */
+ * Returns the newest entry of each key, of any kind: tombstones, references to
+ * large values, entries that a clear hides; the caller handles them. Runs are
+ * few, so all of them are compared for the next key (least.h). Of equal keys
+ * the newer run's comes first and the others are skipped. */
 #ifndef NADB_FS_MERGE_H
 #define NADB_FS_MERGE_H
 
@@ -11,28 +11,28 @@
 
 typedef struct fs_merge {
     fs_version *v;
-    fs_cursor *top;     /* the present entry; NULL at the end */
-    double older;       /* bytes of entries that a newer one hid */
-    fs_cursor *cursors; /* behind them, in the same memory: the next two, and a
-                           copy of the range's keys */
-    fs_cursor **live;   /* that have not ended, the newest run first */
-    uint64_t *words;    /* of each live one 8 bytes of its key, behind `skip`;
-                           inverted in reverse */
+    fs_cursor *top; /* has the present entry; NULL at the end */
+    double older;   /* bytes of entries that a newer one hides */
+    /* one allocation: the cursors, the two arrays below, a copy of the range */
+    fs_cursor *cursors;
+    fs_cursor **live; /* those not at their end, newest run first */
+    /* 8 bytes of each one's key behind `skip`; inverted in reverse */
+    uint64_t *words;
     size_t n_cursors;
-    size_t n;     /* live */
-    size_t least; /* of the live ones: `top` */
+    size_t n;     /* number of live ones */
+    size_t least; /* index of `top` in `live` */
     bool reverse;
     bool started;
-    size_t skip; /* bytes that all keys of the range begin with */
+    size_t skip; /* length of the prefix that all keys of the range share */
 } fs_merge;
 
-/* Over runs [first, first + n). The range is copied; `v` outlives `m`, which
- * is overwritten, and empty after an error. */
+/* Merges runs [first, first + n). The range is copied; `v` must outlive `m`,
+ * which is overwritten, and empty after an error. */
 nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
                       const nadb_range *range, bool private,
                       nadb_err *err) NADB_MUST_USE;
 void fs_merge_clear(fs_merge *m);
-/* The first call goes to the first entry. */
+/* The first call moves to the first entry. */
 nadb_rc fs_merge_next(fs_merge *m, nadb_err *err) NADB_MUST_USE;
 nadb_rc fs_merge_seek(fs_merge *m, nadb_slice key, nadb_err *err) NADB_MUST_USE;
 

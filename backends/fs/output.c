@@ -1,4 +1,5 @@
-/* output.c - tables and values of a flush or a compaction (see output.h). */
+/* output.c - writes the tables and large values of a flush or compaction
+ * (output.h). */
 #include "output.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@ static nadb_rc make(fs_output *o, uint64_t number, bool is_val, nadb_err *err) {
     return fs_writer_open(home, number, o->clear_seq, &o->w, err);
 }
 
-/* Makes the next file, noted before it can exist. A name that is there already
- * is passed over, and not noted. */
+/* Makes the next file, which is noted before it exists so that clear() finds
+ * it. If a file has the name already, the number is skipped and not noted. */
 static nadb_rc new_file(fs_output *o, bool is_val, nadb_err *err) {
     const nadb_base_env *env = &o->b->env;
     fs_dropped d = {0, 0, is_val};
@@ -121,7 +122,8 @@ void fs_output_clear(fs_output *o) {
     fs_writer_free(o->w);
     fs_val_abandon(&o->val);
     for (size_t i = 0; !o->installed && i < o->made.n / sizeof *made; i++) {
-        /* What cannot be unlinked now is unreferenced: remove_unused(). */
+        /* A file that cannot be unlinked now is not referenced: remove_unused()
+         * will do it. */
         (void)nadb_home_unlink(o->b->env.home, made[i].number,
                                made[i].is_val ? "val" : "sst", NULL);
     }

@@ -1,14 +1,14 @@
-/* policy.c - which compaction is due (see policy.h). */
+/* policy.c - chooses the compaction that is due (policy.h). */
 #include "policy.h"
 
-/* Runs of a size that are merged at once. */
+/* So many runs of similar size are merged at once. */
 #define TIER_RUNS 4
-/* Of a size: not larger than this many times the average of the newer ones. */
+/* Similar size: at most this many times the average of the newer runs. */
 #define TIER_SPREAD 2.5
-/* Share of dead bytes that starts a merge into the bottom: dead data are then
- * at most a third of the live ones. */
+/* The fraction of dead bytes that starts a merge into the bottom. Dead bytes
+ * are then at most a third of the live ones. */
 #define DEAD_SHARE 0.25
-/* Dead bytes below which few runs are not worth the syncs. */
+/* With fewer dead bytes a merge of few runs is not worth its syncs. */
 #define DEAD_LEAST (1 << 20)
 
 static double left(const fs_meta *t) {
@@ -76,7 +76,8 @@ static double stored_bytes(const fs_manifest *m) {
     return sum;
 }
 
-/* Runs to merge, in steps when they are more than `step` bytes. */
+/* Sets the task: merge these runs, in steps if they have more than `step`
+ * bytes. */
 static void take(fs_task *t, size_t first, size_t n, double bytes,
                  double step) {
     t->first = first;
@@ -84,8 +85,8 @@ static void take(fs_task *t, size_t first, size_t n, double bytes,
     t->sweep = bytes > step;
 }
 
-/* Enough runs of a size among the newest `n`; `whole`: only what one step can
- * do. */
+/* Finds enough runs of similar size among the newest `n`; `whole`: only if one
+ * step suffices. */
 static bool pick_tier(const fs_manifest *m, size_t n, double step, bool whole,
                       fs_task *out) {
     for (size_t first = 0; first + TIER_RUNS <= n; first++) {
@@ -105,14 +106,14 @@ static bool pick_tier(const fs_manifest *m, size_t n, double step, bool whole,
     return false;
 }
 
-/* The sweep that is under way: sources, then the run they go into. */
+/* Finds the sweep under way: its sources, then the run they are merged into. */
 static bool find_sweep(const fs_manifest *m, fs_task *out) {
     size_t first = 0, end;
 
     while (first < m->n_runs && !(m->runs[first].flags & FS_RUN_SWEEP)) first++;
     end = first;
     while (end < m->n_runs && m->runs[end].flags & FS_RUN_SWEEP) end++;
-    if (end == m->n_runs && end > 0) end--; /* the target is gone: cleared */
+    if (end == m->n_runs && end > 0) end--; /* a clear has removed the target */
     if (end <= first) return false;
     out->first = first;
     out->n = end - first + 1;
@@ -172,8 +173,8 @@ static bool pick_values(const fs_manifest *m, const nadb_compact_goal *goal,
     return false;
 }
 
-/* In the bottom, what is dead in a table is what a sweep that was cut short
- * has consumed, and tombstones that were moved there. */
+/* In the bottom, the dead data of a table are what an interrupted sweep has
+ * consumed, and tombstones in tables that were moved there. */
 static bool pick_rest(const fs_manifest *m, const nadb_compact_goal *goal,
                       fs_task *out) {
     const fs_run *bottom = &m->runs[m->n_runs - 1];
@@ -192,7 +193,7 @@ static bool pick_rest(const fs_manifest *m, const nadb_compact_goal *goal,
     return false;
 }
 
-/* Whether something above the bottom belongs to the goal. */
+/* True if the goal includes a run above the bottom. */
 static bool is_above(const fs_manifest *m, const nadb_compact_goal *goal) {
     const fs_run *bottom = &m->runs[m->n_runs - 1];
 
@@ -210,7 +211,7 @@ bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
     memset(&sweep, 0, sizeof sweep);
     if (m->n_runs == 0) return false;
     if (find_sweep(m, &sweep)) {
-        /* New runs must not pile up over a long sweep. */
+        /* A long sweep must not let new runs pile up. */
         if (pick_tier(m, sweep.first, step, true, out)) return true;
         *out = sweep;
         return true;

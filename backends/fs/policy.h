@@ -15,21 +15,22 @@
 #include "manifest.h"
 
 typedef struct fs_task {
-    size_t first; /* runs [first, first + n) are merged into the oldest one */
+    size_t first; /* merge runs [first, first + n) into the oldest of them */
     size_t n;
-    bool sweep;   /* in steps: flag the sources */
-    bool rewrite; /* only `table` of run `first`, in place */
+    bool sweep;   /* in steps: the sources are flagged in MANIFEST */
+    bool rewrite; /* rewrite only `table` of run `first`, in place */
     size_t table; /* index in manifest.tables */
-    uint64_t val; /* rewrite: values of this file move to a new one; 0: none */
+    /* rewrite: move the values of this file to a new one; 0: none */
+    uint64_t val;
 } fs_task;
 
-/* False when there is nothing to do: nothing due or, with a goal (may be NULL),
- * nothing left for it. A step takes about `step_bytes` of input. */
+/* Chooses the next task; false if nothing is due or, with a goal (may be NULL),
+ * nothing is left for it. A step has about `step_bytes` of input. */
 bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
              const nadb_compact_goal *goal, fs_task *out);
-/* Bytes in files that no reader would miss; an estimate. */
+/* Estimate of bytes in files that no reader needs. */
 double fs_dead_bytes(const fs_manifest *m);
-/* Bytes of a table that are still read here, large values included. */
+/* Bytes of a table that are in use, large values included. */
 double fs_live_bytes(const fs_meta *t);
 
 #endif

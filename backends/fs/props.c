@@ -1,4 +1,4 @@
-/* props.c - coding of properties and footer (see props.h). */
+/* props.c - encodes and decodes properties and footer (props.h). */
 #include "props.h"
 
 static bool put_prop(nadb_buf *out, unsigned tag, nadb_slice bytes) {
@@ -43,8 +43,8 @@ static bool read_numbers(nadb_slice s, fs_props *p) {
     return !r.bad && p->tombstones <= p->count;
 }
 
-/* The sections follow each other without overlap, and are as long as their
- * counts say; so what reads them needs no more checks than an index. */
+/* Checks that sections follow each other without overlap and are as long as
+ * their counts say. So readers only need to check indexes. */
 static bool read_layout(nadb_slice s, fs_props *p) {
     nadb_reader r = nadb_reader_of(s);
 

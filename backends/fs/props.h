@@ -1,8 +1,8 @@
-/* props.h - the properties and the footer of a table.
+/* props.h - properties and footer of a table.
  *
- * Properties are (tag varint, length varint, bytes) one after the other; a
- * reader skips tags it does not know, so that later versions may add filters
- * and the like without a new format. */
+ * Properties are (tag varint, length varint, bytes), one after the other. A
+ * reader skips unknown tags, so later versions can add filters and the like
+ * without a new format. */
 #ifndef NADB_FS_PROPS_H
 #define NADB_FS_PROPS_H
 
@@ -35,8 +35,9 @@ typedef struct fs_footer {
     uint8_t store_id[NADB_STORE_ID];
 } fs_footer;
 
-bool fs_props_put(const fs_props *p, nadb_buf *out); /* false: no memory */
-/* False on damage: what is missing, out of order, or does not fit together. */
+/* false if out of memory */
+bool fs_props_put(const fs_props *p, nadb_buf *out);
+/* False on damage: something is missing, out of order or contradictory. */
 bool fs_props_decode(nadb_slice bytes, fs_props *out);
 
 void fs_footer_put(uint8_t p[FS_FOOTER], const fs_footer *f);

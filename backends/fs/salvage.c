@@ -1,19 +1,19 @@
-/* salvage.c - reads what can be read of damaged tables (nadb_base_ops.salvage).
+/* salvage.c - reads the readable parts of damaged tables
+ * (nadb_base_ops.salvage).
  *
- * Nothing is relied on but a block's own checksum. A block's first bytes say
- * how long it is, so that a table is read from its beginning, block by block;
- * behind one that is damaged the next good one is looked for at every byte. So
- * it does not matter whether index, hash, properties or MANIFEST are whole.
+ * It relies on nothing but each block's own checksum. A block begins with its
+ * length, so a table is read from its beginning, block by block; behind a
+ * damaged block every byte is tried as the beginning of the next one. So index,
+ * hash, properties and MANIFEST may be damaged.
  *
  * With a MANIFEST the runs are read oldest first, and each table from the key
- * at which it is in use. Without one all tables that are there are read, in the
- * order of their highest sequence numbers: a row that was deleted shortly
- * before may come back, which is reported.
+ * where its used part begins. Without one all existing tables are read in the
+ * order of their highest sequence numbers: a row that was deleted recently may
+ * then come back, which is reported.
  *
- * Keys of a damaged block have older versions in older tables, which must not
- * be taken for the rows. The table's hash tells which keys it has, wherever
- * they are in it; where the hash is damaged, too, all keys in the gap are given
- * up. */
+ * The keys of a damaged block may have older versions in older tables, which
+ * must not pass for the present rows. The table's hash tells which keys the
+ * table has; if the hash is damaged, too, all keys in the gap are given up. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -24,38 +24,38 @@
 #include "hash.h"
 #include "sst_write.h"
 
-/* A block is one entry, or about FS_BLOCK_TARGET bytes of them. */
+/* A block has one entry, or entries of about FS_BLOCK_TARGET bytes. */
 #define WINDOW ((size_t)1 << 18)
 #define BLOCK_MOST                                                             \
     ((size_t)FS_KEY_MAX / 8 + FS_VAL_THRESHOLD + 4 * FS_BLOCK_TARGET)
 
-/* A table that is there. */
+/* A table that exists. */
 typedef struct found_table {
     uint64_t number;
     uint64_t max_seq;
-    bool listed;   /* MANIFEST names it: */
-    nadb_slice lo; /* it is read from this key on */
+    bool listed;   /* MANIFEST names it */
+    nadb_slice lo; /* with `listed`: its used part begins here */
 } found_table;
 
 typedef struct salvage {
     const nadb_base_env *env;
     const nadb_salvage *to;
     fs_manifest m;
-    bool known;         /* m is what MANIFEST says */
-    nadb_buf tables;    /* found_table each */
-    nadb_buf key, last; /* of the present entry, and the one before */
+    bool known;         /* m is from MANIFEST */
+    nadb_buf tables;    /* array of found_table */
+    nadb_buf key, last; /* of the present entry and of the previous one */
     nadb_buf value;
     nadb_buf bytes; /* of the file, from `from` on */
     uint64_t from;
-    /* the table that is read */
+    /* The table being read: */
     const found_table *t;
     nadb_file *file;
     char *path;
     uint64_t size;
     fs_sst *sst;        /* NULL: its properties are damaged */
-    uint64_t clear_seq; /* what it says; UINT64_MAX: that is not known */
-    bool gap;           /* behind `last` something is missing */
-    uint64_t count;     /* entries that were read */
+    uint64_t clear_seq; /* from its properties; UINT64_MAX: unknown */
+    bool gap;           /* something is missing behind `last` */
+    uint64_t count;     /* number of entries that were read */
 } salvage;
 
 static void tell(const salvage *s, const char *fmt, ...) NADB_PRINTF(2, 3);
@@ -69,8 +69,8 @@ static void tell(const salvage *s, const char *fmt, ...) {
     s->to->report(s->to->ctx, line);
 }
 
-/* What says nothing of the file: to go on would be to take it for damaged, and
- * older rows for the newest. */
+/* True for errors that say nothing about the file. To continue would mean to
+ * take it for damaged, and older rows for the newest. */
 static bool fatal(nadb_rc rc, const nadb_err *e) {
     return rc == NADB_NOMEM || rc == NADB_INTERRUPT || rc == NADB_IOERR ||
            (rc == NADB_CANTOPEN && e->sys_errno != 0 && e->sys_errno != ENOENT);
@@ -82,7 +82,8 @@ static nadb_rc no_memory(const salvage *s, nadb_err *err) {
 
 /* --- bytes of a file --- */
 
-/* *p: the bytes at `off`, *n of them, as many as a block can have. */
+/* *p: the bytes at `off`; *n: their number, the size of the largest block if
+ * the file has them. */
 static nadb_rc window(salvage *s, uint64_t off, const uint8_t **p, size_t *n,
                       nadb_err *err) {
     size_t most = s->size - off < WINDOW ? (size_t)(s->size - off) : WINDOW;
@@ -105,8 +106,8 @@ static nadb_rc window(salvage *s, uint64_t off, const uint8_t **p, size_t *n,
     return NADB_OK;
 }
 
-/* Whether a good block begins at `off`, which p shows; *length with its tail.
- */
+/* True if a good block begins at `off`, where p points; *length includes its
+ * tail. */
 static bool block_at(const salvage *s, const uint8_t *p, size_t n, uint64_t off,
                      fs_block *b, size_t *length) {
     fs_entry last;
@@ -138,7 +139,7 @@ static bool in_hash(void *arg, nadb_slice key) {
     return maybe;
 }
 
-/* What is missing between s->last and `next` (NULL: the end). */
+/* Gives up what is missing between s->last and `next` (NULL: the end). */
 static nadb_rc close_gap(salvage *s, nadb_slice next, nadb_err *err) {
     nadb_slice lo = nadb_buf_slice(&s->last);
 
@@ -149,7 +150,7 @@ static nadb_rc close_gap(salvage *s, nadb_slice next, nadb_err *err) {
     return s->to->lose_range(s->to->ctx, lo, next, in_hash, s, err);
 }
 
-/* Whether a clear came after the entry. */
+/* True if a clear came after the entry. */
 static bool is_hidden(const salvage *s, const fs_entry *e) {
     if (!s->known || s->m.clear_seq == 0) return false;
     if (s->clear_seq == UINT64_MAX)
@@ -157,7 +158,7 @@ static bool is_hidden(const salvage *s, const fs_entry *e) {
     return s->m.clear_seq > s->clear_seq && e->seq <= s->m.clear_seq;
 }
 
-/* A large value, which its own checksum proves. */
+/* Reads a large value and verifies its checksum. */
 static nadb_rc read_ref(salvage *s, const fs_entry *e, bool *ok,
                         nadb_err *err) {
     char shown[NADB_KEY_SHOWN];
@@ -248,8 +249,8 @@ static void tell_gap(const salvage *s, uint64_t from, uint64_t to) {
          s->path, from, to, nadb_key_show(last, shown));
 }
 
-/* The next good block behind a bad place, or where blocks end: then *p is
- * NULL. */
+/* Finds the next good block behind a bad place. *p is NULL where the blocks
+ * end. */
 static nadb_rc find_block(salvage *s, uint64_t *off, uint64_t end,
                           const uint8_t **p, fs_block *b, size_t *length,
                           nadb_err *err) {
@@ -260,7 +261,7 @@ static nadb_rc find_block(salvage *s, uint64_t *off, uint64_t end,
         rc = window(s, *off, p, &n, err);
         if (rc == NADB_OK && block_at(s, *p, n, *off, b, length))
             return NADB_OK;
-        /* A page that the disk does not give is passed by. */
+        /* A page that cannot be read is skipped. */
         if (rc == NADB_IOERR) {
             *off |= FS_PAGE - 1;
             rc = NADB_OK;
@@ -282,7 +283,7 @@ static nadb_rc read_blocks(salvage *s, nadb_err *err) {
         fs_block b;
 
         rc = find_block(s, &off, end, &p, &b, &length, err);
-        /* Without properties the blocks may end here. */
+        /* Without properties, this may be where the blocks end. */
         if (rc == NADB_OK && off > bad && (p != NULL || s->sst != NULL)) {
             tell_gap(s, bad, off);
             s->gap = true;
@@ -340,7 +341,7 @@ static nadb_rc read_table(salvage *s, const found_table *t, nadb_err *err) {
     return rc;
 }
 
-/* --- which tables --- */
+/* --- choosing tables --- */
 
 static nadb_rc add_table(salvage *s, const found_table *t, nadb_err *err) {
     return nadb_buf_append(&s->tables, t, sizeof *t) ? NADB_OK

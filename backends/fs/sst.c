@@ -1,4 +1,4 @@
-/* sst.c - reads one table (see sst.h). */
+/* sst.c - reads one table (sst.h). */
 #include "sst.h"
 
 #include <stdatomic.h>
@@ -11,7 +11,7 @@ nadb_rc fs_sst_corrupt(const fs_sst *s, const char *what, uint64_t at,
                         (unsigned long long)at);
 }
 
-/* --- what is known to be right --- */
+/* --- what has been verified --- */
 
 enum { KNOWN_OFFSETS, KNOWN_INDEX, KNOWN_PAGES };
 
@@ -38,7 +38,7 @@ static nadb_rc check_section(const fs_sst *s, uint64_t bit, const uint8_t *p,
 
 /* --- opening --- */
 
-/* Places the table's tail, from properties on, in memory. */
+/* Reads the table's tail, from the properties on, into memory. */
 static nadb_rc read_tail(fs_sst *s, nadb_home *home, nadb_slice *props,
                          nadb_err *err) {
     uint8_t copy[FS_FOOTER];
@@ -82,8 +82,8 @@ static nadb_rc read_tail(fs_sst *s, nadb_home *home, nadb_slice *props,
     return NADB_OK;
 }
 
-/* Without a mapping, offsets and index live in memory behind the properties;
- * growing the buffer may move those, so they are decoded again. */
+/* Without a mapping, offsets and index are in memory behind the properties.
+ * Growing the buffer may move the properties, so they are decoded again. */
 static nadb_rc read_sections(fs_sst *s, nadb_err *err) {
     size_t props_n = s->own.n;
     size_t n = (size_t)(s->props.hash - s->props.offsets);
@@ -120,7 +120,8 @@ static nadb_rc open_bytes(fs_sst *s, nadb_home *home, bool mmap,
         rc = s->os->map(s->file, s->size, false, &map, err);
         if (rc != NADB_OK) return rc;
         s->map = map;
-        s->os->close(s->file); /* the mapping stays; descriptors are few */
+        /* a mapping stays without it, and descriptors are scarce */
+        s->os->close(s->file);
         s->file = NULL;
     }
     rc = read_tail(s, home, &props, err);
@@ -238,7 +239,7 @@ nadb_rc fs_sst_block(fs_sst *s, unsigned no, nadb_buf *buf, fs_block *out,
 
 /* --- the hash --- */
 
-/* Bucket `no`, from the mapping or by way of `page`. */
+/* Bucket `no`, in the mapping or read into `page`. */
 static nadb_rc bucket(fs_sst *s, uint64_t no, uint8_t page[FS_PAGE],
                       const uint8_t **out, nadb_err *err) {
     uint64_t at = no * FS_BUCKET;
@@ -326,7 +327,7 @@ nadb_rc fs_sst_maybe(fs_sst *s, uint64_t hash, bool *maybe, nadb_err *err) {
 
 /* --- the index --- */
 
-/* Clamped to the section, whatever the places say. */
+/* Bounded by the section, whatever the places contain. */
 nadb_slice fs_sst_separator(const fs_sst *s, size_t i) {
     size_t n = (size_t)s->props.n_blocks;
     const uint8_t *places = s->index + 8 * n;
@@ -356,9 +357,10 @@ nadb_rc fs_sst_find(fs_sst *s, nadb_slice key, unsigned *block, nadb_err *err) {
         *block = (unsigned)hi - 1;
         return NADB_OK;
     }
-    key = fs_skip(key, s->skip); /* between lo and hi: begins as they do */
+    /* `key` is between lo and hi, so it has their prefix */
+    key = fs_skip(key, s->skip);
     prefix = nadb_slice_prefix8(key);
-    while (hi - lo > 1) { /* separator lo <= key < separator hi */
+    while (hi - lo > 1) { /* invariant: separator lo <= key < separator hi */
         size_t mid = lo + (hi - lo) / 2;
         uint64_t p = nadb_get_u64(s->index + 8 * mid);
 

@@ -1,9 +1,8 @@
-/* sst_write.c - writes one table (see sst_write.h).
+/* sst_write.c - writes one table (sst_write.h).
  *
- * A block's entries are gathered with their whole keys; what the first and
- * the last have in common is what all have, and is taken off when the block
- * is closed. The rest of the table (offsets, index, hash) is kept in memory
- * until the end. */
+ * Entries of a block are collected with their whole keys. The common prefix of
+ * the first and the last key is that of all, and is removed when the block is
+ * closed. Offsets, index and hash are kept in memory until the end. */
 #include "sst_write.h"
 
 #include <errno.h>
@@ -12,7 +11,7 @@
 #include "hash.h"
 #include "props.h"
 
-#define WRITE_SIZE ((size_t)256 << 10) /* bytes gathered for one write */
+#define WRITE_SIZE ((size_t)256 << 10) /* bytes per write */
 
 typedef struct pending {
     size_t key, value; /* offsets in fs_writer.raw */
@@ -30,12 +29,12 @@ struct fs_writer {
     nadb_buf raw;     /* keys and values of the open block */
     pending entries[FS_BLOCK_ENTRIES];
     unsigned n_entries;
-    nadb_buf offsets;    /* u32 a block */
-    nadb_buf separators; /* varint length, bytes: one a block */
-    nadb_buf places;     /* fs_place each */
-    nadb_buf lo, last;   /* first and latest key */
-    nadb_buf uses;       /* fs_use each */
-    nadb_buf meta;       /* sections under construction */
+    nadb_buf offsets;    /* u32 per block */
+    nadb_buf separators; /* varint length and bytes, per block */
+    nadb_buf places;     /* array of fs_place */
+    nadb_buf lo, last;   /* first and last key */
+    nadb_buf uses;       /* array of fs_use */
+    nadb_buf meta;       /* the section being built */
     fs_props props;
 };
 
@@ -141,7 +140,7 @@ static nadb_slice raw_key(const fs_writer *w, unsigned i) {
     return nadb_slice_of(w->raw.p + w->entries[i].key, w->entries[i].key_n);
 }
 
-/* Writes the entries behind the block's prefix; `b` has room for them. */
+/* Writes the entries without the block's prefix; `b` has room for them. */
 static uint8_t *put_entries(fs_writer *w, uint8_t *block, uint8_t *b,
                             size_t prefix) {
     for (unsigned i = 0; i < w->n_entries; i++) {
@@ -185,8 +184,8 @@ static nadb_rc close_block(fs_writer *w, nadb_err *err) {
     return w->out.n >= WRITE_SIZE ? write_out(w, err) : NADB_OK;
 }
 
-/* The block that `key` begins is told from the one before by as much of `key`
- * as the last key before does not share. */
+/* The separator of a block that begins with `key`: as much of `key` as tells it
+ * from the last key before it. */
 static bool begin_block(fs_writer *w, nadb_slice key) {
     size_t n = 0;
 
@@ -200,7 +199,8 @@ static bool add_use(fs_writer *w, nadb_slice value) {
     fs_ref ref;
     fs_use one;
 
-    if (!fs_ref_decode(value, &ref)) return true; /* its reader reports it */
+    /* readers report the damage */
+    if (!fs_ref_decode(value, &ref)) return true;
     for (size_t i = n; i > 0; i--) {
         if (u[i - 1].file != ref.file) continue;
         u[i - 1].bytes += ref.n;
@@ -218,8 +218,9 @@ nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
     pending *p;
     nadb_rc rc;
 
-    /* What is written comes from a table or from a memtable's index, which may
-     * be damaged; blocks and separators are cut by the order of keys. */
+    /* Entries come from tables or from a memtable's index, which may be
+     * damaged. Blocks and separators rely on rising keys, so this is
+     * checked. */
     if (w->props.count > 0 &&
         nadb_slice_cmp(nadb_buf_slice(&w->last), key) >= 0)
         return nadb_corrupt(err,
@@ -241,7 +242,8 @@ nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
     p->value_n = e->value.n;
     p->tag = e->seq << 2 | e->kind;
     nadb_buf_reset(&w->last);
-    if (!nadb_buf_reserve(&w->raw, cost) || /* has an address even if empty */
+    /* so that it has an address even if it is empty */
+    if (!nadb_buf_reserve(&w->raw, cost) ||
         !nadb_buf_append(&w->raw, key.p, key.n) ||
         !nadb_buf_append(&w->raw, e->value.p, e->value.n) ||
         !nadb_buf_append(&w->places, &place, sizeof place) ||
@@ -262,8 +264,8 @@ bool fs_writer_full(const fs_writer *w, uint64_t bytes) {
            w->props.n_blocks >= FS_TABLE_BLOCKS - 1;
 }
 
-/* Prefixes (u64 each), places of the separators (u32), separators; without
- * the bytes that all keys of the table have in common. */
+/* Writes prefixes (u64 each), places of the separators (u32), separators; all
+ * without the common prefix of the table's keys. */
 static bool build_index(fs_writer *w) {
     size_t n = (size_t)w->props.n_blocks;
     size_t skip = fs_common(w->props.lo, w->props.hi);

@@ -2,8 +2,8 @@
  *
  * Keys are added in strictly rising order, then the table is finished: it is
  * synced (its directory is not) and described by a fs_meta. A writer that is
- * freed unfinished leaves a file that the caller unlinks. Memory: the table's
- * places and separators, about 20 bytes an entry. */
+ * freed unfinished leaves a file, which the caller unlinks. Memory: places and
+ * separators of the table, about 20 bytes per entry. */
 #ifndef NADB_FS_SST_WRITE_H
 #define NADB_FS_SST_WRITE_H
 
@@ -14,24 +14,25 @@ typedef struct fs_writer fs_writer; /* in sst_write.c */
 nadb_rc fs_writer_open(const nadb_home *home, uint64_t number,
                        uint64_t clear_seq, fs_writer **out,
                        nadb_err *err) NADB_MUST_USE;
-/* NADB_CORRUPT when the key is not above the one before.
- * `true_seq` counts for the table's range of sequence numbers, `seq` is what
- * is stored. For FS_REF, `value` is the encoded reference. */
+/* Adds an entry; NADB_CORRUPT if the key is not above the last one. `true_seq`
+ * goes into the table's range of sequence numbers, `seq` is stored. For FS_REF
+ * `value` is the encoded reference. */
 nadb_rc fs_writer_add(fs_writer *w, nadb_slice key, const fs_entry *e,
                       uint64_t true_seq, nadb_err *err) NADB_MUST_USE;
-/* Time for the next table, if one may have `bytes` of blocks. */
+/* True if the table has `bytes` of blocks or no room for more. */
 bool fs_writer_full(const fs_writer *w, uint64_t bytes);
-/* *out borrows from the writer until it is freed; shadow and gone are 0. */
+/* *out borrows from the writer; shadow and gone are 0. */
 nadb_rc fs_writer_finish(fs_writer *w, fs_meta *out,
                          nadb_err *err) NADB_MUST_USE;
-/* Sequence numbers of inputs whose entries have lost theirs. */
+/* Extends the table's range of sequence numbers by that of inputs whose entries
+ * have dropped theirs. */
 void fs_writer_seqs(fs_writer *w, uint64_t min_seq, uint64_t max_seq);
 void fs_writer_free(fs_writer *w);
 
-/* For messages: dir/NNNNNN.kind in fresh memory; NULL when out of memory. */
+/* dir/NNNNNN.kind for messages, allocated; NULL if out of memory. */
 char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind);
-/* Opens a file that MANIFEST says has `size` bytes, for reading. `path` is
- * for messages. */
+/* Opens a file for reading; it must have the `size` of MANIFEST. `path` is for
+ * messages. */
 nadb_rc fs_file_open(const nadb_home *home, uint64_t number, const char *kind,
                      const char *path, uint64_t size, nadb_file **out,
                      nadb_err *err) NADB_MUST_USE;

@@ -1,4 +1,4 @@
-/* stats.c - the numbers of a version. */
+/* stats.c - statistics of a version. */
 #include "fs_ops.h"
 #include "policy.h"
 

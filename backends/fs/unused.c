@@ -1,15 +1,15 @@
-/* unused.c - unlinks files that nobody can need.
+/* unused.c - unlinks files that no process needs.
  *
- * The rule. A file number is used once: a file that a MANIFEST has stopped
- * naming is never named again. So if the MANIFEST of generation G does not
- * name a file, no process at G or later needs it, and it can go once every
- * process has left the generations below G. For files that this base dropped
- * itself, G is known; for others (dropped by another process, or left by a
- * crash in the middle of a flush), G is the generation at which we first see
- * that MANIFEST does not name them, which is never too early. A flush that is
- * running has files that no MANIFEST names yet; it cannot be running now,
- * because the caller holds the flusher lock. A .txn file has a name only
- * because its maker was killed, or is about to unlink it. */
+ * A file number is used once, so a file that a MANIFEST no longer names is
+ * never named again. If the MANIFEST of generation G does not name a file, no
+ * process at G or later needs it, and it can be unlinked once every process has
+ * left the generations below G. For files that this base has dropped, G is
+ * known. For others (dropped by another process, or left by a crash during a
+ * flush) G is the generation at which this process first sees that MANIFEST
+ * does not name them, which is never too early. A running flush has files that
+ * no MANIFEST names yet; none can be running, because the caller holds the
+ * flusher word. A .txn file still has a name only if its maker was killed or is
+ * about to unlink it. */
 #include "fs_ops.h"
 #include "output.h"
 
@@ -29,8 +29,8 @@ static fs_dropped *find_dropped(fs_base *b, uint64_t number, bool is_val) {
     return NULL;
 }
 
-/* Without memory the file is forgotten; the next look at the directory finds
- * it again. */
+/* Without memory the file is not noted; the next look at the directory finds it
+ * again. */
 static void note(fs_base *b, uint64_t number, bool is_val,
                  uint64_t generation) {
     fs_dropped d = {number, generation, is_val};
@@ -52,7 +52,7 @@ void fs_note_dropped(fs_base *b, const fs_manifest *old,
 typedef struct sweep {
     fs_base *b;
     const fs_manifest *m;
-    bool tmp; /* a MANIFEST.tmp is there */
+    bool tmp; /* a MANIFEST.tmp exists */
 } sweep;
 
 static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
@@ -64,7 +64,7 @@ static nadb_rc look(void *ctx, const char *name, nadb_err *err) {
     (void)err;
     if (strcmp(name, "MANIFEST.tmp") == 0) s->tmp = true;
     if (!nadb_file_parse(name, &number, &kind)) return NADB_OK;
-    /* Who makes one does not need the name: core/engine/scratch.c. */
+    /* Its maker does not need the name (core/engine/scratch.c). */
     if (strcmp(kind, "txn") == 0)
         (void)nadb_home_unlink(s->b->env.home, number, kind, NULL);
     is_val = strcmp(kind, "val") == 0;
@@ -96,8 +96,8 @@ nadb_rc fs_remove_unused(nadb_base *base, uint64_t oldest_generation,
         rc = nadb_home_unlink(b->env.home, d[i].number,
                               d[i].is_val ? "val" : "sst", err);
     }
-    /* After an error the list may hold what is gone: unlinking again is
-     * fine. */
+    /* After an error the list may contain files that are gone; unlinking them
+     * again is harmless. */
     if (rc == NADB_OK) b->dropped.n = kept * sizeof *d;
     fs_manifest_clear(&m);
     return rc;

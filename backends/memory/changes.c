@@ -1,8 +1,8 @@
-/* changes.c - what was committed to a store in memory, for keep_changes.
+/* changes.c - committed changes of a store in memory, for keep_changes.
  *
- * Prepare makes a piece of what the ticket changes; commit, which must not
- * fail, gives it its number and hangs it behind the others. A reader copies
- * what it asks for, so that it needs no lock afterwards.
+ * prepare() makes a piece of the ticket's changes; commit(), which must not
+ * fail, numbers the piece and appends it to the list. A reader copies what it
+ * asks for, so it needs no lock afterwards.
  *
  *   piece   kind u8, varint length, key;  kind u8, ... */
 #include "../../core/util/coding.h"
@@ -25,7 +25,7 @@ static bool add_version(nadb_buf *out, const version *v) {
     nadb_change_kind kind = NADB_CHANGE_PUT;
 
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return true;
-    /* nadb_changed_seq(): 8 bytes say that it had expired. */
+    /* 8 bytes in a tombstone: the row had expired (nadb_changed_seq()). */
     if ((v->flags & NADB_ENTRY_TOMBSTONE) != 0)
         kind = v->value_n == 8 ? NADB_CHANGE_EXPIRE : NADB_CHANGE_DELETE;
     return add_change(out, kind, nadb_slice_of(key.p + 1, key.n - 1));
@@ -51,7 +51,7 @@ nadb_rc memory_changes_make(const memory_engine *e, memory_ticket *t,
     return nadb_fail(err, NADB_NOMEM, "out of memory for a store in memory");
 }
 
-/* Drops the oldest. */
+/* Drops the oldest piece. */
 static void drop(memory_engine *e) {
     memory_piece *p = e->piece_first;
 
@@ -67,7 +67,7 @@ void memory_changes_add(memory_engine *e, memory_ticket *t) {
     memory_piece *p = t->piece;
 
     t->piece = NULL;
-    if (p == NULL) { /* it was prepared before anything was kept */
+    if (p == NULL) { /* it was prepared before changes were kept */
         while (e->piece_first != NULL) drop(e);
         e->floor = e->seq;
         return;
@@ -147,7 +147,7 @@ static bool copy_piece(nadb_buf *out, const memory_piece *p) {
            nadb_buf_append(out, p->bytes, p->n);
 }
 
-/* The lock is held. */
+/* REQUIRES: the lock. */
 static nadb_rc copy_changes(const memory_engine *e, uint64_t since,
                             uint64_t upto, nadb_buf *out, nadb_err *err) {
     if (since > e->seq) return nadb_changes_ahead(since, e->seq, err);
@@ -182,7 +182,7 @@ nadb_rc memory_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
 
 /* --- waiting --- */
 
-/* How long a waiter sleeps before it looks whether it is interrupted. */
+/* How long a waiter sleeps before it checks for an interrupt. */
 #define WAIT_MS 50
 
 nadb_rc memory_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
@@ -202,7 +202,7 @@ nadb_rc memory_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
         *seq = e->seq;
         nadb_unlock(&e->lock);
         if (*seq != since || left <= 0) return NADB_OK;
-        rc = nadb_stopped(stop, err); /* not under the lock */
+        rc = nadb_stopped(stop, err); /* called without the lock */
         if (rc != NADB_OK) return rc;
     }
 }

@@ -1,19 +1,20 @@
-/* commit.c - how changes get into the memory engine, and old ones out.
+/* commit.c - commits of the memory engine, and removal of old versions.
  *
- * A commit. Under the lock, prepare() has the owner of the request say what
- * changes in the indexes, makes a version of every change and a node for every
- * key, and waits until no change in doubt touches the same keys or what this
- * transaction has read; after waiting it begins again. Then it checks for
- * conflicts, and links the versions as `pending`. From there on nothing is
- * allocated: commit() gives them the next sequence number and moves them to
- * the front of their chains; rollback() unlinks them.
+ * A commit. Under the lock, prepare() lets the request's owner add the changes
+ * of indexes, makes a version of every change and a node for every key, and
+ * waits until no change in doubt touches the same keys or what this transaction
+ * has read; after waiting it starts again. Then it checks for conflicts and
+ * links the versions as `pending`. From there on nothing is allocated: commit()
+ * gives them the next sequence number and moves them to the front of their
+ * chains; rollback() unlinks them.
  *
- * A clear is a number: nobody who opens a view after it sees older versions.
+ * A clear is a sequence number: views that are opened after it do not see older
+ * versions.
  *
  * Reclaiming. A version is freed when no open view can see it. Views are in a
- * list, oldest first. Nodes with something to free wait in a queue, in about
- * the order in which they can be; commit and view_close look at its front.
- * What an open view sees is never freed, which is why entries are PINNED. */
+ * list, oldest first. Nodes with something to free are in a queue, in about the
+ * order in which they can be freed; commit and view_close look at its front.
+ * What an open view sees is never freed, so entries are PINNED. */
 #include "../../core/kv/row.h"
 #include "engine.h"
 
@@ -23,7 +24,7 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- reclaiming --- */
 
-/* What is committed up to here, all open views see. */
+/* Every open view sees commits up to this one. */
 static uint64_t seen_by_all(const memory_engine *e) {
     return e->oldest != NULL ? e->oldest->base.seq : e->seq;
 }
@@ -69,7 +70,7 @@ static void sweep_after_clear(memory_engine *e, uint64_t seq) {
 
 void memory_reclaim(memory_engine *e) {
     uint64_t seq = seen_by_all(e);
-    /* Some view may still see what was cleared. */
+    /* A view may still see cleared versions. */
     uint64_t clear_seq = seq >= e->clear_seq ? e->clear_seq : 0;
 
     while (e->stale_first != NULL && e->stale_first->stale_seq <= seq) {
@@ -77,7 +78,7 @@ void memory_reclaim(memory_engine *e) {
 
         node_trim(n, seq, clear_seq);
         if (node_has_garbage(n))
-            queue_stale(e, n); /* a later commit's, above seq */
+            queue_stale(e, n); /* it belongs to a later commit than seq */
         else
             drop_if_empty(e, n);
     }
@@ -86,8 +87,7 @@ void memory_reclaim(memory_engine *e) {
 
 /* --- the first half of a commit --- */
 
-/* Drops versions that were never linked: each has a node that is not in the
- * map. */
+/* Frees versions that were never linked: the node of each is not in the map. */
 static void ticket_clear(memory_ticket *t) {
     for (version *v = t->changes; v != NULL;) {
         version *next = v->next;
@@ -106,7 +106,7 @@ static void ticket_free(memory_ticket *t) {
     nadb_free(t);
 }
 
-/* Makes version and node of every change, in the order of the keys. */
+/* Makes the version and the node of every change, in key order. */
 static nadb_rc collect(nadb_iter *changes, memory_ticket *t, nadb_err *err) {
     version **link = &t->changes;
     nadb_rc rc = nadb_iter_seek(changes, nadb_slice_of("", 0), err);
@@ -124,7 +124,7 @@ static nadb_rc collect(nadb_iter *changes, memory_ticket *t, nadb_err *err) {
     return rc;
 }
 
-/* What to do with each node of a range; true ends the walk. */
+/* Called for each node of a range; true ends the walk. */
 typedef bool node_test(const memory_engine *e, const nadb_commit_req *req,
                        const node *n);
 
@@ -150,7 +150,7 @@ static bool is_pending(const memory_engine *e, const nadb_commit_req *req,
     return n->pending != NULL;
 }
 
-/* What had expired when it was removed is no change. */
+/* True if the removed row had expired, which is no change. */
 static bool was_swept(const nadb_commit_req *req, const node *n) {
     const version *v = n->newest;
 
@@ -171,7 +171,7 @@ static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
 
 static uint64_t claim_hash(nadb_slice key) { return nadb_hash64(key) | 1; }
 
-/* Whether somebody else has claimed the key; `mine` is 0 or a claim. */
+/* True if another claim is on the key; `mine` is 0 or our claim. */
 static bool is_claimed(const memory_engine *e, nadb_slice key, uint32_t mine) {
     uint64_t hash = claim_hash(key);
 
@@ -225,7 +225,8 @@ void memory_unclaim(nadb_engine *engine, uint32_t claim) {
 
 /* --- stores of a database file --- */
 
-/* Who holds the file's write lock waits for those that had it before. */
+/* The holder of the file's write lock waits for the commits of earlier
+ * holders. */
 nadb_rc memory_settle(nadb_engine *engine, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err) {
@@ -265,8 +266,8 @@ bool memory_moved(nadb_engine *engine, const nadb_view *v) {
 
 /* --- the first half --- */
 
-/* Whether something in doubt touches what this transaction writes, or may make
- * what it read untrue. */
+/* True if something in doubt touches what this transaction writes, or could
+ * invalidate what it has read. */
 static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
                       const memory_ticket *t) {
     if (e->tickets == 0 && e->n_claims == 0) return false;
@@ -283,7 +284,7 @@ static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
     return find_in_reads(e, req, is_pending) != NULL;
 }
 
-/* What the request changes now, with the indexes. */
+/* Adds the request's present changes, with those of indexes. */
 static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
                       memory_ticket *t, nadb_err *err) {
     memory_view now;
@@ -312,7 +313,7 @@ static nadb_rc wait_turn(memory_engine *e, const nadb_commit_req *req,
                              "another transaction that changes the same keys "
                              "did not end within %lld ms",
                              (long long)req->timeout_ms);
-        /* Nobody rings when nothing happens: a timeout ends it all. */
+        /* Not every event signals, so each wait has a timeout. */
         e->clears_waiting += t->clear;
         rang = nadb_cond_wait_timed(&e->resolved, &e->lock, left);
         e->clears_waiting -= t->clear;
@@ -335,7 +336,7 @@ static nadb_rc conflict(const node *n, nadb_err *err) {
                      nadb_key_show(key, shown));
 }
 
-/* Whether what the transaction decided on is still what there is. */
+/* Checks that what the transaction has read is unchanged. */
 static nadb_rc check_conflicts(const memory_engine *e,
                                const nadb_commit_req *req,
                                const memory_ticket *t, nadb_err *err) {
@@ -399,7 +400,7 @@ nadb_rc memory_prepare(nadb_engine *engine, const nadb_commit_req *req,
 
 /* --- the second half --- */
 
-/* Counts a live version in or out. */
+/* Adds a live version to the totals, or subtracts it. */
 static void count(memory_engine *e, const version *v, bool in) {
     nadb_entry entry;
     uint64_t bytes;
@@ -415,7 +416,7 @@ static void count(memory_engine *e, const version *v, bool in) {
     nadb_totals_count(&e->totals, &entry, in);
 }
 
-/* Lets those go on who wait for this ticket. */
+/* Ends the ticket and wakes the threads that wait for it. */
 static void end_ticket(memory_engine *e, memory_ticket *t) {
     e->tickets--;
     if (t->clear) e->clearing = false;

@@ -1,4 +1,4 @@
-/* engine.h - what memory.c and commit.c share. */
+/* engine.h - shared by memory.c, commit.c and changes.c. */
 #ifndef NADB_MEMORY_ENGINE_H
 #define NADB_MEMORY_ENGINE_H
 
@@ -8,56 +8,60 @@
 
 typedef struct memory_view {
     nadb_view base;
-    uint64_t clear_seq; /* versions before it are cleared */
-    bool resting;       /* in no list: keeps nothing */
-    bool locked;        /* prepare's own, which holds the lock */
+    uint64_t clear_seq; /* a clear hides versions up to this one */
+    bool resting;       /* not in the list: it keeps no version */
+    bool locked;        /* prepare()'s own view, whose thread holds the lock */
     struct memory_view *older, *newer;
 } memory_view;
 
-typedef struct memory_piece memory_piece; /* what a commit changed: changes.c */
+/* the changes of a commit: changes.c */
+typedef struct memory_piece memory_piece;
 
-/* Keys that can be claimed at a time; more wait for nobody. */
+/* Number of keys that can be claimed at a time; with more the caller goes on
+ * without a claim. */
 #define MEMORY_CLAIMS 32u
 
 typedef struct memory_engine {
     nadb_engine base;
     nadb_mutex lock;    /* guards everything below */
-    nadb_cond resolved; /* a ticket came to its end */
+    nadb_cond resolved; /* signalled when a ticket ends */
     map map;
     uint64_t seq;         /* of the last commit */
-    uint64_t changed_seq; /* of the last one but the sweeper's */
+    uint64_t changed_seq; /* of the last commit, not counting the sweeper's */
     uint64_t clear_seq;
-    uint64_t swept_seq; /* the clear whose remains are reclaimed */
+    uint64_t swept_seq; /* the clear whose versions are being freed */
     uint64_t last_id;
     memory_view *oldest, *newest;
     node *stale_first, *stale_last;
-    unsigned tickets;               /* in doubt */
-    bool clearing;                  /* one of them is a clear */
-    uint64_t claims[MEMORY_CLAIMS]; /* hashes of claimed keys; 0 = free */
+    unsigned tickets;               /* number in doubt */
+    bool clearing;                  /* one of the tickets is a clear */
+    uint64_t claims[MEMORY_CLAIMS]; /* hashes of claimed keys; 0: free */
     unsigned n_claims;
-    unsigned clears_waiting; /* for claims to end: no new ones meanwhile */
-    uint64_t rows;           /* live, keyspace NADB_KS_ROW */
-    uint64_t bytes;          /* live keys and values, all keyspaces */
+    /* clears that wait for claims; meanwhile no new claims are made */
+    unsigned clears_waiting;
+    uint64_t rows;  /* live, keyspace NADB_KS_ROW */
+    uint64_t bytes; /* live keys and values, all keyspaces */
     nadb_totals totals;
-    nadb_keep keep; /* of changes */
+    nadb_keep keep; /* how many changes are kept */
     memory_piece *piece_first, *piece_last;
     uint64_t piece_bytes;
-    uint64_t floor; /* changes after it are in the pieces */
+    uint64_t floor; /* the pieces have all changes after it */
 } memory_engine;
 
 typedef struct memory_ticket {
     version *changes; /* linked by `next` */
     bool clear;
-    bool background;     /* the sweeper's */
+    bool background;     /* a commit of the sweeper */
     memory_piece *piece; /* NULL: changes are not kept */
 } memory_ticket;
 
-/* What a view sees of a node; NULL for nothing, also of no node. */
+/* The version of a node that a view sees; NULL if there is none, or n is
+ * NULL. */
 static inline const version *memory_seen(const memory_view *v, const node *n) {
     return n == NULL ? NULL : node_visible(n, v->base.seq, v->clear_seq);
 }
 
-/* The lock, which prepare holds already for what reads its own view. */
+/* Takes the lock, unless the view is prepare()'s own. */
 static inline void memory_lock(memory_engine *e, const memory_view *v) {
     if (!v->locked) nadb_lock(&e->lock);
 }
@@ -66,14 +70,14 @@ static inline void memory_unlock(memory_engine *e, const memory_view *v) {
     if (!v->locked) nadb_unlock(&e->lock);
 }
 
-/* Frees what no open view can see (commit.c). The lock is held. */
+/* Frees what no open view can see (commit.c). REQUIRES: the lock. */
 void memory_reclaim(memory_engine *e);
 
-/* What the ticket, which is linked, changes; NADB_NOMEM. The lock is held, as
- * by the next two (changes.c). */
+/* Makes the piece of a linked ticket; NADB_NOMEM. REQUIRES, as the next two:
+ * the lock. */
 nadb_rc memory_changes_make(const memory_engine *e, memory_ticket *t,
                             nadb_err *err) NADB_MUST_USE;
-/* The ticket was committed as e->seq. */
+/* Appends the piece of a ticket that was committed as e->seq. */
 void memory_changes_add(memory_engine *e, memory_ticket *t);
 void memory_changes_clear(memory_engine *e);
 /* Operations of nadb_engine_ops (changes.c). */

@@ -65,7 +65,8 @@ const version *node_visible(const node *n, uint64_t seq, uint64_t clear_seq) {
 void node_trim(node *n, uint64_t seq, uint64_t clear_seq) {
     version **link = &n->newest;
 
-    /* The first version at or below `seq` is the last that anybody sees. */
+    /* The newest version at or below `seq` is the oldest that a reader can
+     * see. */
     while (*link != NULL && (*link)->seq > seq) link = &(*link)->older;
     if (*link == NULL) return;
     if ((*link)->seq >= clear_seq &&
@@ -102,8 +103,8 @@ void map_clear(map *m) {
     m->tail = NULL;
 }
 
-/* The last node below `key`, or the head. When `path` is not NULL it gets the
- * last node below `key` of every level. */
+/* The last node below `key`, or the head. If `path` is not NULL it gets the
+ * last node below `key` on every level. */
 static node *descend(const map *m, nadb_slice key, node **path) {
     node *n = m->head;
 

@@ -1,18 +1,18 @@
 /* map.h - the memory backend's data: a sorted map whose keys have versions.
  *
- * A skip list of nodes, one a key, linked in both directions at its lowest
+ * A skip list with one node per key, linked in both directions on its lowest
  * level. Each node has its committed versions, newest first, and at most one
  * that is in doubt:
  *
  *   node "a" ---> node "b" ---> node "c"
- *     |             |             | \ pending: in doubt, nobody sees it
+ *     |             |             | \ pending: in doubt, invisible
  *     seq 7         seq 3         seq 5
  *     seq 4                       seq 2 (tombstone)
  *
  * A reader sees the newest version whose sequence number is not above its own.
- * Nothing here allocates but the two _new functions, so that a commit, which
- * only links what is there already, cannot fail. Nothing here locks: all but
- * the two _new functions ask for the engine's lock. */
+ * Only the two _new functions allocate, so a commit, which links what exists
+ * already, cannot fail. Nothing here locks: all but the two _new functions
+ * REQUIRE the engine's lock. */
 #ifndef NADB_MEMORY_MAP_H
 #define NADB_MEMORY_MAP_H
 
@@ -25,7 +25,7 @@ typedef struct node node;
 typedef struct version {
     struct version *older; /* in the node's chain */
     struct version *next;  /* in the ticket's list, while in doubt */
-    node *node;            /* whose version it is */
+    node *node;            /* the node it belongs to */
     uint64_t seq;          /* of the commit; 0 while in doubt */
     uint64_t id;           /* nadb_entry.id */
     unsigned flags;        /* NADB_ENTRY_* of the change */
@@ -34,11 +34,11 @@ typedef struct version {
 } version;
 
 struct node {
-    node *prev;         /* in the list; the map's head for the first */
-    version *newest;    /* committed; NULL when there is none (any more) */
+    node *prev;         /* the head, for the first node */
+    version *newest;    /* committed; NULL if there is none */
     version *pending;   /* in doubt, or NULL */
-    node *stale_next;   /* queue of nodes that have something to reclaim */
-    uint64_t stale_seq; /* reclaimable once nobody reads below this */
+    node *stale_next;   /* queue of nodes with something to free */
+    uint64_t stale_seq; /* it can be freed once no view is below this */
     bool stale;         /* it is in that queue */
     uint8_t height;
     size_t key_n;
@@ -47,40 +47,42 @@ struct node {
 
 typedef struct map {
     node *head; /* no key; MAP_HEIGHT high */
-    node *tail; /* the greatest node; the head when there is none */
+    node *tail; /* the last node; the head if there is none */
 } map;
 
 nadb_rc map_init(map *m, nadb_err *err) NADB_MUST_USE;
 void map_clear(map *m); /* frees all nodes and versions */
 
-/* NULL when out of memory. `chance` decides on the height. */
+/* NULL if out of memory. `chance` decides the height. */
 node *node_new(nadb_slice key, uint64_t chance) NADB_MUST_USE;
 version *version_new(const nadb_entry *change) NADB_MUST_USE;
 void node_free(node *n); /* with its versions; NULL is fine */
 
 nadb_slice node_key(const node *n);
-/* The version that a reader sees at `seq`, when everything before `clear_seq`
- * was cleared for it; NULL for none, also where it is a tombstone. */
+/* The version that a reader sees at `seq` if a clear hides everything before
+ * `clear_seq`; NULL if there is none or it is a tombstone. */
 const version *node_visible(const node *n, uint64_t seq, uint64_t clear_seq);
-/* Frees the versions that nobody sees who reads at `seq` or later, after a
- * clear at `clear_seq`. A tombstone that nothing lies under goes too. */
+/* Frees the versions that no reader at `seq` or later sees, after a clear at
+ * `clear_seq`; also a tombstone with nothing below it. */
 void node_trim(node *n, uint64_t seq, uint64_t clear_seq);
 
-/* Whether there is something that node_trim() will free one day. */
+/* True if node_trim() will have something to free. */
 bool node_has_garbage(const node *n);
 
-/* NULL where there is none. */
+/* NULL if the map lacks the key. */
 node *map_find(const map *m, nadb_slice key);
-node *map_first_at(const map *m, nadb_slice key); /* key >= */
-node *map_last_at(const map *m, nadb_slice key);  /* key <= */
+/* first node with a key >= key */
+node *map_first_at(const map *m, nadb_slice key);
+/* last node with a key <= key */
+node *map_last_at(const map *m, nadb_slice key);
 node *map_last_below(const map *m, nadb_slice key);
 node *map_last(const map *m);
 node *map_next(const node *n);
 node *map_prev(const map *m, const node *n);
 
-/* The key is not there yet. The map owns the node from now on. */
+/* Adds a node, which the map then owns. REQUIRES: the map lacks the key. */
 void map_insert(map *m, node *n);
-/* Takes the node out; the caller owns it. */
+/* Removes a node, which the caller then owns. */
 void map_remove(map *m, node *n);
 
 #endif

@@ -1,13 +1,13 @@
 /* memory.c - the backend that keeps everything in this process's memory.
  *
- * It is the example of an engine: what core/backend.h asks for, in the plainest
- * way that is right, and the oracle that tests compare the others with. It
- * promises snapshots, atomic commits with conflict check, and that a commit
- * never fails half way. It keeps nothing when it is closed, and one lock
- * serialises all calls: it is not made to be fast with many threads.
+ * It is the example of an engine: it does what core/backend.h demands in the
+ * plainest correct way, and is the reference with which tests compare the
+ * others. It has snapshots and atomic commits with conflict checks, and a
+ * commit never fails half-way. Nothing is kept when it is closed. One lock
+ * serialises all calls, so it is not fast with many threads.
  *
- * Views are in a list, oldest first; the engine frees no version that one of
- * them sees (commit.c), which is why entries are PINNED. */
+ * Views are in a list, oldest first. The engine frees no version that one of
+ * them sees (commit.c), so entries are PINNED. */
 #include "memory.h"
 
 #include "engine.h"
@@ -121,7 +121,8 @@ static nadb_rc memory_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     return NADB_OK;
 }
 
-/* Indexes sort behind the rows, or on both sides of them. */
+/* Entries of tags and expiries sort behind rows, and counts exist only with
+ * tags. */
 static bool memory_indexed(nadb_engine *engine, nadb_view *view) {
     memory_engine *e = (memory_engine *)engine;
     const node *n;
@@ -134,8 +135,8 @@ static bool memory_indexed(nadb_engine *engine, nadb_view *view) {
     return answer;
 }
 
-/* An iterator stands on a node that its view sees, which therefore stays in
- * the list; between two calls it needs no lock. */
+/* An iterator is on a node that its view sees, so the node stays in the list,
+ * and the iterator needs no lock between two calls. */
 typedef struct memory_iter {
     nadb_iter base;
     memory_engine *engine;
@@ -143,9 +144,9 @@ typedef struct memory_iter {
     const node *at; /* NULL before the first and after the last */
     bool begun;
     bool reverse;
-    bool bounded; /* there is a hi */
+    bool bounded; /* hi is set */
     nadb_slice lo, hi;
-    uint8_t bounds[]; /* their bytes */
+    uint8_t bounds[]; /* bytes of lo and hi */
 } memory_iter;
 
 static bool in_range(const memory_iter *it, const node *n) {
@@ -155,7 +156,7 @@ static bool in_range(const memory_iter *it, const node *n) {
            (!it->bounded || nadb_slice_cmp(key, it->hi) < 0);
 }
 
-/* Moves from `n` on to the first node that the view sees. The lock is held. */
+/* Moves from `n` to the first node that the view sees. REQUIRES: the lock. */
 static void settle(memory_iter *it, const node *n) {
     const version *v = NULL;
 
@@ -272,7 +273,7 @@ static nadb_rc memory_check(nadb_engine *engine, nadb_report_fn *report,
         if (key.n > 0 && key.p[0] == NADB_KS_ROW &&
             node_visible(n, e->seq, e->clear_seq) != NULL)
             rows++;
-        /* Nobody reads what is old, and nothing is to come. */
+        /* No view is open, and no commit is in doubt. */
         if (e->oldest == NULL && e->tickets == 0 &&
             (n->newest == NULL || node_has_garbage(n) ||
              n->newest->seq < e->clear_seq))
@@ -287,7 +288,7 @@ static nadb_rc memory_check(nadb_engine *engine, nadb_report_fn *report,
 
 static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     memory_engine *e = (memory_engine *)engine;
-    /* Nothing is buffered on the way to anywhere. */
+    /* Nothing is buffered, so these numbers do not exist. */
     static const char *const none[] = {
         "buffer_entries", "buffer_bytes",     "buffer_utilization_percent",
         "flush_count",    "compaction_count", "expired_count",
@@ -304,7 +305,7 @@ static void memory_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
         emit(ctx, none[i], 0);
 }
 
-/* Of the last commit; a view of an older state would take a walk. */
+/* Totals of the last commit; for an older view they would need a walk. */
 static nadb_rc memory_totals(nadb_engine *engine, nadb_view *view,
                              nadb_totals *out, nadb_err *err) {
     memory_engine *e = (memory_engine *)engine;

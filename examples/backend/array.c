@@ -1,17 +1,16 @@
 /* array.c - a backend in a file of its own: rows in a sorted array.
  *
- * It shows what an engine has to do (nadb/backend.h), in the fewest lines that
- * are right: snapshots, atomic commits, conflict checks. It keeps everything in
- * memory, and each commit copies all of it, so that it is for small stores.
+ * It shows what an engine has to do (nadb/backend.h) in the fewest correct
+ * lines: snapshots, atomic commits, conflict checks. Everything is in memory
+ * and each commit copies all of it, so it is for small stores.
  *
  *     cc -shared -fPIC -O2 -o array.so array.c
  *     SELECT nadb_backend_load('/home/me/array.so');
  *     CREATE VIRTUAL TABLE t USING nadb(backend='array');
  *
- * A state is one immutable block: entries in the order of their keys, and their
- * bytes behind. A view holds the state of its moment; a commit makes the next
- * one. A transaction that has read something conflicts with any commit since.
- */
+ * A state is one immutable block: entries in key order, followed by their
+ * bytes. A view holds a state; a commit makes the next one. A transaction that
+ * has read something conflicts with any later commit. */
 #include <nadb/plugin.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +25,7 @@ typedef struct state {
 
 typedef struct engine {
     nadb_engine base;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t free;
     bool taken; /* a commit is being prepared, or is in doubt */
     state *now;
@@ -45,7 +44,7 @@ static void state_unref(state *s) {
     if (s != NULL && atomic_fetch_sub(&s->refs, 1) == 1) nadb_free(s);
 }
 
-/* Where the first key is that is not below `key`. */
+/* Index of the first key that is not below `key`. */
 static size_t find(const state *s, nadb_slice key) {
     size_t lo = 0, hi = s->n;
 
@@ -91,7 +90,7 @@ static void view_close(nadb_engine *e, nadb_view *v) {
 }
 
 static void view_rest(nadb_engine *e, nadb_view *v) {
-    (void)e, (void)v; /* it keeps its state: there is nothing else to let go */
+    (void)e, (void)v; /* it keeps its state, and pins nothing else */
 }
 
 /* --- reading --- */
@@ -110,7 +109,8 @@ static nadb_rc get(nadb_engine *e, nadb_view *v, nadb_slice key,
 typedef struct iter {
     nadb_iter base;
     const state *s;
-    size_t lo, hi, at; /* forward: the next one; reverse: the one behind it */
+    /* forward: the next entry; reverse: the one behind the next */
+    size_t lo, hi, at;
     bool reverse;
 } iter;
 
@@ -187,7 +187,7 @@ static void end_turn(engine *e, state *next) {
     state_unref(old);
 }
 
-/* Adds an entry and its bytes, which begin at `p`; returns what is behind. */
+/* Adds an entry and its bytes, which begin at `p`; returns the place behind. */
 static uint8_t *add(state *s, const nadb_entry *from, uint64_t seq,
                     uint8_t *p) {
     nadb_entry *e = &s->at[s->n++];
@@ -200,7 +200,8 @@ static uint8_t *add(state *s, const nadb_entry *from, uint64_t seq,
     return p + from->value.n;
 }
 
-/* The state after the request: what there is and what changes, merged. */
+/* The state after the request: a merge of the present entries and the
+ * changes. */
 static nadb_rc merge(const state *now, const nadb_commit_req *req, state **out,
                      nadb_err *err) {
     bool moved = req->view != NULL && req->view->seq < now->seq;
@@ -226,7 +227,7 @@ static nadb_rc merge(const state *now, const nadb_commit_req *req, state **out,
                     : i == old_n ? 1
                                  : nadb_slice_cmp(now->at[i].key, c->entry.key);
 
-        if (order < 0) { /* this one stays */
+        if (order < 0) { /* an unchanged entry */
             p = add(*out, &now->at[i], now->at[i].seq, p);
             i++;
             continue;
@@ -249,7 +250,7 @@ static nadb_rc prepare(nadb_engine *base, const nadb_commit_req *req,
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    present.s = e->now; /* nobody changes it while it is our turn */
+    present.s = e->now; /* nobody else changes it during our turn */
     present.base.seq = e->now->seq;
     *out = nadb_calloc(1, sizeof **out);
     if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "committing");
@@ -280,7 +281,7 @@ static nadb_rc roll_back(nadb_engine *e, nadb_ticket *t, nadb_err *err) {
 /* --- the rest --- */
 
 static nadb_rc flush(nadb_engine *e, nadb_err *err) {
-    (void)e, (void)err; /* there is no other place to bring it to */
+    (void)e, (void)err; /* there is no other place to move it to */
     return NADB_OK;
 }
 
