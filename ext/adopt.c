@@ -164,9 +164,8 @@ nadb_rc func_adopt(call *k, nadb_err *err) {
                          "the store of %s belongs to no database file: any "
                          "table with its path, db and namespace has it",
                          k->v->name);
-    if (!sqlite3_get_autocommit(k->db))
-        return nadb_fail(err, NADB_LOCKED,
-                         "COMMIT or ROLLBACK the transaction first");
+    rc = func_alone(k, "a store that is taken over cannot be rolled back", err);
+    if (rc != NADB_OK) return rc;
     /* A missing or damaged row of the file is one of the reasons for
      * nadb_adopt, so errors are not fatal here. */
     if (file_find(k->v, err) == NADB_OK && k->argc == 1 &&

@@ -182,18 +182,26 @@ static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
     return rc;
 }
 
+nadb_rc func_alone(const call *k, const char *why, nadb_err *err) {
+    if (sqlite3_get_autocommit(k->db) == 0)
+        return nadb_fail(err, NADB_LOCKED,
+                         "%s: COMMIT or ROLLBACK the transaction first", why);
+    if (quirk_is_writing(k->db))
+        return nadb_fail(err, NADB_LOCKED,
+                         "%s: call it in a SELECT of its own, not in a "
+                         "statement that writes, such as INSERT .. SELECT",
+                         why);
+    return NADB_OK;
+}
+
 static nadb_rc destroy(call *k, nadb_err *err) {
     nadb_store *store = NULL;
     nadb_rc rc = command_find(k, COMMAND_DELETE, err);
     char *drop;
 
-    if (rc != NADB_OK) return rc;
-    if (!sqlite3_get_autocommit(k->db)) {
-        return nadb_fail(err, NADB_LOCKED,
-                         "a removed store cannot be rolled back: COMMIT or "
-                         "ROLLBACK the transaction first");
-    }
-    rc = vtab_writable(k->v, err);
+    if (rc == NADB_OK)
+        rc = func_alone(k, "a removed store cannot be rolled back", err);
+    if (rc == NADB_OK) rc = vtab_writable(k->v, err);
     if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
     if (rc != NADB_OK) return rc;
     drop =

@@ -20,6 +20,11 @@ nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
 /* As func_find_table(), and opens its store. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
 
+/* For functions whose effect no ROLLBACK takes back, or that end a transaction
+ * of their own: NADB_LOCKED inside a transaction, and inside a statement that
+ * writes. `why` is the reason, for the message. */
+nadb_rc func_alone(const call *k, const char *why, nadb_err *err) NADB_MUST_USE;
+
 /* --- command.c --- */
 
 /* The effect of a command on rows, which decides what the authorizer is

@@ -181,10 +181,8 @@ nadb_rc func_backup_database(call *k, nadb_err *err) {
 
     memset(&made, 0, sizeof made);
     if (rc == NADB_OK) rc = func_level(k, 2, &req.level, err);
-    if (rc == NADB_OK && !sqlite3_get_autocommit(k->db))
-        rc = nadb_fail(err, NADB_LOCKED,
-                       "a backup has what is committed: COMMIT or ROLLBACK the "
-                       "transaction first");
+    if (rc == NADB_OK)
+        rc = func_alone(k, "a backup has only what is committed", err);
     req.id = func_text(k, 1);
     if (rc == NADB_OK) rc = nadb_backup_set_begin(&req, &s.set, err);
     if (rc == NADB_OK) rc = hold_moment(&s, err);

@@ -149,11 +149,8 @@ static nadb_rc find_table(call *k, nadb_err *err) {
     rc = vtab_writable(k->v, err);
     if (rc == NADB_OK) rc = func_check_writable(k, err);
     if (rc == NADB_OK) rc = file_find(k->v, err);
-    if (rc == NADB_OK && !sqlite3_get_autocommit(k->db))
-        rc = nadb_fail(err, NADB_LOCKED,
-                       "a repair cannot be rolled back: COMMIT or ROLLBACK the "
-                       "transaction first");
-    return rc;
+    if (rc != NADB_OK) return rc;
+    return func_alone(k, "a repair cannot be rolled back", err);
 }
 
 /* nadb_repair(path, db, namespace): if no table can be declared for it */
