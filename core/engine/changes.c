@@ -76,13 +76,12 @@ static nadb_rc record_open(source *c, const memtable_commit *x, nadb_err *err) {
 
 static nadb_rc log_next(source *c, bool *found, nadb_err *err) {
     for (;;) {
-        const memtable_commit *x =
-            (const memtable_commit *)(const void *)c->commits.p + c->at;
+        const memtable_commit *x = (const void *)c->commits.p;
         nadb_rc rc;
 
         *found = record_change(c, &c->now);
         if (*found || c->at == c->commits.n / sizeof *x) return NADB_OK;
-        rc = record_open(c, x, err);
+        rc = record_open(c, x + c->at, err);
         if (rc != NADB_OK) return rc;
         c->at++;
         if ((c->record.flags & WAL_CLEAR) == 0) continue;

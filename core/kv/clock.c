@@ -32,6 +32,11 @@ static uint64_t time_of(const nadb_clock *c, int64_t now_ms) {
     return ms < 0 ? 0 : (uint64_t)(ms / STEP_MS) & TIME_MASK;
 }
 
+/* Steps since the time in a slot, modulo the number of times. */
+static uint64_t since(uint64_t slot, uint64_t now) {
+    return (now + TIME_MASK + 1 - (slot & TIME_MASK)) & TIME_MASK;
+}
+
 static uint64_t tag_of(uint64_t hash) {
     uint64_t tag = hash >> 36;
 
@@ -41,7 +46,7 @@ static uint64_t tag_of(uint64_t hash) {
 /* The number of uses after its decay up to `now`. */
 static unsigned uses_left(uint64_t slot, uint64_t now) {
     unsigned uses = (unsigned)(slot >> TIME_BITS) & 0xff;
-    uint64_t passed = ((now - slot) & TIME_MASK) / MINUTE;
+    uint64_t passed = since(slot, now) / MINUTE;
 
     return passed >= uses ? 0 : uses - (unsigned)passed;
 }
@@ -63,7 +68,7 @@ void nadb_clock_note(nadb_clock *c, nadb_slice key, int64_t now_ms) {
 
     for (unsigned i = 0; i < WAYS; i++) {
         uint64_t slot = atomic_load_explicit(&set[i], memory_order_relaxed);
-        uint64_t age = slot == 0 ? UINT64_MAX : (now - slot) & TIME_MASK;
+        uint64_t age = slot == 0 ? UINT64_MAX : since(slot, now);
 
         if (slot >> (TIME_BITS + 8) == tag_of(hash)) {
             at = i;
