@@ -4,15 +4,15 @@
 
 #include "../../core/util/arena.h"
 
-/* The arguments of a command, built one by one. They borrow what they are
- * given, except for what is copied into `memory`. */
+/* The arguments of a command, added one by one. They are borrowed, except for
+ * those that are copied into `memory`. */
 typedef struct args {
-    nadb_buf pointers; /* const char * each */
-    nadb_buf lengths;  /* size_t each */
+    nadb_buf pointers; /* array of const char * */
+    nadb_buf lengths;  /* array of size_t */
     nadb_arena memory;
     size_t n;
     size_t bytes; /* of all arguments */
-    bool failed;  /* out of memory: sending says so */
+    bool failed;  /* out of memory: reported when it is sent */
 } args;
 
 void args_reset(args *a);
@@ -21,7 +21,7 @@ void args_add(args *a, nadb_slice s);
 void args_copy(args *a, nadb_slice s);
 void args_text(args *a, const char *s); /* borrowed */
 void args_number(args *a, int64_t v);
-/* The arguments of another, which outlives these. */
+/* Appends the arguments of `more`, which must outlive these. */
 void args_append(args *a, const args *more);
 static inline nadb_slice args_get(const args *a, size_t i) {
     nadb_slice s;
@@ -33,12 +33,12 @@ static inline nadb_slice args_get(const args *a, size_t i) {
 #define ARGS_NUMBER_MAX 20
 /* Writes a number in decimal; returns the place behind it. */
 char *args_digits(char *p, int64_t v);
-/* Puts a number in the place of the i-th argument. */
+/* Replaces the i-th argument by a number. */
 void args_set_number(args *a, size_t i, int64_t v);
-/* Puts a text, which is borrowed, in the place of the i-th argument. */
+/* Replaces the i-th argument by a text, which is borrowed. */
 void args_set(args *a, size_t i, const char *text);
-void args_cut(args *a, size_t n); /* leaves the first n */
-/* prefix + tail in memory of the arguments. */
+void args_cut(args *a, size_t n); /* keeps the first n */
+/* Appends prefix + tail, in memory of the arguments. */
 void args_join(args *a, nadb_slice prefix, nadb_slice tail);
 
 #endif

@@ -1,4 +1,4 @@
-/* engine.h - what the files of the Redis engine share. */
+/* engine.h - shared by the files of the Redis engine. */
 #ifndef NADB_REDIS_ENGINE_H
 #define NADB_REDIS_ENGINE_H
 
@@ -8,22 +8,22 @@
 #include "record.h"
 #include "script.h"
 
-/* A commit of more is refused before anything is sent: the server keeps all of
- * it in one buffer, and stands still while it applies it. */
+/* Limits of one commit. The server keeps all of it in one buffer, and serves no
+ * other client while it applies it. */
 #define REDIS_COMMIT_KEYS 100000u
 #define REDIS_COMMIT_BYTES (64u << 20)
 
-/* Ranges whose conflicts are looked for one by one; past it, any commit since
- * the view conflicts. */
+/* Number of ranges that are checked for conflicts one by one. With more, any
+ * commit since the view conflicts. */
 #define REDIS_RANGES_MAX 1000u
 
 #define REDIS_CLAIMS 32u
 
 typedef struct redis_claim {
-    char *key; /* NULL: free; without keyspace byte */
+    char *key; /* without keyspace byte; NULL: the entry is free */
     size_t key_n;
     uint64_t token;
-    bool released; /* by a commit: the server has forgotten it */
+    bool released; /* a commit has released it on the server */
 } redis_claim;
 
 typedef struct redis_ticket redis_ticket; /* in request.h */
@@ -33,41 +33,41 @@ typedef struct redis_engine {
     address at;
     nadb_buf prefix;       /* "nadb:{db:namespace}:" */
     pool *pool;            /* own_pool, or that of the engine beside it */
-    script_names *scripts; /* the same */
+    script_names *scripts; /* own scripts, or those of the engine beside it */
     pool own_pool;
     script_names own_scripts;
     cache cache;
-    nadb_mutex lock;     /* guards what follows */
-    uint64_t generation; /* that the server named last */
+    nadb_mutex lock;     /* guards the fields below */
+    uint64_t generation; /* the last one that the server named */
     redis_claim claims[REDIS_CLAIMS];
-    redis_ticket *spare; /* of a commit that has ended; may be NULL */
-    nadb_keep keep;      /* of changes */
-    uint64_t limit;      /* bytes, beyond which nothing is added; 0: none */
-    /* In a store of several shards: ends a transaction over several, if its
-     * time has come. */
+    redis_ticket *spare; /* an unused ticket; may be NULL */
+    nadb_keep keep;      /* how many changes are kept */
+    uint64_t limit;      /* of the store's size in bytes; 0: none */
+    /* For a store of several shards: ends a transaction over several shards if
+     * its time is up. */
     nadb_rc (*end_txn)(struct redis_engine *found_in, const char *txn,
                        nadb_err *err);
     struct shards *whole;
-    atomic_bool *saw_locks;   /* set when there are some of such transactions */
-    uint64_t commits, undone; /* numbers for stats */
+    atomic_bool *saw_locks;   /* set when such transactions were seen */
+    uint64_t commits, undone; /* for statistics */
 } redis_engine;
 
 #define REDIS_OWN_MAX 16u
 
-/* Pins nothing: what it shows is what the server has. `seq` is the version
- * that the store had at the first read; rows that were inserted later are not
- * shown, and what was read is checked against it at commit. */
+/* A view pins nothing: it shows what the server has at each read. `seq` is the
+ * store's version at the first read; rows that were inserted later are not
+ * shown, and commit checks what was read against it. */
 typedef struct redis_view {
     nadb_view base;
-    bool known;                  /* seq and generation have been read */
-    uint64_t own[REDIS_OWN_MAX]; /* later versions that changed nothing: a
-                                    commit and its undo; 0 = none */
+    bool known; /* seq and generation were read */
+    /* later versions that changed nothing: a commit and its undo; 0: none */
+    uint64_t own[REDIS_OWN_MAX];
     unsigned n_own;
-    uint64_t generation; /* of the rows that it shows */
-    /* The last get: its key, with keyspace byte, and row. */
+    uint64_t generation; /* the generation whose rows it shows */
+    /* The last get(): its key, with keyspace byte, and its row. */
     bool holds_row, found;
     nadb_buf key, row;
-    record last;                          /* in `row` */
+    record last;                          /* its bytes are in `row` */
     nadb_buf prefetched, prefetched_rows; /* prefetch.c */
     size_t prefetched_at;
     args a;
@@ -77,14 +77,14 @@ static inline nadb_slice redis_prefix(const redis_engine *e) {
     return nadb_buf_slice(&e->prefix);
 }
 
-/* How long a statement that reads waits for an answer. */
+/* The time limit of a reading statement's answers. */
 static inline patience redis_patience(const redis_engine *e,
                                       const redis_view *v) {
     patience until;
 
     patience_begin(&until, e->at.timeout_ms, v->base.caller);
-    /* A row that is too large for its reader can still be changed or deleted.
-     */
+    /* A row that is too large for its reader can still be changed or
+     * deleted. */
     until.takes_any = !v->base.may_lag || v->base.keys_only;
     return until;
 }
@@ -98,25 +98,28 @@ void redis_view_rest(nadb_engine *engine, nadb_view *view);
 nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
                   nadb_entry *out, bool *found, nadb_err *err);
 
-/* Adds prefix, generation, `what` ("keys", "r:") and key as one argument. */
+/* Adds a name as one argument: prefix, generation, `what` ("keys", "r:"),
+ * key. */
 void redis_add_name(const redis_engine *e, args *a, uint64_t generation,
                     const char *what, nadb_slice key);
-/* Sends for the row of a key. */
+/* Sends the request for the row of a key. */
 nadb_rc redis_ask_row(const redis_engine *e, conn *c, args *a,
                       uint64_t generation, nadb_slice key, nadb_err *err);
-/* Before the first read of a view: sends for the state of the store, so that
- * it comes with the same answer; the view's generation is a guess meanwhile. */
+/* Sends, before the first read of a view, the request for the store's state,
+ * which comes with the same answer. Until then the view's generation is a
+ * guess. */
 nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v, nadb_err *err);
-/* Takes the answer; *again: the guess was wrong, ask for the rest again. */
+/* Receives the state; *again: the guess was wrong, repeat the other
+ * requests. */
 nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
                          nadb_err *err);
 
-/* Makes the view one of the moment of a claim, whose answer has the state of
- * the store and the row of the key (which has its keyspace byte). */
+/* Makes the view that of a claim, whose answer has the store's state and the
+ * row of the key (with keyspace byte). */
 nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
                            nadb_slice key, const redisReply *r, nadb_err *err);
 
-/* What an answer of lua/lib/page.lua says of the store, in the same places. */
+/* Takes the store's state from an answer of lua/lib/page.lua. */
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
 
@@ -127,31 +130,31 @@ nadb_rc redis_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
 
 /* --- prefetch.c --- */
 
-/* Reads rows that will be got next, in this order. */
+/* Reads rows for which get() will be called, in this order. */
 nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
                        const nadb_slice *keys, size_t n, nadb_err *err);
-/* redis_prefetch() in pieces, so that several can be under way. */
+/* redis_prefetch() in steps, so that several can be under way. */
 typedef struct redis_prefetching {
     redis_engine *e;
     redis_view *v;
     conn *c;
-    bool took; /* the connection, from the pool */
+    bool took; /* `c` is from the pool */
     const nadb_slice *keys;
     size_t n;
     nadb_buf missing, marks;
     bool fresh, again;
 } redis_prefetching;
 
-/* On `c`, or on a connection from the pool if it is NULL. */
+/* Sends on `c`, or on a connection from the pool if it is NULL. */
 nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
                             redis_view *v, conn *c, const nadb_slice *keys,
                             size_t n, nadb_err *err);
-/* In the order in which they were sent. */
+/* Receives, in the order in which they were sent. */
 nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err);
-/* After each send; `rc` is what has come of it, and is returned. When several
- * were sent on one connection, after all have been received. */
+/* Called after each send; `rc` is the result so far and is returned. If several
+ * were sent on one connection, it is called after all were received. */
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err);
-/* False: the key is not among them. */
+/* False if the key was not prefetched. */
 bool redis_prefetched_get(redis_view *v, nadb_slice key, nadb_entry *out,
                           bool *found);
 void redis_prefetched_forget(redis_view *v);
@@ -159,102 +162,104 @@ void redis_prefetched_clear(redis_view *v);
 
 /* --- walk.c --- */
 
-/* What iterators have in common: they show one page of entries, which is in
- * memory, and load the next. Keys here are without the keyspace byte. */
+/* Common part of iterators: they return the entries of one page, which is in
+ * memory, and load the next one. Keys are without keyspace byte. */
 typedef struct redis_walk {
     nadb_iter base;
     redis_engine *engine;
     redis_view *view;
     uint8_t keyspace;
     bool reverse;
-    bool bounded; /* there is a hi */
+    bool bounded; /* hi is set */
     nadb_buf lo, hi;
 
-    nadb_buf from; /* where the next page begins, when from_set */
+    nadb_buf from; /* if from_set: where the next page begins */
     bool from_set, from_included;
-    bool at_end;                   /* there is no next page */
-    unsigned page_rows, rows_most; /* of the next page, and of any, at most */
-    size_t bytes_most;             /* of a page */
-    unsigned of; /* that many walks are merged, each with a part of a page */
+    bool at_end; /* there is no further page */
+    /* rows of the next page, and maximum of any page */
+    unsigned page_rows, rows_most;
+    size_t bytes_most; /* maximum of a page */
+    /* number of walks that are merged: each loads a part of a page */
+    unsigned of;
 
     nadb_buf shown, shown_items; /* the present page */
-    size_t at;                   /* the present entry */
+    size_t at;                   /* index of the present entry */
     bool begun;
-    nadb_buf bytes, items; /* the next page: none, or while it is loaded */
-    conn *c;               /* meanwhile */
-    bool fresh, again;     /* asked for the state as well; all again */
-    bool in_doubt;         /* there is no index, or no state */
-    redisReply *keys;      /* of rows that are to be asked for */
+    nadb_buf bytes, items; /* the next page while it is loaded; else empty */
+    conn *c;               /* the connection while loading */
+    bool fresh, again;     /* asked for the state, too; must be asked again */
+    bool in_doubt;         /* there seems to be no index, or no state */
+    redisReply *keys;      /* of the rows to be requested */
     redis_prefetching rows;
-    nadb_buf row_keys, row_list; /* of those */
+    nadb_buf row_keys, row_list; /* the same keys as slices */
     args a;
-    args more; /* of an expression */
+    args more; /* arguments of a tag expression */
     bool keys_only;
-    size_t line_most; /* of a row, that is asked for with keys_only */
+    size_t line_most; /* with keys_only: bytes that are read of each row */
     bool takes_any;   /* its reader uses no values */
-    nadb_buf tag;     /* rows that have it; empty: any */
+    nadb_buf tag;     /* only rows with this tag; empty: all */
     const struct redis_loader *how;
 } redis_walk;
 
-/* How a walk loads a page: it adds entries, and says where the next one begins.
- * In steps, so that several walks can ask on one connection before any of them
- * takes its answer. What cannot be done while others wait for theirs (`alone`
- * is false) sets w->again. */
+/* How a walk loads a page: it adds entries and sets where the next page begins.
+ * It works in steps, so that several walks can send on one connection before
+ * the first receives. A step that cannot be done while answers of others are
+ * pending (`alone` is false) sets w->again. */
 typedef struct redis_loader {
-    script_id script; /* SCRIPT_COUNT: none */
+    script_id script; /* SCRIPT_COUNT: no script is used */
     nadb_rc (*ask)(redis_walk *w, nadb_err *err);
     nadb_rc (*answer)(redis_walk *w, bool alone, nadb_err *err);
-    /* NULL: nothing is asked for behind that. */
+    /* NULL: no rows are requested after the keys. */
     nadb_rc (*ask_rows)(redis_walk *w, nadb_err *err);
     nadb_rc (*answer_rows)(redis_walk *w, nadb_err *err);
 } redis_loader;
 
-/* Of rows; the rest is for the next page. */
+/* Maximum of rows in a page; further rows go to the next page. */
 #define REDIS_PAGE_BYTES (4u << 20)
 
-/* Bytes that are asked for at first of a row whose value is not wanted. */
+/* If the value is not needed, so many bytes of a row are read first. */
 #define REDIS_LINE_FIRST 256u
 
 nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, uint8_t keyspace,
                        redis_walk **out, nadb_err *err);
-/* Adds an entry. Its value is what has been appended to w->bytes since
- * redis_walk_key(), which begins it. */
+/* Begins an entry. Its value is what the caller then appends to w->bytes. */
 nadb_rc redis_walk_key(redis_walk *w, nadb_slice key, size_t *begin,
                        nadb_err *err);
 nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
                          uint64_t version, nadb_err *err);
-/* An entry for a row, if it is one that the view shows; for w->keys_only its
- * line is enough. */
+/* Adds an entry for a row if the view shows it; with w->keys_only the row's
+ * line suffices. */
 nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
                        const redisReply *text, nadb_err *err);
-/* The next page begins behind `key`, which must be behind where the present one
- * began: else a server could have a walk go on for ever. */
+/* Makes the next page begin behind `key`. Fails unless `key` is behind the
+ * present page's begin, because a faulty server could otherwise keep the walk
+ * going. */
 nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);
-/* The page after that has twice as many rows, if they are small. */
+/* Doubles the number of rows for the page after the next, if rows are small. */
 void redis_walk_grow(redis_walk *w);
 
-/* --- several walks that are merged (shards_iter.c) --- */
+/* --- merging several walks (shards_iter.c) --- */
 
-/* The walk is one of n: it loads a part of what one alone would. */
+/* Makes the walk one of n: it loads a part of a page. */
 void redis_walk_share(redis_walk *w, unsigned n);
-/* To the next entry; false: the next page must be loaded before. */
+/* Moves to the next entry; false: the next page must be loaded first. */
 bool redis_walk_step(redis_walk *w);
-/* To the first entry from `key` on. *there is false when a page must be loaded
- * before, and redis_walk_step() called then. */
+/* Moves to the first entry from `key` on. If *there is false a page must be
+ * loaded and redis_walk_step() called. */
 nadb_rc redis_walk_aim(redis_walk *w, nadb_slice key, bool *there,
                        nadb_err *err);
-/* Whether the next page is to be loaded soon, so that it might be now. */
+/* True if the next page will be needed soon, so that it may be loaded now. */
 bool redis_walk_runs_low(const redis_walk *w);
-/* Loads the next page of each: all of them ask before one takes its answer, on
- * connections of their own, or on `shared`, if it is not NULL. */
+/* Loads the next page of each walk: all send before the first receives, each on
+ * its own connection, or on `shared` if it is not NULL. */
 nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
                          nadb_err *err);
-/* Lower and upper bound of the next page, as ZRANGEBYLEX wants them. */
+/* Adds the bounds of the next page as ZRANGEBYLEX expects them. */
 void redis_add_bounds(const redis_walk *w, args *a, bool upper_first);
 
-/* The part of [lo, hi) that is in a keyspace, without its byte; hi.p is NULL
- * when it is open. False: none. */
+/* Cuts [lo, hi) to a keyspace and removes the keyspace byte; hi.p is NULL if it
+ * is open. False: nothing is left. */
 bool redis_range(uint8_t keyspace, nadb_slice lo, nadb_slice hi,
                  nadb_slice *inner_lo, nadb_slice *inner_hi);
 
@@ -263,8 +268,8 @@ bool redis_range(uint8_t keyspace, nadb_slice lo, nadb_slice hi,
 nadb_rc redis_iter_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out, nadb_err *err);
 
-/* A page of a walk over rows: two round trips, which cost the server less than
- * a script does. */
+/* Loads a page of a walk over rows in two round trips, which cost the server
+ * less than a script. */
 extern const redis_loader redis_load_rows;
 
 /* --- index.c --- */
@@ -272,13 +277,13 @@ extern const redis_loader redis_load_rows;
 nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
                     const nadb_range *range, bool keys_only, nadb_iter **out,
                     nadb_err *err);
-/* The counts of tags, and keys by expiry. */
+/* Iterates over counts of tags, or over keys by expiry. */
 nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
                        const nadb_range *range, nadb_iter **out, nadb_err *err);
 nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
                          const nadb_range *range, nadb_iter **out,
                          nadb_err *err);
-/* Rows with a tag; the entry's value is in the view's buffer. */
+/* Number of rows with a tag; the entry's value is in the view's buffer. */
 nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
                         nadb_entry *out, bool *found, nadb_err *err);
 
@@ -286,30 +291,30 @@ nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
 
 nadb_rc redis_check(nadb_engine *engine, nadb_report_fn *report, void *ctx,
                     nadb_err *err);
-/* Puts right what redis_check() would report of the index and sets of tags. */
+/* Repairs what redis_check() reports about the index and the sets of tags. */
 nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err);
 
 /* --- mend.c --- */
 
-/* An error if a key of the store has another type, or is gone though what
- * belongs to it is there. Nothing else may be under way on the connection. */
+/* Fails if a key of the store has another type, or is missing although what
+ * belongs to it exists. REQUIRES: nothing is pending on the connection. */
 nadb_rc redis_verify(redis_engine *e, conn *c, nadb_err *err);
 /* Reports all such keys; *whole: there is none. */
 nadb_rc redis_look(redis_engine *e, conn *c, nadb_report_fn *report, void *ctx,
                    bool *whole, nadb_err *err);
 nadb_rc redis_mend(redis_engine *e, conn *c, const nadb_stop *stop,
                    nadb_err *err);
-/* On a connection of its own. */
+/* Repairs them, on a connection of its own. */
 nadb_rc redis_mend_now(redis_engine *e, const nadb_stop *stop, nadb_err *err);
-/* `rc` is what a command on one key has come to: where the key has another type
- * the error names it, as redis_add_name() has it, or "meta". Returns rc. */
+/* `rc` is the result of a command on one key. If the key has another type the
+ * error names it, as in redis_add_name(), or "meta". Returns rc. */
 nadb_rc redis_name_damage(const redis_engine *e, const conn *c,
                           uint64_t generation, const char *what, nadb_slice key,
                           nadb_rc rc, nadb_err *err);
 
 /* --- sweep.c --- */
 
-/* More keys no server can hold. */
+/* No server can hold more keys. */
 #define REDIS_KEYS_MOST ((uint64_t)1 << 32)
 
 nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
@@ -317,12 +322,13 @@ nadb_rc redis_sweep_on(redis_engine *e, conn *c, size_t rows_max,
                        nadb_err *err);
 nadb_rc redis_sweep(nadb_engine *engine, size_t rows_max, int64_t *removed,
                     bool *more, nadb_err *err);
-/* Removes rows that a clear has left, some a step: those of a generation, or of
- * any that was cleared age_ms ago. */
+/* Removes rows that a clear has left, some per step: those of a generation, or
+ * of any that was cleared age_ms ago. */
 nadb_rc redis_clean(redis_engine *e, conn *c, nadb_slice generation,
                     int64_t age_ms, size_t steps, const nadb_stop *stop,
                     nadb_err *err);
-/* Removes what clears have left and the server has expired. */
+/* Removes what clears have left, and what is left of rows that the server has
+ * expired. */
 nadb_rc redis_compact_until(redis_engine *e, const nadb_stop *stop,
                             nadb_err *err);
 nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
@@ -330,12 +336,14 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
 
 /* --- redis.c --- */
 
-/* What is opened: a store, or a part of one. */
+/* What is opened: a store, or a shard of one. */
 typedef struct redis_part {
-    const char *name;     /* behind the namespace in all names; "": the store */
-    unsigned of;          /* so many parts: its share of the cache */
-    redis_engine *beside; /* its pool and scripts are used, where that is
-                             possible; it is closed later. NULL: none */
+    /* follows the namespace in all names; "": a whole store */
+    const char *name;
+    unsigned of; /* number of parts, which share the cache's size */
+    /* its pool and scripts are used if possible; it is closed later. NULL:
+     * none */
+    redis_engine *beside;
 } redis_part;
 
 void redis_close(nadb_engine *engine);
@@ -347,7 +355,7 @@ nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
 /* --- buffered.c, lease.c --- */
 
 extern const nadb_backend redis_buffered;
-/* The error for the answer that somebody else has the lease. */
+/* Fails: another owner has the lease. */
 nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err);
 
 /* --- commit.c, request.c (request.h) --- */
@@ -360,7 +368,8 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err);
 nadb_rc redis_wipe(redis_engine *e, nadb_err *err);
 void redis_ticket_free(redis_ticket *t); /* NULL is fine */
 
-/* A key is held by others: waits a little. NADB_BUSY: it was long enough. */
+/* Pauses because another client holds a key. NADB_BUSY: the timeout has
+ * passed. */
 nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
                               int64_t begin_ns, int64_t timeout_ms,
                               nadb_err *err);
@@ -368,16 +377,16 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
 nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
                              int64_t timeout_ms, nadb_err *err);
 void redis_committed(redis_engine *e, const redis_ticket *t);
-/* It was to be taken back, and was if it is `done`. Frees the ticket. */
+/* Called after an undo; `done`: it succeeded. Frees the ticket. */
 void redis_undone(redis_engine *e, redis_ticket *t, bool done);
 
 /* --- once.c --- */
 
-/* Calls a script that changes rows: fills in writer, number and deadline
- * (arguments that redis_once_begin() has left for it), and finds out what
- * became of it when the connection is lost. *out is NULL when it was done, but
- * its answer is lost; *version is then what it has written. *missed, on error:
- * it was done, but fewer replicas than option wait asks for have it. */
+/* Calls a script that changes rows. Fills in writer, number and deadline (for
+ * which redis_once_begin() has left arguments), and finds out the outcome if
+ * the connection is lost. *out is NULL if the script was executed but its
+ * answer is lost; *version is then what it has written. *missed, on error: it
+ * was executed, but fewer replicas than option wait demands have it. */
 nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
                    redisReply **out, uint64_t *version, bool *missed,
                    nadb_err *err);
@@ -388,9 +397,9 @@ void redis_once_begin(redis_engine *e, conn *c, args *a);
 nadb_rc redis_take_claim(nadb_engine *engine, nadb_view *view, nadb_slice key,
                          int64_t timeout_ms, uint32_t *claim, nadb_err *err);
 void redis_unclaim(nadb_engine *engine, uint32_t claim);
-/* Adds token and key of a claim (0: of none) to a commit. */
+/* Adds token and key of a claim to a commit (0: no claim). */
 void redis_add_claim(redis_engine *e, args *a, uint32_t claim);
-/* The commit has released it on the server. */
+/* The commit has released the claim on the server. */
 void redis_claim_released(redis_engine *e, uint32_t claim);
 
 #endif

@@ -1,9 +1,9 @@
-/* options.h - the options that only a store on Redis has. */
+/* options.h - options of stores on Redis. */
 #ifndef NADB_REDIS_OPTIONS_H
 #define NADB_REDIS_OPTIONS_H
 
 #include "../../core/backend.h"
 
-extern const nadb_option redis_options[]; /* up to one without a name */
+extern const nadb_option redis_options[]; /* ended by one without a name */
 
 #endif

@@ -1,6 +1,5 @@
-/* tls.h - TLS over a socket, by OpenSSL, where its headers were there at build
- * time. The library itself is loaded when the first connection wants it: most
- * programs never do. */
+/* tls.h - TLS over a socket with OpenSSL, if its headers existed at build time.
+ * The library is loaded with the first connection that uses it. */
 #ifndef NADB_REDIS_TLS_H
 #define NADB_REDIS_TLS_H
 
@@ -12,21 +11,20 @@
 
 typedef struct tls tls; /* in tls.c */
 
-/* Whether this build knows TLS. */
+/* True if this build supports TLS. */
 bool tls_is_known(void);
 
-/* Encrypts a connected socket, which stays the caller's and does not block, and
- * checks that the
- * server's certificate comes from an authority that this machine trusts and is
- * for `host`. `name` is for messages. */
+/* Encrypts a connected non-blocking socket, which the caller keeps. Checks that
+ * an authority that this machine trusts has signed the server's certificate,
+ * and that it is for `host`. `name` is for messages. */
 nadb_rc tls_open(int fd, const char *host, const char *name, patience *until,
                  tls **out, nadb_err *err) NADB_MUST_USE;
 void tls_close(tls *t); /* NULL is fine */
 
-/* Some bytes; 0: none yet, *events is what poll() is to wait for; -1: failed,
- * *why says how. */
+/* Number of bytes read; 0: none yet, poll() for *events; -1: failed, *why is
+ * the reason. */
 ssize_t tls_read(tls *t, void *p, size_t n, short *events, const char **why);
-/* Likewise. After 0, the same bytes again. */
+/* As tls_read(). After 0 the same bytes must be written again. */
 ssize_t tls_write(tls *t, const void *p, size_t n, short *events,
                   const char **why);
 
