@@ -52,8 +52,10 @@ typedef struct sess {
     bool snapshots;  /* the backend has snapshots */
     bool autocommit; /* the transaction is one statement */
     bool several;    /* the transaction writes to other attached files, too */
-    const void *wal; /* the file's WAL object while it is in WAL mode */
-    bool no_journal; /* PRAGMA journal_mode=OFF */
+    bool nested;     /* another statement opened a savepoint in it */
+    unsigned begun_changes; /* total_changes() when it began */
+    const void *wal;        /* the file's WAL object while it is in WAL mode */
+    bool no_journal;        /* PRAGMA journal_mode=OFF */
     char user_version[16], application_id[16]; /* values at the last check */
     uint64_t wrote_rows, wrote_bytes;          /* of the present transaction */
     nadb_job *writing; /* job of a transaction that writes many rows; or NULL */
@@ -367,9 +369,9 @@ nadb_rc file_number(vtab *v, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
 /* Sets the file's stamp to that of the store. */
 nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
-/* Called when an autocommit statement begins to write: repeats the count of
- * flushed pages if another statement has changed rows since. */
-void file_begun(conn *c);
+/* Called when an autocommit statement begins to write to the session's store:
+ * notes what file_stamp() compares with. */
+void file_begun(vtab *v);
 /* True if the transaction, which holds the write lock, has certainly written
  * nothing to any database file or store. */
 bool file_unwritten(vtab *v);

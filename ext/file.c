@@ -183,23 +183,28 @@ static void pragma(const vtab *v, const char *name, char out[16]) {
     sqlite3_free(sql);
 }
 
+static bool is_spill_off(vtab *v) {
+    char spill[16];
+
+    pragma(v, "cache_spill", spill);
+    v->c->spill_off = strcmp(spill, "0") == 0;
+    return v->c->spill_off;
+}
+
 /* Detects changes that flushing does not show: two numbers in page 1, which
  * SQLite keeps in use and a PRAGMA can write; and any change under
  * cache_spill=off, which prevents flushing. */
 static bool header_moved(vtab *v) {
-    char version[16], application[16], spill[16];
-    conn *c = v->c;
+    char version[16], application[16];
     bool moved;
 
     pragma(v, "user_version", version);
     pragma(v, "application_id", application);
-    pragma(v, "cache_spill", spill);
     moved = strcmp(version, v->s->user_version) != 0 ||
             strcmp(application, v->s->application_id) != 0;
     memcpy(v->s->user_version, version, sizeof version);
     memcpy(v->s->application_id, application, sizeof application);
-    c->spill_off = strcmp(spill, "0") == 0;
-    return moved || c->spill_off;
+    return is_spill_off(v) || moved;
 }
 
 void file_bind(vtab *v) {
@@ -505,11 +510,29 @@ static bool other_files_written(const vtab *v) {
     return written;
 }
 
-void file_begun(conn *c) {
+void file_begun(vtab *v) {
+    conn *c = v->c;
     unsigned now = (unsigned)sqlite3_total_changes(c->db);
 
+    v->s->begun_changes = now;
+    v->s->nested = false;
     /* A statement on one of our tables mostly changes one row. */
-    if (now < c->changes || now - c->changes > 1) quirk_note_spills(c);
+    if (now - c->changes > 1) quirk_note_spills(c);
+    c->changes = now;
+}
+
+/* True if the rows of one table of ours are all that an autocommit transaction
+ * has changed: then no page of the file has changed.
+ *
+ * total_changes() grows when a trigger's program or a nested statement ends, by
+ * the rows that it has changed, but not before the statement that commits has
+ * ended. So while the number is that of the beginning, this statement itself
+ * has changed the store. Its table is virtual, so it has no triggers and no
+ * foreign keys that could change an ordinary table. CREATE, which changes no
+ * rows, opens a savepoint when it runs nested. Seen in 3.40 and 3.53. */
+static bool is_direct(const vtab *v) {
+    return !v->s->nested &&
+           v->s->begun_changes == (unsigned)sqlite3_total_changes(v->c->db);
 }
 
 /* True if pages of the file may have changed in this transaction. */
@@ -518,12 +541,13 @@ static bool pages_changed(vtab *v) {
     sqlite3_file *journal = NULL;
     bool flushed = false;
 
+    if (autocommit && is_direct(v)) return false;
     /* Asking for the journal mode costs more than an empty flush, so a
      * remembered WAL is trusted. If the mode has changed, the flush of one
      * mixed transaction syncs the journal; then the mode is asked for again. */
     if (autocommit && v->s->wal != NULL) {
         flushed = quirk_flushes(v->c);
-        if (!flushed) return false;
+        if (!flushed) return is_spill_off(v);
     }
     if (sqlite3_file_control(v->c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
                              &journal) != SQLITE_OK ||
@@ -533,7 +557,7 @@ static bool pages_changed(vtab *v) {
         v->s->several = !autocommit && other_files_written(v);
         return v->s->several || flushed || journal_written(v, journal);
     }
-    if (autocommit) return flushed || quirk_flushes(v->c);
+    if (autocommit) return flushed || quirk_flushes(v->c) || is_spill_off(v);
     v->s->several = other_files_written(v);
     if (v->s->several) return true;
     /* SQLite does not flush pages that another statement uses. */
@@ -545,7 +569,7 @@ bool file_unwritten(vtab *v) {
     int64_t spills = c->spills;
     unsigned changes = c->changes;
     sqlite3_file *journal = NULL;
-    char mode[16], spill[16];
+    char mode[16];
     bool flushed;
 
     for (const sess *s = c->sessions; s != NULL; s = s->next)
@@ -559,8 +583,7 @@ bool file_unwritten(vtab *v) {
     pragma(v, "journal_mode", mode);
     if (sqlite3_stricmp(mode, "wal") != 0)
         return sqlite3_stricmp(mode, "off") != 0 && !has_bytes(journal);
-    pragma(v, "cache_spill", spill);
-    if (strcmp(spill, "0") == 0) return false;
+    if (is_spill_off(v)) return false;
     flushed = quirk_flushes(c);
     /* The next question of this transaction compares with the same count. */
     c->spills = spills;

@@ -116,7 +116,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
     if (s->autocommit && s->n_begun == 0) {
         if (v->c->dropped != NULL) file_sweep(v->c);
-        if (s->bound) file_begun(v->c);
+        if (s->bound) file_begun(v);
     }
     rc = nadb_session_begin(s->core, s->autocommit, err);
     if (rc != NADB_OK) return rc;
@@ -237,6 +237,7 @@ int txn_savepoint(sqlite3_vtab *base, int n) {
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->phase == PHASE_IDLE)
         return SQLITE_OK; /* the transaction begins at the first write */
+    v->s->nested = true;
     if (!v->leads) return SQLITE_OK;
     if (nadb_session_savepoint(v->s->core, n, &err) != NADB_OK) {
         return value_vtab_error(base, &err);

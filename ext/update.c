@@ -116,9 +116,12 @@ static nadb_rc insert_expiry(const vtab *v, const columns *cols, int64_t *ms,
 
 /* True if the statement gives only key and value. */
 static bool is_plain(const columns *cols) {
-    for (int i = COL_TAGS; i < COL_COUNT; i++)
-        if (i != COL_SIZE && !is_null(cols, i)) return false;
-    return true;
+    int i = COL_TAGS;
+
+    while (i < COL_SIZE && is_null(cols, i)) i++;
+    if (i == COL_SIZE) i = COL_TAG;
+    while (i < COL_COUNT && is_null(cols, i)) i++;
+    return i == COL_COUNT;
 }
 
 static nadb_rc insert_fields(vtab *v, const columns *cols, nadb_put_req *req,

@@ -19,13 +19,7 @@
 #include "engine.h"
 #include "workers.h"
 
-static nadb_rc check_writable(engine *s, nadb_err *err) {
-    nadb_rc rc = engine_check_usable(s, err);
-
-    if (rc != NADB_OK) return rc;
-    if (s->private_memory || s->options->read_only)
-        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
-                         s->dir);
+static nadb_rc check_working(const engine *s, nadb_err *err) {
     if (atomic_load(&s->ctl.map->failed))
         return nadb_fail(err, NADB_IOERR,
                          "a write or sync of the log in %s failed, so no more "
@@ -33,6 +27,16 @@ static nadb_rc check_writable(engine *s, nadb_err *err) {
                          "store and open it again (reads go on)",
                          s->dir);
     return NADB_OK;
+}
+
+static nadb_rc check_writable(engine *s, nadb_err *err) {
+    nadb_rc rc = engine_check_usable(s, err);
+
+    if (rc != NADB_OK) return rc;
+    if (s->private_memory || s->options->read_only)
+        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
+                         s->dir);
+    return check_working(s, err);
 }
 
 /* --- prepare --- */
@@ -362,7 +366,7 @@ static nadb_rc prepare_locked(attempt *a, engine_ticket *t, bool *again,
     engine *s = a->s;
     uint32_t doubt = 0;
     bool clash = false;
-    nadb_rc rc = check_writable(s, err);
+    nadb_rc rc = check_working(s, err);
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     *again = false;

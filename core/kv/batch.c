@@ -27,10 +27,11 @@ void batch_unref(batch *b) {
 
 void batch_reset(batch *b) {
     NADB_ASSERT(b->refs == 1);
-    nadb_arena_reset(&b->arena);
     b->spill.rc = NADB_OK;
-    b->last = b->last_clear = NULL;
     b->indexed = b->lost = false;
+    if (b->arena.used == 0) return; /* it has had no change */
+    nadb_arena_reset(&b->arena);
+    b->last = b->last_clear = NULL;
     b->nodes = 0;
     b->height = 0;
     b->tail = NULL;

@@ -79,6 +79,7 @@ void nadb_arena_reset(nadb_arena *a) {
     nadb_arena_chunk *c = a->last;
     nadb_arena_chunk *keep = NULL; /* ends as the oldest that is not large */
 
+    if (a->used == 0) return; /* as the last reset left it */
     while (c != NULL) {
         nadb_arena_chunk *prev = c->prev;
 
