@@ -179,9 +179,9 @@ nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
         rc = backup_chain_iter(chain, &all_rows, true, false, &m.before, err);
     if (rc == NADB_OK) rc = write_rows(&m, err);
     if (rc == NADB_OK) rc = backup_writer_end(m.w, m.values, &sum, err);
+    backup_writer_free(m.w);
     nadb_iter_free(m.before);
     nadb_iter_free(m.rows);
-    backup_writer_free(m.w);
     if (rc == NADB_OK) rc = describe(s, level, m.total, &sum, out, err);
     return rc;
 }

@@ -50,7 +50,8 @@ typedef struct backup_sum {
 nadb_rc backup_writer_new(nadb_file *f, int level, backup_writer **out,
                           nadb_err *err) NADB_MUST_USE;
 void backup_writer_free(backup_writer *w); /* NULL is fine */
-/* Keys come in ascending order, each once. `hash` is backup_print.hash. */
+/* Keys come in ascending order, each once. `hash` is backup_print.hash. After
+ * an error the writer may read `value` until it is freed. */
 nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
                           uint64_t hash, nadb_err *err) NADB_MUST_USE;
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key,

@@ -23,6 +23,7 @@ typedef enum nadb_rank {
     NADB_RANK_VERSION, /* a store's current version; backends' lists */
     NADB_RANK_BACKEND, /* inside a backend */
     NADB_RANK_CACHE,   /* a shard of the value cache */
+    NADB_RANK_BACKUP,  /* chunks of a backup that threads compress */
     NADB_RANK_LOG,     /* a line of the log */
     NADB_RANK_OS       /* leaves: the test os, statistics */
 } nadb_rank;

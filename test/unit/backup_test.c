@@ -6,6 +6,7 @@
 #include "../../core/backup/manifest.h"
 #include "../../core/backup/rows.h"
 #include "../../core/backup/rows_format.h"
+#include "../../core/util/sync.h"
 
 static nadb_dir *here; /* the directory of the program */
 
@@ -232,6 +233,43 @@ static void test_rows_values(void) {
     nadb_buf_clear(&whole);
     clear_items();
 }
+
+#ifdef _GNU_SOURCE
+/* From now on threads have stacks of so many bytes; returns what it was. */
+static size_t set_stack(size_t bytes) {
+    pthread_attr_t a;
+    size_t before = 0;
+
+    CHECK(pthread_getattr_default_np(&a) == 0);
+    CHECK(pthread_attr_getstacksize(&a, &before) == 0);
+    CHECK(pthread_attr_setstacksize(&a, bytes) == 0);
+    CHECK(pthread_setattr_default_np(&a) == 0);
+    pthread_attr_destroy(&a);
+    return before;
+}
+
+/* Where no thread can be started, because there is no room for its stack. */
+static void test_rows_without_threads(void) {
+    const char *name = "alone";
+    backup_rows *r = NULL;
+    backup_sum with, without;
+    size_t stack;
+    pthread_t t;
+    nadb_err err;
+
+    make_items();
+    REQUIRE_OK(write_items(name, ROWS, 1, &with, &err), err);
+    stack = set_stack((size_t)1 << 47);
+    CHECK(nadb_thread_start(&t, "none", NULL, NULL, NULL) != NADB_OK);
+    CHECK_OK(write_items(name, ROWS, 1, &without, &err), err);
+    set_stack(stack);
+    CHECK_U64(without.bytes, with.bytes);
+    REQUIRE_OK(open_rows(name, &r, &err), err);
+    CHECK(walks(r, 0, ROWS, false, false, &err));
+    backup_rows_close(r);
+    clear_items();
+}
+#endif
 
 /* Seeks from anywhere to keys that are there and that are not. */
 static void test_rows_seek(void) {
@@ -552,6 +590,11 @@ int main(void) {
     RUN(test_sha_known);
     RUN(test_sha_instruction_is_plain);
     RUN(test_rows_come_back);
+#ifdef _GNU_SOURCE
+    RUN(test_rows_without_threads);
+#else
+    printf("not run: no threads, which needs pthread_setattr_default_np()\n");
+#endif
     RUN(test_rows_seek);
     RUN(test_rows_values);
     RUN(test_rows_empty);
