@@ -211,9 +211,10 @@ $(BUILD)/strict/clang/%: CC := clang
 $(BUILD)/strict/clang-test/%: CC := clang
 $(foreach cc,gcc clang,$(eval $(call compile,$(BUILD)/strict/$(cc),)) \
     $(eval $(call compile,$(BUILD)/strict/$(cc)-test,$(TEST))) \
-    $(eval strict-$(cc): \
-    $(call objects,$(BUILD)/strict/$(cc),$(CORE) $(EXT)) \
-    $(call objects,$(BUILD)/strict/$(cc)-test,$(STRICT_TEST))))
+    $(eval strict-$(cc)-test: \
+    $(call objects,$(BUILD)/strict/$(cc)-test,$(STRICT_TEST))) \
+    $(eval strict-$(cc): strict-$(cc)-test \
+    $(call objects,$(BUILD)/strict/$(cc),$(CORE) $(EXT))))
 -include $(wildcard $(BUILD)/strict/*/obj/*/*.d $(BUILD)/strict/*/obj/*/*/*.d)
 
 demo:
@@ -364,4 +365,4 @@ FORCE:
 .PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
     posix test-predecessor tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel gem sqlpkg amalgamation clean \
-    strict-gcc strict-clang FORCE
+    strict-gcc strict-gcc-test strict-clang strict-clang-test FORCE
