@@ -106,6 +106,9 @@ enum {
 nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
                         nadb_store **out, bool *created,
                         nadb_err *err) NADB_MUST_USE;
+/* Gives the store these options, as a further nadb_store_open() does. */
+nadb_rc nadb_store_tune(nadb_store *s, const nadb_options *options,
+                        nadb_err *err) NADB_MUST_USE;
 /* Drops one reference. The last makes all commits durable and closes the store.
  * NULL is fine. */
 void nadb_store_close(nadb_store *s);

@@ -8,6 +8,9 @@
  * system; no file is opened. */
 #include "options.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "backend.h"
 #include "options_table.h"
 #include "util/os.h"
@@ -16,6 +19,7 @@ typedef struct parser {
     nadb_options *o;
     nadb_buf value; /* value of the present argument, without quotes */
     const nadb_place *place;
+    bool whole; /* arguments are values of SQL, and not its text */
     nadb_err *err;
 } parser;
 
@@ -63,12 +67,12 @@ static nadb_rc take_bare(parser *p, const option *opt, const char *s) {
     if (n == 0)
         return nadb_fail(p->err, NADB_INVALID, "option %s has no value",
                          opt->spec->name);
-    if (strchr("?:@$", *s) != NULL)
+    if (!p->whole && strchr("?:@$", *s) != NULL)
         return nadb_fail(p->err, NADB_INVALID,
                          "option %s: parameters cannot be bound here (write "
                          "the value itself, in quotes)",
                          opt->spec->name);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; !p->whole && i < n; i++)
         if (is_space(s[i]) || s[i] == '\'' || s[i] == '"')
             return nadb_fail(p->err, NADB_INVALID,
                              "option %s: put the value in quotes",
@@ -124,13 +128,13 @@ static nadb_slice name_of(const char *arg) {
     return name;
 }
 
-static nadb_rc parse_arg(parser *p, const char *arg) {
+/* Finds the option that an argument names, and leaves its value, with a NUL, in
+ * p->value. */
+static nadb_rc split_arg(parser *p, const char *arg, option *opt) {
     nadb_slice name = name_of(arg);
     const char *s = (const char *)name.p;
-    option opt;
     nadb_rc rc;
 
-    if (*s == '\0') return NADB_OK;
     s = skip_space(s + name.n);
     /* The message shows nothing behind the name, which may be a secret. */
     if (name.n == 0 || *s != '=')
@@ -140,18 +144,27 @@ static nadb_rc parse_arg(parser *p, const char *arg) {
                          name.n == 0 ? "" : " at '",
                          name.n > 60 ? 60 : (int)name.n, (const char *)name.p,
                          name.n == 0 ? "" : "'");
-    if (!option_find(p->o, name, &opt)) return unknown_option(p, name);
+    if (!option_find(p->o, name, opt)) return unknown_option(p, name);
+    nadb_buf_reset(&p->value);
+    s = skip_space(s + 1);
+    rc =
+        *s == '\'' || *s == '"' ? take_quoted(p, opt, s) : take_bare(p, opt, s);
+    if (rc == NADB_OK && !nadb_buf_byte(&p->value, '\0'))
+        rc = no_memory(p->err);
+    return rc;
+}
+
+static nadb_rc parse_arg(parser *p, const char *arg) {
+    option opt;
+    nadb_rc rc;
+
+    if (*skip_space(arg) == '\0') return NADB_OK;
+    rc = split_arg(p, arg, &opt);
+    if (rc != NADB_OK) return rc;
     if ((p->o->given & option_bit(&opt)) != 0)
         return nadb_fail(p->err, NADB_INVALID, "option %s is given twice",
                          opt.spec->name);
     p->o->given |= option_bit(&opt);
-
-    nadb_buf_reset(&p->value);
-    s = skip_space(s + 1);
-    rc = *s == '\'' || *s == '"' ? take_quoted(p, &opt, s)
-                                 : take_bare(p, &opt, s);
-    if (rc != NADB_OK) return rc;
-    if (!nadb_buf_byte(&p->value, '\0')) return no_memory(p->err);
     return option_set(&opt, p->o, (const char *)p->value.p, p->err);
 }
 
@@ -443,7 +456,7 @@ static nadb_rc take_options(nadb_options *o, nadb_err *err) {
 nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) {
-    parser p = {NULL, NADB_BUF_INIT, place, err};
+    parser p = {.place = place, .err = err};
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
@@ -500,4 +513,91 @@ const nadb_backend *nadb_backend_for(const nadb_options *o) {
     if (b == NULL || b->buffered == NULL || o->write != NADB_WRITE_BUFFERED)
         return b;
     return b->buffered;
+}
+
+/* --- changing --- */
+
+/* Those that a store takes on while it is open. */
+static bool may_change(const nadb_options *o, const char *name) {
+    static const char *const names[] = {
+        "buffer_size_mb", "flush_interval", "synchronous", "compression",
+        "cache_size_mb",  "default_ttl",    "max_size_mb", "eviction",
+        "busy_timeout",   "keep_changes",   "log_level",   "log_slow_ms",
+        "log_max_mb",     "log_files"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return strcmp(name, "log") == 0 && o->log == NULL;
+}
+
+static bool put_arg(nadb_buf *out, const char *arg) {
+    return (out->n == 0 || nadb_buf_append(out, ", ", 2)) &&
+           nadb_buf_append(out, arg, strlen(arg));
+}
+
+/* name='value', from p->value. */
+static bool put_change(parser *p, const option *opt, nadb_buf *out) {
+    bool ok = put_arg(out, opt->spec->name) && nadb_buf_append(out, "='", 2);
+
+    for (const uint8_t *c = p->value.p; ok && *c != 0; c++)
+        ok = (*c != '\'' || nadb_buf_byte(out, '\'')) && nadb_buf_byte(out, *c);
+    return ok && nadb_buf_byte(out, '\'');
+}
+
+static nadb_rc change(parser *p, const char *text, uint64_t *changed,
+                      nadb_buf *out) {
+    option opt;
+    nadb_rc rc = split_arg(p, text, &opt);
+
+    if (rc != NADB_OK) return rc;
+    if (!may_change(p->o, opt.spec->name))
+        return nadb_fail(p->err, NADB_INVALID,
+                         "option %s cannot be changed: it says which rows the "
+                         "table has, or is settled when the store is opened. "
+                         "Make another table, and copy the rows with INSERT "
+                         ".. SELECT",
+                         opt.spec->name);
+    if ((*changed & option_bit(&opt)) != 0)
+        return nadb_fail(p->err, NADB_INVALID, "option %s is given twice",
+                         opt.spec->name);
+    *changed |= option_bit(&opt);
+    return put_change(p, &opt, out) ? NADB_OK : no_memory(p->err);
+}
+
+/* The arguments that stay as they are. */
+static bool put_rest(parser *p, nadb_slice args, uint64_t changed,
+                     nadb_buf *out) {
+    bool ok = true;
+
+    for (size_t at = 0; ok && at < args.n;) {
+        const char *arg = (const char *)args.p + at;
+        option opt;
+
+        at += strlen(arg) + 1;
+        if (*skip_space(arg) != '\0' && option_find(p->o, name_of(arg), &opt) &&
+            (changed & option_bit(&opt)) == 0)
+            ok = put_arg(out, arg);
+    }
+    return ok;
+}
+
+nadb_rc nadb_options_change(nadb_options *o, nadb_slice args,
+                            const char *const *changes, int n, nadb_buf *out,
+                            nadb_err *err) {
+    parser p = {.o = o, .whole = true, .err = err};
+    char count[40];
+    uint64_t changed = 0;
+    option opt;
+    nadb_rc rc = NADB_OK;
+
+    for (int i = 0; rc == NADB_OK && i < n; i++)
+        rc = change(&p, changes[i], &changed, out);
+    nadb_buf_clear(&p.value);
+    if (rc != NADB_OK) return rc;
+    (void)snprintf(count, sizeof count, "revision=%" PRId64, o->revision + 1);
+    if (option_find(o, nadb_slice_str("revision"), &opt))
+        changed |= option_bit(&opt);
+    if (!put_rest(&p, args, changed, out) || !put_arg(out, count))
+        return no_memory(err);
+    return NADB_OK;
 }

@@ -63,6 +63,7 @@ struct nadb_options {
     uint64_t log_bytes_max;
     int log_files_max;
     int64_t log_slow_ms; /* 0: none */
+    int64_t revision;    /* number of changes by nadb_alter() */
     /* Options of backend='backup'. */
     char *dir, *id;
     nadb_option_value *own; /* options of the registered backends */
@@ -86,6 +87,14 @@ typedef struct nadb_place {
 nadb_rc nadb_options_parse(const char *const *args, int n,
                            const nadb_place *place, nadb_options **out,
                            nadb_err *err) NADB_MUST_USE;
+/* Appends the arguments of CREATE VIRTUAL TABLE .. nadb(..) after a change of
+ * options. *o and `args` (each argument with its NUL) are those of the table;
+ * `changes` are n texts option=value, whose values need no quotes. NADB_INVALID
+ * for another text and for an option that cannot be changed; the values are
+ * checked only by nadb_options_parse(). */
+nadb_rc nadb_options_change(nadb_options *o, nadb_slice args,
+                            const char *const *changes, int n, nadb_buf *out,
+                            nadb_err *err) NADB_MUST_USE;
 void nadb_options_free(nadb_options *o);
 /* Sets the identity of the store; false if out of memory. */
 bool nadb_options_set_id(nadb_options *o, const char *id) NADB_MUST_USE;

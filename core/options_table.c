@@ -155,6 +155,8 @@ static const core_option table[] = {
     NUMBER_OPTION(
         "log_slow_ms", FIELD_INT64, log_slow_ms, NULL, none_word, 1, 2147483647,
         1, "none or a whole number of milliseconds from 1 to 2147483647"),
+    NUMBER_OPTION("revision", FIELD_INT64, revision, "0", NULL, 0, 1e15, 1,
+                  "a whole number: nadb_alter() counts its changes with it"),
 
     TEXT_OPTION("dir", dir, "backup", false, nadb_option_check_path),
     TEXT_OPTION("id", id, "backup", false, check_id),

@@ -121,30 +121,48 @@ static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
-/* Joins the options of a further opener with those in force. */
+/* Joins the options of a further opener with those in force: the larger value
+ * holds. Options that nadb_alter() has written last replace those in force. */
 static void options_join(nadb_store *s, const nadb_options *o) {
     nadb_options *have = s->kv.options;
+    bool newest = o->revision > 0 && o->revision >= s->revision;
 
     /* If there is no memory, reads are not tracked. */
     if (o->track_access && s->kv.access == NULL)
         have->track_access = nadb_access_new(&s->kv.access, NULL) == NADB_OK;
     store_log_open(s, o);
 
-    if (o->buffer_bytes > have->buffer_bytes)
+    if (newest) {
+        s->revision = o->revision;
+        have->compression = o->compression;
+        atomic_store(&s->kv.compression, o->compression);
+        store_log_tune(s, o);
+    }
+    if (newest || o->buffer_bytes > have->buffer_bytes)
         have->buffer_bytes = o->buffer_bytes;
-    if (o->flush_interval_ms < have->flush_interval_ms)
+    if (newest || o->flush_interval_ms < have->flush_interval_ms)
         have->flush_interval_ms = o->flush_interval_ms;
-    if (o->synchronous > have->synchronous) {
+    if (newest || o->synchronous > have->synchronous) {
         have->synchronous = o->synchronous;
         atomic_store(&s->kv.synchronous, o->synchronous);
     }
     if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->kv.engine, have);
     if (s->kv.engine->ops->keep != NULL)
         s->kv.engine->ops->keep(s->kv.engine, nadb_option_keep(o));
-    if (o->cache_bytes > have->cache_bytes) {
+    if (newest || o->cache_bytes > have->cache_bytes) {
         have->cache_bytes = o->cache_bytes;
         if (s->kv.cache != NULL) nadb_cache_resize(s->kv.cache, o->cache_bytes);
     }
+}
+
+static nadb_rc take_options(nadb_store *s, const nadb_options *o,
+                            nadb_err *err) {
+    nadb_rc rc = limit(s, o, err);
+
+    if (rc != NADB_OK) return rc;
+    nadb_limits_tell(&s->kv);
+    options_join(s, o);
+    return NADB_OK;
 }
 
 /* --- opening and closing --- */
@@ -245,6 +263,8 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
         }
     }
     atomic_store(&s->kv.synchronous, s->kv.options->synchronous);
+    atomic_store(&s->kv.compression, s->kv.options->compression);
+    s->revision = s->kv.options->revision;
     rc = nadb_monitor_init(&s->kv.monitor, err);
     if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->kv.tag_queries, err);
     if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);
@@ -378,10 +398,7 @@ static nadb_rc join(nadb_store *s, const store_key *key,
                     const nadb_options *options, nadb_err *err) {
     nadb_rc rc = store_key_agree(&s->key, key, s->kv.options->path, err);
 
-    if (rc == NADB_OK) rc = limit(s, options, err);
-    if (rc == NADB_OK) nadb_limits_tell(&s->kv);
-    if (rc == NADB_OK) options_join(s, options);
-    return rc;
+    return rc == NADB_OK ? take_options(s, options, err) : rc;
 }
 
 nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
@@ -410,6 +427,16 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
     }
     nadb_unlock(&registry.lock);
     store_key_clear(&key);
+    return rc;
+}
+
+nadb_rc nadb_store_tune(nadb_store *s, const nadb_options *options,
+                        nadb_err *err) {
+    nadb_rc rc = registry_lock(err);
+
+    if (rc != NADB_OK) return rc;
+    rc = take_options(s, options, err);
+    nadb_unlock(&registry.lock);
     return rc;
 }
 

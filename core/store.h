@@ -23,6 +23,7 @@ struct nadb_store {
     nadb_sweeper sweeper;
     nadb_err log_error;           /* why the log could not be opened */
     _Atomic int64_t sweep_due_ns; /* committed() in store.c */
+    int64_t revision;             /* of the options; under the list's lock */
     unsigned refs;                /* under the list's lock */
     bool moved; /* another store is in its place now, or none: look() skips it;
                    under the list's lock */
@@ -44,6 +45,8 @@ nadb_rc store_hold_all(nadb_store ***out, size_t *n,
 /* Opens the log that the options name, if the store has none. An error is kept
  * in log_error and does not prevent the store from opening. */
 void store_log_open(nadb_store *s, const nadb_options *o);
+/* Sets levels and limits of the log, if the store has one, to the options'. */
+void store_log_tune(nadb_store *s, const nadb_options *o);
 /* How many lines were lost, and why: the log's error, or that of opening it. */
 void store_log_state(nadb_store *s, uint64_t *lost, nadb_err *why);
 /* Writes a line about the store; `from_ns` is monotonic, negative: no

@@ -12,13 +12,29 @@ static const nadb_home *home_of(const nadb_store *s) {
                : NULL;
 }
 
-void store_log_open(nadb_store *s, const nadb_options *o) {
-    nadb_log_options l = {.name = o->log, .db = o->db, .ns = o->ns};
+/* False if the options name no log. */
+static bool log_options(const nadb_options *o, nadb_log_options *out) {
     const char *levels = o->log_level == NULL ? "info" : o->log_level;
-    nadb_log *log = NULL;
     nadb_slice bad;
 
-    if (o->log == NULL || atomic_load(&s->kv.monitor.log) != NULL) return;
+    *out = (nadb_log_options){.name = o->log,
+                              .db = o->db,
+                              .ns = o->ns,
+                              .bytes_max = o->log_bytes_max,
+                              .files_max = (unsigned)o->log_files_max};
+    /* Parsing cannot fail: the option was checked when it was given. */
+    return o->log != NULL && nadb_levels_parse(levels, &out->levels, &bad);
+}
+
+static int64_t slow_ns(const nadb_options *o) {
+    return o->log_slow_ms == 0 ? INT64_MAX : o->log_slow_ms * 1000000;
+}
+
+void store_log_open(nadb_store *s, const nadb_options *o) {
+    nadb_log_options l;
+    nadb_log *log = NULL;
+
+    if (!log_options(o, &l) || atomic_load(&s->kv.monitor.log) != NULL) return;
     if (strcmp(o->log, "stderr") != 0) l.home = home_of(s);
     if (l.home == NULL && strcmp(o->log, "stderr") != 0) {
         (void)nadb_fail(&s->log_error, NADB_READONLY,
@@ -26,14 +42,17 @@ void store_log_open(nadb_store *s, const nadb_options *o) {
                         "log='stderr' needs none");
         return;
     }
-    l.bytes_max = o->log_bytes_max;
-    l.files_max = (unsigned)o->log_files_max;
-    /* Cannot fail: the option was checked when it was parsed. */
-    if (!nadb_levels_parse(levels, &l.levels, &bad)) return;
     if (nadb_log_new(&l, &log, &s->log_error) == NADB_OK)
-        nadb_monitor_log(&s->kv.monitor, log,
-                         o->log_slow_ms == 0 ? INT64_MAX
-                                             : o->log_slow_ms * 1000000);
+        nadb_monitor_log(&s->kv.monitor, log, slow_ns(o));
+}
+
+void store_log_tune(nadb_store *s, const nadb_options *o) {
+    nadb_log *log = atomic_load(&s->kv.monitor.log);
+    nadb_log_options l;
+
+    if (log == NULL || !log_options(o, &l)) return;
+    nadb_log_tune(log, &l);
+    nadb_monitor_log(&s->kv.monitor, log, slow_ns(o));
 }
 
 void store_log_state(nadb_store *s, uint64_t *lost, nadb_err *why) {

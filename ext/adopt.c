@@ -97,8 +97,7 @@ static char *again_sql(const vtab *v) {
             behind_name((const char *)sqlite3_column_text(stmt, 0));
 
         if (rest != NULL)
-            out = sqlite3_mprintf("SAVEPOINT nadb_adopt;"
-                                  "DROP TABLE \"%w\".\"%w\";"
+            out = sqlite3_mprintf("DROP TABLE \"%w\".\"%w\";"
                                   "CREATE VIRTUAL TABLE \"%w\".\"%w\"%s",
                                   v->schema, v->name, v->schema, v->name, rest);
     }
@@ -125,13 +124,15 @@ static nadb_rc take_over(call *k, const char *id, nadb_err *err) {
     nadb_rc rc;
 
     if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    k->c->adopt = id;
-    rc = run(k->db, sql, err);
-    k->c->adopt = NULL;
+    rc = alone_begin(k, err);
+    if (rc == NADB_OK) {
+        k->c->adopt = id;
+        rc = run(k->db, sql, err);
+        k->c->adopt = NULL;
+        if (rc == NADB_OK) rc = accept(k, err);
+        rc = alone_end(k, rc, err);
+    }
     sqlite3_free(sql);
-    if (rc == NADB_OK) rc = accept(k, err);
-    if (rc == NADB_OK) return run(k->db, "RELEASE nadb_adopt", err);
-    (void)run(k->db, "ROLLBACK TO nadb_adopt; RELEASE nadb_adopt", NULL);
     return rc;
 }
 

@@ -171,7 +171,6 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
         sess_free(s);
         return rc;
     }
-    nadb_session_serve(s->core, &c->caller, options->busy_timeout_ms);
     s->made = created;
     s->snapshots = (nadb_backend_caps(nadb_backend_for(options)) &
                     NADB_CAP_SNAPSHOTS) != 0;
@@ -182,16 +181,22 @@ static nadb_rc sess_of(conn *c, const nadb_options *options, unsigned flags,
 }
 
 nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) {
+    sess *s = NULL;
     nadb_rc rc = place_use(v->place, v->options, err);
 
-    if (rc == NADB_OK) rc = sess_of(v->c, v->options, flags, &v->s, err);
-    if (rc != NADB_OK) return rc;
+    if (rc == NADB_OK) rc = sess_of(v->c, v->options, flags, &s, err);
+    if (rc == NADB_OK) conn_join(v, s);
+    return rc;
+}
+
+void conn_join(vtab *v, sess *s) {
+    v->s = s;
+    nadb_session_serve(s->core, &v->c->caller, v->options->busy_timeout_ms);
     place_found(v->place, v->options, nadb_store_options(v->s->store)->path);
     v->next = v->s->objects;
     v->s->objects = v;
     v->s->dropped = false;
     file_bind(v);
-    return NADB_OK;
 }
 
 /* True if a session without objects is kept for the next object. SQLite
@@ -205,20 +210,33 @@ static bool parked(const sess *s) {
            (nadb_backend_caps(b) & NADB_CAP_PERSISTENT) == 0;
 }
 
+/* Ends the session unless something still needs it. */
+static void sess_leave(conn *c, sess *s) {
+    sess **at;
+
+    if (s->objects != NULL || s == c->altering || parked(s)) return;
+    for (at = &c->sessions; *at != s;) at = &(*at)->next;
+    *at = s->next;
+    sess_free(s);
+}
+
+void conn_alter(conn *c, sess *s) {
+    sess *before = c->altering;
+
+    c->altering = s;
+    if (before != NULL) sess_leave(c, before);
+}
+
 void conn_detach(vtab *v) {
     sess *s = v->s;
     vtab **object;
-    sess **at;
 
     if (s == NULL) return;
     v->s = NULL;
     for (object = &s->objects; *object != v;) object = &(*object)->next;
     *object = v->next;
     if (v->creator) s->n_creators--;
-    if (s->objects != NULL || parked(s)) return;
-    for (at = &v->c->sessions; *at != s;) at = &(*at)->next;
-    *at = s->next;
-    sess_free(s);
+    sess_leave(v->c, s);
 }
 
 /* --- from names to tables --- */

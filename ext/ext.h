@@ -89,10 +89,12 @@ typedef struct conn {
     bool watching;    /* the end of the transaction will be noticed (watch.c) */
     bool watch_there; /* the table nadb_snapshot exists */
     unsigned watch_tries;
-    bool spill_off;          /* PRAGMA cache_spill at the last check */
-    int64_t spills;          /* flushed pages at the last count */
-    unsigned changes;        /* total_changes() at the last count */
-    const char *adopt;       /* the identity for the next CREATE; or NULL */
+    bool spill_off;    /* PRAGMA cache_spill at the last check */
+    int64_t spills;    /* flushed pages at the last count */
+    unsigned changes;  /* total_changes() at the last count */
+    const char *adopt; /* the identity for the next CREATE; or NULL */
+    sess *altering; /* session of the table that alter.c makes anew; or NULL */
+    bool stuck;     /* COMMIT must fail: alone.c */
     struct dropped *dropped; /* stores to remove when the drop is committed */
     command *command;        /* the command of the running statement; or NULL */
     struct conn *next;
@@ -117,7 +119,11 @@ bool conn_globs_blobs(conn *c);
 /* Gives the object the session of its store, opening the store if necessary.
  * `flags`: see nadb_store_open(). */
 nadb_rc conn_attach(vtab *v, unsigned flags, nadb_err *err) NADB_MUST_USE;
+/* Gives the object a session that is open on its store. */
+void conn_join(vtab *v, sess *s);
 void conn_detach(vtab *v); /* no effect if it is not attached */
+/* Keeps the session even without objects, until the next call; NULL: none. */
+void conn_alter(conn *c, sess *s);
 
 /* --- places.c --- */
 
@@ -215,6 +221,7 @@ struct vtab {
     char *schema;          /* main, temp, or an attached name */
     char *name;            /* of the table */
     table_place *place;    /* owned by the connection */
+    nadb_buf args;         /* of CREATE, as SQLite passes them, with NULs */
     nadb_options *options; /* NULL: see `fault` */
     nadb_err *fault;       /* error in the options at connect */
     /* the options name a namespace, so the table may be renamed */
@@ -388,6 +395,10 @@ extern const sqlite3_module watch_module;
 int watch_prepare(vtab *v);
 /* Called when a statement is about to read the session's store. */
 int watch_read(conn *c, sess *s);
+/* Makes the table; has it take part in the transaction that is open. Both
+ * return SQLite's code. */
+int watch_make(conn *c);
+int watch_join(conn *c);
 
 /* --- module.c --- */
 

@@ -135,11 +135,6 @@ static nadb_rc clear(call *k, nadb_err *err) {
 
 /* --- nadb_destroy --- */
 
-static nadb_rc execute(sqlite3 *db, const char *sql, nadb_err *err) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) return NADB_OK;
-    return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
-}
-
 /* Runs DROP TABLE. An authorizer can turn it into a statement without
  * effect. */
 static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
@@ -160,23 +155,17 @@ static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
 }
 
 /* Drops the table; undoes that if the store cannot be removed. */
-static nadb_rc drop_and_remove(sqlite3 *db, const char *drop, nadb_store *store,
+static nadb_rc drop_and_remove(call *k, const char *drop, nadb_store *store,
                                nadb_err *err) {
-    nadb_rc rc = execute(db, "SAVEPOINT nadb_destroy", err);
+    nadb_rc rc = alone_begin(k, err);
 
     if (rc == NADB_OK) {
-        rc = execute_drop(db, drop, err);
+        rc = execute_drop(k->db, drop, err);
         if (rc == NADB_OK) {
             rc = nadb_store_destroy(store, err);
             store = NULL;
         }
-        if (rc == NADB_OK) {
-            rc = execute(db, "RELEASE nadb_destroy", err);
-        }
-        if (rc != NADB_OK) {
-            (void)execute(db, "ROLLBACK TO nadb_destroy", NULL);
-            (void)execute(db, "RELEASE nadb_destroy", NULL);
-        }
+        rc = alone_end(k, rc, err);
     }
     nadb_store_close(store);
     return rc;
@@ -209,7 +198,7 @@ static nadb_rc destroy(call *k, nadb_err *err) {
     if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
     /* Keeps a reference of our own, because DROP releases the table's. */
     rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
-    if (rc == NADB_OK) rc = drop_and_remove(k->db, drop, store, err);
+    if (rc == NADB_OK) rc = drop_and_remove(k, drop, store, err);
     sqlite3_free(drop);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
     return rc;
@@ -250,6 +239,7 @@ static const function functions[] = {
     {"nadb_seq", 1, SQLITE_UTF8, seq},
     {"nadb_adopt", 1, FILES, func_adopt},
     {"nadb_adopt", 2, FILES, func_adopt},
+    {"nadb_alter", -1, FILES, func_alter},
     {"nadb_check", 1, LONG_FILES, func_check},
     {"nadb_reindex", 1, LONG_FILES, func_reindex},
     {"nadb_repair", 1, LONG_FILES, func_repair},

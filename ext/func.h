@@ -59,9 +59,21 @@ nadb_rc command_may_insert(vtab *v, nadb_err *err) NADB_MUST_USE;
  * query_only, or if the table's database was opened read-only. */
 nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
+/* --- alone.c --- */
+
+/* Begins a transaction of the function's own; the caller has asked
+ * func_alone(). If it has begun, alone_end() ends it: with NADB_OK by a commit,
+ * else by a rollback, which leaves *err as it is. */
+nadb_rc alone_begin(call *k, nadb_err *err) NADB_MUST_USE;
+nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) NADB_MUST_USE;
+
 /* --- adopt.c --- */
 
 nadb_rc func_adopt(call *k, nadb_err *err);
+
+/* --- alter.c --- */
+
+nadb_rc func_alter(call *k, nadb_err *err);
 
 /* --- func_backup.c; functions with only a call set the result --- */
 

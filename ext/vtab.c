@@ -6,6 +6,9 @@
  * dropped and other tables keep working; errors are reported at the first read
  * or write, and checked again at the next.
  *
+ * While nadb_alter() drops a table and creates it again, the callbacks leave
+ * the store alone.
+ *
  * DROP keeps the data of a store with path=. A store that was made by a
  * transaction which is rolled back is removed (txn.c, conn_detach()). */
 #include "ext.h"
@@ -66,6 +69,7 @@ static void vtab_free(vtab *v) {
     if (v == NULL) return;
     vcursor_free_spare(v);
     conn_detach(v);
+    nadb_buf_clear(&v->args);
     nadb_options_free(v->options);
     nadb_free(v->fault);
     nadb_free(v->schema);
@@ -92,6 +96,9 @@ static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, bool fresh,
     if (v->schema == NULL || v->name == NULL || v->fault == NULL) {
         goto no_memory;
     }
+    for (int i = 3; i < argc; i++)
+        if (!nadb_buf_append(&v->args, argv[i], strlen(argv[i]) + 1))
+            goto no_memory;
     v->place = place_of(c, v->schema, v->name, fresh);
     if (v->place == NULL) goto no_memory;
     place.base_dir = place_base_dir(v->place);
@@ -155,16 +162,32 @@ static unsigned create_flags(const vtab *v) {
     return NADB_STORE_CREATE;
 }
 
+/* Makes or finds the store. Called last, because nothing may fail after the
+ * store was made. */
+static nadb_rc take_store(vtab *v, nadb_err *err) {
+    bool altered = v->c->altering != NULL;
+    nadb_rc rc = altered ? file_find(v, err) : file_create(v, err);
+
+    if (rc == NADB_OK && altered) rc = place_use(v->place, v->options, err);
+    if (rc == NADB_OK && !altered) rc = conn_attach(v, create_flags(v), err);
+    if (rc == NADB_OK && altered) conn_join(v, v->c->altering);
+    return rc;
+}
+
 static int vtab_create(sqlite3 *db, void *aux, int argc,
                        const char *const *argv, sqlite3_vtab **out,
                        char **msg) {
+    conn *c = aux;
     nadb_err err;
     nadb_rc rc;
     vtab *v = NULL;
     int code;
 
-    rc = vtab_new(aux, argc, argv, true, &v, &err);
-    if (rc != NADB_OK) return creation_error(&err, msg);
+    rc = vtab_new(c, argc, argv, c->altering == NULL, &v, &err);
+    if (rc != NADB_OK) {
+        code = creation_error(&err, msg);
+        goto done;
+    }
     if (v->options == NULL) {
         code = creation_error(v->fault, msg);
         goto done;
@@ -180,9 +203,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     code = declare(db);
     if (code != SQLITE_OK) goto done;
     (void)conn_is_utf8(v->c);
-    rc = file_create(v, &err);
-    /* Last, because nothing may fail after the store was made. */
-    if (rc == NADB_OK) rc = conn_attach(v, create_flags(v), &err);
+    rc = take_store(v, &err);
     if (rc != NADB_OK) {
         code = creation_error(&err, msg);
         goto done;
@@ -192,6 +213,9 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
     v = NULL;
 done:
     vtab_free(v);
+    /* After SQLITE_NOMEM a function of ours could undo nothing: alone.c. */
+    if (code == SQLITE_NOMEM && (c->altering != NULL || c->adopt != NULL))
+        code = SQLITE_ERROR;
     return code;
 }
 
@@ -260,6 +284,7 @@ static int vtab_destroy(sqlite3_vtab *base) {
     vtab *v = (vtab *)base;
     nadb_err err;
 
+    if (v->c->altering != NULL) return vtab_disconnect(base);
     if (v->s != NULL && nadb_session_dirty(v->s->core))
         return value_code(NADB_LOCKED);
     if (file_drop(v, &err) != NADB_OK) return value_vtab_error(base, &err);

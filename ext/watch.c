@@ -17,6 +17,11 @@
 /* After so many failed attempts the table counts as forbidden. */
 #define TRIES 8u
 
+#define WATCH_MAKE                                                             \
+    "CREATE VIRTUAL TABLE IF NOT EXISTS temp.nadb_snapshot USING "             \
+    "nadb_snapshot"
+#define WATCH_WRITE "INSERT INTO temp.nadb_snapshot SELECT 1 WHERE 0"
+
 typedef struct watch {
     sqlite3_vtab base;
     conn *c;
@@ -24,6 +29,7 @@ typedef struct watch {
 
 static void ended(conn *c) {
     c->watching = false;
+    c->stuck = false;
     for (sess *s = c->sessions; s != NULL; s = s->next)
         nadb_session_unhold(s->core);
 }
@@ -137,6 +143,14 @@ static int watch_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
+static int watch_sync(sqlite3_vtab *base) {
+    if (!((watch *)base)->c->stuck) return SQLITE_OK;
+    base->zErrMsg =
+        sqlite3_mprintf("a function of nadb had no memory to undo what it had "
+                        "begun: it is rolled back now");
+    return SQLITE_ABORT;
+}
+
 static int watch_end(sqlite3_vtab *base) {
     ended(((watch *)base)->c);
     return SQLITE_OK;
@@ -158,6 +172,7 @@ const sqlite3_module watch_module = {
     .xRowid = watch_rowid,
     .xUpdate = watch_update,
     .xBegin = watch_begin,
+    .xSync = watch_sync,
     .xCommit = watch_end,
     .xRollback = watch_end,
 };
@@ -201,8 +216,7 @@ int watch_prepare(vtab *v) {
                            !file_unwritten(v)))
         return SQLITE_OK;
     c->watch_tries++;
-    code = run(c, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.nadb_snapshot"
-                  " USING nadb_snapshot");
+    code = run(c, WATCH_MAKE);
     if (code == SQLITE_OK) {
         c->watch_tries = 0;
         c->watch_there = true;
@@ -216,6 +230,10 @@ static void reload(conn *c) {
     (void)run(c, "SELECT 1 FROM temp.sqlite_schema LIMIT 1");
 }
 
+int watch_make(conn *c) { return run(c, WATCH_MAKE); }
+
+int watch_join(conn *c) { return run(c, WATCH_WRITE); }
+
 int watch_read(conn *c, sess *s) {
     int code = SQLITE_OK;
 
@@ -225,8 +243,7 @@ int watch_read(conn *c, sess *s) {
         return SQLITE_OK;
     }
     if (!s->snapshots) return SQLITE_OK;
-    if (!c->watching)
-        code = run(c, "INSERT INTO temp.nadb_snapshot SELECT 1 WHERE 0");
+    if (!c->watching) code = run(c, WATCH_WRITE);
     /* PRAGMA temp_store or a ROLLBACK has removed the table. */
     if (code == SQLITE_ERROR) c->watch_there = false;
     if (c->watching) nadb_session_hold(s->core);

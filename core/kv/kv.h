@@ -24,6 +24,7 @@ struct nadb_kv {
     nadb_monitor monitor;
     nadb_tag_queries tag_queries;
     _Atomic int synchronous; /* the strictest of all openers */
+    _Atomic int compression; /* level of zlib; 0: off */
     bool forked;             /* inherited through fork(): not usable */
 
     /* Called after each commit, except those of the sweeper. */

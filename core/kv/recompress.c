@@ -161,7 +161,7 @@ nadb_rc kv_recompress(nadb_kv *kv, const nadb_stop *stop,
 
     memset(out, 0, sizeof *out);
     nadb_err_clear(&mine);
-    r.level = kv->options->compression;
+    r.level = atomic_load(&kv->compression);
     if (rc == NADB_OK && r.level == 0)
         rc = nadb_fail(err, NADB_INVALID,
                        "the store is open with compression=off: name a level "

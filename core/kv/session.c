@@ -544,6 +544,7 @@ static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
                             nadb_row_head *h, nadb_slice *stored,
                             uint8_t number[10], nadb_err *err) {
     const nadb_value *v = req->value;
+    int level = atomic_load(&ss->kv->compression);
     nadb_rc rc = NADB_OK;
 
     if (v == NULL) {
@@ -568,10 +569,9 @@ static nadb_rc value_encode(nadb_session *ss, const nadb_put_req *req,
                        "the value has %zu bytes: at most "
                        "%u are possible",
                        v->bytes.n, NADB_VALUE_MAX);
-    } else if (ss->options->compression > 0 && v->bytes.n >= NADB_CODEC_MIN) {
+    } else if (level > 0 && v->bytes.n >= NADB_CODEC_MIN) {
         nadb_buf_reset(&ss->coded);
-        rc = nadb_codec_encode(v->bytes, ss->options->compression, &ss->coded,
-                               &h->codec, err);
+        rc = nadb_codec_encode(v->bytes, level, &ss->coded, &h->codec, err);
         if (h->codec != NADB_CODEC_RAW) *stored = nadb_buf_slice(&ss->coded);
     }
     return rc;

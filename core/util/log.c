@@ -19,13 +19,13 @@ struct nadb_log {
     nadb_dir *dir; /* NULL: stderr */
     uint32_t mode; /* of new files */
     char name[NAME_MAX_BYTES];
-    uint64_t bytes_max;
-    unsigned files_max;
-    nadb_levels levels;
+    atomic_int levels[NADB_COMPONENTS];
     char *db, *ns;
 
     nadb_mutex lock; /* guards what follows */
     bool started;
+    uint64_t bytes_max;
+    unsigned files_max;
     nadb_file *file; /* NULL: to be opened */
     uint64_t ino, dev;
     bool torn; /* the last line may have been cut */
@@ -107,7 +107,9 @@ bool nadb_levels_parse(const char *text, nadb_levels *out, nadb_slice *bad) {
 
 bool nadb_log_wants(const nadb_log *l, nadb_level level,
                     nadb_component component) {
-    return l != NULL && level >= l->levels.of[component];
+    return l != NULL &&
+           (int)level >= atomic_load_explicit(&l->levels[component],
+                                              memory_order_relaxed);
 }
 
 /* --- JSON --- */
@@ -349,6 +351,15 @@ bool nadb_log_name(const char *name) {
     return end[5] != '\0' && strspn(end + 5, "0123456789") == strlen(end + 5);
 }
 
+void nadb_log_tune(nadb_log *l, const nadb_log_options *o) {
+    for (size_t i = 0; i < NADB_COMPONENTS; i++)
+        atomic_store(&l->levels[i], (int)o->levels.of[i]);
+    nadb_lock(&l->lock);
+    l->bytes_max = o->bytes_max;
+    l->files_max = o->files_max;
+    nadb_unlock(&l->lock);
+}
+
 nadb_rc nadb_log_new(const nadb_log_options *o, nadb_log **out, nadb_err *err) {
     nadb_log *l = nadb_calloc(1, sizeof *l);
     nadb_rc rc = NADB_OK;
@@ -356,15 +367,13 @@ nadb_rc nadb_log_new(const nadb_log_options *o, nadb_log **out, nadb_err *err) {
     *out = NULL;
     if (l == NULL) return nadb_fail(err, NADB_NOMEM, "opening a log");
     l->os = nadb_os_get();
-    l->bytes_max = o->bytes_max;
-    l->files_max = o->files_max;
-    l->levels = o->levels;
     l->db = nadb_strdup(o->db);
     l->ns = nadb_strdup(o->ns);
     if (l->db == NULL || l->ns == NULL)
         rc = nadb_fail(err, NADB_NOMEM, "opening a log");
     if (rc == NADB_OK) rc = nadb_mutex_init(&l->lock, NADB_RANK_LOG, err);
     l->started = rc == NADB_OK;
+    if (rc == NADB_OK) nadb_log_tune(l, o);
     if (rc == NADB_OK && o->home != NULL) {
         snprintf(l->name, sizeof l->name,
                  ends_with(o->name, ".log") ? "%s" : "%s.log", o->name);

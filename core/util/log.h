@@ -62,6 +62,8 @@ typedef struct nadb_log_options {
 /* What is in *o is copied, and its directory opened anew. */
 nadb_rc nadb_log_new(const nadb_log_options *o, nadb_log **out,
                      nadb_err *err) NADB_MUST_USE;
+/* Other levels and limits for its files. */
+void nadb_log_tune(nadb_log *l, const nadb_log_options *o);
 void nadb_log_free(nadb_log *l); /* NULL is fine */
 
 bool nadb_log_wants(const nadb_log *l, nadb_level level,
