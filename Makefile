@@ -18,6 +18,7 @@
 #   make fresh    all of it on new machines of Debian 12 and 13
 #   make test-predecessor  the Python NADB's tests over our package of its name
 #   make gui      DB Browser for SQLite edits a table
+#   make stress   threads on fs and Redis; ARGS='--num-files 100000 --threads 8'
 #   make tidy     the rules of the house      make fmt       clang-format
 #   make cover    coverage report             make bench     measurements
 #   make site     the pages as a web site     make pictures  what they show
@@ -269,6 +270,15 @@ test-bindings: $(BUILD)/nadb.so
 peers: $(BUILD)/nadb.so
 	bash test/peers/run.sh $< $(NAME)
 
+# The predecessor's stress tool has the same switches (test/bench/stress.py).
+LOADS := import sqlite3; sqlite3.connect("").enable_load_extension(1)
+stress: $(BUILD)/nadb.so
+	@bash test/support/need.sh python3
+	@for python in python3 /usr/bin/python3; do \
+	    $$python -c '$(LOADS)' 2>/dev/null || continue; \
+	    exec $$python test/bench/stress.py $< $(ARGS); \
+	done; echo "no python3 here loads extensions"; exit 1
+
 # What the predecessor tests itself with, over bindings/python; it is cloned, or
 # NADB_PREDECESSOR is where a checkout of it is.
 test-predecessor: $(BUILD)/nadb.so
@@ -362,7 +372,7 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
+.PHONY: all static demo test soak stress hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
     posix test-predecessor tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel gem sqlpkg amalgamation clean \
     strict-gcc strict-gcc-test strict-clang strict-clang-test FORCE
