@@ -4,9 +4,8 @@
  *   rediss://...                         the same, with TLS
  *   unix:///path/of/socket[?db=n]
  *
- * option host: host[:port],host[:port],..
- * and for sentinels: host[:port],host[:port],../name-of-the-master
- */
+ *   option host:                         host[:port],host[:port],..
+ *   with sentinels:                      host[:port],../name-of-the-master */
 #include "address.h"
 
 #include <stdio.h>
@@ -41,7 +40,7 @@ static nadb_rc copy_option(char **field, const nadb_options *o,
     return text == NULL ? NADB_OK : set_text(field, nadb_slice_str(text), err);
 }
 
-/* A decimal number that ends at `end`; -1 for anything else. */
+/* A decimal number that ends at `end`; -1 for any other text. */
 static int number(const char *p, const char *end, int most) {
     int v = 0;
 
@@ -67,8 +66,8 @@ static nadb_rc parse_unix(address *a, const char *url, nadb_err *err) {
     return set_text(&a->socket, nadb_slice_of(path, (size_t)(end - path)), err);
 }
 
-/* host[:port] or [ipv6][:port], from `p` to `end`; the port is left alone when
- * none is given. What is wrong with it, or NULL. */
+/* Parses host[:port] or [ipv6][:port] from `p` to `end`; without a port
+ * out->port is unchanged. Returns NULL, or what is wrong. */
 static const char *parse_endpoint(endpoint *out, const char *p,
                                   const char *end) {
     const char *host = p, *host_end = p, *rest;
@@ -98,7 +97,7 @@ static nadb_rc add_endpoint(nadb_buf *list, const endpoint *e, nadb_err *err) {
     return nadb_buf_append(list, e, sizeof *e) ? NADB_OK : no_memory(err);
 }
 
-/* From `p` to `end`, with the port that an endpoint has that names none. */
+/* As parse_endpoint(), with a default port. */
 static const char *read_endpoint(endpoint *out, const char *p, const char *end,
                                  int port) {
     memset(out, 0, sizeof *out);
@@ -114,7 +113,7 @@ static nadb_rc bad_host(const char *text, const char *why, nadb_err *err) {
                      text, why);
 }
 
-/* An IPv6 address alone needs no brackets. */
+/* An IPv6 address without port needs no brackets. */
 static bool is_bare_ipv6(const char *text) {
     const char *colon = strchr(text, ':');
 
@@ -177,7 +176,7 @@ static nadb_rc parse_tcp(address *a, const char *url, int port, nadb_err *err) {
     return add_endpoint(&a->hosts, &to, err);
 }
 
-/* Sentinels listen on a port of their own. */
+/* Default port of sentinels. */
 #define SENTINEL_PORT 26379
 
 static nadb_rc bad_sentinel(const char *text, const char *why, nadb_err *err) {
@@ -207,8 +206,8 @@ static nadb_rc parse_sentinels(address *a, const char *text, nadb_err *err) {
     return set_text(&a->master, nadb_slice_str(slash + 1), err);
 }
 
-/* What this version cannot do is refused when the table is made, not ignored:
- * who wrote shards=4 relies on it. */
+/* Unsupported combinations are refused when the table is made: a user who wrote
+ * shards=4 relies on it. */
 static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
     const char *what = NULL;
 
@@ -219,7 +218,7 @@ static nadb_rc refuse_unserved(const nadb_options *o, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }
 
-/* Two options that both say where the server is. */
+/* Refuses two options that both say where the server is. */
 static nadb_rc check_pairs(const nadb_options *o, nadb_err *err) {
     static const char *const pairs[][2] = {
         {"url", "host"},    {"url", "port"},    {"url", "socket"},
@@ -236,7 +235,7 @@ static nadb_rc check_pairs(const nadb_options *o, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Options that contradict each other. */
+/* Refuses options that contradict each other. */
 static nadb_rc check(const address *a, nadb_err *err) {
     const char *what = NULL;
     bool sentinel = a->master != NULL;
@@ -286,7 +285,7 @@ static nadb_rc take_texts(address *out, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
-/* "host:port,host:port", of which messages show the begin. */
+/* "host:port,host:port", cut for messages. */
 static nadb_rc list_hosts(const nadb_buf *hosts, nadb_buf *out, nadb_err *err) {
     bool ok = true;
 
@@ -342,8 +341,7 @@ void address_clear(address *a) {
 
 /* --- identity --- */
 
-/* In the order in which they are named: which of them answers is no part of
- * it. */
+/* In the given order; which host answers is not part of the identity. */
 static nadb_rc identify(const char *what, const nadb_buf *hosts, nadb_buf *out,
                         nadb_err *err) {
     nadb_buf list = NADB_BUF_INIT;
@@ -355,8 +353,9 @@ static nadb_rc identify(const char *what, const nadb_buf *hosts, nadb_buf *out,
     return rc;
 }
 
-/* A URL and the options that say the same are one identity. Timeouts and
- * pool_size are no part of it: they say nothing of what a table may see. */
+/* A URL and options of the same meaning give one identity. Timeouts and
+ * pool_size are not part of it, because they do not decide what a table may
+ * see. */
 nadb_rc address_identity(const nadb_options *o, nadb_buf *out, nadb_err *err) {
     address a;
     nadb_rc rc = address_init(&a, o, err);
@@ -415,7 +414,7 @@ nadb_rc address_place(const address *a, nadb_buf *out, nadb_err *err) {
     return no_memory(err);
 }
 
-/* Takes the next line off, with its end. */
+/* Takes off the next line with its line feed. */
 static nadb_slice next_line(nadb_slice *text) {
     const uint8_t *end = text->n == 0 ? NULL : memchr(text->p, '\n', text->n);
     size_t n = end == NULL ? text->n : (size_t)(end - text->p) + 1;
@@ -431,7 +430,8 @@ static bool has_line(nadb_slice text, nadb_slice line) {
     return false;
 }
 
-/* Whether b has every line of a that there is one of, and how many others. */
+/* True if b has the lines "db .." and "master .." of a. *common: number of
+ * other lines of a that b has. */
 static bool has_lines(nadb_slice a, nadb_slice b, size_t *common) {
     while (a.n > 0) {
         nadb_slice line = next_line(&a);

@@ -80,7 +80,7 @@ void args_set_number(args *a, size_t i, int64_t v) {
     const char *p;
     size_t n;
 
-    args_number(a, v); /* at the end, and then moved to its place */
+    args_number(a, v); /* appended, then moved to its place */
     if (a->failed) return;
     memcpy(&p, a->pointers.p + last * sizeof p, sizeof p);
     memcpy(&n, a->lengths.p + last * sizeof n, sizeof n);

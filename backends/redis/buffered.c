@@ -1,10 +1,10 @@
 /* buffered.c - a Redis server under the core's log and memtable.
  *
- * The directory holds the log, and MANIFEST: which logs the server has all of,
- * the directory's name as an owner (buffered.h), and which server that is: what
- * was committed for one must not go to another. It is written when the
- * directory is made, before the first log, so that no other backend's directory
- * is taken for ours.
+ * The directory holds the log, and MANIFEST, which says which logs the server
+ * has completely, the directory's name as an owner (buffered.h), and which
+ * server this is: commits for one server must not go to another. MANIFEST is
+ * written when the directory is made, before the first log, so that the
+ * directory of another backend is never taken for one of ours.
  *
  *     magic 8 | format u32 | crc u32 | store 16 | owner 32 | generation u64 |
  *     first_log u64 | seq u64 | clear_seq u64 | place (address.h) */
@@ -23,9 +23,10 @@
 #define HEAD 16u
 #define PLACE (HEAD + NADB_STORE_ID + REDIS_OWNER + 32u)
 
-/* At least: a lease that lapses while its holder is alive does no harm. */
+/* Minimum length of a lease. A lease that ends while its holder is alive does
+ * no harm. */
 #define LEASE_LEAST_MS 2000
-#define LEASE_TIMEOUTS 4 /* what a call may take, several times */
+#define LEASE_TIMEOUTS 4 /* a lease lasts so many timeouts of a call */
 
 typedef struct redis_version {
     nadb_base_version base;
@@ -68,7 +69,7 @@ static nadb_rc manifest_write(const redis_base *b, const nadb_base_version *v,
     return rc;
 }
 
-/* The place as people write it: its lines, one behind the other. */
+/* The place in readable form: its lines, joined. */
 static void show_place(nadb_slice place, char out[200]) {
     size_t n = place.n < 199 ? place.n : 199;
 
@@ -131,7 +132,7 @@ static nadb_rc manifest_decode(const redis_base *b, const char *path,
                        err);
 }
 
-/* *found is false when there is none. */
+/* Reads MANIFEST; *found is false if there is none. */
 static nadb_rc manifest_read(const redis_base *b, char owner[REDIS_OWNER + 1],
                              nadb_base_version *v, bool *found, nadb_err *err) {
     char *path = nadb_path_join(b->env.dir, NAME);
@@ -170,7 +171,7 @@ static nadb_rc find_log(void *ctx, const char *name, nadb_err *err) {
     return NADB_OK;
 }
 
-/* A new directory gets a name. */
+/* Names a new directory and writes its MANIFEST. */
 static nadb_rc manifest_make(redis_base *b, nadb_err *err) {
     nadb_base_version none = {.generation = 0};
     uint8_t id[REDIS_OWNER / 2];
@@ -296,7 +297,7 @@ static redis_engine *engine_of(nadb_base_version *v) {
     return ((redis_version *)v)->b->e;
 }
 
-/* For whom the thread reads. */
+/* Opens a view for the thread's caller. */
 static nadb_rc view_open(nadb_engine *e, nadb_view **out, nadb_err *err) {
     nadb_rc rc = redis_view_open(e, out, err);
 
@@ -342,14 +343,15 @@ static bool buffered_wanted(nadb_view *ahead, nadb_slice key, nadb_entry *out,
                             bool *found) {
     bool known = redis_prefetched_get((redis_view *)ahead, key, out, found);
 
-    if (known && *found) out->seq = 0; /* versions are no numbers of ours */
+    /* the server's versions are not sequence numbers of ours */
+    if (known && *found) out->seq = 0;
     return known;
 }
 
 static void buffered_forget(nadb_view *ahead) { redis_view_close(NULL, ahead); }
 
-/* An iterator of the engine, with a view of its own. Versions of the server
- * are not sequence numbers of ours. */
+/* An iterator of the engine with its own view. Entries get sequence number 0,
+ * because the server's versions are not sequence numbers of ours. */
 typedef struct own_iter {
     nadb_iter base;
     nadb_engine *e;
@@ -438,7 +440,7 @@ static nadb_rc buffered_match(nadb_base_version *v, const nadb_match *m,
 
 /* --- the rest --- */
 
-/* What a commit leaves to do is done with the drains. */
+/* The remaining work of commits is done with the drains. */
 static nadb_rc compact_step(nadb_base *base, const nadb_compact_goal *goal,
                             nadb_base_version **out, nadb_err *err) {
     *out = NULL;
@@ -473,7 +475,7 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
     nadb_lock(&b->e->pool->lock);
     connects = b->e->pool->connects;
     nadb_unlock(&b->e->pool->lock);
-    /* What it shows others decide on: nothing comes from the cache. */
+    /* Decisions depend on these rows, so the cache is not used. */
     cache_stats(&b->e->cache, emit, ctx);
     emit(ctx, "stored_bytes", 0);
     emit(ctx, "redis_connects", (double)connects);
@@ -486,7 +488,7 @@ static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
          (double)atomic_load(&b->env.words[WORD_TOKEN]));
 }
 
-/* Whoever has the lease must not be robbed of his rows. */
+/* Fails if another owner has the lease, whose rows must not be removed. */
 static nadb_rc buffered_destroy(nadb_base *base, nadb_err *err) {
     redis_base *b = (redis_base *)base;
     conn *c = NULL;

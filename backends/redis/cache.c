@@ -1,20 +1,21 @@
 /* cache.c - see cache.h.
  *
- * Of a store's keys the server names those of rows of one generation, and the
- * list of cleared generations: when that changes, so may the generation, and
- * everything begins anew. */
+ * The server reports rows of one generation and the list of cleared
+ * generations. When that list changes the generation may have changed, and
+ * everything starts again. */
 #include "cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Reads of single rows before it begins. */
+/* Number of single rows that are read before the cache starts. */
 #define READS_FIRST 16u
 
-/* So old may the proofs be, before they are asked for again; and twice that
- * while another thread asks. One is that the connection lives. The other is a
- * row that was read at the server: what a server that is up refuses (a cluster
- * that is down, a right that was taken away) must not be shown from here. */
+/* Maximum age of the two proofs before they are renewed; twice that while
+ * another thread renews them. One proof is that the connection is alive. The
+ * other is a recent read from the server: rows that the server refuses to
+ * return (a cluster that is down, a right that was revoked) must not be
+ * returned from here. */
 #define PROOF_NS 500000000ll
 
 #define BUCKETS_FIRST 1024u
@@ -23,8 +24,8 @@
 #define PAUSE_FORBIDDEN_MS 60000
 #define PAUSE_SILENT_MS 10000
 
-/* So long a reader waits for the connection that listens; and no longer than
- * half of its patience. */
+/* How long a reader waits for the listening connection; at most half of its
+ * time limit. */
 #define LISTEN_MS 1000
 
 static const char channel[] = "__redis__:invalidate";
@@ -35,10 +36,10 @@ struct cached_row {
     uint64_t version, created_in;
     size_t key_n, row_n;
     bool found;
-    uint8_t bytes[]; /* key, row */
+    uint8_t bytes[]; /* key, then row */
 };
 
-/* --- the table; `lock` is held --- */
+/* --- the table. REQUIRES: `lock` --- */
 
 static size_t weight(const cached_row *x) {
     return sizeof *x + x->key_n + x->row_n + 4 * sizeof(void *);
@@ -97,7 +98,7 @@ static void forget(cache *n, nadb_slice key) {
     if (x != NULL) drop(n, x);
 }
 
-/* More buckets, when there are too few. It goes on without, if it must. */
+/* Adds buckets if there are too few; continues without if memory is short. */
 static void grow(cache *n) {
     size_t more = n->n_buckets == 0 ? BUCKETS_FIRST : n->n_buckets * 2;
     cached_row **buckets;
@@ -143,9 +144,10 @@ static void insert(cache *n, nadb_slice key, const record *rec, bool found) {
     while (n->bytes > n->bytes_max) drop(n, n->oldest);
 }
 
-/* --- listening; `link_lock` is held --- */
+/* --- listening. REQUIRES: `link_lock` --- */
 
-/* Nothing is known any more. Tried again after a while. */
+/* Drops everything and turns the cache off; it is turned on again after a
+ * pause. */
 static void turn_off(cache *n, int64_t pause_ms) {
     conn_close(n->link);
     nadb_lock(&n->lock);
@@ -156,7 +158,7 @@ static void turn_off(cache *n, int64_t pause_ms) {
     nadb_unlock(&n->lock);
 }
 
-/* "nadb:{..}:<generation>:r:", whatever the generation: the key behind it. */
+/* Splits "nadb:{..}:<generation>:r:<key>", for any generation, into the key. */
 static bool row_of(const cache *n, nadb_slice name, nadb_slice *key) {
     const uint8_t *p, *end = name.p + name.n;
 
@@ -167,7 +169,7 @@ static bool row_of(const cache *n, nadb_slice name, nadb_slice *key) {
     return true;
 }
 
-/* A message that names keys that have changed; nothing: all of them. */
+/* Handles a report of changed keys; without names it means all of them. */
 static void take_names(cache *n, const redisReply *names) {
     nadb_lock(&n->lock);
     if (names->type != REDIS_REPLY_ARRAY) forget_all(n);
@@ -183,7 +185,7 @@ static void take_names(cache *n, const redisReply *names) {
     nadb_unlock(&n->lock);
 }
 
-/* *pong: it was the answer to a PING. */
+/* Handles one message; *pong: it was the answer to a PING. */
 static nadb_rc take_message(cache *n, const redisReply *r, bool *pong) {
     *pong = false;
     if (!reply_is_array(r, 2)) return NADB_IOERR;
@@ -198,13 +200,13 @@ static nadb_rc take_message(cache *n, const redisReply *r, bool *pong) {
     return NADB_OK;
 }
 
-/* Takes what has come. */
+/* Handles all messages that have arrived. */
 static nadb_rc take_all(cache *n) {
     redisReply *r = NULL;
     bool pong;
     nadb_rc rc = NADB_OK;
 
-    /* One that says more than can be taken in is not listened to for ever. */
+    /* The loop is bounded, in case a server sends more than can be handled. */
     for (unsigned i = 1;; i++) {
         rc = wire_look(&n->link->wire, &r, NULL);
         if (rc != NADB_OK || r == NULL) return rc;
@@ -216,7 +218,7 @@ static nadb_rc take_all(cache *n) {
     }
 }
 
-/* Has the server answer behind all that it has said before. */
+/* Sends a PING; its answer proves that all earlier reports have arrived. */
 static nadb_rc prove(cache *n) {
     int64_t now = nadb_os_get()->mono_ns();
     redisReply *r = NULL;
@@ -257,7 +259,7 @@ static void listen_now(cache *n) {
         turn_off(n, n->link->until.late ? PAUSE_SILENT_MS : 0);
 }
 
-/* --- turning it on; `link_lock` is held --- */
+/* --- turning it on. REQUIRES: `link_lock` --- */
 
 static nadb_rc read_generation(cache *n, args *a, uint64_t *generation) {
     redisReply *r = NULL;
@@ -273,7 +275,7 @@ static nadb_rc read_generation(cache *n, args *a, uint64_t *generation) {
     return rc;
 }
 
-/* Asks for messages, to this connection itself. */
+/* Asks for reports on this connection. */
 static nadb_rc track(cache *n, args *a, uint64_t generation) {
     redisReply *r = NULL;
     char rows[40];
@@ -342,7 +344,7 @@ static void try_start(cache *n) {
     nadb_unlock(&n->lock);
     if (pause > PAUSE_MOST_MS) pause = PAUSE_MOST_MS;
     if (n->link->until.late) pause = PAUSE_SILENT_MS;
-    /* Who has not the right to it will not get it soon. */
+    /* A missing right will not be granted soon. */
     turn_off(n, rc == NADB_CANTOPEN ? PAUSE_FORBIDDEN_MS : pause);
 }
 
@@ -382,7 +384,7 @@ static int64_t listen_ms(const patience *until) {
     return half < LISTEN_MS ? half : LISTEN_MS;
 }
 
-/* Listens, or begins to when it is time. False: it is off. */
+/* Handles messages, or turns the cache on if it is time. False: it is off. */
 static bool attend(cache *n, patience *until) {
     bool on, due;
 
@@ -392,7 +394,7 @@ static bool attend(cache *n, patience *until) {
     due = on ||
           (n->reads >= READS_FIRST && nadb_os_get()->mono_ns() >= n->retry_ns);
     nadb_unlock(&n->lock);
-    /* Who finds another thread at it leaves it to that one. */
+    /* If another thread does it, this one goes on. */
     if (due && nadb_trylock(&n->link_lock)) {
         nadb_lock(&n->lock);
         on = n->on;
@@ -408,7 +410,7 @@ static bool attend(cache *n, patience *until) {
     return on;
 }
 
-/* `lock` is held. */
+/* REQUIRES: `lock`. */
 static cached_row *find_proven(cache *n, nadb_slice key) {
     int64_t now = nadb_os_get()->mono_ns();
 
@@ -416,7 +418,7 @@ static cached_row *find_proven(cache *n, nadb_slice key) {
         now - n->read_ns > 2 * PROOF_NS)
         return NULL;
     if (now - n->read_ns > PROOF_NS && now - n->sent_ns > PROOF_NS) {
-        /* This one reads at the server. */
+        /* This reader reads from the server. */
         n->sent_ns = now;
         return NULL;
     }
@@ -476,8 +478,8 @@ void cache_put(cache *n, nadb_slice key, const cache_mark *m,
     if (n->read_ns < m->begin_ns) n->read_ns = m->begin_ns;
     if (n->on && n->turn == m->turn &&
         n->stamps[nadb_hash64(key) % CACHE_STAMPS] == m->stamp) {
-        /* A node that has lost the slot says of each row that it is gone, but
-         * nothing of those that were not there. */
+        /* A node that has lost the slot reports that rows are gone, but reports
+         * nothing about rows that did not exist. */
         bool sure = found || !route_may_change(n->link->way);
 
         if (n->generation == generation && sure)

@@ -1,17 +1,18 @@
-/* check.c - whether index, sets of tags and rows agree, and making them agree.
- * All in scripts, a page a call, so that nobody waits long, and each page sees
- * one state of the store. A server whose answers lead nowhere is an error. */
+/* check.c - compares index, sets of tags and rows, and repairs them. All in
+ * scripts, a page per call, so that other clients do not wait long; each page
+ * sees one state of the store. Loops are bounded, so a faulty server gives an
+ * error. */
 
 #include "feed.h"
 
 #define CHECK_ROWS 200
 
-/* Pages of all that a server can hold. */
+/* Number of pages of the largest store that a server can hold. */
 #define PAGES_MOST (REDIS_KEYS_MOST / CHECK_ROWS)
-/* Pages that were repaired until nothing of them was left. */
+/* Maximum of repaired pages in a row that leave something to repair. */
 #define STILL_MOST 1000u
 
-/* Who looks, and what becomes of what is found. */
+/* The walk, and what is done with findings. */
 typedef struct checker {
     redis_engine *e;
     conn *c;
@@ -19,15 +20,15 @@ typedef struct checker {
     const nadb_stop *stop;
     nadb_report_fn *report;
     void *ctx;
-    nadb_buf names; /* of tags: a page of them, as slices' lengths and bytes */
+    nadb_buf names; /* a page of names of tags, as lengths and bytes */
 } checker;
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory to check a Redis store");
 }
 
-/* Reports problems, and keeps the tags' names. A problem without text, or none
- * that is text, would read as none at all. */
+/* Reports problems and keeps the names of tags. A problem must have a text,
+ * because an empty one would read as no problem. */
 static nadb_rc take_page(checker *k, const redisReply *r, nadb_err *err) {
     for (size_t i = 1; i < r->elements; i++) {
         nadb_slice s = reply_slice(r->element[i]);
@@ -46,14 +47,14 @@ static nadb_rc take_page(checker *k, const redisReply *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Where a walk is. */
+/* The position of a walk. */
 typedef struct place {
     const char *what;
     nadb_slice tag;
-    nadb_buf from; /* the next page */
+    nadb_buf from; /* where the next page begins */
     bool more;
     uint64_t pages, still;
-    nadb_buf mark; /* an earlier one, where the order of pages is not known */
+    nadb_buf mark; /* an earlier position, used if pages have no known order */
 } place;
 
 static void place_begin(place *p, const char *what, nadb_slice tag) {
@@ -68,26 +69,27 @@ static void place_end(place *p) {
     nadb_buf_clear(&p->mark);
 }
 
-/* What is none counts as 0. */
+/* Text that is not a number counts as 0. */
 static int64_t number_of(nadb_slice s) {
     int64_t v;
 
     return nadb_integer_of(s, &v) ? v : 0;
 }
 
-/* Whether a walk that goes on at `next` comes to an end. */
+/* True if continuing at `next` makes progress. */
 static bool leads_on(const checker *k, place *p, nadb_slice next) {
     nadb_slice from = nadb_buf_slice(&p->from);
 
     if (++p->pages > PAGES_MOST) return false;
     if (strcmp(p->what, "expiry") == 0) {
-        /* A number of entries, which repair takes away. */
+        /* `next` is the number of entries to skip. A repair removes entries, so
+         * the number may stay the same, for a bounded number of pages. */
         if (number_of(next) > number_of(from)) return true;
         return k->repair && number_of(next) == number_of(from) &&
                ++p->still <= STILL_MOST;
     }
     if (strcmp(p->what, "xtags") != 0) return nadb_slice_cmp(next, from) > 0;
-    /* The server's cursor: one that comes again is the begin of a circle. */
+    /* The server's cursor: a repeated one would be a circle. */
     return p->pages == 1 || !nadb_slice_eq(next, nadb_buf_slice(&p->mark));
 }
 
@@ -136,7 +138,7 @@ static nadb_rc check_all(checker *k, const char *what, nadb_slice tag,
     return rc;
 }
 
-/* The members of the tags whose names the last page gave. */
+/* Checks the members of the tags whose names the last page gave. */
 static nadb_rc check_members(checker *k, nadb_err *err) {
     nadb_buf names = k->names;
     size_t at = 0;
@@ -168,9 +170,9 @@ static nadb_rc check_tags(checker *k, nadb_err *err) {
     return rc;
 }
 
-/* First what is registered and should not be, then what should. *whole: all
- * keys that a store has are there, and of the right type; else nothing more can
- * be said. */
+/* Checks first for surplus entries, then for missing ones. *whole: all keys of
+ * the store exist and have the right type; otherwise nothing more can be
+ * checked. */
 static nadb_rc check_index(checker *k, bool *whole, nadb_err *err) {
     const nadb_slice none = {NULL, 0};
     nadb_rc rc = pool_take(k->e->pool, &k->c, err);
@@ -202,7 +204,7 @@ nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     return check_index(&k, &whole, err);
 }
 
-/* Reads every row, as a reader would. */
+/* Reads every row as a reader would. */
 static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
                           void *ctx, nadb_err *err) {
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
@@ -221,7 +223,7 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
     return NADB_OK;
 }
 
-/* Counts what is reported: where a row is damaged the sums are, too. */
+/* Counts reports: with a damaged row the sums are wrong, too. */
 typedef struct tally {
     nadb_report_fn *report;
     void *ctx;

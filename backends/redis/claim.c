@@ -1,18 +1,18 @@
-/* claim.c - claims: a key that an autocommit statement reads and will change
- * is kept from other writers until it has, so that it does not conflict.
+/* claim.c - claims: keep other writers from a key that an autocommit statement
+ * reads and will change, so that it does not conflict.
  *
- * A claim is an entry in a hash on the server, with a token and a time after
- * which nobody heeds it: a claimer that dies delays others no longer than
- * that. It only makes writers wait: what is right does not depend on it. The
- * row comes in the same answer. */
+ * A claim is an entry in a hash on the server, with a token and an end, after
+ * which it is ignored; so a claimer that dies delays other writers no longer.
+ * Claims only make writers wait: correctness does not depend on them. The row
+ * comes in the same answer. */
 #include <stdio.h>
 
 #include "engine.h"
 
-/* Not longer than other writers are ready to wait. */
+/* Not longer than other writers wait for it. */
 #define CLAIM_MS 2000
 
-/* The claim's key in a buffer of its own, or NULL. */
+/* A copy of the claimed key, or NULL. */
 static char *copy_key(nadb_slice key) {
     char *p = nadb_malloc(key.n + 1);
 
@@ -20,7 +20,7 @@ static char *copy_key(nadb_slice key) {
     return p;
 }
 
-/* A free place in the table; 0 when there is none. */
+/* Takes a free entry of the table; 0 if there is none. */
 static uint32_t place_take(redis_engine *e, nadb_slice key) {
     char *copy = copy_key(key);
     uint32_t claim = 0;
@@ -42,7 +42,7 @@ static uint32_t place_take(redis_engine *e, nadb_slice key) {
     return claim;
 }
 
-/* The table's entry; its key is free for others after place_drop(). */
+/* Copies an entry; place_drop() frees its key. */
 static redis_claim place_get(redis_engine *e, uint32_t claim) {
     redis_claim x;
 
@@ -89,7 +89,7 @@ static nadb_rc ask(redis_engine *e, script_id id, const redis_claim *x,
     return rc;
 }
 
-/* Asks once. With the claim comes what the view has to know, and the row. */
+/* Asks once. The answer to a granted claim has the view's state and the row. */
 static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
                          nadb_slice key, bool *granted, nadb_err *err) {
     redisReply *r = NULL;
@@ -99,7 +99,8 @@ static nadb_rc ask_claim(redis_engine *e, const redis_claim *x, redis_view *v,
     *granted = rc == NADB_OK && script_says(r, "ok");
     if (*granted) rc = redis_take_claimed(e, c, v, key, r, err);
     pool_give(e->pool, c);
-    /* Held by a transaction over several shards, whose time may have come. */
+    /* A transaction over several shards holds the key, and its time may be
+     * up. */
     if (rc == NADB_OK && script_says(r, "locked") && r->elements == 3 &&
         r->element[2]->type == REDIS_REPLY_STRING && e->end_txn != NULL)
         rc = e->end_txn(e, r->element[2]->str, err);
@@ -149,7 +150,7 @@ void redis_unclaim(nadb_engine *engine, uint32_t claim) {
     if (claim == 0 || claim > REDIS_CLAIMS) return;
     redis_claim x = place_get(e, claim);
 
-    /* Should it fail, the claim ends by its time: nobody waits for that. */
+    /* Errors are ignored, because the claim ends by its time. */
     if (!x.released && !pool_is_down(e->pool))
         (void)ask(e, SCRIPT_UNCLAIM, &x, NULL, &c, &r, NULL);
     freeReplyObject(r);

@@ -1,15 +1,15 @@
-/* cluster.c - what the nodes of a Redis Cluster say about where keys are.
+/* cluster.c - what nodes of a Redis Cluster say about where keys are.
  *
  * All keys of a store are in one slot, so one node has them all, except while
- * the slot moves: then each key is at the one node or at the other. Reading
- * single keys goes on meanwhile (ASK leads to those that have moved). Scripts
- * cannot: they name a key that is never there (script.c), which has the nodes
- * refuse them with TRYAGAIN before they begin, until the move has ended. */
+ * the slot is being moved: then each key is on one of two nodes. Single keys
+ * can be read meanwhile, because ASK leads to those that have moved. Scripts
+ * cannot run: they name a key that never exists (script.c), so the nodes refuse
+ * them with TRYAGAIN before they begin, until the move has ended. */
 #include <stdlib.h>
 
 #include "route.h"
 
-/* The host of the node that was asked; empty over a unix socket. */
+/* Host of the node that was asked; empty for a unix socket. */
 static nadb_slice asked_host(const wire *w) {
     const char *colon = strrchr(w->name, ':');
 
@@ -17,8 +17,8 @@ static nadb_slice asked_host(const wire *w) {
     return nadb_slice_of(w->name, (size_t)(colon - w->name));
 }
 
-/* "MOVED 3999 127.0.0.1:6381": the host may be an IPv6 address, without
- * brackets, or missing when it is the one that was asked. */
+/* Parses "MOVED 3999 127.0.0.1:6381". The host may be an IPv6 address without
+ * brackets, or missing if it is the node that was asked. */
 static bool parse_target(const wire *w, const redisReply *r, endpoint *to) {
     const char *end = r->str + r->len;
     const char *host = strchr(r->str, ' '), *colon;
@@ -62,8 +62,8 @@ redirect cluster_redirect(const wire *w, const redisReply *r, endpoint *to) {
     return REDIRECT_NONE;
 }
 
-/* One node of CLUSTER SLOTS: host, port, .. A host that is not given is that of
- * the node that was asked. */
+/* Adds a node of CLUSTER SLOTS: host, port, .. A missing host is that of the
+ * node that was asked. */
 static bool add_node(const wire *w, const redisReply *r, nadb_buf *nodes) {
     nadb_slice host;
     endpoint e;
@@ -104,7 +104,8 @@ nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) {
               : nadb_fail(err, NADB_NOMEM, "out of memory for Redis addresses");
 }
 
-/* A line of CLUSTER NODES: "<id> <host>:<port>@<port>[,<name>] .." */
+/* True if a line of CLUSTER NODES names the endpoint: "<id>
+ * <host>:<port>@<port>[,<name>] ..". */
 static bool line_names(nadb_slice line, const endpoint *to) {
     const char *p = (const char *)line.p, *end = p + line.n;
     const char *host = memchr(p, ' ', line.n), *at, *colon = NULL, *name;

@@ -1,20 +1,20 @@
 /* commit.c - a commit is one script in one round trip.
  *
- * prepare() sends what was read and what is changed; the script checks and
- * applies it, all or nothing, and answers with the rows that were there
- * before. From then on everybody sees the changes: the server knows no doubt.
- * commit() has nothing left to do. rollback() puts the old rows back, provided
- * that nobody has changed them since; if somebody has, it fails and says so.
- * request.c makes the arguments, and understands the answers.
+ * prepare() sends reads and changes; the script checks and applies them, all or
+ * none, and answers with the old rows. From then on all clients see the
+ * changes, because the server has no prepared state; commit() has nothing to
+ * do. rollback() restores the old rows, unless another client has changed them
+ * since: then it fails with an error that says so. request.c makes the
+ * arguments and interprets the answers.
  *
- * A clear gives the store a new generation, which is part of the rows' names:
- * it costs the same for any number of rows, and can be taken back. The old
- * rows are removed afterwards, in small steps. */
+ * A clear gives the store a new generation, which is part of the rows' names.
+ * It costs the same for any number of rows and can be undone. The old rows are
+ * removed afterwards, in small steps. */
 #include <inttypes.h>
 
 #include "request.h"
 
-/* Steps of removal after a clear, before the rest is left to later commits. */
+/* Steps of removal after a clear; the rest is left to later commits. */
 #define CLEAN_STEPS 200
 
 static nadb_rc try_once(redis_engine *e, redis_ticket *t, bool *wait,
@@ -34,7 +34,7 @@ static nadb_rc try_once(redis_engine *e, redis_ticket *t, bool *wait,
 
         if (answer != NADB_OK) {
             rc = answer;
-            freeReplyObject(r); /* nothing can be taken back with it */
+            freeReplyObject(r); /* an undo would need a complete answer */
             r = NULL;
         }
     }
@@ -52,7 +52,7 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
                               nadb_err *err) {
     int64_t waited_ms = (nadb_os_get()->mono_ns() - begin_ns) / 1000000;
 
-    /* Whoever finds that its time has come ends it. */
+    /* Any client that finds a transaction whose time is up ends it. */
     if (t->waits_for[0] != '\0' && e->end_txn != NULL) {
         nadb_rc rc = e->end_txn(e, t->waits_for, err);
 
@@ -69,8 +69,8 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
 
 static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
 
-/* A commit that too few replicas have acknowledged is taken back; *err says
- * why, and what has become of it is added. */
+/* Undoes a commit that too few replicas have acknowledged; *err says why, and
+ * gets the outcome added. */
 static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
                          nadb_err *err) {
     nadb_err why, first;
@@ -140,7 +140,7 @@ void redis_commit(nadb_engine *engine, nadb_ticket *ticket) {
     conn *c = NULL;
 
     patience_operation_begin(&o);
-    /* Nothing that fails here matters: later commits go on with it. */
+    /* Errors are ignored, because later commits continue the removal. */
     if (t->clear && t->reply != NULL &&
         pool_take(e->pool, &c, NULL) == NADB_OK) {
         (void)redis_clean(e, c, reply_slice(t->reply->element[3]), 0,
@@ -151,7 +151,8 @@ void redis_commit(nadb_engine *engine, nadb_ticket *ticket) {
     redis_ticket_drop(e, t);
 }
 
-/* Clears, so that others see all go at once; then removes, step by step. */
+/* Clears first, so that all rows disappear at once; then removes them in
+ * steps. */
 static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     nadb_commit_req req;
     redisReply *r = NULL;
@@ -229,7 +230,7 @@ static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err) {
     redis_once_begin(e, c, &a);
     redis_add_undo(&a, t, "");
     rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
-    /* Should replicas lack it, they may lack what it has taken back, too. */
+    /* Replicas that lack the undo may lack the commit, too. */
     if (missed) rc = NADB_OK;
     if (rc == NADB_OK) rc = redis_take_undone(c, t, r, err);
     freeReplyObject(r);

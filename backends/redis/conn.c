@@ -25,7 +25,7 @@ conn *conn_new(const address *at, route *way) {
     return c;
 }
 
-/* A queue that held a large commit is not kept. */
+/* A larger queue is freed after its commit. */
 #define QUEUE_KEPT (1u << 20)
 
 static void forget_queue(conn *c) {
@@ -68,9 +68,9 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
 }
 
-/* --- what the server says of itself --- */
+/* --- the server's state --- */
 
-/* No server's clock is there: 34,000 years from now. */
+/* A clock beyond this, 34,000 years from now, is invalid. */
 #define CLOCK_MOST_S ((int64_t)1 << 40)
 
 static nadb_rc take_clock(conn *c, const redisReply *r, nadb_err *err) {
@@ -85,7 +85,7 @@ static nadb_rc take_clock(conn *c, const redisReply *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* The value of a field of INFO, up to the end of the line. */
+/* The value of a field of INFO. */
 static nadb_slice info_field(const redisReply *r, const char *name) {
     const char *p = r->type == REDIS_REPLY_STRING ? strstr(r->str, name) : NULL;
 
@@ -94,8 +94,8 @@ static nadb_slice info_field(const redisReply *r, const char *name) {
     return nadb_slice_of(p, strcspn(p, "\r\n"));
 }
 
-/* The server's name is the begin of its replication id, which is a new one
- * after each start and whenever a replica becomes a master. */
+/* The server's name is the beginning of its replication id, which changes with
+ * each start and when a replica becomes a master. */
 static void name_of(const redisReply *r, char name[17]) {
     nadb_slice id = info_field(r, "master_replid:");
 
@@ -105,7 +105,7 @@ static void name_of(const redisReply *r, char name[17]) {
     if (id.n == 0 && r->type != REDIS_REPLY_ERROR) snprintf(name, 17, "-");
 }
 
-/* The next replica that is named from *p on: "ip=..,port=..". */
+/* The next replica from *p on: "ip=..,port=..". */
 static nadb_slice next_replica(const char **p) {
     const char *begin = *p == NULL ? NULL : strstr(*p, "ip=");
     const char *port = begin == NULL ? NULL : strstr(begin, ",port=");
@@ -119,7 +119,7 @@ static nadb_slice next_replica(const char **p) {
     return nadb_slice_of(begin, n);
 }
 
-/* How many replicas have all that came before, and are told the rest. */
+/* Number of replicas that are up to date and receive further changes. */
 static size_t count_online(const char *info) {
     static const char online[] = ",state=online,";
     size_t n = 0;
@@ -128,7 +128,7 @@ static size_t count_online(const char *info) {
     return n;
 }
 
-/* Remembers them. *left: one that was there is no more. */
+/* Remembers the replicas. *left: one of the earlier ones is gone. */
 static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
                              nadb_err *err) {
     const char *now = r->type == REDIS_REPLY_STRING ? r->str : "";
@@ -151,8 +151,8 @@ static nadb_rc take_replicas(conn *c, const redisReply *r, bool *left,
     return NADB_OK;
 }
 
-/* Puts a question about replication, to which the answer says who the server
- * is, behind what was sent before. */
+/* Adds a question about replication to the pipeline; its answer identifies the
+ * server. */
 static nadb_rc send_info(conn *c, nadb_err *err) {
     nadb_rc rc;
     args a;
@@ -184,8 +184,8 @@ nadb_rc conn_ask_server(conn *c, nadb_err *err) {
         name_of(info, c->server);
         if (c->at->wait > 0) rc = take_replicas(c, info, &left, err);
     }
-    /* What it is told, others must still have when it is replaced. Of a replica
-     * that leaves from here on check_master() hears. */
+    /* Others must still have the data when this server is replaced.
+     * check_master() notices replicas that leave from here on. */
     if (rc == NADB_OK && c->at->wait > 0 &&
         (left || strcmp(before, c->server) != 0) &&
         !route_confirms(c->way, c->wire.until, &c->to))
@@ -208,9 +208,9 @@ int64_t conn_server_ms(const conn *c) {
     return nadb_os_get()->mono_ns() / 1000000 + c->clock_ahead_ms;
 }
 
-/* An attempt has a patience of its own, so that a busy machine is no reason to
- * give up. Where there may be others to ask, one that is silent must leave time
- * for them. */
+/* The time limit of one attempt. Each has its own, so that a busy machine does
+ * not use up the limit of the whole. If other hosts can be asked, it is short
+ * enough to leave time for them. */
 static void open_patience(conn *c, size_t tries, patience *out) {
     int64_t ms = c->at->connect_timeout_ms, part = c->at->timeout_ms / 2;
 
@@ -244,8 +244,8 @@ static nadb_rc open_once(conn *c, size_t tries, nadb_err *err) {
     return rc;
 }
 
-/* Opens the wire, and leaves alone what is in the queue. No attempt begins when
- * `again` has ended. */
+/* Opens the wire; the queue is not touched. No attempt begins after `again` has
+ * ended. */
 static nadb_rc arrive(conn *c, patience *again, nadb_err *err) {
     nadb_rc rc;
 
@@ -253,7 +253,7 @@ static nadb_rc arrive(conn *c, patience *again, nadb_err *err) {
         rc = open_once(c, tries, err);
         if (rc == NADB_OK) return NADB_OK;
         wire_close(&c->wire);
-        /* Who is not let in is not let in next door. */
+        /* Other hosts would refuse, too. */
         if (rc == NADB_CANTOPEN || rc == NADB_DENIED || rc == NADB_NOMEM ||
             rc == NADB_INTERRUPT)
             return rc;
@@ -281,15 +281,16 @@ nadb_rc conn_open(conn *c, nadb_err *err) {
     c->timed_out = c->wire.timed_out = c->asked.timed_out = false;
     patience_renew(&c->until);
     patience_begin_part(&again, c->at->timeout_ms, NULL);
-    if (route_may_change(c->way)) (void)patience_left_ms(&again); /* begins */
+    /* begins it */
+    if (route_may_change(c->way)) (void)patience_left_ms(&again);
     rc = arrive(c, &again, err);
-    patience_forget(&c->until); /* connecting is counted on its own */
+    patience_forget(&c->until); /* connecting is counted separately */
     return rc;
 }
 
 /* --- the queue --- */
 
-/* Moves *at behind the command that begins there. */
+/* The command at *at; moves *at behind it. */
 static nadb_slice queued(const conn *c, size_t *at) {
     uint64_t n;
 
@@ -298,7 +299,7 @@ static nadb_slice queued(const conn *c, size_t *at) {
     return nadb_slice_of(c->queue.p + *at - n, (size_t)n);
 }
 
-/* Puts a command at its end, and says where it begins. */
+/* Appends a command; *at: its offset. */
 static nadb_rc enqueue(conn *c, const args *a, size_t *at, nadb_err *err) {
     uint64_t length = 0;
     nadb_rc rc;
@@ -315,7 +316,7 @@ static nadb_rc enqueue(conn *c, const args *a, size_t *at, nadb_err *err) {
     return rc;
 }
 
-/* The first one has its answer. */
+/* Removes the first command, which was answered. */
 static void dequeue(conn *c) {
     if (--c->pending == 0) {
         forget_queue(c);
@@ -325,7 +326,7 @@ static void dequeue(conn *c) {
     }
 }
 
-/* Sends all of it again, to another server. */
+/* Sends all commands again, to another server. */
 static nadb_rc send_queue(conn *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -335,8 +336,9 @@ static nadb_rc send_queue(conn *c, nadb_err *err) {
     return rc;
 }
 
-/* From here on one command at a time is sent, so that none overtakes another
- * that must be sent twice. What was sent already is answered in vain. */
+/* From here on sends one command at a time, so that none overtakes a command
+ * that must be sent again. Answers to commands that were sent already are
+ * dropped. */
 static nadb_rc send_singly(conn *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -366,7 +368,8 @@ nadb_rc conn_send(conn *c, const args *a, nadb_err *err) {
         rc = enqueue(c, a, &at, err);
         if (rc == NADB_OK && !c->singly)
             rc = wire_send_bytes(&c->wire, queued(c, &at), err);
-        /* What nobody waits for must not be sent to the next server. */
+        /* A command that failed to be sent must not be repeated to the next
+         * server. */
         if (rc != NADB_OK) c->queue.n = begin;
     }
     if (rc == NADB_OK) c->pending++;
@@ -381,7 +384,7 @@ nadb_rc conn_push(conn *c, nadb_err *err) {
     return rc;
 }
 
-/* Has the other node answer the first command. */
+/* Sends the first command to another node, once (ASK). */
 static nadb_rc ask_other(conn *c, redisReply **out, nadb_err *err) {
     static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
     size_t at = c->head;
@@ -399,7 +402,7 @@ static nadb_rc ask_other(conn *c, redisReply **out, nadb_err *err) {
     return rc == NADB_OK ? wire_receive(&c->asked, out, err) : rc;
 }
 
-/* Any answer to the first command. */
+/* Receives the answer to the first command, whatever it is. */
 static nadb_rc exchange(conn *c, redisReply **out, nadb_err *err) {
     size_t at = c->head;
     nadb_rc rc = NADB_OK;
@@ -416,16 +419,16 @@ static nadb_rc exchange(conn *c, redisReply **out, nadb_err *err) {
     return rc == NADB_OK ? wire_receive(&c->wire, out, err) : rc;
 }
 
-/* An error unless the server may send us there. */
+/* Fails unless the server is allowed to redirect there. */
 static nadb_rc check_target(conn *c, const endpoint *to, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (route_knows(c->way, to)) return NADB_OK;
-    rc = send_singly(c, err); /* so that no answer is pending */
+    rc = send_singly(c, err); /* no answer may be pending */
     return rc == NADB_OK ? route_check(c->way, &c->wire, to, err) : rc;
 }
 
-/* Goes where the answer to the first command has pointed. */
+/* Follows a redirection. */
 static nadb_rc follow(conn *c, redirect how, const endpoint *to,
                       patience *again, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -450,7 +453,7 @@ static nadb_rc follow(conn *c, redirect how, const endpoint *to,
     return rc;
 }
 
-/* Any answer, also an error. */
+/* Receives any answer, also an error reply. */
 static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
     bool may_change = route_may_change(c->way), sent_on = false;
     patience again;
@@ -469,7 +472,7 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
         if (!c->at->cluster && (how == REDIRECT_MOVED || how == REDIRECT_ASK))
             how = REDIRECT_NONE;
         if (how == REDIRECT_NONE) break;
-        /* It begins with the first refusal. */
+        /* The limit begins with the first refusal. */
         if (patience_left_ms(&again) <= 0 && sent_on) break;
         sent_on = true;
         freeReplyObject(*out);
@@ -489,7 +492,7 @@ static nadb_rc receive(conn *c, redisReply **out, nadb_err *err) {
     return rc;
 }
 
-/* Frees an answer that is an error, and makes it one here. */
+/* Frees an error reply and converts it to an error. */
 static nadb_rc refuse(conn *c, redisReply **out, nadb_err *err) {
     nadb_rc rc = wire_refused(&c->wire, *out, err);
 
@@ -522,11 +525,11 @@ nadb_rc conn_call(conn *c, const args *a, redisReply **out, nadb_err *err) {
     return rc == NADB_OK ? conn_receive(c, out, err) : rc;
 }
 
-/* Whether the server that replicas acknowledged something to is still the one
- * that others will take for the master. A replica that becomes one leaves at
- * once, while others may still acknowledge; and it may have commits that it has
- * not read yet. So where one has left, or less than all have acknowledged
- * (`behind`), those who decide are asked. */
+/* Checks that the server to which replicas have acknowledged is still the one
+ * that other clients will take for the master. A replica that becomes the
+ * master leaves at once, while others may still acknowledge, and it may lack
+ * commits that it has not read yet. So if a replica has left, or fewer than all
+ * have acknowledged (`behind`), those who decide are asked. */
 static nadb_rc check_master(conn *c, const redisReply *info, bool behind,
                             nadb_err *err) {
     bool left = false, is;
@@ -563,15 +566,15 @@ static nadb_rc send_wait(conn *c, int64_t replicas, int64_t ms, nadb_err *err) {
     memset(&a, 0, sizeof a);
     args_text(&a, "WAIT");
     args_number(&a, replicas);
-    args_number(&a, ms > 0 ? ms : 1); /* 0 is for ever */
+    args_number(&a, ms > 0 ? ms : 1); /* 0 would mean no limit */
     rc = wire_send(&c->wire, &a, err);
     args_clear(&a);
     return rc;
 }
 
-/* With sentinels any replica may be made the master, also one that is behind.
- * So all are waited for, for a while, and not again soon for one that took
- * longer. */
+/* With sentinels any replica may become the master, even one that is behind. So
+ * all of them are waited for, for a short time, and one that took longer is not
+ * waited for again soon. */
 #define BEHIND_MOST_MS 500
 
 static bool waits_for_all(const conn *c) {
@@ -585,8 +588,7 @@ static int64_t behind_ms(const conn *c) {
     return ms < BEHIND_MOST_MS ? ms : BEHIND_MOST_MS;
 }
 
-/* What to make of how many replicas have acknowledged: *behind, not all, and
- * that is news. */
+/* *behind: not all replicas have acknowledged, and that was not known. */
 static void note_behind(conn *c, const redisReply *all, bool *behind) {
     int64_t now = nadb_os_get()->mono_ns();
 
@@ -607,7 +609,7 @@ nadb_rc conn_wait(conn *c, nadb_err *err) {
     nadb_rc rc;
 
     if (c->at->wait == 0) return NADB_OK;
-    /* The server answers at the end of the timeout, not after it. */
+    /* The server answers at the end of its timeout, not after it. */
     patience_end(&before);
     patience_begin(&c->until, c->at->timeout_ms + WAIT_GRACE_MS, NULL);
     c->until.wait = before.waits == NULL ? NULL : &before.waits->replicas;
@@ -622,7 +624,7 @@ nadb_rc conn_wait(conn *c, nadb_err *err) {
     patience_end(&c->until);
     c->until = before;
     if (rc == NADB_OK && for_all) note_behind(c, all, &behind);
-    /* A master that becomes a replica ends the waiting with an error. */
+    /* If the master becomes a replica it ends the wait with an error. */
     if (rc == NADB_OK) rc = check_master(c, info, behind, err);
     if (rc == NADB_OK && r->type != REDIS_REPLY_INTEGER)
         rc = r->type == REDIS_REPLY_ERROR ? wire_refused(&c->wire, r, err)

@@ -1,36 +1,37 @@
-/* drain.c - sends committed transactions to the server: several a call, never
- * half of one, each exactly once.
+/* drain.c - sends committed transactions to the server: several per call, never
+ * a part of one, each exactly once.
  *
- * A call says where it begins and where it ends. The server does it only when
- * that is where the one before has ended; so an unknown outcome is settled by
- * asking for the mark and going on from there. */
+ * A call names the places where it begins and ends. The server executes it only
+ * if it begins where the last one ended. So after an unknown outcome the mark
+ * is read, and sending continues from there. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "buffered.h"
 
-/* Of one call, which the server does at a stretch; more in one transaction go
- * all the same. */
+/* Size of a call, during which the server serves no other client. A larger
+ * transaction is sent nevertheless. */
 #define CALL_ROWS 1000u
 #define CALL_BYTES (1u << 20)
-#define RUN_MOST 250u /* puts that the script takes at a time */
+#define RUN_MOST 250u /* maximum of puts in a run */
 #define CLEAN_STEPS 200
 #define CLEAN_AGE_MS 60000
 
 typedef struct call {
     redis_base *b;
     nadb_records *records;
-    nadb_place_in_log from, to; /* of what is in it */
-    args pair[2];               /* commands: one is made while the server .. */
-    args *a;                    /* .. does the other; the one being made */
+    nadb_place_in_log from, to; /* places where it begins and ends */
+    args pair[2]; /* two commands: one is built while the server .. */
+    args *a;      /* .. executes the other; `a` is the one being built */
     size_t n_records, n_rows;
-    size_t run, n_run; /* the run at the end: where its number is, 0 = none */
-    bool equal;        /* the rows of the run have one line, in front */
-    bool plain;        /* `last` is the row before, which is of a run */
+    /* the last run: index of its number, 0: none; and the number */
+    size_t run, n_run;
+    bool equal; /* all rows of the run have the same line, which comes first */
+    bool plain; /* `last` is the previous row and belongs to a run */
     nadb_row last;
     bool puts;
     nadb_buf scratch;
-    /* The next transaction, which was too much for the call before. */
+    /* The next transaction, which did not fit into the last call. */
     bool holds;
     nadb_record next;
 } call;
@@ -52,8 +53,8 @@ static void begin_run(call *x, bool equal, const nadb_row *row) {
     x->equal = equal;
 }
 
-/* The last row of the run, whose line turns out to be that of the next, too,
- * begins a new run with it. */
+/* Starts a new run with the last row and the next one, which have the same
+ * line. */
 static void begin_equal(call *x, const nadb_row *row) {
     nadb_slice key = args_get(x->a, x->a->n - 3);
     nadb_slice value = args_get(x->a, x->a->n - 2);
@@ -61,7 +62,7 @@ static void begin_equal(call *x, const nadb_row *row) {
     args_cut(x->a, x->a->n - 3);
     if (--x->n_run > 0)
         end_run(x);
-    else /* it was the only one: nothing is left of that run */
+    else /* it was the run's only row */
         args_cut(x->a, x->run - 1);
     begin_run(x, true, row);
     args_add(x->a, key);
@@ -69,7 +70,7 @@ static void begin_equal(call *x, const nadb_row *row) {
     x->n_run = 1;
 }
 
-/* Puts without tags and expiry that come one after the other are a run. */
+/* Consecutive puts without tags and expiry form a run. */
 static nadb_rc add_plain(call *x, nadb_slice key, const nadb_row *row,
                          nadb_err *err) {
     bool same = x->plain && record_same_line(&x->last, row);
@@ -116,7 +117,7 @@ static nadb_rc add_change(call *x, const nadb_entry *e, nadb_err *err) {
     return NADB_OK;
 }
 
-/* One more transaction. */
+/* Adds a transaction. */
 static nadb_rc add_record(call *x, nadb_err *err) {
     nadb_entry e;
     nadb_rc rc = NADB_OK;
@@ -134,7 +135,7 @@ static nadb_rc add_record(call *x, nadb_err *err) {
     return x->a->failed ? no_memory(err) : NADB_OK;
 }
 
-/* Places in the command. */
+/* Indexes in the command. */
 enum { ARG_FLAGS = 7, ARG_LOG = 10, ARG_OFF, ARG_SERVER };
 
 static const char *flags_of(const call *x) {
@@ -142,7 +143,7 @@ static const char *flags_of(const call *x) {
     return x->puts ? "" : "d";
 }
 
-/* As many transactions as a call takes; none: that was all. */
+/* Fills a call with transactions; if it stays empty, there are no more. */
 static nadb_rc fill(call *x, nadb_err *err) {
     redis_base *b = x->b;
     nadb_rc rc = NADB_OK;
@@ -178,14 +179,14 @@ static nadb_rc fill(call *x, nadb_err *err) {
     return x->a->failed ? no_memory(err) : NADB_OK;
 }
 
-/* What is under way. */
+/* A call under way. */
 typedef struct sent {
     args *a;
     nadb_place_in_log to;
     size_t n_records, n_rows;
 } sent;
 
-/* *again: the lease has to be asked for, and the mark, before going on. */
+/* *again: lease and mark must be read again before continuing. */
 static nadb_rc take_answer(redis_base *b, const sent *s, conn *c,
                            const redisReply *r, bool *clean, bool *again,
                            nadb_err *err) {
@@ -202,7 +203,7 @@ static nadb_rc take_answer(redis_base *b, const sent *s, conn *c,
     return NADB_OK;
 }
 
-/* Sends one, makes the next one, and takes the answer. */
+/* Sends one call, builds the next, and receives the answer. */
 static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
                         nadb_err *err) {
     redis_base *b = x->b;
@@ -224,7 +225,7 @@ static nadb_rc send_one(call *x, conn *c, bool *clean, bool *again,
     return rc;
 }
 
-/* Moves the mark past a transaction that is kept here instead. */
+/* Moves the mark past a transaction that is kept here. */
 static nadb_rc leave_out(call *x, const sent *s, conn *c, bool *clean,
                          bool *again, nadb_err *err) {
     redisReply *r = NULL;
@@ -237,7 +238,8 @@ static nadb_rc leave_out(call *x, const sent *s, conn *c, bool *clean,
     return rc;
 }
 
-/* One transaction, if nobody has written its keys; else it is kept here. */
+/* Sends one transaction if no other client has written its keys; else keeps
+ * it. */
 static nadb_rc send_careful(call *x, conn *c, bool *clean, bool *again,
                             nadb_err *err) {
     sent s = {x->a, x->to, x->n_records, x->n_rows};
@@ -268,7 +270,7 @@ static nadb_rc send_careful(call *x, conn *c, bool *clean, bool *again,
     return fill(x, err);
 }
 
-/* Sends from the mark on. */
+/* Sends everything from the mark on. */
 static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     redis_base *b = x->b;
     bool clean = false, some;
@@ -283,7 +285,7 @@ static nadb_rc send_all(call *x, conn *c, bool *again, nadb_err *err) {
     while (rc == NADB_OK && x->n_records > 0 && !*again) {
         rc = b->careful ? send_careful(x, c, &clean, again, err)
                         : send_one(x, c, &clean, again, err);
-        /* Should the token change, the next one is refused. */
+        /* If the token has changed, the next call is refused. */
         if (rc == NADB_OK && !*again && redis_lease_due(b))
             rc = redis_lease_take(b, c, NULL, err);
         if (rc == NADB_OK) rc = nadb_stopped(x->records->stop, err);
@@ -299,11 +301,11 @@ static bool is_before(nadb_place_in_log a, nadb_place_in_log b) {
     return a.log < b.log || (a.log == b.log && a.off < b.off);
 }
 
-/* The lease, and what the server has: that may be less than it once had. */
+/* Renews the lease and reads the mark, which may be lower than before. */
 static nadb_rc renew(redis_base *b, conn *c, nadb_err *err) {
     nadb_rc rc = redis_lease_take(b, c, &b->mark, err);
 
-    /* What a replica may lack is not there yet. */
+    /* Data that a replica may lack does not count as drained. */
     if (rc == NADB_OK) rc = conn_wait(c, err);
     b->mark_known = rc == NADB_OK;
     return rc;
@@ -339,9 +341,10 @@ nadb_rc redis_drain(nadb_base *base, nadb_records *records,
     call x;
     nadb_rc rc = records->next(records, &first, &found, err);
 
-    /* Nothing to send, and no lease to keep: the server is left alone. */
+    /* With nothing to send and no lease to renew the server is not
+     * contacted. */
     if (rc != NADB_OK || (!found && (!holds || !redis_lease_due(b)))) return rc;
-    /* Another process has drained since, or has seen to what others wrote. */
+    /* Another process has drained since, or has handled what others wrote. */
     if (!redis_is_stale(base)) b->careful = false;
     if (is_before(b->mark, from)) b->mark_known = false;
     memset(&x, 0, sizeof x);

@@ -1,7 +1,7 @@
-/* evict.c - a store that stays below a size (options max_size_mb, eviction).
- * core/kv/limits.c chooses what goes; the server refuses what may not come, and
- * removes rows unless they were written meanwhile, for it alone knows what
- * others do. */
+/* evict.c - keeps a store below a size (options max_size_mb, eviction).
+ * core/kv/limits.c chooses the rows. The server refuses commits that are too
+ * large, and removes the rows unless they were written meanwhile, because only
+ * it knows about other clients. */
 #include <inttypes.h>
 
 #include "feed.h"
@@ -35,7 +35,7 @@ nadb_rc redis_full(uint64_t limit, const redisReply *r, nadb_err *err) {
                      reply_number_or_0(has), limit);
 }
 
-/* What a call has removed. */
+/* Takes the answer: what a call has removed. */
 static nadb_rc take(conn *c, const redisReply *r, size_t most, uint64_t *rows,
                     uint64_t *bytes, nadb_err *err) {
     if (!script_says(r, "ok") || r->elements != 3 ||

@@ -1,7 +1,7 @@
-/* feed.c - what was committed, for keep_changes: a stream on the server, which
- * every script that changes rows adds to (lua/lib/feed.lua). It is read in
- * pages; each call looks whether what it goes on from is still kept, so that no
- * change is left out unnoticed. */
+/* feed.c - committed changes, for keep_changes: a stream on the server, to
+ * which every script that changes rows adds (lua/lib/feed.lua). It is read in
+ * pages; each call checks that the point where it continues is still kept, so
+ * that no change is missed unnoticed. */
 #include "feed.h"
 
 #include <inttypes.h>
@@ -42,9 +42,9 @@ typedef struct feed_walk {
     nadb_changes base;
     redis_engine *e;
     uint64_t since;
-    nadb_buf upto, from; /* texts; "" is the last commit, the first change */
+    nadb_buf upto, from; /* texts; "": the last commit, the first change */
     redisReply *page;
-    size_t at; /* in the page */
+    size_t at; /* index in the page */
 } feed_walk;
 
 static void walk_free(nadb_changes *base) {
@@ -111,7 +111,7 @@ static nadb_rc load(feed_walk *w, nadb_err *err) {
 }
 
 static bool kind_of(nadb_slice op, nadb_change_kind *out) {
-    static const char letters[] = "pdxc"; /* by nadb_change_kind */
+    static const char letters[] = "pdxc"; /* indexed by nadb_change_kind */
     const char *p = op.n == 1 ? memchr(letters, op.p[0], 4) : NULL;
 
     if (p != NULL) *out = (nadb_change_kind)(p - letters);

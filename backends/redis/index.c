@@ -1,21 +1,21 @@
-/* index.c - what is found through tags and expiry: scripts, a
- * page a round trip. */
+/* index.c - walks by tags and expiry, with scripts, a page per round trip. */
 
 #include "../../core/kv/match.h"
 #include "../../core/util/coding.h"
 #include "engine.h"
 
 #define PAGE_FIRST 32u
-#define PAGE_LONG 128u /* so long a walk of one tag goes on without script */
+/* after so many rows a walk of one tag continues without the script */
+#define PAGE_LONG 128u
 #define PAGE_MOST 500u
 #define SWEEP_MOST 1000000u
-#define PAGE_LOOKS 10000u /* keys that one call looks at, at most */
+#define PAGE_LOOKS 10000u /* maximum of keys that one call examines */
 
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory to scan a Redis store");
 }
 
-/* Begins the arguments that all of them have. */
+/* Begins the arguments that are common to all. */
 static void begin(redis_walk *w) {
     script_begin(&w->a, redis_prefix(w->engine));
     if (w->view->known)
@@ -29,7 +29,7 @@ static nadb_rc send(redis_walk *w, nadb_err *err) {
     return script_send(w->engine->scripts, w->c, w->how->script, &w->a, err);
 }
 
-/* The answer; NULL: w->again. */
+/* Receives the answer; NULL: w->again is set. */
 static nadb_rc receive(redis_walk *w, bool alone, redisReply **out,
                        nadb_err *err) {
     nadb_rc rc;
@@ -38,7 +38,8 @@ static nadb_rc receive(redis_walk *w, bool alone, redisReply **out,
     if (alone) return script_receive(w->c, w->how->script, &w->a, out, err);
     rc = script_take(w->c, out, err);
     if (rc == NADB_CORRUPT && *out == NULL) {
-        /* Alone, it can find out which key is damaged. */
+        /* Without other pending answers it can find out which key is
+         * damaged. */
         if (err != NULL) nadb_err_clear(err);
         rc = NADB_OK;
     }
@@ -46,7 +47,7 @@ static nadb_rc receive(redis_walk *w, bool alone, redisReply **out,
     return rc;
 }
 
-/* The same of what must be a page: at least four elements, the first "page". */
+/* Receives a page: at least four elements, the first "page". */
 static nadb_rc receive_page(redis_walk *w, bool alone, redisReply **out,
                             nadb_err *err) {
     nadb_rc rc = receive(w, alone, out, err);
@@ -55,7 +56,7 @@ static nadb_rc receive_page(redis_walk *w, bool alone, redisReply **out,
     return redis_take_page(w->engine, w->c, w->view, *out, err);
 }
 
-/* The page after this one begins behind what the answer says. */
+/* The next page begins where the answer says. */
 static nadb_rc plan_next(redis_walk *w, const redisReply *r, nadb_slice last,
                          nadb_err *err) {
     w->at_end = r->element[3]->type != REDIS_REPLY_STRING;
@@ -166,8 +167,8 @@ static nadb_rc ask_counts(redis_walk *w, nadb_err *err) {
     return send(w, err);
 }
 
-/* Sets of tags still hold keys that the server has expired: they are removed,
- * as far as this client may write, and what is left is counted key by key. */
+/* Sets of tags may still have keys that the server has expired. They are
+ * removed, if this client may write; what is left is counted key by key. */
 static nadb_rc sweep_and_count(redis_walk *w, redisReply **out, nadb_err *err) {
     int64_t removed = 0;
     bool more;
@@ -270,8 +271,8 @@ static int64_t time_of(nadb_slice key) {
     return (int64_t)(v ^ SIGN);
 }
 
-/* Where the page begins: a time, a key there, and whether that very one is
- * left out. */
+/* Adds where the page begins: a time, a key there, and whether that key is
+ * excluded. */
 static void add_place(redis_walk *w) {
     bool from = w->from_set;
     const nadb_buf *b = from ? &w->from : w->reverse ? &w->hi : &w->lo;
@@ -293,7 +294,7 @@ static void add_place(redis_walk *w) {
     args_text(&w->a, included ? "" : "x");
 }
 
-/* Whether the entry is still in the range; past its end the walk ends. */
+/* False behind the end of the range, which ends the walk. */
 static bool in_range(const redis_walk *w, nadb_slice key) {
     if (w->reverse) return nadb_slice_cmp(key, nadb_buf_slice(&w->lo)) >= 0;
     return !w->bounded || nadb_slice_cmp(key, nadb_buf_slice(&w->hi)) < 0;
@@ -321,7 +322,7 @@ static nadb_rc add_expiry(redis_walk *w, nadb_slice key, int64_t time,
     return redis_walk_entry(w, start, nadb_buf_slice(inner), 0, err);
 }
 
-/* The keys of a page's first n rows, in w->row_list. */
+/* Puts the keys of a page's first n rows into w->row_list. */
 static nadb_rc list_rows(redis_walk *w, const redisReply *r, size_t n,
                          nadb_err *err) {
     nadb_buf *text = &w->row_keys, *list = &w->row_list;
@@ -331,13 +332,13 @@ static nadb_rc list_rows(redis_walk *w, const redisReply *r, size_t n,
     for (size_t i = 0; i < n; i++) {
         nadb_slice key = reply_slice(r->element[4 + 2 * i]);
 
-        key.n++; /* with the keyspace byte */
+        key.n++; /* includes the keyspace byte */
         if (!nadb_buf_byte(text, NADB_KS_ROW) ||
             !nadb_buf_append(text, key.p, key.n - 1) ||
             !nadb_buf_append(list, &key, sizeof key))
             return no_memory(err);
     }
-    /* The text stands still now. */
+    /* The text no longer moves. */
     for (size_t i = 0, at = 0; i < n; i++) {
         nadb_slice *key = (nadb_slice *)(void *)list->p + i;
 
@@ -384,7 +385,8 @@ static nadb_rc answer_expiry(redis_walk *w, bool alone, nadb_err *err) {
     return rc;
 }
 
-/* The rows of a page: whoever walks by expiry gets them next. */
+/* Requests the rows of a page, which the reader of a walk by expiry gets
+ * next. */
 static nadb_rc ask_expiring(redis_walk *w, nadb_err *err) {
     return redis_prefetch_send(&w->rows, w->engine, w->view, w->c,
                                (const nadb_slice *)(void *)w->row_list.p,

@@ -1,22 +1,21 @@
-/* iter.c - walking rows in the order of their keys.
+/* iter.c - walks over rows in key order.
  *
- * A page of keys comes from the sorted set that is the index (or the set of a
- * tag), then their rows
- * in one pipeline: two round trips a page. A row that is gone by then is left
- * out: pages have no snapshot. */
+ * A page of keys comes from the sorted set that is the index, or from the set
+ * of a tag; then their rows are read in one pipeline: two round trips per page.
+ * A row that is gone by then is left out, because pages have no snapshot. */
 #include "engine.h"
 
-/* What is asked for at most of a row whose value is not wanted: no tags take
- * more. */
+/* Maximum that is read of a row whose value is not needed; no row has more
+ * tags. */
 #define LINE_MOST (16u << 20)
 
-/* Adds the set that is walked. */
+/* Adds the name of the set. */
 static void add_set(const redis_walk *w, args *a) {
     redis_add_name(w->engine, a, w->view->generation,
                    w->tag.n > 0 ? "t:" : "keys", nadb_buf_slice(&w->tag));
 }
 
-/* With the first page comes whether there is an index at all. */
+/* True for the first page, which also asks whether the index exists. */
 static bool asks_for_index(const redis_walk *w) {
     return !w->from_set && w->tag.n == 0;
 }
@@ -80,7 +79,8 @@ static nadb_rc answer(redis_walk *w, bool alone, nadb_err *err) {
     }
     if (rc == NADB_OK && !reply_is_array(w->keys, 0))
         rc = conn_confused(w->c, err);
-    /* Is there no row, or no index; no commit, or no state? */
+    /* Without an index there may be no rows, and without a state no commit; or
+     * they are lost. */
     w->in_doubt = !there || (asks_for_index(w) && w->view->base.seq == 0);
     return rc;
 }
@@ -98,7 +98,7 @@ static nadb_rc ask_row(redis_walk *w, conn *c, nadb_slice key, nadb_err *err) {
     return conn_send(c, a, err);
 }
 
-/* Of a row that is not there GETRANGE says that it is empty. */
+/* GETRANGE returns an empty text for a row that does not exist. */
 static nadb_rc take_row(redis_walk *w, conn *c, nadb_slice key,
                         const redisReply *r, nadb_err *err) {
     if (w->keys_only && r->type == REDIS_REPLY_STRING && r->len == 0)
@@ -106,8 +106,7 @@ static nadb_rc take_row(redis_walk *w, conn *c, nadb_slice key,
     return redis_walk_row(w, c, key, r, err);
 }
 
-/* Whether the row's line, which has the tags, is longer than what was asked
- * for. */
+/* True if the row's line, which has the tags, is longer than what was read. */
 static bool is_cut(const redis_walk *w, const redisReply *r) {
     return w->keys_only && r->type == REDIS_REPLY_STRING &&
            r->len == w->line_most && w->line_most < LINE_MOST &&
@@ -133,7 +132,7 @@ static nadb_rc take_rows(redis_walk *w, size_t *taken, nadb_err *err) {
         rc = redis_name_damage(w->engine, w->c, w->view->generation,
                                "r:", reply_slice(w->keys->element[i]),
                                conn_receive(w->c, &r, err), err);
-        /* What does not fit is still to be taken off the wire. */
+        /* Rows that do not fit must still be received. */
         full = full || w->bytes.n >= w->bytes_most;
         cut = cut || (rc == NADB_OK && !full && is_cut(w, r));
         if (rc == NADB_OK && !full && !cut) {
@@ -146,7 +145,7 @@ static nadb_rc take_rows(redis_walk *w, size_t *taken, nadb_err *err) {
     return rc;
 }
 
-/* Where the page after this one begins, and how large it is. */
+/* Sets where the next page begins, and its size. */
 static nadb_rc answer_rows(redis_walk *w, nadb_err *err) {
     const redisReply *keys = w->keys;
     size_t taken = 0;

@@ -1,13 +1,14 @@
-/* kept.c - transactions that others have written over before they could be sent
- * (buffered.h): a file of SQL beside the log, which does them again.
+/* kept.c - transactions whose keys others have written before they could be
+ * sent (buffered.h): a file of SQL beside the log, which repeats them.
  *
  *     -- log 3, to byte 4711: others have written 'k'
  *     BEGIN;
  *     REPLACE INTO "kv"(key, value, tags, expires_at) VALUES('k', 1, NULL,
- * NULL); COMMIT;
+ *     NULL);
+ *     COMMIT;
  *
- * It is synced before the transaction leaves the log. A crash between the two
- * can put it there twice, under the same place. */
+ * The file is synced before the transaction leaves the log. A crash in between
+ * may write it twice, with the same place. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ static bool add_text(nadb_buf *b, const char *s) {
     return nadb_buf_append(b, s, strlen(s));
 }
 
-/* A literal; text with a NUL in it is one of bytes. */
+/* Appends a literal; a text with a NUL is written as bytes. */
 static bool add_quoted(nadb_buf *b, nadb_slice s, char quote) {
     bool ok = nadb_buf_byte(b, (uint8_t)quote);
 
@@ -62,7 +63,7 @@ static bool add_number(nadb_buf *b, const nadb_value *v) {
         snprintf(text, sizeof text, "%" PRId64, v->i);
     } else {
         nadb_real_text(v->r, text);
-        /* An integral REAL stays one. */
+        /* Keeps a REAL without fraction a REAL. */
         if (strspn(text, "-0123456789") == strlen(text))
             memcpy(text + strlen(text), ".0", 3);
         if (strstr(text, "inf") != NULL)
@@ -97,7 +98,7 @@ static nadb_rc add_value(nadb_buf *b, const nadb_row *row, nadb_err *err) {
     return rc;
 }
 
-/* Tags and expiry, and the end of the statement. */
+/* Appends tags and expiry, and ends the statement. */
 static nadb_rc add_rest(nadb_buf *b, const nadb_row *row, nadb_err *err) {
     nadb_buf tags = NADB_BUF_INIT;
     char text[40] = "NULL";
@@ -115,7 +116,7 @@ static nadb_rc add_rest(nadb_buf *b, const nadb_row *row, nadb_err *err) {
     return ok ? NADB_OK : no_memory(err);
 }
 
-/* One change as a statement. */
+/* Appends one change as a statement. */
 static nadb_rc add_change(nadb_buf *b, nadb_slice table, const nadb_entry *e,
                           nadb_err *err) {
     nadb_slice key = nadb_slice_of(e->key.p + 1, e->key.n - 1);
@@ -139,7 +140,7 @@ static nadb_rc add_change(nadb_buf *b, nadb_slice table, const nadb_entry *e,
     return rc;
 }
 
-/* The whole transaction. */
+/* Writes a transaction as SQL. */
 static nadb_rc describe(redis_base *b, nadb_records *records,
                         const nadb_record *txn, nadb_slice taken, nadb_buf *out,
                         nadb_err *err) {
@@ -194,15 +195,15 @@ nadb_rc redis_keep(redis_base *b, nadb_records *records, const nadb_record *txn,
     return rc;
 }
 
-/* The file is read in pieces: whoever can write to the directory can make it
- * as large as a disk. */
+/* The file is read in pieces, because anybody who can write to the directory
+ * can make it as large as the disk. */
 #define PIECE 65536u
 #define FILE_MOST ((uint64_t)4 << 30)
 
 static const char head_end[] = "\nBEGIN;\n";
 #define HEAD_END (sizeof head_end - 1)
 
-/* How often a transaction begins in the first `size` bytes. */
+/* Number of transactions that begin in the first `size` bytes. */
 static nadb_rc count_in(nadb_file *f, uint64_t size, uint64_t *n,
                         nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -224,7 +225,8 @@ static nadb_rc count_in(nadb_file *f, uint64_t size, uint64_t *n,
             from = (size_t)(p - piece) + HEAD_END;
             ++*n;
         }
-        /* One may begin at the end of the piece, behind the last one found. */
+        /* A transaction may begin at the end of the piece, behind the last one
+         * found. */
         if (got == PIECE && from < PIECE - HEAD_END + 1)
             from = PIECE - HEAD_END + 1;
         at += got == PIECE ? from : got;
@@ -233,7 +235,7 @@ static nadb_rc count_in(nadb_file *f, uint64_t size, uint64_t *n,
     return rc;
 }
 
-/* How many transactions are in the file; 0 when there is none. */
+/* Number of transactions in the file; 0 if there is no file. */
 static nadb_rc count(const redis_base *b, uint64_t *n, nadb_err *err) {
     const nadb_os *os = b->env.os;
     nadb_file *f = NULL;

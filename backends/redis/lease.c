@@ -1,19 +1,20 @@
-/* lease.c - one machine at a time buffers a namespace, and nobody writes to it
- * in another way meanwhile: it has a lease, which ends by the server's clock
- * unless it is renewed.
+/* lease.c - the lease: one machine at a time buffers a namespace, and no other
+ * client writes to it meanwhile. It ends by the server's clock unless it is
+ * renewed.
  *
- * It is asked for before the first commit, and then kept by the background
- * thread until the store is closed. When the server cannot be reached, commits
- * go on into the local log. Should somebody else have the lease when the server
- * is back, commits are refused, and what is in the log waits until it is free.
+ * The lease is taken before the first commit; the background thread keeps it
+ * until the store is closed. If the server cannot be reached, commits go into
+ * the local log. If another owner has the lease when the server is back,
+ * commits are refused, and the log waits until the lease is free.
  *
- * Then others may have written. What is in the log is sent all the same where
- * nobody has written its keys since the owner had the lease (drain.c); what was
- * read here before says nothing any more (nadb_remote_ops.is_stale).
+ * Other clients may then have written. Transactions in the log are still sent
+ * if nobody has written their keys since the owner last had the lease
+ * (drain.c). What was read here before is no longer valid
+ * (nadb_remote_ops.is_stale).
  *
- * All processes that share the directory share the lease, through the words of
- * control. A token that is older than the server's is refused by the drain,
- * which then asks again. */
+ * All processes that share the directory share the lease through words in
+ * control. The drain script refuses a token that is older than the server's;
+ * the client then asks again. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -29,7 +30,7 @@ static void set_word(redis_base *b, int i, uint64_t v) {
     atomic_store(&b->env.words[i], v);
 }
 
-/* Takes bits off the state, and puts others there. */
+/* Clears and sets bits of the state. */
 static void change_state(redis_base *b, uint64_t off, uint64_t on) {
     uint64_t v = word(b, WORD_STATE);
 
@@ -72,7 +73,7 @@ nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err) {
                      (unsigned long long)((ms + 999) / 1000));
 }
 
-/* `what` as lua/lease.lua has it. */
+/* Adds the arguments; `what`: see lua/lease.lua. */
 static void ask(redis_base *b, args *a, const char *what) {
     script_begin(a, redis_prefix(b->e));
     args_text(a, what);
@@ -145,7 +146,7 @@ nadb_rc redis_fresh(nadb_base *base, nadb_err *err) {
     if (rc == NADB_OK) {
         uint64_t v = word(b, WORD_STATE);
 
-        /* The next epoch, in one step. */
+        /* Raises the epoch in one step. */
         while (!atomic_compare_exchange_weak(&b->env.words[WORD_STATE], &v,
                                              (v & ~(uint64_t)LEASE_STALE) +
                                                  LEASE_EPOCH)) {}
@@ -155,7 +156,7 @@ nadb_rc redis_fresh(nadb_base *base, nadb_err *err) {
     return rc;
 }
 
-/* Who could not ask tries it again when a lease would have ended. */
+/* If the server cannot be asked, the next attempt is when a lease would end. */
 static nadb_rc ask_now(redis_base *b, nadb_err *err) {
     nadb_err mine;
     conn *c = NULL;
@@ -175,8 +176,8 @@ static nadb_rc ask_now(redis_base *b, nadb_err *err) {
     return rc;
 }
 
-/* Whether the lease is ours, as far as our clock says; or the server could not
- * be asked lately. */
+/* True if by our clock the lease is ours, or the server could not be asked
+ * recently. */
 static bool is_asked(const redis_base *b) {
     return (state(b) == LEASE_ASKED || state(b) == LEASE_BLIND) &&
            mono_ms() < (int64_t)word(b, WORD_UNTIL);
@@ -207,7 +208,7 @@ void redis_leave(nadb_base *base) {
         return;
     memset(&a, 0, sizeof a);
     ask(b, &a, "give");
-    /* Where this fails the lease ends by its time. */
+    /* On failure the lease ends by its time. */
     if (script_call(b->e->scripts, c, SCRIPT_LEASE, &a, &r, NULL) == NADB_OK)
         set_word(b, WORD_TOKEN, 0);
     set_state(b, LEASE_UNASKED);

@@ -1,20 +1,21 @@
-/* mend.c - keys of a store that somebody has made another type, or removed:
- * naming them, and mending that (lua/mend.lua).
+/* mend.c - keys of a store whose type somebody has changed, or that somebody
+ * has removed: names and repairs them (lua/mend.lua).
  *
- * Most of what is gone can be made anew of what is there. The index of rows,
- * and the state of the store, can not: there the names of all keys of the
- * server are searched for those of the store, step by step (SCAN), which
- * happens nowhere else and blocks nobody. */
+ * Most missing keys can be rebuilt from the others. The index of rows and the
+ * state of the store cannot; for these the names of all keys on the server are
+ * searched (SCAN) for those of the store, step by step. This happens nowhere
+ * else and blocks no client. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "engine.h"
 
 #define SCAN_KEYS 1000
-/* Steps of a search of all that a server can hold. */
+/* Steps of a search through the largest number of keys that a server can
+ * hold. */
 #define STEPS_MOST (REDIS_KEYS_MOST / 16)
 
-/* What a search has found: texts, "" for nothing yet. */
+/* Results of a search; "": nothing yet. */
 typedef struct found {
     char generation[24], version[24];
 } found;
@@ -74,7 +75,7 @@ nadb_rc redis_name_damage(const redis_engine *e, const conn *c,
                           nadb_rc rc, nadb_err *err) {
     char shown[NADB_KEY_SHOWN], middle[24] = "", why[200];
 
-    /* What has a name already keeps it. */
+    /* A message that already names the key is kept. */
     if (rc != NADB_CORRUPT || err == NULL || strstr(err->msg, "'nadb:") != NULL)
         return rc;
     snprintf(why, sizeof why, "%.199s", err->msg);
@@ -92,7 +93,7 @@ nadb_rc redis_name_damage(const redis_engine *e, const conn *c,
                         middle, what, nadb_key_show(key, shown));
 }
 
-/* One step of a search; *cursor is where the next begins. */
+/* One step of a search; *cursor: where the next begins. */
 static nadb_rc scan(redis_engine *e, conn *c, char cursor[24], redisReply **out,
                     nadb_err *err) {
     args a;
@@ -115,7 +116,7 @@ static nadb_rc scan(redis_engine *e, conn *c, char cursor[24], redisReply **out,
     return rc;
 }
 
-/* Calls the script for all names of the store, to find or to adopt. */
+/* Calls the script for all names of the store, to find or to adopt keys. */
 static nadb_rc search(redis_engine *e, conn *c, const char *what, found *f,
                       const nadb_stop *stop, nadb_err *err) {
     char cursor[24] = "0";

@@ -1,31 +1,30 @@
-/* once.c - scripts that change rows, each done once or not at all, and what
- * becomes of them.
+/* once.c - scripts that change rows, each executed once or not at all.
  *
- * A connection that is lost after a script was sent leaves open whether it was
- * done. It is not sent again blindly: the fence (script.h) asks, and makes
- * sure that it will not be done later. Three things can come of it:
+ * If a connection is lost after a script was sent, its outcome is unknown, and
+ * it must not simply be sent again. The fence (script.h) asks, and ensures that
+ * it will not be executed later. The result is one of:
  *
- *   done            the answer is lost, but the changes are there; replicas are
- *                   waited for, as they are behind an answer (option wait)
- *   not done        nothing has happened; sent once more if the connection
- *                   broke, an error if the server was too slow
+ *   executed        the answer is lost, but the changes were made; replicas are
+ *                   waited for as after an answer (option wait)
+ *   not executed    nothing was changed. It is sent once more if the connection
+ *                   broke; it is an error if the server was too slow
  *   cannot be asked an error that says so. After its deadline the script does
- *                   nothing any more, so it is done by now, or never. */
+ *                   nothing, so by then it was executed or never will be. */
 #include <stdio.h>
 
 #include "engine.h"
 
-/* Places behind those of script_begin(). */
+/* Indexes behind those of script_begin(). */
 enum { ARG_NUMBER = 6, ARG_DEADLINE, ARG_SERVER };
 
 void redis_once_begin(redis_engine *e, conn *c, args *a) {
     script_begin(a, redis_prefix(e));
     args_text(a, c->writer);
-    /* number, deadline, server: redis_once() */
+    /* number, deadline, server: set by redis_once() */
     for (int i = 0; i < 3; i++) args_text(a, "");
 }
 
-/* *done: the script with the connection's present number was done. */
+/* *done: the script with the connection's present number was executed. */
 static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
                      nadb_err *err) {
     redisReply *r = NULL;
@@ -33,7 +32,8 @@ static nadb_rc fence(redis_engine *e, conn *c, bool *done, uint64_t *version,
     args a;
     nadb_rc rc;
 
-    /* The time for the answer may be over: this is another question. */
+    /* The time limit of the answer may have passed, so the question has its
+     * own. */
     conn_begin_asking(c);
     rc = pool_reopen(e->pool, c, err);
     *done = false;
@@ -65,8 +65,8 @@ static nadb_rc unknown(const conn *c, const nadb_err *first, nadb_err *err) {
                      why, conn_name(c));
 }
 
-/* Whether the server refused to do it. *late: its clock has passed the
- * deadline, so either it was frozen or the clock has been set. */
+/* True if the server refused to execute it. *late: its clock had passed the
+ * deadline, so the server was paused, or the clock was set. */
 static nadb_rc refused(conn *c, const redisReply *r, bool *late,
                        nadb_err *err) {
     *late = script_says(r, "late");
@@ -75,14 +75,14 @@ static nadb_rc refused(conn *c, const redisReply *r, bool *late,
                          "redis server %s: the transaction reached it too late "
                          "(or its clock was turned), and was not done",
                          conn_name(c));
-    /* Nonsense says nothing of what was done: the connection is closed, and
-     * the fence tells. */
+    /* An invalid answer does not tell the outcome: the connection is closed,
+     * and the fence finds out. */
     if (script_says(r, "again") || !reply_is_array(r, 1))
         return conn_confused(c, err);
     return NADB_OK;
 }
 
-/* Has what was done acknowledged by replicas. *missed: too few have. */
+/* Waits for acknowledgements of replicas. *missed: too few. */
 static nadb_rc replicate(conn *c, bool *missed, nadb_err *err) {
     nadb_rc rc = conn_wait(c, err);
 

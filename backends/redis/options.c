@@ -1,5 +1,5 @@
-/* options.c - the options that only a store on Redis has. docs/redis.md says
- * what they mean. To add one: a line here, and there. */
+/* options.c - options of stores on Redis; docs/redis.md explains them. To add
+ * one: a line here and a line there. */
 #include "options.h"
 
 #define SECONDS 1000.0 /* stored as ms */
@@ -9,8 +9,8 @@ static bool is_one_of(char c, const char *more) {
            (c >= '0' && c <= '9') || (c != '\0' && strchr(more, c) != NULL);
 }
 
-/* A password in a URL would stand in the schema for everybody to read, and
- * must not go into an error message either. */
+/* A password in a URL could be read by anybody in the schema, and must not go
+ * into an error message either. */
 static nadb_rc check_url(const nadb_option *opt, const char *value,
                          nadb_err *err) {
     static const char *const schemes[] = {"redis://", "rediss://", "unix://"};
@@ -48,7 +48,8 @@ static nadb_rc check_password_env(const nadb_option *opt, const char *value,
               nadb_slice_starts(s, nadb_slice_str("REDIS_"));
 
     for (size_t i = 0; ok && i < s.n; i++) ok = is_one_of(value[i], "_");
-    /* What stands here may be the password itself: it is not repeated. */
+    /* The value may be the password itself, so the message does not repeat
+     * it. */
     if (!ok)
         return nadb_fail(err, NADB_INVALID,
                          "option %s must name an environment variable that "

@@ -4,16 +4,17 @@
 #include <errno.h>
 #include <poll.h>
 
-/* So often the caller is asked whether it wants to stop. */
+/* How often the caller is asked whether it wants to stop. */
 #define ASK_MS 50
 
-/* The part of its time that an answer has free; and at least so much. */
+/* The free part of an answer's time; and its minimum. */
 #define FREE_PART 10
 #define FREE_LEAST_MS 100
 
 #define MS 1000000
 
-static _Thread_local nadb_waits *operation; /* of this thread; or NULL */
+/* the thread's operation; or NULL */
+static _Thread_local nadb_waits *operation;
 static _Thread_local const nadb_caller *served;
 
 /* --- beginning --- */
@@ -62,7 +63,7 @@ const nadb_caller *patience_served(void) { return served; }
 
 /* --- waiting --- */
 
-/* What has been taken already, at `now`. */
+/* The time that was taken up to `now`. */
 static int64_t taken_ns(const nadb_wait *w, int64_t now) {
     int64_t left = w == NULL ? 0 : w->taken_ns - (now - w->ended_ns);
 
@@ -92,7 +93,7 @@ void patience_end(patience *p) {
     if (!p->fresh && p->wait != NULL) {
         if (free_ms < FREE_LEAST_MS) free_ms = FREE_LEAST_MS;
         now = nadb_os_get()->mono_ns();
-        /* What was waited for side by side counts once. */
+        /* Waits side by side count once. */
         from =
             p->begin_ns > p->wait->ended_ns ? p->begin_ns : p->wait->ended_ns;
         over = now - from - (free_ms + p->extra_ms) * MS;

@@ -4,7 +4,7 @@
 #define PAUSE_FIRST_MS 10
 #define PAUSE_MOST_MS 1000
 
-/* After so long the server is asked again who it is. */
+/* After so long an idle connection asks the server for its name again. */
 #define IDLE_NS 1000000000ll
 
 nadb_rc pool_init(pool *p, const address *at, unsigned most, nadb_err *err) {
@@ -37,7 +37,7 @@ void pool_clear(pool *p) {
     nadb_mutex_clear(&p->lock);
 }
 
-/* Half of the pause is chance, so that many clients do not come at once. */
+/* Half of the pause is random, so that many clients do not come at once. */
 static int64_t next_pause_ns(pool *p) {
     uint32_t chance = 0;
 
@@ -47,7 +47,7 @@ static int64_t next_pause_ns(pool *p) {
     return p->pause_ms * 500000 + p->pause_ms * (int64_t)(chance % 500000);
 }
 
-/* The lock is not held. */
+/* REQUIRES: the lock is not held. */
 nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
     int64_t now = nadb_os_get()->mono_ns();
     nadb_err why;
@@ -77,10 +77,11 @@ nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
     return rc;
 }
 
-/* So often a caller is asked whether it wants to stop. */
+/* How often a caller is asked whether it wants to stop. */
 #define ASK_MS 50
 
-/* Waits for a connection. The lock is held, but while the caller is asked. */
+/* Waits for a connection. REQUIRES: the lock, which is released while the
+ * caller is asked. */
 static nadb_rc wait_returned(pool *p, patience *until, nadb_err *err) {
     nadb_rc rc;
 
@@ -96,7 +97,7 @@ static nadb_rc wait_returned(pool *p, patience *until, nadb_err *err) {
                      p->at->name, p->most);
 }
 
-/* Takes one out of the list, or makes one. The lock is held. */
+/* Takes a connection from the list, or makes one. REQUIRES: the lock. */
 static nadb_rc take_slot(pool *p, patience *until, conn **out, nadb_err *err) {
     bool waits = p->idle == NULL && p->count >= p->most;
     patience part;
@@ -119,8 +120,9 @@ static nadb_rc take_slot(pool *p, patience *until, conn **out, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Has a connection that has been idle say who its server is. It may be one that
- * something in between has forgotten: that must leave time for another. */
+/* Makes an idle connection ask its server for its name. Something in between
+ * may have forgotten the connection; the time limit leaves time to open
+ * another. */
 static void try_idle(conn *c) {
     patience part;
 
@@ -171,8 +173,9 @@ nadb_rc pool_take(pool *p, conn **out, nadb_err *err) {
 void pool_give(pool *p, conn *c) {
     if (c == NULL) return;
     patience_renew(&c->until);
-    patience_begin(&c->until, p->at->timeout_ms, NULL); /* the waits may go */
-    /* Whoever gave up in the middle has left answers that nobody expects. */
+    /* the waits may be freed */
+    patience_begin(&c->until, p->at->timeout_ms, NULL);
+    /* A user that stopped in the middle leaves unread answers. */
     if (c->pending > 0) conn_close(c);
     c->given_ns = nadb_os_get()->mono_ns();
     nadb_lock(&p->lock);

@@ -1,9 +1,9 @@
-/* prefetch.c - rows that are read before they are asked for: of a list of keys,
- * all in one pipeline. They are got in the order of the list, and by an UPDATE
- * once more; other keys are read as ever. */
+/* prefetch.c - reads rows of a list of keys before they are needed, in one
+ * pipeline. get() reads them in the order of the list, and an UPDATE once more;
+ * other keys are read as usual. */
 #include "engine.h"
 
-/* Of a key in the list; places are in redis_view.prefetched. */
+/* A key in the list; offsets are into redis_view.prefetched. */
 typedef struct prefetched_row {
     size_t key, key_n; /* with the keyspace byte */
     size_t row, row_n;
@@ -97,7 +97,7 @@ static nadb_rc ask(redis_prefetching *w, nadb_err *err) {
     return rc;
 }
 
-/* When they are to be asked for again, the answers are of no use. */
+/* If everything must be asked for again, the answers are dropped. */
 static nadb_rc take(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -109,7 +109,7 @@ static nadb_rc take(redis_prefetching *w, nadb_err *err) {
             w->e, w->c, w->v->generation,
             "r:", nadb_slice_of(w->keys[i].p + 1, w->keys[i].n - 1),
             conn_receive(w->c, &r, err), err);
-        /* What is too much is read when it is asked for. */
+        /* Rows that do not fit are read when they are needed. */
         if (rc == NADB_OK && !w->again &&
             w->v->prefetched.n < REDIS_PAGE_BYTES) {
             memcpy(&mark, w->marks.p + i * sizeof mark, sizeof mark);
@@ -120,7 +120,7 @@ static nadb_rc take(redis_prefetching *w, nadb_err *err) {
     return rc;
 }
 
-/* Sends for the rows of w->keys. */
+/* Sends requests for the rows of w->keys. */
 static nadb_rc send(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -140,14 +140,14 @@ static nadb_rc receive(redis_prefetching *w, nadb_err *err) {
     return rc;
 }
 
-/* The generation was another one than we thought. */
+/* Sends again: the guess of the generation was wrong. */
 static nadb_rc repeat(redis_prefetching *w, nadb_err *err) {
     nadb_rc rc = send(w, err);
 
     return rc == NADB_OK ? receive(w, err) : rc;
 }
 
-/* Those of the keys that the cache does not have, a slice each. */
+/* Appends those keys that the cache lacks. */
 static nadb_rc add_missing(redis_engine *e, const redis_view *v,
                            const nadb_slice *keys, size_t n, nadb_buf *missing,
                            nadb_err *err) {
@@ -182,7 +182,7 @@ nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
         w->took = rc == NADB_OK;
     }
     if (rc == NADB_OK) rc = send(w, err);
-    /* On one connection all goes together. */
+    /* On a shared connection all requests are sent together. */
     return rc == NADB_OK && w->took ? conn_push(w->c, err) : rc;
 }
 

@@ -1,7 +1,7 @@
 /* read.c - views and single rows.
  *
- * A view costs nothing: what it has to know of the store comes with the answer
- * to its first read, in the same round trip. */
+ * Opening a view costs nothing: the state of the store comes with the answer to
+ * its first read, in the same round trip. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -46,7 +46,7 @@ nadb_rc redis_view_refresh(nadb_engine *engine, nadb_view *view,
     return NADB_OK;
 }
 
-/* A value of many megabytes is not kept for the next read. */
+/* A larger buffer is freed after the read. */
 #define ROW_KEPT (1u << 20)
 
 void redis_view_rest(nadb_engine *engine, nadb_view *view) {
@@ -142,7 +142,7 @@ nadb_rc redis_ask_row(const redis_engine *e, conn *c, args *a,
     return conn_send(c, a, err);
 }
 
-/* The answer for one row, with the state of the store when that is asked. */
+/* The answer for one row, with the store's state if that is needed. */
 static nadb_rc fetch(redis_engine *e, conn *c, redis_view *v, nadb_slice key,
                      redisReply **out, nadb_err *err) {
     bool fresh = !v->known;
@@ -160,18 +160,18 @@ static nadb_rc fetch(redis_engine *e, conn *c, redis_view *v, nadb_slice key,
         rc = redis_ask_row(e, c, &v->a, v->generation, key, err);
         if (rc == NADB_OK) rc = conn_receive(c, out, err);
     }
-    /* Nothing was ever committed: or is that gone in which it would stand? */
+    /* Either nothing was ever committed, or the key with the state is lost. */
     if (rc == NADB_OK && fresh && v->base.seq == 0)
         rc = redis_verify(e, c, err);
     return redis_name_damage(e, c, v->generation, "r:", key, rc, err);
 }
 
-/* The row in v->row and v->last, if it is `found`, is that of `key`. */
+/* Notes that v->row and v->last, if `found`, belong to `key`. */
 static nadb_rc hold_row(redis_view *v, nadb_slice key, bool found,
                         nadb_err *err) {
     if (!nadb_buf_append(&v->key, key.p, key.n))
         return nadb_fail(err, NADB_NOMEM, "out of memory to read");
-    /* What was inserted after the view began is not there. */
+    /* Rows that were inserted after the view began are not shown. */
     v->found = found && (!v->known || v->last.created_in <= v->base.seq);
     v->holds_row = true;
     return NADB_OK;
@@ -223,7 +223,7 @@ static nadb_rc read_row(redis_engine *e, redis_view *v, patience *until,
     return hold_row(v, key, found, err);
 }
 
-/* A row that was read lately, and that nobody has changed. */
+/* True if the row is in the cache. */
 static bool read_cached(redis_engine *e, redis_view *v, patience *until,
                         nadb_slice key, nadb_err *err, nadb_rc *rc) {
     bool found = false;
@@ -252,7 +252,7 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     if (v->prefetched_rows.n > 0 && redis_prefetched_get(v, key, out, found))
         return NADB_OK;
-    /* An UPDATE reads its row twice: the second time costs nothing. */
+    /* An UPDATE reads its row twice; the second read uses the view's copy. */
     if ((!v->known || !v->holds_row ||
          !nadb_slice_eq(key, nadb_buf_slice(&v->key))) &&
         !read_cached(e, v, &until, key, err, &rc))

@@ -6,7 +6,7 @@
 
 #include "../../core/util/number.h"
 
-static const char type_letters[] = "nirtb"; /* by nadb_type */
+static const char type_letters[] = "nirtb"; /* indexed by nadb_type */
 
 /* --- writing --- */
 
@@ -81,12 +81,12 @@ nadb_rc record_put(args *a, nadb_slice key, nadb_slice bytes, nadb_buf *scratch,
 
 /* --- reading --- */
 
-/* The next word of a line; empty at its end. */
+/* Takes the next word of a line; empty at its end. */
 static nadb_slice next_word(nadb_slice *s) {
     nadb_slice word;
     size_t n = 0;
 
-    if (s->n == 0) return *s; /* perhaps of no text at all */
+    if (s->n == 0) return *s; /* p may be NULL */
     while (n < s->n && s->p[n] != ' ') n++;
     word = nadb_slice_of(s->p, n);
     if (n < s->n) n++;
@@ -104,7 +104,7 @@ static bool is_time(int64_t ms) {
     return ms >= NADB_TIME_MIN && ms <= NADB_TIME_MAX;
 }
 
-/* Version and age. */
+/* Parses version and age. */
 static bool parse_version(nadb_slice *line, record *rec) {
     int64_t version, age = 0;
     nadb_slice rest, word;
@@ -125,7 +125,7 @@ static bool parse_version(nadb_slice *line, record *rec) {
     return true;
 }
 
-/* A word that is there only where it says something. */
+/* Parses an optional word. */
 static bool parse_more(nadb_slice word, nadb_row_head *h, bool *sized) {
     int64_t v;
 
@@ -152,7 +152,7 @@ static bool parse_more(nadb_slice word, nadb_row_head *h, bool *sized) {
     }
 }
 
-/* The line without its tags. */
+/* Parses the line without its tags. */
 static bool parse_line(nadb_slice line, record *rec, nadb_row_head *h) {
     nadb_slice word;
     const char *letter;
@@ -196,8 +196,8 @@ record_parts record_split(nadb_slice text) {
     return x;
 }
 
-/* The value's bytes as core/kv/row.h has them; numbers go into `number`. Of
- * what was not asked for (text is NULL) there are none, and a number is 0. */
+/* The value's bytes in the form of core/kv/row.h; numbers go into `number`.
+ * Without a text (NULL) there are no bytes, and a number is 0. */
 static bool take_value(const nadb_row_head *h, const nadb_slice *text,
                        uint8_t number[10], nadb_slice *out) {
     nadb_value v;

@@ -1,25 +1,25 @@
-/* redis.c - a store on a Redis server: what core/backend.h asks of an engine.
+/* redis.c - a store on a Redis server: the engine's operations.
  *
- * The server holds everything; nothing is kept here but connections, and rows
- * that were read lately. The files build on each other:
+ * The server has all data; kept here are connections, and rows that were read
+ * recently. The files, each using those before it:
  *
  *   address  where the server is          record  a row as a Redis string
  *   wire     one connection (args, tls)   read    views, single rows
- *   route    which server, now (cluster,  walk    what iterators share
+ *   route    which server, now (cluster,  walk    common part of iterators
  *            sentinel)                    iter    scans, in pages
  *   conn     a wire along the route       index   by tags and expiry, in pages
  *   pool     the connections of a store   once    scripts that change, fences
  *   script   calling what is in lua/      commit, claim, check, mend, sweep,
  *                                         prefetch, totals, feed, evict
  *
- * write=buffered is another form, over the core's log: buffered.h; shards=N is
- * several of these under one roof: shards.c.
+ * write=buffered is another form, under the core's log: buffered.h. shards=N is
+ * several of these stores as one: shards.c.
  *
- * It promises: a commit is atomic and checked for conflicts inside the server;
- * an outage is an error, never an empty result; no write comes late or twice.
- * It does not promise snapshots: a scan reads pages, each of which shows what
- * the server has by then (but no row inserted after the scan began). Durability
- * is the server's. */
+ * Guarantees: a commit is atomic and is checked for conflicts in the server; an
+ * outage is an error, never an empty result; no write is executed late or
+ * twice. Not guaranteed: snapshots. A scan reads pages, each of which shows the
+ * server's state at that time (but no row inserted after the scan began).
+ * Durability is that of the server. */
 #include "redis.h"
 
 #include "feed.h"
@@ -28,8 +28,8 @@
 
 /* --- names --- */
 
-/* What has a meaning in names is written as %XX, so that no two stores share
- * one, and the hash tag ends where it should. */
+/* Characters with a meaning in names are written as %XX, so that no two stores
+ * share a name and the hash tag ends where it should. */
 static bool append_escaped(nadb_buf *out, const char *text) {
     static const char digits[] = "0123456789ABCDEF";
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
@@ -76,7 +76,7 @@ static uint64_t redis_cache_drop(nadb_engine *engine) {
 
 static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     redis_engine *e = (redis_engine *)engine;
-    /* Nothing is buffered on the way, and what the server uses it knows. */
+    /* Nothing is buffered here, and only the server knows its sizes. */
     static const char *const none[] = {
         "stored_bytes",  "buffer_entries",
         "buffer_bytes",  "buffer_utilization_percent",
@@ -159,7 +159,7 @@ static nadb_rc init_locks(redis_engine *e, const nadb_options *o,
     if (rc != NADB_OK) goto no_pool;
     e->scripts = part->beside != NULL ? part->beside->scripts : &e->own_scripts;
     if (part->beside != NULL) e->own_pool.way.beside = &part->beside->pool->way;
-    /* In a cluster each part may be on another node. */
+    /* In a cluster each shard may be on another node. */
     e->pool = part->beside != NULL && !e->at.cluster ? part->beside->pool
                                                      : &e->own_pool;
     rc = cache_init(&e->cache, &e->at, &e->pool->way, redis_prefix(e),
@@ -210,8 +210,8 @@ static nadb_rc open_store(const nadb_options *options, nadb_engine **out,
     return redis_open(options, out, err);
 }
 
-/* Without a log in between, nothing keeps tables with different timeouts from
- * having connections of their own. */
+/* Without a local log, tables with different timeouts may have separate
+ * connections. */
 static nadb_rc identity(const nadb_options *options, nadb_buf *out,
                         nadb_err *err) {
     nadb_rc rc = address_identity(options, out, err);

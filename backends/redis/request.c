@@ -26,7 +26,7 @@ void redis_ticket_free(redis_ticket *t) {
 
 #define TICKET_KEPT (64u << 10)
 
-/* Keeps it for the next commit. */
+/* Keeps the ticket for the next commit. */
 void redis_ticket_drop(redis_engine *e, redis_ticket *t) {
     if (t == NULL) return;
     freeReplyObject(t->reply);
@@ -64,7 +64,7 @@ static redis_ticket *ticket_get(redis_engine *e) {
     return t;
 }
 
-/* --- gathering --- */
+/* --- collecting --- */
 
 void redis_ticket_read(redis_ticket *t, const nadb_range *r) {
     nadb_slice lo, hi;
@@ -79,7 +79,7 @@ void redis_ticket_read(redis_ticket *t, const nadb_range *r) {
     t->n_ranges++;
 }
 
-/* Bytes of an entry that stay where they are until the commit is sent. */
+/* Bytes of an entry that do not move until the commit is sent. */
 static nadb_slice stable(args *a, nadb_slice s, bool pinned) {
     uint8_t *copy;
 
@@ -165,8 +165,7 @@ nadb_rc redis_ticket_check(const redis_ticket *t, nadb_err *err) {
 
 /* --- arguments --- */
 
-/* ",1,2,": the versions that the view's own transaction has made and taken
- * back. */
+/* ",1,2,": the versions that the view's own transaction has made and undone. */
 static void add_own(args *a, const redis_view *v) {
     char text[REDIS_OWN_MAX * 22 + 2] = "";
     size_t n = 0;
@@ -177,8 +176,8 @@ static void add_own(args *a, const redis_view *v) {
     args_copy(a, nadb_slice_of(text, n));
 }
 
-/* Whether the script's short form will do: one put without tags and expiry, and
- * nothing read but its key. */
+/* True if the script's short form suffices: one put without tags and expiry,
+ * and no read but that of its key. */
 static bool is_short(const redis_ticket *t) {
     const redis_view *v = t->view;
 
@@ -190,14 +189,14 @@ static bool is_short(const redis_ticket *t) {
            nadb_slice_eq(args_get(&t->read_keys, 0), args_get(&t->changes, 1));
 }
 
-/* Behind the version: key, value and rest of the line. */
+/* Adds, behind the version: key, value and the rest of the line. */
 static void add_short(redis_engine *e, args *a, const redis_ticket *t) {
     args_text(a, t->read_keys.n > 0 ? "r" : "s");
     for (size_t i = 1; i <= 3; i++) args_add(a, args_get(&t->changes, i));
     (void)redis_add_wishes(e, a, false);
 }
 
-/* A view that has read nothing has decided nothing. */
+/* A view that has read nothing needs no check. */
 static void add_seen(args *a, const redis_view *v) {
     if (v != NULL && v->known)
         args_number(a, (int64_t)v->base.seq);
@@ -209,7 +208,7 @@ static bool reads_all(const redis_ticket *t) {
     return t->reads_all || t->n_ranges > REDIS_RANGES_MAX;
 }
 
-/* What is in all long forms behind the flags, up to what was read. */
+/* Adds what all long forms have behind the flags, up to the reads. */
 static void add_long(redis_engine *e, args *a, const redis_ticket *t,
                      size_t n_changes, const char *txn) {
     bool all = reads_all(t);
@@ -276,7 +275,7 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
                      nadb_key_show(key, shown));
 }
 
-/* Somebody else is in the way. */
+/* True if another client is in the way. */
 static bool has_to_wait(redis_ticket *t, const redisReply *r) {
     nadb_slice txn;
 
@@ -335,7 +334,7 @@ void redis_forget_changes(redis_engine *e, const redis_ticket *t) {
 
 /* --- taking back --- */
 
-/* The row that was there before the i-th change; NULL: none. */
+/* The row before the i-th change; NULL: there was none. */
 static const redisReply *row_before(const redisReply *answer, size_t i) {
     const redisReply *row = NULL;
 
@@ -357,8 +356,8 @@ static void add_old(args *a, nadb_slice key, nadb_slice row) {
     args_add(a, x.expiry);
 }
 
-/* As if the transaction had read, at its own version, what it has changed. A
- * clear goes with all that came into the new generation. */
+/* An undo is a commit that has read, at its own version, what it has changed.
+ * Undoing a clear also removes everything in the new generation. */
 void redis_add_undo(args *a, const redis_ticket *t, const char *txn) {
     nadb_reader keys = nadb_reader_of(nadb_buf_slice(&t->keys));
     size_t n = t->clear ? 0 : t->count;
@@ -401,14 +400,14 @@ static uint64_t version_before(const redis_ticket *t) {
                                      : reply_number_or_0(t->reply->element[2]);
 }
 
-/* The transaction may go on and commit again: what it has done and taken back
- * itself is no conflict for it. */
+/* The transaction may continue and commit again: its own commit and undo must
+ * not be a conflict. */
 static void forgive(const redis_ticket *t, uint64_t undo, uint64_t before) {
     redis_view *v = t->view;
 
     if (v == NULL || !v->known) return;
     if (before == t->version && version_before(t) == v->base.seq) {
-        v->base.seq = undo; /* nobody else was there */
+        v->base.seq = undo; /* no other commit was in between */
     } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
         v->own[v->n_own++] = t->version;
         v->own[v->n_own++] = undo;
@@ -424,7 +423,7 @@ nadb_rc redis_not_undone(const char *server, const char *why, nadb_err *err) {
 
 nadb_rc redis_take_undone(conn *c, const redis_ticket *t, const redisReply *r,
                           nadb_err *err) {
-    /* The answer was lost; or there is nothing to take back any more. */
+    /* The answer was lost, or there is nothing left to undo. */
     if (r == NULL || script_says(r, "gone")) return NADB_OK;
     if (script_says(r, "ok") && r->elements == 5) {
         forgive(t, reply_number_or_0(r->element[1]),

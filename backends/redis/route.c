@@ -11,7 +11,7 @@ static size_t node_count(const nadb_buf *nodes) {
     return nodes->n / sizeof(endpoint);
 }
 
-/* Its place among the nodes, where it is put if it is new. */
+/* Index of an endpoint among the nodes; a new one is added. */
 static nadb_rc place_of(route *r, const endpoint *to, size_t *place,
                         nadb_err *err) {
     nadb_buf *nodes = &r->nodes;
@@ -22,14 +22,14 @@ static nadb_rc place_of(route *r, const endpoint *to, size_t *place,
 
         if (endpoint_same(&e, to)) return NADB_OK;
     }
-    /* Old names of nodes: those of the options stay. */
+    /* Drops old nodes, except those of the options. */
     if (n >= NODES_MOST) nodes->n = r->named * sizeof(endpoint);
     *place = node_count(nodes);
     return nadb_buf_append(nodes, to, sizeof *to) ? NADB_OK : no_memory(err);
 }
 
 nadb_rc route_init(route *r, const address *at, nadb_err *err) {
-    endpoint none; /* a unix socket, or none yet */
+    endpoint none; /* a unix socket, or not known yet */
     nadb_rc rc;
 
     memset(r, 0, sizeof *r);
@@ -49,8 +49,8 @@ void route_clear(route *r) {
     nadb_mutex_clear(&r->lock);
 }
 
-/* In a cluster, the node that has answered another route is there; nothing else
- * is known of it. */
+/* In a cluster, starts with the node that has answered another route; nothing
+ * else is known about it. */
 static nadb_rc begin_beside(route *r, nadb_err *err) {
     bool first, known;
     endpoint to;
@@ -158,7 +158,7 @@ nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
     bool known = rc == NADB_OK && route_knows(r, to);
 
     if (rc == NADB_OK && !known) rc = cluster_knows(w, to, &known, err);
-    /* A refusal leaves the question open: then it is not known. */
+    /* After a refusal it stays unknown. */
     if (known || rc == NADB_NOMEM || !wire_is_open(w)) return rc;
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: it sends us to %s:%d, which it does not "
@@ -215,8 +215,8 @@ bool route_failed(route *r, uint64_t epoch, size_t tries) {
         r->learnt = false; /* the cluster is changing */
     }
     nadb_unlock(&r->lock);
-    /* In a cluster another node takes the place of one that is gone. Of a list
-     * of hosts each is tried twice. */
+    /* In a cluster another node replaces one that is gone. Of a list each host
+     * is tried twice. */
     return cluster || tries + 1 < 2 * address_hosts(r->at);
 }
 

@@ -1,7 +1,7 @@
 /* script.c - see script.h. */
 #include "script.h"
 
-/* Made of lua/X.lua by lua/embed.awk. */
+/* Made from lua/X.lua by lua/embed.awk. */
 extern const char script_commit[], script_prepare[], script_finish[],
     script_fence[], script_mark[], script_claim[], script_unclaim[],
     script_clean[], script_sweep[], script_check[], script_mend[],
@@ -25,7 +25,7 @@ static const char *const texts[SCRIPT_COUNT] = {
 
 /* --- calling --- */
 
-/* Places of what script_call() fills in. */
+/* Indexes of the arguments that script_call() sets. */
 enum { ARG_COMMAND, ARG_SCRIPT, ARG_KEYS };
 
 void script_begin(args *a, nadb_slice prefix) {
@@ -34,8 +34,9 @@ void script_begin(args *a, nadb_slice prefix) {
     args_text(a, "");
     args_text(a, "2");
     args_join(a, prefix, nadb_slice_str("meta"));
-    /* A key that is never there: while a cluster moves the slot, scripts are
-     * refused, instead of finding half of the keys (cluster.c). */
+    /* A key that never exists: while a cluster moves the slot, this makes nodes
+     * refuse the script instead of running it on a part of the keys
+     * (cluster.c). */
     args_join(a, prefix, nadb_slice_str("none"));
 }
 
@@ -46,7 +47,7 @@ static bool known_name(script_names *names, script_id id, char sha[41]) {
     return sha[0] != '\0';
 }
 
-/* Has the server keep the script and say what it calls it. */
+/* Loads the script into the server and learns its name. */
 static nadb_rc load(script_names *names, conn *c, script_id id, char sha[41],
                     nadb_err *err) {
     redisReply *r = NULL;
@@ -87,7 +88,7 @@ nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis command");
     if (!known_name(names, id, sha)) rc = load(names, c, id, sha, err);
     if (rc != NADB_OK) return rc;
-    /* They may have been sent before, with the script's text. */
+    /* The arguments may have been sent before, with the script's text. */
     args_set(a, ARG_COMMAND, "EVALSHA");
     args_set(a, ARG_SCRIPT, sha);
     return conn_send(c, a, err);
@@ -104,8 +105,8 @@ nadb_rc script_damaged(const char *server, const redisReply *problem,
                         s.n == 0 ? "" : (const char *)s.p);
 }
 
-/* A script with these arguments has failed because a key of the store has
- * another type than nadb gave it: the error, which names the key. */
+/* A script failed because a key of the store has another type; finds the key
+ * and names it in the error. */
 static nadb_rc name_damage(conn *c, const args *failed, nadb_err *err) {
     redisReply *r = NULL;
     args a;
@@ -150,7 +151,7 @@ nadb_rc script_receive(conn *c, script_id id, args *a, redisReply **out,
 
     if (rc == NADB_CORRUPT && *out == NULL) return name_damage(c, a, err);
     if (rc != NADB_OK || *out != NULL) return rc;
-    /* The server has forgotten it: nothing was done. */
+    /* The server does not know the script, so nothing was executed. */
     args_set(a, ARG_COMMAND, "EVAL");
     args_set(a, ARG_SCRIPT, texts[id]);
     rc = conn_call(c, a, out, err);
@@ -190,7 +191,7 @@ nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
     return rc;
 }
 
-/* "4/8": layout 4, in 8 shards; "4/8+" is being made, "4/8-" removed. */
+/* "4/8": layout 4, 8 shards; "4/8+": they are being made; "4/8-": removed. */
 static nadb_rc other_shards(const char *server, nadb_slice layout,
                             nadb_err *err) {
     static const char ours[] = SCRIPT_LAYOUT "/";

@@ -1,12 +1,12 @@
-/* sentinel.c - asking sentinels for the master of a group of servers.
+/* sentinel.c - asks sentinels for the master of a group of servers.
  *
- * They may be wrong for a while after a failover, and know of it only some
- * time after the master has died. So the server is asked for its role too, and
- * who is sent to the wrong one comes back and asks again.
+ * Sentinels may be wrong for a while after a failover, and notice the death of
+ * a master only after some time. So the server is asked for its role, too, and
+ * if it is not a master the sentinels are asked again.
  *
- * Whoever answers in a sentinel's place could have the password sent anywhere:
- * so it goes to hosts that are named here, as a sentinel's or in the
- * environment (<password_env>_HOSTS). */
+ * An attacker in a sentinel's place could direct the password anywhere. So it
+ * is sent only to hosts that the options name, as a sentinel, or that the
+ * environment names (<password_env>_HOSTS). */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -18,7 +18,7 @@ static nadb_rc no_sense(const wire *w, nadb_err *err) {
                      "redis sentinel %s: its answer makes no sense", w->name);
 }
 
-/* Host and port, both as texts. */
+/* Takes host and port, both as texts. */
 static nadb_rc take_master(const address *at, const wire *w,
                            const redisReply *r, endpoint *out, nadb_err *err) {
     nadb_slice host;
@@ -39,15 +39,13 @@ static nadb_rc take_master(const address *at, const wire *w,
     return NADB_OK;
 }
 
-/* So long a sentinel is waited for, at least; and while a failover is looked
- * for, at most. */
+/* Minimum time limit for a sentinel; maximum while a failover is looked for. */
 #define LOOK_MS 500
 
-/* Opens a wire to a sentinel. It gets the password that is meant for sentinels,
- * and no other. */
+/* Opens a wire to a sentinel, with the password for sentinels and no other. */
 static nadb_rc enter(const address *at, const endpoint *sentinel,
                      patience *until, wire *w, nadb_err *err) {
-    address plain = *at; /* they have no databases */
+    address plain = *at; /* sentinels have no databases */
 
     plain.user = NULL;
     plain.password_env = at->sentinel_env;
@@ -69,7 +67,8 @@ static nadb_rc call(const address *at, wire *w, const char *what,
     return rc;
 }
 
-/* What a sentinel says; an error when it does not know the master. */
+/* The master according to one sentinel; fails if it does not know the
+ * master. */
 static nadb_rc ask_one(const address *at, const endpoint *sentinel,
                        patience *until, endpoint *out, nadb_err *err) {
     redisReply *r = NULL;
@@ -97,11 +96,11 @@ nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
     size_t rounds = n > 1 ? 2 : 1;
     nadb_rc rc = NADB_IOERR;
 
-    (void)patience_left_ms(until); /* begins */
+    (void)patience_left_ms(until); /* begins it */
     for (size_t i = 0; i < rounds * n && rc != NADB_INTERRUPT; i++) {
         size_t which = (begin + i) % n;
         endpoint to = endpoint_at(&at->sentinels, which);
-        /* One that is silent costs little in the first round, and must leave
+        /* A silent sentinel takes little time in the first round, and leaves
          * time for the others in the second. */
         int64_t share = patience_left_ms(until) / (int64_t)(rounds * n - i);
         patience part;
@@ -118,7 +117,7 @@ nadb_rc sentinel_ask(const address *at, patience *until, size_t *first,
     return rc;
 }
 
-/* --- whom to believe --- */
+/* --- trusted hosts --- */
 
 static bool same_address(const struct addrinfo *a, const struct addrinfo *b) {
     const struct sockaddr_in *a4, *b4;
@@ -135,7 +134,7 @@ static bool same_address(const struct addrinfo *a, const struct addrinfo *b) {
            memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0;
 }
 
-/* Whether two names lead to one machine. */
+/* True if both names resolve to one machine. */
 static bool same_machine(const char *a, const char *b) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *as = NULL, *bs = NULL;
@@ -168,9 +167,10 @@ nadb_rc sentinel_check_host(const address *at, const endpoint *to,
                      to->host, to->port, at->password_env);
 }
 
-/* --- failovers that are under way --- */
+/* --- failovers under way --- */
 
-/* A field of what SENTINEL MASTER answers: names and values by turns. */
+/* A field of the answer to SENTINEL MASTER, which alternates names and
+ * values. */
 static nadb_slice field(const redisReply *r, const char *name) {
     for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements;
          i += 2)

@@ -1,22 +1,21 @@
-/* shards.c - a store that is spread over N slots (option shards=N), for those
- * who outgrow one node.
+/* shards.c - a store that is spread over N slots (option shards=N), for data
+ * that exceeds one node.
  *
- * Each shard is a store of its own (redis.c), with names of its own, and so a
- * slot of its own; a row is in the shard that the hash of its key says. What is
- * asked of the whole is asked of each: walks are merged in the order of keys,
- * numbers are added up.
+ * Each shard is a store of its own (redis.c) with its own names, and so its own
+ * slot. The hash of a row's key selects its shard. Operations on the whole
+ * store go to each shard: walks are merged in key order, numbers are added up.
  *
- *   shards_mark    how many shards there are, in one place for all
+ *   shards_mark    the number of shards, stored in one place
  *   shards_read    views and single rows: by key
  *   shards_iter    walks: merged
- *   shards_commit  in one shard, or
+ *   shards_commit  commits in one shard, or
  *   shards_txn     in several
  *
- * It promises: of a transaction all is done, in whichever shards, or nothing,
- * whoever dies in the middle; and whoever commits has decided on nothing that
- * another commit changed meanwhile. It does not promise that who only reads
- * sees all parts at once, nor anything about what a server loses that was done
- * there. */
+ * Guarantees: a transaction is executed completely or not at all, in whichever
+ * shards, even if its client dies in the middle; and a commit has read nothing
+ * that another commit has changed meanwhile. Not guaranteed: that a reader sees
+ * all parts of a transaction at once; and nothing about data that a server
+ * loses. */
 #include "shards.h"
 
 #include <stdio.h>
@@ -38,7 +37,8 @@ static nadb_rc shards_flush(nadb_engine *engine, nadb_err *err) {
     return rc;
 }
 
-/* Begins at another shard each time, so that none waits for the others. */
+/* Begins at another shard each time, so that none has to wait for the
+ * others. */
 static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
                             int64_t *removed, bool *more, nadb_err *err) {
     shards *s = (shards *)engine;
@@ -71,7 +71,7 @@ static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
     nadb_stop when = {stop, ctx};
     nadb_rc rc = NADB_OK;
 
-    /* A shard that has lost its state alone is not lost. */
+    /* A shard that has lost only its state is not lost. */
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         rc = redis_mend_now(s->parts[i], &when, err);
     if (rc == NADB_OK) rc = shards_replace_lost(s, err);
@@ -113,7 +113,7 @@ static void report_stray(reporter *r, nadb_slice key, unsigned home) {
     report_shard(r, what);
 }
 
-/* A view that shows what was inserted after it began, too: a row that comes
+/* A view that also shows rows inserted after it began: a row that was copied
  * from elsewhere has versions from there. */
 static nadb_rc open_all(nadb_engine *e, nadb_view **out, nadb_err *err) {
     static const uint8_t any[] = {NADB_KS_ROW, 0};
@@ -128,7 +128,7 @@ static nadb_rc open_all(nadb_engine *e, nadb_view **out, nadb_err *err) {
     return rc;
 }
 
-/* Rows in a shard that is not theirs: nobody finds them. */
+/* Reports rows in a shard that is not theirs, where no lookup finds them. */
 static nadb_rc check_place(shards *s, reporter *r, nadb_err *err) {
     nadb_engine *e = &s->parts[r->shard]->base;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
@@ -173,7 +173,7 @@ static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
 
 typedef struct numbers {
     size_t n;
-    const char *names[NUMBERS_MAX]; /* texts that stay */
+    const char *names[NUMBERS_MAX]; /* literals */
     double values[NUMBERS_MAX];
 } numbers;
 
@@ -217,7 +217,7 @@ static void shards_close(nadb_engine *engine) {
     if (s == NULL) return;
     for (unsigned i = 0; i < s->n; i++)
         if (s->parts[i] != NULL) redis_close(&s->parts[i]->base);
-    /* The others use its connections. */
+    /* Last, because the others use its connections. */
     if (s->mark != NULL) redis_close(&s->mark->base);
     nadb_free(s);
 }

@@ -1,6 +1,6 @@
-/* shards_commit.c - a commit to a store in shards: what concerns one shard
- * alone is a commit there, as in a store in one piece; else it is a transaction
- * over several (shards_txn.c). Taking back goes the same ways. */
+/* shards_commit.c - a commit to a store in shards. If it concerns one shard it
+ * is a commit there, as in a store without shards; otherwise it is a
+ * transaction over several (shards_txn.c). Undo works the same way. */
 #include "shards.h"
 
 /* The parts of a commit, in the order of shards. */
@@ -9,7 +9,8 @@ typedef struct ticket {
     shards_part parts[];
 } ticket;
 
-/* While it is made there is a place for each shard; NULL: no ticket there. */
+/* The ticket of a shard. While they are made there is one place per shard;
+ * NULL: no ticket yet. */
 static nadb_rc ticket_in(shards *s, ticket *t, unsigned i,
                          const nadb_commit_req *req, redis_ticket **out,
                          nadb_err *err) {
@@ -29,14 +30,14 @@ static nadb_rc ticket_in(shards *s, ticket *t, unsigned i,
     return rc;
 }
 
-/* A view that has read nothing in a shard has decided nothing there. */
+/* A view that has read nothing in a shard needs no check there. */
 static bool has_read(const nadb_commit_req *req, unsigned i) {
     const shards_view *v = (const shards_view *)req->view;
 
     return v != NULL && v->parts[i] != NULL && v->parts[i]->known;
 }
 
-/* A read of one key is one of its shard, of a range one of all. */
+/* A read of one key belongs to one shard, that of a range to all. */
 static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
                          nadb_err *err) {
     redis_ticket *one;
@@ -59,7 +60,7 @@ static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
     return rc;
 }
 
-/* Those of indexes the shards make themselves. */
+/* The shards themselves derive changes of indexes. */
 static nadb_rc add_changes(shards *s, ticket *t, const nadb_commit_req *req,
                            nadb_err *err) {
     nadb_iter *it = req->changes;
@@ -76,7 +77,7 @@ static nadb_rc add_changes(shards *s, ticket *t, const nadb_commit_req *req,
     return rc;
 }
 
-/* Also on error the tickets are the caller's. */
+/* The caller owns the tickets, also on error. */
 static nadb_rc fill(shards *s, ticket *t, const nadb_commit_req *req,
                     nadb_err *err) {
     nadb_rc rc = add_reads(s, t, req, err);
@@ -94,7 +95,7 @@ static nadb_rc fill(shards *s, ticket *t, const nadb_commit_req *req,
     return rc;
 }
 
-/* Of what was only read, or of all. */
+/* Drops the tickets of parts that were only read, or all. */
 static void drop(ticket *t, bool all) {
     unsigned n = 0;
 
@@ -124,7 +125,7 @@ static nadb_rc commit(shards *s, ticket *t, int64_t timeout_ms, nadb_err *err) {
     return rc;
 }
 
-/* A shard is missing: was the store destroyed? */
+/* A shard is missing: finds out whether the store was destroyed. */
 static nadb_rc find_missing(shards *s, const ticket *t, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -144,7 +145,7 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
     *out = NULL;
     patience_operation_begin(&o);
     if (rc == NADB_OK) rc = shards_settle(s, NULL, err);
-    /* Nobody has made the store yet. */
+    /* The store was not made yet. */
     if (rc == NADB_OK && !atomic_load(&s->settled)) rc = shards_join(s, v, err);
     if (rc == NADB_OK) rc = commit(s, t, req->timeout_ms, err);
     if (rc == NADB_CANTOPEN && atomic_load(&s->settled)) {

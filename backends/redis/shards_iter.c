@@ -1,11 +1,10 @@
-/* shards_iter.c - walks over all shards: a walk in each, merged in the order of
- * keys by a heap. They are asked side by side, each for its part of a page, so
- * that a page takes as many round trips as one of a store in one piece. When a
- * walk has come to the end of its part, the others that will do so soon are
- * asked for their next ones as well.
+/* shards_iter.c - walks over all shards: one walk in each, merged in key order
+ * by a heap. They are requested side by side, each for its part of a page, so a
+ * page takes as many round trips as in a store without shards. When a walk is
+ * at the end of its part, the others that soon will be are requested, too.
  *
- * Counts of one tag are added up. A row in a shard that is not its own (nobody
- * finds it by its key) is not shown here either; nadb_check tells of it. */
+ * Counts of a tag are added up. A row in a shard that is not its own (no lookup
+ * finds it) is left out; nadb_check reports it. */
 #include "../../core/util/coding.h"
 #include "shards.h"
 
@@ -17,8 +16,8 @@ typedef struct shards_iter {
     uint8_t keyspace;
     nadb_buf key, sum; /* of the present count */
     unsigned n_heap;
-    unsigned *heap; /* shards whose walk has an entry, the next one first */
-    redis_walk **wanted; /* room for walks that are to be loaded */
+    unsigned *heap; /* shards whose walk has an entry, the smallest key first */
+    redis_walk **wanted; /* room for the walks to be loaded */
     redis_walk *walks[];
 } shards_iter;
 
@@ -63,9 +62,9 @@ static void heap_make(shards_iter *it) {
 
 /* --- loading --- */
 
-/* On one connection where all shards are on one server. Else on one each, which
- * are taken in the order of shards: so nobody waits for one of a shard below
- * those that he has. */
+/* Loads on one connection if all shards are on one server. Otherwise on one
+ * each, taken in the order of shards: so no thread waits for a connection of a
+ * shard below one whose connection it holds. */
 static nadb_rc load(shards_iter *it, size_t n, nadb_err *err) {
     redis_engine *mark = it->s->mark;
     conn *c = NULL;
@@ -84,7 +83,7 @@ static nadb_rc load(shards_iter *it, size_t n, nadb_err *err) {
     return rc;
 }
 
-/* Loads the next page of a walk, and of those that will need theirs soon. */
+/* Loads the next page of a walk, and of walks that will need theirs soon. */
 static nadb_rc load_for(shards_iter *it, unsigned dry, nadb_err *err) {
     size_t n = 0;
 
@@ -105,7 +104,7 @@ static nadb_rc step(shards_iter *it, unsigned i, nadb_err *err) {
     return rc;
 }
 
-/* Moves on to a row that belongs where it is. */
+/* Moves on to a row that is in its own shard. */
 static nadb_rc skip_strays(shards_iter *it, unsigned i, nadb_err *err) {
     const nadb_iter *w = &it->walks[i]->base;
     nadb_rc rc = NADB_OK;
@@ -116,7 +115,7 @@ static nadb_rc skip_strays(shards_iter *it, unsigned i, nadb_err *err) {
     return rc;
 }
 
-/* All walks to their first entry, or to `key`. */
+/* Moves all walks to their first entry, or to `key`. */
 static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
     bool there = false;
     size_t n = 0;
@@ -139,7 +138,7 @@ static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
     return rc;
 }
 
-/* The walk at the top goes on. */
+/* Moves the walk at the top of the heap. */
 static nadb_rc advance(shards_iter *it, nadb_err *err) {
     unsigned i = it->heap[0];
     nadb_rc rc = step(it, i, err);
@@ -154,13 +153,14 @@ static nadb_rc advance(shards_iter *it, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Shows what is at the top. */
+/* Makes the entry at the top the present one. */
 static void show(shards_iter *it) {
     it->base.valid = it->n_heap > 0;
     if (it->base.valid) it->base.entry = *entry_of(it, it->heap[0]);
 }
 
-/* Shows the count of the tag at the top, and moves all walks past it. */
+/* Makes the count of the tag at the top the present entry, and moves all walks
+ * past the tag. */
 static nadb_rc add_up(shards_iter *it, nadb_err *err) {
     nadb_entry *e = &it->base.entry;
     uint64_t rows = 0;
@@ -224,10 +224,10 @@ static void iter_free(nadb_iter *base) {
 
 /* --- opening --- */
 
-/* What is walked through in each shard. */
+/* The kind of walk in each shard. */
 typedef struct walk_of {
     const nadb_range *range;
-    const nadb_match *match; /* NULL: the range alone */
+    const nadb_match *match; /* NULL: only the range */
     bool keys_only;
 } walk_of;
 
@@ -264,7 +264,7 @@ static nadb_rc open_all(nadb_engine *engine, nadb_view *view,
     it->s = s;
     it->v = (shards_view *)view;
     it->reverse = how->range->reverse;
-    /* As redis_iter_new() has it. */
+    /* As in redis_iter_new(). */
     it->keyspace = NADB_KS_ROW;
     if (lo.n > 0 && (lo.p[0] == NADB_KS_COUNT || lo.p[0] == NADB_KS_EXPIRY))
         it->keyspace = lo.p[0];

@@ -1,19 +1,19 @@
-/* shards_mark.c - how many shards a store has, in one place for all.
+/* shards_mark.c - the mark: how many shards a store has, in one place.
  *
  * The mark is the `layout` in `meta` of the store's name without a shard, where
- * a store in one piece has its own. So who opens the store with another number
- * of shards, or in one piece, is refused at his first read or write:
+ * a store without shards has its own. So a client that opens the store with
+ * another number of shards, or without, is refused at its first read or write:
  *
  *   <layout>/<N>   it has N shards
- *   <layout>/<N>+  somebody makes them, or has died of it: whoever wants to
- *                  write goes on with it
- *   <layout>/<N>-  somebody removes them: nobody makes any
+ *   <layout>/<N>+  they are being made, or their maker has died: a client that
+ *                  wants to write continues the work
+ *   <layout>/<N>-  they are being removed: no client makes any
  *
- * A process looks at it once, and then believes it. Others may destroy the
- * store, and make it with another number of shards: therefore no shard takes a
- * commit that was not made under the mark, and whoever finds one missing looks
- * at the mark again. A shard that is missing under a whole mark was lost by its
- * server; that is an error, not an empty result. */
+ * A process reads the mark once. Others may destroy the store and make it again
+ * with another number of shards. So a shard refuses commits unless it was made
+ * under the mark, and a client that finds a shard missing reads the mark again.
+ * If the mark is complete and a shard is missing, its server has lost it; that
+ * is an error, not an empty result. */
 #include <stdio.h>
 
 #include "shards.h"
@@ -31,7 +31,7 @@ static mark mark_of(const shards *s) {
     return m;
 }
 
-/* The mark is another one. */
+/* Fails: the mark differs from our options. */
 static nadb_rc other(const char *server, nadb_slice layout, nadb_err *err) {
     nadb_rc rc = script_layout(server, layout, err);
 
@@ -44,7 +44,7 @@ static nadb_rc other(const char *server, nadb_slice layout, nadb_err *err) {
 
 /* --- looking --- */
 
-/* *is: a shard is there; or the mark, if `e` has it, says that all are. */
+/* *is: a shard exists; or, if `e` has the mark, the mark says that all do. */
 static nadb_rc look(shards *s, redis_engine *e, const nadb_caller *caller,
                     bool *is, nadb_err *err) {
     mark m = mark_of(s);
@@ -95,7 +95,7 @@ nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err) {
     atomic_store(&s->settled, false);
     rc = shards_settle(s, NULL, err);
     if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
-    /* It may have been made since it was looked for. */
+    /* Another client may have made it meanwhile. */
     rc = look(s, s->parts[i], NULL, &is, err);
     if (rc != NADB_OK || is) return rc;
     return nadb_fail(err, NADB_IOERR,
@@ -126,8 +126,8 @@ nadb_rc shards_check_mark(shards *s, nadb_report_fn *report, void *ctx,
 
 /* --- making and removing --- */
 
-/* Puts `to` in the place of `from`, `also` or none ("" = none), but leaves
- * `stays` alone: then *stayed. *made is the version of what was made, or 0. */
+/* Replaces `from`, `also` or nothing ("": nothing) by `to`, but keeps `stays`:
+ * then *stayed. *made: the version of a shard that was made, or 0. */
 static nadb_rc change(redis_engine *e, const char *const names[4],
                       uint64_t *made, bool *stayed, nadb_err *err) {
     const char *const texts[] = {"$",      names[0], names[1],
@@ -149,8 +149,8 @@ static nadb_rc change(redis_engine *e, const char *const names[4],
     return rc;
 }
 
-/* Those that are not there. What `v` (may be NULL) has found missing, it then
- * knows as empty. */
+/* Makes missing shards. Those that `v` (may be NULL) has found missing then
+ * count as empty for it. */
 static nadb_rc make_shards(shards *s, shards_view *v, nadb_err *err) {
     static const char *const names[] = {SCRIPT_LAYOUT, SCRIPT_LAYOUT,
                                         SCRIPT_LAYOUT, SCRIPT_LAYOUT};

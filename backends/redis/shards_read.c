@@ -1,5 +1,5 @@
-/* shards_read.c - views and single rows of a store in shards: each key is
- * looked for where its hash says. */
+/* shards_read.c - views and single rows of a store in shards; the hash of a key
+ * selects its shard. */
 #include <stdlib.h>
 
 #include "../../core/util/coding.h"
@@ -91,7 +91,7 @@ nadb_rc shards_seen(shards *s, shards_view *v, unsigned i, nadb_err *err) {
 
 /* --- single rows --- */
 
-/* Rows with a tag, in all shards. */
+/* Number of rows with a tag in all shards. */
 static nadb_rc get_count(shards *s, shards_view *v, nadb_slice key,
                          nadb_entry *out, bool *found, nadb_err *err) {
     nadb_buf after = NADB_BUF_INIT;
@@ -138,11 +138,11 @@ nadb_rc shards_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     return rc;
 }
 
-/* --- many rows: sent for in all shards, then taken --- */
+/* --- many rows: requested in all shards, then received --- */
 
-/* A key, and where it is. */
+/* A key with its shard. */
 typedef struct place {
-    unsigned shard, at; /* at: among the keys that are wanted */
+    unsigned shard, at; /* at: index among the keys */
 } place;
 
 static int compare_places(const void *a, const void *b) {
@@ -153,11 +153,11 @@ static int compare_places(const void *a, const void *b) {
 }
 
 typedef struct wants {
-    nadb_slice *keys; /* by shard, and as they were given */
+    nadb_slice *keys; /* sorted by shard, and in the given order */
     place *places;
     redis_prefetching *sent;
     size_t n_keys, n_sent;
-    conn *c; /* of all shards, where they share a server; else NULL */
+    conn *c; /* for all shards, if they share a server; else NULL */
 } wants;
 
 static nadb_rc wants_sort(wants *w, const shards *s, const nadb_slice *keys,
@@ -177,7 +177,7 @@ static nadb_rc wants_sort(wants *w, const shards *s, const nadb_slice *keys,
     return NADB_OK;
 }
 
-/* Before a connection is taken: it may need one. */
+/* Before a connection is taken, because this may need one. */
 static nadb_rc wants_open(const wants *w, shards *s, shards_view *v,
                           nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -190,8 +190,8 @@ static nadb_rc wants_open(const wants *w, shards *s, shards_view *v,
     return rc;
 }
 
-/* In the order of shards: where each has connections of its own, nobody waits
- * for one of a shard below those that he has. */
+/* In the order of shards: if each has its own connections, no thread waits for
+ * one of a shard below one whose connection it holds. */
 static nadb_rc wants_send(wants *w, shards *s, shards_view *v, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -233,7 +233,7 @@ nadb_rc shards_want(nadb_engine *engine, nadb_view *view,
 
 /* --- claims --- */
 
-/* A claim's name is that of its shard and the one that the shard has given. */
+/* A claim's number: that in its shard, and the shard. */
 #define CLAIM_BITS 8
 _Static_assert(REDIS_CLAIMS < 1 << CLAIM_BITS, "a claim's name has room");
 

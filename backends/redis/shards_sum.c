@@ -1,5 +1,5 @@
-/* shards_sum.c - how much there is in all shards, and keeping it below a size:
- * each shard may have its share. */
+/* shards_sum.c - totals of all shards, and the size limit, of which each shard
+ * gets its share. */
 #include "feed.h"
 #include "shards.h"
 
@@ -13,7 +13,7 @@ static void add(nadb_totals *to, const nadb_totals *part) {
     to->stored_bytes += part->stored_bytes;
 }
 
-/* A tag may be in several shards. */
+/* A tag may be in several shards, so tags are counted by a walk. */
 static nadb_rc count_tags(nadb_engine *e, nadb_view *v, uint64_t *n,
                           nadb_err *err) {
     static const uint8_t first[] = {NADB_KS_COUNT},
@@ -62,7 +62,7 @@ static void set_limit(nadb_engine *engine, uint64_t bytes_max, bool refuses) {
         redis_limit.set(&s->parts[i]->base, bytes_max / s->n, refuses);
 }
 
-/* Those of one shard. `mine` has room for all. */
+/* Evicts the rows of one shard. `mine` has room for the whole list. */
 static nadb_rc evict_in(shards *s, unsigned shard, const nadb_victim *list,
                         size_t n, nadb_victim *mine, uint64_t *rows,
                         uint64_t *bytes, nadb_err *err) {

@@ -1,38 +1,41 @@
-/* shards_txn.c - a transaction over several shards: all of it is done or
- * nothing, whoever dies in the middle.
+/* shards_txn.c - a transaction over several shards: executed completely or not
+ * at all, even if its client dies in the middle.
  *
- *   prepare  in each shard that is changed, in their order: what is asked for
- *            is checked and kept there, and its keys are locked (prepare.lua)
- *   check    whether what was read is still so, in all shards, and whether
- *            each part is still there
- *   decide   one shard, the first of them, does its part and notes that the
- *            others are to be done (finish.lua). From here on it is certain
- *   apply    the others do theirs
- *   forget   the note goes
+ *   prepare  in each shard that is changed, in their order: the changes are
+ *            checked and stored there as an intent, and their keys are locked
+ *            (prepare.lua)
+ *   check    in all shards: what was read is unchanged, and each part still
+ *            exists
+ *   decide   one shard, the first that is changed, applies its part and notes
+ *            that the others are to be applied (finish.lua). From here on the
+ *            transaction is committed
+ *   apply    the other shards apply theirs
+ *   forget   the note is removed
  *
- * Nobody changes a locked key, and whoever has read one and commits waits. As
- * all is locked before anything that was read is looked at, of two transactions
- * that each read what the other changes one finds out.
+ * Nobody changes a locked key, and a commit that has read one waits. All keys
+ * are locked before any read is checked; so of two transactions that each have
+ * read what the other changes, at least one fails.
  *
- * Locks have no end of their own. A client that has waited until the time in
- * the transaction's name asks the deciding shard: what is decided it applies
- * everywhere, what is not never will be, and it drops the part that it has
- * met. So a client that is slower than that finds nothing left to decide; and
- * the part in a shard whose server was replaced by one that lacks it is found
- * missing, instead of being written over what has come since. */
+ * Locks do not end by themselves. A client that has waited until the time in a
+ * transaction's name asks the deciding shard. If the transaction is decided,
+ * the client applies it everywhere; if not, it can never be decided, and the
+ * client drops the part that it has met. So a client that is slower finds
+ * nothing left to decide; and if a shard's server was replaced by one that
+ * lacks the part, the part is found missing instead of being written over newer
+ * data. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "shards.h"
 
-/* After so long others may end it; and ask whether it is decided. */
+/* After so long other clients may end it, and ask whether it is decided. */
 static int64_t patience_ms(const redis_engine *e) {
     int64_t ms = 2 * e->at.timeout_ms;
 
     return ms < 1000 ? 1000 : ms;
 }
-#define ASKING 10 /* in a part of that time */
+#define ASKING 10 /* asking takes at most this part of that time */
 
 typedef struct txn {
     shards_part *parts;
@@ -40,14 +43,14 @@ typedef struct txn {
     const shards_part *decider; /* the first that changes something */
     char name[REDIS_TXN_MAX];
     bool undo;
-    int64_t begin_ns, timeout_ms; /* of waiting for others */
+    int64_t begin_ns, timeout_ms; /* of waiting for other clients */
     nadb_err missed; /* too few replicas have something that is decided */
     args a;
 } txn;
 
-/* A call of finish.lua for a transaction of somebody else, or one that changes
- * no row. What it does is found under the transaction's name. `out` (may be
- * NULL) is the caller's, also on error. */
+/* Calls finish.lua for a transaction of another client, or without changing a
+ * row; its effect is found under the transaction's name. The caller owns `out`
+ * (may be NULL), also on error. */
 static nadb_rc finish(redis_engine *e, const char *what, const char *name,
                       redisReply **out, nadb_err *err) {
     const char *const texts[] = {name, "1", "", "$", what, name, NULL};
@@ -67,12 +70,12 @@ static nadb_rc finish(redis_engine *e, const char *what, const char *name,
 typedef enum step { PREPARE, CHECK, DECIDE, APPLY } step;
 typedef enum outcome {
     DONE,
-    WAITS, /* for another transaction */
-    GONE,  /* there is nothing to take back */
-    NONE   /* there is no such part */
+    WAITS, /* another transaction is in the way */
+    GONE,  /* there is nothing to undo */
+    NONE   /* the part does not exist */
 } outcome;
 
-/* Its name, by the clock of the server that decides. */
+/* Makes the name, with the clock of the deciding server. */
 static void make_name(txn *x, const shards_part *p, const conn *c) {
     int64_t ms = patience_ms(p->e);
     uint64_t chance = 0;
@@ -84,7 +87,7 @@ static void make_name(txn *x, const shards_part *p, const conn *c) {
              conn_server_ms(c) + ms);
 }
 
-/* *missed: it was done, but too few replicas have it. */
+/* *missed: it was executed, but too few replicas have it. */
 static nadb_rc ask(txn *x, const shards_part *p, step s, conn *c,
                    redisReply **r, bool *missed, nadb_err *err) {
     uint64_t version = 0;
@@ -115,7 +118,7 @@ static nadb_rc ask(txn *x, const shards_part *p, step s, conn *c,
     return rc;
 }
 
-/* *r is NULL when it was done, but its answer is lost. */
+/* *r is NULL if it was executed but the answer is lost. */
 static nadb_rc take(txn *x, const shards_part *p, step s, conn *c,
                     redisReply **r, outcome *out, nadb_err *err) {
     bool wait = false;
@@ -179,8 +182,8 @@ static nadb_rc prepare(txn *x, shards_part *p, nadb_err *err) {
     return rc;
 }
 
-/* CHECK or DECIDE. Whoever waited in a check, holding locks, could wait for one
- * who waits too. */
+/* CHECK or DECIDE: does not wait, because a client that waits while it holds
+ * locks could wait for one that waits for it. */
 static nadb_rc must_be_there(txn *x, const shards_part *p, step s,
                              nadb_err *err) {
     outcome out = DONE;
@@ -199,8 +202,8 @@ static nadb_rc must_be_there(txn *x, const shards_part *p, step s,
     return rc;
 }
 
-/* After the decision. A shard that cannot be reached now does its part when
- * somebody comes there. */
+/* After the decision. A shard that cannot be reached now applies its part when
+ * a client comes there. */
 static nadb_rc apply_all(txn *x, nadb_err *err) {
     shards *s = x->decider->e->whole;
     bool all = true, others = false;
@@ -229,15 +232,16 @@ static nadb_rc apply_all(txn *x, nadb_err *err) {
     return rc;
 }
 
-/* Before the decision. What cannot be dropped now is when its time has come. */
+/* Before the decision. Parts that cannot be dropped now are dropped when their
+ * time is up. */
 static void drop_all(txn *x) {
     for (unsigned i = 0; i < x->n; i++)
         if (x->parts[i].is_there)
             (void)finish(x->parts[i].e, "drop", x->name, NULL, NULL);
 }
 
-/* After an error: whether it is decided all the same. If not it never will be;
- * where nobody can be asked, whoever comes there finds out. */
+/* After an error: true if it is decided nevertheless. If not, it never will be;
+ * if that cannot be asked, the next client finds out. */
 static bool is_decided(txn *x) {
     redisReply *r = NULL;
     nadb_rc rc = finish(x->decider->e, "abandon", x->name, &r, NULL);
@@ -280,7 +284,7 @@ nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
     }
     args_clear(&x.a);
     if (rc != NADB_OK || x.missed.rc == NADB_OK || undo) return rc;
-    /* Too few replicas have it: it is done, and taken back. */
+    /* Too few replicas have it: it was committed, and is undone. */
     rc = shards_do(s, parts, n, true, timeout_ms, err);
     return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x.missed.msg,
                      rc == NADB_OK ? "was taken back"
@@ -288,7 +292,7 @@ nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
                                      "lose it");
 }
 
-/* --- ending those of others --- */
+/* --- ending transactions of other clients --- */
 
 nadb_rc shards_end_txn(redis_engine *found_in, const char *name,
                        nadb_err *err) {
@@ -299,7 +303,7 @@ nadb_rc shards_end_txn(redis_engine *found_in, const char *name,
     nadb_rc rc = finish(decider, "resolve", name, &r, err);
     bool decided = rc == NADB_OK && script_says(r, "commit");
 
-    /* It is decided: done in all of these shards. */
+    /* It is decided: apply it in all of these shards. */
     for (size_t i = 1; decided && rc == NADB_OK && i < r->elements; i++) {
         shard = (unsigned long)reply_number_or_0(r->element[i]);
         if (shard < s->n)
@@ -333,7 +337,7 @@ void shards_end_others(shards *s) {
         return;
     atomic_store(&s->looked_ns, now);
     atomic_store(&s->unfinished, false);
-    /* Who may only read leaves it to others. */
+    /* A client that may only read leaves this to others. */
     for (unsigned i = 0; i < s->n; i++)
         if (shards_end_all(s->parts[i], NULL) != NADB_OK)
             atomic_store(&s->unfinished, true);

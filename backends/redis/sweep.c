@@ -1,16 +1,15 @@
-/* sweep.c - removing what is over, a bounded step a call, so that others need
- * not wait long: what is left of expired rows, and what a clear has left. A
- * server that says for ever that there is more is an error. */
+/* sweep.c - removes what is no longer needed, a bounded step per call so that
+ * other clients do not wait long: what is left of expired rows, and what a
+ * clear has left. Loops are bounded, so a faulty server gives an error. */
 #include "feed.h"
 
 #define SWEEP_ROWS 500u
 #define CLEAN_ROWS 500
 #define CLEAN_AGE_MS 60000
-/* Generations without rows, each of which takes a step. */
+/* Maximum of generations without rows; each takes a step. */
 #define CLEAN_EMPTY_MOST 1000u
 
-/* The number behind the first word of an answer; -1 when it is none that can
- * be. */
+/* The number behind the first word of an answer; -1 if it is not possible. */
 static long long count_of(const redisReply *r, size_t most) {
     if (!reply_is_array(r, 2) || r->element[1]->type != REDIS_REPLY_INTEGER ||
         r->element[1]->integer > (long long)most)

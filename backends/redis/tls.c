@@ -53,7 +53,7 @@ static struct {
     EACH_FUNCTION(MEMBER)
 } ssl = {.once = PTHREAD_ONCE_INIT};
 
-/* It stays for as long as the process: other threads may be in it. */
+/* It is never unloaded, because other threads may be using it. */
 static void load(void) {
     void *lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     bool ok = lib != NULL;
@@ -78,7 +78,7 @@ struct tls {
     SSL *ssl;
 };
 
-/* SSL_CERT_FILE and SSL_CERT_DIR name other authorities than the system's. */
+/* SSL_CERT_FILE and SSL_CERT_DIR replace the system's authorities. */
 static bool set_up(tls *t, int fd, const char *host) {
     t->context = ssl.SSL_CTX_new(ssl.TLS_client_method());
     if (t->context == NULL) return false;
@@ -87,7 +87,7 @@ static bool set_up(tls *t, int fd, const char *host) {
         ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_SET_MIN_PROTO_VERSION,
                          TLS1_2_VERSION, NULL) != 1)
         return false;
-    /* SSL_read() is to come back when what it read was not for us. */
+    /* SSL_read() must return when it has read something that is not data. */
     (void)ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY,
                            NULL);
     (void)ssl.SSL_CTX_ctrl(t->context, SSL_CTRL_MODE,
@@ -96,7 +96,7 @@ static bool set_up(tls *t, int fd, const char *host) {
                            NULL);
     t->ssl = ssl.SSL_new(t->context);
     if (t->ssl == NULL || ssl.SSL_set_fd(t->ssl, fd) != 1) return false;
-    /* A host that is given as a number is looked for among the numbers. */
+    /* A numeric host is compared with the addresses in the certificate. */
     if (ssl.X509_VERIFY_PARAM_set1_ip_asc(ssl.SSL_get0_param(t->ssl), host) ==
         1)
         return true;
@@ -107,7 +107,7 @@ static bool set_up(tls *t, int fd, const char *host) {
                         (void *)(uintptr_t)host) == 1;
 }
 
-/* What is wrong; errno is left as it is. */
+/* The reason of a failure; errno is kept. */
 static const char *reason(const tls *t, int rc) {
     int error = errno;
     int kind = ssl.SSL_get_error(t->ssl, rc);
@@ -125,7 +125,7 @@ static const char *reason(const tls *t, int rc) {
     return "Server closed the connection";
 }
 
-/* Whether it is to be tried again, once *events; as opposed to a failure. */
+/* True if it is not a failure, and to be tried again after *events. */
 static bool later(const tls *t, int rc, short *events) {
     int error = errno;
     int kind = ssl.SSL_get_error(t->ssl, rc);
@@ -137,7 +137,8 @@ static bool later(const tls *t, int rc, short *events) {
     return true;
 }
 
-/* NADB_IOERR: no answer in time; NADB_CANTOPEN: no trust. */
+/* NADB_IOERR: no answer in time; NADB_CANTOPEN: the certificate is not
+ * trusted. */
 static nadb_rc shake_hands(tls *t, int fd, const char *name, patience *until,
                            nadb_err *err) {
     short events;

@@ -1,6 +1,5 @@
-/* totals.c - how much there is, as the server keeps it (`sum` of meta), and
- * adding it up where it is not known: in a store that an older nadb has made,
- * or that was mended. */
+/* totals.c - totals, as the server keeps them (`sum` of meta), and counting
+ * them if they are unknown: in a store of an older nadb, or after a repair. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,8 +7,8 @@
 
 #define PIECE_ROWS 500
 #define PIECES_MOST (REDIS_KEYS_MOST / PIECE_ROWS)
-#define TRIES 3u   /* while others write */
-#define SWEEPS 20u /* before it is asked again */
+#define TRIES 3u   /* while other clients write */
+#define SWEEPS 20u /* before the server is asked again */
 #define SWEEP_ROWS 10000u
 
 /* --- asking --- */
@@ -80,13 +79,13 @@ nadb_rc redis_totals(nadb_engine *engine, nadb_view *v, nadb_totals *out,
 typedef struct addition {
     redis_engine *e;
     conn *c;
-    bool keep; /* what is found, as what is known from now on */
+    bool keep; /* make the result the known totals */
     args a;
-    nadb_buf from; /* the next piece */
-    char ver[32];  /* of the first piece */
-    char sum[80];  /* that the first piece has found in meta */
+    nadb_buf from; /* where the next piece begins */
+    char ver[32];  /* version at the first piece */
+    char sum[80];  /* `sum` in meta at the first piece */
     uint64_t bytes[3];
-    bool more, moved; /* somebody has written meanwhile */
+    bool more, moved; /* another client has written meanwhile */
 } addition;
 
 static nadb_rc ask_piece(addition *x, redisReply **r, nadb_err *err) {
@@ -152,7 +151,7 @@ static nadb_rc one_pass(addition *x, const nadb_stop *stop, nadb_err *err) {
             n == PIECES_MOST ? conn_confused(x->c, err) : ask_piece(x, &r, err);
         if (rc == NADB_OK) rc = take_piece(x, r, err);
         freeReplyObject(r);
-        /* There is nothing to find out. */
+        /* There is nothing to count. */
         if (rc == NADB_OK && x->keep == (x->sum[0] != '\0')) x->moved = true;
         if (rc == NADB_OK) rc = nadb_stopped(stop, err);
     }

@@ -1,13 +1,13 @@
-/* wait.c - sleeping until something is committed.
+/* wait.c - sleeps until something is committed.
  *
- * Every commit changes the field `ver` of `meta`. A connection of the waiter's
- * own asks the server to name that key when anybody changes it (CLIENT
- * TRACKING, as cache.c does), so that nothing is asked while nothing happens,
- * and writers do nothing for it. The version itself is read on another
- * connection: on one that has subscribed, nothing can be asked (RESP2).
+ * Every commit changes the field `ver` of `meta`. A connection of the waiter
+ * asks the server to report changes of that key (CLIENT TRACKING, as in
+ * cache.c), so nothing is sent while nothing happens, and writers do nothing
+ * for it. The version is read on another connection, because one that has
+ * subscribed cannot send other commands (RESP2).
  *
- * The version is looked at again every LOOK_MS in any case, and where a server
- * does not allow tracking, or the connection is lost, every BLIND_MS. */
+ * The version is also read every LOOK_MS; if the server does not allow
+ * tracking, or the connection is lost, every BLIND_MS. */
 #include "engine.h"
 
 #define LOOK_MS 1000
@@ -41,7 +41,7 @@ static nadb_rc ask(conn *c, args *a, int64_t *number) {
     return rc;
 }
 
-/* Has the server say when `meta` changes. */
+/* Asks the server to report changes of `meta`. */
 static nadb_rc listen_begin(redis_engine *e, conn *c) {
     int64_t id = 0;
     nadb_rc rc;
@@ -69,7 +69,7 @@ static nadb_rc listen_begin(redis_engine *e, conn *c) {
     return rc;
 }
 
-/* *heard: something has come. */
+/* *heard: a report has arrived. */
 static nadb_rc listen_now(conn *c, bool *heard) {
     redisReply *r = NULL;
     nadb_rc rc;
@@ -83,7 +83,7 @@ static nadb_rc listen_now(conn *c, bool *heard) {
     return rc;
 }
 
-/* Until something has come, or so long. Without a connection: so long. */
+/* Waits for a report, at most `ms`. Without a connection: sleeps. */
 static nadb_rc doze(conn **c, int64_t ms, const nadb_stop *stop,
                     nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -122,7 +122,7 @@ nadb_rc redis_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
             tried = true;
             c = conn_new(&e->at, &e->pool->way);
             if (c != NULL && listen_begin(e, c) == NADB_OK)
-                continue; /* what came before it is not heard of */
+                continue; /* earlier changes are not reported */
             conn_free(c);
             c = NULL;
         }

@@ -1,23 +1,23 @@
-/* walk.c - what iterators have in common: a page of entries in memory, moving
- * in it, and asking for the next.
+/* walk.c - the common part of iterators: a page of entries in memory, moving in
+ * it, and loading the next one.
  *
- * Pages grow, so that LIMIT 1 reads little and a full scan goes seldom. A row
- * that was inserted after the view began is left out, so that a statement that
- * inserts while it reads comes to an end. */
+ * Pages grow, so that LIMIT 1 reads little and a full scan makes few round
+ * trips. Rows that were inserted after the view began are left out, so that a
+ * statement which inserts while it reads comes to an end. */
 #include "../../core/kv/row.h"
 #include "engine.h"
 
 #define PAGE_ROWS_FIRST 16u
 #define PAGE_ROWS_MOST 512u
 
-/* A part of a page has some rows more than its share, so that one part is not
- * at its end long before the others. */
+/* A part of a page has some rows more than its share, so that one part does not
+ * end long before the others. */
 #define PART_ROWS_MORE 2u
 #define PART_ROWS_MOST 64u
 #define PART_BYTES_LEAST (256u << 10)
 
 typedef struct item {
-    size_t key, key_n; /* in redis_walk.bytes, with the keyspace byte */
+    size_t key, key_n; /* in redis_walk.bytes; with the keyspace byte */
     size_t row, row_n;
     uint64_t version;
 } item;
@@ -79,8 +79,8 @@ nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
     return nadb_buf_append(&w->items, &x, sizeof x) ? NADB_OK : no_memory(err);
 }
 
-/* Whether the walk shows it. A key may have lost the tag since its set said
- * that it has it; an expired row is kept from those who would not look. */
+/* True if the walk shows the row. It may have lost the tag since the set of the
+ * tag was read; expired rows are left out for readers that do not check. */
 static bool is_shown(const redis_walk *w, const record *rec) {
     nadb_row row;
 
@@ -109,7 +109,7 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
         w->bytes.n = begin;
         return NADB_OK;
     }
-    /* Who has the key alone takes our word for its row. */
+    /* A reader of keys alone does not look at the row. */
     if (w->keys_only) w->bytes.n = begin + 1 + key.n;
     return redis_walk_entry(w, begin, key, rec.version, err);
 }
@@ -171,12 +171,12 @@ static void forget_loading(redis_walk *w) {
     nadb_buf_reset(&w->bytes);
 }
 
-/* Those that have no entry yet, though there may be one. */
+/* True if the walk has no entry although there may be one. */
 static bool wants_page(const redis_walk *w) {
     return !w->at_end && w->items.n == 0;
 }
 
-/* One of the walks has all answers to itself. */
+/* Loads again, without answers of other walks in between. */
 static nadb_rc load_again(redis_walk *w, nadb_err *err) {
     nadb_rc rc = w->how->ask(w, err);
 
@@ -188,7 +188,7 @@ static nadb_rc ask_all(redis_walk *const *list, size_t n, conn *shared,
                        nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
-    /* That has a round trip of its own. */
+    /* Loading a script needs a round trip of its own. */
     for (size_t i = 0; i < n && rc == NADB_OK; i++)
         if (list[i]->how->script != SCRIPT_COUNT)
             rc = script_learn(list[i]->engine->scripts, list[i]->c,
@@ -249,8 +249,8 @@ static nadb_rc take_connections(redis_walk *const *list, size_t n, conn *shared,
     return rc;
 }
 
-/* Loads until each of them has an entry, or is at its end. Those that are at
- * work are moved to the front of `active`. */
+/* Loads until each walk has an entry or is at its end. Walks at work are moved
+ * to the front of `active`. */
 static nadb_rc load_all(redis_walk *const *list, size_t n, redis_walk **active,
                         conn *shared, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -289,7 +289,7 @@ nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
 
 /* --- moving --- */
 
-/* The page that was loaded is shown. */
+/* Makes the loaded page the present one. */
 static void turn(redis_walk *w) {
     nadb_buf bytes = w->shown, items = w->shown_items;
 
@@ -342,7 +342,8 @@ static nadb_rc iter_next(nadb_iter *iter, nadb_err *err) {
     return redis_walk_step(w) ? NADB_OK : load_alone(w, err);
 }
 
-/* Whether the page holds what is next to `key`: it has one on either side. */
+/* True if the page decides what is next to `key`: it has a key on either
+ * side. */
 static bool seek_in_page(redis_walk *w, nadb_slice key) {
     size_t n = item_count(w), low = 0, high = n;
     int sign = w->reverse ? -1 : 1;
@@ -362,7 +363,7 @@ static bool seek_in_page(redis_walk *w, nadb_slice key) {
     return true;
 }
 
-/* Puts the start of the next page at `key`, within the range. */
+/* Makes the next page begin at `key`, within the range. */
 static nadb_rc aim(redis_walk *w, nadb_slice key, nadb_err *err) {
     nadb_slice lo;
     bool beyond;
@@ -397,7 +398,7 @@ nadb_rc redis_walk_aim(redis_walk *w, nadb_slice key, bool *there,
         show(w);
         return NADB_OK;
     }
-    /* The step behind it goes on from the end of a page. */
+    /* The next step continues behind the page. */
     w->at = item_count(w);
     forget_loading(w);
     rc = aim(w, key, err);
@@ -413,8 +414,7 @@ static nadb_rc iter_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
     return rc == NADB_OK && !there ? load_alone(w, err) : rc;
 }
 
-/* Half of a page is left: the time in which it is read is enough for the next
- * one to be there. */
+/* With half of a page left, the next one arrives before it is read. */
 bool redis_walk_runs_low(const redis_walk *w) {
     return wants_page(w) && w->how->script != SCRIPT_EXPIRY &&
            2 * (item_count(w) - w->at) <= item_count(w);
@@ -439,7 +439,7 @@ static void iter_free(nadb_iter *iter) {
     nadb_free(w);
 }
 
-/* A range without rows needs no server. */
+/* An empty range needs no server. */
 static nadb_rc no_next(nadb_iter *iter, nadb_err *err) {
     (void)err;
     iter->valid = false;
@@ -452,7 +452,7 @@ static nadb_rc no_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
 }
 
 void redis_walk_share(redis_walk *w, unsigned n) {
-    /* Each shard has all tags. */
+    /* Every shard has all tags. */
     if (n < 2 || w->keyspace == NADB_KS_COUNT) return;
     w->of = n;
     w->page_rows = w->page_rows / n + PART_ROWS_MORE;

@@ -11,7 +11,7 @@
 
 #include "../../core/util/os_system.h"
 
-/* A line of the protocol is never so long, nor is one value so large. */
+/* Maximum length of a line of the protocol, and of a value. */
 #define LINE_MOST 65536u
 #define VALUE_MOST (512ll << 20)
 
@@ -24,9 +24,9 @@ void redis_pause(void) {
 
 /* --- SIGPIPE ---
  *
- * hiredis writes with write(), and a server that is gone would raise SIGPIPE
- * in a program that has nothing to do with it. So it is blocked for the call
- * in this thread, and taken off when the call has made it pending. */
+ * hiredis uses write(), which raises SIGPIPE when the server is gone; the
+ * program may not expect that. So the signal is blocked in this thread during
+ * the call, and removed if the call has made it pending. */
 
 static void pipe_set(sigset_t *set) {
     sigemptyset(set);
@@ -48,7 +48,7 @@ void pipe_guard_begin(pipe_guard *g) {
     (void)pthread_sigmask(SIG_BLOCK, &set, &g->before);
 }
 
-/* Keeps errno, by which hiredis says what happened. */
+/* Keeps errno, which hiredis uses to report errors. */
 void pipe_guard_end(const pipe_guard *g) {
     int error = errno;
     sigset_t set;
@@ -107,9 +107,9 @@ bool wire_says(const redisReply *r, const char *word) {
                              nadb_slice_str(word));
 }
 
-/* The code for an error that the server answers. */
+/* The code for an error reply. */
 static nadb_rc error_code(const redisReply *r) {
-    /* Inside scripts older servers put their own words before it. */
+    /* In scripts, older servers put other words before it. */
     if (strstr(r->str, "OOM command not allowed") != NULL) return NADB_FULL;
     if (wire_says(r, "NOAUTH") || wire_says(r, "WRONGPASS") ||
         wire_says(r, "NOPERM") || strstr(r->str, "invalid password") != NULL ||
@@ -118,7 +118,7 @@ static nadb_rc error_code(const redisReply *r) {
         return NADB_CANTOPEN;
     if (strstr(r->str, "READONLY You can't write") != NULL)
         return NADB_READONLY;
-    /* Somebody has made a key of the store another type. */
+    /* Somebody has changed the type of one of the store's keys. */
     if (strstr(r->str, "WRONGTYPE ") != NULL) return NADB_CORRUPT;
     return NADB_IOERR;
 }
@@ -140,7 +140,7 @@ void wire_close(wire *w) {
     pipe_guard guard;
 
     if (w->c == NULL) return;
-    pipe_guard_begin(&guard); /* TLS says good-bye */
+    pipe_guard_begin(&guard); /* TLS sends a message when it closes */
     tls_close(w->tls);
     pipe_guard_end(&guard);
     redisFree(w->c);
@@ -162,8 +162,8 @@ nadb_rc wire_confused(wire *w, nadb_err *err) {
                      "redis server %s: its answer makes no sense", w->name);
 }
 
-/* For hiredis: the elements of all arrays of an answer are counted, and how
- * deep they are, for it frees an answer by recursion. */
+/* For hiredis: counts the elements and the depth of arrays, because it frees an
+ * answer by recursion. */
 static void *make_array(const redisReadTask *task, wire_count n) {
     wire *w = task->privdata;
     unsigned depth = 1;
@@ -207,7 +207,7 @@ static uint8_t *put_length(uint8_t *p, char mark, size_t n) {
     return p;
 }
 
-/* Of a length; and of an argument, but for its bytes. */
+/* Maximum bytes of a length, and of an argument without its bytes. */
 #define LENGTH_MOST 24u
 #define ARGUMENT_MOST (LENGTH_MOST + 2u)
 
@@ -215,7 +215,7 @@ nadb_rc wire_format(const args *a, nadb_buf *out, nadb_err *err) {
     size_t most = LENGTH_MOST;
     uint8_t *p;
 
-    /* Arguments may have been replaced since: a->bytes is no bound. */
+    /* Arguments may have been replaced, so a->bytes is not a bound. */
     for (size_t i = 0; i < a->n && !a->failed; i++)
         most += ARGUMENT_MOST + args_get(a, i).n;
     if (a->failed || !nadb_buf_reserve(out, most))
@@ -251,15 +251,15 @@ nadb_rc wire_send_bytes(wire *w, nadb_slice bytes, nadb_err *err) {
     return NADB_OK;
 }
 
-/* For what has been sent and received, there is a second more for each MB. */
+/* The limit is extended by a second for each MB that was sent or received. */
 static bool wait_for(wire *w, short events) {
     size_t bytes = w->received + w->unsent;
 
     return patience_poll(w->until, w->c->fd, events, (int64_t)(bytes >> 10));
 }
 
-/* Bytes of the value alone: such a large one is a row's, and a line that
- * describes it comes first (record.h). */
+/* Size of the value alone: such a large string is a row, which begins with its
+ * line (record.h). */
 static uint64_t value_size(const char *body, size_t n, uint64_t size) {
     const char *feed = memchr(body, '\n', n);
 
@@ -268,8 +268,8 @@ static uint64_t value_size(const char *body, size_t n, uint64_t size) {
     return size > n ? size - n : 0;
 }
 
-/* Whether what was received, but is not a whole answer yet, may become one:
- * behind a complete line only the bytes of a value can be waited for. */
+/* Checks an incomplete answer: behind a complete line only the bytes of a value
+ * can be missing. */
 static nadb_rc may_end(wire *w, nadb_err *err) {
     const redisReader *r = w->c->reader;
     const nadb_caller *caller = w->until->caller;
@@ -290,11 +290,12 @@ static nadb_rc may_end(wire *w, nadb_err *err) {
     rc = caller->takes(caller->ctx,
                        value_size(body, n - (size_t)(body - p), (uint64_t)size),
                        err);
-    if (rc != NADB_OK) wire_close(w); /* the rest of it is still to come */
+    /* the rest of the answer is still to come */
+    if (rc != NADB_OK) wire_close(w);
     return rc;
 }
 
-/* The descriptor does not block. What is sent in pieces may be TLS. */
+/* The descriptor does not block. Pieces may be TLS. */
 static bool flush_all(wire *w) {
     for (size_t at = 0; at < w->out.n;) {
         const uint8_t *p = w->out.p + at;
@@ -319,7 +320,7 @@ static bool flush_all(wire *w) {
     return true;
 }
 
-/* A buffer that held a large commit is not kept. */
+/* A larger buffer is freed after its commit. */
 #define OUT_KEPT (1u << 20)
 
 static bool flush(wire *w) {
@@ -332,10 +333,9 @@ static bool flush(wire *w) {
     return ok;
 }
 
-/* Takes in what has come, perhaps nothing: then *events says what to wait for.
- */
+/* Reads what has arrived, perhaps nothing; then *events is to be waited for. */
 static bool read_now(wire *w, short *events) {
-    char bytes[16384]; /* a record of TLS */
+    char bytes[16384]; /* size of a TLS record */
     size_t before = w->c->reader->len;
     ssize_t n;
     bool ok;
@@ -356,10 +356,10 @@ static bool read_now(wire *w, short *events) {
     return ok;
 }
 
-/* A thread that sleeps is woken after the time that a server nearby takes to
- * answer. So where the last answer came within this time, the next one is
- * looked for before sleeping. Without giving way: on a busy machine that would
- * be for much longer. */
+/* Waking a sleeping thread takes as long as a nearby server takes to answer. So
+ * if the last answer came within this time, the next is polled for before
+ * sleeping; without yielding, which on a busy machine would take much
+ * longer. */
 #define SPIN_NS 100000
 
 static bool look_out(const wire *w) {
@@ -372,14 +372,14 @@ static bool look_out(const wire *w) {
     return n > 0;
 }
 
-/* Sends what is to be sent, and reads what comes. errno is that of the
+/* Sends what is to be sent and reads what arrives. errno is that of a
  * failure. */
 static bool read_more(wire *w) {
     short events = POLLIN;
 
     if (!flush(w)) return false;
-    /* The begin of an answer is waited for; where a piece of it has come, the
-     * next one may be there already. */
+    /* Waits for the beginning of an answer; after a piece of it the next may
+     * have arrived already. */
     if (w->received == 0 && w->tls == NULL && !(w->soon && look_out(w)) &&
         !wait_for(w, POLLIN))
         return false;
@@ -390,7 +390,7 @@ static bool read_more(wire *w) {
     }
 }
 
-/* OpenSSL writes with write(). */
+/* OpenSSL uses write(). */
 static bool read_more_guarded(wire *w) {
     pipe_guard guard;
     bool ok;
@@ -405,7 +405,7 @@ static bool read_more_guarded(wire *w) {
 nadb_rc wire_push(wire *w, nadb_err *err) {
     if (w->c == NULL) return not_connected(w, err);
     w->received = 0;
-    /* What is encrypted goes when the answer is waited for. */
+    /* Encrypted data is sent when an answer is waited for. */
     if (w->tls != NULL || flush(w)) return NADB_OK;
     return wire_broken(w, "sending", errno, err);
 }
@@ -422,7 +422,7 @@ nadb_rc wire_receive(wire *w, redisReply **out, nadb_err *err) {
     w->elements = 0;
     w->received = 0;
     for (;;) {
-        /* Of a pipeline, most answers have been read already. */
+        /* Most answers of a pipeline have been read already. */
         if (redisGetReplyFromReader(w->c, &reply) != REDIS_OK)
             return wire_broken(w, doing, 0, err);
         if (reply != NULL) break;

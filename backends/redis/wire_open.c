@@ -1,5 +1,5 @@
-/* wire_open.c - the beginning of a connection: whether it is allowed, the
- * socket, TLS, the password. */
+/* wire_open.c - begins a connection: is it allowed, the socket, TLS, the
+ * password. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -11,9 +11,9 @@
 #include "../../core/util/job.h"
 #include "wire.h"
 
-/* Where a wire leads. */
+/* The target of a wire. */
 typedef struct target {
-    const char *host; /* or the path of a unix socket */
+    const char *host; /* or path of a unix socket */
     int port;
     bool local;
 } target;
@@ -64,7 +64,7 @@ nadb_rc wire_check_hosts(const address *at, nadb_err *err) {
 
 /* --- the socket --- */
 
-/* How the connecting has ended: 0, or an errno. */
+/* The result of connecting: 0 or an errno. */
 static int connected(int fd) {
     struct sockaddr_storage peer;
     socklen_t n = sizeof peer;
@@ -73,17 +73,19 @@ static int connected(int fd) {
 
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
     if (error != 0) return error;
-    /* A unix socket whose queue is full says nothing, and is not connected. */
+    /* A unix socket whose queue is full reports no error and is not
+     * connected. */
     return getpeername(fd, (struct sockaddr *)&peer, &n) == 0 ? 0 : EAGAIN;
 }
 
-/* One attempt; an errno. */
+/* One attempt; returns an errno. */
 static int connect_once(wire *w, const target *to, patience *limit) {
     w->c = to->local ? redisConnectUnixNonBlock(to->host)
                      : redisConnectNonBlock(to->host, to->port);
     if (w->c == NULL) return ENOMEM;
     if (w->c->err != 0) return errno;
-    nadb_close_on_exec(w->c->fd); /* none for who runs another program */
+    /* programs that are executed must not inherit it */
+    nadb_close_on_exec(w->c->fd);
     if (!patience_poll(limit, w->c->fd, POLLOUT, 0)) return EAGAIN;
     return connected(w->c->fd);
 }
@@ -116,7 +118,7 @@ static nadb_rc begin_tls(wire *w, const char *host, nadb_err *err) {
 
 /* --- the password --- */
 
-/* The variable that lists the hosts for which a password is. */
+/* The variable that lists the hosts to which a password may be sent. */
 static bool hosts_variable(const char *env, nadb_buf *out) {
     return nadb_buf_append(out, env, strlen(env)) &&
            nadb_buf_append(out, "_HOSTS", sizeof "_HOSTS");

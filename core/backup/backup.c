@@ -1,10 +1,10 @@
 /* backup.c - writes backups (backup.h).
  *
- * An incremental backup is found by one walk over the store's snapshot and the
- * state that its parent's chain stands for, side by side in the order of keys.
- * Of the chain only keys and prints are read. So it does not depend on what the
- * store remembers of its past: sequence numbers, tombstones and clocks may have
- * changed, and the store may be another one. */
+ * An incremental backup is made by one walk over the store's snapshot and the
+ * state of its parent's chain, side by side in key order. Of the chain only
+ * keys and prints are read. So it does not depend on what the store remembers:
+ * sequence numbers, tombstones and clocks may have changed, and the store may
+ * be another one. */
 #include "snapshot.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@
 #include "../store_engine.h"
 #include "../util/job.h"
 
-/* Rows between two questions whether to stop. */
+/* Rows between two polls for a stop. */
 #define STOP_ROWS 1024u
 
 /* All rows of a store. */
@@ -25,18 +25,19 @@ static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
 
 typedef struct making {
     const nadb_stop *stop;
-    int64_t now_ms; /* of the snapshot: what has expired is not there */
+    /* time of the snapshot: rows that had expired are left out */
+    int64_t now_ms;
     backup_writer *w;
     nadb_iter *rows;   /* of the store */
     nadb_iter *before; /* of the chain; NULL in a full backup */
     uint64_t total;
-    uint64_t values; /* bytes of those that are written */
+    uint64_t values; /* bytes of the written values */
     unsigned since_stop;
 } making;
 
 /* --- the rows --- */
 
-/* To the next row of the store that has not expired. */
+/* Moves to the next row of the store that has not expired. */
 static nadb_rc next_row(making *m, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -54,8 +55,8 @@ static nadb_rc next_row(making *m, nadb_err *err) {
     return rc;
 }
 
-/* Deletes the keys of the chain up to the row's; *same: the row is there as it
- * is. */
+/* Writes deletions of the chain's keys before the row; *same: the chain has the
+ * row unchanged. */
 static nadb_rc compare(making *m, backup_print print, bool *same,
                        nadb_err *err) {
     nadb_slice key = m->rows->entry.key;
@@ -77,7 +78,7 @@ static nadb_rc compare(making *m, backup_print print, bool *same,
     return rc;
 }
 
-/* What the chain still has behind the last row. */
+/* Writes deletions of the chain's keys behind the last row. */
 static nadb_rc delete_rest(making *m, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -88,7 +89,7 @@ static nadb_rc delete_rest(making *m, nadb_err *err) {
     return rc;
 }
 
-/* A row that could not be read again is no backup. */
+/* Checks that the row can be read again before it is written. */
 static nadb_rc put_row(making *m, const nadb_entry *e, uint64_t hash,
                        nadb_err *err) {
     nadb_row row;
@@ -188,8 +189,8 @@ nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
 
 /* --- ids --- */
 
-/* full_YYYYmmdd_HHMMSS, or inc_.., db_..: UTC, so that ids of one folder are in
- * the order in which they were made. `again`: how many such ids are taken. */
+/* full_YYYYmmdd_HHMMSS, or inc_.., db_..: in UTC, so that ids of a folder sort
+ * by time. `again`: number of such ids that are taken. */
 static void default_id(backup_type type, unsigned again,
                        char out[BACKUP_ID_MAX + 1]) {
     static const char *const prefixes[] = {"full", "inc", "db"};

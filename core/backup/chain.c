@@ -3,11 +3,11 @@
 
 #include "../util/merge.h"
 
-/* A chain so long is a circle, or a mistake. */
+/* A longer chain is a circle or an error. */
 #define LINKS_MAX 10000u
 
 struct backup_chain {
-    nadb_buf links; /* backup_link each */
+    nadb_buf links; /* array of backup_link */
 };
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -34,7 +34,7 @@ void backup_chain_close(backup_chain *c) {
     nadb_free(c);
 }
 
-/* What the manifest and the file say must be the same. */
+/* Manifest and file must agree. */
 static nadb_rc check_file(const backup_link *l, const char *path,
                           uint64_t bytes, nadb_err *err) {
     uint64_t rows, deleted;
@@ -73,7 +73,7 @@ static nadb_rc open_link(const backup_folder *f, const char *id,
     return rc;
 }
 
-/* Opens the parent of the link before; it must be what its child remembers. */
+/* Opens the parent of a link; it must be the one that its child names. */
 static nadb_rc open_parent(const backup_folder *f, const backup_manifest *child,
                            backup_link *l, nadb_err *err) {
     bool has;

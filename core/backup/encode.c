@@ -30,7 +30,7 @@ struct backup_encoder {
     unsigned running;
     bool tried; /* to start threads */
     nadb_mutex lock;
-    nadb_cond moved; /* one of the numbers, `done` or `ending` */
+    nadb_cond moved; /* signalled when a number, `done` or `ending` changes */
     bool ending;
     uint64_t dropped, begun, given;
     place ring[ENCODER_CHUNKS];
@@ -76,7 +76,7 @@ static void *encode_all(void *arg) {
     return NULL;
 }
 
-/* Fewer threads, or none, will do. */
+/* Errors are ignored: fewer threads, or none, suffice. */
 static void start_threads(backup_encoder *e) {
     e->tried = true;
     while (e->running < ENCODER_THREADS &&
@@ -127,7 +127,7 @@ void backup_encoder_free(backup_encoder *e) {
     nadb_free(e);
 }
 
-/* Only the writer changes `given` and `dropped`: it reads them without the
+/* Only the writer changes `given` and `dropped`, so it reads them without the
  * lock. */
 
 backup_chunk *backup_encoder_chunk(backup_encoder *e) {

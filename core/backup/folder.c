@@ -1,4 +1,4 @@
-/* folder.c - the names of backups (folder.h). */
+/* folder.c - names in a folder of backups (folder.h). */
 #include "folder.h"
 
 #include <errno.h>
@@ -11,12 +11,12 @@
 #define OLD_PREFIX ".nadb-old-"
 #define LOCK_MS 10000
 #define RANDOM_HEX 16u
-#define NAME_MAX_BYTES                                                         \
-    (sizeof NEW_PREFIX + BACKUP_ID_MAX + RANDOM_HEX + 2) /* of a directory */
+/* Size of a directory's name. */
+#define NAME_MAX_BYTES (sizeof NEW_PREFIX + BACKUP_ID_MAX + RANDOM_HEX + 2)
 
 struct backup_folder {
     nadb_dir *dir;
-    nadb_stat like;  /* of the directory: mode and owner of what is made */
+    nadb_stat like;  /* mode and owner for new directories, from the folder */
     nadb_file *lock; /* held between lock and unlock; else NULL */
 };
 
@@ -26,7 +26,7 @@ static nadb_rc no_memory(nadb_err *err) {
 
 /* --- the folder itself --- */
 
-/* Makes the last component of the path, for its owner alone. */
+/* Makes the last component of the path, accessible to its owner only. */
 static nadb_rc make_folder(const char *path, nadb_dir **out, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     nadb_buf real = NADB_BUF_INIT;
@@ -111,7 +111,7 @@ nadb_rc backup_folder_lock(backup_folder *f, nadb_err *err) {
 }
 
 void backup_folder_unlock(backup_folder *f) {
-    nadb_os_get()->close(f->lock); /* and with it the lock */
+    nadb_os_get()->close(f->lock); /* releases the lock */
     f->lock = NULL;
 }
 
@@ -231,7 +231,7 @@ static nadb_rc walk_name(void *ctx, const char *name, nadb_err *err) {
     if (rc == NADB_OK && !has) return NADB_OK;
     if (rc == NADB_OK)
         rc = backup_folder_manifest(w->f, name, NULL, &m, &problem);
-    /* Removed since its name was read. */
+    /* It was removed after its name was read. */
     if (rc == NADB_CANTOPEN && problem.sys_errno == ENOENT)
         rc = NADB_OK;
     else if (rc == NADB_OK || rc == NADB_CORRUPT || rc == NADB_CANTOPEN)
@@ -271,8 +271,8 @@ static bool is_ours(const char *name) {
 
 typedef struct emptying {
     nadb_dir *dir;
-    bool check;  /* only look whether all names are ours */
-    bool nested; /* in a part */
+    bool check;  /* only check that all names are ours */
+    bool nested; /* inside a part */
 } emptying;
 
 static nadb_rc empty_name(void *ctx, const char *name, nadb_err *err) {
@@ -295,8 +295,8 @@ static nadb_rc empty_name(void *ctx, const char *name, nadb_err *err) {
     return rc;
 }
 
-/* Removes a directory of the folder with the files of a backup in it, or only
- * looks whether that is all that is in it. */
+/* Removes a directory of the folder with the files of a backup, or only checks
+ * that it contains nothing else. */
 static nadb_rc empty(const backup_folder *f, const char *name, bool check,
                      nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -310,7 +310,7 @@ static nadb_rc empty(const backup_folder *f, const char *name, bool check,
     return rc == NADB_OK && !check ? os->rmdir(f->dir, name, err) : rc;
 }
 
-/* A fresh name for a directory of that prefix. */
+/* Makes a new name with that prefix. */
 static void temporary_name(const char *prefix, const char *id,
                            char out[NAME_MAX_BYTES]) {
     unsigned long long r;
@@ -330,7 +330,8 @@ nadb_rc backup_folder_remove(backup_folder *f, const char *id, nadb_err *err) {
     return rc == NADB_OK ? empty(f, name, false, err) : rc;
 }
 
-/* Whether a new directory is still being written: its BACKUP is locked. */
+/* *alive: a new directory is still being written, because its BACKUP is
+ * locked. */
 static nadb_rc is_alive(const backup_folder *f, const char *name, bool *alive,
                         nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -352,7 +353,7 @@ static nadb_rc is_alive(const backup_folder *f, const char *name, bool *alive,
     return rc;
 }
 
-/* What cannot be removed is left: it is not listed, and costs only space. */
+/* What cannot be removed stays: it is not listed and only takes space. */
 static nadb_rc clean_name(void *ctx, const char *name, nadb_err *err) {
     const backup_folder *f = ctx;
     bool is_new = strncmp(name, NEW_PREFIX, sizeof NEW_PREFIX - 1) == 0;
@@ -371,13 +372,13 @@ nadb_rc backup_folder_clean(backup_folder *f, nadb_err *err) {
     return each_name(f->dir, clean_name, f, err);
 }
 
-/* --- one that is being written --- */
+/* --- a backup being written --- */
 
 struct backup_new {
     backup_folder *f;
     char id[BACKUP_ID_MAX + 1];
     char name[NAME_MAX_BYTES]; /* until it is published */
-    bool made;                 /* there may be a directory of that name */
+    bool made;                 /* a directory of that name may exist */
     nadb_dir *dir;
     nadb_file *manifest; /* locked */
     bool published;
@@ -402,8 +403,8 @@ static nadb_rc make_file(const backup_folder *f, nadb_dir *dir,
         f->like.mode & 0666, out, err);
 }
 
-/* Makes the directory and locks its BACKUP, in the lock of the folder, so that
- * nobody takes it for what a crash has left. */
+/* Makes the directory and locks its BACKUP, under the folder's lock, so that no
+ * other writer takes it for what a crash has left. */
 static nadb_rc make_locked(backup_new *n, nadb_err *err) {
     const nadb_os *os = nadb_os_get();
     bool got = false;
@@ -444,7 +445,7 @@ nadb_rc backup_new_begin(backup_folder *f, const char *id, backup_new **out,
     return rc;
 }
 
-/* Opens the directory of a part, which is made if need be. */
+/* Opens the directory of a part, which is made if necessary. */
 static nadb_rc part_open(backup_new *n, const char *part, nadb_dir **out,
                          nadb_err *err) {
     const nadb_os *os = nadb_os_get();
@@ -506,7 +507,7 @@ nadb_rc backup_new_part(backup_new *n, const char *part, backup_manifest *m,
     return rc;
 }
 
-/* The parent is there, and is what it was when it was read. */
+/* Checks that the parent exists and is unchanged since it was read. */
 static nadb_rc check_parent(const backup_folder *f, const backup_manifest *m,
                             nadb_err *err) {
     backup_manifest parent;
@@ -541,7 +542,8 @@ nadb_rc backup_new_publish(backup_new *n, backup_manifest *m, nadb_err *err) {
     if (rc == NADB_OK) {
         n->published = true;
         rc = os->dir_sync(folder, err);
-        /* Listed now, and gone after a power cut: rather neither. */
+        /* It is listed now, but a power cut might remove it, so the rename is
+         * undone. */
         if (rc != NADB_OK &&
             os->rename(folder, n->id, n->name, NULL) == NADB_OK)
             n->published = false;
@@ -553,7 +555,7 @@ nadb_rc backup_new_publish(backup_new *n, backup_manifest *m, nadb_err *err) {
 void backup_new_free(backup_new *n) {
     if (n == NULL) return;
     nadb_os_get()->dir_close(n->dir);
-    /* Still locked, so that nobody else removes it meanwhile. */
+    /* It is still locked, so no other process removes it meanwhile. */
     if (n->made && !n->published) (void)!empty(n->f, n->name, false, NULL);
     nadb_os_get()->close(n->manifest);
     nadb_free(n);

@@ -1,4 +1,4 @@
-/* keep.c - which backups there are, and which may go (backup.h). */
+/* keep.c - lists backups and removes old ones (backup.h). */
 #include "backup.h"
 
 #include <stdlib.h>
@@ -13,14 +13,14 @@ typedef struct listed {
     char id[BACKUP_ID_MAX + 1];
     bool sound;
     bool keep;
-    size_t parts; /* stores, of a database */
+    size_t parts; /* number of stores, if it is a database's */
     size_t files;
     backup_manifest manifest;
     char problem[NADB_MSG_MAX];
 } listed;
 
 typedef struct list {
-    nadb_buf items; /* listed each */
+    nadb_buf items; /* array of listed */
 } list;
 
 static size_t count(const list *l) { return l->items.n / sizeof(listed); }
@@ -37,13 +37,14 @@ static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
     listed item;
 
     memset(&item, 0, sizeof item);
-    memcpy(item.id, id, strlen(id)); /* a valid id: it fits */
+    memcpy(item.id, id, strlen(id)); /* a valid id, so it fits */
     item.sound = m != NULL;
     if (m != NULL) {
         item.parts = backup_manifest_parts(m);
         item.files = backup_manifest_files(m);
         item.manifest = *m;
-        item.manifest.parts = (nadb_buf)NADB_BUF_INIT; /* the caller's */
+        /* they belong to the caller */
+        item.manifest.parts = (nadb_buf)NADB_BUF_INIT;
     }
     memcpy(item.problem, problem->msg, sizeof item.problem);
     return nadb_buf_append(&l->items, &item, sizeof item)
@@ -51,7 +52,7 @@ static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
                : nadb_fail(err, NADB_NOMEM, "out of memory for backups");
 }
 
-/* The oldest first; those that are damaged have no time, and come before. */
+/* Oldest first; damaged ones have no time and come before. */
 static int by_time(const void *a, const void *b) {
     const listed *x = a, *y = b;
 
@@ -68,7 +69,7 @@ static nadb_rc list_read(const backup_folder *f, list *l, nadb_err *err) {
     return rc;
 }
 
-/* The first that was made from `id`; NULL when there is none. */
+/* The first backup that was made from `id`; NULL if there is none. */
 static const listed *child_of(const list *l, const char *id) {
     for (size_t i = 0; i < count(l); i++)
         if (strcmp(at(l, i)->manifest.parent, id) == 0) return at(l, i);
@@ -81,7 +82,7 @@ static listed *find(const list *l, const char *id) {
     return NULL;
 }
 
-/* Adds the bytes of the values in a file of rows. */
+/* Adds the bytes of values in a file of rows. */
 static nadb_rc add_values(const backup_folder *f, const char *id,
                           const char *part, uint64_t *sum, bool *known,
                           nadb_err *err) {
@@ -94,7 +95,7 @@ static nadb_rc add_values(const backup_folder *f, const char *id,
     return rc;
 }
 
-/* *known is false for damaged files, of which a list says no more. */
+/* *known is false for damaged files, whose size is not listed. */
 static nadb_rc sum_values(const backup_folder *f, const listed *item,
                           uint64_t *sum, bool *known, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -177,7 +178,7 @@ nadb_rc nadb_backup_delete(const char *folder, const char *id, bool force,
     return rc;
 }
 
-/* Keeps a backup and all that it needs. */
+/* Marks a backup and all that it needs as kept. */
 static void keep_chain(const list *l, listed *item) {
     while (item != NULL && !item->keep) {
         item->keep = true;
@@ -187,7 +188,7 @@ static void keep_chain(const list *l, listed *item) {
     }
 }
 
-/* A damaged one is kept: it may be looked at, and is removed by its id. */
+/* A damaged backup is kept for inspection; it can be removed by its id. */
 static void choose_kept(const list *l, double keep_days, int64_t keep_count) {
     double oldest = (double)nadb_now_ms() - keep_days * DAY_MS;
     int64_t rank = 0;
@@ -208,7 +209,7 @@ static nadb_rc prune_locked(backup_folder *f, double keep_days,
     nadb_rc rc = list_read(f, &l, err);
 
     if (rc == NADB_OK) choose_kept(&l, keep_days, keep_count);
-    /* The newest first, so that none ever lacks its parent. */
+    /* Newest first, so that no backup ever lacks its parent. */
     for (size_t i = count(&l); i > 0 && rc == NADB_OK; i--) {
         if (at(&l, i - 1)->keep) continue;
         rc = backup_folder_remove(f, at(&l, i - 1)->id, err);

@@ -1,8 +1,8 @@
 /* manifest.c - writes and reads BACKUP (manifest.h).
  *
- * A reader takes line after line and accepts only what a writer would have
- * written: another order, another form of a number, or bytes behind the last
- * line are damage. */
+ * A reader takes line after line and accepts only what a writer would write:
+ * another order, another form of a number, or bytes behind the last line are
+ * damage. */
 #include "manifest.h"
 
 #include <inttypes.h>
@@ -53,7 +53,8 @@ static bool put(nadb_buf *out, const char *fmt, ...) {
            nadb_buf_append(out, line, (size_t)n);
 }
 
-/* A text of any bytes, on one line: control characters and % are escaped. */
+/* Writes a text of any bytes on one line; control characters and % are
+ * escaped. */
 static bool put_text(nadb_buf *out, const char *name, const char *text) {
     bool ok = put(out, "%s: ", name);
 
@@ -125,7 +126,7 @@ static nadb_rc damaged(const lines *l, const char *what) {
     return nadb_corrupt(l->err, "%s is damaged: %s", l->path, what);
 }
 
-/* The value of the next line, which has this name. */
+/* Takes the value of the next line, which must have this name. */
 static nadb_rc take(lines *l, const char *name, nadb_slice *value) {
     size_t n = strlen(name);
     const uint8_t *end =
@@ -221,7 +222,7 @@ static nadb_rc take_id(lines *l, const char *name,
     return NADB_OK;
 }
 
-/* The sum tells whether there is a parent: "none" may also be the id of one. */
+/* The sum tells whether there is a parent, because "none" may also be an id. */
 static nadb_rc take_parent(lines *l, backup_manifest *m) {
     nadb_rc rc = take_id(l, "parent", m->parent);
 
@@ -267,7 +268,7 @@ static nadb_rc take_parts(lines *l, backup_manifest *m) {
     return NADB_OK;
 }
 
-/* The first line says which format it is; later ones are for newer readers. */
+/* The first line has the format; newer formats are for newer readers. */
 static nadb_rc take_first(lines *l) {
     nadb_slice first = nadb_slice_str(FIRST_LINE);
 

@@ -1,11 +1,11 @@
-/* restore.c - puts a backup's rows into a store (backup.h).
+/* restore.c - writes a backup's rows into a store (backup.h).
  *
- * A full backup is written blindly, row after row, so that it meets no conflict
- * whatever others write meanwhile. An incremental one, put into a store that is
- * not cleared, is compared with what is there, and only differences are
- * written: a standby that follows its original gets a small transaction out of
- * a small backup. That reads the store, and so conflicts as any transaction
- * does that decides on what it has read. */
+ * A full backup is written without reading the store, so it never conflicts
+ * with other writers. An incremental one, restored into a store that is not
+ * cleared, is compared with the store, and only differences are written: a
+ * standby that follows its original gets a small transaction from a small
+ * backup. This reads the store, so it can conflict like any transaction that
+ * reads. */
 #include "backup.h"
 
 #include "../kv/codec.h"
@@ -24,8 +24,8 @@ typedef struct restoring {
     nadb_session *ss;
     const nadb_stop *stop;
     nadb_iter *rows;  /* of the backup */
-    nadb_iter *there; /* of the store; NULL: not compared */
-    bool clear;       /* nothing is there */
+    nadb_iter *there; /* of the store; NULL: no comparison */
+    bool clear;       /* the store was cleared */
     int64_t now_ms;
     int64_t restored;
     nadb_buf plain, other; /* decompressed values */
@@ -33,8 +33,7 @@ typedef struct restoring {
 
 /* --- one row --- */
 
-/* The value as SQL would give it: compressed anew as the store wants it, or
- * not at all. */
+/* Writes a decoded value, which is compressed as the store's options say. */
 static nadb_rc put_value(restoring *r, nadb_put_req *req, const nadb_row *row,
                          nadb_err *err) {
     nadb_slice bytes = row->stored;
@@ -63,7 +62,7 @@ static nadb_rc put(restoring *r, const nadb_entry *e, nadb_err *err) {
     req.created_ms = row.created_ms;
     req.updated_ms = row.updated_ms;
     req.expires_ms = row.expires_ms;
-    /* What is compressed may stay so, where the store compresses too. */
+    /* A compressed value is copied if the store compresses, too. */
     if (row.codec == NADB_CODEC_RAW || r->ss->options->compression == 0)
         return put_value(r, &req, &row, err);
     req.keep = &row;
@@ -76,7 +75,7 @@ static nadb_rc delete_key(restoring *r, nadb_slice key, nadb_err *err) {
 
 /* --- comparing --- */
 
-/* Moves `there` to `key`; *row: it has such a row that has not expired. */
+/* Moves `there` to `key`; *row: the store has a live row of that key. */
 static nadb_rc find_there(restoring *r, nadb_slice key, bool *row,
                           nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -90,7 +89,7 @@ static nadb_rc find_there(restoring *r, nadb_slice key, bool *row,
     return rc;
 }
 
-/* Whether two rows are equal but for how their values are compressed. */
+/* *equal: the rows are equal except for the compression of their values. */
 static nadb_rc equal_decoded(restoring *r, nadb_slice a, nadb_slice b,
                              bool *equal, nadb_err *err) {
     nadb_row x, y;
@@ -111,7 +110,7 @@ static nadb_rc equal_decoded(restoring *r, nadb_slice a, nadb_slice b,
     return rc;
 }
 
-/* Whether the store needs no change to be as the backup has it. */
+/* *same: the store needs no change. */
 static nadb_rc is_same(restoring *r, const nadb_entry *e, bool gone, bool *same,
                        nadb_err *err) {
     bool row = false;
@@ -129,7 +128,7 @@ static nadb_rc is_same(restoring *r, const nadb_entry *e, bool gone, bool *same,
     return rc;
 }
 
-/* --- all of them --- */
+/* --- all rows --- */
 
 static nadb_rc restore_rows(restoring *r, nadb_err *err) {
     unsigned since_stop = 0;
@@ -157,7 +156,8 @@ static nadb_rc restore_rows(restoring *r, nadb_err *err) {
     return rc;
 }
 
-/* Compares with the transaction's snapshot: all of it has then been read. */
+/* Opens the walk for the comparison, in the transaction's snapshot: everything
+ * then counts as read. */
 static nadb_rc open_there(restoring *r, nadb_err *err) {
     nadb_engine *e = r->ss->engine;
     nadb_rc rc =

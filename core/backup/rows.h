@@ -3,18 +3,17 @@
  *
  *   head | chunk | chunk | .. | index | end
  *
- * A chunk has some hundred rows in the order of their keys. The keys stand
- * apart from the values, each with a print of its value, so that a later
- * backup can find out what has changed without reading, or decompressing, a
- * value:
+ * A chunk has some hundred rows in key order. Keys are apart from values, each
+ * with a print of its value, so that a later backup can find changes without
+ * reading or decompressing values:
  *
  *   chunk head | key, length, print | key, length, print | .. | values
  *
- * Keys are those of entries of a store (core/backend.h), the keyspace byte
- * included; values are rows (core/kv/row.h). A deleted key has no value.
+ * Keys are those of a store's entries (core/backend.h), with the keyspace byte;
+ * values are rows (core/kv/row.h). A deleted key has no value.
  *
- * All that is read is checked before it is used: a CRC over each part of a
- * chunk, then bounds, then the order of keys. */
+ * Everything read is verified before use: a CRC of each part of a chunk, then
+ * bounds, then the order of keys. */
 #ifndef NADB_BACKUP_ROWS_H
 #define NADB_BACKUP_ROWS_H
 
@@ -22,7 +21,7 @@
 #include "../util/os.h"
 #include "../util/sha256.h"
 
-/* What tells two values apart: their hash and length. */
+/* Distinguishes values: hash and length. */
 typedef struct backup_print {
     uint64_t hash;
     uint64_t bytes;
@@ -45,49 +44,47 @@ typedef struct backup_sum {
     uint8_t sha256[NADB_SHA256_BYTES];
 } backup_sum;
 
-/* Begins an empty file, which outlives the writer. `level`: of zlib, 0 to
- * leave values as they are. The caller owns *out. */
+/* Begins an empty file, which must outlive the writer. `level`: of zlib; 0:
+ * values are not changed. The caller owns *out. */
 nadb_rc backup_writer_new(nadb_file *f, int level, backup_writer **out,
                           nadb_err *err) NADB_MUST_USE;
 void backup_writer_free(backup_writer *w); /* NULL is fine */
-/* Keys come in ascending order, each once. `hash` is backup_print.hash. After
- * an error the writer may read `value` until it is freed. */
+/* Adds an entry. REQUIRES: keys ascend. `hash` is backup_print.hash. After an
+ * error the writer may read `value` until it is freed. */
 nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
                           uint64_t hash, nadb_err *err) NADB_MUST_USE;
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key,
                              nadb_err *err) NADB_MUST_USE;
-/* Completes the file, syncs it, and tells what is in it. `values`: bytes of the
- * values of its rows, decompressed. */
+/* Completes and syncs the file; *out describes it. `values`: bytes of the rows'
+ * values, decompressed. */
 nadb_rc backup_writer_end(backup_writer *w, uint64_t values, backup_sum *out,
                           nadb_err *err) NADB_MUST_USE;
 
 /* --- reading --- */
 
-/* An open file; may be read by several threads, each with iterators of its
- * own. */
+/* An open file; several threads may read it, each with its own iterators. */
 typedef struct backup_rows backup_rows;
 
-/* Takes the file over, also on error. NADB_CORRUPT when head, index or end are
- * damaged; NADB_CANTOPEN when the format is newer than ours. */
+/* Takes over the file, also on error. NADB_CORRUPT if head, index or end is
+ * damaged; NADB_CANTOPEN for a newer format. */
 nadb_rc backup_rows_open(nadb_file *f, backup_rows **out,
                          nadb_err *err) NADB_MUST_USE;
 void backup_rows_close(backup_rows *r); /* NULL is fine */
-/* What the file says of itself. */
+/* The numbers in the file's end. */
 void backup_rows_count(const backup_rows *r, uint64_t *rows, uint64_t *deleted);
 
-/* The bytes of the values of its rows, decompressed: reads the two ends of the
- * file alone, which it takes over. *known is false for a file that does not
- * tell them. */
+/* The bytes of the rows' values, decompressed. Reads only the two ends of the
+ * file, which it takes over. *known is false for a file that does not say. */
 nadb_rc backup_rows_values(nadb_file *f, uint64_t *out, bool *known,
                            nadb_err *err) NADB_MUST_USE;
 
-/* The SHA-256 of all its bytes, read anew. */
+/* The SHA-256 of all bytes, which are read again. */
 nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,
                         char out[NADB_SHA256_HEX], nadb_err *err) NADB_MUST_USE;
 
 /* Walks over the entries; deleted keys are tombstones. The value of an entry is
- * the row or, with `prints`, a struct backup_print. `r` outlives the iterator,
- * the range is copied. */
+ * the row or, with `prints`, a struct backup_print. `r` must outlive the
+ * iterator; the range is copied. */
 nadb_rc backup_rows_iter(backup_rows *r, const nadb_range *range, bool prints,
                          nadb_iter **out, nadb_err *err) NADB_MUST_USE;
 

@@ -1,9 +1,8 @@
 /* rows_read.c - reads a file of rows (rows.h).
  *
- * The index is kept in memory, about 30 bytes for each 100 KB of rows. An
- * iterator holds one chunk: its keys, decoded all at once, and its values once
- * one of them is asked for. What a size in the file may cost in memory is
- * bounded before memory is taken. */
+ * The index is kept in memory, about 30 bytes per 100 KB of rows. An iterator
+ * holds one chunk: its keys, all decoded, and its values once one of them is
+ * needed. Sizes in the file are checked before memory is allocated for them. */
 #include "rows_format.h"
 
 #include "../kv/codec.h"
@@ -12,8 +11,8 @@
 #include <inttypes.h>
 
 typedef struct chunk_place {
-    uint64_t at, bytes; /* of the chunk */
-    nadb_slice first;   /* key; in `index` */
+    uint64_t at, bytes; /* place of the chunk */
+    nadb_slice first;   /* its first key, in `index` */
 } chunk_place;
 
 struct backup_rows {
@@ -23,7 +22,7 @@ struct backup_rows {
     uint64_t rows, deleted;
     size_t chunks;
     nadb_buf index;
-    nadb_buf places; /* chunk_place each */
+    nadb_buf places; /* array of chunk_place */
 };
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -63,13 +62,13 @@ static nadb_rc read_head(backup_rows *r, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Takes the index apart; chunks must fill the file from the head to `end`. */
+/* Parses the index; chunks must fill the file from the head to `end`. */
 static nadb_rc take_index(backup_rows *r, uint64_t end, nadb_err *err) {
     nadb_reader in = nadb_reader_of(nadb_buf_slice(&r->index));
     uint64_t at = HEAD_BYTES;
     chunk_place *places;
 
-    /* 3 bytes are the least that a chunk takes there. */
+    /* A chunk takes at least 3 bytes in the index. */
     if (r->chunks > r->index.n / 3)
         return damaged(r, "its index is too short", err);
     if (!nadb_buf_reserve(&r->places, r->chunks * sizeof *places + 1))
@@ -213,19 +212,19 @@ static const chunk_place *place_of(const backup_rows *r, size_t i) {
 
 typedef struct record {
     size_t key_at, key_n; /* in chunk.text */
-    uint64_t value_at;    /* among the values */
-    backup_print print;   /* bytes = 0: deleted */
+    uint64_t value_at;    /* offset in the values */
+    backup_print print;   /* bytes == 0: deleted */
 } record;
 
 typedef struct chunk {
     const backup_rows *rows;
-    size_t i; /* which one is loaded; rows->chunks: none */
-    size_t n; /* of records */
+    size_t i; /* index of the loaded chunk; rows->chunks: none */
+    size_t n; /* number of records */
     bool has_values;
     uint8_t head[CHUNK_BYTES];
-    nadb_buf stored;  /* as read */
+    nadb_buf stored;  /* stored bytes */
     nadb_buf text;    /* keys */
-    nadb_buf records; /* record each */
+    nadb_buf records; /* array of record */
     nadb_buf values;
 } chunk;
 
@@ -275,7 +274,7 @@ static nadb_rc read_chunk_head(chunk *c, size_t i, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Reads `n` bytes behind the head of chunk i, and checks them. */
+/* Reads `n` bytes behind the head of chunk i, and verifies them. */
 static nadb_rc read_part(chunk *c, size_t i, uint64_t at, size_t n,
                          unsigned crc_at, nadb_err *err) {
     nadb_rc rc;
@@ -292,7 +291,7 @@ static nadb_rc read_part(chunk *c, size_t i, uint64_t at, size_t n,
     return NADB_OK;
 }
 
-/* Appends the next key and its record. */
+/* Takes the next key and its record. */
 static nadb_rc take_record(chunk *c, size_t i, nadb_reader *in,
                            const record *before, record *out, nadb_err *err) {
     uint64_t shared = nadb_read_varint(in);
@@ -314,7 +313,7 @@ static nadb_rc take_record(chunk *c, size_t i, nadb_reader *in,
     nadb_copy(c->text.p + c->text.n + shared, rest.p, rest.n);
     c->text.n += out->key_n;
     if (before == NULL) return NADB_OK;
-    /* Behind what both begin with, so a comparison of the rest decides. */
+    /* The common prefix is skipped; the rest decides the order. */
     if (nadb_slice_cmp(nadb_slice_of(c->text.p + before->key_at + shared,
                                      before->key_n - (size_t)shared),
                        rest) >= 0)
@@ -349,8 +348,8 @@ static nadb_rc take_records(chunk *c, size_t i, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Its first key is that of the index, and its last one before that of the next
- * chunk. */
+/* Checks that its first key is that in the index, and its last key is before
+ * the next chunk's. */
 static nadb_rc check_neighbours(const chunk *c, size_t i, nadb_err *err) {
     const backup_rows *r = c->rows;
 
@@ -412,13 +411,13 @@ typedef struct rows_iter {
     bool reverse;
     bool started;
     chunk c;
-    size_t at;         /* record in c */
-    nadb_slice lo, hi; /* hi.p == NULL: none */
-    uint8_t bounds[];  /* their bytes */
+    size_t at;         /* index of the record in c */
+    nadb_slice lo, hi; /* hi.p == NULL: no bound */
+    uint8_t bounds[];  /* bytes of lo and hi */
 } rows_iter;
 
-/* The chunk where `key` is, or would be: the last that begins at or before it;
- * SIZE_MAX when all begin behind it. */
+/* The chunk in which `key` is or would be: the last that begins at or before
+ * it; SIZE_MAX if all begin behind it. */
 static size_t find_chunk(const backup_rows *r, nadb_slice key) {
     size_t lo = 0, hi = r->chunks;
 
@@ -433,7 +432,7 @@ static size_t find_chunk(const backup_rows *r, nadb_slice key) {
     return lo == 0 ? SIZE_MAX : lo - 1;
 }
 
-/* How many records of the chunk come before `key`. */
+/* Number of records in the chunk before `key`. */
 static size_t records_before(const chunk *c, nadb_slice key) {
     size_t lo = 0, hi = c->n;
 
@@ -448,7 +447,7 @@ static size_t records_before(const chunk *c, nadb_slice key) {
     return lo;
 }
 
-/* Makes the record that it stands on the entry, if it is in the range. */
+/* Makes the present record the entry if it is in the range. */
 static nadb_rc show(rows_iter *it, nadb_err *err) {
     const record *r = record_at(&it->c, it->at);
     nadb_slice key = key_of(&it->c, it->at);
@@ -474,7 +473,7 @@ static nadb_rc show(rows_iter *it, nadb_err *err) {
     return NADB_OK;
 }
 
-/* To the record after, or in reverse before, the present one. */
+/* Moves to the next record, in reverse to the previous one. */
 static nadb_rc step(rows_iter *it, nadb_err *err) {
     size_t i = it->c.i;
     nadb_rc rc;
@@ -491,7 +490,7 @@ static nadb_rc step(rows_iter *it, nadb_err *err) {
     return show(it, err);
 }
 
-/* To the first record at or behind `key`. */
+/* Moves to the first record at or behind `key`. */
 static nadb_rc seek_forward(rows_iter *it, nadb_slice key, nadb_err *err) {
     size_t i = find_chunk(it->c.rows, key);
     nadb_rc rc = chunk_load(&it->c, i == SIZE_MAX ? 0 : i, err);
@@ -503,7 +502,7 @@ static nadb_rc seek_forward(rows_iter *it, nadb_slice key, nadb_err *err) {
     return step(it, err);
 }
 
-/* To the last record before `key`, or at it when `at` is true. */
+/* Moves to the last record before `key`, or at it with `at`. */
 static nadb_rc seek_reverse(rows_iter *it, nadb_slice key, bool at,
                             nadb_err *err) {
     size_t i = find_chunk(it->c.rows, key);
@@ -517,7 +516,7 @@ static nadb_rc seek_reverse(rows_iter *it, nadb_slice key, bool at,
     if (at && before < it->c.n && nadb_slice_eq(key_of(&it->c, before), key))
         before++;
     it->at = before;
-    if (before == 0) return step(it, err); /* in the chunk before */
+    if (before == 0) return step(it, err); /* it is in the previous chunk */
     it->at = before - 1;
     return show(it, err);
 }

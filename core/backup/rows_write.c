@@ -1,8 +1,8 @@
 /* rows_write.c - writes a file of rows (rows.h).
  *
- * A chunk is collected in memory, encoded by a thread (encode.h), and written
- * whole; memory is bounded by the chunks of the encoder, or by the largest
- * value. The sum of the file is made of what is written, as it is written. */
+ * A chunk is collected in memory, encoded by a thread (encode.h) and written as
+ * a whole; memory is bounded by the chunks of the encoder, or by the largest
+ * value. The file's sum is computed from what is written. */
 #include "encode.h"
 
 struct backup_writer {
@@ -11,7 +11,7 @@ struct backup_writer {
     uint64_t at; /* bytes written */
     nadb_sha256 sha;
     backup_encoder *encoder;
-    backup_chunk *chunk; /* the one that is being collected */
+    backup_chunk *chunk; /* the one being collected */
     nadb_buf last;       /* its latest key */
     size_t key_bytes;
     nadb_buf index;
@@ -100,7 +100,7 @@ static nadb_rc append_chunk(backup_writer *w, const backup_chunk *c,
     return rc;
 }
 
-/* Writes the oldest given chunks until at most `left` are given. */
+/* Writes the oldest given chunks until at most `left` remain. */
 static nadb_rc write_given(backup_writer *w, unsigned left, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -127,7 +127,7 @@ static nadb_rc chunk_end(backup_writer *w, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Likewise, and writes all of them. */
+/* As chunk_end(), and writes all given chunks. */
 static nadb_rc chunk_write(backup_writer *w, nadb_err *err) {
     nadb_rc rc = chunk_end(w, err);
 
@@ -179,7 +179,7 @@ nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
                    ? NADB_OK
                    : no_memory(err);
     w->chunk->large = value;
-    return chunk_write(w, err); /* while the value is there */
+    return chunk_write(w, err); /* the value is borrowed for this call only */
 }
 
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key, nadb_err *err) {

@@ -1,7 +1,7 @@
-/* set.c - a database file and its stores in one backup (backup.h).
+/* set.c - a backup of a database file and its stores (backup.h).
  *
- * The backup has a file `database`, which SQLite writes, and a directory for
- * each store, which is a full backup by itself. */
+ * It has a file `database`, which SQLite writes, and a directory for each
+ * store, which is a full backup by itself. */
 #include "database.h"
 #include "snapshot.h"
 
@@ -18,7 +18,7 @@ struct nadb_backup_set {
     backup_folder *f;
     backup_new *n;
     char id[BACKUP_ID_MAX + 1];
-    nadb_buf members; /* member each */
+    nadb_buf members; /* array of member */
 };
 
 static nadb_rc no_memory(nadb_err *err) {
@@ -105,7 +105,7 @@ nadb_rc nadb_backup_set_path(const nadb_backup_set *set, nadb_buf *out,
     return no_memory(err);
 }
 
-/* Writes the i-th store as a full backup, and notes it. */
+/* Writes the i-th store as a full backup and adds it to the manifest. */
 static nadb_rc write_part(nadb_backup_set *set, size_t i, backup_manifest *all,
                           nadb_err *err) {
     const member *m = at(set, i);
@@ -162,7 +162,7 @@ nadb_rc nadb_backup_set_finish(nadb_backup_set *set, backup_manifest *out,
 
 /* --- reading one --- */
 
-/* The directory of a path and the name in it, which points into `path`. */
+/* Opens the directory of a path; *name, in `path`, is the last component. */
 static nadb_rc dir_of(const char *path, nadb_dir **dir, const char **name,
                       nadb_err *err) {
     const char *slash = strrchr(path, '/');
@@ -235,7 +235,7 @@ nadb_rc nadb_backup_set_read(const char *folder, const char *id,
 
 static const char *const companions[] = {"-nadb", "-journal", "-wal", "-shm"};
 
-/* The name with a suffix; NULL when out of memory. */
+/* The name with a suffix, allocated; NULL if out of memory. */
 static char *with(const char *name, const char *suffix) {
     size_t n = strlen(name), m = strlen(suffix);
     char *all = nadb_malloc(n + m + 1);

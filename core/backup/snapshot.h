@@ -1,5 +1,5 @@
-/* snapshot.h - a moment of a store that is to be written into a backup; for
- * backup.c and set.c. */
+/* snapshot.h - a snapshot of a store for a backup; used by backup.c and
+ * set.c. */
 #ifndef NADB_BACKUP_SNAPSHOT_H
 #define NADB_BACKUP_SNAPSHOT_H
 
@@ -9,22 +9,22 @@
 typedef struct backup_snapshot {
     nadb_store *store; /* stays open as long as the snapshot */
     nadb_view *view;
-    int64_t now_ms; /* what has expired until then is not in it */
+    int64_t now_ms; /* rows that had expired by then are left out */
 } backup_snapshot;
 
-/* To be dropped, also on error. */
+/* The caller drops *out, also on error. */
 nadb_rc backup_snapshot_take(nadb_store *s, backup_snapshot *out,
                              nadb_err *err) NADB_MUST_USE;
 void backup_snapshot_drop(backup_snapshot *s);
 
-/* Writes its rows into the file, or with a chain what differs from that. Fills
- * in all of *out but id, type and parent. */
+/* Writes the snapshot's rows into the file or, with a chain, what differs from
+ * it. Sets all of *out but id, type and parent. */
 nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
                               const backup_chain *chain, int level,
                               const nadb_stop *stop, backup_manifest *out,
                               nadb_err *err) NADB_MUST_USE;
 
-/* Begins a backup with the id that is given, or with one by the time. */
+/* Begins a backup with the given id, or with one made from the time. */
 nadb_rc backup_begin(backup_folder *f, const char *given, backup_type type,
                      char id[BACKUP_ID_MAX + 1], backup_new **out,
                      nadb_err *err) NADB_MUST_USE;

@@ -1,4 +1,4 @@
-/* verify.c - looks at every byte of a backup (backup.h). */
+/* verify.c - reads and checks every byte of a backup (backup.h). */
 #include "backup.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ typedef struct verifying {
     void *ctx;
 } verifying;
 
-/* Damage is what is looked for; any other error ends the search. */
+/* Reports damage; any other error ends the check. */
 static nadb_rc found(const verifying *v, nadb_rc rc, nadb_err *err) {
     if (rc != NADB_CORRUPT && rc != NADB_CANTOPEN) return rc;
     v->report(v->ctx, err->msg);
@@ -38,7 +38,7 @@ static nadb_rc check_row(const backup_link *l, const nadb_entry *e,
                : nadb_row_decode(e->value, &row, err);
 }
 
-/* Every row of one file, against its print. */
+/* Compares every row of a file with its print. */
 static nadb_rc check_rows(const verifying *v, const backup_link *l,
                           nadb_err *err) {
     nadb_iter *it = NULL, *prints = NULL;
@@ -87,7 +87,7 @@ static nadb_rc check_sum(const verifying *v, const backup_link *l,
     return found(v, rc, err);
 }
 
-/* How many rows the whole chain stands for. */
+/* Counts the rows of the whole chain. */
 static nadb_rc check_total(const verifying *v, const backup_chain *c,
                            nadb_err *err) {
     nadb_iter *it = NULL;
@@ -108,7 +108,7 @@ static nadb_rc check_total(const verifying *v, const backup_chain *c,
     return found(v, rc, err);
 }
 
-/* Each row of each file is read, and in the end those of the whole. */
+/* Sets the size of the job: each row of each file, then those of the whole. */
 static void expect(const backup_chain *c) {
     uint64_t rows = backup_chain_link(c, 0)->manifest.total;
 

@@ -3,8 +3,8 @@
  *
  * A deflate state has 264 KB, or 392 KB for large values, and takes longer to
  * make than a small value takes to compress. So each thread has one state of
- * either kind, made at first use and freed at the thread's end. Each call begins
- * with a reset, so a state carries nothing from one call to the next. */
+ * either kind, made at first use and freed at the thread's end. Each call
+ * begins with a reset, so a state carries nothing from one call to the next. */
 #include "codec.h"
 
 #include <pthread.h>

@@ -7,7 +7,7 @@
 #include "bytes.h"
 #include "os.h"
 
-/* The next entry of a list, without the blanks round it; false at the end. */
+/* The next entry of a list, without blanks around it; false at the end. */
 static bool next_entry(const char **list, char separator, nadb_slice *out) {
     const char *p = *list, *end;
 
@@ -30,7 +30,7 @@ static nadb_rc bad_entry(const char *name, nadb_slice entry, const char *want,
 
 /* --- paths --- */
 
-/* Whether `path` is the directory, or below it. */
+/* True if `path` is the directory or below it. */
 static bool is_below(const char *path, const char *dir) {
     size_t n = strlen(dir);
 
@@ -38,7 +38,8 @@ static bool is_below(const char *path, const char *dir) {
     return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-/* The entry with its links resolved. One that cannot be allows nothing. */
+/* *holds: `real` is the entry, with its links resolved, or below it. An entry
+ * that cannot be resolved allows nothing. */
 static nadb_rc entry_holds(nadb_slice entry, const char *real, bool *holds,
                            nadb_err *err) {
     nadb_buf text = NADB_BUF_INIT, resolved = NADB_BUF_INIT;
@@ -59,7 +60,7 @@ static nadb_rc entry_holds(nadb_slice entry, const char *real, bool *holds,
     return rc;
 }
 
-/* Whether the variable's list has a directory that holds the path. */
+/* *listed: the variable's list has a directory that holds the path. */
 static nadb_rc path_listed(const char *name, char separator, const char *real,
                            bool *listed, nadb_err *err) {
     const char *list = getenv(name);
@@ -119,7 +120,7 @@ static bool parse_address(const char *text, network *out) {
     return false;
 }
 
-/* Digits up to the end of the text; -1 for anything else. */
+/* Digits up to the end of the text; -1 for any other text. */
 static int parse_number(const char *p, int most) {
     int v = 0;
 
@@ -138,7 +139,7 @@ typedef struct host_entry {
     network net;
 } host_entry;
 
-/* False: it is no entry. Of a path only the first slash is looked at. */
+/* False: it is not a valid entry. Of a path only the first slash is checked. */
 static bool parse_host(nadb_slice text, host_entry *out) {
     char *rest, *slash;
 
@@ -189,7 +190,7 @@ static bool same_network(const network *net, const network *host) {
             ((net->bytes[whole] ^ host->bytes[whole]) & mask) == 0);
 }
 
-/* Not strcasecmp(): the host program's locale has no say here. */
+/* strcasecmp() would depend on the host program's locale. */
 static bool same_host(const char *a, const char *b) {
     for (;; a++, b++) {
         char x = *a >= 'A' && *a <= 'Z' ? (char)(*a - 'A' + 'a') : *a;

@@ -12,8 +12,8 @@ struct nadb_arena_chunk {
     max_align_t data[]; /* cap bytes */
 };
 
-/* Header included: the first chunk is of those that glibc's malloc() keeps at
- * hand, and large ones are whole pages to it. */
+/* Includes the header: malloc() of glibc caches blocks of the first size, and
+ * large chunks are whole pages. */
 static size_t next_capacity(const nadb_arena *a) {
     size_t size = CHUNK_FIRST;
 
@@ -61,7 +61,8 @@ void *nadb_arena_alloc(nadb_arena *a, size_t n) {
         c = chunk_new(a, need > cap ? need : cap);
         if (c == NULL) return NULL;
         if (a->last != NULL && c->cap - need < a->last->cap - a->last->used) {
-            /* The current chunk has more room left, which stays in use. */
+            /* The present chunk has more room left, so it stays the present
+             * one. */
             c->prev = a->last->prev;
             a->last->prev = c;
         } else {
@@ -77,7 +78,7 @@ void *nadb_arena_alloc(nadb_arena *a, size_t n) {
 
 void nadb_arena_reset(nadb_arena *a) {
     nadb_arena_chunk *c = a->last;
-    nadb_arena_chunk *keep = NULL; /* ends as the oldest that is not large */
+    nadb_arena_chunk *keep = NULL; /* the oldest that is not large */
 
     if (a->used == 0) return; /* as the last reset left it */
     while (c != NULL) {

@@ -1,7 +1,7 @@
 /* assert.h - invariants, checked in debug builds.
  *
- * For what our own code guarantees; never for bytes from disk, network, schema
- * or application, which are checked in every build. */
+ * Only for what our own code guarantees. Bytes from disk, network, schema or
+ * application are checked in every build. */
 #ifndef NADB_ASSERT_H
 #define NADB_ASSERT_H
 

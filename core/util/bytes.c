@@ -18,14 +18,14 @@ uint64_t nadb_slice_prefix8(nadb_slice s) {
 }
 
 /* Odd constants: the fractions of the golden ratio and of the square roots of
- * 2, 3 and 5, the last bit set. Stored filters depend on them. */
+ * 2, 3 and 5, with the last bit set. Stored hashes depend on them. */
 #define HASH_K0 UINT64_C(0x9E3779B97F4A7C15)
 #define HASH_K1 UINT64_C(0x6A09E667F3BCC909)
 #define HASH_K2 UINT64_C(0xBB67AE8584CAA73B)
 #define HASH_K3 UINT64_C(0x3C6EF372FE94F82B)
 
-/* A word is mixed before it meets the state, so that keys which differ in a
- * few bits of neighbouring words do not cancel out. Both steps are
+/* A word is mixed before it is combined with the state, so that keys that
+ * differ in a few bits of neighbouring words do not cancel out. Both steps are
  * bijections. */
 NADB_WRAPS static uint64_t hash_word(uint64_t h, uint64_t w) {
     w *= HASH_K1;
@@ -48,7 +48,8 @@ NADB_WRAPS uint64_t nadb_hash64(nadb_slice s) {
     uint64_t h = (uint64_t)s.n * HASH_K3;
 
     for (; n >= 8; p += 8, n -= 8) h = hash_word(h, nadb_get_u64(p));
-    if (n > 0 && s.n >= 8) /* the last word overlaps: one load, no loop */
+    /* the last word overlaps: one load instead of a loop */
+    if (n > 0 && s.n >= 8)
         h = hash_word(h, nadb_get_u64(p + n - 8) >> (64 - 8 * n));
     else if (n > 0)
         h = hash_word(h, partial_word(p, n));

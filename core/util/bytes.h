@@ -13,8 +13,8 @@
 
 #include "status.h"
 
-/* Of a function whose unsigned arithmetic is meant to lose bits: a hash. All
- * other arithmetic is checked in `make asan`. */
+/* For functions whose unsigned arithmetic may wrap, such as hashes; `make asan`
+ * checks all other arithmetic. */
 #if defined(__clang__)
 #define NADB_WRAPS                                                             \
     __attribute__((                                                            \
@@ -31,7 +31,7 @@ void *nadb_realloc(void *p, size_t n);    /* only bytes.c and arena.c call it */
 void nadb_free(void *p);                  /* NULL is fine */
 char *nadb_strdup(const char *s);         /* NULL when out of memory */
 
-/* memcpy without a call where there are 8 to 16 bytes, as keys have: two words,
+/* memcpy() without a call for 8 to 16 bytes, the usual size of keys: two words,
  * which may overlap. */
 static inline void nadb_copy(void *to, const void *from, size_t n) {
     uint8_t *p = to;
@@ -51,7 +51,7 @@ static inline void nadb_copy(void *to, const void *from, size_t n) {
 
 /* --- text --- */
 
-/* What a macro stands for, as a string. */
+/* The expansion of a macro, as a string. */
 #define NADB_TEXT_OF(x) #x
 #define NADB_TEXT(x) NADB_TEXT_OF(x)
 
@@ -89,18 +89,18 @@ static inline bool nadb_slice_starts(nadb_slice s, nadb_slice prefix) {
            (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
-/* Where `what`, which is not empty, begins in s; NULL: nowhere. */
+/* The first occurrence of `what`, which is not empty; NULL: none. */
 const uint8_t *nadb_slice_find(nadb_slice s, nadb_slice what);
 
-/* First 8 bytes, big-endian, zero-padded: integers that compare as the keys
- * do, except that equal ones decide nothing. */
+/* The first 8 bytes, big-endian, padded with zeros: integers that compare like
+ * the slices. Equal ones leave the order open. */
 uint64_t nadb_slice_prefix8(nadb_slice s);
 
-/* How many bytes all keys between lo and hi (itself not) begin with. */
+/* Length of the prefix of all keys between lo and hi (excluded). */
 size_t nadb_slice_common(nadb_slice lo, nadb_slice hi);
 
-/* 64-bit hash of the bytes, well mixed in all bits; the same on every
- * machine, because tables store parts of it. Not against an adversary. */
+/* A 64-bit hash, well mixed in all bits, the same on every machine because
+ * tables store parts of it. Not resistant to attacks. */
 uint64_t nadb_hash64(nadb_slice s);
 
 /* --- buffers --- */
@@ -115,10 +115,10 @@ typedef struct nadb_buf {
     { NULL, 0, 0 }
 
 void nadb_buf_clear(nadb_buf *b); /* frees; the buffer may be used again */
-/* Of nadb_buf_reserve(), when there is not enough. */
+/* The slow path of nadb_buf_reserve(). */
 bool nadb_buf_grow(nadb_buf *b, size_t more) NADB_MUST_USE;
 
-/* Room for `more` bytes behind buf->n; false when out of memory (the buffer
+/* Makes room for `more` bytes behind buf->n; false if out of memory (the buffer
  * is then unchanged). */
 static inline NADB_MUST_USE bool nadb_buf_reserve(nadb_buf *b, size_t more) {
     return b->cap - b->n >= more || nadb_buf_grow(b, more);
@@ -144,8 +144,8 @@ static inline nadb_slice nadb_buf_slice(const nadb_buf *b) {
     return nadb_slice_of(b->p, b->n);
 }
 
-/* Bytes of the UTF-8 sequence at `p`, which is before `end`; 0 if it is none
- * (cut off, overlong, a surrogate, above U+10FFFF). */
+/* Length of the UTF-8 sequence at `p` < `end`; 0 if it is invalid (cut off,
+ * overlong, a surrogate, above U+10FFFF). */
 size_t nadb_utf8_len(const uint8_t *p, const uint8_t *end);
 
 #endif

@@ -25,13 +25,14 @@ bool nadb_buf_varint(nadb_buf *b, uint64_t v) {
 
 bool nadb_buf_blob(nadb_buf *b, nadb_slice s) {
     if (s.n > SIZE_MAX - NADB_VARINT_MAX) return false;
-    /* One reservation, so that a failure leaves no lone length behind. */
+    /* One reservation for both, so that a failure does not leave a length
+     * without bytes. */
     if (!nadb_buf_reserve(b, NADB_VARINT_MAX + s.n)) return false;
     b->n = (size_t)(nadb_put_varint(b->p + b->n, s.n) - b->p);
     return nadb_buf_append(b, s.p, s.n);
 }
 
-/* The next n bytes, or NULL and the reader turned bad. */
+/* Takes the next n bytes; NULL makes the reader bad. */
 static const uint8_t *take_bytes(nadb_reader *r, size_t n) {
     const uint8_t *p = r->p;
 
@@ -68,8 +69,8 @@ uint64_t nadb_read_varint(nadb_reader *r) {
         uint8_t c = nadb_read_u8(r);
 
         if (r->bad) return 0;
-        /* The tenth byte has room for one bit; a zero byte that ends a longer
-         * varint is a second spelling of a shorter one. */
+        /* The tenth byte has room for one bit; a final zero byte would be a
+         * second encoding of a shorter varint. */
         if ((shift == 63 && c > 1) || (shift > 0 && c == 0)) break;
         v |= (uint64_t)(c & 0x7F) << shift;
         if (c < 0x80) return v;

@@ -1,10 +1,10 @@
-/* coding.h - the one way in which bytes are written to and read from a file.
+/* coding.h - writes and reads the bytes of all file formats.
  *
- * All integers are little-endian; varints are base 128, low group first, at
- * most 10 bytes. Writing goes to a raw pointer with known room (put_*: the
- * caller has reserved it) or to a nadb_buf. Reading goes through a cursor that
- * is bounded: past the end it turns bad, stays bad, and yields zeros, so that
- * a decoder may read a whole structure and check `bad` once. */
+ * Integers are little-endian; varints are base 128, low group first, at most 10
+ * bytes. Writing goes to a pointer with reserved room (put_*) or to a nadb_buf.
+ * Reading uses a bounded reader: past the end it turns bad, stays bad and
+ * returns zeros, so a decoder may read a whole structure and check `bad`
+ * once. */
 #ifndef NADB_CODING_H
 #define NADB_CODING_H
 
@@ -12,8 +12,8 @@
 
 #define NADB_VARINT_MAX 10
 
-/* memcpy and a swap where the machine is big-endian: gcc makes one
- * instruction of that, and a loop of a loop over shifts. */
+/* memcpy and a swap on big-endian machines: gcc makes one instruction of it,
+ * while shifts would become a loop. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define NADB_LE(bits, v) __builtin_bswap##bits(v)
 #else
@@ -69,7 +69,7 @@ static inline int64_t nadb_unzigzag(uint64_t v) {
 
 bool nadb_buf_u32(nadb_buf *b, uint32_t v) NADB_MUST_USE;
 bool nadb_buf_varint(nadb_buf *b, uint64_t v) NADB_MUST_USE;
-/* varint length, then the bytes */
+/* Appends a varint length and the bytes. */
 bool nadb_buf_blob(nadb_buf *b, nadb_slice s) NADB_MUST_USE;
 
 typedef struct nadb_reader {

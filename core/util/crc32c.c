@@ -1,13 +1,12 @@
-/* crc32c.c - CRC-32C by instruction or by table (see crc32c.h).
+/* crc32c.c - CRC-32C by instruction or by table (crc32c.h).
  *
- * Functions named raw_* work on the bare register: no inversion before or
- * after. A register moves through zero bytes linearly, so the register after
- * L zero bytes is an XOR of table entries; that lets three independent runs
- * of the instruction (latency 3, one a cycle) be joined:
+ * Functions named raw_* work on the bare register, without inversion before or
+ * after. Zero bytes change a register linearly, so the register after L zero
+ * bytes is an XOR of table entries. That allows three independent runs of the
+ * instruction (latency 3, one per cycle) to be joined:
  *
  *     | stream A, L bytes | stream B, L bytes | stream C, L bytes |
- *     crc = shift(shift(A) ^ B) ^ C       shift: through L zero bytes
- */
+ *     crc = shift(shift(A) ^ B) ^ C       shift: through L zero bytes */
 #include "crc32c.h"
 
 #include <pthread.h>
@@ -28,7 +27,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint32_t slices[8][256];
 static uint32_t shift_table[4][256];
 
-/* The first call chooses; a call costs no question after that. */
+/* The first call chooses the function; later calls need no test. */
 static raw_fn raw_first;
 static _Atomic(raw_fn *) raw_best = raw_first;
 
@@ -71,8 +70,8 @@ static uint32_t raw_table(uint32_t r, const uint8_t *p, size_t n) {
 #define CRC_U32(r, v) __builtin_ia32_crc32si(r, v)
 #define CRC_U8(r, v) __builtin_ia32_crc32qi(r, v)
 
-/* gcc's own way to ask executes cpuid some twenty times before main(), each of
- * which takes microseconds in a virtual machine. */
+/* gcc's builtin executes cpuid about twenty times before main(), each of which
+ * takes microseconds in a virtual machine. */
 static bool have_instruction(void) {
     uint32_t a, b, c, d;
 
@@ -127,7 +126,7 @@ USES_CRC static uint32_t raw_hardware(uint32_t r, const uint8_t *p, size_t n) {
     return r;
 }
 
-/* From shift(1 << bit) of each bit, all of the table. */
+/* Fills the table from shift(1 << bit) of each bit. */
 static void shift_init(void) {
     static const uint8_t zeros[STREAM];
 

@@ -1,8 +1,8 @@
 /* crc32c.h - CRC-32C (Castagnoli, polynomial 0x1EDC6F41, RFC 3720 B.4).
  *
- * Uses the CPU's instruction where there is one (chosen once, at run time),
- * a table of 8 slices elsewhere; both give the same sums. A CRC finds
- * damage, not forgery. */
+ * Uses the CPU's instruction if it has one (chosen once, at run time),
+ * otherwise a table of 8 slices, with equal results. A CRC detects damage, not
+ * forgery. */
 #ifndef NADB_CRC32C_H
 #define NADB_CRC32C_H
 
@@ -13,7 +13,7 @@
  * crc(crc(0, a), b) is the CRC of a followed by b. */
 uint32_t nadb_crc32c(uint32_t crc, const void *p, size_t n);
 
-/* As over `n` zero bytes, whatever n is, in the same time. */
+/* As over `n` zero bytes, in a time that does not depend on n. */
 uint32_t nadb_crc32c_zeros(uint32_t crc, uint64_t n);
 
 /* The table version alone, so that a test can compare the two. */

@@ -7,30 +7,31 @@
 /* --- entries --- */
 
 enum {
-    NADB_ENTRY_TOMBSTONE = 1,   /* the key was deleted; value is empty */
-    NADB_ENTRY_PINNED = 2,      /* slices outlive the iterator's moves: they are
-                                   valid until the view is closed */
-    NADB_ENTRY_READ = 4,        /* in a change: the writer decided on what the
-                                   view showed under this key (check it) */
-    NADB_ENTRY_VALUE_PINNED = 8 /* as PINNED, for the value alone: the key
-                                   goes with the iterator's next move */
+    NADB_ENTRY_TOMBSTONE = 1, /* the key was deleted; the value is empty */
+    NADB_ENTRY_PINNED = 2,    /* slices outlive the iterator's moves: they are
+                                 valid until the view is closed */
+    /* in a change: the writer has read this key in its view, so it is
+     * checked */
+    NADB_ENTRY_READ = 4,
+    /* as PINNED for the value; the key is valid until the iterator moves */
+    NADB_ENTRY_VALUE_PINNED = 8
 };
 
 typedef struct nadb_entry {
     nadb_slice key; /* keyspace byte included */
     nadb_slice value;
-    uint64_t seq; /* sequence number of the commit; 0 = very old */
+    uint64_t seq; /* of the commit; 0: very old */
     unsigned flags;
-    uint64_t id; /* names the stored bytes in the value cache: file number << 36
-                    ^ offset, as logs and tables never share a number; 0 =
-                    none */
+    /* key of the value cache: file number << 36 ^ offset (logs and tables never
+     * share a number); 0: none */
+    uint64_t id;
 } nadb_entry;
 
 /* Keys lo <= k < hi, bytewise. hi.p == NULL: no upper bound. */
 typedef struct nadb_range {
     nadb_slice lo;
     nadb_slice hi;
-    bool reverse; /* iterate from hi down to lo */
+    bool reverse; /* from hi down to lo */
 } nadb_range;
 
 /* --- iterators --- */
@@ -38,14 +39,14 @@ typedef struct nadb_range {
 typedef struct nadb_iter nadb_iter;
 
 /* An iterator moves in one direction through one range. It is created before
- * its first entry: call seek() or next() first. After each call `valid` says
- * whether `entry` is there. Slices of `entry` are valid until the next call,
- * or as NADB_ENTRY_PINNED says. One entry a key, newest visible version,
- * tombstones included where the source says so. */
+ * its first entry: call seek() or next() first. After each call `valid` tells
+ * whether there is an `entry`; its slices are valid until the next call, unless
+ * PINNED. Each key has one entry, the newest visible version, tombstones
+ * included if the source says so. */
 typedef struct nadb_iter_ops {
     nadb_rc (*next)(nadb_iter *it, nadb_err *err);
-    /* Forward: to the first entry >= key; reverse: to the last <= key; within
-     * the range in both cases. May move in either direction. */
+    /* Forward: moves to the first entry >= key; reverse: to the last <= key;
+     * both within the range. May move in either direction. */
     nadb_rc (*seek)(nadb_iter *it, nadb_slice key, nadb_err *err);
     void (*free)(nadb_iter *it);
 } nadb_iter_ops;

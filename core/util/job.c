@@ -1,6 +1,6 @@
 /* job.c - see job.h.
  *
- * A place of the file, 512 bytes:
+ * A place in the file, 512 bytes:
  *
  *   0    u32       CRC of the rest
  *   4    u32       1, the format
@@ -9,8 +9,8 @@
  *   32   u64 x 4   rows, rows in all, bytes, bytes in all
  *   64   32        kind, 96  256  target: ended by a zero
  *
- * and zeros behind. A place that is being written has a wrong CRC for a moment,
- * so readers try again. */
+ * followed by zeros. While a place is being written its CRC is wrong for a
+ * moment, so readers retry. */
 #include "job.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ static void encode(const nadb_job_state *s, uint8_t b[JOB_PLACE_BYTES]) {
     nadb_put_u32(b, nadb_crc32c(0, b + 4, JOB_PLACE_BYTES - 4));
 }
 
-/* The place's bytes; false when they are not those of a job. */
+/* Decodes a place; false if it does not hold a job. */
 static bool decode(const uint8_t b[JOB_PLACE_BYTES], nadb_job_state *out) {
     if (nadb_get_u32(b) != nadb_crc32c(0, b + 4, JOB_PLACE_BYTES - 4) ||
         nadb_get_u32(b + 4) != FORMAT)
@@ -64,7 +64,7 @@ static bool decode(const uint8_t b[JOB_PLACE_BYTES], nadb_job_state *out) {
 
 /* --- the file --- */
 
-/* In memory, where there is such a directory. */
+/* Opens the directory, in memory if the system has such a directory. */
 static nadb_rc dir_open(const nadb_os *os, nadb_dir **out, nadb_err *err) {
     if (os->dir_open("/dev/shm", out, NULL) == NADB_OK) return NADB_OK;
     return os->dir_open("/tmp", out, err);
@@ -80,7 +80,7 @@ static nadb_rc file_open(const nadb_os *os, unsigned flags, nadb_dir **dir,
              (unsigned long long)nadb_user_id());
     if (rc == NADB_OK) rc = os->open(*dir, name, flags, 0600, file, err);
     if (rc == NADB_OK) rc = os->fstat(*file, &st, err);
-    /* Anybody may make files there: another's is none of ours. */
+    /* Any user can make files there, so the owner is checked. */
     if (rc == NADB_OK && (st.uid != nadb_user_id() || (st.mode & 022) != 0))
         rc = nadb_fail(err, NADB_CANTOPEN, "%s belongs to somebody else", name);
     if (rc == NADB_OK) return NADB_OK;
@@ -91,7 +91,7 @@ static nadb_rc file_open(const nadb_os *os, unsigned flags, nadb_dir **dir,
     return rc;
 }
 
-/* Looks for a free place, once. */
+/* Looks once for a free place. */
 static void place_take(nadb_job *j) {
     const nadb_os *os = nadb_os_get();
     bool got = false;
@@ -153,7 +153,7 @@ double nadb_job_part(const nadb_job_state *s) {
     return part;
 }
 
-/* After how many ms it is drawn; negative: never. */
+/* Delay in ms before it is drawn; negative: never. */
 static int64_t draw_after(void) {
     const char *text = getenv("NADB_PROGRESS");
     char *end = NULL;
@@ -198,7 +198,8 @@ static void draw(nadb_job *j, int64_t now_ns) {
 
 /* --- jobs --- */
 
-/* What a terminal would take for more than letters is shown as '?'. */
+/* Copies a text; control characters, which a terminal would obey, become
+ * '?'. */
 static void copy_text(char *to, size_t n, const char *from) {
     snprintf(to, n, "%s", from);
     for (; *to != '\0'; to++)
@@ -293,12 +294,12 @@ nadb_rc nadb_job_look(nadb_err *err) {
 }
 
 void nadb_job_did(nadb_job *j, uint64_t rows, uint64_t bytes) {
-    (void)!step(j, rows, bytes, NULL); /* it has nobody to ask */
+    (void)!step(j, rows, bytes, NULL); /* it cannot be stopped */
 }
 
 /* --- reading --- */
 
-/* *is: a process has this place. */
+/* *is: a process owns this place. */
 static nadb_rc place_read(const nadb_os *os, nadb_file *f, unsigned i,
                           nadb_job_state *out, bool *is, nadb_err *err) {
     uint8_t b[JOB_PLACE_BYTES];
@@ -319,7 +320,7 @@ nadb_rc nadb_jobs_each(nadb_job_fn *each, void *ctx, nadb_err *err) {
     uint64_t size = 0;
     nadb_rc rc = NADB_OK;
 
-    /* No file: no job was ever listed. */
+    /* Without a file no job was ever listed. */
     if (file_open(os, NADB_OPEN_READ, &dir, &f, NULL) != NADB_OK)
         return NADB_OK;
     rc = os->size(f, &size, err);

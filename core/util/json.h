@@ -4,10 +4,10 @@
 
 #include "bytes.h"
 
-/* Appends one byte of a string, escaped where JSON asks for that. Bytes of
- * UTF-8 sequences are passed on. False: out of memory; so for all here. */
+/* Appends a byte of a string, escaped if JSON requires it; bytes of UTF-8
+ * sequences are kept. These functions return false if out of memory. */
 bool nadb_json_byte(nadb_buf *out, uint8_t c) NADB_MUST_USE;
-/* Appends the text as a string, with its quotes. */
+/* Appends a text as a quoted string. */
 bool nadb_json_text(nadb_buf *out, nadb_slice text) NADB_MUST_USE;
 
 #endif

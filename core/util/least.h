@@ -1,17 +1,17 @@
-/* least.h - the least of a few words, which merges keep beside each other: the
- * first bytes of the keys that their sources stand on.
+/* least.h - finds the smallest of a few words; merges keep one word per source,
+ * the first bytes of its present key.
  *
- * Sources are few, and which of them is next cannot be foretold: looking at
- * all of them without a branch costs less than a heap, whose every step is a
- * guess. */
+ * Sources are few and the next one cannot be predicted. Comparing all of them
+ * without a branch costs less than a heap, in which each step is a branch that
+ * is often mispredicted. */
 #ifndef NADB_LEAST_H
 #define NADB_LEAST_H
 
 #include "coding.h"
 
-/* 8 bytes of a key, behind the `skip` bytes that all of them begin with: words
- * compare as the keys do, but equal ones decide nothing. In reverse they are
- * inverted, so that what comes first is the least there, too. */
+/* The 8 bytes of a key behind the prefix of length `skip` that all keys share.
+ * Words compare like the keys, but equal words leave the order open. In reverse
+ * they are inverted, so that the smallest word is again the next key. */
 static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
                                        bool reverse) {
     uint64_t word = 0;
@@ -23,8 +23,8 @@ static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
     return reverse ? ~word : word;
 }
 
-/* Where the least of n > 0 words is, the first among equals; *tied tells
- * whether there is another. */
+/* Index of the smallest of n > 0 words, the first if there are several; *tied:
+ * there are several. */
 static inline size_t nadb_least(const uint64_t *words, size_t n, bool *tied) {
     uint64_t least = words[0];
     size_t at = 0;

@@ -1,4 +1,4 @@
-/* log.c - lines as JSON, and the file that they go to; see log.h. */
+/* log.c - writes lines as JSON, and handles their file; see log.h. */
 #include "log.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "json.h"
 #include "sync.h"
 
-#define LOCK_BYTE ((uint64_t)1 << 62) /* far behind any line */
+#define LOCK_BYTE ((uint64_t)1 << 62) /* far behind all lines */
 #define NAME_MAX_BYTES 220u           /* of a file, with ".log.N" */
 #define OLD_NAME_BYTES (NAME_MAX_BYTES + 12u)
 #define KEY_SHOWN 200u   /* bytes of a key */
@@ -16,19 +16,19 @@
 
 struct nadb_log {
     const nadb_os *os;
-    nadb_dir *dir; /* NULL: stderr */
+    nadb_dir *dir; /* NULL: standard error */
     uint32_t mode; /* of new files */
     char name[NAME_MAX_BYTES];
     atomic_int levels[NADB_COMPONENTS];
     char *db, *ns;
 
-    nadb_mutex lock; /* guards what follows */
+    nadb_mutex lock; /* guards the fields below */
     bool started;
     uint64_t bytes_max;
     unsigned files_max;
     nadb_file *file; /* NULL: to be opened */
     uint64_t ino, dev;
-    bool torn; /* the last line may have been cut */
+    bool torn; /* the last line may be incomplete */
     uint64_t lost;
     nadb_err why;
     nadb_buf line;
@@ -71,7 +71,7 @@ static nadb_slice trimmed(const char *from, size_t n) {
     return nadb_slice_of(from, n);
 }
 
-/* "level", or "component=level". */
+/* Parses "level" or "component=level". */
 static bool take_level(nadb_slice part, nadb_levels *out) {
     const char *text = (const char *)part.p;
     const char *equal = memchr(text, '=', part.n);
@@ -118,7 +118,7 @@ static bool put(nadb_buf *b, const char *text) {
     return nadb_buf_append(b, text, strlen(text));
 }
 
-/* As a JSON string of at most `most` bytes of it. */
+/* Writes at most `most` bytes of a text as a JSON string. */
 static bool put_string(nadb_buf *b, nadb_slice s, size_t most) {
     bool cut = s.n > most;
     bool ok = nadb_buf_byte(b, '"');
@@ -130,7 +130,7 @@ static bool put_string(nadb_buf *b, nadb_slice s, size_t most) {
         if (n == 0) {
             ok = cut && s.n < 4 ? true : put(b, "\\ufffd");
             n = 1;
-        } else if (s.p[0] == 0x7f) { /* a terminal may act on it */
+        } else if (s.p[0] == 0x7f) { /* a terminal may obey it */
             ok = put(b, "\\u007f");
         } else if (n == 1) {
             ok = nadb_json_byte(b, s.p[0]);
@@ -154,7 +154,7 @@ static bool put_number(nadb_buf *b, const char *name, uint64_t v) {
     return put(b, ",\"") && put(b, name) && put(b, "\":") && put(b, text);
 }
 
-/* In ms, to the microsecond, whatever the locale. */
+/* In ms with three decimals, in every locale. */
 static bool put_duration(nadb_buf *b, int64_t ns) {
     uint64_t us = (uint64_t)ns / 1000;
     char text[40];
@@ -207,10 +207,10 @@ static bool put_line(const nadb_log *l, nadb_buf *b, const nadb_line *x) {
            put_number(b, "thread", thread) && put(b, "}\n");
 }
 
-/* --- the file: all with the lock --- */
+/* --- the file. REQUIRES: the lock --- */
 
 static void close_file(nadb_log *l) {
-    l->os->close(l->file); /* and lets its lock go */
+    l->os->close(l->file); /* releases its lock */
     l->file = NULL;
 }
 
@@ -230,7 +230,7 @@ static nadb_rc open_file(nadb_log *l, nadb_err *err) {
     return NADB_OK;
 }
 
-/* The file that has the name now is open; *size is its size. */
+/* Opens the file that has the name now; *size: its size. */
 static nadb_rc follow(nadb_log *l, uint64_t *size, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -253,8 +253,8 @@ static void old_name(const nadb_log *l, unsigned n, char out[OLD_NAME_BYTES]) {
     snprintf(out, OLD_NAME_BYTES, n == 0 ? "%s" : "%s.%u", l->name, n);
 }
 
-/* The oldest file goes, each other one gets the number after its own. A file
- * in use that cannot be renamed goes on being used. */
+/* Removes the oldest file and renames each other one to the next number. If the
+ * file in use cannot be renamed it stays in use. */
 static void rename_all(nadb_log *l) {
     for (unsigned n = l->files_max - 1; n > 0; n--) {
         char from[OLD_NAME_BYTES], to[OLD_NAME_BYTES];
@@ -265,12 +265,12 @@ static void rename_all(nadb_log *l) {
         if (l->os->stat(l->dir, from, &st, NULL) == NADB_OK &&
             st.kind != NADB_KIND_NONE &&
             l->os->rename(l->dir, from, to, NULL) != NADB_OK)
-            return; /* or what is behind it would be overwritten */
+            return; /* otherwise the next file would be overwritten */
     }
     close_file(l);
 }
 
-/* Another process may be at it: then it is left to that. */
+/* If another process is renaming, this one does not. */
 static nadb_rc rotate(nadb_log *l, size_t more, nadb_err *err) {
     uint64_t size = 0;
     bool got = false;
@@ -279,7 +279,7 @@ static nadb_rc rotate(nadb_log *l, size_t more, nadb_err *err) {
 
     if (rc != NADB_OK || !got) return NADB_OK;
     rc = follow(l, &size, err);
-    if (l->file != locked) return rc; /* another one has done it */
+    if (l->file != locked) return rc; /* another process has renamed it */
     if (rc == NADB_OK && size + more > l->bytes_max) rename_all(l);
     if (l->file != NULL) l->os->unlock_byte(l->file, LOCK_BYTE);
     return follow(l, &size, err);
@@ -305,7 +305,7 @@ void nadb_log_put(nadb_log *l, const nadb_line *x) {
     nadb_err_clear(&err);
     nadb_lock(&l->lock);
     nadb_buf_reset(&l->line);
-    /* What was cut ends a line of its own. */
+    /* Ends the incomplete line. */
     if (l->torn) ok = nadb_buf_byte(&l->line, '\n');
     ok = ok && put_line(l, &l->line, x);
     if (!ok)
@@ -343,7 +343,8 @@ bool nadb_log_name(const char *name) {
     const char *end = strstr(name, ".log");
     char c = lower((uint8_t)name[0]);
 
-    if (c < 'a' || c > 'z') return false; /* the store's own begin otherwise */
+    /* so that it differs from the store's own files */
+    if (c < 'a' || c > 'z') return false;
     while (end != NULL && end[4] != '\0' && end[4] != '.')
         end = strstr(end + 1, ".log");
     if (end == NULL || strlen(name) >= NAME_MAX_BYTES) return false;
@@ -398,7 +399,7 @@ void nadb_log_free(nadb_log *l) {
     nadb_free(l);
 }
 
-/* --- errors for the program --- */
+/* --- errors that no call returns --- */
 
 static _Atomic(nadb_alarm_fn *) alarm_fn;
 

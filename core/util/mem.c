@@ -1,16 +1,16 @@
-/* mem.c - the allocator: the C library's. The test library has its own, which
- * can fail (test/support/mem_test.c). */
+/* mem.c - the allocator: the C library's. The test library replaces it by one
+ * that can fail (test/support/mem_test.c). */
 #include "bytes.h"
 
 #include <stdlib.h>
 
 #ifndef NADB_TEST
 
-/* Zero bytes get a real block, so that NULL always means out of memory. */
+/* A block even for zero bytes, so that NULL always means out of memory. */
 void *nadb_malloc(size_t n) { return malloc(n == 0 ? 1 : n); }
 
-/* Clearing a small block costs less than what glibc's calloc() does: it does
- * not look where malloc() keeps the ones that were freed last. */
+/* For small blocks malloc() and memset() are faster than glibc's calloc(),
+ * which does not use malloc()'s cache of recently freed blocks. */
 #define SMALL 1024u
 
 void *nadb_calloc(size_t n, size_t size) {

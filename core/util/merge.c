@@ -1,7 +1,7 @@
 /* merge.c - see merge.h.
  *
- * Sources are few (the batch, a handful of memtables, the base), so the least
- * is found by looking at all of them, and first at 8 bytes of each key. */
+ * Sources are few (the batch, some memtables, the base), so all are compared
+ * for the next key, first by 8 bytes of each key (least.h). */
 #include "merge.h"
 
 #include "least.h"
@@ -9,15 +9,14 @@
 typedef struct merge_iter {
     nadb_iter base;
     bool reverse, tombstones, started;
-    size_t n;   /* sources that have not ended are live[0..n) */
-    size_t all; /* sources owned */
+    size_t n;   /* live[0..n) are the sources not at their end */
+    size_t all; /* number of owned sources */
     size_t least;
-    size_t skip;      /* bytes that all keys of the range begin with */
-    nadb_iter **live; /* in order of age: newest first */
+    size_t skip; /* length of the prefix that all keys of the range share */
+    nadb_iter **live; /* newest first */
     nadb_iter **owned;
-    uint64_t words[]; /* 8 bytes of the key of each live one, behind `skip`;
-                         in reverse inverted, so that the least wins. Then the
-                         lists of sources */
+    /* one per live source (least.h); then the arrays of sources */
+    uint64_t words[];
 } merge_iter;
 
 static inline void word_set(merge_iter *m, size_t i) {
@@ -30,7 +29,7 @@ static int compare(const merge_iter *m, size_t a, size_t b) {
     return m->reverse ? -c : c;
 }
 
-/* Takes sources that have ended out of the live ones, keeping their order. */
+/* Removes sources at their end from the live ones, keeping the order. */
 static void drop_ended(merge_iter *m) {
     size_t kept = 0;
 
@@ -42,8 +41,9 @@ static void drop_ended(merge_iter *m) {
     m->n = kept;
 }
 
-/* Several words are as small as that of m->least, the newest of those: finds
- * the least key, and moves every older source that stands on it past it. */
+/* Several words equal the smallest, of which m->least is the newest. Finds the
+ * smallest key among them, and moves every older source with that key past
+ * it. */
 static nadb_rc choose_of_tied(merge_iter *m, nadb_err *err) {
     uint64_t word = m->words[m->least];
     nadb_iter *keep;
@@ -70,7 +70,7 @@ static nadb_rc choose_of_tied(merge_iter *m, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Finds the least key; the newest source among equals. */
+/* Finds the smallest key, and the newest source that has it. */
 static inline nadb_rc choose(merge_iter *m, nadb_err *err) {
     bool tied;
 
@@ -87,7 +87,7 @@ static inline nadb_rc choose(merge_iter *m, nadb_err *err) {
     return NADB_OK;
 }
 
-/* Moves the source that gave the present entry. */
+/* Moves the source of the present entry. */
 static inline nadb_rc advance(merge_iter *m, nadb_err *err) {
     nadb_rc rc;
 
@@ -96,12 +96,12 @@ static inline nadb_rc advance(merge_iter *m, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     if (!m->live[m->least]->valid)
         drop_ended(m);
-    else if (m->n > 1) /* alone there is nothing to compare with */
+    else if (m->n > 1) /* a single source needs no comparison */
         word_set(m, m->least);
     return NADB_OK;
 }
 
-/* Goes on to the first entry that is passed on. */
+/* Moves on to an entry that is to be returned. */
 static inline nadb_rc settle(merge_iter *m, nadb_err *err) {
     nadb_rc rc = choose(m, err);
 

@@ -1,7 +1,7 @@
 /* metrics.c - see metrics.h.
  *
- * Buckets 0 to 15 are the nanoseconds themselves. From then on a bucket is
- * named by the place of the highest bit and the four bits behind it. */
+ * Buckets 0 to 15 are single nanoseconds. From then on the position of the
+ * highest bit and the four bits behind it identify a bucket. */
 #include "metrics.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static unsigned bucket_of(uint64_t ns) {
     return at < NADB_BUCKETS ? at : NADB_BUCKETS - 1;
 }
 
-/* The middle of what the bucket holds. */
+/* The middle of a bucket's range. */
 static uint64_t middle_of(unsigned bucket) {
     unsigned shift;
     uint64_t low;

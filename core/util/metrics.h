@@ -1,9 +1,9 @@
-/* metrics.h - the operations that are counted and timed, and histograms of how
- * long they take.
+/* metrics.h - the operations that are counted and timed, and histograms of
+ * their durations.
  *
- * A histogram has sixteen buckets for each power of two of nanoseconds, so that
- * a percentile is off by 3 % at most, and takes the same memory after any
- * number of operations. Adding to it takes no lock. */
+ * A histogram has sixteen buckets per power of two of nanoseconds, so a
+ * percentile is wrong by 3 % at most, and its memory is constant. Adding takes
+ * no lock. */
 #ifndef NADB_METRICS_H
 #define NADB_METRICS_H
 
@@ -40,16 +40,16 @@ typedef enum nadb_op {
 typedef struct nadb_histogram {
     _Atomic uint64_t buckets[NADB_BUCKETS]; /* operations */
     _Atomic uint64_t operations, sum_ns;
-    _Atomic uint64_t timed;  /* those that were; each may stand for several */
-    _Atomic uint64_t max_ns, /* of these */
-        below_min_ns;        /* 2^64 - 1 - the least of these */
+    _Atomic uint64_t timed;  /* timed operations; each may stand for several */
+    _Atomic uint64_t max_ns, /* of the timed ones */
+        below_min_ns;        /* 2^64 - 1 - the minimum */
 } nadb_histogram;
 
-/* An operation that stands for `weight` of them. */
+/* Adds an operation that stands for `weight` of them. */
 void nadb_histogram_add(nadb_histogram *h, uint64_t ns, unsigned weight);
 
 typedef struct nadb_times {
-    uint64_t timed; /* 0: the others say nothing */
+    uint64_t timed; /* 0: the other fields are not valid */
     uint64_t operations, sum_ns, avg_ns, min_ns, max_ns, p50_ns, p95_ns, p99_ns;
 } nadb_times;
 

@@ -4,7 +4,7 @@
 static const struct {
     const char *name;
     nadb_component component;
-    nadb_level level; /* of a line about one that went well */
+    nadb_level level; /* level of the line if it succeeded */
 } ops[NADB_OP_COUNT] = {
     [NADB_OP_GET] = {"get", NADB_IN_READ, NADB_LOG_DEBUG},
     [NADB_OP_GET_MISS] = {"get_miss", NADB_IN_READ, NADB_LOG_DEBUG},
@@ -29,7 +29,7 @@ static const struct {
 
 const char *nadb_op_name(nadb_op op) { return ops[op].name; }
 
-/* --- a store's --- */
+/* --- monitors --- */
 
 nadb_rc nadb_monitor_init(nadb_monitor *m, nadb_err *err) {
     nadb_rc rc = nadb_mutex_init(&m->lock, NADB_RANK_OS, err);
@@ -63,7 +63,7 @@ void nadb_monitor_quiet(nadb_monitor *m) {
     atomic_store(&m->all, false);
 }
 
-/* --- sessions --- */
+/* --- meters --- */
 
 void nadb_meter_start(nadb_meter *t, nadb_monitor *m) {
     t->m = m;
@@ -96,8 +96,8 @@ void nadb_meter_end(nadb_meter *t) {
     t->m = NULL;
 }
 
-/* From 0 to 2 * NADB_TIMED_ONE_IN - 2, so that no rhythm of the application is
- * that of the clock. */
+/* From 0 to 2 * NADB_TIMED_ONE_IN - 2, at random, so that the sample does not
+ * coincide with a rhythm of the application. */
 NADB_WRAPS static uint32_t next_gap(nadb_meter *t) {
     t->chance = t->chance * 1664525u + 1013904223u;
     return (t->chance >> 16) % (2 * NADB_TIMED_ONE_IN - 1);
@@ -154,8 +154,8 @@ nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
 
 /* --- operations --- */
 
-/* What others can be in the way of, or the caller has done wrong, is no fault
- * of the store. */
+/* Errors that other transactions or the caller cause are not failures of the
+ * store. */
 static nadb_level level_of(nadb_rc rc) {
     switch (rc) {
     case NADB_NOMEM:
@@ -191,7 +191,7 @@ static void log_op(nadb_log *log, uint64_t ns, bool slow, bool timed,
     nadb_log_put(log, &line);
 }
 
-/* How long it took, what it did: into the histogram, and the log. */
+/* Adds the operation to the histogram and the log. */
 static void note(nadb_monitor *m, const nadb_span *s, const nadb_done *d) {
     nadb_log *log = atomic_load_explicit(&m->log, memory_order_acquire);
     uint64_t ns = 0;

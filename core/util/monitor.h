@@ -1,14 +1,13 @@
-/* monitor.h - what is known of a store's operations in this process: how many
- * there were, how long they took, and a line in the log for those that the log
- * wants, that failed, or were slow.
+/* monitor.h - statistics of a store's operations in this process: counts,
+ * durations, and a line in the log for operations that the log's levels
+ * include, that failed, or that were slow.
  *
- * Counting is exact. A session counts in a meter of its own, which no other
- * thread writes. Reading a clock takes as long as a tenth of a small get, so of
- * gets, puts, deletes and commits only some are timed: of each the first 64 of
- * a session, and after that one in 64, with gaps of random length, which stands
- * in the histogram for those in the gap before it, too. All others are timed
- * each time, and so is everything where the log has to know (log_slow_ms, level
- * debug). */
+ * Counts are exact. Each session counts in a meter of its own, which no other
+ * thread writes. Reading a clock takes a tenth of the time of a small get, so
+ * of gets, puts, deletes and commits only a sample is timed: the first 64 of a
+ * session, then one in 64 at random distances, which stands in the histogram
+ * for those before it. Other operations are always timed, and so is everything
+ * if the log needs durations (log_slow_ms, level debug). */
 #ifndef NADB_MONITOR_H
 #define NADB_MONITOR_H
 
@@ -19,7 +18,7 @@
 #define NADB_TIMED_FIRST 64u
 #define NADB_TIMED_ONE_IN 64u
 
-/* "get", "get_miss", ..: as nadb_metrics and the log call it. */
+/* Names in nadb_metrics and the log: "get", "get_miss", .. */
 const char *nadb_op_name(nadb_op op);
 
 typedef struct nadb_counts {
@@ -30,24 +29,25 @@ typedef struct nadb_meter nadb_meter;
 
 typedef struct nadb_monitor {
     bool started;
-    nadb_mutex lock; /* guards the list, and what ended meters have left */
+    nadb_mutex lock; /* guards the list, and the sums of ended meters */
     nadb_meter *meters;
-    nadb_counts past[NADB_OP_COUNT]; /* also of background work */
+    /* sums of ended meters, and background work */
+    nadb_counts past[NADB_OP_COUNT];
     nadb_histogram times[NADB_OP_COUNT];
-    atomic_bool all; /* every operation is timed */
+    atomic_bool all; /* time every operation */
     _Atomic(nadb_log *) log;
-    nadb_log *owned;         /* the same, until it is freed */
-    _Atomic int64_t slow_ns; /* what takes longer is logged; INT64_MAX: none */
+    nadb_log *owned;         /* the log, until it is freed */
+    _Atomic int64_t slow_ns; /* slower operations are logged; INT64_MAX: none */
     int64_t opened_ns;       /* monotonic */
 } nadb_monitor;
 
 nadb_rc nadb_monitor_init(nadb_monitor *m, nadb_err *err) NADB_MUST_USE;
-/* No meter is left. Frees the log. */
+/* Frees the log. REQUIRES: all meters have ended. */
 void nadb_monitor_clear(nadb_monitor *m);
-/* Takes the log (NULL: none). Once. */
+/* Takes the log (NULL: none). Called once. */
 void nadb_monitor_log(nadb_monitor *m, nadb_log *log, int64_t slow_ns);
 
-/* Nothing is logged any more; the log is freed with the monitor. */
+/* Stops logging; the log is freed with the monitor. */
 void nadb_monitor_quiet(nadb_monitor *m);
 
 typedef struct nadb_op_stats {
@@ -65,17 +65,16 @@ typedef enum nadb_txn_state {
     NADB_TXN_PREPARED
 } nadb_txn_state;
 
-/* Of one session: used by one thread at a time. One that is not started, or has
- * ended, counts nothing. */
+/* Of one session; one thread at a time uses it. A meter that is not started, or
+ * has ended, counts nothing. */
 struct nadb_meter {
     nadb_monitor *m;
-    nadb_meter *next, **link; /* in m->meters */
-    /* By operation: those that are not timed before the next that is, how many
-     * they were at first, and how many have been timed, up to
-     * NADB_TIMED_FIRST. */
+    nadb_meter *next, **link; /* in list m->meters */
+    /* Per operation: how many are left until the next timed one, the length of
+     * that gap, and how many were timed, up to NADB_TIMED_FIRST. */
     uint32_t left[NADB_OP_COUNT], gap[NADB_OP_COUNT], timed[NADB_OP_COUNT];
     uint32_t chance;
-    /* The transaction that the session has open; since_ms == 0: none. */
+    /* The session's open transaction; since_ms == 0: none. */
     _Atomic int64_t since_ms; /* Unix time */
     _Atomic int txn;          /* nadb_txn_state */
     _Atomic uint64_t txn_changes, txn_bytes;
@@ -83,10 +82,10 @@ struct nadb_meter {
 };
 
 void nadb_meter_start(nadb_meter *t, nadb_monitor *m);
-void nadb_meter_end(nadb_meter *t); /* never started is fine */
+void nadb_meter_end(nadb_meter *t); /* may be called if it was never started */
 
-/* The session's transaction is in that state, and has been one since now if it
- * was none before. */
+/* Sets the state of the session's transaction. Its begin is now, unless it has
+ * one. */
 static inline void nadb_meter_txn(nadb_meter *t, nadb_txn_state state,
                                   int64_t now_ms) {
     if (atomic_load_explicit(&t->since_ms, memory_order_relaxed) == 0)
@@ -100,7 +99,7 @@ static inline void nadb_meter_txn_end(nadb_meter *t) {
     atomic_store_explicit(&t->txn_bytes, 0, memory_order_relaxed);
 }
 
-/* Calls `each` for each transaction that is open. */
+/* Calls `each` for every open transaction. */
 typedef nadb_rc nadb_txn_fn(void *ctx, nadb_txn_state state, int64_t since_ms,
                             uint64_t changes, uint64_t bytes, nadb_err *err);
 nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
@@ -108,7 +107,7 @@ nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
 
 typedef struct nadb_span {
     int64_t from_ns;
-    unsigned weight; /* operations that it stands for; 0: it is not timed */
+    unsigned weight; /* operations that it stands for; 0: not timed */
 } nadb_span;
 
 static inline nadb_span nadb_span_begin(void) {
@@ -117,17 +116,17 @@ static inline nadb_span nadb_span_begin(void) {
     return s;
 }
 
-/* How long it has taken so far; 0 when it is not timed. */
+/* The duration so far; 0 if it is not timed. */
 static inline uint64_t nadb_span_ns(const nadb_span *s) {
     int64_t ns = s->weight == 0 ? 0 : nadb_os_get()->mono_ns() - s->from_ns;
 
     return ns < 0 ? 0 : (uint64_t)ns;
 }
 
-/* As nadb_span_begin(), where the operation is one that is to be timed. */
+/* As nadb_span_begin(), for an operation that was chosen to be timed. */
 nadb_span nadb_span_chosen(nadb_meter *t, nadb_op op);
 
-/* Of an operation that may take less than a microsecond. */
+/* Begins an operation that may take less than a microsecond. */
 static inline nadb_span nadb_span_sample(nadb_meter *t, nadb_op op) {
     nadb_span none = {0, 0};
 
@@ -136,16 +135,16 @@ static inline nadb_span nadb_span_sample(nadb_meter *t, nadb_op op) {
     return none;
 }
 
-/* What became of it. */
+/* The outcome of an operation. */
 typedef struct nadb_done {
     nadb_op op;
     nadb_rc rc;
-    const nadb_err *err; /* NULL, or says why */
+    const nadb_err *err; /* why it failed; may be NULL */
     uint64_t keys, bytes;
     nadb_slice key; /* of a single row; p == NULL: none */
 } nadb_done;
 
-/* Background work, and what belongs to no session. */
+/* Counts background work, and work without a session. */
 void nadb_monitor_done(nadb_monitor *m, const nadb_span *s, const nadb_done *d);
 
 static inline void nadb_counts_raise(_Atomic uint64_t *x, uint64_t n) {
@@ -153,16 +152,16 @@ static inline void nadb_counts_raise(_Atomic uint64_t *x, uint64_t n) {
                           memory_order_relaxed);
 }
 
-/* A get of a session is over, and is counted; an error and its time are not. */
+/* Counts a get of a session; errors and durations are not included. */
 static inline void nadb_meter_get(nadb_meter *t, nadb_op op, uint64_t bytes) {
     nadb_counts_raise(&t->counts[op].count, 1);
     nadb_counts_raise(&t->counts[op].bytes, bytes);
 }
 
-/* The rest of it: how long it took, and whether it failed. */
+/* Adds its duration and its error. */
 void nadb_meter_note(nadb_meter *t, const nadb_span *s, const nadb_done *d);
 
-/* An operation of a session has ended. */
+/* Counts an operation of a session. */
 void nadb_meter_done(nadb_meter *t, const nadb_span *s, const nadb_done *d);
 
 #endif

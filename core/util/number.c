@@ -13,7 +13,7 @@ static size_t skip_sign(nadb_slice s, bool *negative) {
     return s.n > 0 && (s.p[0] == '-' || s.p[0] == '+');
 }
 
-/* From `at` to the first byte that is no digit. */
+/* Index of the first byte from `at` on that is not a digit. */
 static size_t skip_digits(nadb_slice s, size_t at) {
     while (at < s.n && is_digit(s.p[at])) at++;
     return at;
@@ -26,7 +26,7 @@ bool nadb_integer_of(nadb_slice text, int64_t *out) {
 
     *out = 0;
     if (at == text.n || skip_digits(text, at) != text.n) return false;
-    /* Below zero there is one number more. */
+    /* Counts downwards, because there is one more negative number. */
     for (; at < text.n; at++) {
         int digit = text.p[at] - '0';
 
@@ -61,7 +61,7 @@ static bool is_real(nadb_slice s) {
     return at == s.n;
 }
 
-/* The C library has this one ready: nothing is allocated, or freed. */
+/* The C library has this locale ready: nothing is allocated or freed. */
 static locale_t c_locale(void) {
     return newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }

@@ -19,7 +19,7 @@ static nadb_rc write_synced(nadb_dir *dir, const char *name, nadb_slice data,
     nadb_file *f;
     nadb_rc rc;
 
-    /* What a crash left under the name may have another owner or mode. */
+    /* A file left by a crash may have another owner or mode. */
     rc = os->unlink(dir, name, err);
     if (rc != NADB_OK) return rc;
     rc = os->open(dir, name,
@@ -51,7 +51,7 @@ nadb_rc nadb_os_replace_file(nadb_dir *dir, const char *name, nadb_slice data,
     if (rc == NADB_OK) rc = os->rename(dir, tmp, name, err);
     renamed = rc == NADB_OK;
     if (rc == NADB_OK) rc = os->dir_sync(dir, err);
-    /* The failure to report is the first one; a left .tmp is harmless. */
+    /* The first error is the one to report; a .tmp that stays is harmless. */
     if (!renamed) (void)!os->unlink(dir, tmp, NULL);
     nadb_buf_clear(&b);
     return rc;

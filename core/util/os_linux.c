@@ -1,8 +1,8 @@
-/* os_linux.c - what Linux does in its own way (see os_system.h).
+/* os_linux.c - the functions of os_system.h for Linux.
  *
- * Byte locks are those of the open file description (F_OFD_SETLK), and sleeping
- * on a word is futex(2): both mean the same between threads as between
- * processes, and die with their owner. */
+ * Byte locks belong to the open file description (F_OFD_SETLK), and sleeping on
+ * a word is futex(2). Both work between threads as between processes, and end
+ * with their owner. */
 #ifndef NADB_POSIX
 #include "os_system.h"
 
@@ -30,7 +30,7 @@ static int set_lock(int fd, int cmd, uint64_t byte, uint64_t n,
                     struct flock *lock, short type) {
     int rc;
 
-    memset(lock, 0, sizeof *lock); /* l_pid has to be 0 */
+    memset(lock, 0, sizeof *lock); /* l_pid must be 0 */
     lock->l_type = type;
     lock->l_whence = SEEK_SET;
     lock->l_start = (off_t)byte;
@@ -62,7 +62,7 @@ int system_locked(int fd, uint64_t byte, uint64_t n, bool *locked) {
     return e;
 }
 
-/* The descriptor is gone even after EINTR. */
+/* The descriptor is closed even after EINTR. */
 void system_close(int fd) { close(fd); }
 
 int system_reserve(int fd, uint64_t off, uint64_t n) {
@@ -73,7 +73,7 @@ int system_reserve(int fd, uint64_t off, uint64_t n) {
     return rc == 0 ? 0 : errno;
 }
 
-/* Nobody uses the position that lseek() moves. */
+/* No code uses the position, which lseek() moves. */
 void system_data_at(int fd, uint64_t off, uint64_t *from, uint64_t *to) {
     off_t data = off > INT64_MAX ? -1 : lseek(fd, (off_t)off, SEEK_DATA);
     off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
@@ -99,9 +99,9 @@ int system_open_search(int at, const char *name, int how) {
     return openat(at, name, how | O_PATH);
 }
 
-/* File systems on which another machine may hold the file too, or a user
- * process serves it: locks and shared mappings do not mean there what this
- * library needs them to mean. Numbers: the kernel's magic.h, statfs(2). */
+/* File systems that may be used by another machine at the same time, or that a
+ * user process serves: locks and shared mappings are not reliable there.
+ * Numbers: the kernel's magic.h, statfs(2). */
 static const struct {
     uint32_t magic;
     const char *name;
@@ -136,7 +136,7 @@ void *system_map_zeroed(size_t n) {
                 -1, 0);
 }
 
-/* Not FUTEX_PRIVATE: the word is shared with other processes. */
+/* FUTEX_PRIVATE would not work between processes. */
 void system_word_wait(const uint32_t *word, uint32_t expected,
                       int64_t timeout_ms) {
     struct timespec t;
@@ -169,7 +169,7 @@ static struct timespec deadline_after(clockid_t clock, int64_t timeout_ms) {
 
 int system_mutex_lock(pthread_mutex_t *m, int64_t timeout_ms) {
 #ifdef NADB_TSAN
-    /* The thread sanitizer does not know the call with a clock. */
+    /* The thread sanitizer does not know the function with a clock. */
     struct timespec deadline = deadline_after(CLOCK_REALTIME, timeout_ms);
 
     return pthread_mutex_timedlock(m, &deadline);
@@ -262,7 +262,7 @@ int system_boot_id(uint8_t out[16], const char **what) {
     return digits == 32 ? 0 : EILSEQ;
 }
 
-/* In no language but C's, whatever the locale. */
+/* In C's language, whatever the locale. */
 const char *system_error_text(int e, char *text, size_t n) {
     const char *known = strerrordesc_np(e);
 
@@ -279,7 +279,7 @@ bool system_crc_instruction(void) {
 }
 #endif
 
-/* Of the object that has this function in it. */
+/* Finds the object that contains this function. */
 void nadb_stay_loaded(void) {
     Dl_info of_this;
 

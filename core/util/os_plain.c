@@ -1,21 +1,21 @@
-/* os_plain.c - what os_system.h asks for, with nothing but POSIX.1-2008
- * (-DNADB_POSIX). It is what a port begins with; on Linux it passes the suites,
- * at these costs:
+/* os_plain.c - the functions of os_system.h with POSIX.1-2008 alone
+ * (-DNADB_POSIX). It is the starting point of a port. On Linux it passes the
+ * suites, at these costs:
  *
  * - Locks of fcntl() belong to the process, and closing any descriptor of a
- * file drops all of its locks. A table of this process keeps open files apart,
- * and a descriptor is closed when the last lock of its file is given back. No
- *   other code of the process may open a store's files.
+ * file drops all of its locks. So a table of this process tells open files
+ * apart, and a descriptor is closed when the last lock of its file is released.
+ * Other code of the process must not open a store's files.
  * - Sleeping on a word is polling, every 50 us at first and every 5 ms at last:
- *   waking is so much later, and an idle store's threads look 200 times a
- *   second.
- * - Holes are read, and space is reserved by writing where posix_fallocate()
- *   does that.
- * - A network's file system is not told from others.
+ * wake-ups are that much later, and an idle store's threads poll 200 times a
+ * second.
+ * - Holes are read as data, and space is reserved by writing if
+ * posix_fallocate() does so.
+ * - Network file systems are not recognised.
  * - Timeouts of locks follow the wall clock.
- * - Processes that may read each other's stores share an id of the boot in
- *   shared memory, which its first user has made; that one can have others
- *   rebuild their stores. */
+ * - Processes that can read each other's stores share an id of the boot in
+ * shared memory, which its first user has made; that user can make others
+ * rebuild their stores. */
 #ifdef NADB_POSIX
 #include "os_system.h"
 
@@ -39,7 +39,8 @@ typedef struct held {
     ino_t ino;
     uint64_t byte;
     int fd;
-    bool closed; /* no lock: a descriptor to close with the file's last lock */
+    /* no lock: a descriptor to be closed with the file's last lock */
+    bool closed;
     struct held *next;
 } held;
 
@@ -47,11 +48,11 @@ static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t forking = PTHREAD_ONCE_INIT;
 static held *table;
 
-static pid_t table_of; /* the process that has these locks; 0: none yet */
+static pid_t table_of; /* the process that holds these locks; 0: none yet */
 
-/* A child has none of its parent's locks. Their memory stays: other threads of
- * the parent may have been inside malloc(). Comes with the first call in the
- * child, which may be that of another handler of forks. */
+/* A child has none of its parent's locks. Their memory is not freed, because
+ * other threads of the parent may have been inside malloc(). Called by the
+ * first function that the child uses, perhaps in another fork handler. */
 static void begin_child(void) {
     if (table_of == getpid()) return;
     (void)pthread_mutex_init(&table_lock, NULL);
@@ -89,7 +90,7 @@ static bool is_of(const held *h, const struct stat *st) {
     return h->dev == st->st_dev && h->ino == st->st_ino;
 }
 
-/* A lock of one of these bytes, or NULL. */
+/* A lock of one of these bytes by another descriptor; or NULL. */
 static held *find(const struct stat *st, uint64_t byte, uint64_t n,
                   int but_fd) {
     for (held *h = table; h != NULL; h = h->next)
@@ -127,7 +128,8 @@ int system_lock(int fd, uint64_t byte, bool *got) {
     return e == EAGAIN || e == EACCES ? 0 : e;
 }
 
-/* With the last lock of the file go the descriptors that waited for that. */
+/* After the last lock of the file: closes the descriptors that waited for
+ * it. */
 static void close_waiting(const struct stat *st) {
     if (find(st, 0, UINT64_MAX, -1) != NULL) return;
     for (held **at = &table; *at != NULL;) {
@@ -143,7 +145,7 @@ static void close_waiting(const struct stat *st) {
     }
 }
 
-/* Gives back the locks of fd, or one of them. */
+/* Releases the locks of fd, or one of them. */
 static void drop(int fd, const struct stat *st, uint64_t byte, bool all) {
     struct flock lock;
 
@@ -188,8 +190,8 @@ int system_locked(int fd, uint64_t byte, uint64_t n, bool *locked) {
     return e;
 }
 
-/* Without memory to remember it, the descriptor stays open: others' locks are
- * worth more. */
+/* Without memory to note it, the descriptor stays open: locks of others are
+ * more important. */
 void system_close(int fd) {
     struct stat st;
     held *h;
@@ -285,7 +287,8 @@ void system_word_wait(const uint32_t *word, uint32_t expected,
     int64_t pause_us = first_us;
     int64_t end_us;
 
-    if (timeout_ms > most_ms) timeout_ms = most_ms; /* it may return early */
+    /* early returns are allowed */
+    if (timeout_ms > most_ms) timeout_ms = most_ms;
     end_us = now_us() + timeout_ms * 1000;
     while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == expected) {
         int64_t left_us = end_us - now_us();
@@ -329,11 +332,11 @@ int system_cond_wait(pthread_cond_t *c, pthread_mutex_t *m,
     return pthread_cond_timedwait(c, m, &deadline);
 }
 
-/* Tools show the program's name for its threads. */
+/* Not supported: tools show the program's name. */
 void system_thread_name(pthread_t t, const char *name) { (void)t, (void)name; }
 
-/* A number for each thread that asks, which tells threads apart in the log and
- * is none that other tools show. */
+/* A number for each thread that asks. It distinguishes threads in the log and
+ * is not shown by other tools. */
 uint64_t system_thread_id(void) {
     static uint64_t last;
     static _Thread_local uint64_t mine;
@@ -351,7 +354,7 @@ bool system_signal_take(const sigset_t *set) {
     return rc > 0;
 }
 
-/* Who waits for a server then sleeps at once. */
+/* False makes a thread that waits for a server sleep at once. */
 bool nadb_several_cpus(void) { return false; }
 
 /* --- the machine --- */
@@ -367,7 +370,7 @@ ssize_t system_random(void *p, size_t n) {
     return got == 0 ? -1 : got;
 }
 
-/* Makes the object, and fills it before anybody may read it. */
+/* Makes the object, and fills it before others may read it. */
 static int boot_make(const char *name, uint8_t out[16]) {
     int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0200);
     int e = 0;
@@ -389,14 +392,14 @@ static int boot_read(const char *name, uint8_t out[16]) {
 
     if (fd < 0) return errno;
     if (fstat(fd, &st) == 0 && (st.st_mode & 0777) != 0444)
-        e = EACCES; /* still being made; root could read it */
+        e = EACCES; /* it is still being made; root could read it */
     else if (read(fd, out, 16) != 16)
         e = errno == 0 ? EIO : errno;
     close(fd);
     return e;
 }
 
-/* Who made it may have died before it was filled: it is made anew then. */
+/* If its maker died before filling it, it is made again. */
 int system_boot_id(uint8_t out[16], const char **what) {
     static const int64_t patience_us = 1000000, pause_us = 1000;
     int64_t end_us = now_us() + patience_us;
@@ -426,7 +429,7 @@ const char *system_error_text(int e, char *text, size_t n) {
 bool system_crc_instruction(void) { return false; }
 #endif
 
-/* A handle that nobody closes would need the library's name, which POSIX does
- * not tell: link it with what keeps it, such as -z nodelete. */
+/* Keeping a handle open would need the library's name, which POSIX does not
+ * provide: link with an option that keeps it, such as -z nodelete. */
 void nadb_stay_loaded(void) {}
 #endif

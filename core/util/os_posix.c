@@ -1,4 +1,4 @@
-/* os_posix.c - the table of system calls (see os.h), filled in. */
+/* os_posix.c - the table of system calls (os.h). */
 #include "os_posix.h"
 
 const nadb_os nadb_os_posix = {

@@ -1,5 +1,5 @@
-/* os_posix.h - what the os_posix_*.c files share; nobody else includes it,
- * but the test library's wrapper for the table. */
+/* os_posix.h - shared by os_posix_*.c and the test library's wrapper; no other
+ * file includes it. */
 #ifndef NADB_OS_POSIX_H
 #define NADB_OS_POSIX_H
 
@@ -78,8 +78,8 @@ nadb_rc posix_unlink(nadb_dir *d, const char *name, nadb_err *err);
 nadb_rc posix_rmdir(nadb_dir *d, const char *name, nadb_err *err);
 nadb_rc posix_rename(nadb_dir *d, const char *from, const char *to,
                      nadb_err *err);
-/* A program that closed its standard files would write into ours: the
- * descriptor, or another instead of one of those three. */
+/* A program that has closed its standard files might write into ours: if fd is
+ * one of these three, returns another descriptor in its place. */
 int posix_high_fd(int fd);
 
 /* os_posix_names.c */

@@ -1,7 +1,7 @@
 /* os_posix_dir.c - open directories, and names in them.
  *
- * A directory is opened for reading, so that it can be listed and synced; one
- * that may only be searched is opened for that, and then cannot. */
+ * A directory is opened for reading, so that it can be listed and synced. One
+ * that may only be searched is opened for searching and can do neither. */
 #include "os_posix.h"
 
 #include <dirent.h>
@@ -33,7 +33,7 @@ static int dir_fd(int at, const char *name, int how) {
     return posix_high_fd(fd);
 }
 
-/* The directory of a descriptor, which is taken over; `in` may be NULL. */
+/* Makes the nadb_dir of a descriptor, which it takes over; `in` may be NULL. */
 static nadb_rc dir_new(int fd, const nadb_dir *in, const char *name,
                        nadb_dir **out, nadb_err *err) {
     size_t n = in == NULL ? 0 : strlen(in->path);
@@ -69,8 +69,7 @@ nadb_rc posix_dir_open(const char *path, nadb_dir **out, nadb_err *err) {
     return dir_new(fd, NULL, path, out, err);
 }
 
-/* Why a name could not be opened: a link is told from what only is no
- * directory. */
+/* The error if a name cannot be opened; a link has its own message. */
 static nadb_rc cannot_enter(const nadb_dir *in, const char *name, int e,
                             nadb_err *err) {
     struct stat st;
@@ -116,9 +115,9 @@ nadb_rc posix_dir_up(nadb_dir *d, nadb_dir **out, nadb_err *err) {
 
 static bool is_empty(nadb_dir *d);
 
-/* Gives a directory that we made a moment ago to its owner. Whoever may write
- * in the one above could have put another in its place: it has to be ours, and
- * nothing may be in it. */
+/* Changes the owner of a directory that we have just made. Anybody who may
+ * write to the directory above could have replaced it, so it must be ours and
+ * empty. */
 static nadb_rc give_away(nadb_dir *d, const nadb_stat *like, nadb_err *err) {
     if (d->uid == like->uid && d->gid == like->gid) return NADB_OK;
     if (d->uid != geteuid() || !is_empty(d))
@@ -183,7 +182,7 @@ bool posix_dir_writable(nadb_dir *d) {
 
 const char *posix_dir_path(const nadb_dir *d) { return d->path; }
 
-/* A walk of its own: two may list one directory at once. */
+/* A separate stream, because two threads may list one directory at once. */
 static DIR *walk(nadb_dir *d) {
     int fd = dir_fd(d->fd, ".", O_RDONLY);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -8,7 +8,8 @@
 
 #include "os_system.h"
 
-/* Linux moves at most about 2 GiB a call; stay below on every system. */
+/* Linux transfers at most about 2 GiB per call; this is below it on every
+ * system. */
 #define IO_MAX ((size_t)1 << 30)
 
 static nadb_rc check_range(const nadb_file *f, uint64_t off, uint64_t n,
@@ -21,7 +22,7 @@ static int open_retry(const nadb_dir *d, const char *name, int how,
                       mode_t mode) {
     int fd;
 
-    /* Without O_NONBLOCK a pipe would be waited for until it has a reader. */
+    /* Without O_NONBLOCK, opening a pipe would wait for its other end. */
     do
         fd = openat(d->fd, name,
                     how | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, mode);
@@ -29,9 +30,9 @@ static int open_retry(const nadb_dir *d, const char *name, int how,
     return posix_high_fd(fd);
 }
 
-/* Opens, and tells whether it made the file: only then may its permission
- * bits be changed. Two processes may race to create and unlink it, hence the
- * loop; it is bounded, in case that a name is there for O_EXCL only. */
+/* Opens a file; *made: it was created, and only then its permission bits may be
+ * changed. Two processes may create and unlink it at the same time, so this is
+ * repeated, but not without end, in case a name only exists for O_EXCL. */
 static int open_or_create(const nadb_dir *d, const char *name, unsigned flags,
                           mode_t mode, bool *made) {
     int how = (flags & NADB_OPEN_WRITE ? O_RDWR : O_RDONLY) |
@@ -53,16 +54,16 @@ static int open_or_create(const nadb_dir *d, const char *name, unsigned flags,
     return fd;
 }
 
-/* Mode and owner of a file that was made. One that root makes belongs to the
- * owner of its directory, or a program that runs as that owner could not open
- * the store afterwards. */
+/* Sets mode and owner of a new file. A file made by root is given to the owner
+ * of its directory; otherwise a program that runs as that owner could not open
+ * the store later. */
 static nadb_rc settle(const nadb_dir *d, const nadb_file *f, mode_t mode,
                       nadb_err *err) {
-    /* umask has taken bits away. */
+    /* Needed because of umask. */
     if (fchmod(f->fd, mode) != 0)
         return nadb_fail_errno(err, errno, "cannot set permissions of %s",
                                f->path);
-    /* Without the right to give it away it stays ours. */
+    /* Without the right to change the owner it stays ours. */
     if (geteuid() == 0 && d->uid != 0 && fchown(f->fd, d->uid, d->gid) != 0)
         errno = 0;
     return NADB_OK;
@@ -84,7 +85,7 @@ static nadb_rc not_regular(const nadb_file *f, nadb_err *err) {
                      f->path);
 }
 
-/* Whether a file that was there may be used. */
+/* Checks that an existing file may be used. */
 static nadb_rc check(const nadb_dir *d, const nadb_file *f, nadb_err *err) {
     struct stat st;
 
@@ -142,7 +143,7 @@ nadb_rc posix_open(nadb_dir *d, const char *name, unsigned flags, uint32_t mode,
 
 void posix_close(nadb_file *f) {
     if (f == NULL) return;
-    /* Nothing is lost if it fails: what must be on disk has been synced. */
+    /* Errors are ignored: everything that must be on disk has been synced. */
     system_close(f->fd);
     nadb_free(f);
 }
@@ -214,8 +215,8 @@ nadb_rc posix_truncate(nadb_file *f, uint64_t size, nadb_err *err) {
     return NADB_OK;
 }
 
-/* For file systems that cannot reserve. Bytes that the file already has are
- * left alone; a file grown only by reserve and write has no holes in them. */
+/* For file systems without reservation. Existing bytes are kept; a file that
+ * has only grown by reserve and write has no holes in them. */
 static nadb_rc write_zeros(nadb_file *f, uint64_t end, nadb_err *err) {
     static const uint8_t zeros[65536];
     uint64_t at;
@@ -230,8 +231,8 @@ static nadb_rc write_zeros(nadb_file *f, uint64_t end, nadb_err *err) {
     return rc;
 }
 
-/* A small file that is there without holes, as control is at every open but
- * the first: asking costs less than a transaction of the file system. */
+/* True if a small file exists without holes, as control does at every opening
+ * but the first: asking costs less than a transaction of the file system. */
 static bool is_reserved(nadb_file *f, uint64_t end) {
     struct stat st;
 

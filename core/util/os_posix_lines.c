@@ -1,5 +1,5 @@
-/* os_posix_lines.c - what a log needs of the system: whole lines at the end of
- * a file that others write to as well, or on stderr, and who writes them. */
+/* os_posix_lines.c - system calls for the log: whole lines at the end of a file
+ * that others write to as well, or on stderr; and process and thread ids. */
 #include "os_posix.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 
 #include "os_system.h"
 
-/* A log is never worth the life of the program that it is written by: what a
- * write to a closed pipe or past a limit of file sizes raises is blocked for
- * the call in this thread, and taken off when the call has made it pending. */
+/* Writing to a closed pipe, or past a limit of file sizes, raises a signal that
+ * would end the program. It is blocked in this thread during the call, and
+ * removed if the call has made it pending. */
 static const int deadly[] = {SIGPIPE, SIGXFSZ};
 
 static void add_deadly(sigset_t *set, const sigset_t *but) {
@@ -29,7 +29,7 @@ static ssize_t write_quietly(int fd, const void *p, size_t n) {
     sigemptyset(&pending);
     (void)sigpending(&pending);
     add_deadly(&set, NULL);
-    add_deadly(&ours, &pending); /* what was pending before is somebody's */
+    add_deadly(&ours, &pending); /* signals that were pending before are kept */
     (void)pthread_sigmask(SIG_BLOCK, &set, &before);
     do put = write(fd, p, n);
     while (put < 0 && errno == EINTR);

@@ -30,8 +30,8 @@ nadb_rc posix_stat_path(const char *path, nadb_stat *out, nadb_err *err) {
     return nadb_fail_errno(err, errno, "cannot stat %s", path);
 }
 
-/* Appends the missing components `rest` to the resolved *out. Nothing of them
- * exists, so . and .. are what they look like. */
+/* Appends the missing components `rest` to the resolved *out. They do not
+ * exist, so . and .. have their plain meaning. */
 static bool append_missing(nadb_buf *out, size_t start, const char *rest) {
     while (*rest != '\0') {
         size_t n = strcspn(rest, "/");
@@ -51,8 +51,8 @@ static bool append_missing(nadb_buf *out, size_t start, const char *rest) {
     return true;
 }
 
-/* Cuts `head` before its last component, which is then at head + result; a
- * relative path runs out at 0. */
+/* Cuts off the last component of `head`, which begins at head + result; 0 for
+ * the last component of a relative path. */
 static size_t cut_component(char *head) {
     size_t n = strlen(head);
 
@@ -61,8 +61,8 @@ static size_t cut_component(char *head) {
     return n;
 }
 
-/* Resolves the longest part of `path` that exists into `resolved`; *rest is
- * what is left of the path behind it. Returns an errno. */
+/* Resolves the longest existing part of `path` into `resolved`; *rest: the part
+ * behind it. Returns an errno. */
 static int resolve_existing(const char *path, char *head,
                             char resolved[PATH_MAX], const char **rest) {
     struct stat st;
@@ -73,11 +73,12 @@ static int resolve_existing(const char *path, char *head,
         *rest = path + cut;
         if (realpath(cut == 0 ? "." : head, resolved) != NULL) return 0;
         if (errno != ENOENT || cut == 0) return errno;
-        /* A link to nowhere is not a missing name: it may lead anywhere. */
+        /* A dangling link is not a missing name, because it may lead
+         * anywhere. */
         if (lstat(head, &st) == 0 && S_ISLNK(st.st_mode)) return ENOENT;
         cut = cut_component(head);
         end = cut;
-        /* A slash at the end would make lstat() follow a link. */
+        /* With a slash at the end lstat() would follow a link. */
         while (end > 1 && head[end - 1] == '/') end--;
         head[end] = '\0';
     }

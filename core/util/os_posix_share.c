@@ -1,4 +1,5 @@
-/* os_posix_share.c - what processes share: mappings, byte locks, futexes. */
+/* os_posix_share.c - mappings, byte locks and futexes, which processes
+ * share. */
 #include "os_posix.h"
 
 #include <errno.h>
@@ -53,8 +54,8 @@ static void sleep_us(int64_t us) {
     nanosleep(&t, NULL);
 }
 
-/* Polls: the kernel's waiting lock call has no timeout, and borrowing a
- * signal for one is not a library's to do. */
+/* Polls: the kernel's waiting lock call has no timeout, and a library must not
+ * use a signal of the program for one. */
 nadb_rc posix_lock_byte_wait(nadb_file *f, uint64_t byte, int64_t timeout_ms,
                              bool *got, nadb_err *err) {
     int64_t deadline_us = posix_mono_ns() / 1000;

@@ -37,8 +37,8 @@ void posix_random(void *p, size_t n) {
         ssize_t got = system_random(at, n);
 
         if (got < 0) {
-            /* None are there (a sandbox): salts need to differ, not to be
-             * secret, so clock, process and a counter will do. */
+            /* If there is no random source (a sandbox), clock, process id and a
+             * counter suffice: salts must differ, not be secret. */
             uint64_t seed[3] = {
                 (uint64_t)posix_mono_ns(), (uint64_t)getpid(),
                 __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED)};

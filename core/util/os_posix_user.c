@@ -1,4 +1,5 @@
-/* os_posix_user.c - whose process this is, and the terminal behind stderr. */
+/* os_posix_user.c - the user of this process, and the terminal behind
+ * stderr. */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ void nadb_close_on_exec(int fd) { (void)fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
 bool nadb_terminal_is_there(void) { return isatty(STDERR_FILENO) == 1; }
 
-/* What a terminal does not take is lost. */
+/* What the terminal does not accept is dropped. */
 void nadb_terminal_write(const char *text, size_t n) {
     ssize_t written = write(STDERR_FILENO, text, n);
 

@@ -7,9 +7,9 @@ static bool is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /* --- integers --- */
 
-#define EXPONENT_MAX 1000000 /* larger ones are cut: they overflow anyway */
+#define EXPONENT_MAX 1000000 /* larger ones are cut; they overflow anyway */
 
-/* A decimal number, taken apart: digits before and behind the point. */
+/* A decimal number, split at the point. */
 typedef struct decimal {
     nadb_slice whole, fraction;
     bool negative;
@@ -61,7 +61,7 @@ static bool take_decimal(nadb_slice text, decimal *d) {
     return text.n == 0;
 }
 
-/* Counts downwards, for there is one more negative number. */
+/* Counts downwards, because there is one more negative number. */
 static bool add_digit(int64_t *v, int digit) {
     return !__builtin_mul_overflow(*v, 10, v) &&
            !__builtin_sub_overflow(*v, digit, v);
@@ -77,8 +77,9 @@ static nadb_slice without_space(nadb_slice text) {
 bool nadb_parse_integer(nadb_slice text, int64_t *out) {
     decimal d;
     int64_t v = 0;
-    int64_t place = 0; /* of the next digit behind the leftmost */
-    int64_t point;     /* digits before it make the integer */
+    /* index of the next digit after the first one that is not 0 */
+    int64_t place = 0;
+    int64_t point; /* number of digits before the point */
 
     if (!take_decimal(without_space(text), &d)) return false;
     point = (int64_t)d.whole.n + d.exponent;
@@ -102,7 +103,7 @@ bool nadb_parse_integer(nadb_slice text, int64_t *out) {
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-/* Exactly n digits, whose number is least .. most. */
+/* Takes exactly n digits with a value from `least` to `most`. */
 static bool take_number(nadb_slice *text, size_t n, int least, int most,
                         int *out) {
     int v = 0;
@@ -124,8 +125,8 @@ static int days_in_month(int year, int month) {
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* Days from 1970-01-01. Years are counted from March on, so that the day which
- * leap years add is a year's last; 400 years are 146,097 days. */
+/* Days since 1970-01-01. Years are counted from March, so that the leap day is
+ * the last of a year; 400 years have 146,097 days. */
 static int64_t days_of(int year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -147,7 +148,8 @@ static bool take_date(nadb_slice *text, int64_t *ms) {
     return true;
 }
 
-/* Behind the point: milliseconds, and digits that are cut off. */
+/* The digits behind the point: milliseconds, and further digits, which are
+ * cut. */
 static bool take_fraction(nadb_slice *text, int64_t *ms) {
     nadb_slice digits = take_digits(text);
     int64_t unit = 100;
@@ -170,7 +172,7 @@ static bool take_clock(nadb_slice *text, int64_t *ms) {
     return !take_byte(text, '.') || take_fraction(text, ms);
 }
 
-/* What the clock is ahead of UTC is taken off. */
+/* Takes the offset from UTC and subtracts it. */
 static bool take_offset(nadb_slice *text, int64_t *ms) {
     int64_t offset;
     bool ahead;

@@ -1,25 +1,25 @@
-/* parse.h - what users write: integers in any form, and times.
+/* parse.h - parses integers in any notation, and times, as users write them.
  *
- * Both take the whole text or nothing, look at every byte of it, and do not
- * depend on the locale. Texts come from users: any bytes are possible. */
+ * Both take the whole text or fail, and do not depend on the locale. The text
+ * may contain any bytes. */
 #ifndef NADB_PARSE_H
 #define NADB_PARSE_H
 
 #include "bytes.h"
 
-/* A number that is an integer of 64 bits, however it is written: "42", "-7",
- * "42.0", "4.2e1". White space around it is allowed, as SQLite allows it. */
+/* A number that is a 64-bit integer in any notation: "42", "-7", "42.0",
+ * "4.2e1". White space around it is allowed, as in SQLite. */
 bool nadb_parse_integer(nadb_slice text, int64_t *out);
 
-/* A time as ISO 8601 writes it, in Unix time:
+/* A time in ISO 8601, converted to Unix time:
  *
  *   2026-11-29
  *   2026-11-29 12:34
  *   2026-11-29T12:34:56.789
  *
- * Behind hours and minutes an offset may follow: Z, +hh:mm, +hhmm or +hh, or
- * the same with a minus, with a space before it or not. Without one it is UTC.
- * What is finer than milliseconds is cut off. */
+ * After hours and minutes an offset may follow: Z, +hh:mm, +hhmm or +hh, or
+ * with a minus, optionally after a space. Without an offset it is UTC. Digits
+ * beyond milliseconds are cut. */
 bool nadb_parse_time(nadb_slice text, int64_t *ms);
 
 #endif

@@ -1,7 +1,7 @@
-/* sha256.c - SHA-256 by instruction or by plain C (see sha256.h).
+/* sha256.c - SHA-256 by instruction or in plain C (sha256.h).
  *
- * Both ways are a function over whole blocks of 64 bytes; all else, such as
- * collecting blocks and padding the last one, is shared. */
+ * Both are a function over whole blocks of 64 bytes; collecting blocks and
+ * padding the last one is shared. */
 #include "sha256.h"
 
 #include <pthread.h>
@@ -54,8 +54,8 @@ NADB_WRAPS static void schedule(uint32_t w[64], const uint8_t *p) {
     }
 }
 
-/* One round. Instead of moving eight words on by one place, the caller gives
- * them in the order of their new places. */
+/* One round. The caller passes the eight words in the order of their new places
+ * instead of moving them. */
 NADB_WRAPS static inline void round_plain(const uint32_t *w, unsigned i,
                                           uint32_t a, uint32_t b, uint32_t c,
                                           uint32_t *d, uint32_t e, uint32_t f,
@@ -112,8 +112,8 @@ static int have_instructions(void) {
     return (b & bit_SHA) != 0;
 }
 
-/* One step of sha256rnds2 takes two rounds; the instruction wants the state as
- * a, b, e, f and c, d, g, h. Four words of the schedule are one register, and
+/* One step of sha256rnds2 is two rounds. The instruction needs the state as a,
+ * b, e, f and c, d, g, h. A register has four words of the schedule, which
  * follow from the four registers before it. */
 __attribute__((target("sha,sse4.1,ssse3"))) static void
 blocks_by_instruction(uint32_t h[8], const uint8_t *p, size_t blocks) {
@@ -192,8 +192,8 @@ static void add(nadb_sha256 *s, const uint8_t *p, size_t n, blocks_fn *run) {
     if (n % BLOCK > 0) memcpy(s->tail, p, n % BLOCK);
 }
 
-/* A bit 1, zeros up to 8 bytes before the end of a block, the number of bits.
- */
+/* Appends a bit 1, zeros up to 8 bytes before the end of a block, and the
+ * number of bits. */
 static void end(nadb_sha256 *s, uint8_t *out, blocks_fn *run) {
     static const uint8_t zeros[BLOCK];
     const uint8_t one = 0x80;

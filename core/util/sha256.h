@@ -1,7 +1,7 @@
 /* sha256.h - SHA-256 (FIPS 180-4).
  *
- * Uses the instructions of the CPU where there are some (chosen once, at run
- * time), plain C elsewhere; both give the same sums. */
+ * Uses the CPU's instructions if it has them (chosen once, at run time),
+ * otherwise plain C, with equal results. */
 #ifndef NADB_SHA256_H
 #define NADB_SHA256_H
 
@@ -14,12 +14,12 @@
 typedef struct nadb_sha256 {
     uint32_t h[8];
     uint64_t n;       /* bytes added */
-    uint8_t tail[64]; /* the last n % 64 of them */
+    uint8_t tail[64]; /* the last n % 64 bytes */
 } nadb_sha256;
 
 void nadb_sha256_begin(nadb_sha256 *s);
 void nadb_sha256_add(nadb_sha256 *s, const void *p, size_t n);
-/* The sum of all that was added; `s` must begin anew afterwards. */
+/* The sum of all bytes added; begin again before further use. */
 void nadb_sha256_end(nadb_sha256 *s, uint8_t out[NADB_SHA256_BYTES]);
 /* Lower case, terminated. */
 void nadb_sha256_hex(const uint8_t sum[NADB_SHA256_BYTES],

@@ -1,4 +1,4 @@
-/* status.c - making errors (see status.h). */
+/* status.c - makes errors (status.h). */
 #include "status.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "os_system.h"
 
-/* Drops the start of a UTF-8 sequence whose end was cut off. */
+/* Removes an incomplete UTF-8 sequence at the end. */
 static void trim_torn_utf8(char *msg) {
     size_t n = strlen(msg);
     size_t tail = 0; /* continuation bytes at the end */
@@ -23,7 +23,7 @@ static void trim_torn_utf8(char *msg) {
     if (tail < want) msg[n - 1 - tail] = '\0';
 }
 
-/* Returns the length of the message as it stands, cut or not. */
+/* Formats; returns the length of the message, which may have been cut. */
 static size_t format(nadb_err *err, const char *fmt, va_list args) {
     int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
 
@@ -38,7 +38,8 @@ static size_t format(nadb_err *err, const char *fmt, va_list args) {
     return (size_t)n;
 }
 
-/* Callers name what they were doing; what was missing is always the same. */
+/* Callers say what they were doing; the rest of this message is always the
+ * same. */
 static void say_memory(nadb_err *err) {
     static const char what[] = "out of memory: ";
     size_t n = sizeof what - 1;
@@ -106,7 +107,8 @@ nadb_rc nadb_fail_errno(nadb_err *err, int sys_errno, const char *fmt, ...) {
 
     cause = system_error_text(sys_errno, text, sizeof text);
     need = strlen(cause) + 2;
-    /* The cause must survive a long path, so it may overwrite its end. */
+    /* The cause must be kept after a long path, so it may overwrite the path's
+     * end. */
     if (n + need >= sizeof err->msg) {
         err->msg[sizeof err->msg - 1 - need] = '\0';
         trim_torn_utf8(err->msg);

@@ -1,7 +1,7 @@
-/* sync.c - pthread locks with ranks, and threads (see sync.h).
+/* sync.c - pthread locks with ranks, and threads (sync.h).
  *
- * The calls used here fail only on misuse, once initialisation succeeded; the
- * debug build asserts that they did not. */
+ * After a successful initialisation the pthread calls used here fail only on
+ * misuse; debug builds assert that they succeed. */
 #include "sync.h"
 
 #include <assert.h>
@@ -10,7 +10,7 @@
 #include "os_system.h"
 
 #ifdef NADB_DEBUG
-/* How many locks of each rank this thread holds. */
+/* Number of locks of each rank that this thread holds. */
 static _Thread_local unsigned char held[NADB_RANK_OS + 1];
 
 bool nadb_rank_held(nadb_rank rank) { return held[rank] > 0; }
@@ -103,8 +103,8 @@ nadb_rc nadb_thread_start(pthread_t *out, const char *name,
     sigset_t all, before;
     int e;
 
-    /* A thread inherits the mask: block around the start, so that no signal
-     * finds the new thread before it could block them itself. */
+    /* The thread inherits the mask. Signals are blocked around the start, so
+     * that none reaches the new thread before it could block them. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     e = pthread_create(out, NULL, body, arg);
