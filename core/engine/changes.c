@@ -211,7 +211,7 @@ static nadb_rc walk_new(engine *s, memtable *const *logs, size_t n_logs,
         w->live = nadb_calloc(n_logs + n + 1, sizeof(source *));
     }
     if (w == NULL || w->sources == NULL || w->live == NULL) {
-        walk_free(&w->base);
+        if (w != NULL) walk_free(&w->base);
         return nadb_fail(err, NADB_NOMEM, "listing changes");
     }
     w->base.next = walk_next;
