@@ -95,7 +95,7 @@ static nadb_rc cannot_keep_up(engine *s, nadb_err *err) {
     nadb_unlock(&s->version_lock);
     /* A server that cannot be reached may come back: NADB_BUSY tells the
      * application to try again. */
-    if (why.rc == NADB_IOERR && s->base_ops->remote != NULL) why.rc = NADB_BUSY;
+    if (why.rc == NADB_IOERR && s->traits->may_come_back) why.rc = NADB_BUSY;
     if (why.rc != NADB_OK)
         return nadb_fail(err, why.rc,
                          "the buffer is full, and flushing it "
@@ -434,8 +434,8 @@ nadb_rc engine_prepare(nadb_engine *e, const nadb_commit_req *req,
     if (rc == NADB_OK && req->sync != NADB_SYNC_FULL)
         rc = engine_check_place_often(s, err);
     if (rc == NADB_OK) rc = engine_wake(s, err);
-    if (rc == NADB_OK && s->base_ops->remote != NULL)
-        rc = engine_remote_ready(s, req, err);
+    if (rc == NADB_OK && s->traits->ready != NULL)
+        rc = s->traits->ready(s, req, err);
     if (rc != NADB_OK) return rc;
     t = ticket_new(s, err);
     if (t == NULL) return NADB_NOMEM;

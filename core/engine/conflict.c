@@ -231,7 +231,7 @@ static bool cleared_since(const engine_version *v, uint64_t since) {
 
 /* Checks a store in files, whose tables can still show the snapshot. Logs that
  * were retired since are still open if the snapshot uses them. */
-static nadb_rc check_files(check *c, bool cleared, nadb_err *err) {
+static nadb_rc check_by_base(check *c, bool cleared, nadb_err *err) {
     const engine_version *then = c->then.version;
     uint64_t first = c->v->logs[c->v->n_logs - 1]->log.number;
     size_t kept = 0;
@@ -259,7 +259,7 @@ static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
 
 /* Checks a store whose base is on a server. The server cannot show an older
  * state, so retired logs are kept for this check (drain.c). */
-static nadb_rc check_remote(check *c, bool cleared, nadb_err *err) {
+static nadb_rc check_by_logs(check *c, bool cleared, nadb_err *err) {
     engine_retired *old;
     nadb_rc rc;
 
@@ -285,7 +285,7 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
     nadb_rc rc;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
-    if (s->base_ops->remote != NULL && s->base_ops->remote->is_stale(s->base))
+    if (s->remote->is_stale(s->base))
         return nadb_fail(err, NADB_BUSY,
                          "%s: another machine has written to the namespace",
                          s->dir);
@@ -293,8 +293,8 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
     if (req->reads_all) return conflict_any(err);
     check_init(&c, s, v, req);
     cleared = cleared_since(v, c.since);
-    rc = s->base_ops->remote == NULL ? check_files(&c, cleared, err)
-                                     : check_remote(&c, cleared, err);
+    rc = s->traits->immutable ? check_by_base(&c, cleared, err)
+                              : check_by_logs(&c, cleared, err);
     check_clear(&c);
     return rc;
 }

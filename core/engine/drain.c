@@ -193,16 +193,15 @@ nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
     if (rc == NADB_OK) rc = engine_unseal(s, err);
     records_seek(&w.base, place_of(from));
     if (rc == NADB_OK)
-        rc = s->base_ops->remote->drain(s->base, &w.base, place_of(from), err);
+        rc = s->remote->drain(s->base, &w.base, place_of(from), err);
     if (rc == NADB_OK && end != from) atomic_store(&map->drained, end);
     nadb_free(w.tails);
     return rc;
 }
 
 bool engine_drained(engine *s, const memtable *m) {
-    return s->base_ops->remote == NULL ||
-           atomic_load(&s->ctl.map->drained) >=
-               wal_place(m->log.number, memtable_tail(m));
+    return !s->traits->drains || atomic_load(&s->ctl.map->drained) >=
+                                     wal_place(m->log.number, memtable_tail(m));
 }
 
 nadb_rc engine_is_behind(engine *s, const engine_version *v, bool *behind,
@@ -234,7 +233,7 @@ bool engine_pending(engine *s) {
     engine_version *v = NULL;
     bool behind = false;
 
-    if (s->base_ops->remote == NULL || s->private_memory) return false;
+    if (!s->traits->drains || s->private_memory) return false;
     if (engine_version_get(s, &v, NULL) != NADB_OK) return false;
     if (engine_is_behind(s, v, &behind, NULL) != NADB_OK) behind = true;
     engine_version_unref(s, v);

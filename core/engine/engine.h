@@ -95,8 +95,28 @@ typedef struct engine_duties {
     nadb_rc (*work)(struct engine *s, bool *more, nadb_err *err);
 } engine_duties;
 
+/* How the engine works with its base. open.c chooses one of two: over files,
+ * or over a server. */
+typedef struct engine_traits {
+    /* Commits are sent to the base as whole transactions (drain.c), so a flush
+     * has no entries left to write. */
+    bool drains;
+    /* A version of the base keeps showing its state. If not, conflict checks
+     * need the logs: they are retired instead of unlinked. */
+    bool immutable;
+    bool counts;        /* flushes keep exact totals (totals.c) */
+    bool keeps_changes; /* flushes may write the history (history.c) */
+    bool keeps_spare;   /* the spare file is of use (space.c) */
+    bool may_come_back; /* an I/O error may pass: it is NADB_BUSY */
+    /* Called before a commit; may be NULL. */
+    nadb_rc (*ready)(struct engine *s, const nadb_commit_req *req,
+                     nadb_err *err);
+} engine_traits;
+
 typedef struct engine {
     nadb_engine engine;
+    const engine_traits *traits;
+    const nadb_remote_ops *remote; /* the base's, or ones that do nothing */
     const engine_duties *duties;
     nadb_rc (*repair)(struct engine *s, nadb_err *err); /* repair.c */
     const nadb_os *os;

@@ -125,8 +125,7 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
         req->count += atomic_load(&m->head->nodes);
     }
     req->clear_seq = floor > v->base->clear_seq ? floor : v->base->clear_seq;
-    /* they have been drained */
-    if (s->base_ops->remote != NULL) return NADB_OK;
+    if (s->traits->drains) return NADB_OK;
     sources = nadb_calloc(n, sizeof *sources);
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "flushing %s", s->dir);
@@ -172,8 +171,7 @@ static nadb_rc publish(engine *s, const nadb_base_version *base,
 /* Unlinks the logs of v that the base contains. */
 static void unlink_logs(engine *s, const engine_version *v,
                         uint64_t first_log) {
-    /* Conflict checks still need them (drain.c). */
-    if (s->base_ops->remote != NULL) return;
+    if (!s->traits->immutable) return; /* conflict checks still need them */
     for (size_t i = 0; i < v->n_logs; i++) {
         if (v->logs[i]->log.number >= first_log) continue;
         /* A log that cannot be unlinked now is removed by recovery, because it
@@ -215,12 +213,12 @@ static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
     nadb_base_version *base = NULL;
     nadb_rc rc;
 
-    if (s->base_ops->remote == NULL && !totals.known && !s->uncounted) {
+    if (s->traits->counts && !totals.known && !s->uncounted) {
         engine_count_base(s, v->base, &totals);
         s->uncounted = !totals.known;
     }
     rc = flush_request(s, v, n, &req, &totals, err);
-    if (rc == NADB_OK && s->base_ops->remote == NULL)
+    if (rc == NADB_OK && s->traits->keeps_changes)
         rc = engine_history_add(s, v, n, &req, engine_all_changes, err);
     if (rc == NADB_OK) rc = s->base_ops->flush(s->base, &req, &base, err);
     nadb_iter_free(req.entries);
@@ -228,7 +226,7 @@ static nadb_rc flush_logs(engine *s, const engine_version *v, size_t n,
     if (rc == NADB_OK) {
         atomic_fetch_add(&s->ctl.map->counters[CONTROL_N_FLUSHES], 1);
         unlink_logs(s, v, base->first_log);
-        if (s->base_ops->remote == NULL) engine_history_trim(s, base->seq);
+        if (s->traits->keeps_changes) engine_history_trim(s, base->seq);
     }
     engine_count(s, NADB_OP_FLUSH, &span, base, rc, err);
     if (base != NULL) s->base_ops->version_unref(base);
@@ -259,7 +257,7 @@ static nadb_rc remove_unused(engine *s, nadb_err *err) {
 
     control_read(&s->ctl, &now);
     s->unused_left = oldest < now.base_generation;
-    if (s->base_ops->remote != NULL)
+    if (!s->traits->immutable)
         return s->unused_left ? NADB_OK : engine_unlink_retired(s, err);
     return s->base_ops->remove_unused(s->base, oldest, err);
 }
@@ -289,19 +287,17 @@ static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
     nadb_rc rc = catch_up(s, err);
 
     if (rc == NADB_OK) rc = engine_version_get(s, &v, err);
-    if (rc == NADB_OK && s->base_ops->remote != NULL)
-        rc = engine_drain(s, v, stop, err);
+    if (rc == NADB_OK && s->traits->drains) rc = engine_drain(s, v, stop, err);
     if (rc != NADB_OK) {
         engine_version_unref(s, v);
         return rc;
     }
-    stale =
-        s->base_ops->remote != NULL && s->base_ops->remote->is_stale(s->base);
+    stale = s->remote->is_stale(s->base);
     if (stale) rc = freeze_sent(s, &v, stop, err);
     n = rc == NADB_OK ? flushable(s, v) : 0;
     if (n > 0) rc = flush_logs(s, v, n, err);
     if (rc == NADB_OK && stale && n + 1 == v->n_logs)
-        rc = s->base_ops->remote->fresh(s->base, err);
+        rc = s->remote->fresh(s->base, err);
     engine_version_unref(s, v);
     v = NULL;
     /* The version is opened before the compaction: if that fails half-way,
@@ -509,9 +505,7 @@ static nadb_rc flush_all(engine *s, const nadb_stop *stop, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     rc = freeze_hard(s, &until, err);
     if (rc == NADB_OK) rc = flush_until(s, until, stop, err);
-    if (rc == NADB_OK && s->base_ops->remote != NULL)
-        rc = s->base_ops->remote->flushed(s->base, err);
-    return rc;
+    return rc == NADB_OK ? s->remote->flushed(s->base, err) : rc;
 }
 
 nadb_rc engine_flush(nadb_engine *e, nadb_err *err) {

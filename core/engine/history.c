@@ -41,7 +41,7 @@ void engine_keep_raise(nadb_engine *e, nadb_keep keep) {
 void engine_keep_set(engine *s, nadb_keep mine, bool first) {
     nadb_keep have = engine_keep(s);
 
-    if (s->base_ops->remote != NULL || s->private_memory) return;
+    if (!s->traits->keeps_changes || s->private_memory) return;
     if (first || mine.ms > have.ms)
         atomic_store(&s->ctl.map->keep_ms, (uint64_t)mine.ms);
     if (first || mine.bytes > have.bytes)

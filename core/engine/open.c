@@ -33,7 +33,7 @@ static uint64_t env_oldest_seq(void *ctx) {
     return control_oldest_seq(&((engine *)ctx)->ctl);
 }
 
-static const nadb_engine_ops engine_ops, remote_ops;
+static void choose_traits(engine *s, const nadb_base_ops *base);
 
 static void tend(engine *s) {
     engine_sync_in_background(s);
@@ -387,7 +387,7 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
     *created = false;
     if (s == NULL)
         return nadb_fail(err, NADB_NOMEM, "opening %s", options->path);
-    s->engine.ops = base->remote == NULL ? &engine_ops : &remote_ops;
+    choose_traits(s, base);
     s->duties = &duties;
     s->repair = engine_repair;
     s->os = nadb_os_get();
@@ -439,7 +439,7 @@ static void engine_close(nadb_engine *e) {
             if (control_has_doubts(s->ctl.map)) engine_void_retry(s);
             if (!control_others(&s->ctl)) {
                 engine_flush_at_close(s);
-                if (s->base_ops->remote != NULL) engine_leave(s);
+                engine_leave(s);
             }
             engine_sync_in_background(s);
             if (atomic_load(&s->synchronous) != NADB_SYNC_OFF)
@@ -508,3 +508,47 @@ static const nadb_engine_ops remote_ops = {
     .match = engine_remote_match,
     .sweep = engine_remote_sweep,
 };
+
+/* --- bases in files, and on a server --- */
+
+static bool never_stale(nadb_base *b) {
+    (void)b;
+    return false;
+}
+
+static nadb_rc nothing_to_do(nadb_base *b, nadb_err *err) {
+    (void)b;
+    (void)err;
+    return NADB_OK;
+}
+
+static void nothing_to_leave(nadb_base *b) { (void)b; }
+
+/* What the engine calls over every base. */
+static const nadb_remote_ops no_remote = {
+    .is_stale = never_stale,
+    .flushed = nothing_to_do,
+    .leave = nothing_to_leave,
+    .destroy = nothing_to_do,
+};
+
+static const engine_traits over_files = {
+    .immutable = true,
+    .counts = true,
+    .keeps_changes = true,
+    .keeps_spare = true,
+};
+
+static const engine_traits over_server = {
+    .drains = true,
+    .may_come_back = true,
+    .ready = engine_remote_ready,
+};
+
+static void choose_traits(engine *s, const nadb_base_ops *base) {
+    bool files = base->remote == NULL;
+
+    s->traits = files ? &over_files : &over_server;
+    s->remote = files ? &no_remote : base->remote;
+    s->engine.ops = files ? &engine_ops : &remote_ops;
+}

@@ -5,10 +5,10 @@
 
 /* Between serve() and the end, waiting counts for the reader of the view. */
 static void serve(engine *s, const nadb_view *v) {
-    s->base_ops->remote->serve(v == NULL ? NULL : v->caller);
+    s->remote->serve(v == NULL ? NULL : v->caller);
 }
 
-static void serve_nobody(engine *s) { s->base_ops->remote->serve(NULL); }
+static void serve_nobody(engine *s) { s->remote->serve(NULL); }
 
 static nadb_rc check_reader(const nadb_view *v, nadb_err *err) {
     const nadb_caller *caller = v == NULL ? NULL : v->caller;
@@ -58,13 +58,13 @@ void engine_leave(engine *s) {
 
     /* The next opener sends what cannot be sent now. */
     if (!more || engine_work(s, &more, NULL) == NADB_OK)
-        s->base_ops->remote->leave(s->base);
+        s->remote->leave(s->base);
 }
 
 /* --- other writers --- */
 
 static nadb_rc get_ready(engine *s, const nadb_commit_req *req, nadb_err *err) {
-    const nadb_remote_ops *ops = s->base_ops->remote;
+    const nadb_remote_ops *ops = s->remote;
     bool more = false;
     nadb_rc rc = engine_unseal(s, err);
 
@@ -121,7 +121,7 @@ static void forget(engine *s, nadb_view *view) {
     engine_view *v = (engine_view *)view;
 
     if (v == NULL || v->ahead == NULL) return;
-    s->base_ops->remote->forget(v->ahead);
+    s->remote->forget(v->ahead);
     v->ahead = NULL;
 }
 
@@ -131,7 +131,7 @@ void engine_remote_view_close(nadb_engine *e, nadb_view *v) {
 }
 
 static void note_epoch(engine *s, nadb_view *v) {
-    ((engine_view *)v)->epoch = s->base_ops->remote->epoch(s->base);
+    ((engine_view *)v)->epoch = s->remote->epoch(s->base);
 }
 
 nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v,
@@ -143,7 +143,7 @@ nadb_rc engine_remote_view_refresh(nadb_engine *e, nadb_view *v,
 
 nadb_rc engine_remote_view_open(nadb_engine *e, nadb_view **out,
                                 nadb_err *err) {
-    uint64_t epoch = engine_of(e)->base_ops->remote->epoch(engine_of(e)->base);
+    uint64_t epoch = engine_of(e)->remote->epoch(engine_of(e)->base);
     nadb_rc rc = engine_view_open(e, out, err);
 
     if (rc == NADB_OK) ((engine_view *)*out)->epoch = epoch;
@@ -174,9 +174,9 @@ nadb_rc engine_remote_want(nadb_engine *e, nadb_view *view,
     }
     serve(s, view);
     if (rc == NADB_OK && list.n > sizeof *keys)
-        rc = s->base_ops->remote->want(s->base, &v->ahead,
-                                       (const nadb_slice *)(void *)list.p,
-                                       list.n / sizeof *keys, err);
+        rc = s->remote->want(s->base, &v->ahead,
+                             (const nadb_slice *)(void *)list.p,
+                             list.n / sizeof *keys, err);
     serve_nobody(s);
     nadb_buf_clear(&list);
     return rc;
@@ -197,8 +197,7 @@ static nadb_rc row_get(engine *s, engine_view *v, nadb_slice key,
     nadb_rc rc = engine_get_recent(v, key, out, found, err);
 
     if (rc == NADB_OK && !*found && v->floor == 0 &&
-        (v->ahead == NULL ||
-         !s->base_ops->remote->wanted(v->ahead, key, out, found)))
+        (v->ahead == NULL || !s->remote->wanted(v->ahead, key, out, found)))
         rc = base_get(s, v, key, out, found, err);
     if (*found && (out->flags & NADB_ENTRY_TOMBSTONE)) *found = false;
     return rc;
@@ -243,8 +242,7 @@ nadb_rc engine_remote_match(nadb_engine *e, nadb_view *view,
     *out = NULL;
     if (rc != NADB_OK) return rc;
     serve(s, view);
-    rc = s->base_ops->remote->match(v->version->base, m, range, keys_only, out,
-                                    err);
+    rc = s->remote->match(v->version->base, m, range, keys_only, out, err);
     serve_nobody(s);
     return rc;
 }
@@ -255,5 +253,5 @@ nadb_rc engine_remote_sweep(nadb_engine *e, size_t rows_max, int64_t *removed,
     nadb_rc rc = drain_for_reader(s, NULL, err);
 
     if (rc != NADB_OK) return rc;
-    return s->base_ops->remote->sweep(s->base, rows_max, removed, more, err);
+    return s->remote->sweep(s->base, rows_max, removed, more, err);
 }

@@ -186,8 +186,7 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
         return rc;
     }
     nadb_workers_remove(s);
-    if (rc == NADB_OK && s->base_ops->remote != NULL && !unused)
-        rc = s->base_ops->remote->destroy(s->base, err);
+    if (rc == NADB_OK && !unused) rc = s->remote->destroy(s->base, err);
     if (rc == NADB_OK) rc = remove_all(s, err);
     engine_free(s);
     return rc;

@@ -59,7 +59,7 @@ static bool is_worth_it(engine *s) {
 void engine_spare_keep(engine *s) {
     nadb_file *f;
 
-    if (atomic_load(&s->spare_kept) || s->base_ops->remote != NULL ||
+    if (atomic_load(&s->spare_kept) || !s->traits->keeps_spare ||
         !is_worth_it(s) || spare_open(s, NADB_OPEN_CREATE, &f) != NADB_OK)
         return;
     if (grow(s, f, size_of(s)))
@@ -75,7 +75,7 @@ bool engine_spare_spend(engine *s, bool all) {
     uint64_t size = 0;
     bool spent;
 
-    if (s->base_ops->remote != NULL || spare_open(s, 0, &f) != NADB_OK)
+    if (!s->traits->keeps_spare || spare_open(s, 0, &f) != NADB_OK)
         return false;
     atomic_store(&s->spare_kept, false);
     spent = s->os->size(f, &size, NULL) == NADB_OK && size > rest &&

@@ -220,7 +220,7 @@ static void check_totals(engine *s, engine_version *v, const reporter *r) {
     nadb_totals found;
     char line[NADB_MSG_MAX];
 
-    if (s->base_ops->remote != NULL || !t->known) return;
+    if (!s->traits->counts || !t->known) return;
     engine_count_base(s, v->base, &found);
     if (!found.known || (found.rows == t->rows && found.tags == t->tags &&
                          found.key_bytes == t->key_bytes &&
@@ -265,7 +265,7 @@ nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,
             break;
         }
     }
-    if (rc == NADB_OK && s->base_ops->remote == NULL)
+    if (rc == NADB_OK && s->traits->keeps_changes)
         rc = engine_history_check(s, v->base->seq, report, ctx, err);
     if (rc == NADB_OK) rc = s->base_ops->check(v->base, report, ctx, err);
     if (rc == NADB_OK) check_totals(s, v, &r);

@@ -146,7 +146,7 @@ nadb_rc engine_totals(nadb_engine *e, nadb_view *view, nadb_totals *out,
     nadb_rc rc;
 
     *out = v->version->base->totals;
-    if (s->base_ops->remote != NULL) return NADB_OK;
+    if (!s->traits->counts) return NADB_OK;
     if (v->floor > clear_seq) clear_seq = v->floor;
     rc = changes_of(s, v, &changes, err);
     if (rc == NADB_OK)
