@@ -96,7 +96,7 @@ void conn_unref(void *arg) {
     }
     pthread_mutex_unlock(&list_lock);
     if (!last) return;
-    file_forget_dropped(c);
+    dropped_forget(c);
     /* only parked ones: tables keep the module alive */
     while (c->sessions != NULL) {
         sess *s = c->sessions;

@@ -34,8 +34,9 @@ SQLITE_EXTENSION_INIT3
 /* --- conn.c --- */
 
 typedef struct vtab vtab;
-typedef struct table_place table_place; /* in places.c */
-typedef struct command command;         /* command.c */
+typedef struct table_place table_place;     /* in places.c */
+typedef struct command command;             /* command.c */
+typedef struct dropped_store dropped_store; /* dropped.c */
 
 typedef struct sess {
     nadb_store *store;
@@ -95,8 +96,8 @@ typedef struct conn {
     const char *adopt; /* the identity for the next CREATE; or NULL */
     sess *altering; /* session of the table that alter.c makes anew; or NULL */
     bool stuck;     /* COMMIT must fail: alone.c */
-    struct dropped *dropped; /* stores to remove when the drop is committed */
-    command *command;        /* the command of the running statement; or NULL */
+    dropped_store *dropped; /* stores to remove when the drop is committed */
+    command *command;       /* the command of the running statement; or NULL */
     struct conn *next;
 } conn;
 
@@ -382,9 +383,20 @@ void file_begun(vtab *v);
 /* True if the transaction, which holds the write lock, has certainly written
  * nothing to any database file or store. */
 bool file_unwritten(vtab *v);
+
+/* --- dropped.c --- */
+
+/* Notes the object's store, which DROP has marked, with its options. If memory
+ * is short the folder stays, which does no other harm. */
+void dropped_note(vtab *v);
 /* Removes stores whose DROP is committed. REQUIRES: no transaction. */
-void file_sweep(conn *c);
-void file_forget_dropped(conn *c);
+void dropped_sweep(conn *c);
+void dropped_forget(conn *c);
+/* Removes a store of the table's name that was marked by another connection, or
+ * by one that has ended. CREATE calls it under the file's write lock. It cannot
+ * be the store of the new table. A callback of nadb_store_ids(). */
+nadb_rc dropped_remove(void *v, const char *id, bool marked,
+                       nadb_err *err) NADB_MUST_USE;
 
 /* --- watch.c --- */
 

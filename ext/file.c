@@ -167,13 +167,14 @@ static bool file_guards(const vtab *v) {
 }
 
 /* Copies the first column of a PRAGMA to `out`; "" if there is none. */
-static void pragma(const vtab *v, const char *name, char out[16]) {
+static void pragma(sqlite3 *db, const char *schema, const char *name,
+                   char out[16]) {
     sqlite3_stmt *stmt = NULL;
-    char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", v->schema, name);
+    char *sql = sqlite3_mprintf("PRAGMA \"%w\".%s", schema, name);
 
     out[0] = 0;
     if (sql != NULL &&
-        sqlite3_prepare_v2(v->c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK &&
         sqlite3_step(stmt) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(stmt, 0);
 
@@ -186,7 +187,7 @@ static void pragma(const vtab *v, const char *name, char out[16]) {
 static bool is_spill_off(vtab *v) {
     char spill[16];
 
-    pragma(v, "cache_spill", spill);
+    pragma(v->c->db, v->schema, "cache_spill", spill);
     v->c->spill_off = strcmp(spill, "0") == 0;
     return v->c->spill_off;
 }
@@ -198,8 +199,8 @@ static bool header_moved(vtab *v) {
     char version[16], application[16];
     bool moved;
 
-    pragma(v, "user_version", version);
-    pragma(v, "application_id", application);
+    pragma(v->c->db, v->schema, "user_version", version);
+    pragma(v->c->db, v->schema, "application_id", application);
     moved = strcmp(version, v->s->user_version) != 0 ||
             strcmp(application, v->s->application_id) != 0;
     memcpy(v->s->user_version, version, sizeof version);
@@ -273,49 +274,6 @@ nadb_rc file_rename(vtab *v, const char *name, nadb_err *err) {
     return value_sqlite_error(v->c->db, code, err);
 }
 
-/* --- stores whose table was dropped --- */
-
-typedef struct dropped {
-    char *schema, *name;
-    nadb_options *options;
-    struct dropped *next;
-} dropped;
-
-static void dropped_free(dropped *d) {
-    if (d == NULL) return;
-    nadb_free(d->schema);
-    nadb_free(d->name);
-    nadb_options_free(d->options);
-    nadb_free(d);
-}
-
-void file_forget_dropped(conn *c) {
-    while (c->dropped != NULL) {
-        dropped *d = c->dropped;
-
-        c->dropped = d->next;
-        dropped_free(d);
-    }
-}
-
-/* Remembers the store by the object's options. Without memory its folder stays,
- * which does no other harm. */
-static void remember(vtab *v) {
-    dropped *d = nadb_calloc(1, sizeof *d);
-
-    if (d == NULL) return;
-    d->schema = nadb_strdup(v->schema);
-    d->name = nadb_strdup(v->name);
-    if (d->schema == NULL || d->name == NULL) {
-        dropped_free(d);
-        return;
-    }
-    d->options = v->options;
-    v->options = NULL;
-    d->next = v->c->dropped;
-    v->c->dropped = d;
-}
-
 nadb_rc file_drop(vtab *v, nadb_err *err) {
     nadb_rc rc;
 
@@ -327,114 +285,9 @@ nadb_rc file_drop(vtab *v, nadb_err *err) {
         !(v->s != NULL && v->s->made)) {
         /* If it cannot be marked its folder stays, which does no other harm. */
         (void)!nadb_store_mark_dropped(v->options, err);
-        remember(v);
+        dropped_note(v);
     }
     return rc;
-}
-
-/* True if the table's row has this identity; false for a table of another
- * shape. */
-static bool row_is(sqlite3 *db, const char *schema, const char *table,
-                   const char *id) {
-    sqlite3_stmt *stmt = NULL;
-    int code = SQLITE_NOMEM;
-    char *sql =
-        table == NULL
-            ? NULL
-            : sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\" WHERE id = %Q",
-                              schema, table, id);
-
-    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    sqlite3_free(sql);
-    if (code == SQLITE_OK) code = sqlite3_step(stmt);
-    sqlite3_finalize(stmt);
-    return code != SQLITE_DONE && code != SQLITE_ERROR;
-}
-
-/* True if the file has the store again, because the DROP was rolled back. */
-static bool is_back(conn *c, const dropped *d) {
-    char *table = sqlite3_mprintf("%s_nadb", d->name);
-    bool back =
-        table == NULL || row_is(c->db, d->schema, table, d->options->store_id);
-
-    sqlite3_free(table);
-    return back;
-}
-
-static void remove_store(const nadb_options *options) {
-    nadb_store *store = NULL;
-    nadb_err err;
-
-    if (nadb_store_open(options, 0, &store, NULL, &err) == NADB_OK &&
-        nadb_store_destroy(store, &err) == NADB_OK)
-        return;
-    sqlite3_log(value_code(err.rc),
-                "nadb: removing the store of a dropped table: %s", err.msg);
-}
-
-void file_sweep(conn *c) {
-    dropped *d = c->dropped;
-
-    if (!sqlite3_get_autocommit(c->db)) return;
-    c->dropped = NULL; /* statements below may call this function again */
-    while (d != NULL) {
-        dropped *next = d->next;
-
-        if (!is_back(c, d)) remove_store(d->options);
-        dropped_free(d);
-        d = next;
-    }
-}
-
-/* True if this transaction has dropped the store: a ROLLBACK may restore it. */
-static bool is_pending(const conn *c, const char *id) {
-    const dropped *d = c->dropped;
-
-    while (d != NULL && strcmp(d->options->store_id, id) != 0) d = d->next;
-    return d != NULL;
-}
-
-/* True if a table of the file has this store, or if that cannot be found
- * out. */
-static bool file_has_store(vtab *v, const char *id) {
-    sqlite3 *db = v->c->db;
-    sqlite3_stmt *tables = NULL;
-    char *sql = sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema"
-                                " WHERE type = 'table' AND name GLOB '*_nadb'",
-                                v->schema);
-    int code = SQLITE_NOMEM;
-    bool has = false;
-
-    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &tables, NULL);
-    sqlite3_free(sql);
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(tables);
-        if (code != SQLITE_ROW) break;
-        has = has || row_is(db, v->schema,
-                            (const char *)sqlite3_column_text(tables, 0), id);
-    }
-    sqlite3_finalize(tables);
-    return has || code != SQLITE_DONE;
-}
-
-/* Removes a store of the table's name that was marked by another connection, or
- * by one that has ended. CREATE calls it under the file's write lock. It cannot
- * be the store of the new table. */
-static nadb_rc remove_marked(void *ctx, const char *id, bool marked,
-                             nadb_err *err) {
-    vtab *v = ctx;
-    nadb_options *o;
-
-    if (!marked || is_pending(v->c, id) || file_has_store(v, id))
-        return NADB_OK;
-    o = nadb_options_copy(v->options);
-    if (o == NULL || !nadb_options_set_id(o, id)) {
-        nadb_options_free(o);
-        return nadb_fail(err, NADB_NOMEM, "out of memory");
-    }
-    remove_store(o);
-    nadb_options_free(o);
-    return NADB_OK;
 }
 
 /* --- CREATE --- */
@@ -456,7 +309,8 @@ nadb_rc file_create(vtab *v, nadb_err *err) {
     rc = shadow_make(v, id, none, err);
     if (rc == NADB_OK && !nadb_options_set_id(v->options, id))
         rc = nadb_fail(err, NADB_NOMEM, "out of memory");
-    if (rc == NADB_OK) (void)!nadb_store_ids(v->options, remove_marked, v, err);
+    if (rc == NADB_OK)
+        (void)!nadb_store_ids(v->options, dropped_remove, v, err);
     return rc;
 }
 
@@ -470,7 +324,7 @@ static bool is_wal(vtab *v, const sqlite3_file *journal) {
     char mode[16];
 
     if (v->s->wal == journal) return true;
-    pragma(v, "journal_mode", mode);
+    pragma(v->c->db, v->schema, "journal_mode", mode);
     v->s->no_journal = sqlite3_stricmp(mode, "off") == 0;
     v->s->wal = sqlite3_stricmp(mode, "wal") == 0 ? journal : NULL;
     return v->s->wal != NULL;
@@ -489,25 +343,59 @@ static bool journal_written(const vtab *v, sqlite3_file *journal) {
     return v->s->no_journal || has_bytes(journal);
 }
 
-/* True if another attached file is being written: a flush would sync its
- * journal and lock out its readers. */
-static bool other_files_written(const vtab *v) {
+/* NULL if it cannot be told. */
+static sqlite3_file *journal_of(sqlite3 *db, const char *schema) {
+    sqlite3_file *journal = NULL;
+
+    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_JOURNAL_POINTER,
+                             &journal) != SQLITE_OK)
+        return NULL;
+    return journal;
+}
+
+/* What is known of other attached files before pages are flushed. */
+typedef enum others {
+    OTHERS_UNWRITTEN,
+    OTHERS_FLUSH, /* one has its write lock and a WAL: a flush tells */
+    OTHERS_WRITTEN
+} others;
+
+static others other_file(sqlite3 *db, const char *schema) {
+    sqlite3_file *journal;
+    char mode[16];
+
+    if (sqlite3_txn_state(db, schema) != SQLITE_TXN_WRITE)
+        return OTHERS_UNWRITTEN;
+    pragma(db, schema, "journal_mode", mode);
+    if (sqlite3_stricmp(mode, "wal") == 0) return OTHERS_FLUSH;
+    journal = journal_of(db, schema);
+    if (journal == NULL || sqlite3_stricmp(mode, "off") == 0 ||
+        has_bytes(journal))
+        return OTHERS_WRITTEN;
+    return OTHERS_UNWRITTEN;
+}
+
+/* If one has a rollback journal with bytes, no page may be flushed: that would
+ * sync its journal and lock out its readers. */
+static others other_files(const vtab *v) {
     sqlite3 *db = v->c->db;
     sqlite3_stmt *stmt = NULL;
-    bool written = false;
+    others all = OTHERS_UNWRITTEN;
 
     if (sqlite3_prepare_v2(db, "PRAGMA database_list", -1, &stmt, NULL) !=
         SQLITE_OK)
-        return true;
-    while (!written && sqlite3_step(stmt) == SQLITE_ROW) {
+        return OTHERS_WRITTEN;
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(stmt, 1);
+        others one = OTHERS_UNWRITTEN;
 
-        written = name != NULL && sqlite3_stricmp(name, "temp") != 0 &&
-                  sqlite3_stricmp(name, v->schema) != 0 &&
-                  sqlite3_txn_state(db, name) == SQLITE_TXN_WRITE;
+        if (name != NULL && sqlite3_stricmp(name, "temp") != 0 &&
+            sqlite3_stricmp(name, v->schema) != 0)
+            one = other_file(db, name);
+        if (one > all) all = one;
     }
     sqlite3_finalize(stmt);
-    return written;
+    return all;
 }
 
 void file_begun(vtab *v) {
@@ -535,54 +423,56 @@ static bool is_direct(const vtab *v) {
            v->s->begun_changes == (unsigned)sqlite3_total_changes(v->c->db);
 }
 
-/* True if pages of the file may have changed in this transaction. */
-static bool pages_changed(vtab *v) {
-    bool autocommit = v->s->autocommit;
-    sqlite3_file *journal = NULL;
-    bool flushed = false;
+/* SQLite does not flush pages that another statement uses. */
+static bool wal_written(vtab *v) {
+    return header_moved(v) || (!v->s->autocommit && running(v->c->db) > 1) ||
+           quirk_flushes(v->c);
+}
 
-    if (autocommit && is_direct(v)) return false;
+/* True if pages of the file, or of another one, may have changed in this
+ * transaction. */
+static bool pages_changed(vtab *v) {
+    bool written = false, wal;
+    sqlite3_file *journal;
+    others rest;
+
     /* Asking for the journal mode costs more than an empty flush, so a
      * remembered WAL is trusted. If the mode has changed, the flush of one
      * mixed transaction syncs the journal; then the mode is asked for again. */
-    if (autocommit && v->s->wal != NULL) {
-        flushed = quirk_flushes(v->c);
-        if (!flushed) return is_spill_off(v);
+    if (v->s->autocommit && v->s->wal != NULL) {
+        written = quirk_flushes(v->c) || is_spill_off(v);
+        if (!written) return false;
     }
-    if (sqlite3_file_control(v->c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
-                             &journal) != SQLITE_OK ||
-        journal == NULL)
-        return true;
-    if (!is_wal(v, journal)) {
-        v->s->several = !autocommit && other_files_written(v);
-        return v->s->several || flushed || journal_written(v, journal);
-    }
-    if (autocommit) return flushed || quirk_flushes(v->c) || is_spill_off(v);
-    v->s->several = other_files_written(v);
-    if (v->s->several) return true;
-    /* SQLite does not flush pages that another statement uses. */
-    return header_moved(v) || running(v->c->db) > 1 || quirk_flushes(v->c);
+    rest = other_files(v);
+    journal = journal_of(v->c->db, v->schema);
+    wal = journal != NULL && is_wal(v, journal);
+    written = written || rest == OTHERS_WRITTEN || journal == NULL ||
+              (!wal && journal_written(v, journal));
+    if (!written && (wal || rest == OTHERS_FLUSH)) written = wal_written(v);
+    v->s->several = written && rest != OTHERS_UNWRITTEN;
+    return written;
 }
 
 bool file_unwritten(vtab *v) {
     conn *c = v->c;
     int64_t spills = c->spills;
     unsigned changes = c->changes;
-    sqlite3_file *journal = NULL;
+    others rest = other_files(v);
+    sqlite3_file *journal = journal_of(c->db, v->schema);
     char mode[16];
     bool flushed;
 
     for (const sess *s = c->sessions; s != NULL; s = s->next)
         if (s->n_begun > 0) return false;
     if (sqlite3_txn_state(c->db, "temp") == SQLITE_TXN_WRITE ||
-        other_files_written(v) ||
-        sqlite3_file_control(c->db, v->schema, SQLITE_FCNTL_JOURNAL_POINTER,
-                             &journal) != SQLITE_OK ||
-        journal == NULL)
+        rest == OTHERS_WRITTEN || journal == NULL)
         return false;
-    pragma(v, "journal_mode", mode);
-    if (sqlite3_stricmp(mode, "wal") != 0)
-        return sqlite3_stricmp(mode, "off") != 0 && !has_bytes(journal);
+    pragma(c->db, v->schema, "journal_mode", mode);
+    if (sqlite3_stricmp(mode, "wal") != 0) {
+        if (sqlite3_stricmp(mode, "off") == 0 || has_bytes(journal))
+            return false;
+        if (rest == OTHERS_UNWRITTEN) return true;
+    }
     if (is_spill_off(v)) return false;
     flushed = quirk_flushes(c);
     /* The next question of this transaction compares with the same count. */
@@ -591,13 +481,23 @@ bool file_unwritten(vtab *v) {
     return !flushed;
 }
 
+/* s->several: a COMMIT of several files has no one moment, so an xRollback
+ * after xSync may come although this file has been committed. */
 static bool is_mixed(vtab *v) {
+    bool same = false, other = false;
+
     v->s->several = false;
-    for (const sess *s = v->c->sessions; s != NULL; s = s->next)
-        if (s != v->s && s->bound && nadb_session_dirty(s->core) &&
-            sqlite3_stricmp(speaker(s)->schema, v->schema) == 0)
-            return true;
-    return pages_changed(v);
+    if (v->s->autocommit && is_direct(v)) return false;
+    for (const sess *s = v->c->sessions; s != NULL; s = s->next) {
+        if (s == v->s || !s->bound || !nadb_session_dirty(s->core)) continue;
+        if (sqlite3_stricmp(speaker(s)->schema, v->schema) == 0)
+            same = true;
+        else
+            other = true;
+    }
+    if (!same && !other) return pages_changed(v);
+    v->s->several = other || other_files(v) != OTHERS_UNWRITTEN;
+    return true;
 }
 
 /* --- stamping --- */

@@ -77,7 +77,7 @@ nadb_rc txn_enter(vtab *v, nadb_err *err) {
     nadb_rc rc = vtab_open(v, err);
 
     if (rc != NADB_OK) return rc;
-    if (v->c->dropped != NULL) file_sweep(v->c);
+    if (v->c->dropped != NULL) dropped_sweep(v->c);
     if (v->s->n_creators > 0) drop_undone(v->s);
     if (v->s->n_begun == 0) {
         int code = watch_read(v->c, v->s);
@@ -115,7 +115,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     if (s->n_creators > 0) drop_undone(s);
     s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
     if (s->autocommit && s->n_begun == 0) {
-        if (v->c->dropped != NULL) file_sweep(v->c);
+        if (v->c->dropped != NULL) dropped_sweep(v->c);
         if (s->bound) file_begun(v);
     }
     rc = nadb_session_begin(s->core, s->autocommit, err);

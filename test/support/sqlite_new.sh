@@ -66,7 +66,7 @@ if [ "$form" != short ]; then
     read -r passed _ failed _ <<<"$(tail -n 1 "$folder/static.log")"
 fi
 
-suites=(load create func keys plan txn tagindex one_transaction)
+suites=(load create func keys plan txn tagindex stamps)
 [ "$form" = short ] || suites=()
 LD_LIBRARY_PATH=$path NADB_LOGS=$folder/log NADB_WITHIN=1 \
     bash test/run.sh test "${suites[@]}" | tee "$folder/suites.log"
