@@ -94,7 +94,7 @@ CORE := $(wildcard core/*.c core/*/*.c backends/*.c) \
     $(wildcard backends/*/*.c)) $(SCRIPTS)
 EXT := $(wildcard ext/*.c)
 # What needs SQLite's API goes into the test library alone.
-TEST_EXT := test/support/test_functions.c test/support/test_gate.c
+TEST_EXT := $(addprefix test/support/test_,functions.c gate.c terms.c)
 UNIT_SUPPORT := $(filter-out $(TEST_EXT),$(wildcard test/support/*.c))
 UNIT_NAMES := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*_test.c))
 C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \

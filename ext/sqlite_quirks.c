@@ -1,26 +1,24 @@
-/* sqlite_quirks.c - what SQLite forces on us: each of these finds out, by a way
- * round, what SQLite knows and does not tell, or keeps it from a plan that it
- * should not make.
+/* sqlite_quirks.c - workarounds for SQLite: each finds out indirectly what
+ * SQLite knows and does not tell, or keeps it from a plan that would be wrong.
  *
- * test/suites/quirks.test fails when 1, 2, 5 or 6 is not needed any more, so
- * that the code here can go, too. 3 and 4 cannot be seen from SQL; what they do
- * is tested by plan.test and one_transaction.test.
+ * test/suites/quirks.test fails when one of them is no longer needed (or no
+ * longer works), so that its code can be removed.
  *
- * Quirks of one line stand where they matter: the type of column tag in vtab.c,
- * GROUP BY in plan.c, the order of callbacks in txn.c. */
+ * Workarounds of one line are where they matter: the type of column tag in
+ * vtab.c, GROUP BY in plan.c, the order of callbacks in txn.c. */
 #include "sqlite_quirks.h"
 
-/* --- 1: the first row only --- */
+/* --- 1: cursors that are read for one row --- */
 
-/* xUpdate of a table WITHOUT ROWID finds its row by the key, and asks a cursor
- * of a plan that promises one row for no second one: then several keys that are
- * equal as numbers would be changed one at a time, by chance. Nothing but
- * EXPLAIN of the running statement shows such a cursor: a VFilter without
- * VNext. Seldom needed: keys like '5' and '05' are seldom in one table. Seen
+/* For a table WITHOUT ROWID, xUpdate finds its row by the key. From a plan that
+ * promises one row SQLite reads one row and no second one. If several keys
+ * equal a number ('5' and '05'), only one of them, by chance, would be changed.
+ * Only EXPLAIN of the running statement shows such a cursor: a VFilter without
+ * VNext. It is needed rarely, because such keys are rarely in one table. Seen
  * in 3.38 to 3.53. */
 
-/* The running statement after `stmt` that writes: it may be the one that
- * changes a row through this cursor, and asks for no second one. */
+/* The next running statement after `stmt` that writes; it may be the one that
+ * changes a row through this cursor. */
 static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
     while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
         if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) break;
@@ -30,8 +28,8 @@ static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
 
 bool quirk_is_writing(sqlite3 *db) { return next_writing(db, NULL) != NULL; }
 
-/* Whether the program of a statement has a walk over a virtual table that
- * begins and does not go on. Yes when it cannot be told. */
+/* True if the program of a statement has a walk over a virtual table that
+ * begins and does not go on, or if that cannot be found out. */
 static bool has_first_only(sqlite3 *db, sqlite3_stmt *stmt) {
     const char *sql = sqlite3_sql(stmt);
     sqlite3_stmt *ops = NULL;
@@ -66,10 +64,10 @@ bool quirk_first_row_only(sqlite3 *db) {
 
 /* --- 2: UPDATE .. FROM --- */
 
-/* It reads every column of the row, hidden ones too, in turn, and hands them
- * all to xUpdate without a mark of which the statement has set. Then column
- * tag, which cannot be read, is read right behind `size`. Seen in 3.38 to 3.53.
- */
+/* UPDATE .. FROM reads every column of the row in turn, hidden ones too, and
+ * passes them all to xUpdate without marking which ones the statement has set.
+ * So column tag, which cannot be read, is read directly after `size`. Seen in
+ * 3.38 to 3.53. */
 bool quirk_reads_all(const vtab *v, int plan, int last_column) {
     return (plan & PLAN_ALL_USED) != 0 && v->phase != PHASE_IDLE &&
            last_column == COL_SIZE;
@@ -77,8 +75,8 @@ bool quirk_reads_all(const vtab *v, int plan, int last_column) {
 
 /* --- 3: branches of an OR --- */
 
-/* Whether the terms are those seen last with others before them: they may be a
- * branch of an OR. */
+/* True if the terms are the last seen ones with others before them: they may be
+ * a branch of an OR. */
 static bool continues_seen(const sqlite3_index_info *info,
                            const plan_seen *seen, sqlite3_stmt *stmt) {
     int n = info->nConstraint;
@@ -116,17 +114,17 @@ static void see(const sqlite3_index_info *info, plan_seen *seen,
     }
 }
 
-/* Keeps SQLite from answering tag = 'a' AND (x OR y) branch by branch. In each
- * branch it would give us the term on tag, and evaluate that once more for the
- * rows of all branches, which it cannot. Up to 3.47 it shows the branches here
- * without the term on tag, and finds them too expensive (see plan_best_index).
- * Newer ones show the terms of a branch and behind them those around the OR
- * (seen in 3.53.2), which look like a WHERE clause of its own. SQLite plans the
- * whole WHERE clause first and its branches right after it. So a plan whose
- * last terms are those of the plan before costs no less than that: the branches
- * together then cost more than the whole. Where it is no branch but another
- * statement or table that happens to come next, no more is lost than a better
- * order of a join. */
+/* Keeps SQLite from evaluating tag = 'a' AND (x OR y) branch by branch. In each
+ * branch it would pass the term on tag and then evaluate it again for the rows
+ * of all branches, which it cannot. Up to 3.47 it shows the branches without
+ * the term on tag and finds them too expensive (see plan_best_index). Newer
+ * versions show the terms of a branch, followed by those around the OR (seen in
+ * 3.53.2), which look like a WHERE clause of its own. SQLite plans the whole
+ * WHERE clause first and its branches directly after it. So a plan whose last
+ * terms are those of the plan before gets at least the same cost; the branches
+ * together then cost more than the whole. If it is not a branch but another
+ * statement or table that happens to come next, at worst a join has a less
+ * efficient order. */
 void quirk_level_branches(vtab *v, sqlite3_index_info *info, bool tagged,
                           double *rows) {
     plan_seen *seen = &v->seen;
@@ -151,9 +149,9 @@ void quirk_level_branches(vtab *v, sqlite3_index_info *info, bool tagged,
 
 /* --- 4: whether a transaction has changed the file --- */
 
-/* Only the number of pages that were ever written tells: pages are flushed, and
- * the numbers before and after compared. SQLITE_DBSTATUS_CACHE_SPILL counts
- * what sqlite3_db_cacheflush() writes. Seen in 3.38 to 3.53. */
+/* Only the number of pages that were ever written shows it: pages are flushed,
+ * and the numbers before and after are compared. SQLITE_DBSTATUS_CACHE_SPILL
+ * counts what sqlite3_db_cacheflush() writes. Seen in 3.38 to 3.53. */
 static int64_t spills(sqlite3 *db) {
     int now = 0, high = 0;
 
@@ -178,8 +176,9 @@ bool quirk_flushes(conn *c) {
 
 /* --- 5: whether the connection is interrupted --- */
 
-/* sqlite3_is_interrupted() came with 3.41, and EXT_SQLITE_MIN is older. A
- * statement that is run while another one is running finds out as well. */
+/* sqlite3_is_interrupted() exists since 3.41, and EXT_SQLITE_MIN is older. A
+ * statement that is run while another one is running also returns
+ * SQLITE_INTERRUPT. */
 bool quirk_interrupted(void *db) {
     return sqlite3_exec(db, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT;
 }
@@ -190,9 +189,9 @@ bool quirk_ticked(void *db) {
 
 /* --- 6: whether it may load code --- */
 
-/* What the program has said by sqlite3_enable_load_extension(), and its
- * authorizer. SQLite tells only by how load_extension() fails: it names the
- * file where it has looked for one. Seen in 3.38 to 3.53. */
+/* The result of sqlite3_enable_load_extension() and of the authorizer. Only the
+ * error of load_extension() shows it: it names the file for which it has
+ * looked. Seen in 3.38 to 3.53. */
 bool quirk_may_load(sqlite3 *db) {
     static const char nowhere[] = "/dev/null/nadb";
     sqlite3_stmt *stmt = NULL;

@@ -158,6 +158,8 @@ int nadb_test_register(sqlite3 *db) {
 
         if (rc != SQLITE_OK) return rc;
     }
-    return sqlite3_create_module_v2(db, "test_gate", &test_gate_module, NULL,
-                                    NULL);
+    if (sqlite3_create_module_v2(db, "test_gate", &test_gate_module, NULL,
+                                 NULL) != SQLITE_OK)
+        return SQLITE_ERROR;
+    return test_terms_register(db);
 }

@@ -8,6 +8,8 @@ typedef struct sqlite3 sqlite3;
 struct sqlite3_module;
 extern const struct sqlite3_module test_gate_module; /* test_gate.c */
 
+int test_terms_register(sqlite3 *db); /* test_terms.c */
+
 /* Returns an SQLITE_* code. */
 int nadb_test_register(sqlite3 *db);
 
