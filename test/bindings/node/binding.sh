@@ -27,5 +27,16 @@ run_scenario() {
     node "$root/test/bindings/node/scenario.js" "$source/adapter.js" "$@"
 }
 if [ "${source##*/}" = node ]; then
-    extra() { node "$source/numbers.js" "${NADB_LIBRARY%.so}" "$PWD"; }
+    extra() {
+        node "$source/numbers.js" "${NADB_LIBRARY%.so}" "$PWD" && readme
+    }
+    # README.md's own block
+    readme() {
+        python3 "$root/test/bindings/blocks.py" "$root/README.md" js . js || return
+        if node page.js 2>&1 | diff page.out -; then
+            echo "ok readme"
+        else
+            echo "not ok readme"
+        fi
+    }
 fi
