@@ -265,9 +265,10 @@ static nadb_rc check_combinations(const parser *p) {
         if (buffered)
             return nadb_fail(p->err, NADB_INVALID,
                              "option keep_changes is not for write=buffered "
-                             "with backend='%s': give it to a table of the "
-                             "same store without write=buffered, which lists "
-                             "what has reached the server",
+                             "with backend='%s': commits get their numbers on "
+                             "the server. Give it to a table of the same store "
+                             "without write=buffered, which lists what has "
+                             "been sent (docs/changes.md)",
                              b->name);
         if (on_server && nadb_option_number(p->o, "shards") > 1)
             return nadb_fail(p->err, NADB_INVALID,
