@@ -43,8 +43,7 @@
 
 #define NADB_VERSION "0.1.0"
 
-/* Limits of a row. */
-#define NADB_KEY_MAX 65538u /* bytes of a key: util/key.h */
+/* Limits of a row; those of its key are in util/key.h. */
 #define NADB_TAGS_MAX 1000u /* tags of a row */
 #define NADB_TAG_MAX 1024u  /* bytes of a tag */
 /* Bytes of a value; below SQLite's limit. */

@@ -446,8 +446,7 @@ void job_wrote_all(sess *s);
 
 /* --- key.c --- */
 
-#define KEY_BYTES_MAX 65536u /* of a TEXT or BLOB */
-#define KEY_DIGITS 24        /* room for the text of an integer */
+#define KEY_DIGITS 24 /* room for the text of an integer */
 
 typedef enum key_kind {
     KEY_GIVEN,

@@ -88,21 +88,10 @@ key_kind key_tag_from_sql(const conn *c, sqlite3_value *in,
 }
 
 nadb_rc key_check(key_kind kind, nadb_slice key, nadb_err *err) {
-    nadb_slice rest;
-    uint8_t first;
-    size_t n;
-
     if (kind == KEY_NOMEM) {
         return nadb_fail(err, NADB_NOMEM, "out of memory");
     }
-    (void)nadb_key_is_blob(key, &rest, &first);
-    n = rest.n + (first != 0);
-    if (n > KEY_BYTES_MAX) {
-        return nadb_fail(err, NADB_TOOBIG,
-                         "the key is %zu bytes long, and the limit is %u", n,
-                         KEY_BYTES_MAX);
-    }
-    return NADB_OK;
+    return nadb_key_check(key, err);
 }
 
 /* Returns a TEXT whose first byte is stored separately. */

@@ -16,8 +16,7 @@
 #define SEGMENT_HEADER 64u /* crc, 0, then seven u64 of history_segment */
 #define BLOCK_HEADER 8u    /* crc, length */
 #define BLOCK_BYTES 32768u /* a block ends when it has this size */
-#define KEY_MAX 65538u     /* util/key.h */
-#define BLOCK_MAX (BLOCK_BYTES + KEY_MAX + 2 * NADB_VARINT_MAX + 1)
+#define BLOCK_MAX (BLOCK_BYTES + NADB_KEY_MAX + 2 * NADB_VARINT_MAX + 1)
 /* A segment begins a new file if the last file has this size. */
 #define FILE_BYTES ((uint64_t)4 << 20)
 /* A smaller segment is rewritten as part of the next one, so that many small

@@ -511,13 +511,6 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
 
 /* --- changes --- */
 
-static nadb_rc check_key(nadb_slice key, nadb_err *err) {
-    if (key.n <= NADB_KEY_MAX) return NADB_OK;
-    return nadb_fail(err, NADB_TOOBIG,
-                     "the key has %zu bytes: at most 65536 are possible",
-                     key.n);
-}
-
 static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {
     nadb_rc rc = need_txn(ss, err);
 
@@ -589,7 +582,7 @@ static nadb_rc put(nadb_session *ss, const nadb_put_req *req, uint64_t *size,
     nadb_rc rc = begin_change(ss, now, err);
 
     memset(&h, 0, sizeof h);
-    if (rc == NADB_OK) rc = check_key(req->key, err);
+    if (rc == NADB_OK) rc = nadb_key_check(req->key, err);
     if (rc == NADB_OK) rc = value_encode(ss, req, &h, &stored, number, err);
     if (rc != NADB_OK) return rc;
     *size = h.size;

@@ -31,6 +31,20 @@ bool nadb_key_is_blob(nadb_slice key, nadb_slice *rest, uint8_t *first) {
     return false;
 }
 
+nadb_rc nadb_key_check(nadb_slice key, nadb_err *err) {
+    nadb_slice rest;
+    uint8_t first;
+    size_t n;
+
+    if (key.n <= NADB_KEY_BYTES_MAX) return NADB_OK;
+    (void)nadb_key_is_blob(key, &rest, &first);
+    n = rest.n + (first != 0);
+    if (n <= NADB_KEY_BYTES_MAX) return NADB_OK;
+    return nadb_fail(err, NADB_TOOBIG,
+                     "the key is %zu bytes long, and the limit is %u", n,
+                     NADB_KEY_BYTES_MAX);
+}
+
 #define SHOWN_TEXT 80
 #define SHOWN_BLOB 40 /* twice as long in hexadecimal */
 

@@ -12,6 +12,10 @@
 #define NADB_KEY_H
 
 #include "bytes.h"
+#include "status.h"
+
+#define NADB_KEY_BYTES_MAX 65536u             /* of a TEXT or BLOB */
+#define NADB_KEY_MAX (NADB_KEY_BYTES_MAX + 2) /* with the bytes before it */
 
 #define NADB_KEY_ESCAPE 0xff
 #define NADB_KEY_ESCAPED_TEXT 0x00
@@ -31,6 +35,9 @@ bool nadb_key_put_blob(nadb_buf *out, nadb_slice blob) NADB_MUST_USE;
 /* Splits a key: a TEXT is `*first` (if it is not 0) and the rest; a BLOB is the
  * rest. */
 bool nadb_key_is_blob(nadb_slice key, nadb_slice *rest, uint8_t *first);
+
+/* NADB_TOOBIG if the TEXT or BLOB is longer than NADB_KEY_BYTES_MAX. */
+nadb_rc nadb_key_check(nadb_slice key, nadb_err *err) NADB_MUST_USE;
 
 /* The key for messages: a TEXT as it is, a BLOB as in SQL, long ones cut.
  * Returns `out`. */
