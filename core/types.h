@@ -40,7 +40,11 @@ enum {
     NADB_CAP_NATIVE_TTL = 64,  /* removes expired rows itself */
     NADB_CAP_REMOTE = 128,     /* data is on a server */
     NADB_CAP_NEEDS_PATH = 256, /* has a directory on this machine */
-    NADB_CAP_READ_ONLY = 512   /* no operation changes anything */
+    NADB_CAP_READ_ONLY = 512,  /* no operation changes anything */
+    /* without path= a table reaches nothing but memory of this process and
+     * files that belong to its database file: views and triggers of a schema
+     * that is not trusted may use it */
+    NADB_CAP_INNOCUOUS = 1024
 };
 
 /* --- values of options --- */

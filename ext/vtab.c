@@ -115,9 +115,22 @@ no_memory:
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-static int declare(sqlite3 *db) {
+/* True if the schema cannot choose with this table what is read and written. */
+static bool is_innocuous(const vtab *v) {
+    const nadb_backend *b =
+        v->options == NULL ? NULL : nadb_backend_for(v->options);
+
+    return b != NULL && !v->options->path_given &&
+           (nadb_backend_caps(b) & NADB_CAP_INNOCUOUS) != 0;
+}
+
+static int declare(sqlite3 *db, const vtab *v) {
     int code = sqlite3_declare_vtab(db, declaration);
 
+    /* For views and triggers of a schema that is not trusted, as in newer shells
+     * of SQLite (seen in 3.46). */
+    if (code == SQLITE_OK && is_innocuous(v))
+        code = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
     if (code != SQLITE_OK) return code;
     /* xUpdate handles conflicts; without this OR IGNORE would fail. */
     return sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
@@ -142,7 +155,7 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
     if (vtab_new(aux, argc, argv, false, &v, &err) != NADB_OK) {
         return creation_error(&err, msg);
     }
-    code = declare(db);
+    code = declare(db, v);
     if (code != SQLITE_OK) {
         vtab_free(v);
         return code;
@@ -200,7 +213,7 @@ static int vtab_create(sqlite3 *db, void *aux, int argc,
         code = creation_error(&err, msg);
         goto done;
     }
-    code = declare(db);
+    code = declare(db, v);
     if (code != SQLITE_OK) goto done;
     (void)conn_is_utf8(v->c);
     rc = take_store(v, &err);

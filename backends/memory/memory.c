@@ -388,7 +388,7 @@ done:
 
 const nadb_backend nadb_backend_memory = {
     .name = "memory",
-    .caps = NADB_CAP_ENGINE | NADB_CAP_SNAPSHOTS,
+    .caps = NADB_CAP_ENGINE | NADB_CAP_SNAPSHOTS | NADB_CAP_INNOCUOUS,
     .summary = "memory of this process, gone with the last connection",
     .engine_open = memory_open,
 };

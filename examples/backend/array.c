@@ -352,7 +352,7 @@ static nadb_rc engine_open(const nadb_options *options, nadb_engine **out,
 
 static const nadb_backend array = {
     .name = "array",
-    .caps = NADB_CAP_ENGINE | NADB_CAP_SNAPSHOTS,
+    .caps = NADB_CAP_ENGINE | NADB_CAP_SNAPSHOTS | NADB_CAP_INNOCUOUS,
     .summary = "an example: a sorted array in memory",
     .engine_open = engine_open,
 };
