@@ -90,10 +90,11 @@ typedef struct conn {
     bool watching;    /* the end of the transaction will be noticed (watch.c) */
     bool watch_there; /* the table nadb_snapshot exists */
     unsigned watch_tries;
-    bool spill_off;    /* PRAGMA cache_spill at the last check */
-    int64_t spills;    /* flushed pages at the last count */
-    unsigned changes;  /* total_changes() at the last count */
-    const char *adopt; /* the identity for the next CREATE; or NULL */
+    unsigned watch_late; /* more attempts to make it while a statement runs */
+    bool spill_off;      /* PRAGMA cache_spill at the last check */
+    int64_t spills;      /* flushed pages at the last count */
+    unsigned changes;    /* total_changes() at the last count */
+    const char *adopt;   /* the identity for the next CREATE; or NULL */
     sess *altering; /* session of the table that alter.c makes anew; or NULL */
     bool stuck;     /* COMMIT must fail: alone.c */
     dropped_store *dropped; /* stores to remove when the drop is committed */

@@ -26,6 +26,10 @@ void quirk_note_spills(conn *c);
  * note. */
 bool quirk_flushes(conn *c);
 
+/* True if one statement runs alone and only reads, and a change of the schema
+ * of temp cannot make it fail. */
+bool quirk_outlives_schema(sqlite3 *db);
+
 /* nadb_stop_fn: true if the statement of connection `db` was interrupted. */
 bool quirk_interrupted(void *db);
 /* As quirk_interrupted(), and calls the progress handler. */

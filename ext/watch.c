@@ -8,11 +8,14 @@
  *
  * The table is made when a statement on one of our tables is prepared and no
  * other statement runs, because a change of the schema makes running statements
- * fail when they open their next cursor. Inside a transaction a ROLLBACK would
- * undo it and abort open SELECTs; mostly it was made before. Where it cannot be
- * made or written (query_only, an authorizer), each statement has its own
- * snapshot, as docs/transactions.md says. */
+ * fail when they open their next cursor. Nor may an error endanger what the
+ * transaction has written. If it could not be made then, a statement that runs
+ * later, alone and on tables of ours only, makes it. Inside a transaction a
+ * ROLLBACK would undo it and abort open SELECTs; mostly it was made before.
+ * Where it cannot be made or written (query_only, an authorizer), each
+ * statement has its own snapshot, as docs/transactions.md says. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 /* After so many failed attempts the table counts as forbidden. */
 #define TRIES 8u
@@ -204,24 +207,41 @@ static int fatal(int code) {
     }
 }
 
+static int make(conn *c) {
+    int code = run(c, WATCH_MAKE);
+
+    if (code == SQLITE_OK) {
+        c->watch_tries = c->watch_late = 0;
+        c->watch_there = true;
+    }
+    return fatal(code);
+}
+
 int watch_prepare(vtab *v) {
     conn *c = v->c;
-    int code;
 
     if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
     /* An error here must not endanger changes of the transaction. BEGIN
      * IMMEDIATE has written nothing yet; without making the table behind it, a
      * program that keeps its prepared statements would never make it. */
     if (is_busy(c->db) || (sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE &&
-                           !file_unwritten(v)))
+                           !file_unwritten(v))) {
+        c->watch_late = TRIES;
         return SQLITE_OK;
-    c->watch_tries++;
-    code = run(c, WATCH_MAKE);
-    if (code == SQLITE_OK) {
-        c->watch_tries = 0;
-        c->watch_there = true;
     }
-    return fatal(code);
+    c->watch_tries++;
+    return make(c);
+}
+
+/* The running statement was prepared when the table could not be made, and the
+ * program has kept it: makes the table now, if that does not harm it. SQLite
+ * then prepares all other kept statements again. */
+static int make_late(conn *c) {
+    c->watch_late--;
+    if (sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE ||
+        !quirk_outlives_schema(c->db))
+        return SQLITE_OK;
+    return make(c);
 }
 
 /* PRAGMA temp_store makes SQLite reload the schema of temp, which it cannot do
@@ -238,6 +258,8 @@ int watch_read(conn *c, sess *s) {
     int code = SQLITE_OK;
 
     if (!c->watch_there && c->watch_tries > 0) reload(c);
+    if (!c->watch_there && c->watch_late > 0) code = make_late(c);
+    if (code != SQLITE_OK) return code;
     if (sqlite3_get_autocommit(c->db)) {
         if (c->watching) ended(c);
         return SQLITE_OK;
