@@ -115,7 +115,7 @@ no_memory:
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
-/* True if the schema cannot choose with this table what is read and written. */
+/* True if the schema cannot choose with it what is read and written. */
 static bool is_innocuous(const vtab *v) {
     const nadb_backend *b =
         v->options == NULL ? NULL : nadb_backend_for(v->options);
@@ -127,8 +127,8 @@ static bool is_innocuous(const vtab *v) {
 static int declare(sqlite3 *db, const vtab *v) {
     int code = sqlite3_declare_vtab(db, declaration);
 
-    /* For views and triggers of a schema that is not trusted, as in newer shells
-     * of SQLite (seen in 3.46). */
+    /* For views and triggers of a schema that is not trusted, as in newer
+     * shells of SQLite (seen in 3.46). */
     if (code == SQLITE_OK && is_innocuous(v))
         code = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
     if (code != SQLITE_OK) return code;
