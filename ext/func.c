@@ -183,6 +183,28 @@ nadb_rc func_alone(const call *k, const char *why, nadb_err *err) {
     return NADB_OK;
 }
 
+nadb_rc func_names(const call *k, const char *sql, nadb_buf *out,
+                   nadb_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = NADB_OK;
+    int code = sqlite3_prepare_v2(k->db, sql, -1, &stmt, NULL);
+
+    while (code == SQLITE_OK && rc == NADB_OK) {
+        const char *name;
+
+        code = sqlite3_step(stmt);
+        if (code != SQLITE_ROW) break;
+        code = SQLITE_OK;
+        name = (const char *)sqlite3_column_text(stmt, 0);
+        if (name == NULL || !nadb_buf_append(out, name, strlen(name) + 1))
+            rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    }
+    sqlite3_finalize(stmt);
+    if (rc == NADB_OK && code != SQLITE_DONE)
+        rc = value_sqlite_error(k->db, sqlite3_extended_errcode(k->db), err);
+    return rc;
+}
+
 static nadb_rc destroy(call *k, nadb_err *err) {
     nadb_store *store = NULL;
     nadb_rc rc = command_find(k, COMMAND_DELETE, err);

@@ -25,6 +25,10 @@ nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
  * writes. `why` is the reason, for the message. */
 nadb_rc func_alone(const call *k, const char *why, nadb_err *err) NADB_MUST_USE;
 
+/* Appends the text of each row's first column, with its NUL. */
+nadb_rc func_names(const call *k, const char *sql, nadb_buf *out,
+                   nadb_err *err) NADB_MUST_USE;
+
 /* --- command.c --- */
 
 /* The effect of a command on rows, which decides what the authorizer is

@@ -43,33 +43,6 @@ typedef struct saving {
     nadb_buf tables; /* names of virtual tables, each with a NUL */
 } saving;
 
-static nadb_rc list_tables(saving *s, nadb_err *err) {
-    sqlite3_stmt *stmt = NULL;
-    nadb_rc rc = NADB_OK;
-    int code = sqlite3_prepare_v2(s->k->db,
-                                  "SELECT name FROM main.sqlite_schema WHERE"
-                                  " type = 'table' AND rootpage = 0"
-                                  " ORDER BY name",
-                                  -1, &stmt, NULL);
-
-    while (code == SQLITE_OK && rc == NADB_OK) {
-        const char *name;
-
-        code = sqlite3_step(stmt);
-        if (code != SQLITE_ROW) break;
-        code = SQLITE_OK;
-        name = (const char *)sqlite3_column_text(stmt, 0);
-        if (name == NULL ||
-            !nadb_buf_append(&s->tables, name, strlen(name) + 1))
-            rc = nadb_fail(err, NADB_NOMEM, "out of memory");
-    }
-    sqlite3_finalize(stmt);
-    if (rc == NADB_OK && code != SQLITE_DONE)
-        rc = value_sqlite_error(s->k->db, sqlite3_extended_errcode(s->k->db),
-                                err);
-    return rc;
-}
-
 /* True if the store is restored with the file: not for read-only backends, nor
  * for stores in a process's memory. */
 static bool goes_along(const vtab *v) {
@@ -108,7 +81,11 @@ static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
 }
 
 static nadb_rc hold_all(saving *s, nadb_err *err) {
-    nadb_rc rc = list_tables(s, err);
+    nadb_rc rc = func_names(s->k,
+                            "SELECT name FROM main.sqlite_schema"
+                            " WHERE type = 'table' AND rootpage = 0"
+                            " ORDER BY name",
+                            &s->tables, err);
 
     for (size_t at = 0; rc == NADB_OK && at < s->tables.n;) {
         const char *name = (const char *)s->tables.p + at;

@@ -48,32 +48,6 @@ static nadb_rc put_table(line *l, const char *name, nadb_err *err) {
     return rc;
 }
 
-/* Names are collected first, because finding a table may change the list. */
-static nadb_rc list_tables(sqlite3 *db, nadb_buf *names, nadb_err *err) {
-    sqlite3_stmt *stmt = NULL;
-    nadb_rc rc = NADB_OK;
-    int code = sqlite3_prepare_v2(db,
-                                  "SELECT schema || '.' || name"
-                                  " FROM pragma_table_list"
-                                  " WHERE type = 'virtual' ORDER BY 1",
-                                  -1, &stmt, NULL);
-
-    while (code == SQLITE_OK && rc == NADB_OK) {
-        const char *name;
-
-        code = sqlite3_step(stmt);
-        if (code != SQLITE_ROW) break;
-        code = SQLITE_OK;
-        name = (const char *)sqlite3_column_text(stmt, 0);
-        if (name == NULL || !nadb_buf_append(names, name, strlen(name) + 1))
-            rc = no_memory(err);
-    }
-    sqlite3_finalize(stmt);
-    if (rc == NADB_OK && code != SQLITE_DONE)
-        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
-    return rc;
-}
-
 /* --- the line --- */
 
 /* The JSON without white space, so that it fits into one line; *stmt owns
@@ -111,7 +85,13 @@ nadb_rc func_log(call *k, nadb_err *err) {
     l.message = nadb_slice_of(message, (size_t)sqlite3_value_bytes(k->argv[1]));
     rc = nadb_log_check(l.level, err);
     if (rc == NADB_OK) rc = take_json(k, &stmt, &l.data, err);
-    if (rc == NADB_OK) rc = list_tables(k->db, &names, err);
+    /* Names are collected first, because finding a table may change the list.
+     */
+    if (rc == NADB_OK)
+        rc = func_names(k,
+                        "SELECT schema || '.' || name FROM pragma_table_list"
+                        " WHERE type = 'virtual' ORDER BY 1",
+                        &names, err);
     for (size_t at = 0; rc == NADB_OK && at < names.n;) {
         const char *name = (const char *)names.p + at;
 

@@ -321,6 +321,11 @@ nadb_rc engine_get(nadb_engine *e, nadb_view *v, nadb_slice key,
                    nadb_entry *out, bool *found, nadb_err *err);
 nadb_rc engine_iter(nadb_engine *e, nadb_view *v, const nadb_range *range,
                     nadb_iter **out, nadb_err *err);
+/* Merges the memtables of a view with its base or, with `changes`, only the
+ * memtables: each key that they change once, with tombstones. */
+nadb_rc engine_iter_logs(engine *s, const engine_view *v,
+                         const nadb_range *range, bool changes, nadb_iter **out,
+                         nadb_err *err) NADB_MUST_USE;
 
 /* --- engine/commit.c --- */
 

@@ -10,7 +10,6 @@
  * A store that was written before nadb kept totals, or in which a lookup
  * failed, is counted by a walk at the next flush. */
 #include "../kv/row.h"
-#include "../util/merge.h"
 #include "engine.h"
 
 static const nadb_range everything = {{NULL, 0}, {NULL, 0}, false};
@@ -111,32 +110,6 @@ void engine_count_base(engine *s, nadb_base_version *base, nadb_totals *out) {
 
 /* --- what a view shows --- */
 
-/* Walks over what the memtables of the view change: each key once, with
- * tombstones. */
-static nadb_rc changes_of(engine *s, const engine_view *v, nadb_iter **out,
-                          nadb_err *err) {
-    const engine_version *ver = v->version;
-    nadb_iter **sources = nadb_calloc(ver->n_logs + 1, sizeof *sources);
-    size_t n = 0;
-    nadb_rc rc = NADB_OK;
-
-    if (sources == NULL)
-        return nadb_fail(err, NADB_NOMEM, "counting what is in %s", s->dir);
-    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK; i++) {
-        if (memtable_is_empty(ver->logs[i])) continue;
-        rc = memtable_iter(ver->logs[i], v->base.seq, v->floor, &everything,
-                           &sources[n], err);
-        if (rc == NADB_OK) n++;
-    }
-    if (rc == NADB_OK) {
-        rc = nadb_merge(sources, n, NULL, true, out, err);
-    } else {
-        while (n > 0) nadb_iter_free(sources[--n]);
-    }
-    nadb_free(sources);
-    return rc;
-}
-
 nadb_rc engine_totals(nadb_engine *e, nadb_view *view, nadb_totals *out,
                       nadb_err *err) {
     engine *s = engine_of(e);
@@ -148,7 +121,7 @@ nadb_rc engine_totals(nadb_engine *e, nadb_view *view, nadb_totals *out,
     *out = v->version->base->totals;
     if (!s->traits->counts) return NADB_OK;
     if (v->floor > clear_seq) clear_seq = v->floor;
-    rc = changes_of(s, v, &changes, err);
+    rc = engine_iter_logs(s, v, &everything, true, &changes, err);
     if (rc == NADB_OK)
         rc = engine_counting(s, v->version->base, clear_seq, out, changes, &it,
                              err);

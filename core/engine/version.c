@@ -565,38 +565,51 @@ nadb_rc engine_get(nadb_engine *e, nadb_view *view, nadb_slice key,
     return rc;
 }
 
-nadb_rc engine_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
-                    nadb_iter **out, nadb_err *err) {
-    engine *s = engine_of(e);
-    engine_view *v = (engine_view *)view;
+static bool has_changes(const engine_version *ver) {
+    size_t i = 0;
+
+    while (i < ver->n_logs && memtable_is_empty(ver->logs[i])) i++;
+    return i < ver->n_logs;
+}
+
+nadb_rc engine_iter_logs(engine *s, const engine_view *v,
+                         const nadb_range *range, bool changes, nadb_iter **out,
+                         nadb_err *err) {
     engine_version *ver = v->version;
-    nadb_iter **sources;
-    size_t n = 0, first = 0;
+    nadb_iter **sources = nadb_calloc(ver->n_logs + 1, sizeof *sources);
+    size_t n = 0;
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
-    /* Every process that opens a store may begin a log, and many stay empty. */
-    while (first < ver->n_logs && memtable_is_empty(ver->logs[first])) first++;
-    if (first == ver->n_logs && v->floor == 0)
-        return s->base_ops->iter(ver->base, range, out, err);
-    sources = nadb_calloc(ver->n_logs - first + 1, sizeof *sources);
     if (sources == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", s->dir);
-    for (size_t i = first; i < ver->n_logs && rc == NADB_OK; i++) {
+    for (size_t i = 0; i < ver->n_logs && rc == NADB_OK; i++) {
         if (memtable_is_empty(ver->logs[i])) continue;
         rc = memtable_iter(ver->logs[i], v->base.seq, v->floor, range,
                            &sources[n], err);
         if (rc == NADB_OK) n++;
     }
-    if (rc == NADB_OK && v->floor == 0) {
+    if (rc == NADB_OK && v->floor == 0 && !changes) {
         rc = s->base_ops->iter(ver->base, range, &sources[n], err);
         if (rc == NADB_OK) n++;
     }
     if (rc == NADB_OK) {
-        rc = nadb_merge(sources, n, range, false, out, err);
+        rc = nadb_merge(sources, n, range, changes, out, err);
     } else {
         while (n > 0) nadb_iter_free(sources[--n]);
     }
     nadb_free(sources);
     return rc;
+}
+
+nadb_rc engine_iter(nadb_engine *e, nadb_view *view, const nadb_range *range,
+                    nadb_iter **out, nadb_err *err) {
+    engine *s = engine_of(e);
+    engine_view *v = (engine_view *)view;
+
+    *out = NULL;
+    /* Every process that opens a store may begin a log, and many stay empty. */
+    if (v->floor == 0 && !has_changes(v->version))
+        return s->base_ops->iter(v->version->base, range, out, err);
+    return engine_iter_logs(s, v, range, false, out, err);
 }
