@@ -28,7 +28,7 @@ if repair then call('DEL', P .. 'none') end
 local function bad(name, is, cure)
   if is ~= '' then name = name .. ' ' .. is end
   if repair then
-    forget_sum()
+    sum, sum_changed = false, true
     cure()
   else
     out[#out + 1] = name
@@ -193,5 +193,6 @@ elseif what == 'tags' then
 else
   check_members(tag)
 end
+note_sum()
 note_expiry()
 return out

@@ -7,6 +7,7 @@ include 'lib/odd'
 include 'lib/lost'
 if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/claims'
+include 'lib/hold'
 local txn
 include 'lib/locks'
 local id = locked('') or locked(key)

@@ -10,7 +10,6 @@
 -- or as the short form does.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
-include 'lib/record'
 local ARGV = ARGV
 
 -- The short form: most commits are of one row, and nothing else is to be done
@@ -26,8 +25,8 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
   local seen, flags, key, value, rest, keep, limit = unpack(ARGV, 5, 11)
   local now = T[1] * 1000 + T[2] / 1000
   local n = m[LAST] and m[VER] and m[GEN] and
-    string.sub(m[VER], -6) + 1 or 0
-  if n % 64 ~= 0 and n < 1000000 and m[DEAD] == '' and
+    string.sub(m[VER], -2) + 1 or 100
+  if n < 100 and m[DEAD] == '' and
      m[LAYOUT] == SCRIPT_LAYOUT and m[SERVER] == server and
      not m[FEED] and not keep and
      (seen == '' or seen == m[VER]) and now <= deadline + 0 and
@@ -37,12 +36,14 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
     local b = P .. m[GEN]
     local r = b .. ':r:' .. key
     local old = call('GET', r)
-    local v = string.sub(m[VER], 1, -7) .. string.format('%06d', n)
-    -- Without tags and expiry: only those two have these in the line.
-    local line = not old or string.match(old, '^[%w %-]+\n')
-    if line and (not old or m[EXPIRY] == '' or
-                 not string.find(line, ' e', 1, true)) and
-       (old or call('EXISTS', b .. ':keys') == 1) then
+    local v = string.sub(m[VER], 1, -3) .. (n < 10 and '0' .. n or n)
+    -- As in lib/record.lua, but for rows without tags, expiry and codec alone.
+    local was, known, age, kind, at
+    if old then
+      was, known, age, kind, at = string.match(old,
+        '^(%d+) (a?)(%d*) ?([nirtb])%-?%d+ ?u?%-?%d*\n()')
+    end
+    if was or not old and call('EXISTS', b .. ':keys') == 1 then
       if call('RPUSH', P .. 'changes', v .. ' ' .. key) == 1 then
         -- What was in it before is forgotten.
         call('HSET', M, 'floor', m[VER], 'listed', m[VER])
@@ -52,16 +53,38 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
         call('RPOP', P .. 'changes')
         return added
       end
-      call('SET', r, born(old, v) .. ' ' .. rest .. '\n' .. value)
+      local born = ' '
+      if old then
+        born = ' a '
+        if known == '' or age ~= '' then
+          born = ' a' .. string.format('%.0f', v - was +
+                                               (age == '' and 0 or age)) .. ' '
+        end
+      end
+      call('SET', r, v .. born .. rest .. '\n' .. value)
+      -- What `sum` counts; most rows keep their size.
+      local bytes, stored = #value, #value
+      local bytes_was = old and #old - at + 1 or 0
+      local stored_was = bytes_was
+      if m[SUM] and (kind == 'i' or kind == 'r' or
+                     string.find(rest, '^[ir]') or
+                     string.find(rest, ' c', 1, true)) then
+        include 'lib/sizes'
+        bytes, stored = sizes(rest, value)
+        if old then
+          bytes_was, stored_was = sizes_then(kind, '', old, at)
+        end
+      end
       local done = number .. ' ok ' .. v .. ' ' .. T[1] .. '000'
-      local sum = sum_of(m[SUM])
-      if sum then
-        local bytes, stored = sizes(rest, value)
-        local was, was_stored = 0, 0
-        if old then was, was_stored = sizes_of(old) end
+      local k_sum, v_sum, s_sum
+      if not old or bytes ~= bytes_was or stored ~= stored_was then
+        k_sum, v_sum, s_sum = string.match(m[SUM] or '', '^(%d+) (%d+) (%d+)$')
+      end
+      if k_sum then
+        if not old then k_sum = string.format('%.0f', k_sum + #key) end
+        v_sum, s_sum = v_sum + bytes - bytes_was, s_sum + stored - stored_was
         call('HSET', M, 'ver', v, 'w:' .. writer, done, 'sum',
-             sum_text(sum[1] + (old and 0 or #key), sum[2] + bytes - was,
-                      sum[3] + stored - was_stored))
+             k_sum .. string.format(' %.0f %.0f', v_sum, s_sum))
       else
         call('HSET', M, 'ver', v, 'w:' .. writer, done)
       end
@@ -78,6 +101,7 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
   end
 end
 
+include 'lib/record'
 include 'lib/state'
 include 'lib/once'
 include 'lib/names'
@@ -86,10 +110,8 @@ include 'lib/layout'
 include 'lib/odd'
 include 'lib/lost'
 if is_lost() then return {'corrupt', missing(M)} end
-include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'
-include 'lib/history'
 include 'lib/locks'
 include 'lib/conflicts'
 include 'lib/before'
@@ -98,8 +120,6 @@ include 'lib/rows'
 include 'lib/old'
 include 'lib/limit'
 include 'lib/versions'
-include 'lib/writers'
-include 'lib/remove'
 include 'lib/apply'
-done()
+include 'lib/done'
 return {'ok', v, before, cleared, rows}

@@ -24,6 +24,7 @@ include 'lib/lost'
 if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/tags'
 include 'lib/record'
+include 'lib/sizes_of'
 include 'lib/rows'
 include 'lib/changes'
 include 'lib/versions'
@@ -37,6 +38,7 @@ local function taken_key(since, upto)
   local function theirs(v)
     return tonumber(v) > since and tonumber(v) <= upto
   end
+  include 'lib/changes_since'
   local listed = tonumber(call('HGET', M, 'listed') or 0)
   if ARGV[first_change] and theirs(gen) then return '' end
   local recent = changes_since(since, theirs)
@@ -104,65 +106,83 @@ local function clear()
   settle()
   next_version()
   v = str(ver)
+  include 'lib/generations'
   new_generation(v, 60000)
-  feed_note('c', '')
+  if feed then feed_note('c', '') end
   soonest = ''
   named = {}
 end
 local function write(key, o, value, rest, tags, exp)
-  put(key, o, value, born(o.row, v) .. ' ' .. rest, tags, exp)
+  put(key, o, value, born(v, o.was, o.known, o.age), rest, tags, exp)
 end
 
--- Most changes are of this kind. Where nothing expires and nothing has tags, an
--- old row need not be read before: its age becomes unknown. Whether there is
--- one is guessed to be as with the row before; SET answers with the old row,
--- which tells when the guess is wrong. New rows go into the index in one call.
-local mine_new = {}
-local function plain(first, last, step, rest)
-  local fresh, over = v .. ' ', v .. ' a '
-  if rest then fresh, over = fresh .. rest .. '\n', over .. rest .. '\n' end
-  local rows, add, k, is_there = B .. 'r:', {K}, 1, true
-  local counts, feeds = counted(), feed_on()
-  local k_sum, v_sum, s_sum = 0, 0, 0
-  -- Values that are stored as they are, by the line of all.
-  local as_is = rest and not string.find(rest, ' c', 1, true) and
-    string.find('ntb', string.sub(rest, 1, 1), 1, true)
-  for j = first, last, step do
-    local key, value = ARGV[j], ARGV[j + 1]
-    local r, old = rows .. key, over
-    if mine_new[key] then old = fresh end
-    if counts then
+-- Most changes are puts of rows without tags and expiry, where nothing expires
+-- and nothing has tags. These are gathered, and GATHER of them are read and
+-- written in one call; more at once take longer, as Lua's memory grows. The age
+-- of an old row becomes unknown.
+local GATHER, mine_new = 64, {}
+local names, keys, values, lines, place, gathered = {}, {}, {}, {}, {}, 0
+local function is_as_is(line)
+  return string.find(line, '^[ntb]') and not string.find(line, ' c', 1, true)
+end
+local function write_gathered()
+  if gathered == 0 then return end
+  local was, fresh, over = rows_of(names), v .. ' ', v .. ' a '
+  local texts, sum, k_sum, v_sum, s_sum = {}, sum, 0, 0, 0
+  local as_is, last = false, nil
+  for k = 1, gathered do
+    local value, line, row = values[k], lines[k], was[k]
+    if sum then
+      if line ~= last then as_is, last = is_as_is(line), line end
       local bytes, stored = #value, #value
-      if not as_is then bytes, stored = sizes(rest or ARGV[j + 2], value) end
+      if not as_is then bytes, stored = sizes(line, value) end
+      if row then
+        local bytes_was, stored_was = sizes_of(row)
+        bytes, stored = bytes - bytes_was, stored - stored_was
+      end
       v_sum, s_sum = v_sum + bytes, s_sum + stored
     end
-    if not rest then value = ARGV[j + 2] .. '\n' .. value end
-    local was = call('SET', r, (is_there and old or fresh) .. value, 'GET')
-    if is_there ~= (was and true or false) then
-      is_there = not is_there
-      if old ~= fresh then
-        call('SET', r, (is_there and old or fresh) .. value)
-      end
-    end
-    if not was then
+    local head = over
+    if not row then
+      local key = keys[k]
       mine_new[key] = true
       k_sum = k_sum + #key
-      add[k + 1], add[k + 2] = '0', key
-      k = k + 2
-    elseif counts then
-      local bytes, stored = sizes_of(was)
-      v_sum, s_sum = v_sum - bytes, s_sum - stored
+      add(K, key)
+      head = fresh
+    elseif mine_new[keys[k]] then
+      head = fresh
     end
-    if feeds then feed_note('p', key) end
+    texts[2 * k - 1], texts[2 * k] = names[k], head .. line .. '\n' .. value
   end
-  if k > 1 then call('ZADD', unpack(add)) end
-  if counts then count_bytes(k_sum, v_sum, s_sum) end
+  call('MSET', unpack(texts))
+  flush()
+  if sum then
+    sum[1], sum[2], sum[3] = sum[1] + k_sum, sum[2] + v_sum, sum[3] + s_sum
+    sum_changed = true
+  end
+  names, keys, values, lines, place, gathered = {}, {}, {}, {}, {}, 0
 end
+local is_plain
 local function puts(first, n, step, rest)
   local last = first + step * n - 1
-  settle()
-  if m[EXPIRY] == '' and call('EXISTS', G) == 0 then
-    plain(first, last, step, rest)
+  if is_plain == nil then
+    settle()
+    is_plain = m[EXPIRY] == '' and call('EXISTS', G) == 0
+  end
+  if is_plain then
+    local b = B .. 'r:'
+    for j = first, last, step do
+      local key = ARGV[j]
+      local k = place[key]
+      if not k then
+        k = gathered + 1
+        gathered = k
+        place[key], keys[k], names[k] = k, key, b .. key
+      end
+      values[k], lines[k] = ARGV[j + 1], rest or ARGV[j + 2]
+      if feed then feed_note('p', key) end
+      if k == GATHER then write_gathered() end
+    end
     return last + 1
   end
   for j = first, last, step do
@@ -176,6 +196,10 @@ end
 local i, last_put = first_change, nil
 while ARGV[i] do
   local op, key = ARGV[i], ARGV[i + 1]
+  if op ~= 's' and op ~= 'e' then
+    write_gathered()
+    is_plain = nil
+  end
   if op == 's' then
     last_put = ARGV[i + 2]
     i = puts(i + 2, tonumber(key), 3)
@@ -193,7 +217,7 @@ while ARGV[i] do
     touch(key)
     local o = present(key, '')
     drop(key, o)
-    if o.row then feed_note('d', key) end
+    if feed and o.row then feed_note('d', key) end
     call('RPUSH', C, v .. ' ' .. key)
     i = i + 2
   else
@@ -201,6 +225,7 @@ while ARGV[i] do
     i = i + 1
   end
 end
+write_gathered()
 flush()
 -- Rows tell that they were written; only deleted ones are in the list.
 -- The last one that was put is, so that a lost index is noticed.
@@ -212,6 +237,7 @@ if soonest ~= '' and tonumber(soonest) < now then
   sweep(100)
   touched = true
 end
+note_sum()
 note_expiry()
 advance()
 return {'ok', m[DEAD] or ''}

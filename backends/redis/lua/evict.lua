@@ -34,16 +34,17 @@ if n == 0 then return {'ok', 0, 0} end
 in_index = true
 types()
 call('DEL', P .. 'none')
-if feed_on() then
+if feed then
   next_version()
   call('RPUSH', C, str(ver) .. ' ' .. NO_KEY)
 end
 local bytes = 0
 for key, o in pairs(go) do
-  local v, s = sizes_of(o.row)
+  local v, s = sizes_there(o)
   bytes = bytes + #key + s
   drop(key, o)
-  feed_note('x', key)
+  if feed then feed_note('x', key) end
 end
+note_sum()
 note_expiry()
 return {'ok', n, bytes}

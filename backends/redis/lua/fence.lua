@@ -4,7 +4,6 @@ local writer, number = ARGV[1], ARGV[2]
 include 'lib/look'
 include 'lib/state'
 include 'lib/names'
-include 'lib/writers'
 if m[LAST] then
   local n, how, v = string.match(m[LAST], '^(%d+) (%a+) (%d+) %d+$')
   if n == number and how == 'ok' then
@@ -17,5 +16,5 @@ end
 if not m[LAST] then call('ZCARD', R) end
 call('DEL', P .. 'none')
 call('HSET', M, 'w:' .. writer, number .. ' void 0 ' .. str(now))
-register()
+include 'lib/register'
 return {'void'}

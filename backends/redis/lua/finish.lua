@@ -93,11 +93,9 @@ include 'lib/odd'
 include 'lib/lost'
 include 'lib/old'
 include 'lib/versions'
-include 'lib/writers'
-include 'lib/remove'
 call('DEL', P .. 'none')
 include 'lib/apply'
 if what == 'decide' and shards ~= '' then call('HSET', Y, txn, shards) end
 unlock()
-done()
+include 'lib/done'
 return {'ok', v, before, cleared, rows}

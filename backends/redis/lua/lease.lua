@@ -12,7 +12,7 @@
 local what, me, mine, ms, who, new = unpack(ARGV, 1, 6)
 include 'lib/store'
 include 'lib/layout'
-include 'lib/claims'
+include 'lib/hold'
 include 'lib/lease'
 local is_mine = owner == me and token == mine
 local mark = call('HGET', M, 'b:' .. me)

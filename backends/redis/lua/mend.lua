@@ -97,12 +97,12 @@ if is_lost() then
     out[1] = 'meta'
     return out
   end
+  include 'lib/epochs'
   first_version()
-  forget_sum()
+  sum, sum_changed = false, true
   ver = math.max(ver, tonumber(found_ver)) + 2^36
-  m[SINCE] = str(ver)
   generation(found_gen)
-  call('HSET', M, 'ver', str(ver), 'gen', gen, 'since', m[SINCE],
+  call('HSET', M, 'ver', str(ver), 'gen', gen, 'since', str(ver),
        'dead', call('EXISTS', D) == 1 and '1' or '')
   m[DEAD] = call('HGET', M, 'dead')
   forget_changes()
@@ -189,6 +189,7 @@ if what == 'look' and #out == 1 and first_name <= #ARGV then
     bad(odd(B .. 't:' .. t, 'zset'), nothing)
   end
 end
-if mended then forget_sum() end
+if mended then sum, sum_changed = false, true end
+note_sum()
 note_expiry()
 return out

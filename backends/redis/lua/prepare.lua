@@ -18,10 +18,8 @@ end
 include 'lib/names'
 include 'lib/request'
 include 'lib/layout'
-include 'lib/less'
 include 'lib/claims'
 include 'lib/changes'
-include 'lib/history'
 include 'lib/locks'
 include 'lib/conflicts'
 if writer == '' then

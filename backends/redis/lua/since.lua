@@ -15,7 +15,7 @@ if since > ver or since > 0 and ver > 0 and not in_history(since) then
   return {'ahead', str(ver)}
 end
 if since == ver then return {'since', str(ver), false} end
-if not feed_on() then return {'none', str(ver)} end
+if not feed then return {'none', str(ver)} end
 if feed_is_cut() then return {'gone', str(ver)} end
 local seen = from == '' and since or tonumber(string.match(from, '%d+')) - 1
 if math.max(seen, since) < feed.floor then return {'gone', str(feed.floor)} end

@@ -9,6 +9,7 @@ most = tonumber(most)
 include 'lib/store'
 include 'lib/layout'
 include 'lib/sizes'
+include 'lib/sizes_of'
 include 'lib/sums'
 include 'lib/line'
 if ver_then ~= '' then

@@ -12,11 +12,12 @@ end
 call('ZCARD', X)
 call('DEL', P .. 'none')
 -- Who follows the changes must see a version for what is gone.
-if feed_on() then
+if feed then
   types()
   next_version()
   call('RPUSH', C, str(ver) .. ' ' .. NO_KEY)
 end
 local n = sweep(most)
+note_sum()
 note_expiry()
 return {'ok', n}

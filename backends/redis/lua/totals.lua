@@ -16,7 +16,7 @@ if index_is_lost() then return {'corrupt', missing(K)} end
 if expiry_is_lost() then return {'corrupt', missing(X)} end
 local late, most = math.max(now, at + 1), 10000
 local rows, tags, minus = call('ZCARD', K), call('ZCARD', G), {}
-local known = counted()
+local known = sum
 if m[EXPIRY] and m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < late then
   local gone = call('ZRANGEBYSCORE', X, '-inf', '(' .. str(late),
                     'LIMIT', 0, most + 1)

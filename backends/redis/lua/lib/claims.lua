@@ -12,6 +12,3 @@ local function foreign(h, mine)
   local token, till = string.match(h, '^(%S+) (%d+)$')
   return token ~= mine and tonumber(till) > now, token
 end
-local function hold(till)
-  if till > tonumber(m[HELD] or 0) then call('HSET', M, 'held', str(till)) end
-end

@@ -4,71 +4,68 @@
 -- in ms. Field `feed` of meta is `<floor> <last> <bytes> <ms> <bytes>`: the
 -- version behind which all are there, that of the last entry, the bytes of the
 -- keys, and how much is to be kept; without it nothing is. `keep` asks for so
--- much, or is ''.
-local feed, feed_n
-local function feed_on(keep)
-  if feed == nil then
-    local f, last, have, ms, most =
-      string.match(m[FEED] or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-    feed = f and {floor = tonumber(f), last = tonumber(last),
-                  have = tonumber(have), ms = tonumber(ms),
-                  most = tonumber(most)} or false
-  end
-  local ms, most = string.match(keep or '', '^(%d+) (%d+)$')
-  if not ms then return feed end
-  if not feed then
-    feed = {floor = ver, last = 0, have = 0, ms = 0, most = 0,
-            changed = true, fresh = true}
-  end
+-- much, or is ''. Where nothing is kept, `feed` is nil and has no functions:
+-- making them would take longer than a small commit.
+local feed, feed_forget, feed_is_cut, feed_begin, feed_note, feed_end
+if m[FEED] or keep ~= '' then
+local f_floor, f_last, f_have, f_ms, f_most =
+  string.match(m[FEED] or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+if f_floor then
+  feed = {floor = tonumber(f_floor), last = tonumber(f_last),
+          have = tonumber(f_have), ms = tonumber(f_ms),
+          most = tonumber(f_most), n = 0}
+end
+local ms, most = string.match(keep, '^(%d+) (%d+)$')
+if ms then
+  feed = feed or {floor = ver, last = 0, have = 0, ms = 0, most = 0, n = 0,
+                  changed = true, fresh = true}
   if tonumber(ms) > feed.ms or tonumber(most) > feed.most then
     feed.ms = math.max(feed.ms, tonumber(ms))
     feed.most = math.max(feed.most, tonumber(most))
     feed.changed = true
   end
-  return feed
 end
-local function feed_forget()
+feed_forget = function()
   call('DEL', F)
   feed.floor, feed.last, feed.have = ver, 0, 0
   feed.changed, feed.fresh = true, false
 end
 -- Whether somebody has removed what was in it.
-local function feed_is_cut()
+feed_is_cut = function()
   if feed.last <= feed.floor then return false end
   local entry = call('XREVRANGE', F, '+', '-', 'COUNT', 1)[1]
   return not entry or tonumber(string.match(entry[1], '^%d+')) ~= feed.last
 end
 -- Before the first change, to find that out, or that it has another type.
-local function feed_begin()
-  if feed_on() and feed_is_cut() then
+feed_begin = function()
+  feed.begun = true
+  if feed_is_cut() then
     feed.floor, feed.last, feed.have, feed.changed = ver, 0, 0, true
   end
 end
-local function feed_note(op, key)
-  if not feed_on() then return end
+feed_note = function(op, key)
   -- What is there belongs to a `meta` that was lost.
   if feed.fresh then
     local floor = feed.floor
     feed_forget()
     feed.floor = floor
   end
-  if not feed_n then feed_n = 0 end
-  local id = str(ver) .. '-' .. str(feed_n)
-  if feed_n == 0 then
+  local id = str(ver) .. '-' .. str(feed.n)
+  if feed.n == 0 then
     call('XADD', F, id, op, key, 't', str(now))
   else
     call('XADD', F, id, op, key)
   end
-  feed_n = feed_n + 1
+  feed.n = feed.n + 1
   feed.last, feed.have = ver, feed.have + #key
   feed.changed = true
 end
 -- Drops what need not be kept: whole versions, some more entries than were
 -- added; of a version that is longer than that, its first part, and the version
 -- counts as dropped.
-local function feed_end()
-  if not feed then return end
-  local most = 2 * (feed_n or 0) + 20
+feed_end = function()
+  if not feed.begun then return end
+  local most = 2 * feed.n + 20
   local list = call('XRANGE', F, '-', '+', 'COUNT', most)
   local function version_at(i)
     return list[i] and string.match(list[i][1], '^%d+')
@@ -98,4 +95,5 @@ local function feed_end()
     call('HSET', M, 'feed', str(feed.floor) .. ' ' .. str(feed.last) .. ' ' ..
          str(feed.have) .. ' ' .. str(feed.ms) .. ' ' .. str(feed.most))
   end
+end
 end

@@ -1,12 +1,12 @@
 -- Whether the store would become larger than it may. What makes it no larger is
 -- done all the same.
-if limit ~= '' and counted() then
+if limit ~= '' and sum then
   local more, i = clear and -sum[1] - sum[3] or 0, changes
   local function weigh(key, v, s, times) more = more + times * (#key + s) end
   for c = 1, n do
     local op, key, o = ARGV[i], ARGV[i + 1], old[c]
     if o.row then
-      local v, s = sizes_of(o.row)
+      local v, s = sizes_there(o)
       weigh(key, v, s, -1)
     end
     if op ~= 'd' then

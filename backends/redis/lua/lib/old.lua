@@ -1,5 +1,17 @@
 -- The rows that will be overwritten.
-local old, i = {}, changes
+local old, there, i = {}, {}, changes
+if n > 1 and not clear then
+  local names = {}
+  for c = 1, n do
+    names[#names + 1] = B .. 'r:' .. ARGV[i + 1]
+    if #names == 500 or c == n then
+      for j, row in ipairs(rows_of(names)) do there[c - #names + j] = row end
+      names = {}
+    end
+    i = i + (ARGV[i] == 'd' and 2 or 6)
+  end
+  i = changes
+end
 for c = 1, n do
   local key, more = ARGV[i + 1], ARGV[i] ~= 'd'
   local tags = more and ARGV[i + 4] or ''
@@ -10,7 +22,7 @@ for c = 1, n do
     in_tags = in_tags or tags ~= ''
     types_of(tags)
   else
-    old[c] = present(key, tags)
+    old[c] = present(key, tags, there[c])
   end
   i = i + (more and 6 or 2)
 end

@@ -6,6 +6,7 @@ include 'lib/feed'
 local touched, sets = false, {}
 local in_index, in_tags, in_expiry = false, false, false
 local function types_of(tags)
+  if tags == '' then return end
   for _, t in ipairs(list(tags)) do
     if not sets[t] then
       sets[t] = true
@@ -16,7 +17,7 @@ end
 -- Those that will be needed, as far as what is there tells.
 local function types()
   call('LLEN', C)
-  feed_begin()
+  if feed then feed_begin() end
   if in_index then call('ZCARD', K) end
   if in_tags then call('ZCARD', G) end
   if in_expiry then
@@ -26,10 +27,15 @@ local function types()
   end
 end
 -- What is there of a key. row: its text or false; exp: its entry in `expiry`;
--- tags: those that it is registered with. `tags` are the new ones.
-local function present(key, tags)
-  local row = call('GET', B .. 'r:' .. key)
-  local o = {row = row, tags = row and tags_of(row) or ''}
+-- tags: those that it is registered with; the others as parts_of() has them.
+-- `tags` are the new ones; `row` was read, or is nil.
+local function present(key, tags, row)
+  if row == nil then row = call('GET', B .. 'r:' .. key) end
+  local o = {row = row, tags = ''}
+  if row then
+    o.was, o.known, o.age, o.kind, o.codec, o.tags, o.at = parts_of(row)
+    o.tags = o.tags or tags_of(row)
+  end
   in_index = in_index or not row
   if m[EXPIRY] and m[EXPIRY] ~= '' then
     o.exp = call('ZSCORE', X, key)
@@ -40,17 +46,19 @@ local function present(key, tags)
   types_of(tags)
   return o
 end
-local function put(key, o, value, line, tags, exp)
+-- `head` is what born() says, `rest` the rest of the line without the tags.
+local function put(key, o, value, head, rest, tags, exp)
   local r = B .. 'r:' .. key
   local v, s
-  if counted() then
+  if sum then
+    v, s = sizes(rest, value)
     count_out(key, o)
-    v, s = sizes(string.match(line, '^%d+ a?%d* ?(.*)$'), value)
     count_row(key, v, s, 1)
   end
-  if tags ~= '' then line = line .. ' ' .. tags end
-  call('SET', r, line .. '\n' .. value)
-  feed_note('p', key)
+  local text = head .. ' ' .. rest .. (tags == '' and '\n' or
+                                       ' ' .. tags .. '\n') .. value
+  if exp == '' then set(r, text) else call('SET', r, text) end
+  if feed then feed_note('p', key) end
   if not o.row then add(K, key) end
   if tags ~= o.tags then
     leave(key, o.tags)
@@ -75,7 +83,7 @@ local function put(key, o, value, line, tags, exp)
 end
 -- Goes on where an index is of another type: there is nothing in it.
 local function drop(key, o)
-  if counted() then count_out(key, o) end
+  if sum then count_out(key, o) end
   call('UNLINK', B .. 'r:' .. key)
   redis.pcall('ZREM', K, key)
   leave(key, o.tags)
@@ -93,13 +101,12 @@ local function sweep(most)
   for _, key in ipairs(gone) do
     local tags = redis.pcall('HGET', E, key)
     drop(key, {exp = true, tags = type(tags) == 'string' and tags or ''})
-    feed_note('x', key)
+    if feed then feed_note('x', key) end
   end
   return #gone
 end
 local function note_expiry()
-  note_sum()
-  feed_end()
+  if feed then feed_end() end
   if not touched then return end
   local first = call('ZRANGE', X, 0, 0, 'WITHSCORES')[2] or ''
   if first ~= m[EXPIRY] then call('HSET', M, 'expiry', first) end

@@ -3,10 +3,6 @@
 --
 -- An INTEGER is a zigzag varint there. Numbers beyond 2^53 are compared as
 -- texts.
-local function digits_below(digits, limit)
-  if #digits ~= #limit then return #digits < #limit end
-  return digits < limit
-end
 local function integer_bytes(text)
   local n = tonumber(text) or 0
   if n < 0 then n = -n - 1 end
@@ -21,7 +17,8 @@ local function integer_bytes(text)
   local minus, digits = string.match(text, '^(%-?)(%d+)$')
   if not digits then return 10 end
   local function below(limit)
-    return digits_below(digits, limit) or minus == '-' and digits == limit
+    if #digits ~= #limit then return #digits < #limit end
+    return digits < limit or minus == '-' and digits == limit
   end
   return below('36028797018963968') and 8 or below('4611686018427387904') and 9
     or 10
@@ -34,14 +31,14 @@ local function sizes(words, value)
     string.match(words, '^[%w %-]* s(%d+)')
   return tonumber(size) or #value, #value
 end
--- The same of a row as it is kept.
-local function sizes_of(row)
-  local kind, feed = string.match(row, '^%d+ a?%d* ?([nirtb])[^\n]*()')
-  if not kind then return 0, 0 end
-  if kind == 'i' then return 8, integer_bytes(string.sub(row, feed + 1)) end
+-- The same of a row that is kept, of which `at` is where its value begins, and
+-- `codec` is '' or has the size.
+local function sizes_then(kind, codec, row, at)
+  if kind == 'i' then return 8, integer_bytes(string.sub(row, at)) end
   if kind == 'r' then return 8, 8 end
-  local size = string.match(row, '^[%w %-]* c%d+ s(%d+)')
-  return tonumber(size) or #row - feed, #row - feed
+  local stored = #row - at + 1
+  if codec == '' then return stored, stored end
+  return tonumber(string.match(codec, 's(%d+)')) or stored, stored
 end
 -- `sum` of meta as numbers, or nil.
 local function sum_of(text)

@@ -1,5 +1,5 @@
 -- The state of the store for a script that has no writer.
-local writer = ''
+local writer, keep = '', ''
 include 'lib/look'
 include 'lib/state'
 include 'lib/names'

@@ -1,8 +1,8 @@
 -- The set of each tag has the keys of its rows. A row that expires has its
 -- tags in `xtags` too, for who removes it when the server has. `tags` is JSON,
--- or ''. What is to be added to a set waits for flush(), because one call for
--- many keys is faster.
-local decoded, named, waiting = {}, {}, {}
+-- or ''. Rows and what is to be added to a set wait for flush(), because one
+-- call for many keys is faster.
+local decoded, named, waiting, texts, n_texts = {}, {}, {}, {}, 0
 local function list(json)
   if not json or json == '' then return {} end
   local t = decoded[json]
@@ -14,23 +14,34 @@ local function list(json)
   end
   return t
 end
+local function write_texts()
+  if n_texts > 0 then call('MSET', unpack(texts)) end
+  texts, n_texts = {}, 0
+end
+local function set(name, text)
+  texts[n_texts + 1], texts[n_texts + 2] = name, text
+  n_texts = n_texts + 2
+  if n_texts == 1000 then write_texts() end
+end
 local function flush()
+  write_texts()
   for set, list in pairs(waiting) do
-    if #list > 0 then call('ZADD', set, unpack(list)) end
+    if list.n > 0 then call('ZADD', set, unpack(list)) end
   end
   waiting = {}
 end
 local function add(set, key)
   local list = waiting[set]
   if not list then
-    list = {}
+    list = {n = 0}
     waiting[set] = list
   end
-  list[#list + 1] = 0
-  list[#list + 1] = key
-  if #list == 1000 then
+  local n = list.n
+  list[n + 1], list[n + 2] = '0', key
+  list.n = n + 2
+  if n == 998 then
     call('ZADD', set, unpack(list))
-    waiting[set] = {}
+    waiting[set] = nil
   end
 end
 local function join(key, tags)
@@ -46,7 +57,7 @@ end
 local function quit(key, t)
   local set = B .. 't:' .. t
   if redis.pcall('ZREM', set, key) == 1 and call('EXISTS', set) == 0 and
-     #(waiting[set] or {}) == 0 then
+     not waiting[set] then
     call('ZREM', G, t)
     named[t] = nil
   end

@@ -1,7 +1,6 @@
 -- What a writer did last is kept for an hour at least: asking comes within
 -- seconds. `writers` names those that have been there.
-local function register()
-  if m[LAST] then return end
+if not m[LAST] then
   call('ZADD', R, now, writer)
   local old = call('ZRANGEBYSCORE', R, '-inf', str(now - 3600000),
                    'LIMIT', 0, 5)
@@ -15,9 +14,4 @@ local function register()
       call('ZADD', R, last, name)
     end
   end
-end
-local function done()
-  call('HSET', M, 'w:' .. writer,
-       number .. ' ok ' .. str(ver) .. ' ' .. str(now))
-  register()
 end

@@ -1,0 +1,10 @@
+-- Notes what a commit has done.
+local result = number .. ' ok ' .. str(ver) .. ' ' .. str(now)
+local new_sum = sum_changed and sum_now()
+if new_sum then
+  call('HSET', M, 'w:' .. writer, result, 'sum', new_sum)
+else
+  note_sum()
+  call('HSET', M, 'w:' .. writer, result)
+end
+include 'lib/register'

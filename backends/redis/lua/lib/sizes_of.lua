@@ -1,0 +1,18 @@
+-- What a row counts in `sum`. Most lines begin with a version of 16 digits, and
+-- have no word behind created_at: then a look at some bytes is faster than a
+-- pattern.
+local function sizes_of(row)
+  local feed, first = string.find(row, '\n', 1, true), 18
+  local kind, space, other = string.byte(row, 18, 20)
+  if kind == 97 and space == 32 then first, kind = 20, other end
+  if kind == 116 or kind == 98 or kind == 110 then
+    local next = string.find(row, ' ', first, true)
+    if feed and feed > first and (not next or next > feed) then
+      return #row - feed, #row - feed
+    end
+  end
+  local is, codec, at = string.match(row, '^%d+ a?%d* ?([nirtb])%-?%d+ ' ..
+    '?u?%-?%d* ?e?%-?%d* ?(c?%d* ?s?%d*) ?%[?[^\n]*\n()')
+  if not is then return 0, 0 end
+  return sizes_then(is, codec, row, at)
+end
