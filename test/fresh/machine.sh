@@ -17,6 +17,7 @@
 # NADB_FRESH_STEPS names the steps to take instead of all.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 [ "$(id -u)" = 0 ] || {
     echo "machine.sh must be root, as chroot and debootstrap ask for it"
     exit 1
@@ -29,20 +30,6 @@ releases=("$@")
 [ $# -gt 0 ] || releases=(bookworm trixie)
 steps=${NADB_FRESH_STEPS:-build demo test}
 here=$PWD/build/fresh
-passed=0
-failed=0
-
-tell() { # NAME STATUS [LOG]
-    if [ "$2" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1: see ${3:-above}"
-        [ -z "${3:-}" ] || tail -n 15 "$3" | sed 's/^/    /'
-    fi
-}
-
 bash test/support/need.sh debootstrap git
 
 # Where this machine's apt finds packages of Debian itself.
@@ -182,5 +169,4 @@ for release in "${releases[@]}"; do
         esac
     done
 done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+tally

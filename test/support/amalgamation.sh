@@ -7,6 +7,7 @@
 # linked with the system's. Prints "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
 unset MAKEFLAGS MAKELEVEL MFLAGS
 bash test/support/need.sh g++ clang || echo "cannot install compilers"
@@ -16,20 +17,6 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 rm -rf "$folder"
 mkdir -p "$folder" "$place/files" "$place/c" "$place/cc"
-passed=0
-failed=0
-
-tell() { # NAME STATUS [LOG]
-    if [ "$2" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1${3:+: see $3}"
-        [ -z "${3:-}" ] || head -n 15 "$3" | sed 's/^/    /'
-    fi
-}
-
 # count NAME PROGRAM..: of one that prints "ok NAME" itself.
 count() {
     local name=$1 code
@@ -37,10 +24,7 @@ count() {
     timeout 60 "$@" >"$folder/$name.out" 2>&1
     code=$?
     cat "$folder/$name.out"
-    passed=$((passed + $(grep -c '^ok ' "$folder/$name.out")))
-    failed=$((failed + $(grep -c '^not ok ' "$folder/$name.out")))
-    [ "$code" = 0 ] || grep -q '^not ok ' "$folder/$name.out" ||
-        tell "$name" "$code" "$folder/$name.out"
+    of_lines "$name" "$code" "$folder/$name.out"
 }
 
 file=$(${MAKE:-make} -s amalgamation 2>"$folder/make.log" | tail -n 1)
@@ -96,5 +80,4 @@ tell ".load ./nadb" $? "$folder/load.log"
     clang -fsyntax-only "${strict[@]}" "${redis[@]:0:1}" nadb.c) \
     >"$folder/clang.log" 2>&1
 tell "no warning from clang" $? "$folder/clang.log"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+tally

@@ -55,7 +55,9 @@ def child():
     ):
         got = attempt(parent_db, sql)
         say(f"inherited-{name}-refuses",
-            isinstance(got, str) and "was opened before fork()" in got, got)
+            isinstance(got, str) and
+            "this connection was opened before fork(): open a new one" in got,
+            got)
     fresh = connect()
     got = attempt(fresh, "SELECT value FROM kv WHERE key = 'a'")
     say("new-connection-reads", got == [("1",)] or got == [(1,)], got)

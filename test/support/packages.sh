@@ -5,6 +5,7 @@
 # last. Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
 unset MAKEFLAGS MAKELEVEL MFLAGS
 bash test/support/need.sh lintian python3-venv || echo "cannot install packages"
@@ -13,45 +14,34 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 rm -rf "$log"
 mkdir -p "$log"
-passed=0
-failed=0
 file=
 
-tell() { # NAME STATUS: LOG/NAME.log has more
-    if [ "$2" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1: see $log/$1.log"
-        tail -n 15 "$log/$1.log" | sed 's/^/    /'
-    fi
-}
+say() { tell "$1" "$2" "$log/$1.log"; } # NAME STATUS
 
 # make TARGET; $file is what it has made.
 package() {
     file=$(${MAKE:-make} -s "$1" 2>"$log/make-$1.log" | tail -n 1)
     [ -s "$file" ]
-    tell "make-$1" $?
+    say "make-$1" $?
     file=$PWD/$file
 }
 
 version=$(sed -n 's/^#define NADB_VERSION "\(.*\)"$/\1/p' core/nadb.h)
 [ "$(sqlite3 :memory: '.load ./build/nadb' 'SELECT nadb_version()' \
     2>"$log/version.log")" = "$version" ]
-tell version $?
+say version $?
 
 package deb
 lintian --allow-root --tag-display-limit 0 --fail-on warning,error "$file" \
     >"$log/lintian.log" 2>&1
-tell lintian $?
+say lintian $?
 (dpkg-deb -x "$file" "$place/deb" && cd "$place"/deb/usr/lib/*-*/ &&
     [ "$(sqlite3 :memory: '.load ./mod_nadb' 'SELECT nadb_version()')" = \
         "$version" ] &&
     [ "$(sqlite3 :memory: '.load ./nadb' 'SELECT nadb_version()')" = \
         "$version" ] &&
     [ "$(dpkg-deb -f "$file" Version)" = "$version" ]) >"$log/deb.log" 2>&1
-tell deb $?
+say deb $?
 
 # With node:sqlite where Node has it, with better-sqlite3 where `make orms` has
 # compiled it; and the path that it names with the shell.
@@ -60,7 +50,7 @@ if command -v npm >/dev/null; then
     mkdir "$place/npm"
     (cd "$place/npm" && npm init -y && npm install --offline --no-audit \
         --no-fund "$file") >"$log/npm-install.log" 2>&1
-    tell npm-install $?
+    say npm-install $?
     cat >"$place/npm/test.js" <<'JS'
 const nadb = require('sqlite-nadb');
 let db;
@@ -86,11 +76,11 @@ console.log(nadb.getLoadablePath());
 JS
     (cd "$place/npm" && NODE_PATH=$log/../js/node_modules node test.js) \
         >"$log/npm.log" 2>&1
-    tell npm $?
+    say npm $?
     grep '^not run: ' "$log/npm.log"
     [ "$(sqlite3 :memory: ".load $(tail -n 1 "$log/npm.log")" \
         'SELECT nadb_version()' 2>>"$log/npm-path.log")" = "$version" ]
-    tell npm-path $?
+    say npm-path $?
 else
     echo "not run: make npm: there is no npm"
 fi
@@ -102,7 +92,7 @@ python=/usr/bin/python3
 ($python -m venv "$place/venv" &&
     "$place/venv/bin/pip" install --no-index "$file") \
     >"$log/wheel-install.log" 2>&1
-tell wheel-install $?
+say wheel-install $?
 cat >"$place/test.py" <<'PY'
 import os
 import sqlite3
@@ -119,7 +109,7 @@ assert db.execute("SELECT nadb_version()").fetchone()[0] == version("nadb")
 assert os.path.isfile(nadb.loadable_path())
 PY
 (cd "$place" && venv/bin/python test.py) >"$log/wheel.log" 2>&1
-tell wheel $?
+say wheel $?
 
 package sqlpkg
 python3 - "$file" "$version" "$place" >"$log/sqlpkg.log" 2>&1 <<'PY'
@@ -140,7 +130,7 @@ PY
 code=$?
 [ $code = 0 ] && [ "$(sqlite3 :memory: ".load $place/sqlpkg/nadb" \
     'SELECT nadb_version()' 2>>"$log/sqlpkg.log")" = "$version" ]
-tell sqlpkg $?
+say sqlpkg $?
 
 # The version is written down once: elsewhere it is an example at most.
 git grep -nF "$version" -- . ':!docs' ':!*.md' ':!core/nadb.h' \
@@ -148,6 +138,5 @@ git grep -nF "$version" -- . ':!docs' ':!*.md' ':!core/nadb.h' \
     grep -vE "[0-9]\.?${version//./\\.}|${version//./\\.}\.?[0-9]" \
         >"$log/one-version.log"
 [ ! -s "$log/one-version.log" ]
-tell one-version $?
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+say one-version $?
+tally

@@ -8,16 +8,11 @@
 # of Redis are run that take their servers from there.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
 here=$PWD/build/redis-new
 root=$here/trixie
 unset MAKEFLAGS MAKELEVEL MFLAGS
-
-failure() {
-    echo "newer servers: $1"
-    echo "0 passed, 1 failed"
-    exit 1
-}
 
 mkdir -p "$here"
 if [ ! -x "$root/usr/bin/valkey-server" ]; then
@@ -28,7 +23,7 @@ if [ ! -x "$root/usr/bin/valkey-server" ]; then
         awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
     debootstrap --variant=minbase --include=redis-server,valkey-server trixie \
         "$root" "$mirror" >"$here/debootstrap.log" 2>&1 ||
-        failure "they cannot be had, see $here/debootstrap.log"
+        failure "newer servers: they cannot be had, see $here/debootstrap.log"
 fi
 
 names=("$@")
@@ -38,8 +33,6 @@ if [ ${#names[@]} -eq 0 ]; then
     done
 fi
 machine=$(uname -m)
-passed=0
-failed=0
 for server in redis valkey; do
     mkdir -p "$here/$server"
     # With the loader and the libraries that it was made for.
@@ -50,12 +43,9 @@ exec "$(echo "$root"/lib*/ld-linux-*.so.*)" --library-path \
 END
     chmod +x "$here/$server/redis-server"
     PATH=$here/$server:$PATH redis-server --version ||
-        failure "$server-server does not run"
+        failure "newer servers: $server-server does not run"
     PATH=$here/$server:$PATH NADB_LOGS=$here/log-$server NADB_WITHIN=1 \
         bash test/run.sh test "${names[@]}" | tee "$here/$server.log"
-    read -r p _ f _ <<<"$(tail -n 1 "$here/$server.log")"
-    passed=$((passed + p))
-    failed=$((failed + f))
+    of_last_line 0 "$here/$server.log"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+tally

@@ -11,6 +11,7 @@
 # program is then amalgamation.sh's.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
 form=${1:-long}
 folder=build/sqlite-new
@@ -19,14 +20,8 @@ source=$folder/package/deps/sqlite3
 log=$folder/build.log
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
-failure() {
-    echo "a current SQLite: $1"
-    echo "0 passed, 1 failed"
-    exit 1
-}
-
 not_here() {
-    [ "$form" = short ] || failure "$1"
+    [ "$form" = short ] || failure "a current SQLite: $1"
     echo "not run: a current SQLite: $1"
     echo "0 passed, 0 failed"
     exit 0
@@ -36,14 +31,14 @@ why=$(bash test/support/sqlite_source.sh "$folder")
 case $? in
 0) ;;
 1) not_here "$why" ;;
-*) failure "$why" ;;
+*) failure "a current SQLite: $why" ;;
 esac
 if [ ! -e "$folder/libsqlite3.so.0" ]; then
     # shellcheck disable=SC2086 # CC may be several words
     ${CC:-cc} -shared -Wl,-soname,libsqlite3.so.0 -o "$folder/new.so" \
         "$folder/sqlite3.o" -lm -ldl -pthread >"$log" 2>&1 &&
         mv "$folder/new.so" "$folder/libsqlite3.so.0" ||
-        failure "it does not link, see $log"
+        failure "a current SQLite: it does not link, see $log"
 fi
 
 mkdir -p "$folder/pkgconfig"
@@ -54,22 +49,20 @@ printf 'Name: sqlite3\nDescription: new\nVersion: %s\nCflags: -I%s\nLibs:\n' \
 path=$here${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 seen=$(echo 'package require sqlite3; sqlite3 db :memory:
     puts [db one {SELECT sqlite_version()}]' | LD_LIBRARY_PATH=$path tclsh)
-[ "$seen" = "$version" ] || failure "tclsh has SQLite $seen, not $version"
+[ "$seen" = "$version" ] || failure "a current SQLite: tclsh has SQLite $seen, not $version"
 seen=$(LD_LIBRARY_PATH=$path sqlite3 :memory: 'SELECT sqlite_version()')
-[ "$seen" = "$version" ] || failure "the shell has SQLite $seen, not $version"
+[ "$seen" = "$version" ] || failure "a current SQLite: the shell has SQLite $seen, not $version"
 echo "SQLite $version"
 
-passed=0 failed=0
 if [ "$form" != short ]; then
     PKG_CONFIG_PATH=$here/pkgconfig:${PKG_CONFIG_PATH:-} \
         bash test/support/static.sh "$folder" | tee "$folder/static.log"
-    read -r passed _ failed _ <<<"$(tail -n 1 "$folder/static.log")"
+    of_last_line 0 "$folder/static.log"
 fi
 
 suites=(load create func keys plan txn tagindex stamps)
 [ "$form" = short ] || suites=()
 LD_LIBRARY_PATH=$path NADB_LOGS=$folder/log NADB_WITHIN=1 \
     bash test/run.sh test "${suites[@]}" | tee "$folder/suites.log"
-read -r p _ f _ <<<"$(tail -n 1 "$folder/suites.log")"
-echo "$((passed + p)) passed, $((failed + f)) failed"
-[ $((failed + f)) -eq 0 ]
+of_last_line 0 "$folder/suites.log"
+tally

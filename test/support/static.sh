@@ -6,17 +6,12 @@
 # system's library elsewhere. Prints "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
 folder=${1:-build/static-test}
 cc=${CC:-cc}
 mkdir -p "$folder"
 unset MAKEFLAGS MAKELEVEL MFLAGS
-
-failure() {
-    echo "static: $1"
-    echo "0 passed, 1 failed"
-    exit 1
-}
 
 # Both must be of the same headers.
 read -ra headers <<<"$(pkg-config --cflags sqlite3 2>/dev/null)"
@@ -39,17 +34,11 @@ exported=$(nm -g --defined-only "$folder/libnadb.a" | awk 'NF == 3 {print $3}')
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 timeout 60 "$folder/host_test" "$place" | tee "$folder/host.log"
-code=${PIPESTATUS[0]}
-passed=$(grep -c '^ok ' "$folder/host.log")
-failed=$(grep -c '^not ok ' "$folder/host.log")
-[ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failure "it ended with $code"
+of_lines static "${PIPESTATUS[0]}" "$folder/host.log"
 # The scenario of all bindings, where it is the system's SQLite.
 if [ ! -e "$folder/sqlite3.o" ]; then
     NADB_ARCHIVE=$PWD/$folder/libnadb.a bash test/bindings/run.sh \
         "${NADB_LIB:-build/nadb.so}" c_static | tee "$folder/scenario.log"
-    read -r p _ f _ < <(tail -n 1 "$folder/scenario.log")
-    passed=$((passed + p))
-    failed=$((failed + f))
+    of_last_line 0 "$folder/scenario.log"
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+tally

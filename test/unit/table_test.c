@@ -276,7 +276,7 @@ static void test_unordered_keys(void) {
             REQUIRE(add_row(&rows[n], keys[i][n], strlen(keys[i][n]), "v", 1, 1,
                             FS_VALUE));
         CHECK(write_rows(rows, n, &meta, &w, &err) == NADB_CORRUPT);
-        CHECK(strstr(err.msg, "out of order") != NULL);
+        CHECK(strstr(err.msg, "it is made of are out of order") != NULL);
         fs_writer_free(w);
         free_rows(rows, 3);
     }
