@@ -161,10 +161,11 @@ typedef struct nadb_commit_req {
     bool background;  /* of the sweeper: readers see no change */
     nadb_durability sync;
     int64_t timeout_ms; /* limit of waiting for locks */
-    /* May be NULL: `changes` is complete. Otherwise prepare() calls it, perhaps
+    /* May be NULL: `changes` is complete. Otherwise changes, count and bytes
+     * cover the changed rows and their index entries as these follow from
+     * `view`. If anything has been committed since, prepare() calls it, perhaps
      * several times, while commits are locked out; `now` shows the present
-     * state. It adds the index entries of the changed rows, so that changes,
-     * count and bytes cover rows and indexes. */
+     * state. It derives the index entries anew. */
     nadb_rc (*derive)(void *ctx, nadb_view *now, nadb_err *err);
     void *derive_ctx;
 } nadb_commit_req;

@@ -345,15 +345,16 @@ void engine_witness(engine *s) {
     engine_version_unref(s, a.v);
 }
 
-/* Calls the request's owner to add the index entries of its changes. */
+/* Calls the request's owner to add the index entries of its changes, unless
+ * those that it has added for its view are still right. */
 static nadb_rc derive(attempt *a, nadb_err *err) {
     const nadb_commit_req *req = a->req;
+    uint64_t seq = control_seq(atomic_load(&a->s->ctl.map->visible));
     engine_view now;
     nadb_rc rc;
 
-    if (req->derive == NULL) return NADB_OK;
-    engine_view_init(&now, a->v,
-                     control_seq(atomic_load(&a->s->ctl.map->visible)));
+    if (req->derive == NULL || seq == req->view->seq) return NADB_OK;
+    engine_view_init(&now, a->v, seq);
     rc = req->derive(req->derive_ctx, &now.base, err);
     nadb_buf_clear(&now.scratch);
     return rc;

@@ -168,8 +168,7 @@ static nadb_rc prepare_once(nadb_session *ss, const batch_op *only,
         p.req.derive_ctx = &p;
         /* Without the commit lock. The result is valid if no other transaction
          * commits before the lock is taken. */
-        rc = nadb_index_derive(&ss->index, ss->engine, ss->txn->view, ss->b,
-                               ss->access != NULL, err);
+        rc = derive(&p, ss->txn->view, err);
     }
     if (rc == NADB_OK)
         rc = ss->engine->ops->prepare(ss->engine, &p.req, &ss->ticket, err);
