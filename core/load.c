@@ -120,7 +120,7 @@ static nadb_rc add(const nadb_plugin_info *info, const char *file,
     if (b == NULL || info->host == NULL || !is_complete(b))
         return nadb_fail(err, NADB_INVALID,
                          "%s: the backend lacks a name, a summary, or "
-                         "operations that core/backend.h asks for",
+                         "operations that core/backend.h requires",
                          file);
     *name = b->name;
     other = nadb_backend_find(b->name);

@@ -203,10 +203,10 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
     if (rc == NADB_OK &&
         !nadb_engine_is_complete(s->backend, s->kv.engine->ops)) {
         s->kv.engine = NULL; /* it is not open, so it must not be closed */
-        return nadb_fail(err, NADB_INVALID,
-                         "backend %s lacks operations that core/backend.h asks "
-                         "for",
-                         s->backend->name);
+        return nadb_fail(
+            err, NADB_INVALID,
+            "backend %s lacks operations that core/backend.h requires",
+            s->backend->name);
     }
     /* Others may use the same data on a server, so a CREATE that is rolled back
      * must not remove it: it counts as not created here. */

@@ -156,9 +156,9 @@ static nadb_rc timeout_of(sqlite3_value *in, int64_t *ms, nadb_err *err) {
     *ms = INT64_MAX / 2000000; /* must fit when converted to ns */
     if (type == SQLITE_NULL) return NADB_OK;
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
-        return nadb_fail(err, NADB_INVALID,
-                         "the timeout is a number of seconds, or NULL: for "
-                         "ever");
+        return nadb_fail(
+            err, NADB_INVALID,
+            "the timeout is a number of seconds, or NULL for no limit");
     }
     seconds = sqlite3_value_double(in);
     if (seconds < 0) seconds = 0;

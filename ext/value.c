@@ -464,8 +464,8 @@ nadb_rc value_ttl(sqlite3_value *in, int64_t now, int64_t *expires_ms,
 
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
         return nadb_fail(err, NADB_INVALID,
-                         "ttl must be a number of seconds; NULL means for "
-                         "ever, and expires_at takes a time");
+                         "ttl must be a number of seconds, or NULL for no "
+                         "expiry; a time goes into expires_at");
     }
     if (seconds >= SECONDS_MAX - (double)now / 1000.0) {
         *expires_ms = NADB_NO_EXPIRY;

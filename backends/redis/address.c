@@ -250,7 +250,7 @@ static nadb_rc check(const address *a, nadb_err *err) {
     else if (a->cluster && a->db != 0)
         what = "cluster: a cluster has no database but number 0";
     else if (a->tls && a->socket != NULL)
-        what = "tls: there is none over a unix socket";
+        what = "option tls: a unix socket has no TLS: leave it out";
     else if (a->tls && !tls_is_known())
         what = "tls: this build of nadb knows no TLS: OpenSSL's headers were "
                "not there";

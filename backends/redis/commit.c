@@ -180,7 +180,8 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
         rc = script_call(e->scripts, c, SCRIPT_WIPE, &a, &r, err);
         if (rc == NADB_OK && script_says(r, "more"))
             rc = nadb_fail(err, NADB_LOCKED,
-                           "redis server %s: somebody writes to the store",
+                           "redis server %s: another client is writing to the "
+                           "store: try again",
                            conn_name(c));
         freeReplyObject(r);
     }

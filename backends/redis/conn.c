@@ -199,8 +199,8 @@ nadb_rc conn_ask_server(conn *c, nadb_err *err) {
 nadb_rc conn_check_name(const conn *c, nadb_err *err) {
     if (c->server[0] != '\0') return NADB_OK;
     return nadb_fail(err, NADB_CANTOPEN,
-                     "redis server %s: who writes must be allowed to call INFO "
-                     "(+info), which tells a master from the one before it",
+                     "redis server %s: a user that writes needs the command "
+                     "INFO (+info), by which a new master is recognised",
                      conn_name(c));
 }
 

@@ -324,8 +324,8 @@ static nadb_rc drain(redis_base *b, call *x, nadb_err *err) {
     if (rc == NADB_OK && again)
         rc = nadb_fail(err, NADB_IOERR,
                        "redis server %s: what is buffered could not be sent: "
-                       "somebody else takes the lease again and again, or the "
-                       "server loses what it was given",
+                       "another machine takes the lease again and again, or "
+                       "the server loses data",
                        conn_name(c));
     pool_give(b->e->pool, c);
     return rc;

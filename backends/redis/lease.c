@@ -65,8 +65,8 @@ nadb_rc redis_leased(const conn *c, const redisReply *r, nadb_err *err) {
 
     return nadb_fail(err, NADB_BUSY,
                      "redis server %s: %.*s buffers what it writes to this "
-                     "namespace (write=buffered), and nobody else can write "
-                     "to it until it is closed there, or for %llu s after "
+                     "namespace (write=buffered): no other client can write to "
+                     "it until the store is closed there, or for %llu s after "
                      "that machine has stopped",
                      conn_name(c), who.n > 200 ? 200 : (int)who.n,
                      who.n == 0 ? "" : (const char *)who.p,

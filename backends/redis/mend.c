@@ -87,8 +87,8 @@ nadb_rc redis_name_damage(const redis_engine *e, const conn *c,
     if (strcmp(what, "meta") != 0)
         snprintf(middle, sizeof middle, "%" PRIu64 ":", generation);
     return nadb_corrupt(err,
-                        "%s: '%.*s%s%s%s' (nadb_check finds what is wrong, "
-                        "nadb_compact mends it)",
+                        "%s: '%.*s%s%s%s' (nadb_check lists the damage, "
+                        "nadb_compact repairs it)",
                         why, (int)e->prefix.n, (const char *)e->prefix.p,
                         middle, what, nadb_key_show(key, shown));
 }

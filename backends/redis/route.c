@@ -114,10 +114,10 @@ static nadb_rc check_role(wire *w, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     role = reply_slice(reply_is_array(r, 1) ? r->element[0] : NULL);
     if (!nadb_slice_eq(role, nadb_slice_str("master")))
-        rc = nadb_fail(err, NADB_READONLY,
-                       "redis server %s: a master is wanted, and it is none "
-                       "(yet, or any more)",
-                       w->name);
+        rc = nadb_fail(
+            err, NADB_READONLY,
+            "redis server %s: a master is needed, and it is not one at present",
+            w->name);
     freeReplyObject(r);
     return rc;
 }

@@ -99,8 +99,8 @@ nadb_rc script_damaged(const char *server, const redisReply *problem,
     nadb_slice s = reply_slice(problem);
 
     return nadb_corrupt(err,
-                        "redis server %s: %.*s (nadb_check finds what is "
-                        "wrong, nadb_compact mends it)",
+                        "redis server %s: %.*s (nadb_check lists the damage, "
+                        "nadb_compact repairs it)",
                         server, s.n > 300 ? 300 : (int)s.n,
                         s.n == 0 ? "" : (const char *)s.p);
 }
@@ -208,11 +208,11 @@ static nadb_rc other_shards(const char *server, nadb_slice layout,
     digits = (int)(layout.n - (size_t)(n - (const char *)layout.p));
     if (digits > 20) digits = 20;
     if (digits > 0 && n[digits - 1] == '-')
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "redis server %s: the store is being destroyed "
-                         "(nadb_destroy, of a table with shards=%.*s, goes on "
-                         "where one has stopped)",
-                         server, digits - 1, n);
+        return nadb_fail(
+            err, NADB_CANTOPEN,
+            "redis server %s: the store is being destroyed "
+            "(nadb_destroy on a table with shards=%.*s completes it)",
+            server, digits - 1, n);
     if (digits > 0 && n[digits - 1] == '+') digits--;
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store is spread over %.*s shards: "

@@ -421,7 +421,7 @@ static nadb_rc make_locked(backup_new *n, nadb_err *err) {
         rc = make_file(n->f, n->dir, BACKUP_MANIFEST, &n->manifest, err);
     if (rc == NADB_OK) rc = os->lock_byte(n->manifest, 0, &got, err);
     if (rc == NADB_OK && !got)
-        rc = nadb_fail(err, NADB_BUSY, "%s is locked by somebody",
+        rc = nadb_fail(err, NADB_BUSY, "%s is locked by another process",
                        os->dir_path(n->dir));
     backup_folder_unlock(n->f);
     return rc;

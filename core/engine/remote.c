@@ -43,12 +43,12 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
             if (rc != NADB_OK) return rc;
         }
         if (s->os->mono_ns() > deadline)
-            return nadb_fail(err, NADB_BUSY,
-                             "what is buffered in %s has to be sent before "
-                             "tags, counts or expiry can be asked for: a "
-                             "prepared transaction, or another process that "
-                             "sends it, is in the way",
-                             s->dir);
+            return nadb_fail(
+                err, NADB_BUSY,
+                "what is buffered in %s must be sent before tags, counts or "
+                "expiry can be read, and a prepared transaction, or another "
+                "process that is sending it, is in the way: try again",
+                s->dir);
         s->os->futex_wait((uint32_t *)events, seen, 2);
     }
 }
@@ -74,8 +74,8 @@ static nadb_rc get_ready(engine *s, const nadb_commit_req *req, nadb_err *err) {
         if (rc == NADB_OK && ops->is_stale(s->base))
             rc = nadb_fail(err, NADB_BUSY,
                            "%s: another machine has written to the namespace, "
-                           "and what is buffered here has to be compared with "
-                           "that first",
+                           "and what is buffered here must be compared with "
+                           "that first: try again",
                            s->dir);
     }
     if (rc == NADB_OK && req != NULL && req->view != NULL &&

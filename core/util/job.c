@@ -82,7 +82,7 @@ static nadb_rc file_open(const nadb_os *os, unsigned flags, nadb_dir **dir,
     if (rc == NADB_OK) rc = os->fstat(*file, &st, err);
     /* Any user can make files there, so the owner is checked. */
     if (rc == NADB_OK && (st.uid != nadb_user_id() || (st.mode & 022) != 0))
-        rc = nadb_fail(err, NADB_CANTOPEN, "%s belongs to somebody else", name);
+        rc = nadb_fail(err, NADB_CANTOPEN, "%s belongs to another user", name);
     if (rc == NADB_OK) return NADB_OK;
     os->close(*file);
     os->dir_close(*dir);

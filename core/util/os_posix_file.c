@@ -94,8 +94,8 @@ static nadb_rc check(const nadb_dir *d, const nadb_file *f, nadb_err *err) {
     if (!S_ISREG(st.st_mode)) return not_regular(f, err);
     if (!owner_trusted(d, &st))
         return nadb_fail(err, NADB_CANTOPEN,
-                         "%s belongs to user %lu, who is neither this one nor "
-                         "root nor the owner of the directory: change its "
+                         "%s belongs to user %lu, not to this user, root or "
+                         "the owner of the directory: change its "
                          "owner, or remove it",
                          f->path, (unsigned long)st.st_uid);
     return NADB_OK;
