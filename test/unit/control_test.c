@@ -150,7 +150,7 @@ static void test_all_slots(void) {
             open_control(&c[i], i == 0 ? CONTROL_REBUILD : CONTROL_TRUSTED));
     CHECK(control_open(&c[CONTROL_SLOTS], &home, true, 100, &state, &err) ==
           NADB_BUSY);
-    CHECK(strstr(err.msg, "250") != NULL);
+    CHECK(strstr(err.msg, "250 processes have this store open") != NULL);
     for (unsigned i = 0; i < CONTROL_SLOTS; i++) control_close(&c[i]);
 }
 
