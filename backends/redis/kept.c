@@ -195,7 +195,7 @@ nadb_rc redis_keep(redis_base *b, nadb_records *records, const nadb_record *txn,
     return rc;
 }
 
-/* The file is read in pieces, because anybody who can write to the directory
+/* The file is read in pieces, because a user who can write to the directory
  * can make it as large as the disk. */
 #define PIECE 65536u
 #define FILE_MOST ((uint64_t)4 << 30)

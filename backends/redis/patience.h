@@ -27,7 +27,7 @@ typedef struct patience {
     bool takes_any;   /* large values are taken without asking the caller */
     bool late;        /* it has ended */
     bool stopped;     /* the caller has ended it */
-    const nadb_caller *caller; /* who may end it; NULL: none */
+    const nadb_caller *caller; /* may end it; NULL: none */
     nadb_waits *waits;         /* of the statement or operation; may be NULL */
     nadb_wait *wait;           /* the sum to which it adds; may be NULL */
 } patience;
@@ -54,8 +54,8 @@ typedef struct patience_operation {
 void patience_operation_begin(patience_operation *o);
 void patience_operation_end(const patience_operation *o);
 
-/* Lets waits of this thread without a caller count for `caller`, who is not
- * asked. NULL ends that. */
+/* Counts waits of this thread that have no caller for `caller`, which cannot
+ * end them. NULL stops that. */
 void patience_serve(const nadb_caller *caller);
 const nadb_caller *patience_served(void);
 

@@ -442,9 +442,9 @@ void control_forked(control *c) {
 
 /* --- the commit lock --- */
 
-/* Takes a word from its owner if that opener is dead. The slot's byte is held
- * meanwhile: otherwise a new opener could take the slot and the word, and lose
- * the word to us, who had found the slot unused. */
+/* Takes a word from its owner if that opener is dead. The slot's byte is
+ * locked meanwhile: otherwise a new opener could take the slot and then the
+ * word, and this call, which has found the slot unused, would take it away. */
 static bool word_steal(control *c, _Atomic uint32_t *word, uint32_t seen,
                        uint32_t mine) {
     uint32_t owner = LOCK_OWNER(seen) - 1;

@@ -130,9 +130,9 @@ typedef struct engine {
     _Atomic int64_t flush_interval_ms;
     _Atomic int synchronous; /* nadb_durability */
 
-    /* True: the background threads tend the store. A store that nobody else has
-     * open and that was closed in good order starts with false; its first write
-     * or second statement sets it. */
+    /* True: the background threads tend the store. A store that no other
+     * process has open and that was closed in good order starts with false; its
+     * first write or second statement sets it. */
     atomic_bool awake;
     atomic_bool has_read; /* while not awake: one statement has ended */
 

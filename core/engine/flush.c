@@ -23,7 +23,7 @@
 /* --- the log --- */
 
 /* Makes a log and its index. A file that already has its name, left by a crash
- * or put there by somebody, is skipped with its number. */
+ * or put there by another program, is skipped with its number. */
 static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
                         nadb_err *err) {
     nadb_err mine;

@@ -53,12 +53,12 @@
  * opened and which a later flush or recovery removes. Nothing is synced,
  * because the bytes are not needed after a crash.
  *
- * ERRORS. The space of a chunk is reserved before it is touched. A full disk is
- * NADB_FULL for the statement that meets it, which SQLite then takes back like
- * any other that fails. Deletes, and what is derived from nothing but deletes,
- * go on in memory where there is no room, because whoever deletes may be about
- * to make some (engine/space.c). A page that the disk cannot read ends the
- * process with SIGBUS, as with every mapped file.
+ * ERRORS. The space of a chunk is reserved before it is touched. If the disk is
+ * full, the statement fails with NADB_FULL and SQLite undoes it like any other
+ * that fails. Deletes, and index entries derived from deletes alone, continue
+ * in memory instead, because they may be what frees space (engine/space.c). A
+ * page that the disk cannot read ends the process with SIGBUS, as with every
+ * mapped file.
  *
  * FORK. A child has the parent's mappings, and a write there would be seen in
  * the parent. It cannot use the session, and does not undo the parent's changes

@@ -1,7 +1,7 @@
 /* allow.h - what the environment allows a schema to use (docs/security.md).
  *
- * A schema names directories and servers, and anybody who can write the
- * database file can write the schema. The environment is under the
+ * A schema names directories and servers, and a user who can write
+ * the database file can write the schema. The environment is under the
  * administrator's control:
  *
  *   NADB_ALLOW_PATHS  directories, separated by colons

@@ -14,8 +14,8 @@
  * slash. A symbolic link in place of the name is never followed, and a file is
  * opened only if it is a regular file of a trusted owner: the caller, root, or
  * the owner of the directory; in a directory that a group may write, any owner
- * if the file has that group. So nobody can use the directory to make nadb open
- * a file outside of it. */
+ * if the file has that group. So a user who can write to the
+ * directory cannot make nadb open a file outside of it. */
 #ifndef NADB_OS_H
 #define NADB_OS_H
 

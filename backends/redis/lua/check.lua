@@ -1,19 +1,19 @@
--- check.lua - whether rows, index, expiry and sets of tags agree; and making
--- them agree.
+-- check.lua - checks that rows, index, expiry and sets of tags agree; repairs
+-- them.
 --
--- what      to look through (below)
--- from      where to begin: '' for the first, then what was answered
--- most      entries at most
+-- what      what to check, see below
+-- from      '' for the first call, then the place that the last one returned
+-- most      maximum number of entries
 -- repair    'repair' or ''
--- tag       of `members`
+-- tag       for `members`: the tag
 --
 --   keys     the index: its rows, their expiry, their tags
---   expiry   what expires: its keys
---   xtags    the tags of what expires
---   tags     the tags' names; also answers, in pairs, 'tag' and a name
---   members  of one tag: its rows
+--   expiry   the set of expiry times: its keys
+--   xtags    the tags of rows that expire
+--   tags     the names of tags; also returns pairs of 'tag' and a name
+--   members  the set of one tag: its rows
 --
--- Answers {where to go on or false, problem, ..}.
+-- Returns {place for the next call or false, problem, ..}.
 local what, from, most, repair, tag = unpack(ARGV, 1, 5)
 most, repair = tonumber(most), repair ~= ''
 include 'lib/store'
@@ -40,8 +40,8 @@ local function by_name(set)
   if #names == most then out[1] = names[most] end
   return names
 end
--- The line of a row without its tags, or nil, also where it is of another type;
--- and the tags.
+-- The row's line without its tags, or nil if there is no row or the key has
+-- another type; and the tags.
 local function row(key)
   local ok, line = pcall(line_of, key)
   if not ok then return nil, '' end
@@ -49,7 +49,7 @@ local function row(key)
   if tags ~= '' then line = string.sub(line, 1, -#tags - 2) end
   return line ~= '' and line or nil, tags
 end
--- When it expires, '-' for never; nil: it is damaged.
+-- The row's expiry, '-' for none, nil if the line is damaged.
 local function expires(line)
   local more = string.match(line, '^%d+ [nirtb]%-?%d+(.*)$') or
     string.match(line, '^%d+ a%d* [nirtb]%-?%d+(.*)$')

@@ -1,5 +1,6 @@
--- claim.lua - has others wait before they change a key, for `ms` at most.
--- {'ok', version, generation, row}, {'held'}, {'locked', key, transaction}.
+-- claim.lua - claims a key: for at most `ms`, other writers wait before they
+-- change it. Returns {'ok', version, generation, row}, {'held'} or {'locked',
+-- key, transaction}.
 local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'

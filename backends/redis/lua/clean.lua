@@ -1,6 +1,7 @@
--- clean.lua - removes rows that a clear has left: of generation `g`, or of any
--- that was cleared `age` ms ago. {'more', how many}, 0 when that was the end of
--- one generation; or {'end'}.
+-- clean.lua - removes rows that a clear has left: of generation `g`, or, if
+-- that is '', of a generation that was cleared more than `age` ms ago. Returns
+-- {'more', number of rows}, where 0 means that the generation is complete, or
+-- {'end'}.
 local g, most, age = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 include 'lib/store'
 include 'lib/remove'

@@ -1,26 +1,26 @@
 -- commit.lua - checks what a transaction has read, and changes rows.
 --
--- Arguments: lib/request.lua, or those of the short form below.
+-- Arguments: see lib/request.lua, or the short form below.
 --
--- Answers {'ok', version, version before, generation before a clear or false,
+-- Returns {'ok', version, version before, generation before a clear or false,
 -- rows that were there before}, {'conflict', key, 'lost' or nothing},
 -- {'claimed', key}, {'locked', key, transaction}, {'late'}, {'again'},
--- {'layout', which}, {'leased', who, ms}, {'gone'} (what was to be taken back),
--- {'full', bytes that there are};
--- or as the short form does.
+-- {'layout', which}, {'leased', who, ms}, {'gone'} (the commit to undo is not
+-- there), {'full', present size in bytes}; for the short form see below.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 local ARGV = ARGV
 
--- The short form: most commits are of one row, and nothing else is to be done
--- meanwhile. They have flags s, or r when they have read their key, and behind
--- them only key, value and rest-of-line, and keep and limit where these are not
--- ''. What this cannot do goes the long way.
--- Versions stay text, of which the last digits are counted up: numbers are slow
--- here.
+-- The short form, a fast path: most commits change one row while the store has
+-- no other work. Arguments after `server`: seen, flags ('s', or 'r' if the
+-- transaction has read the key), key, value, rest-of-line, and keep and limit
+-- if they are not ''. If the conditions below do not hold, the arguments are
+-- rewritten to the long form.
+-- Versions stay text and only their last two digits are counted up, because
+-- numbers are slow here.
 --
--- Answers {'ok', version}, and where a row was, that row behind it. The version
--- before is one less.
+-- Returns {'ok', version}, followed by the old row if there was one. The
+-- version before is one less.
 if ARGV[6] == 's' or ARGV[6] == 'r' then
   local seen, flags, key, value, rest, keep, limit = unpack(ARGV, 5, 11)
   local now = T[1] * 1000 + T[2] / 1000
@@ -37,7 +37,7 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
     local r = b .. ':r:' .. key
     local old = call('GET', r)
     local v = string.sub(m[VER], 1, -3) .. (n < 10 and '0' .. n or n)
-    -- As in lib/record.lua, but for rows without tags, expiry and codec alone.
+    -- As in lib/record.lua, but only for rows without tags, expiry and codec.
     local was, known, age, kind, at
     if old then
       was, known, age, kind, at = string.match(old,
@@ -45,7 +45,7 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
     end
     if was or not old and call('EXISTS', b .. ':keys') == 1 then
       if call('RPUSH', P .. 'changes', v .. ' ' .. key) == 1 then
-        -- What was in it before is forgotten.
+        -- The list was removed: earlier changes are forgotten.
         call('HSET', M, 'floor', m[VER], 'listed', m[VER])
       end
       local added = old or redis.pcall('ZADD', b .. ':keys', '0', key)
@@ -62,7 +62,7 @@ if ARGV[6] == 's' or ARGV[6] == 'r' then
         end
       end
       call('SET', r, v .. born .. rest .. '\n' .. value)
-      -- What `sum` counts; most rows keep their size.
+      -- The sizes that `sum` counts; most rows keep their size.
       local bytes, stored = #value, #value
       local bytes_was = old and #old - at + 1 or 0
       local stored_was = bytes_was

@@ -1,12 +1,17 @@
 -- counts.lua - tags and their counts.
 --
--- order_of is 'r' for falling names or ''; lower and upper are bounds, `most`
--- tags at most, `at` is the time in ms as the client has it, `all` is 'all' or
--- ''. A set counts its members; those that have expired, but were not removed
--- yet, do not count. If they are very many the answer is {'sweep'}, unless all
--- are asked for.
+-- order_of     'r' for descending names, or ''
+-- lower upper  bounds of names
+-- most         maximum number of tags
+-- at           the client's time in ms
+-- all          'all' or ''
 --
--- Behind the place where to go on: tag and count, without those of none.
+-- The count of a tag is the size of its set minus its rows that have expired
+-- and are not removed yet. If more than 10,000 rows have expired, the script
+-- returns {'sweep'}, unless `all` is set.
+--
+-- Returns the page's head (lib/page.lua), then tag and count of each tag whose
+-- count is not 0.
 local wanted_gen, order_of, lower, upper, most, at, all = unpack(ARGV, 1, 7)
 most = tonumber(most)
 include 'lib/store'

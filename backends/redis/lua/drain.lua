@@ -1,20 +1,27 @@
 -- drain.lua - applies transactions of a machine that buffers.
 --
--- Arguments: owner, token, flags (d nothing but deletes), log and offset where
--- they begin, and where they end, server; then changes: 's' n, and n times key
--- value rest-of-line (no tags, no expiry); 'e' n rest-of-line, and n times key
--- value, where it is the same; 'p' key value rest-of-line tags expiry; 'd' key;
--- 'c' for a clear.
+-- Arguments: owner, token, flags (d: only deletes; c: see below), log and
+-- offset where they begin, log and offset where they end, server; then the
+-- changes:
 --
--- {'ok', '1' if there is something to clean}, {'fenced'}: the lease is not
--- ours; {'gap'}: they do not begin where the last ones ended, so that nothing
--- is done twice, or left out; {'foreign'}: somebody else has written since.
--- Then flag c has a call of one transaction, which is done only if nobody has
--- written its keys ({'taken', key}); without changes it is left out.
+--   's' n, then n times key value rest-of-line      no tags, no expiry
+--   'e' n rest-of-line, then n times key value      the same rest for all
+--   'p' key value rest-of-line tags expiry
+--   'd' key
+--   'c'                                             a clear
 --
--- The owner's mark is `<log> <offset> <since>`: the version after its last
--- call. With flag c it stays, and behind it comes the version up to which
--- others have written, until the owner has nothing left (lease.lua).
+-- Returns {'ok', '1' if clean.lua has work}; {'fenced'}: the caller does not
+-- have the lease; {'gap'}: the transactions do not begin where the last call
+-- ended, so some would be applied twice or left out; {'foreign'}: another
+-- client has written since the last call. After 'foreign', the caller sends one
+-- transaction per call with flag c: it is applied only if no other client has
+-- written its keys, else the result is {'taken', key}. A call without changes
+-- only moves the mark.
+--
+-- The owner's mark is `<log> <offset> <since>`, where `since` is the version
+-- after its last call. With flag c, `since` stays and the mark gets a fourth
+-- word, the version up to which others have written, until the owner has sent
+-- everything (lease.lua).
 local me, mine, flags, log, off, end_log, end_off, server = unpack(ARGV, 1, 8)
 local first_change = 9
 include 'lib/store'
@@ -31,9 +38,9 @@ include 'lib/versions'
 include 'lib/lease'
 if owner ~= me or token ~= mine or till <= now then return {'fenced'} end
 
--- A key of the call that somebody else has written after version `since`, and
--- up to `upto`; what came later is ours. A row tells it by its version; a
--- deleted one is in the list of changes, if that goes back so far.
+-- A key of this call that another client has written after version `since` and
+-- up to version `upto`; later versions are ours. The version of a row shows
+-- that; for a deleted row the list of changes does, if it reaches back so far.
 local function taken_key(since, upto)
   local function theirs(v)
     return tonumber(v) > since and tonumber(v) <= upto
@@ -85,7 +92,8 @@ if string.find(flags, 'd') then call('DEL', P .. 'none') end
 next_version()
 local v = str(ver)
 
--- What waits for flush() must be there when its key is changed again.
+-- Changes that wait for flush() must be written before the same key is changed
+-- again.
 local seen = {}
 local function settle()
   if next(seen) then
@@ -98,9 +106,9 @@ local function touch(key)
   seen[key] = true
 end
 
--- A clear of a machine that buffers cannot be taken back here: its rows may be
--- removed at once. m[EXPIRY] must not say that nothing expires when something
--- in this call does.
+-- A clear by a machine that buffers cannot be undone here, so its rows may be
+-- removed at once. m[EXPIRY] must not say that no row expires if a row of this
+-- call does.
 local soonest = m[EXPIRY]
 local function clear()
   settle()
@@ -116,10 +124,10 @@ local function write(key, o, value, rest, tags, exp)
   put(key, o, value, born(v, o.was, o.known, o.age), rest, tags, exp)
 end
 
--- Most changes are puts of rows without tags and expiry, where nothing expires
--- and nothing has tags. These are gathered, and GATHER of them are read and
--- written in one call; more at once take longer, as Lua's memory grows. The age
--- of an old row becomes unknown.
+-- Most changes are puts of rows without tags and expiry, into a store without
+-- tags and expiry. These are gathered: GATHER of them are read and written by
+-- one command each. Larger groups are slower, because Lua's memory grows. The
+-- age of an old row becomes unknown.
 local GATHER, mine_new = 64, {}
 local names, keys, values, lines, place, gathered = {}, {}, {}, {}, {}, 0
 local function is_as_is(line)
@@ -227,8 +235,9 @@ while ARGV[i] do
 end
 write_gathered()
 flush()
--- Rows tell that they were written; only deleted ones are in the list.
--- The last one that was put is, so that a lost index is noticed.
+-- The version of a row shows that it was written, so only deleted rows are in
+-- the list. The last row that was put is added, so that a lost index is
+-- noticed.
 if last_put then call('RPUSH', C, v .. ' ' .. last_put) end
 floor = ver
 call('HSET', M, 'floor', v)

@@ -1,10 +1,12 @@
--- evict.lua - removes rows so that the store stays below its size. {'ok', how
--- many, bytes of keys and stored values that are gone}.
+-- evict.lua - removes rows so that the store stays below its size limit.
 --
--- To whoever has read them they are as if they had expired. What was written
--- since it was chosen stays, and so does what others hold.
+-- Arguments: key, its updated_at in ms, ..
 --
--- key, updated_at in ms, ..
+-- Transactions that have read the rows see them as expired. A row stays if it
+-- was written after the caller chose it, or if another client holds a claim or
+-- a lock on it.
+--
+-- Returns {'ok', number of rows, bytes of their keys and stored values}.
 local server, txn = '', nil
 include 'lib/store'
 include 'lib/layout'

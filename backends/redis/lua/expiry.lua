@@ -1,10 +1,12 @@
 -- expiry.lua - keys by expiry.
 --
--- order_of is 'r' for falling order or ''; from_ms and from_key are where to
--- begin, or ''; `skip` is 'x' to leave out that very entry or ''; `most`
--- entries at most.
+-- order_of           'r' for descending order, or ''
+-- from_ms, from_key  the first entry, or ''
+-- skip               'x' to leave out exactly that entry, or ''
+-- most               maximum number of entries
 --
--- Behind the place where to go on, which is true: key and time.
+-- Returns the page's head (lib/page.lua), whose place to go on is '1' or false;
+-- then key and time of each entry.
 local wanted_gen, order_of, from_ms, from_key, skip, most = unpack(ARGV, 1, 6)
 most = tonumber(most)
 include 'lib/store'
@@ -14,7 +16,8 @@ include 'lib/odd'
 include 'lib/lost'
 if gen == m[GEN] and expiry_is_lost() then return {'corrupt', missing(X)} end
 
--- The place of the first entry from there on; behind it.
+-- The position of the first entry from (from_ms, from_key) on; `behind`: after
+-- it.
 local function first(behind)
   local low = call('ZCOUNT', X, '-inf', '(' .. from_ms)
   local high = call('ZCOUNT', X, '-inf', from_ms)

@@ -1,5 +1,6 @@
--- fence.lua - what became of a writer's call of this number. {'applied',
--- version}; or {'void'}: it was not done, and never will be.
+-- fence.lua - the result of the writer's call with this number. Returns
+-- {'applied', version}, or {'void'}: the call was not done, and from now on it
+-- is refused.
 local writer, number = ARGV[1], ARGV[2]
 include 'lib/look'
 include 'lib/state'
@@ -7,7 +8,7 @@ include 'lib/names'
 if m[LAST] then
   local n, how, v = string.match(m[LAST], '^(%d+) (%a+) (%d+) %d+$')
   if n == number and how == 'ok' then
-    -- WAIT waits for replicas only behind a write.
+    -- WAIT waits for replicas only after a write of this connection.
     call('DEL', P .. 'none')
     call('HSET', M, 'w:' .. writer, m[LAST])
     return {'applied', v}

@@ -1,21 +1,21 @@
 -- finish.lua - ends a transaction's part in this shard, or says how it ends.
 --
--- A transaction's name is `<shard>-<random>-<ms>-<ms>`: the shard that decides,
--- and the times from which on others may ask for it, and end it. `what`:
+-- A transaction's name is `<shard>-<random>-<ms>-<ms>`: the deciding shard, the
+-- time from which other clients may ask for the transaction, and the time from
+-- which they may end it. `what`:
 --
---   decide   in the deciding shard: does its part, and remembers, in `decided`,
---            the others in which it has to be done. From then on it is certain
---   apply    does the part
---   drop     forgets it
+--   decide   in the deciding shard: applies the part, and notes the other
+--            shards in `decided`. From then on the transaction is committed
+--   apply    applies the part
+--   drop     discards the part
 --   resolve  asks the deciding shard: {'commit', shard, ..}, {'wait'} or
---            {'abort'}. What is not decided when its time has come never will
---            be
---   abandon  the same, as if its time had come
---   forget   it is done in all shards
---   list     names all that others may ask for by now, behind 'list'
+--            {'abort'}. A transaction not decided at its second time is aborted
+--   abandon  as resolve, as if the second time had come
+--   forget   all shards have applied their parts: removes it from `decided`
+--   list     after 'list', the names of transactions whose first time has come
 --
--- Answers {'done'} where others have done it, {'none'} where there is no part
--- of it, else {'ok'} or what a commit does. Each may come twice.
+-- Returns {'done'} if another client has applied the part, {'none'} if there is
+-- no part, else {'ok'} or what commit.lua returns. Each call may be repeated.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 local what, txn = unpack(ARGV, 5, 6) -- and behind them, shards
 local shards = table.concat(ARGV, ' ', 7)
@@ -52,12 +52,13 @@ if asks then
     return answer
   end
 end
--- Others, who call under its name, may be late: it is decided.
+-- A call under the transaction's own name, by another client, has no deadline:
+-- the transaction is decided.
 if writer ~= txn then
   include 'lib/once'
 end
 local packed = call('HGET', I, txn)
--- Without its locks others may have written: then there is no part of it.
+-- If `locks` is lost, others may have written: the part does not count.
 if not packed or call('EXISTS', O) == 0 then
   if asks then return {'abort'} end
   return {call('HEXISTS', M, 'w:' .. txn) == 1 and 'done' or 'none'}
@@ -74,7 +75,7 @@ local function unlock()
     call('HDEL', O, ARGV[i + 1])
     i = i + (ARGV[i] == 'd' and 2 or 6)
   end
-  -- Claims last no longer than that.
+  -- No claim lasts longer than 2 s.
   if call('EXISTS', I) == 0 then
     call('HSET', M, 'held', call('EXISTS', L) == 1 and str(now + 2000) or '0')
   end

@@ -1,14 +1,17 @@
 -- lease.lua - the right of a machine that buffers to write to the store.
--- `what`:
 --
---   take  takes or keeps it. `new` is '' where the owner has committed nothing
---         yet: then what is there by now is not news to it
---   sync  it has what is there by now, and nothing to send
---   give  gives it up
+-- me   the owner
+-- who  the owner's name for error messages
+-- new  '' if the owner has committed nothing yet
+-- what:
+--   take  takes or renews the lease. If `new` is '' and the owner has no mark,
+--         what is in the store does not count as written since
+--   sync  the owner has seen all commits and has nothing to send: sets its mark
+--   give  gives the lease up
 --
--- {'ok', token, log, offset, '1' or ''}: up to where the owner's logs are here,
--- and whether somebody else has written since; {'leased', who, ms}: somebody
--- else has it. `me` is the owner, `who` that for people.
+-- Returns {'ok', token, log, offset, '1' or ''}: how far the owner's logs are
+-- applied, and whether another client has written since; {'leased', who, ms}:
+-- another owner has the lease; {'fenced'}.
 local what, me, mine, ms, who, new = unpack(ARGV, 1, 6)
 include 'lib/store'
 include 'lib/layout'

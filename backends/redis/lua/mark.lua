@@ -1,6 +1,8 @@
--- mark.lua - the layout that says how many shards a store has (shards_mark.c).
--- `stays` is left as it is; `from` and `also` are replaced by `to`, as is none;
--- '' = by none. {'ok', layout before or '', version of what was made or false}.
+-- mark.lua - sets the layout, which says how many shards a store has
+-- (shards_mark.c). If the layout is `stays`, nothing is changed. If it is
+-- `from` or `also`, or there is none, it becomes `to`; to = '': the fields of
+-- the store are removed. Returns {'ok', layout before or '', version of the
+-- store that was created or false}, or {'layout', the other layout}.
 local server, stays, from, also, to = unpack(ARGV, 1, 5)
 include 'lib/store'
 include 'lib/sizes'

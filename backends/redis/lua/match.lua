@@ -1,16 +1,19 @@
 -- match.lua - rows by tags.
 --
--- lower and upper are bounds as ZRANGEBYLEX has them; order_of is 'r' for
--- falling keys or ''. It stops behind `wanted` rows, `looks` keys that it has
--- looked at, or `enough` bytes; `only_keys` is 'k' for keys alone or ''. Behind
--- them the expression, operator first: 't' tag, 'p' prefix, '&' '|' '!' number
--- of operands.
+-- lower upper  bounds as for ZRANGEBYLEX
+-- order_of     'r' for descending keys, or ''
+-- wanted       stops after so many rows,
+-- looks        or after so many keys that were examined,
+-- enough       or after so many bytes
+-- only_keys    'k' for keys alone, or ''
+-- then the expression, operator first: 't' tag, 'p' prefix, or '&' '|' '!'
+-- and the number of operands
 --
--- Behind the place where to go on: key of each row, and the row; with
--- only_keys, its line and perhaps some of the value.
+-- Returns the page's head (lib/page.lua); then key and row of each row, or with
+-- only_keys, key and line, which may be followed by part of the value.
 --
--- What can be found through tags at all, is: of an AND, through the operand
--- with the fewest rows. The rest of the expression decides about each.
+-- The search walks sets of tags if it can: for an AND, those of the operand
+-- with the fewest rows. The rest of the expression is checked for each key.
 local wanted_gen, order_of, lower, upper = unpack(ARGV, 1, 4)
 local wanted, looks, enough = ARGV[5] + 0, ARGV[6] + 0, ARGV[7] + 0
 local only_keys = ARGV[8] ~= ''
@@ -105,8 +108,9 @@ local function holds(x, tags)
   return x.op == '&'
 end
 
--- What to walk, and what decides: at most 8 sets that a key must or must not
--- be in, which are cheap to ask, and terms that need the row's tags.
+-- The sets to walk (`sets`), and the conditions: `asks`, at most 8 sets that
+-- must or must not contain the key, which are cheap to check, and `rest`, terms
+-- that need the row's tags.
 local root = parse()
 weigh(root)
 if lost then return {'corrupt', lost} end
@@ -129,8 +133,8 @@ for _, x in ipairs(terms) do
   end
 end
 
--- Keys of several sets in one order. A number of the bytes behind what all have
--- in common decides most comparisons.
+-- Sorts keys of several sets. The six bytes after the common prefix, as a
+-- number, decide most comparisons.
 include 'lib/less'
 local function order(keys)
   local p, rank = #keys[1], {}
@@ -160,9 +164,9 @@ local function range(set, n)
   return call('ZRANGEBYLEX', set, lo, hi, 'LIMIT', 0, n)
 end
 
--- About n of the next keys of all sets together; whether these are the last. A
--- set that has given all it was asked for may have more behind its last key, so
--- that nothing beyond it is certain yet.
+-- About n of the next keys of all sets together; and true if there are no more.
+-- A set that has returned as many keys as requested may have more after its
+-- last one, so keys beyond that one must wait for the next call.
 local function take(n)
   if #sets == 0 then return {}, true end
   if #sets == 1 then
@@ -194,7 +198,7 @@ end
 
 local rows, bytes, looked = 0, 0, 0
 local step = math.max(wanted, 32)
--- One of another type is named in the answer.
+-- A key of another type is reported.
 local function get(key) return call('GET', B .. 'r:' .. key) end
 local function read(key, how)
   local ok, text = pcall(how, key)
@@ -202,7 +206,7 @@ local function read(key, how)
   lost = odd(B .. 'r:' .. key, 'string') or missing(B .. 'r:' .. key)
   return ''
 end
--- A line, and perhaps some of the value behind it.
+-- A line, which may be followed by part of the value.
 local function begin_of(key)
   local s = call('GETRANGE', B .. 'r:' .. key, 0, 255)
   if #s < 256 or string.find(s, '\n', 1, true) then return s end

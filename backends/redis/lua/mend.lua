@@ -1,21 +1,21 @@
--- mend.lua - keys of the store that somebody has made another type, or that are
--- gone though what belongs to them is there; and mending that.
+-- mend.lua - finds and repairs keys of the store that have another type, or
+-- that are gone although other keys refer to them.
 --
--- what      verify: looks at the state and the index alone
---           look: nothing is changed
---           mend: what has another type goes; `meta` is made anew where it is
---             gone, with the generation and version that were found
---           find: of the names behind `found_ver`, tells the generation and the
---             highest version of their rows
---           adopt: of those names, rows of the generation come into the index,
---             and other generations are to be removed
--- found_gen, found_ver   what `find` has answered, or ''
+-- what      verify: checks the state and the index only
+--           look: checks, and changes nothing
+--           mend: removes keys of another type; makes a lost `meta` anew, with
+--             the generation and version that were found
+--           find: for the names after `found_ver`, returns the generation and
+--             the highest version of their rows
+--           adopt: for those names, adds rows of the generation to the index,
+--             and notes other generations for removal
+-- found_gen, found_ver   the result of `find`, or ''
 --
--- Behind them, names of keys; to look, the arguments of a script that has
--- failed, or nothing: rows and tags that they name are looked at, too.
+-- Then names of keys; for look, the arguments of a script that has failed, or
+-- nothing: the rows and tags that they name are checked, too.
 --
--- Answers {what a search of the server is needed for, 'meta' or 'keys' or
--- false; problem, ..}; `find` answers {generation, version}, texts or false.
+-- Returns {'meta' or 'keys' if the caller must search the server for keys, else
+-- false; problem, ..}; `find` returns {generation, version}, texts or false.
 local what, found_gen, found_ver = unpack(ARGV, 1, 3)
 local first_name = 4
 local call = redis.call
@@ -49,7 +49,7 @@ local server = ''
 include 'lib/versions'
 include 'lib/changes'
 
--- Names of the server's keys: generation, and key of a row.
+-- Calls f(generation, key of a row or nil) for each name of the arguments.
 local function each_name(f)
   for j = first_name, #ARGV do
     local rest = string.sub(ARGV[j], #P + 1)
@@ -145,7 +145,7 @@ if bad(odd(K, 'zset'), unlink(K)) or
   out[1] = 'keys'
 end
 bad(expiry_is_lost() and missing(X), function() touched = true end)
--- Locks and what they are for come and go together.
+-- `locks` and `intents` belong together: if one is lost, the other is removed.
 local function unheld()
   if call('EXISTS', I) == 0 then
     call('DEL', O)
@@ -163,7 +163,7 @@ if has_locks or call('EXISTS', I) == 1 then
   end
 end
 
--- What a script that has failed was told of.
+-- Checks the keys named by the arguments of a script that has failed.
 local function nothing() end
 local function look_at_tags(json)
   if string.sub(json, 1, 1) ~= '[' then return end

@@ -1,14 +1,16 @@
--- prepare.lua - a transaction over several shards: its part in this one.
+-- prepare.lua - prepares the part of a transaction over several shards in this
+-- shard.
 --
--- Checks what a commit checks, but changes no row: it keeps what was asked for
--- in `intents`, from which whoever comes can finish it (finish.lua), and locks
--- what it will change. Others wait until it has ended; no time ends it.
+-- It makes the checks of a commit, but changes no row: it stores its arguments
+-- in `intents`, from which any client can finish the transaction (finish.lua),
+-- and locks the keys that the part changes. Other writers wait until the
+-- transaction has ended; the locks do not expire.
 --
--- Without a writer it only looks whether what was read is still so and, with
--- flag i, whether the part is still there ({'none'}).
+-- If `writer` is '', it only checks that what was read has not changed and,
+-- with flag i, that the part is still there ({'none'}).
 --
--- Arguments: lib/request.lua. Answers {'ok'}, or what a commit that was not
--- done does. The same call may come twice.
+-- Arguments: lib/request.lua. Returns {'ok'}, or what commit.lua returns if it
+-- does not commit. The same call may be repeated.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 include 'lib/state'

@@ -1,10 +1,10 @@
--- since.lua - changes of commits behind version `since`, up to version `upto`
--- ('' for the present one): `most` entries from number `from` on ('' for the
--- first).
+-- since.lua - changes of the commits after version `since`, up to version
+-- `upto` ('' for the present one): at most `most` entries, from number `from`
+-- on ('' for the first).
 --
--- {'since', version, where to go on or false, then version, op and key of
--- each}, {'none', version} (nothing is kept), {'gone', floor} or {'ahead',
--- version}.
+-- Returns {'since', version, place to go on or false, then version, op and key
+-- of each change}, {'none', version} (no changes are kept), {'gone', lowest
+-- possible `since`} or {'ahead', version}.
 local since, upto, from, most = unpack(ARGV, 1, 4)
 since, most = tonumber(since), tonumber(most)
 include 'lib/store'

@@ -1,9 +1,9 @@
--- sums.lua - adds up what a piece of the rows has: {'sum', version, generation,
--- where to go on or false, bytes of keys, of values, of stored values, sum of
--- meta or ''}; rows that have expired and are not removed yet included. With
--- `set` it also notes what those have that expire. At the end, `ver_then` is
--- the version that all pieces had: {'ok'} when it still is, and `total` is kept
--- as the sum; else {'moved'}.
+-- sums.lua - sums up a part of the rows: {'sum', version, generation, place to
+-- go on or false, bytes of keys, of values, of stored values, field `sum` of
+-- meta or ''}. Rows that have expired and are not removed yet are included.
+-- With `set` it also writes `xsizes` for rows that expire. The last call passes
+-- `ver_then`, the version that all parts had: if it is still the store's,
+-- `total` becomes `sum` and the result is {'ok'}, else {'moved'}.
 local from, most, set, ver_then, total = unpack(ARGV, 1, 5)
 most = tonumber(most)
 include 'lib/store'

@@ -1,4 +1,5 @@
--- sweep.lua - removes what is left of rows that have expired. {'ok', how many}.
+-- sweep.lua - removes index entries, tags and sizes of rows that the server has
+-- expired. Returns {'ok', number of rows}.
 local most, server = tonumber(ARGV[1]), ''
 include 'lib/store'
 include 'lib/layout'
@@ -11,7 +12,7 @@ if not m[EXPIRY] or m[EXPIRY] == '' or tonumber(m[EXPIRY]) >= now then
 end
 call('ZCARD', X)
 call('DEL', P .. 'none')
--- Who follows the changes must see a version for what is gone.
+-- A reader of the changes needs a version for the rows that are removed.
 if feed then
   types()
   next_version()

@@ -1,8 +1,8 @@
--- totals.lua - how much there is, by the clock of the server or `at`, the time
--- in ms as the client has it. {'totals', rows, tags, bytes of keys, of values,
--- of values as they are stored}; without the last three where they are not
--- known. If very many have expired and are not removed yet the answer is
--- {'sweep'}.
+-- totals.lua - number of rows and tags, and their size, at the server's time or
+-- at `at`, the client's time in ms, whichever is later. Returns {'totals',
+-- rows, tags, bytes of keys, of values, of stored values}, without the last
+-- three if they are not known; {'sweep'} if more than 10,000 rows have expired
+-- and are not removed yet.
 local at = tonumber(ARGV[1])
 include 'lib/store'
 include 'lib/layout'

@@ -1,4 +1,4 @@
--- unclaim.lua - gives claims or locks back: those of this token.
+-- unclaim.lua - releases the claims of this token on the keys.
 local token = ARGV[1] -- and behind it, keys
 include 'lib/store'
 include 'lib/claims'

@@ -1,5 +1,6 @@
--- wipe.lua - removes what is left when the rows are gone; {'more'}: there are
--- new ones. What writers did last stays for an hour, as it always does.
+-- wipe.lua - removes the store's other keys when the rows are removed. Returns
+-- {'more'} if there are new rows. The writers' results stay for an hour, as
+-- always (lib/register.lua).
 include 'lib/store'
 if call('ZCARD', K) > 0 then return {'more'} end
 call('UNLINK', K, X, G, E, Z, C, L, D, F, P .. 'locks', P .. 'intents',

@@ -1,6 +1,6 @@
--- Makes the changes. Deleting must be possible when the server is full: a write
--- that is always allowed comes first, after which the server lets a script
--- finish.
+-- Applies the changes. Deleting must be possible when the server is full, so
+-- the first write is a DEL, which is always allowed; after it the server lets
+-- the script finish.
 if string.find(flags, '[du]') then call('DEL', P .. 'none') end
 local before, cut = str(ver), is_cut()
 next_version()
@@ -14,7 +14,7 @@ if clear or restore ~= '' then
     if feed then feed_note('c', '') end
   else
     old_generation(restore)
-    -- Which rows have come back cannot be listed.
+    -- The rows that have come back cannot be listed.
     if feed then feed_forget() end
   end
 end
@@ -27,7 +27,7 @@ for c = 1, n do
   if op == 'd' then
     drop(key, o)
     local due = o.exp and tonumber(o.exp) <= now
-    -- Of a row that the server has expired, its expiry is left.
+    -- If the server has expired the row, its entry in `expiry` is still there.
     if feed and (o.row or due) then feed_note(due and 'x' or 'd', key) end
     i = i + 2
   else
@@ -48,9 +48,9 @@ for c = 1, n do
 end
 flush()
 
--- Housekeeping, a little with every commit: the list of changes is cut, what
--- the server has expired is taken out of index and tags, and what an old clear
--- left behind is removed.
+-- Housekeeping, some with every commit: cuts the list of changes, removes
+-- expired rows from index and tags, and removes rows that an old clear has
+-- left.
 if (n > 16 or ver % 100 == 0) and not clear and logged then cut_changes() end
 if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then sweep(10) end
 note_expiry()

@@ -1,4 +1,5 @@
--- Whether others hold what is to be changed.
+-- Returns from the script if another client holds a lease, a claim or a lock
+-- that covers a key to be changed.
 if is_held then
   include 'lib/lease'
   if till > now then

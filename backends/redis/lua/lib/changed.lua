@@ -1,10 +1,11 @@
--- Whether what a transaction has read has changed since `seen`, the version
--- that it saw; nil: it has read nothing.
+-- changed(key) and range_changed(): has what the transaction has read been
+-- changed since `seen`, the version of its view? (`seen` is nil: it has read
+-- nothing.)
 --
--- A key that has a row has changed when that is younger than the view; one that
--- has none, when the list of changes says so. For views older than the list it
--- may have been deleted. A view of version 0 saw an empty store; one of another
--- history has seen what is not here.
+-- A key with a row has changed if the row's version is above `seen`; a key
+-- without one, if the list of changes has it. For a view older than the list,
+-- the key may have been deleted, so it counts as changed. A view of version 0
+-- saw an empty store.
 include 'lib/history'
 include 'lib/changes_since'
 include 'lib/ranges'

@@ -1,5 +1,5 @@
--- The list `changes` has `<version> <key>` of the last LOG_MAX changes or so:
--- all that came after `floor`, and all that have deleted a row after `listed`.
+-- The list `changes` has `<version> <key>` of about the last LOG_MAX changes:
+-- all changes after version `floor`, and all deletions after version `listed`.
 local LOG_MAX = 10000
 local function cut_changes()
   if call('LLEN', C) <= 1.1 * LOG_MAX then return end
@@ -8,8 +8,8 @@ local function cut_changes()
   call('HSET', M, 'listed', last)
   call('LTRIM', C, -LOG_MAX, -1)
 end
--- Whether somebody has removed the list: it ends with the last version, but
--- where `floor` says that nothing is to be found in it.
+-- True if the list was removed: its last entry is not of the last version,
+-- although `floor` is below that.
 local function is_cut()
   if floor >= ver then return false end
   local last = call('LINDEX', C, -1)

@@ -1,4 +1,4 @@
--- Keys that were changed after version `seq`, by a version that `counts`.
+-- Keys changed after version `seq`, by a version for which counts() is true.
 local function changes_since(seq, counts)
   local keys, last = {}, -1
   while true do

@@ -1,4 +1,5 @@
--- Conflicts with what others have done since the view began.
+-- Returns from the script if another commit since the view began conflicts with
+-- the transaction.
 local undo = string.find(flags, 'u')
 if seen and ver ~= seen then
   include 'lib/changed'
@@ -17,8 +18,8 @@ end
 if restore ~= '' and not call('ZSCORE', D, restore) then
   return {'conflict', ''}
 end
--- In a shard: what was read may be about to change, by a transaction that has
--- begun in another one.
+-- A transaction over several shards that has locked what was read may be about
+-- to change it.
 if has_locks then
   include 'lib/ranges'
   local function locked_read()

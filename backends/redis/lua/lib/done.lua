@@ -1,4 +1,4 @@
--- Notes what a commit has done.
+-- Notes the result of the commit for its writer (fence.lua), and the sums.
 local result = number .. ' ok ' .. str(ver) .. ' ' .. str(now)
 local new_sum = sum_changed and sum_now()
 if new_sum then

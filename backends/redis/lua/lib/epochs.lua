@@ -1,11 +1,11 @@
 -- The first version is the server's time in microseconds.
 --
--- A replica that takes over may lack commits that the old master has made. So
--- that it does not give their versions to others, it begins a new epoch, which
--- leaves out a number of versions that depends on its name. The same goes for
--- each server that has been started anew, for it may have lost data. `server`
--- is the name of the server as the caller knows it; where that is not the one
--- in `meta`, the server is asked.
+-- A replica that takes over may lack commits of the old master. To never assign
+-- their versions again, it begins a new epoch, which skips a number of versions
+-- that depends on the server's name. A server that was restarted does the same,
+-- as it may have lost data. `server` is the caller's value for the server's
+-- name; if it differs from the one in `meta`, the script reads the name by
+-- INFO.
 local function server_name()
   local id = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
   return id and string.sub(id, 1, 16) or '-'
@@ -19,7 +19,7 @@ local function begin_epoch(name)
   m[SERVER] = name
   call('HSET', M, 'server', name, 'since', str(ver), 'epochs', former)
 end
--- With the first version come all fields of a store that is new.
+-- Creates all fields of a new store.
 local function first_version()
   ver = T[1] * 1000000 + T[2]
   floor = ver

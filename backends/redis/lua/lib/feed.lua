@@ -1,11 +1,16 @@
--- The feed: a stream of what was changed, for nadb_changes(). Its entries are
--- numbered `<version>-<n>`; each has a field, `p` put, `d` deleted, `x` expired
--- or `c` cleared, with the key; the first of a version also has `t`, the time
--- in ms. Field `feed` of meta is `<floor> <last> <bytes> <ms> <bytes>`: the
--- version behind which all are there, that of the last entry, the bytes of the
--- keys, and how much is to be kept; without it nothing is. `keep` asks for so
--- much, or is ''. Where nothing is kept, `feed` is nil and has no functions:
--- making them would take longer than a small commit.
+-- The feed: a stream of changes, for nadb_changes().
+--
+-- entry       `<version>-<n>`: field `p` put, `d` deleted, `x` expired or `c`
+--             cleared, with the key; in the first of a version also `t`, ms
+-- meta.feed   `<floor> <last> <have> <ms> <most>`
+--   floor     all changes after this version are in the stream
+--   last      version of the last entry
+--   have      bytes of the keys in the stream
+--   ms, most  how much is kept; without meta.feed, nothing is kept
+-- keep        `<ms> <most>` of the caller's option, or ''
+--
+-- If nothing is kept, `feed` is nil and its functions are not created: creating
+-- them would take longer than a small commit.
 local feed, feed_forget, feed_is_cut, feed_begin, feed_note, feed_end
 if m[FEED] or keep ~= '' then
 local f_floor, f_last, f_have, f_ms, f_most =
@@ -30,13 +35,14 @@ feed_forget = function()
   feed.floor, feed.last, feed.have = ver, 0, 0
   feed.changed, feed.fresh = true, false
 end
--- Whether somebody has removed what was in it.
+-- True if entries of the stream were removed by another program.
 feed_is_cut = function()
   if feed.last <= feed.floor then return false end
   local entry = call('XREVRANGE', F, '+', '-', 'COUNT', 1)[1]
   return not entry or tonumber(string.match(entry[1], '^%d+')) ~= feed.last
 end
--- Before the first change, to find that out, or that it has another type.
+-- Call before the first change: finds out that entries are missing, or that the
+-- key has another type.
 feed_begin = function()
   feed.begun = true
   if feed_is_cut() then
@@ -44,7 +50,7 @@ feed_begin = function()
   end
 end
 feed_note = function(op, key)
-  -- What is there belongs to a `meta` that was lost.
+  -- The present entries belong to a `meta` that was lost.
   if feed.fresh then
     local floor = feed.floor
     feed_forget()
@@ -60,9 +66,9 @@ feed_note = function(op, key)
   feed.last, feed.have = ver, feed.have + #key
   feed.changed = true
 end
--- Drops what need not be kept: whole versions, some more entries than were
--- added; of a version that is longer than that, its first part, and the version
--- counts as dropped.
+-- Drops changes that need not be kept: whole versions, and at most some more
+-- entries than were added. Of a version with more entries than that, the first
+-- part is dropped, and the version counts as dropped.
 feed_end = function()
   if not feed.begun then return end
   local most = 2 * feed.n + 20

@@ -1,14 +1,14 @@
--- Clearing, and taking that back.
+-- Clearing, and undoing a clear.
 --
--- The sums of the generation that was wait for whoever restores it.
+-- Keeps the sums of the generation that ends, for when it is restored.
 local function switch_sum(text)
   if sum then
     call('HSET', M, 'sum:' .. gen, sum_text(sum[1], sum[2], sum[3]))
   end
   m[SUM], sum, sum_changed = text, sum_of(text) or false, true
 end
--- A new generation: the rows of the one before are no more there, and are
--- removed from `age` ms before now on.
+-- Begins a new generation, without rows. The rows of the old one may be removed
+-- from `age` ms before now on.
 local function new_generation(v, age)
   call('ZADD', D, now - age, gen)
   call('HSET', M, 'gen', v, 'layout', SCRIPT_LAYOUT, 'expiry', '', 'dead', '1')
@@ -17,7 +17,7 @@ local function new_generation(v, age)
   switch_sum('0 0 0')
   generation(v)
 end
--- The generation before that, if nothing of it has been removed yet.
+-- Returns to generation g, of which nothing has been removed yet.
 local function old_generation(g)
   call('HSET', M, 'gen', g)
   call('ZREM', D, g)

@@ -1,6 +1,6 @@
--- `lease` of `meta`: whose it is, its token, and until when. Whoever writes has
--- to have it; a new holder gets a new token, so that one who was frozen and
--- wakes up is known to be late.
+-- `lease` of `meta` is `<owner> <token> <till>`. Until `till`, only the owner
+-- may write. Each new owner gets a new token, by which a delayed call of an
+-- earlier owner is recognised.
 local lease = call('HGET', M, 'lease')
 local owner, token, till = '', '0', 0
 if lease then

@@ -1,4 +1,4 @@
--- The order of keys is that of their bytes; `<` goes by the server's locale.
+-- Keys are ordered by their bytes; `<` would use the server's locale.
 local function lt(a, b)
   local same = math.min(#a, #b)
   for i = 1, same do

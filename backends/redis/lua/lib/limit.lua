@@ -1,5 +1,5 @@
--- Whether the store would become larger than it may. What makes it no larger is
--- done all the same.
+-- Returns {'full', ..} if the changes would make the store larger than its
+-- limit. Changes that do not make it larger are always applied.
 if limit ~= '' and sum then
   local more, i = clear and -sum[1] - sum[3] or 0, changes
   local function weigh(key, v, s, times) more = more + times * (#key + s) end

@@ -1,4 +1,4 @@
--- The line that describes a row, without its value; '' where there is no row.
+-- The line of a row, without its value; '' if there is no row.
 local function line_of(key)
   local most = 256
   while true do

@@ -1,5 +1,5 @@
--- The fields of `meta`, as text or false, and the server's clock. `writer` is
--- the name of the connection that calls, or ''.
+-- Reads the fields of `meta`, as text or false, and the server's clock.
+-- `writer` is the name of the connection that calls, or ''.
 local call = redis.call
 local M = KEYS[1]
 local P = string.sub(M, 1, -5)

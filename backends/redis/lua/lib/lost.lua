@@ -1,5 +1,5 @@
--- Whether `meta` is gone, and other keys tell that there was a store: it must
--- not begin anew beside them.
+-- True if `meta` is gone although other keys show that there was a store: a new
+-- store must not begin beside them.
 local function is_lost()
   if ver > 0 then return false end
   for _, name in ipairs({P .. '0:keys', C, D, P .. 'intents'}) do
@@ -7,7 +7,7 @@ local function is_lost()
   end
   return call('EXISTS', M) == 0 and call('PTTL', R) == -1
 end
--- Rows that expire or have tags, or were changed lately, are in the index.
+-- Rows that expire, have tags or were changed lately must be in the index.
 local function index_is_lost()
   if call('EXISTS', K) == 1 then return false end
   if call('EXISTS', X, G) > 0 then return true end

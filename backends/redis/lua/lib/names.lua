@@ -1,4 +1,5 @@
--- Names of the store's keys; the upper row changes with the generation.
+-- Names of the store's keys. Those that begin with B change with the
+-- generation.
 local B, K, X, G, E, Z
 local function generation(g)
   gen, B = g, P .. g .. ':'
@@ -8,5 +9,6 @@ end
 generation(gen)
 local C, L, D, R = P .. 'changes', P .. 'claims', P .. 'dead', P .. 'writers'
 local F = P .. 'feed'
--- In `changes`, for a version that has changed no row but those that expired.
+-- The key in `changes` for a version that has only removed expired or evicted
+-- rows.
 local NO_KEY = string.char(255)

@@ -1,5 +1,5 @@
--- What is wrong with a key of the store that nobody else should have touched:
--- a text, or nil.
+-- The problem with a key of the store that another program has changed: a text,
+-- or nil.
 local function odd(name, want)
   local is = call('TYPE', name).ok
   if is == want or is == 'none' then return end

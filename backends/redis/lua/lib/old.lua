@@ -1,4 +1,4 @@
--- The rows that will be overwritten.
+-- The rows that will be overwritten, into `old`.
 local old, there, i = {}, {}, changes
 if n > 1 and not clear then
   local names = {}

@@ -1,4 +1,4 @@
--- Whether a key is in a range that a transaction has read.
+-- True if the key is in a range that the transaction has read.
 include 'lib/less'
 local function in_ranges(key)
   for i = ranges, changes - 1, 2 do

@@ -1,5 +1,5 @@
--- What a writer did last is kept for an hour at least: asking comes within
--- seconds. `writers` names those that have been there.
+-- A writer's last result is kept for at least an hour; a writer asks for it
+-- within seconds. `writers` has the names of the writers with a result.
 if not m[LAST] then
   call('ZADD', R, now, writer)
   local old = call('ZRANGEBYSCORE', R, '-inf', str(now - 3600000),

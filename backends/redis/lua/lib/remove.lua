@@ -1,4 +1,4 @@
--- Removes a piece of a generation that was cleared; 0: that was the end of it.
+-- Removes some of a generation that was cleared; returns 0 at its end.
 local function remove(g, most)
   local b = P .. g .. ':'
   local keys = call('ZPOPMIN', b .. 'keys', most)

@@ -1,19 +1,21 @@
--- What a transaction's part is called with, behind writer, number, deadline and
--- server.
+-- The arguments of a transaction's part, after writer, number, deadline and
+-- server:
 --
---   seen     version that the view saw; '': it has read nothing
---   flags    c clear first, a everything was read, d nothing but deletes, u
---            takes back what version `seen` has done
---   claim    token of the caller's claim, or ''; and the claim's key
---   how many keys were read, ranges were read, changes are made
---   own      versions that do not count as changes, a comma around each
---   restore  generation before the clear that is taken back, or ''
---   txn      of several shards (prepare.lua): its name, or ''
---   keep     what is to be kept of changes (lib/feed.lua), or ''
---   limit    bytes that the store may have behind it, if it grows; or ''
---   keys; lo and hi of each range ('' = open); changes: 'p' key value
---   rest-of-line tags expiry, 'r' the same with the whole line, but for the
---   tags, that a row had before, or 'd' key
+--   seen     version of the view; '': the transaction has read nothing
+--   flags    c clear first, a everything was read, d only deletes, u undo what
+--            version `seen` has done
+--   claim    token of the caller's claim, or ''; and the claimed key
+--   numbers of keys read, of ranges read, and of changes
+--   own      versions that do not count as changes, each with commas around it
+--   restore  generation before the clear that is undone, or ''
+--   txn      name of a transaction over several shards (prepare.lua), or ''
+--   keep     option keep_changes (lib/feed.lua), or ''
+--   limit    maximum size of the store in bytes after the commit, or ''
+--   the keys read; lo and hi of each range ('' = open); the changes:
+--     'p' key value rest-of-line tags expiry
+--     'r' key value line tags expiry     the row as it was, with its whole line
+--                                        but for the tags
+--     'd' key
 local seen, flags, claim, claimed = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
 local n, own, restore, txn = tonumber(ARGV[11]), unpack(ARGV, 12, 14)
 local keep, limit = ARGV[15], ARGV[16]

@@ -1,6 +1,6 @@
--- Reading and changing rows, with all that belongs to them: index, expiry, sets
--- of tags. m[EXPIRY] is the earliest expiry, or ''. A key of a foreign type
--- fails while it is read, before anything is changed.
+-- Reading and changing rows together with their entries in index, expiry and
+-- sets of tags. m[EXPIRY] is the earliest expiry, or ''. A key of another type
+-- is an error when it is read, before any change.
 include 'lib/sums'
 include 'lib/feed'
 local touched, sets = false, {}
@@ -14,7 +14,7 @@ local function types_of(tags)
     end
   end
 end
--- Those that will be needed, as far as what is there tells.
+-- Checks the types of the keys that will probably be needed.
 local function types()
   call('LLEN', C)
   if feed then feed_begin() end
@@ -26,9 +26,10 @@ local function types()
     call('HLEN', Z)
   end
 end
--- What is there of a key. row: its text or false; exp: its entry in `expiry`;
--- tags: those that it is registered with; the others as parts_of() has them.
--- `tags` are the new ones; `row` was read, or is nil.
+-- Reads a key's present state. `tags` are the new tags; `row` is the row if it
+-- was read, else nil. Returns row: its text or false; exp: its entry in
+-- `expiry`; tags: those of its entries; the other fields as returned by
+-- parts_of().
 local function present(key, tags, row)
   if row == nil then row = call('GET', B .. 'r:' .. key) end
   local o = {row = row, tags = ''}
@@ -46,7 +47,7 @@ local function present(key, tags, row)
   types_of(tags)
   return o
 end
--- `head` is what born() says, `rest` the rest of the line without the tags.
+-- `head` is the result of born(), `rest` the rest of the line without the tags.
 local function put(key, o, value, head, rest, tags, exp)
   local r = B .. 'r:' .. key
   local v, s
@@ -81,7 +82,7 @@ local function put(key, o, value, head, rest, tags, exp)
     touched = true
   end
 end
--- Goes on where an index is of another type: there is nothing in it.
+-- Ignores an index of another type: it has no entry to remove.
 local function drop(key, o)
   if sum then count_out(key, o) end
   call('UNLINK', B .. 'r:' .. key)
@@ -94,7 +95,7 @@ local function drop(key, o)
     touched = true
   end
 end
--- Removes what is left of rows that the server has expired.
+-- Removes the entries of rows that the server has expired.
 local function sweep(most)
   local gone = call('ZRANGEBYSCORE', X, '-inf', '(' .. str(now),
                     'LIMIT', 0, most)

@@ -1,8 +1,9 @@
--- What a row counts in `sum` of meta: bytes of its value when it is decoded,
--- and as core/kv/row.h stores it. `words` is the row's line from the type on.
+-- The sizes of a row that `sum` of meta counts: bytes of its decoded value, and
+-- of the value as core/kv/row.h stores it. `words` is the line from the type
+-- on.
 --
--- An INTEGER is a zigzag varint there. Numbers beyond 2^53 are compared as
--- texts.
+-- An INTEGER is stored as a zigzag varint. Numbers of 2^48 or more are compared
+-- as texts, because Lua's numbers are exact only up to 2^53.
 local function integer_bytes(text)
   local n = tonumber(text) or 0
   if n < 0 then n = -n - 1 end
@@ -31,8 +32,8 @@ local function sizes(words, value)
     string.match(words, '^[%w %-]* s(%d+)')
   return tonumber(size) or #value, #value
 end
--- The same of a row that is kept, of which `at` is where its value begins, and
--- `codec` is '' or has the size.
+-- The same for a stored row; its value begins at `at`, and `codec` is '' or has
+-- the size.
 local function sizes_then(kind, codec, row, at)
   if kind == 'i' then return 8, integer_bytes(string.sub(row, at)) end
   if kind == 'r' then return 8, 8 end

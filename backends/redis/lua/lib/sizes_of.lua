@@ -1,6 +1,5 @@
--- What a row counts in `sum`. Most lines begin with a version of 16 digits, and
--- have no word behind created_at: then a look at some bytes is faster than a
--- pattern.
+-- The sizes of a row. Most lines begin with a version of 16 digits and have no
+-- word after created_at: looking at a few bytes is then faster than a pattern.
 local function sizes_of(row)
   local feed, first = string.find(row, '\n', 1, true), 18
   local kind, space, other = string.byte(row, 18, 20)

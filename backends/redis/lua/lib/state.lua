@@ -1,4 +1,4 @@
--- What lib/look.lua has read, as numbers. Versions are numbers up to 2^53:
+-- The fields read by lib/look.lua, as numbers. Versions are numbers up to 2^53:
 -- str() turns them into text, because tostring() rounds.
 local function str(n) return string.format('%.0f', n) end
 local now = T[1] * 1000 + math.floor(T[2] / 1000)

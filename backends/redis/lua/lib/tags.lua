@@ -1,7 +1,7 @@
--- The set of each tag has the keys of its rows. A row that expires has its
--- tags in `xtags` too, for who removes it when the server has. `tags` is JSON,
--- or ''. Rows and what is to be added to a set wait for flush(), because one
--- call for many keys is faster.
+-- The set of each tag has the keys of its rows. The tags of a row that expires
+-- are also in `xtags`, so that its sets can be cleaned up after the server has
+-- removed the row. `tags` is JSON, or ''. Rows and additions to sets are
+-- gathered until flush(), because one command for many keys is faster.
 local decoded, named, waiting, texts, n_texts = {}, {}, {}, {}, 0
 local function list(json)
   if not json or json == '' then return {} end
@@ -53,7 +53,7 @@ local function join(key, tags)
     end
   end
 end
--- Where a set is of another type, there is nothing in it.
+-- A set of another type has no entry to remove.
 local function quit(key, t)
   local set = B .. 't:' .. t
   if redis.pcall('ZREM', set, key) == 1 and call('EXISTS', set) == 0 and

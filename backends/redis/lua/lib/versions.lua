@@ -1,5 +1,6 @@
--- A commit has a version, one more than the one before; lib/epochs.lua has the
--- first one, and those of another server.
+-- Each commit has a version, one more than that of the commit before. The first
+-- version, and the first after a change of the server, come from
+-- lib/epochs.lua.
 local function next_version()
   if ver > 0 and m[SERVER] == server then
     ver = ver + 1
