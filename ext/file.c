@@ -405,7 +405,7 @@ void file_begun(vtab *v) {
     v->s->begun_changes = now;
     v->s->nested = false;
     /* A statement on one of our tables mostly changes one row. */
-    if (now - c->changes > 1) quirk_note_spills(c);
+    if (now < c->changes || now - c->changes > 1) quirk_note_spills(c);
     c->changes = now;
 }
 
