@@ -248,6 +248,8 @@ static size_t set_stack(size_t bytes) {
     return before;
 }
 
+static void *ends(void *arg) { return arg; }
+
 /* Where no thread can be started, because there is no room for its stack. */
 static void test_rows_without_threads(void) {
     const char *name = "alone";
@@ -260,7 +262,7 @@ static void test_rows_without_threads(void) {
     make_items();
     REQUIRE_OK(write_items(name, ROWS, 1, &with, &err), err);
     stack = set_stack((size_t)1 << 47);
-    CHECK(nadb_thread_start(&t, "none", NULL, NULL, NULL) != NADB_OK);
+    CHECK(nadb_thread_start(&t, "none", ends, NULL, NULL) != NADB_OK);
     CHECK_OK(write_items(name, ROWS, 1, &without, &err), err);
     set_stack(stack);
     CHECK_U64(without.bytes, with.bytes);
