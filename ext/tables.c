@@ -447,6 +447,7 @@ static nadb_rc list_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
     const kind *k = kind_of(base);
     const cell *row =
         (const cell *)(const void *)(c->r.cells.p + c->at * row_bytes(base));
+    nadb_slice text = {NULL, 0}; /* a list of empty texts has no buffer */
 
     (void)err;
     /* The argument is not a cell; columns may follow it. */
@@ -459,8 +460,9 @@ static nadb_rc list_column(eponymous_cursor *base, sqlite3_context *ctx, int i,
         sqlite3_result_double(ctx, row[i].r);
         break;
     case SQLITE_TEXT:
-        value_text_to_sql(ctx, nadb_slice_of(c->r.text.p + row[i].at, row[i].n),
-                          false);
+        if (row[i].n > 0)
+            text = nadb_slice_of(c->r.text.p + row[i].at, row[i].n);
+        value_text_to_sql(ctx, text, false);
         break;
     default:
         break;
