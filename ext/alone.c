@@ -1,11 +1,12 @@
 /* alone.c - functions that are a transaction of their own: several statements,
  * all or none of them.
  *
- * They run in a savepoint that is rolled back when one fails. But SQLite, once
- * it has no memory, runs no statement before the function has returned: then
- * the savepoint stays open, with a part of the statements in it. A COMMIT of
- * that must not succeed. So nadb_snapshot (watch.c) takes part in the
- * transaction, and its xSync refuses, upon which SQLite rolls all back. */
+ * They run in a savepoint, which is rolled back if a statement fails. But after
+ * SQLITE_NOMEM SQLite runs no further statement until the function has
+ * returned: the savepoint then stays open and contains some of the statements.
+ * A COMMIT must not make these permanent. Therefore nadb_snapshot (watch.c)
+ * joins the transaction, and its xSync fails, so SQLite rolls everything back.
+ */
 #include "func.h"
 
 static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {

@@ -1,19 +1,19 @@
 /* alter.c - nadb_alter(t, 'option=value', ..): other options for a table that
  * is there.
  *
- * Options stand in the table's CREATE statement, which is SQLite's. So the
- * table is dropped and created with the other options, in a transaction of
- * SQLite's, while `altering` of the connection has xDestroy and xCreate leave
- * store, session and the row of the identity as they are. SQLite does for it
- * what it does for every change of a schema: it asks the authorizer, refuses
- * where nothing may be written, and tells all connections by the version of the
- * schema, so that each connects the table anew before its next statement.
- * Nothing writes to sqlite_schema by hand, so SQLITE_DBCONFIG_DEFENSIVE is no
- * obstacle.
+ * SQLite keeps the options in the table's CREATE statement. nadb_alter() drops
+ * the table and creates it with the new options, in one transaction. Meanwhile
+ * `altering` of the connection is set: xDestroy and xCreate then leave the
+ * store, the session and the row of the identity unchanged.
  *
- * The open store takes the options on when that is committed, and in other
- * processes when a table joins it (options_join(), core/store.c). A rollback
- * would come too late for that: so it is a transaction of its own. */
+ * DROP and CREATE are used, rather than an UPDATE of sqlite_schema, because
+ * then SQLite calls the authorizer, refuses if the file is read-only, works
+ * under SQLITE_DBCONFIG_DEFENSIVE, and increments the version of the schema, by
+ * which all connections notice that they must connect the table again.
+ *
+ * The open store takes the options on after the commit; in other processes it
+ * does when a table joins it (options_join(), core/store.c). As a later
+ * rollback could not undo that, nadb_alter() is a transaction of its own. */
 #include "func.h"
 
 #define CHANGES_MAX 64 /* more than there are options */

@@ -1,8 +1,9 @@
 /* dropped.c - the stores of a database file whose table was dropped.
  *
- * DROP TABLE marks the folder of the store at once. It is removed when the DROP
- * is known to be committed: by the same connection when it next uses a store
- * outside a transaction, or by a later CREATE of the same name. */
+ * DROP TABLE only marks the folder of the store, because the DROP may be rolled
+ * back. The folder is removed once the DROP is committed: by the same
+ * connection when it next uses a store outside a transaction, or by a later
+ * CREATE of the same name. */
 #include "ext.h"
 
 struct dropped_store {

@@ -387,8 +387,9 @@ bool file_unwritten(vtab *v);
 
 /* --- dropped.c --- */
 
-/* Notes the object's store, which DROP has marked, with its options. If memory
- * is short the folder stays, which does no other harm. */
+/* Notes the object's store, which DROP has marked, with its options. If out of
+ * memory, it notes nothing, and the folder stays until a CREATE of that name.
+ */
 void dropped_note(vtab *v);
 /* Removes stores whose DROP is committed. REQUIRES: no transaction. */
 void dropped_sweep(conn *c);

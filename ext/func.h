@@ -65,9 +65,9 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 /* --- alone.c --- */
 
-/* Begins a transaction of the function's own; the caller has asked
- * func_alone(). If it has begun, alone_end() ends it: with NADB_OK by a commit,
- * else by a rollback, which leaves *err as it is. */
+/* Begins a transaction of the function's own. REQUIRES: func_alone() was OK.
+ * After NADB_OK, call alone_end() with the result of the function: it commits
+ * for NADB_OK, else rolls back and leaves *err unchanged. */
 nadb_rc alone_begin(call *k, nadb_err *err) NADB_MUST_USE;
 nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) NADB_MUST_USE;
 

@@ -213,10 +213,10 @@ bool quirk_may_load(sqlite3 *db) {
     return may;
 }
 
-/* --- 7: a statement that goes on when the schema has changed --- */
+/* --- 7: a running statement when the schema has changed --- */
 
-/* When the schema of temp changes, a running statement goes on until it opens
- * its next cursor on a table that is not virtual. Seen in 3.40 and 3.53. */
+/* When the schema of temp changes, a running statement continues, but fails
+ * when it next opens a cursor on an ordinary table. Seen in 3.40 and 3.53. */
 
 static void see_open(int *n, const char *op) {
     if (strcmp(op, "OpenRead") == 0 || strcmp(op, "OpenWrite") == 0 ||

@@ -233,9 +233,9 @@ int watch_prepare(vtab *v) {
     return make(c);
 }
 
-/* The running statement was prepared when the table could not be made, and the
- * program has kept it: makes the table now, if that does not harm it. SQLite
- * then prepares all other kept statements again. */
+/* The running statement was prepared when nadb_snapshot could not be created,
+ * and the program has kept it. Creates the table now, if the statement can
+ * continue after that. SQLite then prepares all other kept statements again. */
 static int make_late(conn *c) {
     c->watch_late--;
     if (sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_WRITE ||

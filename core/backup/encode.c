@@ -1,12 +1,12 @@
 /* encode.c - see encode.h.
  *
- * Three numbers count chunks from the first one on: those dropped by the
- * writer, begun to be encoded, and given by the writer. Chunk n is in place n
- * of the ring, modulo its size:
+ * Chunks are numbered from 0; chunk n is in place n % ENCODER_CHUNKS of the
+ * ring. Three counters divide them:
  *
- *   dropped <= begun <= given <= dropped + ENCODER_CHUNKS - 1
- *
- * The place behind the last given chunk is the one that the writer fills. */
+ *   0 .. dropped .. begun .. given          given <= dropped + ENCODER_CHUNKS -
+ * 1 |           |        |       | written     |        |       chunk `given`:
+ * the writer fills it |        given by the writer, waiting being encoded, or
+ * encoded (`done`) and not yet written */
 #include "encode.h"
 
 #include "../kv/codec.h"

@@ -73,8 +73,9 @@ void backup_rows_close(backup_rows *r); /* NULL is fine */
 /* The numbers in the file's end. */
 void backup_rows_count(const backup_rows *r, uint64_t *rows, uint64_t *deleted);
 
-/* The bytes of the rows' values, decompressed. Reads only the two ends of the
- * file, which it takes over. *known is false for a file that does not say. */
+/* The bytes of the rows' values, decompressed. Closes the file, of which it
+ * reads only the two ends. *known is false if the file does not have the
+ * number. */
 nadb_rc backup_rows_values(nadb_file *f, uint64_t *out, bool *known,
                            nadb_err *err) NADB_MUST_USE;
 
