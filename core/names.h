@@ -8,11 +8,11 @@
  *   more than 200 bytes then   the first of them, ~, and 32 hexadecimal digits
  *                              of a 128-bit hash of the name
  *
- * The ~ distinguishes the last form from the others, and the hash distinguishes
- * long names from each other. A user could construct two
- * names with the same hash, but gains nothing by it: the same user could use
- * one name twice. Letters keep their case: a file system that ignores case
- * makes one directory of two such names. */
+ * The ~ distinguishes the last form from the others, and the hash
+ * distinguishes long names from each other. A user could construct two names
+ * with the same hash, but gains nothing by it: the same user could use one
+ * name twice. Letters keep their case: a file system that ignores case makes
+ * one directory of two such names. */
 #ifndef NADB_NAMES_H
 #define NADB_NAMES_H
 

@@ -3,10 +3,12 @@
  * Chunks are numbered from 0; chunk n is in place n % ENCODER_CHUNKS of the
  * ring. Three counters divide them:
  *
- *   0 .. dropped .. begun .. given          given <= dropped + ENCODER_CHUNKS -
- * 1 |           |        |       | written     |        |       chunk `given`:
- * the writer fills it |        given by the writer, waiting being encoded, or
- * encoded (`done`) and not yet written */
+ *   0 .. dropped - 1       written
+ *   dropped .. begun - 1   being encoded, or encoded (`done`) and not yet taken
+ *   begun .. given - 1     given by the writer; no thread has begun them
+ *   given                  the writer fills it
+ *
+ * given <= dropped + ENCODER_CHUNKS - 1, so the writer's place is free. */
 #include "encode.h"
 
 #include "../kv/codec.h"

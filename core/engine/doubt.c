@@ -3,8 +3,7 @@
  *
  *   FREE -> PREPARED -> COMMITTING -> FREE    committed
  *                    -> FREE                  taken back
- *                    -> VOID -> FREE          taken back; the log is marked
- * later
+ *                    -> VOID -> FREE          taken back; marks the log later
  *                    -> ORPHAN                stamped, and its owner died or
  *                                             abandoned it: the file decides
  *   ORPHAN -> COMMITTING -> FREE, or -> FREE

@@ -9,8 +9,9 @@
  *                            its transaction may have been acknowledged;
  *                            otherwise the log is closed, and the next log's
  *                            header says where this one ends
- *   record in doubt          it is committed (linking may be repeated); a
- * record with a stamp becomes an orphan: the database file decides (stamp.c)
+ *   record in doubt          without a stamp: it is committed (linking may be
+ *                            repeated); with one: it becomes an orphan, about
+ *                            which the database file decides (stamp.c)
  *   node half linked         the doubt is COMMITTING: linked again
  *   new log not published    it is ignored; its number is not used again
  *   tables half written      MANIFEST does not name them: the next flusher

@@ -6,8 +6,7 @@
  *
  *   NADB_ALLOW_PATHS  directories, separated by colons
  *   NADB_ALLOW_HOSTS  hosts, separated by commas
- *   <name>_HOSTS      hosts to which the password in variable <name> may be
- * sent
+ *   <name>_HOSTS      hosts that may get the password in variable <name>
  *
  * A variable that is not set allows everything, an empty one nothing. They are
  * read at each use. An invalid entry is an error and is not skipped. */
