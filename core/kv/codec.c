@@ -1,10 +1,10 @@
 /* codec.c - compresses and decompresses with zlib states that are kept per
  * thread (codec.h).
  *
- * A deflate state has 264 KB, or 392 KB for large values, and takes longer to
- * make than a small value takes to compress. So each thread has one state of
- * either kind, made at first use and freed at the thread's end. Each call
- * begins with a reset, so a state carries nothing from one call to the next. */
+ * A deflate state has 264 KB and takes longer to make than a small value takes
+ * to compress. So each thread has one state of either kind, made at first use
+ * and freed at the thread's end. Each call begins with a reset, so a state
+ * carries nothing from one call to the next. */
 #include "codec.h"
 
 #include <pthread.h>
@@ -28,14 +28,10 @@
  * declared size is damage, and nothing is allocated for it. */
 #define RATIO_MAX 1040u
 
-/* From here on deflate has larger tables (zlib's memLevel 9, not 8), which
- * makes it a fifth faster; for small values it takes longer to clear them. */
-#define LARGE 65536u
-
 typedef struct codec_state {
     z_stream deflate, inflate;
     bool can_deflate, can_inflate; /* initialised */
-    int level, mem_level;          /* of the deflate state */
+    int level;                     /* of the deflate state */
 } codec_state;
 
 static pthread_key_t state_key;
@@ -93,13 +89,12 @@ static z_stream *fresh(z_stream *z) {
     return z;
 }
 
-/* A reset deflate state of this level for `n` bytes; NULL if out of memory. */
-static z_stream *begin_deflate(int level, size_t n) {
+/* A reset deflate state of this level; NULL if out of memory. */
+static z_stream *begin_deflate(int level) {
     codec_state *s = thread_state();
-    int mem_level = n < LARGE ? 8 : MAX_MEM_LEVEL;
 
     if (s == NULL) return NULL;
-    if (s->can_deflate && s->level == level && s->mem_level == mem_level &&
+    if (s->can_deflate && s->level == level &&
         deflateReset(&s->deflate) == Z_OK)
         return fresh(&s->deflate);
     /* deflateParams() would be cheaper, but it may write output first. */
@@ -108,9 +103,7 @@ static z_stream *begin_deflate(int level, size_t n) {
     s->deflate.zalloc = z_alloc;
     s->deflate.zfree = z_free;
     s->level = level;
-    s->mem_level = mem_level;
-    s->can_deflate = deflateInit2(&s->deflate, level, Z_DEFLATED, MAX_WBITS,
-                                  mem_level, Z_DEFAULT_STRATEGY) == Z_OK;
+    s->can_deflate = deflateInit(&s->deflate, level) == Z_OK;
     return s->can_deflate ? &s->deflate : NULL;
 }
 
@@ -142,7 +135,7 @@ static bool sample_shrinks(nadb_slice in, int level) {
     uint8_t sample[SAMPLE_PARTS * SAMPLE_PART];
     uint8_t out[sizeof sample - sizeof sample / SAVING];
     size_t stride = (in.n - SAMPLE_PART) / (SAMPLE_PARTS - 1);
-    z_stream *z = begin_deflate(level, in.n);
+    z_stream *z = begin_deflate(level);
 
     if (z == NULL) return true; /* compressing the whole value will report it */
     for (size_t i = 0; i < SAMPLE_PARTS; i++)
@@ -198,7 +191,7 @@ nadb_rc nadb_codec_encode(nadb_slice in, int level, nadb_buf *out,
     *codec = NADB_CODEC_RAW;
     if (level < 1 || in.n < NADB_CODEC_MIN) return NADB_OK;
     if (in.n >= SAMPLE_MIN && !sample_shrinks(in, level)) return NADB_OK;
-    z = begin_deflate(level, in.n);
+    z = begin_deflate(level);
     if (z == NULL) return no_memory(err);
     rc = deflate_all(z, in, in.n - in.n / SAVING, out, &fits, err);
     if (rc == NADB_OK && fits)
