@@ -32,8 +32,8 @@ static nadb_rc note_id(void *ctx, const char *id, bool dropped, nadb_err *err) {
 
 static nadb_rc nothing(const vtab *v, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID,
-                     "there is nothing to take over: %s has its store, and "
-                     "%s/%s holds no other one of that name",
+                     "there is nothing to take over: %s has its store, and no "
+                     "other store of that name is in %s/%s",
                      v->name, v->options->path, v->options->db);
 }
 
@@ -162,8 +162,8 @@ nadb_rc func_adopt(call *k, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     if (!file_owns(k->v))
         return nadb_fail(err, NADB_INVALID,
-                         "the store of %s belongs to no database file: any "
-                         "table with its path, db and namespace has it",
+                         "the store of %s belongs to no database file: to use "
+                         "it, create a table with its path, db and namespace",
                          k->v->name);
     rc = func_alone(k, "a store that is taken over cannot be rolled back", err);
     if (rc != NADB_OK) return rc;
