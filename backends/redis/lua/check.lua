@@ -193,6 +193,6 @@ elseif what == 'tags' then
 else
   check_members(tag)
 end
-note_sum()
+include 'lib/note_sum'
 note_expiry()
 return out

@@ -5,7 +5,7 @@ local token, key, ms = unpack(ARGV, 1, 3)
 include 'lib/store'
 include 'lib/layout'
 include 'lib/odd'
-include 'lib/lost'
+include 'lib/is_lost'
 if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/claims'
 include 'lib/hold'

@@ -109,8 +109,10 @@ include 'lib/request'
 include 'lib/layout'
 include 'lib/odd'
 include 'lib/lost'
-if is_lost() then return {'corrupt', missing(M)} end
-include 'lib/claims'
+if ver == 0 then
+  include 'lib/is_lost'
+  if is_lost() then return {'corrupt', missing(M)} end
+end
 include 'lib/changes'
 include 'lib/locks'
 include 'lib/conflicts'

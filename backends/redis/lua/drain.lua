@@ -28,10 +28,12 @@ include 'lib/store'
 include 'lib/layout'
 include 'lib/odd'
 include 'lib/lost'
+include 'lib/is_lost'
 if is_lost() then return {'corrupt', missing(M)} end
 include 'lib/tags'
 include 'lib/record'
 include 'lib/sizes_of'
+include 'lib/rows_of'
 include 'lib/rows'
 include 'lib/changes'
 include 'lib/versions'
@@ -241,12 +243,14 @@ flush()
 if last_put then call('RPUSH', C, v .. ' ' .. last_put) end
 floor = ver
 call('HSET', M, 'floor', v)
+include 'lib/cut_changes'
 cut_changes()
 if soonest ~= '' and tonumber(soonest) < now then
+  include 'lib/sweep'
   sweep(100)
   touched = true
 end
-note_sum()
+include 'lib/note_sum'
 note_expiry()
 advance()
 return {'ok', m[DEAD] or ''}

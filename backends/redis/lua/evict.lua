@@ -47,6 +47,6 @@ for key, o in pairs(go) do
   drop(key, o)
   if feed then feed_note('x', key) end
 end
-note_sum()
+include 'lib/note_sum'
 note_expiry()
 return {'ok', n, bytes}

@@ -90,6 +90,7 @@ if what == 'adopt' then
 end
 
 include 'lib/lost'
+include 'lib/is_lost'
 if is_lost() then
   out[#out + 1] = missing(M)
   if what ~= 'mend' then return out end
@@ -190,6 +191,6 @@ if what == 'look' and #out == 1 and first_name <= #ARGV then
   end
 end
 if mended then sum, sum_changed = false, true end
-note_sum()
+include 'lib/note_sum'
 note_expiry()
 return out

@@ -20,7 +20,6 @@ end
 include 'lib/names'
 include 'lib/request'
 include 'lib/layout'
-include 'lib/claims'
 include 'lib/changes'
 include 'lib/locks'
 include 'lib/conflicts'

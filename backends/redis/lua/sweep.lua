@@ -18,7 +18,8 @@ if feed then
   next_version()
   call('RPUSH', C, str(ver) .. ' ' .. NO_KEY)
 end
+include 'lib/sweep'
 local n = sweep(most)
-note_sum()
+include 'lib/note_sum'
 note_expiry()
 return {'ok', n}

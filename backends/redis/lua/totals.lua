@@ -11,6 +11,7 @@ include 'lib/sizes'
 include 'lib/sums'
 include 'lib/odd'
 include 'lib/lost'
+include 'lib/is_lost'
 if is_lost() then return {'corrupt', missing(M)} end
 if index_is_lost() then return {'corrupt', missing(K)} end
 if expiry_is_lost() then return {'corrupt', missing(X)} end

@@ -51,8 +51,14 @@ flush()
 -- Housekeeping, some with every commit: cuts the list of changes, removes
 -- expired rows from index and tags, and removes rows that an old clear has
 -- left.
-if (n > 16 or ver % 100 == 0) and not clear and logged then cut_changes() end
-if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then sweep(10) end
+if (n > 16 or ver % 100 == 0) and not clear and logged then
+  include 'lib/cut_changes'
+  cut_changes()
+end
+if m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < now then
+  include 'lib/sweep'
+  sweep(10)
+end
 note_expiry()
 if m[DEAD] ~= '' then
   local dead = call('ZRANGEBYSCORE', D, '-inf', str(now - 60000),
@@ -62,4 +68,7 @@ if m[DEAD] ~= '' then
     remove(dead, 50)
   end
 end
-if claimed ~= '' then release(claimed) end
+if claimed ~= '' then
+  include 'lib/claims'
+  release(claimed)
+end

@@ -1,11 +1,13 @@
 -- Returns from the script if another client holds a lease, a claim or a lock
 -- that covers a key to be changed.
 if is_held then
+  include 'lib/claims'
   include 'lib/lease'
   if till > now then
     return {'leased', call('HGET', M, 'leaser') or '', str(till - now)}
   end
   if clear or restore ~= '' then
+    include 'lib/find_locked'
     local key, id = find_locked(function() return true end)
     if id then return {'locked', key, id} end
     local all = call('HGETALL', L)

@@ -22,6 +22,7 @@ end
 -- to change it.
 if has_locks then
   include 'lib/ranges'
+  include 'lib/find_locked'
   local function locked_read()
     local id = locked('')
     if id then return '', id end

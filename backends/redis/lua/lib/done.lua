@@ -4,7 +4,7 @@ local new_sum = sum_changed and sum_now()
 if new_sum then
   call('HSET', M, 'w:' .. writer, result, 'sum', new_sum)
 else
-  note_sum()
+  if sum_changed then call('HDEL', M, 'sum') end
   call('HSET', M, 'w:' .. writer, result)
 end
 include 'lib/register'

@@ -1,12 +1,3 @@
--- True if `meta` is gone although other keys show that there was a store: a new
--- store must not begin beside them.
-local function is_lost()
-  if ver > 0 then return false end
-  for _, name in ipairs({P .. '0:keys', C, D, P .. 'intents'}) do
-    if call('EXISTS', name) == 1 then return true end
-  end
-  return call('EXISTS', M) == 0 and call('PTTL', R) == -1
-end
 -- Rows that expire, have tags or were changed lately must be in the index.
 local function index_is_lost()
   if call('EXISTS', K) == 1 then return false end

@@ -1,6 +1,7 @@
 -- The rows that will be overwritten, into `old`.
 local old, there, i = {}, {}, changes
 if n > 1 and not clear then
+  include 'lib/rows_of'
   local names = {}
   for c = 1, n do
     names[#names + 1] = B .. 'r:' .. ARGV[i + 1]

@@ -34,8 +34,3 @@ local function sum_now()
   return sum and sum[1] >= 0 and sum[2] >= 0 and sum[3] >= 0 and
     sum_text(sum[1], sum[2], sum[3])
 end
-local function note_sum()
-  if not sum_changed then return end
-  local text = sum_now()
-  if text then call('HSET', M, 'sum', text) else call('HDEL', M, 'sum') end
-end
