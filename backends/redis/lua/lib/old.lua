@@ -6,7 +6,8 @@ if n > 1 and not clear then
   for c = 1, n do
     names[#names + 1] = B .. 'r:' .. ARGV[i + 1]
     if #names == 500 or c == n then
-      for j, row in ipairs(rows_of(names)) do there[c - #names + j] = row end
+      local rows, first = rows_of(names), c - #names
+      for j = 1, #names do there[first + j] = rows[j] end
       names = {}
     end
     i = i + (ARGV[i] == 'd' and 2 or 6)
