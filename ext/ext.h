@@ -38,6 +38,11 @@ typedef struct table_place table_place;     /* in places.c */
 typedef struct command command;             /* command.c */
 typedef struct dropped_store dropped_store; /* dropped.c */
 
+/* Numbers in page 1 that a PRAGMA can change. */
+typedef struct file_header {
+    char user_version[16], application_id[16];
+} file_header;
+
 typedef struct sess {
     nadb_store *store;
     nadb_session *core;
@@ -57,8 +62,8 @@ typedef struct sess {
     unsigned begun_changes; /* total_changes() when it began */
     const void *wal;        /* the file's WAL object while it is in WAL mode */
     bool no_journal;        /* PRAGMA journal_mode=OFF */
-    char user_version[16], application_id[16]; /* values at the last check */
-    uint64_t wrote_rows, wrote_bytes;          /* of the present transaction */
+    file_header header;     /* values at the last check */
+    uint64_t wrote_rows, wrote_bytes; /* of the present transaction */
     nadb_job *writing; /* job of a transaction that writes many rows; or NULL */
     struct sess *next;
 } sess;
@@ -229,6 +234,10 @@ struct vtab {
     /* the options name a namespace, so the table may be renamed */
     bool ns_given;
     sess *s; /* NULL until the first use */
+    /* The file's header at xConnect, and then its data version; if known. */
+    file_header header;
+    unsigned data_version;
+    bool header_known;
     vtab_phase phase;
     /* its savepoint callbacks act for the session: txn_savepoint() */
     bool leads;
@@ -378,6 +387,9 @@ nadb_rc file_number(vtab *v, uint64_t *out, nadb_err *err) NADB_MUST_USE;
 nadb_rc file_lags(vtab *v, bool *lags, nadb_err *err) NADB_MUST_USE;
 /* Sets the file's stamp to that of the store. */
 nadb_rc file_accept(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* Called at the end of xConnect: notes what the first transaction of the
+ * connection is compared with, if it has written nothing yet. */
+void file_connected(vtab *v);
 /* Called when an autocommit statement begins to write to the session's store:
  * notes what file_stamp() compares with. */
 void file_begun(vtab *v);

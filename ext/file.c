@@ -184,6 +184,11 @@ static void pragma(sqlite3 *db, const char *schema, const char *name,
     sqlite3_free(sql);
 }
 
+static void read_header(const vtab *v, file_header *out) {
+    pragma(v->c->db, v->schema, "user_version", out->user_version);
+    pragma(v->c->db, v->schema, "application_id", out->application_id);
+}
+
 static bool is_spill_off(vtab *v) {
     char spill[16];
 
@@ -196,16 +201,46 @@ static bool is_spill_off(vtab *v) {
  * SQLite keeps in use and a PRAGMA can write; and any change under
  * cache_spill=off, which prevents flushing. */
 static bool header_moved(vtab *v) {
-    char version[16], application[16];
+    file_header now, *last = &v->s->header;
     bool moved;
 
-    pragma(v->c->db, v->schema, "user_version", version);
-    pragma(v->c->db, v->schema, "application_id", application);
-    moved = strcmp(version, v->s->user_version) != 0 ||
-            strcmp(application, v->s->application_id) != 0;
-    memcpy(v->s->user_version, version, sizeof version);
-    memcpy(v->s->application_id, application, sizeof application);
+    read_header(v, &now);
+    moved = strcmp(now.user_version, last->user_version) != 0 ||
+            strcmp(now.application_id, last->application_id) != 0;
+    *last = now;
     return is_spill_off(v) || moved;
+}
+
+static bool writes_file(const vtab *v) {
+    return sqlite3_get_autocommit(v->c->db) == 0 &&
+           sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
+}
+
+/* A number that every commit to the file changes, also one of this connection;
+ * false if there is none. */
+static bool data_version(const vtab *v, unsigned *out) {
+    return sqlite3_file_control(v->c->db, v->schema, SQLITE_FCNTL_DATA_VERSION,
+                                out) == SQLITE_OK;
+}
+
+void file_connected(vtab *v) {
+    if (v->options == NULL || !file_owns(v) || writes_file(v)) return;
+    if (sqlite3_txn_state(v->c->db, NULL) != SQLITE_TXN_WRITE)
+        quirk_note_spills(v->c);
+    read_header(v, &v->header);
+    v->header_known = data_version(v, &v->data_version);
+}
+
+/* Changes of earlier transactions do not count, those of the present one do.
+ * If it has written already, the header before it is known from xConnect,
+ * unless there was a commit since. */
+static void take_header(vtab *v) {
+    unsigned now;
+
+    if (!writes_file(v))
+        (void)header_moved(v);
+    else if (v->header_known && data_version(v, &now) && now == v->data_version)
+        v->s->header = v->header;
 }
 
 void file_bind(vtab *v) {
@@ -215,11 +250,7 @@ void file_bind(vtab *v) {
     v->s->bound = file_owns(v);
     if (!v->s->bound) file.stamp = no_stamp;
     nadb_session_bind(v->s->core, &file);
-    /* Changes of earlier transactions do not count. */
-    if (v->s->bound &&
-        (sqlite3_get_autocommit(v->c->db) ||
-         sqlite3_txn_state(v->c->db, v->schema) != SQLITE_TXN_WRITE))
-        (void)header_moved(v);
+    if (v->s->bound) take_header(v);
 }
 
 /* --- identity --- */

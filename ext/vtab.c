@@ -160,6 +160,7 @@ static int vtab_connect(sqlite3 *db, void *aux, int argc,
         vtab_free(v);
         return code;
     }
+    file_connected(v);
     *out = &v->base;
     return SQLITE_OK;
 }
