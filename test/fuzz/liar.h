@@ -428,14 +428,18 @@ static void liar_start(const char *socket_path) {
 
 static int liar_port(void) { return port; }
 
-/* From here on answers are those of the input, which stays where it is until
- * the next call. `polite`: what is asked at the begin of a connection, and the
+static uint8_t given[8192];
+
+/* From here on answers are those of the input, of which it takes a copy: the
+ * thread may still answer when the caller's own is gone. `polite`: what is asked at the begin of a connection, and the
  * state of the store, is answered well, without the input. */
 static void liar_begin(const uint8_t *input, size_t n, bool is_polite) {
     (void)pthread_mutex_lock(&lock);
     for (size_t i = 0; i < CONNS; i++) hang_up(&conns[i]);
-    at = input;
-    input_end = input + n;
+    if (n > sizeof given) n = sizeof given;
+    if (n > 0) memcpy(given, input, n);
+    at = given;
+    input_end = given + n;
     polite = is_polite;
     (void)pthread_mutex_unlock(&lock);
     (void)!write(wake[1], "", 1);

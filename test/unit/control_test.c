@@ -452,12 +452,22 @@ static void test_format_from_future(void) {
     os->close(f);
 }
 
+/* Zeros that child processes share; POSIX has no MAP_ANONYMOUS. */
+static void *shared_memory(size_t n) {
+    FILE *f = tmpfile();
+    void *p = MAP_FAILED;
+
+    if (f != NULL && ftruncate(fileno(f), (off_t)n) == 0)
+        p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f), 0);
+    if (f != NULL) fclose(f);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 int main(void) {
     rig_seed_init();
     os = nadb_os_get();
-    mouth = mmap(NULL, sizeof *mouth, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (mouth == MAP_FAILED) return 1;
+    mouth = shared_memory(sizeof *mouth);
+    if (mouth == NULL) return 1;
     RUN(test_slots);
     RUN(test_all_slots);
     RUN(test_lock);
