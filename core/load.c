@@ -164,7 +164,7 @@ nadb_rc nadb_backend_load(const char *file, const char **name, nadb_err *err) {
     else if (info->abi != NADB_ABI)
         rc = nadb_fail(err, NADB_INVALID,
                        "%s was built with headers of another nadb (ABI %u, "
-                       "this one has %u): build it anew",
+                       "this one has %u): compile it again",
                        file, info->abi, NADB_ABI);
     if (rc == NADB_OK) {
         pthread_mutex_lock(&lock);

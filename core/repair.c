@@ -256,12 +256,13 @@ nadb_rc nadb_store_repair(const nadb_options *options, uint64_t stamp,
 
     memset(out, 0, sizeof *out);
     if (b == NULL || b->base == NULL || b->base->salvage == NULL)
-        return nadb_fail(err, NADB_INVALID,
-                         "backend '%s' keeps no files that could be repaired%s",
-                         options->backend,
-                         b != NULL && (b->caps & NADB_CAP_REMOTE) != 0
-                             ? ": nadb_compact mends what nadb_check finds"
-                             : "");
+        return nadb_fail(
+            err, NADB_INVALID,
+            "backend '%s' keeps no files that could be repaired%s",
+            options->backend,
+            b != NULL && (b->caps & NADB_CAP_REMOTE) != 0
+                ? ": nadb_compact repairs the damage that nadb_check finds"
+                : "");
     rc = store_key_init(&key, options, err); /* checks NADB_ALLOW_PATHS */
     store_key_clear(&key);
     if (rc == NADB_OK)

@@ -30,9 +30,9 @@ nadb_rc nadb_store_reindex(nadb_store *s, int64_t *differed, nadb_err *err) {
 
     *differed = 0;
     if (rc == NADB_OK && (s->kv.caps & NADB_CAP_OWN_INDEX) != 0)
-        return nadb_fail(err, NADB_INVALID,
-                         "the server keeps the indexes: nadb_compact puts "
-                         "them right");
+        return nadb_fail(
+            err, NADB_INVALID,
+            "the server keeps the indexes: nadb_compact repairs them");
     if (rc == NADB_OK) rc = session_new(&s->kv, &ss, err);
     for (int tries = 0; rc == NADB_OK; tries++) {
         ss->in_background = true; /* no row changes */
@@ -61,7 +61,7 @@ nadb_rc nadb_store_wait(nadb_store *s, uint64_t since, int64_t timeout_ms,
     *seq = since;
     if (rc == NADB_OK && e->ops->wait == NULL)
         rc = nadb_fail(err, NADB_INVALID,
-                       "a store of this kind does not tell what changes "
+                       "a store of this kind does not record changes "
                        "(docs/changes.md says which do)");
     if (rc == NADB_OK) rc = e->ops->wait(e, since, timeout_ms, stop, seq, err);
     if (rc == NADB_OK && *seq < since)

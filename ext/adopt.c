@@ -148,10 +148,10 @@ static nadb_rc check_empty(const vtab *v, nadb_err *err) {
     if (code == SQLITE_OK) code = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
     if (code != SQLITE_ROW) return NADB_OK;
-    return nadb_fail(err, NADB_INVALID,
-                     "%s has rows of its own: DROP TABLE %s and CREATE it "
-                     "anew first",
-                     v->name, v->name);
+    return nadb_fail(
+        err, NADB_INVALID,
+        "%s has rows of its own: DROP TABLE %s and CREATE it again first",
+        v->name, v->name);
 }
 
 nadb_rc func_adopt(call *k, nadb_err *err) {

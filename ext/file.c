@@ -62,7 +62,7 @@ static nadb_rc shadow_exec(vtab *v, const char *sql, nadb_err *err) {
 static nadb_rc no_row(const vtab *v, const char *why, nadb_err *err) {
     return nadb_fail(err, NADB_CANTOPEN,
                      "table %s.%s_nadb, which says where the rows of %s are, "
-                     "%s: DROP TABLE %s and CREATE it anew, then SELECT "
+                     "%s: DROP TABLE %s and CREATE it again, then SELECT "
                      "nadb_adopt('%s') takes over a store that is still there",
                      v->schema, v->name, v->name, why, v->name, v->name);
 }

@@ -149,8 +149,8 @@ static int watch_begin(sqlite3_vtab *base) {
 static int watch_sync(sqlite3_vtab *base) {
     if (!((watch *)base)->c->stuck) return SQLITE_OK;
     base->zErrMsg =
-        sqlite3_mprintf("a function of nadb had no memory to undo what it had "
-                        "begun: it is rolled back now");
+        sqlite3_mprintf("a function of nadb had no memory to undo its changes: "
+                        "the transaction is rolled back now");
     return SQLITE_ABORT;
 }
 

@@ -408,8 +408,8 @@ static nadb_rc read_manifest(salvage *s, nadb_err *err) {
     rc = s->env->os->dir_list(s->env->home->dir, each_name, s, err);
     if (rc == NADB_OK && s->tables.n > 0) {
         tell(s,
-             "%s/MANIFEST is damaged or missing: all tables that are there are "
-             "read, and rows that were deleted lately may be back",
+             "%s/MANIFEST is damaged or missing: all existing tables are read, "
+             "and recently deleted rows may be back",
              s->env->dir);
         qsort(s->tables.p, s->tables.n / sizeof(found_table),
               sizeof(found_table), by_age);

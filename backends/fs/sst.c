@@ -190,8 +190,8 @@ nadb_rc fs_sst_extent(fs_sst *s, unsigned no, uint64_t *off, size_t *n,
 
     if (rc != NADB_OK) return rc;
     if (no >= s->props.n_blocks)
-        return fs_sst_corrupt(s, "a block that is not there", s->props.offsets,
-                              err);
+        return fs_sst_corrupt(s, "a block that does not exist",
+                              s->props.offsets, err);
     *off = nadb_get_u32(s->offsets + 4 * (size_t)no);
     end = nadb_get_u32(s->offsets + 4 * (size_t)no + 4);
     if (*off > end || end > s->props.offsets ||

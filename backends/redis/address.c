@@ -158,7 +158,7 @@ static nadb_rc parse_tcp(address *a, const char *url, int port, nadb_err *err) {
 
     a->tls = a->tls || strncmp(url, "rediss://", 9) == 0;
     if (*end != '\0' && *end != '/')
-        return bad_url(url, "has parameters, of which there are none", err);
+        return bad_url(url, "has parameters, which are not supported", err);
     if (*end == '/' && end[1] != '\0') {
         a->db = number(end + 1, end + strlen(end), 65535);
         if (a->db < 0)
@@ -246,14 +246,14 @@ static nadb_rc check(const address *a, nadb_err *err) {
     else if (!sentinel && a->sentinel_env != NULL)
         what = "sentinel_password_env: option sentinel names no sentinels";
     else if (sentinel && a->cluster)
-        what = "sentinel: a cluster has none";
+        what = "sentinel: a Redis Cluster has no sentinels";
     else if (a->cluster && a->db != 0)
         what = "cluster: a cluster has no database but number 0";
     else if (a->tls && a->socket != NULL)
         what = "option tls: a unix socket has no TLS: leave it out";
     else if (a->tls && !tls_is_known())
-        what = "tls: this build of nadb knows no TLS: OpenSSL's headers were "
-               "not there";
+        what = "tls: this build of nadb has no TLS, because OpenSSL's headers "
+               "were missing";
     if (what == NULL) return NADB_OK;
     return nadb_fail(err, NADB_INVALID, "option %s", what);
 }

@@ -81,8 +81,8 @@ static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
     if (undo(e, t, &why) == NADB_OK)
         return nadb_fail(err, NADB_IOERR, "%s; it was taken back", first.msg);
     return nadb_fail(err, NADB_IOERR,
-                     "%s; it is done all the same, but a failover may lose it: "
-                     "taking it back failed (%s)",
+                     "%s; it is committed, because rolling it back failed "
+                     "(%s): a failover may lose it",
                      first.msg, why.msg);
 }
 

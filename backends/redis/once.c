@@ -60,8 +60,8 @@ static nadb_rc unknown(const conn *c, const nadb_err *first, nadb_err *err) {
 
     snprintf(why, sizeof why, "%.299s", first->msg);
     return nadb_fail(err, NADB_IOERR,
-                     "%s; whether the transaction was done could not be found "
-                     "out: look before you repeat it (server %s)",
+                     "%s; the outcome of the transaction is unknown: check the "
+                     "rows before you repeat it (server %s)",
                      why, conn_name(c));
 }
 

@@ -160,11 +160,12 @@ nadb_rc route_check(route *r, wire *w, const endpoint *to, nadb_err *err) {
     if (rc == NADB_OK && !known) rc = cluster_knows(w, to, &known, err);
     /* After a refusal it stays unknown. */
     if (known || rc == NADB_NOMEM || !wire_is_open(w)) return rc;
-    return nadb_fail(err, NADB_CANTOPEN,
-                     "redis server %s: it sends us to %s:%d, which it does not "
-                     "name as a node of its cluster (CLUSTER SLOTS, CLUSTER "
-                     "NODES)",
-                     w->name, to->host, to->port);
+    return nadb_fail(
+        err, NADB_CANTOPEN,
+        "redis server %s: it redirects to %s:%d, which it does not "
+        "name as a node of its cluster (CLUSTER SLOTS, CLUSTER "
+        "NODES)",
+        w->name, to->host, to->port);
 }
 
 nadb_rc route_arrived(route *r, wire *w, nadb_err *err) {

@@ -229,10 +229,9 @@ nadb_rc script_layout(const char *server, nadb_slice layout, nadb_err *err) {
     if (layout.n == 0) layout = nadb_slice_str("1");
     return nadb_fail(err, NADB_CANTOPEN,
                      "redis server %s: the store has layout %.*s, which "
-                     "another version of nadb wrote; this one knows layout "
+                     "another version of nadb wrote; this one reads layout "
                      "%s: copy its rows with that version (INSERT INTO .. "
-                     "SELECT); nadb_destroy or nadb_clear make place for new "
-                     "ones",
+                     "SELECT); nadb_destroy or nadb_clear remove the old rows",
                      server, layout.n > 20 ? 20 : (int)layout.n,
                      (const char *)layout.p, SCRIPT_LAYOUT);
 }

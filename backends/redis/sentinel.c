@@ -26,7 +26,7 @@ static nadb_rc take_master(const address *at, const wire *w,
 
     if (r->type == REDIS_REPLY_NIL)
         return nadb_fail(err, NADB_IOERR,
-                         "redis sentinel %s: it knows no master '%.100s'",
+                         "redis sentinel %s: it has no master '%.100s'",
                          w->name, at->master);
     if (!reply_is_array(r, 2)) return no_sense(w, err);
     host = reply_slice(r->element[0]);
@@ -82,7 +82,7 @@ static nadb_rc ask_one(const address *at, const endpoint *sentinel,
     if (rc == NADB_CANTOPEN && at->sentinel_env == NULL &&
         at->password_env != NULL && err != NULL)
         rc = nadb_fail(err, rc,
-                       "redis sentinel %s: it wants a password: name its "
+                       "redis sentinel %s: it requires a password: name its "
                        "environment variable with sentinel_password_env",
                        w.name);
     freeReplyObject(r);

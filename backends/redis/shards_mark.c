@@ -37,8 +37,8 @@ static nadb_rc other(const char *server, nadb_slice layout, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     return nadb_fail(err, NADB_CANTOPEN,
-                     "redis server %s: the store is in one piece: give no "
-                     "option shards",
+                     "redis server %s: the store is not divided into shards: "
+                     "leave option shards out",
                      server);
 }
 

@@ -223,7 +223,7 @@ static nadb_rc apply_all(txn *x, nadb_err *err) {
             rc = nadb_fail(err, NADB_IOERR,
                            "redis server %s: shard %u has lost its part of the "
                            "transaction, because a replica that lacks it has "
-                           "taken over; the others have done theirs",
+                           "taken over; the other shards have committed theirs",
                            p->e->at.name, p->shard);
     }
     if (!all) atomic_store(&s->unfinished, true);
@@ -287,9 +287,9 @@ nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
     /* Too few replicas have it: it was committed, and is undone. */
     rc = shards_do(s, parts, n, true, timeout_ms, err);
     return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x.missed.msg,
-                     rc == NADB_OK ? "was taken back"
-                                   : "is done all the same, but a failover may "
-                                     "lose it");
+                     rc == NADB_OK
+                         ? "was taken back"
+                         : "is committed, but a failover may lose it");
 }
 
 /* --- ending transactions of other clients --- */

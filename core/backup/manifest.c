@@ -279,8 +279,8 @@ static nadb_rc take_first(lines *l) {
     }
     if (nadb_slice_starts(l->left, nadb_slice_str(FIRST_WORDS)))
         return nadb_fail(l->err, NADB_CANTOPEN,
-                         "%s has a format that this version of nadb does not "
-                         "know: use a newer one",
+                         "%s has a format that this version of nadb cannot "
+                         "read: use a newer one",
                          l->path);
     return damaged(l, "it does not begin as one");
 }

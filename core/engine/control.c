@@ -62,7 +62,7 @@ static nadb_rc head_check(const control_map *m, const char *path,
     if (atomic_load(&m->magic) == 0) return NADB_OK; /* it was just created */
     if (m->version > FORMAT && m->head_crc == head_crc(m))
         return nadb_fail(err, NADB_CANTOPEN,
-                         "%s has format %u, this nadb knows up to %u: "
+                         "%s has format %u, this nadb reads formats up to %u: "
                          "use a newer nadb",
                          path, m->version, FORMAT);
     *ours = m->version == FORMAT && m->head_crc == head_crc(m) &&

@@ -85,7 +85,7 @@ nadb_rc engine_remove_left(engine *s, nadb_dir *db, const char *gone,
     }
     return nadb_fail(err, NADB_CANTOPEN,
                      "%s/%s is in the way, where the store would be put while "
-                     "it is removed: look what it is, and remove it",
+                     "it is removed: check what it is, and remove it",
                      s->os->dir_path(db), gone);
 }
 

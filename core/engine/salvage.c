@@ -231,8 +231,8 @@ static nadb_rc give_record(reading *r, wal_record *rec, nadb_err *err) {
     if (!is_committed(r, rec)) {
         if (!rec->taken_back)
             return tell(r, rec->off,
-                        "a transaction that its database file does not know "
-                        "is left out");
+                        "a transaction that its database file has not "
+                        "committed is left out");
         return NADB_OK;
     }
     if (rec->flags & WAL_CLEAR) rc = r->to->clear(r->to->ctx, err);

@@ -280,7 +280,7 @@ static nadb_rc step_back(alignment *a, nadb_err *err) {
     if (seq != 0 && engine_view_back(a->s, a->v, seq - 1)) return NADB_OK;
     return nadb_fail(err, NADB_CONFLICT,
                      "the state of the store in %s that belongs to this "
-                     "snapshot of the database file is gone: end the "
+                     "snapshot of the database file no longer exists: end the "
                      "transaction and begin it again",
                      a->s->dir);
 }

@@ -21,8 +21,9 @@ nadb_rc nadb_changes_gone(uint64_t since, uint64_t floor, bool keeps,
 nadb_rc nadb_changes_ahead(uint64_t since, uint64_t last, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID,
                      "no commit of this store has the number %" PRIu64
-                     ", the last one is %" PRIu64 ": it was made anew, or "
-                     "another one; ask nadb_seq(), read the table as a whole, "
+                     ", the last one is %" PRIu64
+                     ": it was created again, or is another one; ask "
+                     "nadb_seq(), read the table as a whole, "
                      "and go on from that number",
                      since, last);
 }
@@ -63,7 +64,7 @@ nadb_rc nadb_changes_open(nadb_session *ss, uint64_t since, nadb_slice prefix,
     *out = NULL;
     if (ss->engine->ops->changes == NULL)
         return nadb_fail(err, NADB_INVALID,
-                         "a store of this kind does not tell what changes "
+                         "a store of this kind does not record changes "
                          "(docs/changes.md says which do)");
     w = nadb_calloc(1, sizeof *w);
     if (w == NULL) return nadb_fail(err, NADB_NOMEM, "listing changes");

@@ -379,8 +379,8 @@ nadb_rc nadb_cursor_load(nadb_cursor *c, nadb_err *err) {
     if (c->gone && !stale && c->ss->derives)
         return nadb_corrupt(
             err,
-            "the tag index names key \"%s\", which is not "
-            "there: nadb_check() tells more",
+            "the tag index names key \"%s\", which does not exist: "
+            "nadb_check() lists the damage",
             nadb_key_show(nadb_slice_of(key.p + 1, key.n - 1), shown));
     return NADB_OK;
 }

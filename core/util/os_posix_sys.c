@@ -11,7 +11,7 @@ nadb_rc posix_dir_network(nadb_dir *d, const char **name, nadb_err *err) {
     int e = system_network(d->fd, name);
 
     if (e == 0) return NADB_OK;
-    return nadb_fail_errno(err, e, "cannot tell the file system of %s",
+    return nadb_fail_errno(err, e, "cannot determine the file system of %s",
                            d->path);
 }
 
