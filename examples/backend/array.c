@@ -250,7 +250,7 @@ static nadb_rc prepare(nadb_engine *base, const nadb_commit_req *req,
 
     *out = NULL;
     if (rc != NADB_OK) return rc;
-    present.s = e->now; /* nobody else changes it during our turn */
+    present.s = e->now; /* only the owner of the turn changes it */
     present.base.seq = e->now->seq;
     *out = nadb_calloc(1, sizeof **out);
     if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "committing");

@@ -2,7 +2,7 @@
 -- made of the row that changes, in the same transaction.
 --
 -- Run it as query_by_tags.sql. The triggers need trusted_schema, which is on
--- unless somebody has turned it off.
+-- by default.
 
 CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT, price INTEGER);
 CREATE VIRTUAL TABLE cache USING nadb(default_ttl=3600, max_size_mb=64,

@@ -13,7 +13,7 @@ INSERT INTO job(key, value)
 SELECT printf('job:%d:%06d', column1, nadb_incr('job', 'last number')), column2
 FROM (VALUES(5, 'send mail to ann'), (5, 'send mail to bob'), (1, 'page ops'));
 
--- Worker A takes the first job that nobody has, for 30 seconds.
+-- Worker A leases the first free job, for 30 seconds.
 BEGIN IMMEDIATE;
 INSERT INTO lease(key, value, ttl)
 SELECT key, 'A', 30 FROM job

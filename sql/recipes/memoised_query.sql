@@ -2,7 +2,7 @@
 -- reads has changed.
 --
 -- Run it as query_by_tags.sql. The triggers need trusted_schema, which is on
--- unless somebody has turned it off.
+-- by default.
 
 CREATE TABLE sale(day TEXT, shop TEXT, amount INTEGER);
 CREATE VIRTUAL TABLE memo USING nadb(default_ttl=86400, max_size_mb=64,

@@ -28,7 +28,7 @@ SELECT nadb_set_ttl('hits', 'ip:192.0.2.1', 0);
 SELECT nadb_incr('hits', 'ip:192.0.2.1', 1, 0, 60) <= 3;
 --> 1
 
--- A sliding window, so that nobody gets twice the limit at the border of two
+-- A sliding window, which does not allow twice the limit at the border of two
 -- fixed ones: the counter of this minute, and of the minute before as much as
 -- the window still covers. 45 seconds into minute 1001, with 8 requests in
 -- minute 1000 and 3 in this one: 3 + 8 * 15 / 60.
@@ -42,7 +42,7 @@ SELECT coalesce((SELECT value FROM hits WHERE key = 'key:k7:' || (t / 60)), 0)
 FROM now;
 --> 5.0
 
--- Who is near the limit, for the page of the operators.
+-- Clients near the limit, for the page of the operators.
 SELECT key, value FROM hits WHERE key GLOB 'ip:*' ORDER BY value DESC, key;
 --> ip:192.0.2.1|1
 --> ip:192.0.2.2|1

@@ -44,7 +44,7 @@ GROUP BY key ORDER BY key;
 SELECT count(*) FROM difference;
 --> 0
 
--- Somebody changes the one and the other.
+-- Both copies are changed.
 UPDATE there SET value = 43 WHERE key = 'number';
 UPDATE here SET tags = '["a"]' WHERE key = 'text';
 DELETE FROM there WHERE key = 'blob';

@@ -17,8 +17,8 @@ SELECT value ->> 'user', ttl BETWEEN 1790 AND 1800 FROM session
 WHERE key = 'b1f0';
 --> 7|1
 
--- The session lives on. Only one that has lost half of its time is written, so
--- that a user who clicks every second costs one write in a quarter of an hour.
+-- Extends the session. A session is written only if half of its time has passed, so a
+-- click every second causes one write in a quarter of an hour.
 UPDATE session SET ttl = 1800 WHERE key = 'b1f0' AND ttl < 900;
 SELECT changes();
 --> 0
@@ -38,7 +38,7 @@ UPDATE session SET ttl = 0 WHERE key = 'e90d';
 SELECT count(*) FROM session WHERE key = 'e90d';
 --> 0
 
--- Who has how many sessions, without reading one.
+-- Number of sessions of each user, without reading a session.
 SELECT tag, count FROM nadb_tags('session');
 --> user:7|2
 

@@ -25,8 +25,8 @@ SELECT max(CASE WHEN key = 'report' THEN value END),
 FROM cache WHERE key IN ('report', 'fresh:report');
 --> old text|0
 
--- Whoever inserts the lock makes the new value: OR IGNORE lets one process
--- through. The lock expires, in case this process dies.
+-- The process that inserts the lock makes the new value: with OR IGNORE only one
+-- process inserts it. The lock expires, in case this process dies.
 INSERT OR IGNORE INTO cache(key, value, ttl) VALUES('lock:report', 'A', 30);
 SELECT changes();
 --> 1

@@ -27,7 +27,7 @@ SELECT tag, count FROM nadb_tags('todo');
 --> open|2
 --> urgent|1
 
--- A queue: whoever pops a job has it alone, among any number of processes.
+-- A queue: of any number of processes, only one pops a job.
 INSERT INTO todo(key, value) VALUES('job:1', 'send mail');
 SELECT nadb_pop('todo', 'job:1') AS mine, nadb_pop('todo', 'job:1') AS too_late;
 --> send mail|

@@ -1,7 +1,7 @@
--- A wiki: pages, their old versions, and who may change what first.
+-- A wiki: pages, their old versions, and edits at the same time.
 --
 -- Run it as query_by_tags.sql. SQLite's triggers need trusted_schema (which is
--- on unless somebody has turned it off) to call nadb_incr().
+-- on by default) to call nadb_incr().
 
 CREATE VIRTUAL TABLE page USING nadb;
 CREATE VIRTUAL TABLE version USING nadb;
@@ -27,8 +27,8 @@ SELECT key, value FROM version WHERE key GLOB 'Home#*' ORDER BY key;
 --> Home#000001|first
 --> Home#000002|second
 
--- Two people change a page: the second, who has seen an older text, changes
--- nothing, and is told so.
+-- Two users change a page. The second one has read an older text, so its UPDATE
+-- changes nothing, and changes() is 0.
 UPDATE page SET value = 'fourth' WHERE key = 'Home' AND value = 'third';
 SELECT changes();
 --> 1

@@ -236,7 +236,7 @@ class KeyValueStore(MutableMapping):
 
     def _timed(self, operation: str, key: str, size: int, work: Any,
                *arguments: Any) -> None:
-        """Does `work`, and logs it when somebody wants the log."""
+        """Does `work`, and logs it if the log is enabled."""
         if not self.perf_logger.logger.isEnabledFor(logging.INFO):
             work(*arguments)
             return

@@ -38,7 +38,7 @@ class Transaction:
     """Operations that wait for their commit.
 
     isolation_level is a note: whatever it says, the operations are committed
-    at one moment, and nobody ever sees some of them without the others.
+    at one moment, and no reader ever sees some of them without the others.
     """
     transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: TransactionState = TransactionState.ACTIVE
