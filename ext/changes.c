@@ -88,7 +88,7 @@ static nadb_rc changes_start(eponymous_cursor *c, sqlite3_value **given,
         rc = prefix_of(c->c, given[2], &room, &prefix, err);
     if (rc == NADB_OK)
         rc = conn_find_to_read(c->c, (const char *)sqlite3_value_text(given[0]),
-                               "key", &v, &hidden, err);
+                               "key", &c->pin, &v, &hidden, err);
     if (rc == NADB_OK && !hidden)
         rc = begin_walk((changes_cursor *)c, v, since, prefix, err);
     nadb_buf_clear(&room);
@@ -228,8 +228,12 @@ nadb_rc func_wait(call *k, nadb_err *err) {
     if (rc == NADB_OK) rc = timeout_of(k->argv[2], &ms, err);
     if (rc == NADB_OK && !any)
         rc = prefix_of(k->c, k->argv[3], &k->key_room, &prefix, err);
-    if (rc == NADB_OK)
-        rc = conn_find_to_read(k->c, name, "key", &k->v, &hidden, err);
+    if (rc == NADB_OK) {
+        sqlite3_stmt *pin;
+
+        rc = conn_find_to_read(k->c, name, "key", &pin, &k->v, &hidden, err);
+        func_pin(k, pin);
+    }
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
     if (rc == NADB_OK) rc = check_free(k->db, err);
     if (rc != NADB_OK || hidden) return rc;

@@ -129,10 +129,11 @@ static nadb_rc step(call *k, sqlite3_stmt *stmt, command *cmd, int done,
 static nadb_rc prepare_insert(call *k, const char *name,
                               const command_kind *kind, sqlite3_stmt **stmt,
                               nadb_err *err) {
-    nadb_rc rc = conn_find(k->c, name, &k->v, err);
+    nadb_rc rc = conn_find(k->c, name, stmt, &k->v, err);
     char *sql;
     int code = SQLITE_NOMEM;
 
+    func_pin(k, *stmt);
     *stmt = NULL;
     if (rc != NADB_OK) return rc;
     sql = sqlite3_mprintf("%s \"%w\".\"%w\" %s", kind->head, k->v->schema,
@@ -170,7 +171,8 @@ nadb_rc command_find(call *k, command_which which, nadb_err *err) {
             rc = denied(&cmd, k->v, err);
         }
     }
-    sqlite3_finalize(stmt);
+    sqlite3_reset(stmt);
+    func_pin(k, stmt);
     return rc;
 }
 

@@ -326,28 +326,25 @@ nadb_rc conn_prepare(conn *c, const char *head, const char *name,
                      name);
 }
 
-nadb_rc conn_find(conn *c, const char *name, vtab **out, nadb_err *err) {
-    sqlite3_stmt *stmt;
-    nadb_rc rc = conn_prepare(c, "SELECT key FROM", name, "", &stmt, out, err);
-
-    sqlite3_finalize(stmt);
-    return rc;
+nadb_rc conn_find(conn *c, const char *name, sqlite3_stmt **pin, vtab **out,
+                  nadb_err *err) {
+    return conn_prepare(c, "SELECT key FROM", name, "", pin, out, err);
 }
 
 nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
-                          vtab **out, bool *hidden, nadb_err *err) {
-    sqlite3_stmt *stmt;
+                          sqlite3_stmt **pin, vtab **out, bool *hidden,
+                          nadb_err *err) {
     char *head = sqlite3_mprintf("SELECT key, %s FROM", column);
     nadb_rc rc;
 
     *hidden = false;
+    *pin = NULL;
     *out = NULL;
     if (head == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = conn_prepare(c, head, name, "", &stmt, out, err);
+    rc = conn_prepare(c, head, name, "", pin, out, err);
     /* After SQLITE_IGNORE a NULL constant replaces the column and has no
      * declared type. */
-    if (rc == NADB_OK) *hidden = sqlite3_column_decltype(stmt, 1) == NULL;
-    sqlite3_finalize(stmt);
+    if (rc == NADB_OK) *hidden = sqlite3_column_decltype(*pin, 1) == NULL;
     sqlite3_free(head);
     return rc;
 }

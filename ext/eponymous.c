@@ -126,6 +126,8 @@ static int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
 
 static void stop(eponymous_cursor *c) {
     c->f->stop(c);
+    sqlite3_finalize(c->pin);
+    c->pin = NULL;
     for (int i = 0; i < EPONYMOUS_GIVEN_MAX; i++) {
         sqlite3_value_free(c->arguments[i]);
         c->arguments[i] = NULL;

@@ -27,6 +27,9 @@ typedef struct eponymous_cursor {
     const eponymous *f;
     conn *c;
     sqlite3_value *arguments[EPONYMOUS_GIVEN_MAX]; /* NULL: not given */
+    /* Set by start(), finalized after stop(): keeps the table whose rows are
+     * read connected (conn_prepare()); or NULL. */
+    sqlite3_stmt *pin;
     sqlite3_int64 rowid;
 } eponymous_cursor;
 

@@ -76,6 +76,7 @@ static nadb_rc expired_start(eponymous_cursor *base, sqlite3_value **given,
                          "the limit is not a whole number from 0 on");
     /* asks for READ of all columns */
     rc = command_find(&k, COMMAND_BACKUP, err);
+    base->pin = k.pin;
     if (rc == NADB_OK) rc = txn_enter(k.v, err);
     if (rc != NADB_OK) return rc;
     c->session = k.v->s->core;

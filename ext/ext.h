@@ -160,18 +160,20 @@ nadb_rc conn_leave_alone(vtab *v, nadb_err *err) NADB_MUST_USE;
 /* Prepares "<head> <table> <tail>" for a function's first argument, "table" or
  * "schema.table", and finds the table's object. Connects the table if
  * necessary, and asks the authorizer about the statement: NADB_DENIED. The
- * object is valid until control returns to SQLite. The caller finalizes *stmt,
- * which is NULL on error. */
+ * caller finalizes *stmt, which is NULL on error; until then SQLite does not
+ * disconnect the object, unless the table is dropped. Without it any other
+ * statement could: one that finds the schema changed disconnects all. */
 nadb_rc conn_prepare(conn *c, const char *head, const char *name,
                      const char *tail, sqlite3_stmt **stmt, vtab **out,
                      nadb_err *err) NADB_MUST_USE;
-/* Finds the object; asks the authorizer for READ of the key. */
-nadb_rc conn_find(conn *c, const char *name, vtab **out,
+/* Finds the object; asks the authorizer for READ of the key. *pin is a
+ * statement as conn_prepare() returns it. */
+nadb_rc conn_find(conn *c, const char *name, sqlite3_stmt **pin, vtab **out,
                   nadb_err *err) NADB_MUST_USE;
 /* As conn_find(), and asks for READ of a column. *hidden: the answer was
  * SQLITE_IGNORE, so the column reads as NULL. */
 nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
-                          vtab **out, bool *hidden,
+                          sqlite3_stmt **pin, vtab **out, bool *hidden,
                           nadb_err *err) NADB_MUST_USE;
 
 /* --- vtab.c --- */

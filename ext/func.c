@@ -16,10 +16,18 @@ typedef struct function {
     nadb_rc (*run)(call *k, nadb_err *err); /* sets the result */
 } function;
 
+void func_pin(call *k, sqlite3_stmt *pin) {
+    sqlite3_finalize(k->pin);
+    k->pin = pin;
+}
+
 nadb_rc func_find_table(call *k, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    sqlite3_stmt *pin;
+    nadb_rc rc = conn_find(k->c, name, &pin, &k->v, err);
 
-    return conn_find(k->c, name, &k->v, err);
+    func_pin(k, pin);
+    return rc;
 }
 
 nadb_rc func_open_table(call *k, nadb_err *err) {
@@ -212,6 +220,9 @@ static nadb_rc destroy(call *k, nadb_err *err) {
 
     if (rc == NADB_OK)
         rc = func_alone(k, "a removed store cannot be rolled back", err);
+    /* Opening it may have found the schema changed; then there is a new
+     * object. */
+    if (rc == NADB_OK) rc = func_open_table(k, err);
     if (rc == NADB_OK) rc = vtab_writable(k->v, err);
     if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
     if (rc != NADB_OK) return rc;
@@ -347,6 +358,7 @@ static void dispatch(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     if (rc != NADB_OK) {
         value_result_error(ctx, b->f->name, &err);
     }
+    func_pin(&k, NULL);
     nadb_buf_clear(&k.key_room);
 }
 

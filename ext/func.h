@@ -11,10 +11,13 @@ typedef struct call {
     int argc;
     sqlite3_value **argv;
     vtab *v; /* the table of the first argument; NULL: not looked up yet */
+    sqlite3_stmt *pin; /* keeps `v` connected: conn_prepare(); or NULL */
     sqlite3 *db;
     nadb_buf key_room; /* room for the key */
 } call;
 
+/* Takes over the statement that keeps k->v connected. */
+void func_pin(call *k, sqlite3_stmt *pin);
 /* Finds the table of the first argument. */
 nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
 /* As func_find_table(), and opens its store. */

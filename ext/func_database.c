@@ -56,11 +56,13 @@ static bool goes_along(const vtab *v) {
 static nadb_rc hold_table(saving *s, const char *name, nadb_err *err) {
     char *sql = sqlite3_mprintf("main.%s", name);
     nadb_store *store = NULL;
+    sqlite3_stmt *pin;
     vtab *v = NULL;
     nadb_rc rc;
 
     if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = conn_find(s->k->c, sql, &v, err);
+    rc = conn_find(s->k->c, sql, &pin, &v, err);
+    func_pin(s->k, pin);
     sqlite3_free(sql);
     if (rc == NADB_INVALID) return NADB_OK; /* a table of another module */
     if (rc == NADB_OK) rc = vtab_open(v, err);

@@ -32,9 +32,11 @@ static bool is_seen(const line *l, const nadb_store *store) {
 static nadb_rc put_table(line *l, const char *name, nadb_err *err) {
     nadb_store *store;
     vtab *v = NULL;
+    sqlite3_stmt *pin;
     bool put = false;
-    nadb_rc rc = conn_find(l->k->c, name, &v, err);
+    nadb_rc rc = conn_find(l->k->c, name, &pin, &v, err);
 
+    func_pin(l->k, pin);
     if (rc == NADB_INVALID) return NADB_OK; /* a table of another module */
     if (rc != NADB_OK || v->options == NULL || v->options->log == NULL)
         return rc;

@@ -142,7 +142,7 @@ static nadb_rc find_table(call *k, nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
     nadb_rc rc = conn_prepare(k->c, "DELETE FROM", name, "", &stmt, &k->v, err);
 
-    sqlite3_finalize(stmt);
+    func_pin(k, stmt);
     if (rc != NADB_OK) return rc;
     if (k->v->options == NULL)
         return nadb_fail(err, k->v->fault->rc, "%s", k->v->fault->msg);

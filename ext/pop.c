@@ -181,6 +181,7 @@ static nadb_rc pop_start(eponymous_cursor *c, sqlite3_value **given,
                          "nadb_pop needs a table and a key: SELECT * FROM "
                          "nadb_pop('kv', 'k')");
     rc = take(&k, COMMAND_POP_ROW, &((pop_cursor *)c)->row, err);
+    func_pin(&k, NULL);
     nadb_buf_clear(&k.key_room);
     return rc;
 }
