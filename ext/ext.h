@@ -38,9 +38,9 @@ typedef struct table_place table_place;     /* in places.c */
 typedef struct command command;             /* command.c */
 typedef struct dropped_store dropped_store; /* dropped.c */
 
-/* Numbers in page 1 that a PRAGMA can change. */
+/* Numbers in page 1 that a PRAGMA, or a change of the schema, changes. */
 typedef struct file_header {
-    char user_version[16], application_id[16];
+    char user_version[16], application_id[16], schema_version[16];
 } file_header;
 
 typedef struct sess {
@@ -60,6 +60,7 @@ typedef struct sess {
     bool several;    /* the transaction writes to other attached files, too */
     bool nested;     /* another statement opened a savepoint in it */
     unsigned begun_changes; /* total_changes() when it began */
+    unsigned begun_pages;   /* quirk_pages() when it began */
     const void *wal;        /* the file's WAL object while it is in WAL mode */
     bool no_journal;        /* PRAGMA journal_mode=OFF */
     file_header header;     /* values at the last check */

@@ -187,6 +187,7 @@ static void pragma(sqlite3 *db, const char *schema, const char *name,
 static void read_header(const vtab *v, file_header *out) {
     pragma(v->c->db, v->schema, "user_version", out->user_version);
     pragma(v->c->db, v->schema, "application_id", out->application_id);
+    pragma(v->c->db, v->schema, "schema_version", out->schema_version);
 }
 
 static bool is_spill_off(vtab *v) {
@@ -197,16 +198,18 @@ static bool is_spill_off(vtab *v) {
     return v->c->spill_off;
 }
 
-/* Detects changes that flushing does not show: two numbers in page 1, which
- * SQLite keeps in use and a PRAGMA can write; and any change under
- * cache_spill=off, which prevents flushing. */
+/* Detects changes that flushing does not show: those of page 1, which SQLite
+ * keeps in use; and any change under cache_spill=off, which prevents flushing.
+ * Page 1 has two numbers that a PRAGMA can write, and the schema or its first
+ * part, each change of which increments the version of the schema. */
 static bool header_moved(vtab *v) {
     file_header now, *last = &v->s->header;
     bool moved;
 
     read_header(v, &now);
     moved = strcmp(now.user_version, last->user_version) != 0 ||
-            strcmp(now.application_id, last->application_id) != 0;
+            strcmp(now.application_id, last->application_id) != 0 ||
+            strcmp(now.schema_version, last->schema_version) != 0;
     *last = now;
     return is_spill_off(v) || moved;
 }
@@ -434,6 +437,7 @@ void file_begun(vtab *v) {
     unsigned now = (unsigned)sqlite3_total_changes(c->db);
 
     v->s->begun_changes = now;
+    v->s->begun_pages = quirk_pages(c->db);
     v->s->nested = false;
     /* A statement on one of our tables mostly changes one row. */
     if (now < c->changes || now - c->changes > 1) quirk_note_spills(c);
@@ -447,11 +451,13 @@ void file_begun(vtab *v) {
  * the rows that it has changed, but not before the statement that commits has
  * ended. So while the number is that of the beginning, this statement itself
  * has changed the store. Its table is virtual, so it has no triggers and no
- * foreign keys that could change an ordinary table. CREATE, which changes no
- * rows, opens a savepoint when it runs nested. Seen in 3.40 and 3.53. */
+ * foreign keys that could change an ordinary table. A nested change of the
+ * schema, or ANALYZE, changes no rows that count, but looks up pages. Seen in
+ * 3.40 and 3.53. */
 static bool is_direct(const vtab *v) {
     return !v->s->nested &&
-           v->s->begun_changes == (unsigned)sqlite3_total_changes(v->c->db);
+           v->s->begun_changes == (unsigned)sqlite3_total_changes(v->c->db) &&
+           v->s->begun_pages == quirk_pages(v->c->db);
 }
 
 /* SQLite does not flush pages that another statement uses. */
@@ -471,7 +477,7 @@ static bool pages_changed(vtab *v) {
      * remembered WAL is trusted. If the mode has changed, the flush of one
      * mixed transaction syncs the journal; then the mode is asked for again. */
     if (v->s->autocommit && v->s->wal != NULL) {
-        written = quirk_flushes(v->c) || is_spill_off(v);
+        written = quirk_flushes(v->c) || header_moved(v);
         if (!written) return false;
     }
     rest = other_files(v);

@@ -20,6 +20,8 @@ bool quirk_reads_all(const vtab *v, int plan, int last_column);
 void quirk_level_branches(vtab *v, sqlite3_index_info *info, bool tagged,
                           double *rows);
 
+/* Grows, and wraps around, when a statement looks up pages of a file. */
+unsigned quirk_pages(sqlite3 *db);
 /* Counts flushed pages from now on for the transaction. */
 void quirk_note_spills(conn *c);
 /* Flushes the transaction's changes; true if pages were flushed since the
