@@ -11,6 +11,10 @@
  * under SQLITE_DBCONFIG_DEFENSIVE, and increments the version of the schema, by
  * which all connections notice that they must connect the table again.
  *
+ * The connection may know a former state of the schema, whose options, store or
+ * whole table another connection has replaced meanwhile. Therefore the file's
+ * write lock is taken first, and the table is looked up again under it.
+ *
  * The open store takes the options on after the commit; in other processes it
  * does when a table joins it (options_join(), core/store.c). As a later
  * rollback could not undo that, nadb_alter() is a transaction of its own. */
@@ -70,13 +74,43 @@ static nadb_rc make_anew(call *k, const char *sql, nadb_err *err) {
     return rc;
 }
 
+/* Takes the file's write lock, for which a PRAGMA that is undone waits as any
+ * write does, and reads the schema as it is now. */
+static nadb_rc lock_file(call *k, nadb_err *err) {
+    char *sql = sqlite3_mprintf("SAVEPOINT nadb_lock;"
+                                "PRAGMA \"%w\".application_id = 0;"
+                                "ROLLBACK TO nadb_lock;"
+                                "RELEASE nadb_lock;"
+                                "SELECT 1 FROM \"%w\".sqlite_schema LIMIT 1",
+                                k->v->schema, k->v->schema);
+    nadb_rc rc;
+
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = run(k->db, sql, err);
+    sqlite3_free(sql);
+    return rc;
+}
+
+static nadb_rc change_locked(call *k, nadb_err *err) {
+    char *sql = NULL;
+    nadb_rc rc = lock_file(k, err);
+
+    if (rc == NADB_OK) rc = func_open_table(k, err);
+    if (rc == NADB_OK) rc = make_sql(k, &sql, err);
+    if (rc == NADB_OK) {
+        conn_alter(k->c, k->v->s);
+        rc = make_anew(k, sql, err);
+    }
+    sqlite3_free(sql);
+    return rc;
+}
+
 /* All or nothing. */
-static nadb_rc change(call *k, const char *sql, nadb_err *err) {
+static nadb_rc change(call *k, nadb_err *err) {
     nadb_rc rc = alone_begin(k, err);
 
     if (rc != NADB_OK) return rc;
-    conn_alter(k->c, k->v->s);
-    rc = alone_end(k, make_anew(k, sql, err), err);
+    rc = alone_end(k, change_locked(k, err), err);
     if (rc == NADB_OK) rc = nadb_store_tune(k->v->s->store, k->v->options, err);
     conn_alter(k->c, NULL);
     return rc;
@@ -94,9 +128,9 @@ nadb_rc func_alter(call *k, nadb_err *err) {
     if (rc == NADB_OK)
         rc = func_alone(k, "changed options cannot be rolled back", err);
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
-    if (rc == NADB_OK) rc = make_sql(k, &sql, err);
-    if (rc == NADB_OK) rc = change(k, sql, err);
+    if (rc == NADB_OK) rc = make_sql(k, &sql, err); /* refuses wrong options */
     sqlite3_free(sql);
+    if (rc == NADB_OK) rc = change(k, err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
     return rc;
 }
