@@ -148,9 +148,14 @@ static nadb_rc find(call *k, const command_kind *kind, sqlite3_stmt **stmt,
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
     nadb_rc rc;
 
+    *stmt = NULL;
     if (kind == &kinds[COMMAND_INSERT]) {
         rc = prepare_insert(k, name, kind, stmt, err);
     } else {
+        /* DELETE must not reach another table that has the name now. Whether
+         * reading is allowed does not matter. */
+        if (kind == &kinds[COMMAND_DELETE] || kind == &kinds[COMMAND_BACKUP])
+            (void)!func_find_table(k, err);
         rc = conn_prepare(k->c, kind->head, name, kind->tail, stmt, &k->v, err);
     }
     if (rc != NADB_DENIED) return rc;

@@ -326,9 +326,27 @@ nadb_rc conn_prepare(conn *c, const char *head, const char *name,
                      name);
 }
 
+/* Another connection may have replaced the table, which SQLite only notices
+ * when a statement begins to read the file: one without rows does. After an
+ * error, or if SQLite has prepared the statement again, the table is looked up
+ * again. */
+static nadb_rc find_now(conn *c, const char *head, const char *name,
+                        sqlite3_stmt **stmt, vtab **out, nadb_err *err) {
+    nadb_rc rc = conn_prepare(c, head, name, "WHERE 0", stmt, out, err);
+
+    if (rc != NADB_OK ||
+        sqlite3_txn_state(c->db, (*out)->schema) != SQLITE_TXN_NONE)
+        return rc;
+    if (sqlite3_step(*stmt) == SQLITE_DONE &&
+        sqlite3_stmt_status(*stmt, SQLITE_STMTSTATUS_REPREPARE, 0) == 0)
+        return NADB_OK;
+    sqlite3_finalize(*stmt);
+    return conn_prepare(c, head, name, "WHERE 0", stmt, out, err);
+}
+
 nadb_rc conn_find(conn *c, const char *name, sqlite3_stmt **pin, vtab **out,
                   nadb_err *err) {
-    return conn_prepare(c, "SELECT key FROM", name, "", pin, out, err);
+    return find_now(c, "SELECT key FROM", name, pin, out, err);
 }
 
 nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
@@ -341,7 +359,7 @@ nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
     *pin = NULL;
     *out = NULL;
     if (head == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = conn_prepare(c, head, name, "", pin, out, err);
+    rc = find_now(c, head, name, pin, out, err);
     /* After SQLITE_IGNORE a NULL constant replaces the column and has no
      * declared type. */
     if (rc == NADB_OK) *hidden = sqlite3_column_decltype(*pin, 1) == NULL;

@@ -140,8 +140,10 @@ static nadb_rc result_repaired(call *k, const listing *l,
 static nadb_rc find_table(call *k, nadb_err *err) {
     const char *name = (const char *)sqlite3_value_text(k->argv[0]);
     sqlite3_stmt *stmt = NULL;
-    nadb_rc rc = conn_prepare(k->c, "DELETE FROM", name, "", &stmt, &k->v, err);
+    nadb_rc rc = func_find_table(k, err);
 
+    if (rc == NADB_OK)
+        rc = conn_prepare(k->c, "DELETE FROM", name, "", &stmt, &k->v, err);
     func_pin(k, stmt);
     if (rc != NADB_OK) return rc;
     if (k->v->options == NULL)
