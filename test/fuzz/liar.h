@@ -431,8 +431,9 @@ static int liar_port(void) { return port; }
 static uint8_t given[8192];
 
 /* From here on answers are those of the input, of which it takes a copy: the
- * thread may still answer when the caller's own is gone. `polite`: what is asked at the begin of a connection, and the
- * state of the store, is answered well, without the input. */
+ * thread may still answer when the caller's own is gone. `polite`: what is
+ * asked at the begin of a connection, and the state of the store, is answered
+ * well, without the input. */
 static void liar_begin(const uint8_t *input, size_t n, bool is_polite) {
     (void)pthread_mutex_lock(&lock);
     for (size_t i = 0; i < CONNS; i++) hang_up(&conns[i]);
