@@ -74,6 +74,8 @@ static void vtab_free(vtab *v) {
     nadb_free(v->fault);
     nadb_free(v->schema);
     nadb_free(v->name);
+    /* SQLite takes no message of xDestroy. */
+    sqlite3_free(v->base.zErrMsg);
     nadb_buf_clear(&v->tags);
     for (size_t i = 0; i < 3; i++) nadb_buf_clear(&v->keys[i]);
     nadb_free(v);
