@@ -348,7 +348,20 @@ nadb_rc file_create(vtab *v, nadb_err *err) {
     return rc;
 }
 
-/* --- is the transaction mixed? --- */
+/* --- is the transaction mixed? ---
+ *
+ * Only a mixed transaction may write a stamp, and SQLite does not tell whether
+ * pages of the file have changed. In xSync, in this order:
+ *
+ *   is_direct()      a statement outside BEGIN .. COMMIT that changes rows of
+ *                    its own table alone: SQLite's counters have not moved
+ *   other stores     changed by the same transaction: mixed
+ *   WAL              flushing dirty pages into the WAL moves the counter of
+ *                    flushed pages; page 1, which is not flushed, has numbers
+ *                    that are compared (header_moved())
+ *   other modes      the rollback journal has bytes
+ *
+ * If that does not tell, the transaction counts as mixed, which costs a row. */
 
 /* True if the file is in WAL mode. `journal`: the object that SQLite has open
  * for it. A pager's rollback journal and its WAL are different objects, so as

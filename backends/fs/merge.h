@@ -3,7 +3,11 @@
  * Returns the newest entry of each key, of any kind: tombstones, references to
  * large values, entries that a clear hides; the caller handles them. Runs are
  * few, so all of them are compared for the next key (least.h). Of equal keys
- * the newer run's comes first and the others are skipped. */
+ * the newer run's comes first and the others are skipped.
+ *
+ * core/util/merge.h merges iterators of any kind through their operations. This
+ * merge is apart from it because scans and compaction spend their time here: it
+ * compares keys of runs without an indirect call. */
 #ifndef NADB_FS_MERGE_H
 #define NADB_FS_MERGE_H
 

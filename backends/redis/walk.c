@@ -3,7 +3,11 @@
  *
  * Pages grow, so that LIMIT 1 reads little and a full scan makes few round
  * trips. Rows that were inserted after the view began are left out, so that a
- * statement which inserts while it reads comes to an end. */
+ * statement which inserts while it reads comes to an end.
+ *
+ * How a page is loaded is one of four loaders (redis_loader); everything else
+ * of a walk is shared. The feed of changes (feed.c) has its own walk, because
+ * it has no keys to seek. */
 #include "../../core/kv/row.h"
 #include "engine.h"
 

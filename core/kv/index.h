@@ -15,7 +15,10 @@
  * nadb_index_derive() finds what must change: it compares each row of a batch
  * with the one that a view shows. Counters come out as absolute numbers, so the
  * view must show the state that the commit follows: prepare calls back with it
- * (nadb_commit_req.derive) while it holds the commit lock. */
+ * (nadb_commit_req.derive) while it holds the commit lock.
+ *
+ * updated_at, created_at and size have no index: it would cost every put two
+ * entries. */
 #ifndef NADB_INDEX_H
 #define NADB_INDEX_H
 

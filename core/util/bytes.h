@@ -2,7 +2,8 @@
  *
  * nadb_slice borrows: it never frees, and is valid as long as what it points
  * into. nadb_buf owns, and is the only type that grows memory. All sizes are
- * checked for overflow here, so that callers need not. */
+ * checked for overflow here, so that callers need not. Arrays of structs are in
+ * a nadb_buf, too: malloc() aligns them. */
 #ifndef NADB_BYTES_H
 #define NADB_BYTES_H
 

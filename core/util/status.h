@@ -6,7 +6,10 @@
  * Absence is not an error; it is reported through a `bool *found`.
  *
  * Only nadb_fail() makes errors, and only ext/value.c converts them to SQLITE_*
- * codes. `err` may be NULL if the caller does not need the message. */
+ * codes. `err` may be NULL if the caller does not need the message.
+ *
+ * A file that reports NADB_NOMEM in several places has a function no_memory()
+ * of its own for it: a shared one could not name the operation. */
 #ifndef NADB_STATUS_H
 #define NADB_STATUS_H
 
