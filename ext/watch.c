@@ -14,7 +14,7 @@
  * ROLLBACK would undo it and abort open SELECTs; mostly it was made before.
  * Where it cannot be made or written (query_only, an authorizer), each
  * statement has its own snapshot, as docs/transactions.md says. */
-#include "ext.h"
+#include "rowless.h"
 #include "sqlite_quirks.h"
 
 /* After so many failed attempts the table counts as forbidden. */
@@ -87,51 +87,6 @@ static int watch_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     return SQLITE_OK;
 }
 
-static int watch_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    (void)base;
-    *out = nadb_calloc(1, sizeof **out);
-    return *out == NULL ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-static int watch_close(sqlite3_vtab_cursor *cursor) {
-    nadb_free(cursor);
-    return SQLITE_OK;
-}
-
-static int watch_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text,
-                        int argc, sqlite3_value **argv) {
-    (void)cursor;
-    (void)plan;
-    (void)text;
-    (void)argc;
-    (void)argv;
-    return SQLITE_OK;
-}
-
-static int watch_next(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return SQLITE_OK;
-}
-
-static int watch_eof(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return 1; /* it has no rows */
-}
-
-static int watch_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx,
-                        int i) {
-    (void)cursor;
-    (void)ctx;
-    (void)i;
-    return SQLITE_OK;
-}
-
-static int watch_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
-    (void)cursor;
-    *rowid = 0;
-    return SQLITE_OK;
-}
-
 static int watch_update(sqlite3_vtab *base, int argc, sqlite3_value **argv,
                         sqlite3_int64 *rowid) {
     (void)argc;
@@ -166,13 +121,7 @@ const sqlite3_module watch_module = {
     .xBestIndex = watch_best_index,
     .xDisconnect = watch_disconnect,
     .xDestroy = watch_destroy,
-    .xOpen = watch_open,
-    .xClose = watch_close,
-    .xFilter = watch_filter,
-    .xNext = watch_next,
-    .xEof = watch_eof,
-    .xColumn = watch_column,
-    .xRowid = watch_rowid,
+    ROWLESS_CURSOR,
     .xUpdate = watch_update,
     .xBegin = watch_begin,
     .xSync = watch_sync,

@@ -7,15 +7,13 @@
  * transaction that wrote to the gate waits. Meanwhile /folder/name.here says
  * that it is there. SQLite calls the tables of a transaction in the order in
  * which they joined it. */
-#include <sqlite3ext.h>
+#include "../../ext/rowless.h"
+#include "test_functions.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "test_functions.h"
-
-SQLITE_EXTENSION_INIT3
 
 typedef struct gate {
     sqlite3_vtab base;
@@ -47,51 +45,6 @@ static int gate_disconnect(sqlite3_vtab *base) {
 static int gate_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     (void)base;
     (void)info;
-    return SQLITE_OK;
-}
-
-static int gate_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    (void)base;
-    *out = calloc(1, sizeof **out);
-    return *out == NULL ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-static int gate_close(sqlite3_vtab_cursor *cursor) {
-    free(cursor);
-    return SQLITE_OK;
-}
-
-static int gate_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text,
-                       int argc, sqlite3_value **argv) {
-    (void)cursor;
-    (void)plan;
-    (void)text;
-    (void)argc;
-    (void)argv;
-    return SQLITE_OK;
-}
-
-static int gate_next(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return SQLITE_OK;
-}
-
-static int gate_eof(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return 1;
-}
-
-static int gate_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx,
-                       int i) {
-    (void)cursor;
-    (void)ctx;
-    (void)i;
-    return SQLITE_OK;
-}
-
-static int gate_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
-    (void)cursor;
-    *rowid = 0;
     return SQLITE_OK;
 }
 
@@ -139,13 +92,7 @@ const sqlite3_module test_gate_module = {
     .xBestIndex = gate_best_index,
     .xDisconnect = gate_disconnect,
     .xDestroy = gate_disconnect,
-    .xOpen = gate_open,
-    .xClose = gate_close,
-    .xFilter = gate_filter,
-    .xNext = gate_next,
-    .xEof = gate_eof,
-    .xColumn = gate_column,
-    .xRowid = gate_rowid,
+    ROWLESS_CURSOR,
     .xUpdate = gate_update,
     .xBegin = gate_begin,
     .xSync = gate_sync,

@@ -5,13 +5,11 @@
  *                            xBestIndex since the last call: "a;ab;"
  *   test_flushed()           flushes; pages that were ever flushed
  *   test_txn_state()         sqlite3_txn_state() of main */
-#include <sqlite3ext.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "../../ext/rowless.h"
 #include "test_functions.h"
 
-SQLITE_EXTENSION_INIT3
+#include <stdlib.h>
+#include <string.h>
 
 static char seen[1024];
 
@@ -49,62 +47,11 @@ static int terms_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     return SQLITE_OK;
 }
 
-static int terms_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
-    (void)base;
-    *out = calloc(1, sizeof **out);
-    return *out == NULL ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-static int terms_close(sqlite3_vtab_cursor *cursor) {
-    free(cursor);
-    return SQLITE_OK;
-}
-
-static int terms_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text,
-                        int argc, sqlite3_value **argv) {
-    (void)cursor;
-    (void)plan;
-    (void)text;
-    (void)argc;
-    (void)argv;
-    return SQLITE_OK;
-}
-
-static int terms_next(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return SQLITE_OK;
-}
-
-static int terms_eof(sqlite3_vtab_cursor *cursor) {
-    (void)cursor;
-    return 1;
-}
-
-static int terms_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx,
-                        int i) {
-    (void)cursor;
-    (void)ctx;
-    (void)i;
-    return SQLITE_OK;
-}
-
-static int terms_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid) {
-    (void)cursor;
-    *rowid = 0;
-    return SQLITE_OK;
-}
-
 static const sqlite3_module terms_module = {
     .xConnect = terms_connect,
     .xBestIndex = terms_best_index,
     .xDisconnect = terms_disconnect,
-    .xOpen = terms_open,
-    .xClose = terms_close,
-    .xFilter = terms_filter,
-    .xNext = terms_next,
-    .xEof = terms_eof,
-    .xColumn = terms_column,
-    .xRowid = terms_rowid,
+    ROWLESS_CURSOR,
 };
 
 static void terms_seen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
