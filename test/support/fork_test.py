@@ -10,17 +10,14 @@ import sys
 import threading
 import time
 
-lib, folder = sys.argv[1:3]
+import cases
+from cases import say
 
-
-def say(name, good, detail=""):
-    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
+folder = sys.argv[2]
 
 
 def connect():
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.enable_load_extension(True)
-    db.execute("SELECT load_extension(?)", (lib,))
+    db = cases.connect()
     db.execute(f"CREATE VIRTUAL TABLE kv USING nadb(path='{folder}/fork', "
                "buffer_size_mb=0.1)")
     return db

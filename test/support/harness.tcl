@@ -53,6 +53,7 @@ array set ::H_created {} ;# connection -> its open_store statements
 array set ::H_file {}    ;# connection -> its database file
 # Shells and servers crash with a sanitizer in front of them.
 unset -nocomplain ::env(LD_PRELOAD)
+set ::env(PYTHONDONTWRITEBYTECODE) 1 ;# no files in the tree
 
 # --- a run ---
 

@@ -1,31 +1,28 @@
 """redis_pool.py - a thread that finds all connections to the server in use waits
 for pool_timeout, and no longer (redis.test).
 
-usage: redis_pool.py library socket-of-the-server
+usage: redis_pool.py library socket-of-the-server process-of-the-server
 
 Prints "ok NAME" or "not ok NAME: what happened".
 """
-import socket
+import concurrent.futures
+import os
+import signal
 import sqlite3
 import sys
-import threading
 import time
 
-lib, server = sys.argv[1:3]
-PAUSE = 4.0
+import cases
+from cases import say
+
+server, process = sys.argv[2], int(sys.argv[3])
 
 
-def say(name, good, detail=""):
-    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
-
-
-def connect(options):
-    db = sqlite3.connect(":memory:", isolation_level=None,
-                         check_same_thread=False)
-    db.enable_load_extension(True)
-    db.execute("SELECT load_extension(?)", (lib,))
+def connect():
+    db = cases.connect(check_same_thread=False)
     db.execute("CREATE VIRTUAL TABLE kv USING nadb(backend=redis, timeout=30,"
-               f" namespace=pool, socket='{server}', pool_size=1, {options})")
+               f" namespace=pool, socket='{server}', pool_size=1,"
+               " pool_timeout=0.25, busy_timeout=20000)")
     return db
 
 
@@ -40,22 +37,22 @@ def get(db, key):
     return row, time.monotonic() - start
 
 
-one, two = (connect("pool_timeout=0.25, busy_timeout=20000") for _ in range(2))
+one, two = connect(), connect()
 one.execute("REPLACE INTO kv(key, value) VALUES('a', 1), ('b', 2), ('c', 3)")
 get(two, "none")
 
-control = socket.socket(socket.AF_UNIX)
-control.connect(server)
-control.sendall(f"CLIENT PAUSE {int(PAUSE * 1000)}\r\n".encode())
-control.recv(100)
-first = []
-holder = threading.Thread(target=lambda: first.append(get(one, "a")))
-holder.start()
-time.sleep(0.5)
-row, seconds = get(two, "b")
+# While the server stands still, one has the connection and the other waits.
+with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        gets = {pool.submit(get, one, "a"): 1, pool.submit(get, two, "b"): 2}
+        (refused,), (holder,) = concurrent.futures.wait(
+            gets, return_when=concurrent.futures.FIRST_COMPLETED)
+    finally:
+        os.kill(process, signal.SIGCONT)
+row, seconds = refused.result()
 say("refused", "pool_size, pool_timeout" in str(row), row)
-say("no-longer", 0.2 < seconds < PAUSE - 1, seconds)
-holder.join()
-say("holder-goes-on", first[0][0] == (1,), first)
+say("no-longer", 0.2 < seconds < 3, seconds)
+say("holder-goes-on", holder.result()[0] == (gets[holder],), holder.result())
 row, seconds = get(two, "c")
 say("then-it-is-free", row == (3,), row)

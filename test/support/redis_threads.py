@@ -10,20 +10,17 @@ import sys
 import threading
 import time
 
-lib, server = sys.argv[1:3]
+import cases
+from cases import say
+
+server = sys.argv[2]
 seconds = float(sys.argv[3])
 more = "".join(", " + o for o in sys.argv[4:])
 KEYS = 8
 
 
-def say(name, good, detail=""):
-    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
-
-
 def connect():
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.enable_load_extension(True)
-    db.execute("SELECT load_extension(?)", (lib,))
+    db = cases.connect()
     db.execute("CREATE VIRTUAL TABLE kv USING nadb(backend=redis, namespace=th,"
                f" socket='{server}', pool_size=3, cache_size_mb=1{more})")
     return db

@@ -13,19 +13,16 @@ import sys
 import threading
 import time
 
-lib, folder = sys.argv[1:3]
+import cases
+from cases import say
+
+folder = sys.argv[2]
 seconds = float(sys.argv[3])
 SQLITE_BUSY = 5
 
 
-def say(name, good, detail=""):
-    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
-
-
 def connect(*stores):
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.enable_load_extension(True)
-    db.execute("SELECT load_extension(?)", (lib,))
+    db = cases.connect()
     for store in stores:
         db.execute(f"CREATE VIRTUAL TABLE {store} USING "
                    f"nadb(path='{folder}/threads', busy_timeout=200)")
@@ -157,9 +154,7 @@ clears = [0]
 
 
 def one_key(options, statements, until):
-    c = sqlite3.connect(":memory:", isolation_level=None)
-    c.enable_load_extension(True)
-    c.execute("SELECT load_extension(?)", (lib,))
+    c = cases.connect()
     c.execute(f"CREATE VIRTUAL TABLE kv USING nadb({options}, "
               "namespace='cleared', busy_timeout=60000)")
     while not until():
@@ -245,9 +240,7 @@ def make_and_destroy(me):
     while time.monotonic() < end or (
             (made[0] <= 20 or destroyed[0] == 0) and
             time.monotonic() < end + 60):
-        c = sqlite3.connect(":memory:", isolation_level=None)
-        c.enable_load_extension(True)
-        c.execute("SELECT load_extension(?)", (lib,))
+        c = cases.connect()
         try:
             c.execute("CREATE VIRTUAL TABLE d USING nadb("
                       f"path='{folder}/made{dice.randrange(2)}')")

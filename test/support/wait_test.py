@@ -11,12 +11,11 @@ import sys
 import threading
 import time
 
-lib, folder = sys.argv[1:3]
+import cases
+from cases import say
+
+folder = sys.argv[2]
 LONG = 30  # of option timeout, in seconds: what must end before it does so
-
-
-def say(name, good, detail=""):
-    print(f"ok {name}" if good else f"not ok {name}: {detail}", flush=True)
 
 
 class Silent:
@@ -42,11 +41,8 @@ class Silent:
 
 
 def connect(server, options):
-    db = sqlite3.connect(f"file:{folder}/{server.port}.db?mode=memory",
-                         uri=True, isolation_level=None,
-                         check_same_thread=False)
-    db.enable_load_extension(True)
-    db.execute("SELECT load_extension(?)", (lib,))
+    db = cases.connect(f"file:{folder}/{server.port}.db?mode=memory", uri=True,
+                       check_same_thread=False)
     db.execute(f"CREATE VIRTUAL TABLE kv USING nadb(backend=redis, "
                f"host=127.0.0.1, port={server.port}, {options})")
     return db
