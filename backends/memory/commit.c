@@ -284,7 +284,8 @@ static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
     return find_in_reads(e, req, is_pending) != NULL;
 }
 
-/* Adds the request's present changes, with those of indexes. */
+/* Adds the request's present changes, with those of indexes, which are derived
+ * again if another transaction has committed since the view. */
 static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
                       memory_ticket *t, nadb_err *err) {
     memory_view now;
@@ -295,7 +296,8 @@ static nadb_rc derive(memory_engine *e, const nadb_commit_req *req,
     now.clear_seq = e->clear_seq;
     now.locked = true;
     ticket_clear(t);
-    if (req->derive != NULL) rc = req->derive(req->derive_ctx, &now.base, err);
+    if (req->derive != NULL && e->seq != req->view->seq)
+        rc = req->derive(req->derive_ctx, &now.base, err);
     return rc == NADB_OK ? collect(req->changes, t, err) : rc;
 }
 
