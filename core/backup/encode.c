@@ -29,10 +29,9 @@ struct backup_encoder {
     int level;
     uint8_t id[ID_BYTES];
     pthread_t threads[ENCODER_THREADS];
-    unsigned running;
-    bool tried; /* to start threads */
+    unsigned running; /* number of threads */
     nadb_mutex lock;
-    nadb_cond moved; /* signalled when a number, `done` or `ending` changes */
+    nadb_cond moved; /* signalled when `given`, `done` or `ending` changes */
     bool ending;
     uint64_t dropped, begun, given;
     place ring[ENCODER_CHUNKS];
@@ -80,7 +79,6 @@ static void *encode_all(void *arg) {
 
 /* Errors are ignored: fewer threads, or none, suffice. */
 static void start_threads(backup_encoder *e) {
-    e->tried = true;
     while (e->running < ENCODER_THREADS &&
            nadb_thread_start(&e->threads[e->running], "nadb-backup", encode_all,
                              e, NULL) == NADB_OK)
@@ -143,7 +141,7 @@ unsigned backup_encoder_given(const backup_encoder *e) {
 void backup_encoder_give(backup_encoder *e) {
     place *p = place_of(e, e->given);
 
-    if (e->given > 0 && !e->tried) start_threads(e);
+    if (e->given == 1) start_threads(e);
     p->done = false;
     nadb_lock(&e->lock);
     e->given++;
