@@ -125,7 +125,7 @@ static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
  * holds. Options that nadb_alter() has written last replace those in force. */
 static void options_join(nadb_store *s, const nadb_options *o) {
     nadb_options *have = s->kv.options;
-    bool newest = o->revision > 0 && o->revision >= s->revision;
+    bool newest = o->revision > 0 && o->revision >= have->revision;
 
     /* If there is no memory, reads are not tracked. */
     if (o->track_access && s->kv.access == NULL)
@@ -133,7 +133,7 @@ static void options_join(nadb_store *s, const nadb_options *o) {
     store_log_open(s, o);
 
     if (newest) {
-        s->revision = o->revision;
+        have->revision = o->revision;
         have->compression = o->compression;
         atomic_store(&s->kv.compression, o->compression);
         store_log_tune(s, o);
@@ -264,7 +264,6 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
     }
     atomic_store(&s->kv.synchronous, s->kv.options->synchronous);
     atomic_store(&s->kv.compression, s->kv.options->compression);
-    s->revision = s->kv.options->revision;
     rc = nadb_monitor_init(&s->kv.monitor, err);
     if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->kv.tag_queries, err);
     if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);

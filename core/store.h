@@ -23,7 +23,6 @@ struct nadb_store {
     nadb_sweeper sweeper;
     nadb_err log_error;           /* why the log could not be opened */
     _Atomic int64_t sweep_due_ns; /* committed() in store.c */
-    int64_t revision;             /* of the options; under the list's lock */
     unsigned refs;                /* under the list's lock */
     bool moved; /* another store is in its place now, or none: look() skips it;
                    under the list's lock */
