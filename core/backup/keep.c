@@ -14,7 +14,6 @@ typedef struct listed {
     bool sound;
     bool keep;
     size_t parts; /* number of stores, if it is a database's */
-    size_t files;
     backup_manifest manifest;
     char problem[NADB_MSG_MAX];
 } listed;
@@ -41,7 +40,6 @@ static nadb_rc add(void *ctx, const char *id, const backup_manifest *m,
     item.sound = m != NULL;
     if (m != NULL) {
         item.parts = backup_manifest_parts(m);
-        item.files = backup_manifest_files(m);
         item.manifest = *m;
         /* they belong to the caller */
         item.manifest.parts = (nadb_buf)NADB_BUF_INIT;
@@ -82,6 +80,11 @@ static listed *find(const list *l, const char *id) {
     return NULL;
 }
 
+/* Number of files: BACKUP, and rows or database, and those of its stores. */
+static size_t files_of(const listed *item) {
+    return item->sound ? 2 + 2 * item->parts : 0;
+}
+
 /* Adds the bytes of values in a file of rows. */
 static nadb_rc add_values(const backup_folder *f, const char *id,
                           const char *part, uint64_t *sum, bool *known,
@@ -95,7 +98,8 @@ static nadb_rc add_values(const backup_folder *f, const char *id,
     return rc;
 }
 
-/* *known is false for damaged files, whose size is not listed. */
+/* *known is false if a file does not say it, is damaged or is missing: the
+ * backup is listed without it. */
 static nadb_rc sum_values(const backup_folder *f, const listed *item,
                           uint64_t *sum, bool *known, nadb_err *err) {
     nadb_rc rc = NADB_OK;
@@ -127,8 +131,8 @@ nadb_rc nadb_backup_list(const char *folder, nadb_backup_fn *each, void *ctx,
         uint64_t values;
         bool known;
         nadb_backup_entry e = {item->id, item->sound ? &item->manifest : NULL,
-                               item->sound ? NULL : item->problem, item->files,
-                               NULL};
+                               item->sound ? NULL : item->problem,
+                               files_of(item), NULL};
 
         rc = sum_values(f, item, &values, &known, err);
         if (known) e.values = &values;

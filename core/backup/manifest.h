@@ -55,11 +55,6 @@ static inline size_t backup_manifest_parts(const backup_manifest *m) {
     return m->parts.n / sizeof(backup_part);
 }
 
-/* Number of files: BACKUP, and rows or database, and those of its parts. */
-static inline size_t backup_manifest_files(const backup_manifest *m) {
-    return 2 + 2 * backup_manifest_parts(m);
-}
-
 /* True for 1 to 128 letters, digits, _, - and dots, without a dot first,
  * because hidden names in the folder (folder.h) are not ids. */
 bool backup_id_valid(nadb_slice id);
