@@ -81,8 +81,8 @@ typedef struct nadb_row {
     int64_t expires_ms;             /* NADB_NO_EXPIRY: it never expires */
     bool pinned;                    /* all slices but the key */
     bool key_pinned;                /* the key */
-    bool
-        stale; /* its change was taken back: nadb_cursor_load() loads it anew */
+    /* its change was taken back: nadb_cursor_load() loads it again */
+    bool stale;
     uint64_t id; /* key of the value cache; 0: none */
 } nadb_row;
 

@@ -518,7 +518,9 @@ const nadb_backend *nadb_backend_for(const nadb_options *o) {
 
 /* --- changing --- */
 
-/* Those that a store takes on while it is open. */
+/* True if nadb_alter() may change the option, because tables and stores that
+ * are open can adopt a new value (options_join(), store.c). A log can be added,
+ * but not replaced. */
 static bool may_change(const nadb_options *o, const char *name) {
     static const char *const names[] = {
         "buffer_size_mb", "flush_interval", "synchronous", "compression",

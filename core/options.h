@@ -73,9 +73,8 @@ struct nadb_options {
 
 /* Where the table is declared; decides defaults. */
 typedef struct nadb_place {
-    const char *table; /* name of the table: the default namespace */
-    const char
-        *db_file;    /* file of the schema's database; NULL or "": in memory */
+    const char *table;   /* name of the table: the default namespace */
+    const char *db_file; /* of the schema's database; NULL or "": in memory */
     char **base_dir; /* NULL, or the directory of relative paths if there is no
                         file. *base_dir == NULL: the working directory, which is
                         then stored there */

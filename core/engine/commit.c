@@ -1,11 +1,12 @@
 /* commit.c - prepare, commit and rollback of a record.
  *
- *   prepare   Under the commit lock: derives index entries, checks for
- *             conflicts, reserves space, appends the record to the log and
- *             notes it as a doubt in control. Without the lock: syncs the log
- *             under synchronous=full. A put is acknowledged when this and
- *             commit have returned: from here on the record survives a kill
- *             (and under full a power cut).
+ *   prepare   Under the commit lock: derives index entries again if another
+ *             transaction has committed since the view, checks for conflicts,
+ *             reserves space, appends the record to the log and notes it as a
+ *             doubt in control. Without the lock: syncs the log under
+ *             synchronous=full. A put is acknowledged when this and commit have
+ *             returned: from here on the record survives a kill (and under full
+ *             a power cut).
  *   commit    Under the commit lock: links the entries into the memtable,
  *             raises the visible sequence number, frees the doubt (doubt.c).
  *   rollback  Marks the record as taken back, syncs that, frees the doubt.

@@ -300,8 +300,7 @@ typedef struct history_writer {
     nadb_file *file;
     uint64_t off; /* where the next block goes */
     nadb_buf block;
-    uint64_t
-        last; /* sequence number of the last change in the block; 0: none */
+    uint64_t last; /* sequence number of its last change; 0: none */
     history_segment segment;
     history_segment small; /* the last segment, if it is to be rewritten */
     size_t n_small;        /* 1: `small` is rewritten; 0: it stays */

@@ -15,8 +15,7 @@
 #include "tags.h"
 
 typedef struct checking {
-    nadb_session
-        *fix; /* its transaction corrects what is wrong; NULL: report only */
+    nadb_session *fix; /* its transaction repairs; NULL: report only */
     int64_t differed;
     nadb_engine *engine;
     nadb_view *view;
