@@ -66,7 +66,6 @@ end
 local ARGV = cmsgpack.unpack(packed)
 include 'lib/request'
 include 'lib/layout'
-include 'lib/claims'
 local function unlock()
   call('HDEL', I, txn)
   if clear or restore ~= '' then call('HDEL', O, '') end

@@ -8,7 +8,7 @@ local from, most, set, ver_then, total = unpack(ARGV, 1, 5)
 most = tonumber(most)
 include 'lib/store'
 include 'lib/layout'
-include 'lib/sizes'
+include 'lib/record'
 include 'lib/sizes_of'
 include 'lib/sums'
 include 'lib/line'

@@ -17,14 +17,13 @@ if index_is_lost() then return {'corrupt', missing(K)} end
 if expiry_is_lost() then return {'corrupt', missing(X)} end
 local late, most = math.max(now, at + 1), 10000
 local rows, tags, minus = call('ZCARD', K), call('ZCARD', G), {}
-local known = sum
 if m[EXPIRY] and m[EXPIRY] ~= '' and tonumber(m[EXPIRY]) < late then
   local gone = call('ZRANGEBYSCORE', X, '-inf', '(' .. str(late),
                     'LIMIT', 0, most + 1)
   if #gone > most then return {'sweep'} end
   for _, key in ipairs(gone) do
     rows = rows - 1
-    if known then count_out(key, {exp = true}) end
+    if sum then count_out(key, {exp = true}) end
     for _, t in ipairs(list(call('HGET', E, key))) do
       minus[t] = (minus[t] or 0) + 1
     end
@@ -34,7 +33,7 @@ for t, n in pairs(minus) do
   if call('ZCARD', B .. 't:' .. t) <= n then tags = tags - 1 end
 end
 local out = {'totals', str(rows), str(tags)}
-if known then
+if sum then
   for i = 1, 3 do out[3 + i] = str(math.max(sum[i], 0)) end
 end
 return out

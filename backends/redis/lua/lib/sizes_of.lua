@@ -10,8 +10,7 @@ local function sizes_of(row)
       return #row - feed, #row - feed
     end
   end
-  local is, codec, at = string.match(row, '^%d+ a?%d* ?([nirtb])%-?%d+ ' ..
-    '?u?%-?%d* ?e?%-?%d* ?(c?%d* ?s?%d*) ?%[?[^\n]*\n()')
+  local _, _, _, is, codec, _, at = parts_of(row)
   if not is then return 0, 0 end
   return sizes_then(is, codec, row, at)
 end
