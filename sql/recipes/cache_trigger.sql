@@ -1,8 +1,8 @@
 -- A cache that is never stale: a trigger on the ordinary table removes what was
 -- made of the row that changes, in the same transaction.
 --
--- Run it as query_by_tags.sql. The triggers need trusted_schema, which is on
--- by default.
+-- Run it as query_by_tags.sql. The triggers also work if the schema is not trusted
+-- (trusted_schema), because the store of the cache belongs to the database file.
 
 CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT, price INTEGER);
 CREATE VIRTUAL TABLE cache USING nadb(default_ttl=3600, max_size_mb=64,

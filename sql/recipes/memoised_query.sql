@@ -1,8 +1,9 @@
 -- Memoised queries: the answer of a slow query is kept, until a table that it
 -- reads has changed.
 --
--- Run it as query_by_tags.sql. The triggers need trusted_schema, which is on
--- by default.
+-- Run it as query_by_tags.sql. The triggers call nadb_incr(), which needs a trusted
+-- schema: PRAGMA trusted_schema = ON, the default except in the sqlite3 shell from
+-- 3.46 on.
 
 CREATE TABLE sale(day TEXT, shop TEXT, amount INTEGER);
 CREATE VIRTUAL TABLE memo USING nadb(default_ttl=86400, max_size_mb=64,

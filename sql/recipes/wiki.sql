@@ -1,7 +1,8 @@
 -- A wiki: pages, their old versions, and edits at the same time.
 --
--- Run it as query_by_tags.sql. SQLite's triggers need trusted_schema (which is
--- on by default) to call nadb_incr().
+-- Run it as query_by_tags.sql. The triggers call nadb_incr(), which needs a trusted
+-- schema: PRAGMA trusted_schema = ON, the default except in the sqlite3 shell from
+-- 3.46 on.
 
 CREATE VIRTUAL TABLE page USING nadb;
 CREATE VIRTUAL TABLE version USING nadb;
