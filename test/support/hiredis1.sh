@@ -12,26 +12,15 @@
 # NADB_VARIANT is that of test/run.sh; NADB_RELEASES, where sources may be.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. test/support/tally.sh
 
+subject="hiredis 1.x"
 form=${1:-long}
 variant=${NADB_VARIANT:-test}
 releases=${NADB_RELEASES:-trixie noble sid}
 folder=build/hiredis1
 here=$PWD/$folder
 unset MAKEFLAGS MAKELEVEL MFLAGS
-
-failure() {
-    echo "hiredis 1.x: $1"
-    echo "0 passed, 1 failed"
-    exit 1
-}
-
-not_here() {
-    [ "$form" = short ] || failure "$1"
-    echo "not run: hiredis 1.x: $1"
-    echo "0 passed, 0 failed"
-    exit 0
-}
 
 # apt with lists of its own; it changes nothing on the machine.
 apt_here() {

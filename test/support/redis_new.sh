@@ -9,6 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . test/support/tally.sh
+subject="newer servers"
 
 here=$PWD/build/redis-new
 root=$here/trixie
@@ -23,7 +24,7 @@ if [ ! -x "$root/usr/bin/valkey-server" ]; then
         awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
     debootstrap --variant=minbase --include=redis-server,valkey-server trixie \
         "$root" "$mirror" >"$here/debootstrap.log" 2>&1 ||
-        failure "newer servers: they cannot be had, see $here/debootstrap.log"
+        failure "they cannot be had, see $here/debootstrap.log"
 fi
 
 names=("$@")
@@ -43,7 +44,7 @@ exec "$(echo "$root"/lib*/ld-linux-*.so.*)" --library-path \
 END
     chmod +x "$here/$server/redis-server"
     PATH=$here/$server:$PATH redis-server --version ||
-        failure "newer servers: $server-server does not run"
+        failure "$server-server does not run"
     PATH=$here/$server:$PATH NADB_LOGS=$here/log-$server NADB_WITHIN=1 \
         bash test/run.sh test "${names[@]}" | tee "$here/$server.log"
     of_last_line 0 "$here/$server.log"

@@ -13,6 +13,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . test/support/tally.sh
 
+subject="a current SQLite"
 form=${1:-long}
 folder=build/sqlite-new
 here=$PWD/$folder
@@ -20,25 +21,18 @@ source=$folder/package/deps/sqlite3
 log=$folder/build.log
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
-not_here() {
-    [ "$form" = short ] || failure "a current SQLite: $1"
-    echo "not run: a current SQLite: $1"
-    echo "0 passed, 0 failed"
-    exit 0
-}
-
 why=$(bash test/support/sqlite_source.sh "$folder")
 case $? in
 0) ;;
 1) not_here "$why" ;;
-*) failure "a current SQLite: $why" ;;
+*) failure "$why" ;;
 esac
 if [ ! -e "$folder/libsqlite3.so.0" ]; then
     # shellcheck disable=SC2086 # CC may be several words
     ${CC:-cc} -shared -Wl,-soname,libsqlite3.so.0 -o "$folder/new.so" \
         "$folder/sqlite3.o" -lm -ldl -pthread >"$log" 2>&1 &&
         mv "$folder/new.so" "$folder/libsqlite3.so.0" ||
-        failure "a current SQLite: it does not link, see $log"
+        failure "it does not link, see $log"
 fi
 
 mkdir -p "$folder/pkgconfig"
@@ -49,9 +43,9 @@ printf 'Name: sqlite3\nDescription: new\nVersion: %s\nCflags: -I%s\nLibs:\n' \
 path=$here${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 seen=$(echo 'package require sqlite3; sqlite3 db :memory:
     puts [db one {SELECT sqlite_version()}]' | LD_LIBRARY_PATH=$path tclsh)
-[ "$seen" = "$version" ] || failure "a current SQLite: tclsh has SQLite $seen, not $version"
+[ "$seen" = "$version" ] || failure "tclsh has SQLite $seen, not $version"
 seen=$(LD_LIBRARY_PATH=$path sqlite3 :memory: 'SELECT sqlite_version()')
-[ "$seen" = "$version" ] || failure "a current SQLite: the shell has SQLite $seen, not $version"
+[ "$seen" = "$version" ] || failure "the shell has SQLite $seen, not $version"
 echo "SQLite $version"
 
 if [ "$form" != short ]; then

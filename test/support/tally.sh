@@ -1,5 +1,6 @@
 # tally.sh - the counts of a test that is a shell script, which sources it:
-# `passed` and `failed`, and `tally` as its last command.
+# `passed` and `failed`, and `tally` as its last command. A script may set `subject`,
+# what its failures are about, and `form`, short or long.
 # shellcheck shell=bash
 passed=0
 failed=0
@@ -41,10 +42,18 @@ tally() {
     [ "$failed" -eq 0 ]
 }
 
-# It cannot go on.
+# failure REASON: it cannot go on.
 failure() {
-    echo "$1"
+    echo "${subject:+$subject: }$1"
     failed=$((failed + 1))
     tally
     exit 1
+}
+
+# not_here REASON: something is missing, which is no failure of the short form.
+not_here() {
+    [ "${form:-}" = short ] || failure "$1"
+    echo "not run: ${subject:+$subject: }$1"
+    tally
+    exit
 }
