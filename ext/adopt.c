@@ -60,80 +60,38 @@ static nadb_rc choose(call *k, found *f, nadb_err *err) {
 
 /* --- taking over --- */
 
-/* The text behind the table's name in its CREATE statement; NULL if not
- * found. */
-static const char *behind_name(const char *sql) {
-    static const char begin[] = "CREATE VIRTUAL TABLE ";
-    char quote;
+/* The arguments of the table's CREATE, separated by commas. */
+static bool join_args(nadb_slice args, nadb_buf *out) {
+    bool ok = true;
 
-    if (sql == NULL || sqlite3_strnicmp(sql, begin, (int)sizeof begin - 1) != 0)
-        return NULL;
-    sql += sizeof begin - 1;
-    quote = *sql == '[' ? ']' : *sql;
-    if (quote == '"' || quote == '\'' || quote == '`' || quote == ']') {
-        for (sql++; *sql != 0; sql++) {
-            if (*sql != quote) continue;
-            if (sql[1] != quote || quote == ']') return sql + 1;
-            sql++; /* doubled quote */
-        }
-        return NULL;
+    for (size_t at = 0, n = 0; ok && at < args.n; at += n + 1) {
+        n = strlen((const char *)args.p + at);
+        ok = (at == 0 || nadb_buf_byte(out, ',')) &&
+             nadb_buf_append(out, args.p + at, n);
     }
-    while (*sql != 0 && *sql != ' ' && *sql != '\t' && *sql != '\n') sql++;
-    return sql;
+    return ok;
 }
 
-/* DROP and CREATE in one text; free with sqlite3_free(). */
-static char *again_sql(const vtab *v) {
-    sqlite3_stmt *stmt = NULL;
-    char *sql =
-        sqlite3_mprintf("SELECT sql FROM \"%w\".sqlite_schema WHERE name = %Q",
-                        v->schema, v->name);
-    char *out = NULL;
+/* Creates the table again with the store `id`, and brings the stamp of its row
+ * up to that of the store. */
+static nadb_rc take_locked(call *k, const char *id, nadb_err *err) {
+    nadb_buf args = NADB_BUF_INIT;
+    nadb_rc rc = NADB_OK;
 
-    if (sql != NULL &&
-        sqlite3_prepare_v2(v->c->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ROW) {
-        const char *rest =
-            behind_name((const char *)sqlite3_column_text(stmt, 0));
-
-        if (rest != NULL)
-            out = sqlite3_mprintf("DROP TABLE \"%w\".\"%w\";"
-                                  "CREATE VIRTUAL TABLE \"%w\".\"%w\"%s",
-                                  v->schema, v->name, v->schema, v->name, rest);
-    }
-    sqlite3_finalize(stmt);
-    sqlite3_free(sql);
-    return out;
-}
-
-static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
-    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-
-    return code == SQLITE_OK ? NADB_OK : value_sqlite_error(db, code, err);
-}
-
-/* Brings the stamp of the new table's row up to that of the store. */
-static nadb_rc accept(call *k, nadb_err *err) {
-    nadb_rc rc = func_open_table(k, err);
-
+    if (!join_args(nadb_buf_slice(&k->v->args), &args))
+        rc = nadb_fail(err, NADB_NOMEM, "out of memory");
+    k->c->adopt = id;
+    if (rc == NADB_OK) rc = alone_create_again(k, nadb_buf_slice(&args), err);
+    k->c->adopt = NULL;
+    nadb_buf_clear(&args);
+    if (rc == NADB_OK) rc = vtab_open(k->v, err);
     return rc == NADB_OK ? file_accept(k->v, err) : rc;
 }
 
 static nadb_rc take_over(call *k, const char *id, nadb_err *err) {
-    char *sql = again_sql(k->v);
-    nadb_rc rc;
+    nadb_rc rc = alone_begin(k, err);
 
-    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = alone_begin(k, err);
-    if (rc == NADB_OK) {
-        k->c->adopt = id;
-        rc = run(k->db, sql, err);
-        k->c->adopt = NULL;
-        if (rc == NADB_OK) rc = accept(k, err);
-        rc = alone_end(k, rc, err);
-    }
-    sqlite3_free(sql);
-    return rc;
+    return rc == NADB_OK ? alone_end(k, take_locked(k, id, err), err) : rc;
 }
 
 /* Fails unless the table is empty: its rows would be lost. */

@@ -6,32 +6,63 @@
  * returned: the savepoint then stays open and contains some of the statements.
  * A COMMIT must not make these permanent. Therefore nadb_snapshot (watch.c)
  * joins the transaction, and its xSync fails, so SQLite rolls everything back.
- */
+ *
+ * The connection may know a former state of the schema, whose options, store or
+ * whole table another connection has replaced meanwhile. Therefore the file's
+ * write lock is taken first, and the table is looked up again under it. */
 #include "func.h"
 
-static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
-    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+/* Takes the file's write lock, for which a PRAGMA that is undone waits as any
+ * write does, and reads the schema as it is now. */
+static nadb_rc lock_file(call *k, nadb_err *err) {
+    char *sql = sqlite3_mprintf("SAVEPOINT nadb_lock;"
+                                "PRAGMA \"%w\".application_id = 0;"
+                                "ROLLBACK TO nadb_lock;"
+                                "RELEASE nadb_lock;"
+                                "SELECT 1 FROM \"%w\".sqlite_schema LIMIT 1",
+                                k->v->schema, k->v->schema);
+    nadb_rc rc;
 
-    return code == SQLITE_OK ? NADB_OK : value_sqlite_error(db, code, err);
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = func_exec(k->db, sql, err);
+    sqlite3_free(sql);
+    return rc;
 }
 
 nadb_rc alone_begin(call *k, nadb_err *err) {
     int code = watch_make(k->c);
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
 
     if (code != SQLITE_OK) return value_sqlite_error(k->db, code, err);
-    rc = run(k->db, "SAVEPOINT nadb", err);
+    rc = func_exec(k->db, "SAVEPOINT nadb", err);
     if (rc != NADB_OK) return rc;
     code = watch_join(k->c);
-    if (code == SQLITE_OK) return NADB_OK;
-    return alone_end(k, value_sqlite_error(k->db, code, err), NULL);
+    if (code != SQLITE_OK) rc = value_sqlite_error(k->db, code, err);
+    if (rc == NADB_OK) rc = lock_file(k, err);
+    if (rc == NADB_OK) rc = func_find_table(k, err);
+    return rc == NADB_OK ? rc : alone_end(k, rc, NULL);
+}
+
+nadb_rc alone_create_again(call *k, nadb_slice args, nadb_err *err) {
+    const vtab *v = k->v;
+    char *sql = sqlite3_mprintf("DROP TABLE \"%w\".\"%w\";"
+                                "CREATE VIRTUAL TABLE \"%w\".\"%w\""
+                                " USING nadb(%.*s)",
+                                v->schema, v->name, v->schema, v->name,
+                                (int)args.n, (const char *)args.p);
+    nadb_rc rc;
+
+    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    rc = func_exec(k->db, sql, err);
+    sqlite3_free(sql);
+    return rc == NADB_OK ? func_find_table(k, err) : rc;
 }
 
 nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) {
-    if (rc == NADB_OK) rc = run(k->db, "RELEASE nadb", err);
+    if (rc == NADB_OK) rc = func_exec(k->db, "RELEASE nadb", err);
     if (rc == NADB_OK || sqlite3_get_autocommit(k->db)) return rc;
-    if (run(k->db, "ROLLBACK TO nadb", NULL) != NADB_OK ||
-        run(k->db, "RELEASE nadb", NULL) != NADB_OK)
+    if (func_exec(k->db, "ROLLBACK TO nadb", NULL) != NADB_OK ||
+        func_exec(k->db, "RELEASE nadb", NULL) != NADB_OK)
         k->c->stuck = k->c->watching;
     return rc;
 }

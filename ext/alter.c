@@ -11,10 +11,6 @@
  * under SQLITE_DBCONFIG_DEFENSIVE, and increments the version of the schema, by
  * which all connections notice that they must connect the table again.
  *
- * The connection may know a former state of the schema, whose options, store or
- * whole table another connection has replaced meanwhile. Therefore the file's
- * write lock is taken first, and the table is looked up again under it.
- *
  * The open store takes the options on after the commit; in other processes it
  * does when a table joins it (options_join(), core/store.c). As a later
  * rollback could not undo that, nadb_alter() is a transaction of its own. */
@@ -22,20 +18,11 @@
 
 #define CHANGES_MAX 64 /* more than there are options */
 
-static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
-    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-
-    return code == SQLITE_OK ? NADB_OK : value_sqlite_error(db, code, err);
-}
-
-/* The statements that change the table; to be freed by sqlite3_free(). */
-static nadb_rc make_sql(call *k, char **out, nadb_err *err) {
+/* The arguments of the new CREATE, separated by commas. */
+static nadb_rc make_args(call *k, nadb_buf *out, nadb_err *err) {
     const char *changes[CHANGES_MAX];
-    nadb_buf args = NADB_BUF_INIT;
     int n = k->argc - 1;
-    nadb_rc rc;
 
-    *out = NULL;
     if (n < 1 || n > CHANGES_MAX)
         return nadb_fail(err, NADB_INVALID,
                          "name what to change: "
@@ -48,60 +35,25 @@ static nadb_rc make_sql(call *k, char **out, nadb_err *err) {
                              "'default_ttl=60'",
                              i + 2);
     }
-    rc = nadb_options_change(k->v->options, nadb_buf_slice(&k->v->args),
-                             changes, n, &args, err);
-    if (rc == NADB_OK) {
-        *out = sqlite3_mprintf("DROP TABLE \"%w\".\"%w\";"
-                               "CREATE VIRTUAL TABLE \"%w\".\"%w\""
-                               " USING nadb(%.*s)",
-                               k->v->schema, k->v->name, k->v->schema,
-                               k->v->name, (int)args.n, (const char *)args.p);
-        if (*out == NULL) rc = nadb_fail(err, NADB_NOMEM, "out of memory");
-    }
-    nadb_buf_clear(&args);
-    return rc;
-}
-
-/* Drops the table and makes it anew. An authorizer can have either statement do
- * nothing: then there is no new table. */
-static nadb_rc make_anew(call *k, const char *sql, nadb_err *err) {
-    nadb_rc rc = run(k->db, sql, err);
-
-    if (rc == NADB_OK) rc = func_find_table(k, err);
-    if (rc == NADB_OK && !k->v->creator)
-        rc = nadb_fail(err, NADB_DENIED,
-                       "not authorized: it needs to drop and create the table");
-    return rc;
-}
-
-/* Takes the file's write lock, for which a PRAGMA that is undone waits as any
- * write does, and reads the schema as it is now. */
-static nadb_rc lock_file(call *k, nadb_err *err) {
-    char *sql = sqlite3_mprintf("SAVEPOINT nadb_lock;"
-                                "PRAGMA \"%w\".application_id = 0;"
-                                "ROLLBACK TO nadb_lock;"
-                                "RELEASE nadb_lock;"
-                                "SELECT 1 FROM \"%w\".sqlite_schema LIMIT 1",
-                                k->v->schema, k->v->schema);
-    nadb_rc rc;
-
-    if (sql == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    rc = run(k->db, sql, err);
-    sqlite3_free(sql);
-    return rc;
+    return nadb_options_change(k->v->options, nadb_buf_slice(&k->v->args),
+                               changes, n, out, err);
 }
 
 static nadb_rc change_locked(call *k, nadb_err *err) {
-    char *sql = NULL;
-    nadb_rc rc = lock_file(k, err);
+    nadb_buf args = NADB_BUF_INIT;
+    nadb_rc rc = vtab_open(k->v, err);
 
-    if (rc == NADB_OK) rc = func_open_table(k, err);
-    if (rc == NADB_OK) rc = make_sql(k, &sql, err);
+    if (rc == NADB_OK) rc = make_args(k, &args, err);
     if (rc == NADB_OK) {
         conn_alter(k->c, k->v->s);
-        rc = make_anew(k, sql, err);
+        rc = alone_create_again(k, nadb_buf_slice(&args), err);
     }
-    sqlite3_free(sql);
+    nadb_buf_clear(&args);
+    /* An authorizer can have either statement do nothing: then there is no new
+     * table. */
+    if (rc == NADB_OK && !k->v->creator)
+        rc = nadb_fail(err, NADB_DENIED,
+                       "not authorized: it needs to drop and create the table");
     return rc;
 }
 
@@ -117,7 +69,7 @@ static nadb_rc change(call *k, nadb_err *err) {
 }
 
 nadb_rc func_alter(call *k, nadb_err *err) {
-    char *sql = NULL;
+    nadb_buf args = NADB_BUF_INIT;
     nadb_rc rc;
 
     if (k->argc == 0)
@@ -128,8 +80,9 @@ nadb_rc func_alter(call *k, nadb_err *err) {
     if (rc == NADB_OK)
         rc = func_alone(k, "changed options cannot be rolled back", err);
     if (rc == NADB_OK) rc = vtab_open(k->v, err);
-    if (rc == NADB_OK) rc = make_sql(k, &sql, err); /* refuses wrong options */
-    sqlite3_free(sql);
+    /* Wrong options are refused before the file is locked. */
+    if (rc == NADB_OK) rc = make_args(k, &args, err);
+    nadb_buf_clear(&args);
     if (rc == NADB_OK) rc = change(k, err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
     return rc;

@@ -217,7 +217,6 @@ static nadb_rc wait_for(call *k, uint64_t since, int64_t ms, bool any,
 }
 
 nadb_rc func_wait(call *k, nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
     bool any = k->argc < 4 || sqlite3_value_type(k->argv[3]) == SQLITE_NULL;
     nadb_slice prefix = nadb_slice_of("", 0);
     uint64_t since = 0, seq = 0;
@@ -228,13 +227,7 @@ nadb_rc func_wait(call *k, nadb_err *err) {
     if (rc == NADB_OK) rc = timeout_of(k->argv[2], &ms, err);
     if (rc == NADB_OK && !any)
         rc = prefix_of(k->c, k->argv[3], &k->key_room, &prefix, err);
-    if (rc == NADB_OK) {
-        sqlite3_stmt *pin;
-
-        rc = conn_find_to_read(k->c, name, "key", &pin, &k->v, &hidden, err);
-        func_pin(k, pin);
-    }
-    if (rc == NADB_OK) rc = vtab_open(k->v, err);
+    if (rc == NADB_OK) rc = func_open_to_read(k, "key", &hidden, err);
     if (rc == NADB_OK) rc = check_free(k->db, err);
     if (rc != NADB_OK || hidden) return rc;
     rc = wait_for(k, since, ms, any, prefix, &seq, err);

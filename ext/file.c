@@ -32,8 +32,8 @@ bool file_owns(const vtab *v) {
            sqlite3_stricmp(v->schema, "temp") != 0;
 }
 
-/* Prepares a statement on the shadow table and steps it once; `sql` has two %w,
- * for the schema and the table. *row: it has returned a row. */
+/* Prepares a statement on the shadow table; `sql` has two %w, for the schema
+ * and the table. */
 static nadb_rc shadow_prepare(vtab *v, const char *sql, sqlite3_stmt **out,
                               nadb_err *err) {
     char *text = sqlite3_mprintf(sql, v->schema, v->name);
@@ -234,16 +234,16 @@ void file_connected(vtab *v) {
     v->header_known = data_version(v, &v->data_version);
 }
 
-/* Changes of earlier transactions do not count, those of the present one do.
- * If it has written already, the header before it is known from xConnect,
- * unless there was a commit since. */
+/* Changes of earlier transactions do not count, those of the present one do:
+ * the header of xConnect counts, unless there was a commit since. Then it is
+ * read now, or, if the transaction has written already, stays unknown. */
 static void take_header(vtab *v) {
     unsigned now;
 
-    if (!writes_file(v))
-        (void)header_moved(v);
-    else if (v->header_known && data_version(v, &now) && now == v->data_version)
+    if (v->header_known && data_version(v, &now) && now == v->data_version)
         v->s->header = v->header;
+    else if (!writes_file(v))
+        read_header(v, &v->s->header);
 }
 
 void file_bind(vtab *v) {
@@ -400,45 +400,46 @@ static sqlite3_file *journal_of(sqlite3 *db, const char *schema) {
     return journal;
 }
 
-/* What is known of other attached files before pages are flushed. */
-typedef enum others {
-    OTHERS_UNWRITTEN,
-    OTHERS_FLUSH, /* one has its write lock and a WAL: a flush tells */
-    OTHERS_WRITTEN
-} others;
+/* What is known, before pages are flushed, of whether the transaction has
+ * written to files. */
+typedef enum file_state {
+    FILE_UNWRITTEN,
+    FILE_FLUSH, /* one has its write lock and a WAL: a flush tells */
+    FILE_WRITTEN
+} file_state;
 
-static others other_file(sqlite3 *db, const char *schema) {
+static file_state state_of(sqlite3 *db, const char *schema) {
     sqlite3_file *journal;
     char mode[16];
 
     if (sqlite3_txn_state(db, schema) != SQLITE_TXN_WRITE)
-        return OTHERS_UNWRITTEN;
+        return FILE_UNWRITTEN;
     pragma(db, schema, "journal_mode", mode);
-    if (sqlite3_stricmp(mode, "wal") == 0) return OTHERS_FLUSH;
+    if (sqlite3_stricmp(mode, "wal") == 0) return FILE_FLUSH;
     journal = journal_of(db, schema);
     if (journal == NULL || sqlite3_stricmp(mode, "off") == 0 ||
         has_bytes(journal))
-        return OTHERS_WRITTEN;
-    return OTHERS_UNWRITTEN;
+        return FILE_WRITTEN;
+    return FILE_UNWRITTEN;
 }
 
-/* If one has a rollback journal with bytes, no page may be flushed: that would
- * sync its journal and lock out its readers. */
-static others other_files(const vtab *v) {
-    sqlite3 *db = v->c->db;
+/* The state of all files but that of one schema, if `but` is not NULL, and of
+ * temp: the most that one has. If one has a rollback journal with bytes, no
+ * page may be flushed: that would sync its journal and lock out its readers. */
+static file_state state_of_all(sqlite3 *db, const char *but) {
     sqlite3_stmt *stmt = NULL;
-    others all = OTHERS_UNWRITTEN;
+    file_state all = FILE_UNWRITTEN;
 
     if (sqlite3_prepare_v2(db, "PRAGMA database_list", -1, &stmt, NULL) !=
         SQLITE_OK)
-        return OTHERS_WRITTEN;
+        return FILE_WRITTEN;
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(stmt, 1);
-        others one = OTHERS_UNWRITTEN;
+        file_state one = FILE_UNWRITTEN;
 
         if (name != NULL && sqlite3_stricmp(name, "temp") != 0 &&
-            sqlite3_stricmp(name, v->schema) != 0)
-            one = other_file(db, name);
+            (but == NULL || sqlite3_stricmp(name, but) != 0))
+            one = state_of(db, name);
         if (one > all) all = one;
     }
     sqlite3_finalize(stmt);
@@ -484,7 +485,7 @@ static bool wal_written(vtab *v) {
 static bool pages_changed(vtab *v) {
     bool written = false, wal;
     sqlite3_file *journal;
-    others rest;
+    file_state rest;
 
     /* Asking for the journal mode costs more than an empty flush, so a
      * remembered WAL is trusted. If the mode has changed, the flush of one
@@ -493,13 +494,13 @@ static bool pages_changed(vtab *v) {
         written = quirk_flushes(v->c) || header_moved(v);
         if (!written) return false;
     }
-    rest = other_files(v);
+    rest = state_of_all(v->c->db, v->schema);
     journal = journal_of(v->c->db, v->schema);
     wal = journal != NULL && is_wal(v, journal);
-    written = written || rest == OTHERS_WRITTEN || journal == NULL ||
+    written = written || rest == FILE_WRITTEN || journal == NULL ||
               (!wal && journal_written(v, journal));
-    if (!written && (wal || rest == OTHERS_FLUSH)) written = wal_written(v);
-    v->s->several = written && rest != OTHERS_UNWRITTEN;
+    if (!written && (wal || rest == FILE_FLUSH)) written = wal_written(v);
+    v->s->several = written && rest != FILE_UNWRITTEN;
     return written;
 }
 
@@ -507,22 +508,14 @@ bool file_unwritten(vtab *v) {
     conn *c = v->c;
     int64_t spills = c->spills;
     unsigned changes = c->changes;
-    others rest = other_files(v);
-    sqlite3_file *journal = journal_of(c->db, v->schema);
-    char mode[16];
+    file_state all;
     bool flushed;
 
     for (const sess *s = c->sessions; s != NULL; s = s->next)
         if (s->n_begun > 0) return false;
-    if (sqlite3_txn_state(c->db, "temp") == SQLITE_TXN_WRITE ||
-        rest == OTHERS_WRITTEN || journal == NULL)
-        return false;
-    pragma(c->db, v->schema, "journal_mode", mode);
-    if (sqlite3_stricmp(mode, "wal") != 0) {
-        if (sqlite3_stricmp(mode, "off") == 0 || has_bytes(journal))
-            return false;
-        if (rest == OTHERS_UNWRITTEN) return true;
-    }
+    if (sqlite3_txn_state(c->db, "temp") == SQLITE_TXN_WRITE) return false;
+    all = state_of_all(c->db, NULL);
+    if (all != FILE_FLUSH) return all == FILE_UNWRITTEN;
     if (is_spill_off(v)) return false;
     flushed = quirk_flushes(c);
     /* The next question of this transaction compares with the same count. */
@@ -546,7 +539,8 @@ static bool is_mixed(vtab *v) {
             other = true;
     }
     if (!same && !other) return pages_changed(v);
-    v->s->several = other || other_files(v) != OTHERS_UNWRITTEN;
+    v->s->several =
+        other || state_of_all(v->c->db, v->schema) != FILE_UNWRITTEN;
     return true;
 }
 

@@ -16,6 +16,11 @@ typedef struct function {
     nadb_rc (*run)(call *k, nadb_err *err); /* sets the result */
 } function;
 
+nadb_rc func_exec(sqlite3 *db, const char *sql, nadb_err *err) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) return NADB_OK;
+    return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
+}
+
 void func_pin(call *k, sqlite3_stmt *pin) {
     sqlite3_finalize(k->pin);
     k->pin = pin;
@@ -28,6 +33,17 @@ nadb_rc func_find_table(call *k, nadb_err *err) {
 
     func_pin(k, pin);
     return rc;
+}
+
+nadb_rc func_open_to_read(call *k, const char *column, bool *hidden,
+                          nadb_err *err) {
+    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    sqlite3_stmt *pin;
+    nadb_rc rc =
+        conn_find_to_read(k->c, name, column, &pin, &k->v, hidden, err);
+
+    func_pin(k, pin);
+    return rc == NADB_OK ? vtab_open(k->v, err) : rc;
 }
 
 nadb_rc func_open_table(call *k, nadb_err *err) {
@@ -162,21 +178,26 @@ static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
     return rc;
 }
 
-/* Drops the table; undoes that if the store cannot be removed. */
-static nadb_rc drop_and_remove(call *k, const char *drop, nadb_store *store,
-                               nadb_err *err) {
-    nadb_rc rc = alone_begin(k, err);
+/* Drops the table and removes its store. */
+static nadb_rc drop_and_remove(call *k, nadb_err *err) {
+    nadb_store *store = NULL;
+    nadb_rc rc = vtab_open(k->v, err);
+    char *drop;
 
-    if (rc == NADB_OK) {
-        rc = execute_drop(k->db, drop, err);
-        if (rc == NADB_OK) {
-            rc = nadb_store_destroy(store, err);
-            store = NULL;
-        }
-        rc = alone_end(k, rc, err);
+    if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
+    if (rc != NADB_OK) return rc;
+    drop =
+        sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
+    if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
+    /* Keeps a reference of our own, because DROP releases the table's. */
+    rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
+    if (rc == NADB_OK) rc = execute_drop(k->db, drop, err);
+    sqlite3_free(drop);
+    if (rc != NADB_OK) {
+        nadb_store_close(store);
+        return rc;
     }
-    nadb_store_close(store);
-    return rc;
+    return nadb_store_destroy(store, err);
 }
 
 nadb_rc func_alone(const call *k, const char *why, nadb_err *err) {
@@ -214,25 +235,14 @@ nadb_rc func_names(const call *k, const char *sql, nadb_buf *out,
 }
 
 static nadb_rc destroy(call *k, nadb_err *err) {
-    nadb_store *store = NULL;
     nadb_rc rc = command_find(k, COMMAND_DELETE, err);
-    char *drop;
 
     if (rc == NADB_OK)
         rc = func_alone(k, "a removed store cannot be rolled back", err);
-    /* Opening it may have found the schema changed; then there is a new
-     * object. */
-    if (rc == NADB_OK) rc = func_open_table(k, err);
     if (rc == NADB_OK) rc = vtab_writable(k->v, err);
-    if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
+    if (rc == NADB_OK) rc = alone_begin(k, err);
     if (rc != NADB_OK) return rc;
-    drop =
-        sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
-    if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    /* Keeps a reference of our own, because DROP releases the table's. */
-    rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
-    if (rc == NADB_OK) rc = drop_and_remove(k, drop, store, err);
-    sqlite3_free(drop);
+    rc = alone_end(k, drop_and_remove(k, err), err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);
     return rc;
 }

@@ -16,10 +16,16 @@ typedef struct call {
     nadb_buf key_room; /* room for the key */
 } call;
 
+/* Runs statements that return nothing. */
+nadb_rc func_exec(sqlite3 *db, const char *sql, nadb_err *err) NADB_MUST_USE;
 /* Takes over the statement that keeps k->v connected. */
 void func_pin(call *k, sqlite3_stmt *pin);
 /* Finds the table of the first argument. */
 nadb_rc func_find_table(call *k, nadb_err *err) NADB_MUST_USE;
+/* As func_find_table(), and opens its store; asks the authorizer for READ of a
+ * column (conn_find_to_read()). */
+nadb_rc func_open_to_read(call *k, const char *column, bool *hidden,
+                          nadb_err *err) NADB_MUST_USE;
 /* As func_find_table(), and opens its store. */
 nadb_rc func_open_table(call *k, nadb_err *err) NADB_MUST_USE;
 
@@ -68,10 +74,16 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 /* --- alone.c --- */
 
-/* Begins a transaction of the function's own. REQUIRES: func_alone() was OK.
- * After NADB_OK, call alone_end() with the result of the function: it commits
- * for NADB_OK, else rolls back and leaves *err unchanged. */
+/* Begins a transaction of the function's own, takes the write lock of the
+ * file of k->v, and looks the table up again: k->v may be another object now.
+ * REQUIRES: func_alone() was OK. After NADB_OK, call alone_end() with the
+ * result of the function: it commits for NADB_OK, else rolls back and leaves
+ * *err unchanged. */
 nadb_rc alone_begin(call *k, nadb_err *err) NADB_MUST_USE;
+/* Drops the table and creates it again, with `args` between the parentheses;
+ * k->v is the new object. */
+nadb_rc alone_create_again(call *k, nadb_slice args,
+                           nadb_err *err) NADB_MUST_USE;
 nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) NADB_MUST_USE;
 
 /* --- adopt.c --- */

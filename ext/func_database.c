@@ -8,11 +8,6 @@
  * the lock. */
 #include "func.h"
 
-static nadb_rc run(sqlite3 *db, const char *sql, nadb_err *err) {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK) return NADB_OK;
-    return value_sqlite_error(db, sqlite3_extended_errcode(db), err);
-}
-
 /* Runs the first statement of a text, and frees the text. */
 static nadb_rc run_first(sqlite3 *db, char *sql, sqlite3_int64 *value,
                          nadb_err *err) {
@@ -108,11 +103,11 @@ static nadb_rc hold_moment(saving *s, nadb_err *err) {
         SQLITE_OK)
         return value_sqlite_error(s->reader, sqlite3_errcode(s->reader), err);
     sqlite3_busy_timeout(s->reader, 5000);
-    rc = run(s->k->db, "BEGIN IMMEDIATE", err);
+    rc = func_exec(s->k->db, "BEGIN IMMEDIATE", err);
     if (rc != NADB_OK) return rc;
-    rc = run(s->reader, "BEGIN; SELECT count(*) FROM sqlite_schema", err);
+    rc = func_exec(s->reader, "BEGIN; SELECT count(*) FROM sqlite_schema", err);
     if (rc == NADB_OK) rc = hold_all(s, err);
-    (void)run(s->k->db, "ROLLBACK", NULL);
+    (void)!func_exec(s->k->db, "ROLLBACK", NULL);
     return rc;
 }
 

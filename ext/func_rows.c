@@ -33,13 +33,8 @@ nadb_rc func_key(call *k, nadb_slice *key, nadb_err *err) {
 /* Opens the table for reading a column of a row, and takes the key. */
 static nadb_rc begin_to_read(call *k, const char *column, nadb_slice *key,
                              bool *hidden, nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
-    sqlite3_stmt *pin;
-    nadb_rc rc =
-        conn_find_to_read(k->c, name, column, &pin, &k->v, hidden, err);
+    nadb_rc rc = func_open_to_read(k, column, hidden, err);
 
-    func_pin(k, pin);
-    if (rc == NADB_OK) rc = vtab_open(k->v, err);
     return rc == NADB_OK ? func_key(k, key, err) : rc;
 }
 

@@ -181,12 +181,15 @@ static unsigned create_flags(const vtab *v) {
 /* Makes or finds the store. Called last, because nothing may fail after the
  * store was made. */
 static nadb_rc take_store(vtab *v, nadb_err *err) {
-    bool altered = v->c->altering != NULL;
-    nadb_rc rc = altered ? file_find(v, err) : file_create(v, err);
+    nadb_rc rc;
 
-    if (rc == NADB_OK && altered) rc = place_use(v->place, v->options, err);
-    if (rc == NADB_OK && !altered) rc = conn_attach(v, create_flags(v), err);
-    if (rc == NADB_OK && altered) conn_join(v, v->c->altering);
+    if (v->c->altering == NULL) {
+        rc = file_create(v, err);
+        return rc == NADB_OK ? conn_attach(v, create_flags(v), err) : rc;
+    }
+    rc = file_find(v, err);
+    if (rc == NADB_OK) rc = place_use(v->place, v->options, err);
+    if (rc == NADB_OK) conn_join(v, v->c->altering);
     return rc;
 }
 
