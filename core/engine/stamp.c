@@ -22,8 +22,8 @@
  *   ORPHAN --file has the stamp--> COMMITTING --> FREE
  *   ORPHAN --file lacks it--> FREE              under the file's write lock
  *
- * An owner abandons its record if COMMIT writes several attached files and fails
- * after xSync: this file may be committed, and another one not.
+ * An owner abandons its record if COMMIT writes several attached files and
+ * fails after xSync: this file may be committed, and another one not.
  *
  * A writer decides every orphan before it reads or stamps. So at most one
  * stamped record of a store is undecided at any time, and stamps rise.
