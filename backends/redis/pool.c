@@ -68,7 +68,7 @@ nadb_rc pool_reopen(pool *p, conn *c, nadb_err *err) {
         p->retry_ns = 0;
         p->pause_ms = 0;
         p->connects++;
-    } else if (rc != NADB_INTERRUPT) {
+    } else if (rc != NADB_INTERRUPT && !nadb_err_is_shortage(&why)) {
         p->failure = why;
         p->retry_ns = nadb_os_get()->mono_ns() + next_pause_ns(p);
     }

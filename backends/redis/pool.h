@@ -1,9 +1,10 @@
 /* pool.h - the connections of a store.
  *
  * A connection is taken for one exchange with the server and given back. At
- * most `most` exist; a thread that finds all taken waits. After a failed
- * attempt to connect, further attempts fail at once for a pause that doubles up
- * to a second, so that a dead server does not slow its users down. */
+ * most `most` exist; a thread that finds all taken waits. After a server could
+ * not be reached, further attempts fail at once for a pause that doubles up to
+ * a second, so that a dead server does not slow its users down. An attempt that
+ * fails because this process lacks memory or descriptors begins no pause. */
 #ifndef NADB_REDIS_POOL_H
 #define NADB_REDIS_POOL_H
 
@@ -20,7 +21,7 @@ typedef struct pool {
     unsigned count;     /* idle and taken ones */
     int64_t retry_ns;   /* monotonic: no attempt to connect before it */
     int64_t pause_ms;   /* length of the last pause; 0: no failure */
-    nadb_err failure;   /* error of the last attempt */
+    nadb_err failure;   /* why the pause began */
     uint64_t connects;  /* number of successful attempts */
 } pool;
 

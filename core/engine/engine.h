@@ -201,10 +201,6 @@ nadb_rc engine_check_usable(engine *s, nadb_err *err) NADB_MUST_USE;
  * left. */
 nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) NADB_MUST_USE;
 void engine_unlock(engine *s);
-/* True for errors that only say that this process lacks memory, descriptors or
- * rights. They say nothing about the store and must not stop other
- * processes. */
-bool engine_is_shortage(const nadb_err *e);
 /* Takes the commit lock, decides the doubts of dead openers and frees their
  * slots. */
 nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);

@@ -63,12 +63,6 @@ static nadb_rc break_seal(engine *s, nadb_err *err) {
     return NADB_OK;
 }
 
-bool engine_is_shortage(const nadb_err *e) {
-    return e->rc == NADB_NOMEM || e->sys_errno == EMFILE ||
-           e->sys_errno == ENFILE || e->sys_errno == EACCES ||
-           e->sys_errno == EPERM;
-}
-
 nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
     bool stolen = false;
     nadb_err mine;
@@ -82,7 +76,7 @@ nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
     if (rc != NADB_OK || !stolen) return rc;
     nadb_err_clear(&mine);
     rc = s->repair(s, &mine);
-    if (engine_is_shortage(&mine)) {
+    if (nadb_err_is_shortage(&mine)) {
         /* another process may have what this one lacks */
         control_give_back(&s->ctl);
         if (err != NULL) *err = mine;

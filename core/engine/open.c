@@ -221,8 +221,8 @@ static nadb_rc attach_or_rebuild(engine *s, control_state state,
     nadb_err_clear(&mine);
     rc = attach(s, state, &mine);
     if (rc == NADB_OK) return NADB_OK;
-    rebuild =
-        rc == NADB_CORRUPT || (s->ctl.abandoned && !engine_is_shortage(&mine));
+    rebuild = rc == NADB_CORRUPT ||
+              (s->ctl.abandoned && !nadb_err_is_shortage(&mine));
     /* A rebuild needs the base. */
     if (!rebuild || state == CONTROL_REBUILD || s->options->read_only ||
         control_others(&s->ctl) || s->base == NULL) {

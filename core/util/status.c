@@ -137,6 +137,12 @@ void nadb_err_clear(nadb_err *err) {
     err->msg[0] = '\0';
 }
 
+bool nadb_err_is_shortage(const nadb_err *e) {
+    return e->rc == NADB_NOMEM || e->sys_errno == ENOMEM ||
+           e->sys_errno == EMFILE || e->sys_errno == ENFILE ||
+           e->sys_errno == EACCES || e->sys_errno == EPERM;
+}
+
 const char *nadb_rc_name(nadb_rc rc) {
     static const char *const names[] = {
         [NADB_OK] = "NADB_OK",

@@ -13,6 +13,7 @@
 #ifndef NADB_STATUS_H
 #define NADB_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if defined(__GNUC__)
@@ -65,6 +66,11 @@ nadb_rc nadb_fail_errno(nadb_err *err, int sys_errno, const char *fmt, ...)
 nadb_rc nadb_corrupt(nadb_err *err, const char *fmt, ...) NADB_PRINTF(2, 3);
 
 void nadb_err_clear(nadb_err *err);
+
+/* True for errors that only say that this process lacks memory, descriptors or
+ * rights. They say nothing about a store or a server, so they must not stop
+ * other processes or later statements. */
+bool nadb_err_is_shortage(const nadb_err *e);
 
 /* "NADB_IOERR" etc., for logs and tests. */
 const char *nadb_rc_name(nadb_rc rc);
