@@ -96,7 +96,7 @@ run_suite() {
     fi
     echo "$passed $failed" >"$logs/$name.result"
     # User and system time, but that of servers, which are nobody's children.
-    read -r user system < <(tr -d . <"$logs/$name.cpu")
+    read -r user system < <(tail -n 1 "$logs/$name.cpu" | tr -d .)
     printf '%-28s %5d passed, %d failed %7d ms, %6d of CPU\n' "$name" \
         "$passed" "$failed" $(((end - start) / 1000000)) \
         $((10#$user + 10#$system))

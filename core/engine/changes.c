@@ -270,11 +270,7 @@ static nadb_rc check_kept(engine *s, nadb_err *err) {
                          "needs to write to the store's control file",
                          s->dir);
     /* A damaged index may lack a commit. */
-    if (atomic_load(&s->ctl.map->distrust) != 0)
-        return nadb_corrupt(err,
-                            "%s/control is damaged: close all connections to "
-                            "this store and open it again",
-                            s->dir);
+    if (atomic_load(&s->ctl.map->distrust) != 0) return engine_distrust(s, err);
     return NADB_OK;
 }
 

@@ -149,10 +149,11 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
     }
 }
 
-/* Releases the lock and waits until a doubt ends. REQUIRES: the commit lock. */
-static nadb_rc wait_doubt(attempt *a, nadb_err *err) {
+/* Releases the lock and waits until a doubt ends. `seen`: doubt_events before
+ * the doubts were looked at. REQUIRES: the commit lock. */
+static nadb_rc wait_doubt(attempt *a, uint32_t seen, nadb_err *err) {
     engine_unlock(a->s);
-    if (ms_left(a) > 0) engine_doubt_wait(a->s, ms_left(a));
+    if (ms_left(a) > 0) engine_doubt_wait(a->s, seen, ms_left(a));
     if (ms_left(a) > 0) return NADB_OK;
     return nadb_fail(err, NADB_BUSY,
                      "another transaction on the same keys is prepared and "
@@ -254,13 +255,7 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     /* `synced` can only be behind the tail if control is damaged. The record
      * would pass this damage on. */
-    if (synced > wal_place(m->log.number, off)) {
-        atomic_store(&s->ctl.map->distrust, 1);
-        return nadb_corrupt(err,
-                            "%s/control is damaged: close all connections to "
-                            "this store and open it again",
-                            s->dir);
-    }
+    if (synced > wal_place(m->log.number, off)) return engine_distrust(s, err);
     note->synced = synced;
     note->decided = atomic_load(&s->ctl.map->stamp_number);
     nadb_set(&h->appending, 1);
@@ -366,7 +361,7 @@ static nadb_rc derive(attempt *a, nadb_err *err) {
 static nadb_rc prepare_locked(attempt *a, engine_ticket *t, bool *again,
                               nadb_err *err) {
     engine *s = a->s;
-    uint32_t doubt = 0;
+    uint32_t doubt = 0, seen = atomic_load(&s->ctl.map->doubt_events);
     bool clash = false;
     nadb_rc rc = check_working(s, err);
 
@@ -378,7 +373,7 @@ static nadb_rc prepare_locked(attempt *a, engine_ticket *t, bool *again,
     if (rc == NADB_OK && (clash || !engine_doubt_free(s, &doubt))) {
         *again = true;
         if (a->req->clear) engine_claim_all(s, &a->claim);
-        return wait_doubt(a, err);
+        return wait_doubt(a, seen, err);
     }
     if (rc == NADB_OK) rc = engine_check(s, a->v, a->req, err);
     if (rc == NADB_OK) rc = make_room(a, err);

@@ -437,6 +437,7 @@ nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
     if (s->private_memory) return NADB_OK;
     for (;;) {
         int64_t left = (deadline - s->os->mono_ns()) / 1000000;
+        uint32_t seen = atomic_load(&s->ctl.map->doubt_events);
         nadb_rc rc;
 
         if (left <= 0) return NADB_OK;
@@ -444,7 +445,7 @@ nadb_rc engine_claim(nadb_engine *e, nadb_view *v, nadb_slice key,
         if (rc != NADB_OK) return rc;
         if (!key_taken(s, key) && engine_doubt_free(s, &doubt)) break;
         engine_unlock(s);
-        engine_doubt_wait(s, left);
+        engine_doubt_wait(s, seen, left);
     }
     claim_note(s, doubt, nadb_hash64(key));
     engine_unlock(s);

@@ -36,9 +36,8 @@ void engine_doubt_end(engine *s, uint32_t doubt) {
         s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
 }
 
-void engine_doubt_wait(engine *s, int64_t timeout_ms) {
+void engine_doubt_wait(engine *s, uint32_t seen, int64_t timeout_ms) {
     control_map *map = s->ctl.map;
-    uint32_t seen = atomic_load(&map->doubt_events);
 
     NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     atomic_fetch_add(&map->doubt_waiters, 1);

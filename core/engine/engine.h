@@ -206,6 +206,8 @@ void engine_unlock(engine *s);
 nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
 /* True if a dead opener left a slot or a doubt. */
 bool engine_has_dead(engine *s);
+/* Makes the next sole opener build control anew; returns NADB_CORRUPT. */
+nadb_rc engine_distrust(engine *s, nadb_err *err);
 /* True if the doubt's slot is no opener's. nadb never leaves this state, so it
  * is damage; the record is treated like that of a dead opener. */
 bool engine_is_orphan(const control_map *map, const control_doubt *d);
@@ -240,9 +242,10 @@ nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
 void engine_doubt_end(engine *s, uint32_t doubt);
 /* The longest sleep of a writer that waits for a doubt. */
 #define ENGINE_DOUBT_MS 20
-/* Sleeps until a doubt ends, at most timeout_ms, and repairs after dead
- * openers. REQUIRES: the commit lock is not held. */
-void engine_doubt_wait(engine *s, int64_t timeout_ms);
+/* Sleeps until a doubt has ended since doubt_events was `seen`, at most
+ * timeout_ms, and repairs after dead openers. REQUIRES: the commit lock is not
+ * held. */
+void engine_doubt_wait(engine *s, uint32_t seen, int64_t timeout_ms);
 bool engine_doubt_free(engine *s, uint32_t *out); /* finds a free place */
 /* Commits a doubt: links its record and makes it visible. REQUIRES: the commit
  * lock. */

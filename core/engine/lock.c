@@ -92,3 +92,11 @@ nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
 }
 
 void engine_unlock(engine *s) { control_unlock(&s->ctl); }
+
+nadb_rc engine_distrust(engine *s, nadb_err *err) {
+    atomic_store(&s->ctl.map->distrust, 1);
+    return nadb_corrupt(err,
+                        "%s/control is damaged: close all connections to this "
+                        "store and open it again",
+                        s->dir);
+}

@@ -84,7 +84,8 @@ static bool is_others(const control_doubt *d, uint32_t i, const void *arg) {
     return i != *own;
 }
 
-/* The commit of the first stamp after `number`; 0: unknown. */
+/* The commit of the first stamp after `number`; 0: the ring no longer has
+ * it. */
 static uint64_t seq_after(const control_map *map, uint64_t number) {
     for (uint32_t i = 0; i < CONTROL_STAMPS; i++) {
         const control_stamp *ring = &map->stamps[i];
@@ -98,11 +99,16 @@ static uint64_t seq_after(const control_map *map, uint64_t number) {
     return 0;
 }
 
-static uint64_t seq_of(const control_map *map, uint64_t number) {
+/* The commit of the store's stamp `number`; 0: every view has it, because it is
+ * from before control was built. False: a later stamp has taken its place in
+ * the ring. */
+static bool seq_of(const control_map *map, uint64_t number, uint64_t *seq) {
     const control_stamp *ring = &map->stamps[number % CONTROL_STAMPS];
-    uint64_t seq = atomic_load(&ring->seq);
 
-    return atomic_load(&ring->number) == number ? seq : 0;
+    *seq = atomic_load(&ring->seq);
+    if (atomic_load(&ring->number) == number) return true;
+    *seq = 0;
+    return number <= atomic_load(&map->stamp_base);
 }
 
 nadb_stamp engine_stamped(nadb_engine *e) {
@@ -198,6 +204,7 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
 
     if (own != NULL) mine = ((const engine_ticket *)own)->doubt;
     while (control_has_doubts(map)) {
+        uint32_t events = atomic_load(&map->doubt_events);
         uint32_t i = find_doubt(map, is_others, &mine);
         int64_t now;
         nadb_rc rc;
@@ -214,7 +221,7 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
         now = s->os->mono_ns();
         if (deadline == 0) deadline = now + timeout_ms * 1000000;
         if (now >= deadline) return too_slow(s, err);
-        engine_doubt_wait(s, (deadline - now) / 1000000 + 1);
+        engine_doubt_wait(s, events, (deadline - now) / 1000000 + 1);
     }
     return NADB_OK;
 }
@@ -227,26 +234,46 @@ typedef struct alignment {
     const nadb_dbfile *from;
     nadb_stamps_seen *seen;
     nadb_stamp file, store;
-    bool doubts; /* a stamped record is in doubt */
+    bool doubts;     /* a stamped record is in doubt */
+    uint32_t events; /* doubt_events before the comparison */
     int64_t timeout_ms, deadline;
 } alignment;
+
+/* Waits until a doubt has ended since a->events. */
+static nadb_rc wait_doubt(alignment *a, nadb_err *err) {
+    int64_t now = a->s->os->mono_ns();
+
+    if (a->deadline == 0) a->deadline = now + a->timeout_ms * 1000000;
+    if (now >= a->deadline) return too_slow(a->s, err);
+    engine_doubt_wait(a->s, a->events, (a->deadline - now) / 1000000 + 1);
+    return NADB_OK;
+}
 
 /* The file is ahead of the store: waits until the record with its stamp is
  * committed. *none: there is no such record. */
 static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
     engine *s = a->s;
     uint32_t i = find_doubt(s->ctl.map, file_has, &a->file);
-    int64_t now;
 
     *none = i == CONTROL_DOUBTS;
     if (*none) return NADB_OK;
     if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN)
         return decide(s, i, &a->file, err);
-    now = s->os->mono_ns();
-    if (a->deadline == 0) a->deadline = now + a->timeout_ms * 1000000;
-    if (now >= a->deadline) return too_slow(s, err);
-    engine_doubt_wait(s, (a->deadline - now) / 1000000 + 1);
-    return NADB_OK;
+    return wait_doubt(a, err);
+}
+
+/* How long a commit that has been published may take to become visible, ms. */
+#define LEAST_MS 1000
+
+/* Takes a new view, which must have the commits up to `seq`: their stamps are
+ * published. If it lacks them, they are about to become visible, or their owner
+ * has died. */
+static nadb_rc refresh(alignment *a, uint64_t seq, nadb_err *err) {
+    nadb_rc rc = engine_view_refresh(&a->s->engine, &a->v->base, err);
+
+    if (rc != NADB_OK || a->v->base.seq >= seq) return rc;
+    if (a->timeout_ms < LEAST_MS) a->timeout_ms = LEAST_MS;
+    return wait_doubt(a, err);
 }
 
 static nadb_rc is_older(const engine *s, nadb_err *err) {
@@ -273,12 +300,15 @@ static bool surely_older(const alignment *a) {
 }
 
 /* The store is ahead of the file's snapshot: moves the view back before the
- * first stamp that the snapshot lacks. */
-static nadb_rc step_back(alignment *a, nadb_err *err) {
+ * first stamp that the snapshot lacks. *again: the view is from before the last
+ * stamp that the snapshot has, or may be. */
+static nadb_rc step_back(alignment *a, bool *again, nadb_err *err) {
     const control_map *map = a->s->ctl.map;
     uint64_t seq = seq_after(map, a->file.number);
 
     if (surely_older(a)) return is_older(a->s, err);
+    *again = seq != 0 && a->v->base.seq < seq - 1;
+    if (*again) return refresh(a, seq - 1, err);
     a->seen->behind = a->file;
     if (seq != 0 && engine_view_back(a->s, a->v, seq - 1)) return NADB_OK;
     return nadb_fail(err, NADB_CONFLICT,
@@ -314,26 +344,34 @@ static nadb_rc agree(alignment *a) {
     return NADB_OK;
 }
 
-/* One comparison; *again: the store has changed, take a new view. */
+/* One comparison; *again: the view has been refreshed, compare again. */
 static nadb_rc compare(alignment *a, bool *again, nadb_err *err) {
     const control_map *map = a->s->ctl.map;
-    bool none = false;
-    nadb_rc rc;
+    bool none = true, known;
+    uint64_t seq;
+    nadb_rc rc = NADB_OK;
 
     *again = false;
     if (a->file.number > a->store.number) {
         rc = catch_up(a, &none, err);
-        *again = rc == NADB_OK &&
-                 (!none || atomic_load(&map->stamp_number) != a->store.number);
-        /* Otherwise the store has lost its unsynced end, or the stamp is our
-         * own. */
-        return rc == NADB_OK && !*again ? agree(a) : rc;
+    } else if (may_differ(a)) {
+        return agree(a);
+    } else if (!same_history(a)) {
+        return is_older(a->s, err);
+    } else if (a->file.number < a->store.number) {
+        return step_back(a, again, err);
     }
-    if (may_differ(a)) return agree(a);
-    if (!same_history(a)) return is_older(a->s, err);
-    if (a->file.number < a->store.number) return step_back(a, err);
-    *again = seq_of(map, a->store.number) > a->v->base.seq;
-    return *again ? NADB_OK : agree(a);
+    if (rc != NADB_OK) return rc;
+    /* If the file is still ahead, the store has lost its unsynced end, or the
+     * stamp is our own. */
+    *again = true;
+    known = seq_of(map, a->store.number, &seq);
+    if (!none || atomic_load(&map->stamp_number) != a->store.number)
+        return refresh(a, 0, err);
+    if (!known) return engine_distrust(a->s, err);
+    if (seq > a->v->base.seq) return refresh(a, seq, err);
+    *again = false;
+    return agree(a);
 }
 
 nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
@@ -349,6 +387,7 @@ nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
     while (again) {
         nadb_rc rc;
 
+        a.events = atomic_load(&map->doubt_events);
         /* The doubts are read first: if one has ended, its stamp is
          * published. */
         a.doubts = control_has_doubts(map) &&
@@ -358,7 +397,6 @@ nadb_rc engine_align(nadb_engine *e, nadb_view *v, const nadb_dbfile *file,
             return NADB_OK;
         rc = file->stamp(file->ctx, &a.file, err);
         if (rc == NADB_OK) rc = compare(&a, &again, err);
-        if (rc == NADB_OK && again) rc = e->ops->view_refresh(e, v, err);
         if (rc != NADB_OK) return rc;
     }
     return NADB_OK;
