@@ -17,6 +17,10 @@
  * only an index can answer (tags, counts, expiry) go to the server after a
  * drain.
  *
+ * A round every flush_interval drains. In between nadb-work's rounds only renew
+ * the right to send, unless a frozen log waits, or a reader or nadb_flush needs
+ * the commits on the server, or the last drain failed.
+ *
  * The server cannot tell what has changed since a snapshot, so commits are
  * checked against the logs. Retired logs stay in the directory while a process
  * has a view that is older.
@@ -176,8 +180,8 @@ nadb_rc engine_unseal(engine *s, nadb_err *err) {
     return rc;
 }
 
-nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
-                     nadb_err *err) {
+nadb_rc engine_drain(engine *s, const engine_version *v, bool all,
+                     const nadb_stop *stop, nadb_err *err) {
     control_map *map = s->ctl.map;
     uint64_t from = atomic_load(&map->drained);
     record_walk w;
@@ -187,6 +191,7 @@ nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
     NADB_ASSERT(atomic_load(&s->ctl.flushing));
     if (rc != NADB_OK) return rc;
     w.base.stop = stop;
+    if (!all) w.stop = from;
     end = wal_place(v->logs[0]->log.number, w.tails[0]);
     if (w.stop < end) end = w.stop;
     if (end > from) rc = engine_sync_to(s, end, err);

@@ -170,6 +170,9 @@ typedef struct engine {
     nadb_mutex flush_lock;
     /* the spare file is complete, as far as this process knows */
     atomic_bool spare_kept;
+    /* The next round sends what is committed. Set every flush_interval, by
+     * those who need it on the server, and by rounds that failed. */
+    atomic_bool drain_due;
     /* unused files could not be removed because of readers; under flush_lock */
     bool unused_left;
     _Atomic int64_t commit_ns; /* start of the last commit (monotonic) */
@@ -385,6 +388,8 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
 /* One round of the flusher: flushes all frozen logs and makes one step of
  * compaction. *more: work is left. */
 nadb_rc engine_work(engine *s, bool *more, nadb_err *err) NADB_MUST_USE;
+/* A round that sends what is committed to the server. */
+nadb_rc engine_send(engine *s, nadb_err *err) NADB_MUST_USE;
 nadb_rc engine_flush(nadb_engine *e, nadb_err *err);
 /* After NADB_FULL: releases versions of idle views and gives up the spare file.
  * REQUIRES: flush_lock, so that a flush uses the space first. */
@@ -456,9 +461,11 @@ nadb_rc engine_history_check(engine *s, uint64_t base_seq,
 
 /* --- engine/drain.c: bases on a server --- */
 
-/* Sends committed transactions to the server. REQUIRES: the flusher word. */
-nadb_rc engine_drain(engine *s, const engine_version *v, const nadb_stop *stop,
-                     nadb_err *err) NADB_MUST_USE;
+/* Sends committed transactions to the server; if not `all`, nothing new is
+ * sent, and the base only keeps its right to send. REQUIRES: the flusher word.
+ */
+nadb_rc engine_drain(engine *s, const engine_version *v, bool all,
+                     const nadb_stop *stop, nadb_err *err) NADB_MUST_USE;
 /* True if the base has everything of the log; always true for files. */
 bool engine_drained(engine *s, const memtable *m);
 /* Breaks the seal, before the base changes its words in control. */

@@ -275,19 +275,37 @@ static nadb_rc freeze_sent(engine *s, engine_version **v, const nadb_stop *stop,
     engine_version_unref(s, *v);
     *v = NULL;
     if (rc == NADB_OK) rc = engine_version_get(s, v, err);
-    return rc == NADB_OK ? engine_drain(s, *v, stop, err) : rc;
+    return rc == NADB_OK ? engine_drain(s, *v, true, stop, err) : rc;
+}
+
+/* Sends what is committed if that is due or a frozen log waits for it; else
+ * only keeps the right to send. */
+static nadb_rc drain(engine *s, const engine_version *v, bool due,
+                     const nadb_stop *stop, nadb_err *err) {
+    bool all = due || v->n_logs > 1;
+    nadb_rc rc = engine_drain(s, v, all, stop, err);
+
+    /* NADB_BUSY: another machine may write. What waits here is compared with
+     * that as soon as it can be sent. */
+    if (rc == NADB_BUSY || (rc != NADB_OK && all))
+        atomic_store(&s->drain_due, true);
+    return rc;
 }
 
 /* One round. REQUIRES: the flusher word. */
 static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
                           const nadb_stop *stop, bool *more, nadb_err *err) {
     engine_version *v = NULL;
-    bool stale;
+    bool stale, due;
     size_t n = 0;
     nadb_rc rc = catch_up(s, err);
 
+    /* Before the version, which then has all that was committed when the drain
+     * became due. */
+    due = rc == NADB_OK && atomic_exchange(&s->drain_due, false);
     if (rc == NADB_OK) rc = engine_version_get(s, &v, err);
-    if (rc == NADB_OK && s->traits->drains) rc = engine_drain(s, v, stop, err);
+    if (rc != NADB_OK && due) atomic_store(&s->drain_due, true);
+    if (rc == NADB_OK && s->traits->drains) rc = drain(s, v, due, stop, err);
     if (rc != NADB_OK) {
         engine_version_unref(s, v);
         return rc;
@@ -445,6 +463,13 @@ nadb_rc engine_work(engine *s, bool *more, nadb_err *err) {
     engine_note_error(s, &s->flush_error, &mine);
     if (rc != NADB_OK) return nadb_fail(err, rc, "%s", mine.msg);
     return rc;
+}
+
+nadb_rc engine_send(engine *s, nadb_err *err) {
+    bool more = false;
+
+    atomic_store(&s->drain_due, true);
+    return engine_work(s, &more, err);
 }
 
 /* Sleeps until something is published, at most 10 ms, and subtracts the time

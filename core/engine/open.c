@@ -37,6 +37,7 @@ static void choose_traits(engine *s, const nadb_base_ops *base);
 
 static void tend(engine *s) {
     engine_sync_in_background(s);
+    atomic_store(&s->drain_due, true);
     engine_freeze_full(s);
     engine_views_trim(s);
     if (engine_has_dead(s)) (void)engine_repair_now(s, 100, NULL);
@@ -411,9 +412,14 @@ nadb_rc nadb_engine_open(const nadb_options *options, const nadb_base_ops *base,
      * must not start them. A store that was closed in good order has nothing to
      * sync or repair, so they start later. */
     if (rc == NADB_OK && s->private_memory) atomic_store(&s->awake, true);
-    if (rc == NADB_OK &&
-        ((!s->ctl.was_sealed && !s->ctl.abandoned) || engine_pending(s)))
-        rc = engine_wake(s, err);
+    if (rc == NADB_OK) {
+        bool pending = engine_pending(s);
+
+        /* What an earlier opener could not send. */
+        if (pending) atomic_store(&s->drain_due, true);
+        if ((!s->ctl.was_sealed && !s->ctl.abandoned) || pending)
+            rc = engine_wake(s, err);
+    }
     if (rc == NADB_OK && engine_keeps(s)) engine_freeze_full(s);
     if (rc != NADB_OK) {
         engine_free(s);

@@ -28,7 +28,7 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
     for (;;) {
         uint32_t seen = atomic_load(events);
         engine_version *v = NULL;
-        bool behind = false, more = false;
+        bool behind = false;
         nadb_rc rc = engine_version_get(s, &v, err);
 
         if (rc == NADB_OK) rc = engine_is_behind(s, v, &behind, err);
@@ -38,7 +38,7 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
         if (rc != NADB_OK) return rc;
         if (!s->options->read_only && !s->private_memory) {
             serve(s, reader);
-            rc = engine_work(s, &more, err);
+            rc = engine_send(s, err);
             serve_nobody(s);
             if (rc != NADB_OK) return rc;
         }
@@ -54,10 +54,8 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
 }
 
 void engine_leave(engine *s) {
-    bool more = engine_pending(s);
-
     /* The next opener sends what cannot be sent now. */
-    if (!more || engine_work(s, &more, NULL) == NADB_OK)
+    if (!engine_pending(s) || engine_send(s, NULL) == NADB_OK)
         s->remote->leave(s->base);
 }
 
@@ -65,12 +63,11 @@ void engine_leave(engine *s) {
 
 static nadb_rc get_ready(engine *s, const nadb_commit_req *req, nadb_err *err) {
     const nadb_remote_ops *ops = s->remote;
-    bool more = false;
     nadb_rc rc = engine_unseal(s, err);
 
     if (rc == NADB_OK) rc = ops->admit(s->base, req, err);
     if (rc == NADB_OK && ops->is_stale(s->base)) {
-        rc = engine_work(s, &more, err);
+        rc = engine_send(s, err);
         if (rc == NADB_OK && ops->is_stale(s->base))
             rc = nadb_fail(err, NADB_BUSY,
                            "%s: another machine has written to the namespace, "
