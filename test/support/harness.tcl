@@ -320,16 +320,6 @@ proc autocommit {{db db}} {
 }
 
 # Turns the store's clock by `s` seconds.
-# 1 if `seen` is what is left of a ttl of `given` seconds that was set after
-# `since` (clock milliseconds), however long that took; else `seen`. A second is
-# for the clock of a server, of which each connection has its own idea.
-proc ttl_left {seen given since} {
-    set passed [expr {([clock milliseconds] - $since) / 1000.0}]
-    if {[string is double -strict $seen] && $seen <= $given + 1
-        && $seen >= $given - $passed - 1} { return 1 }
-    return $seen
-}
-
 proc advance_clock {s {db db}} { $db eval "SELECT test_advance_clock($s)" }
 
 # --- tests ---
