@@ -29,16 +29,25 @@ void args_add(args *a, nadb_slice s) {
 
 void args_text(args *a, const char *s) { args_add(a, nadb_slice_str(s)); }
 
-void args_join(args *a, nadb_slice prefix, nadb_slice tail) {
-    uint8_t *p = nadb_arena_alloc(&a->memory, prefix.n + tail.n + 1);
+void args_join_all(args *a, const nadb_slice *parts, size_t n) {
+    size_t bytes = 0, at = 0;
+    uint8_t *p;
 
+    for (size_t i = 0; i < n; i++) bytes += parts[i].n;
+    p = nadb_arena_alloc(&a->memory, bytes + 1);
     if (p == NULL) {
         a->failed = true;
         return;
     }
-    if (prefix.n > 0) memcpy(p, prefix.p, prefix.n);
-    if (tail.n > 0) memcpy(p + prefix.n, tail.p, tail.n);
-    args_add(a, nadb_slice_of(p, prefix.n + tail.n));
+    for (size_t i = 0; i < n; at += parts[i++].n)
+        if (parts[i].n > 0) memcpy(p + at, parts[i].p, parts[i].n);
+    args_add(a, nadb_slice_of(p, bytes));
+}
+
+void args_join(args *a, nadb_slice prefix, nadb_slice tail) {
+    const nadb_slice parts[] = {prefix, tail};
+
+    args_join_all(a, parts, 2);
 }
 
 void args_copy(args *a, nadb_slice s) {

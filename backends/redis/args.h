@@ -38,7 +38,8 @@ void args_set_number(args *a, size_t i, int64_t v);
 /* Replaces the i-th argument by a text, which is borrowed. */
 void args_set(args *a, size_t i, const char *text);
 void args_cut(args *a, size_t n); /* keeps the first n */
-/* Appends prefix + tail, in memory of the arguments. */
+/* Append the parts as one argument, in memory of the arguments. */
 void args_join(args *a, nadb_slice prefix, nadb_slice tail);
+void args_join_all(args *a, const nadb_slice *parts, size_t n);
 
 #endif

@@ -2,9 +2,6 @@
  *
  * Opening a view costs nothing: the state of the store comes with the answer to
  * its first read, in the same round trip. */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "engine.h"
 
 /* --- views --- */
@@ -123,15 +120,14 @@ nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
 
 void redis_add_name(const redis_engine *e, args *a, uint64_t generation,
                     const char *what, nadb_slice key) {
-    nadb_buf name = NADB_BUF_INIT;
-    char middle[40];
+    char number[ARGS_NUMBER_MAX + 1];
+    char *end = args_digits(number, (int64_t)generation);
+    nadb_slice parts[] = {redis_prefix(e), nadb_slice_of(number, 0),
+                          nadb_slice_str(what), key};
 
-    snprintf(middle, sizeof middle, "%" PRIu64 ":%s", generation, what);
-    if (!nadb_buf_append(&name, e->prefix.p, e->prefix.n) ||
-        !nadb_buf_append(&name, middle, strlen(middle)))
-        a->failed = true;
-    args_join(a, nadb_buf_slice(&name), key);
-    nadb_buf_clear(&name);
+    *end++ = ':';
+    parts[1].n = (size_t)(end - number);
+    args_join_all(a, parts, 4);
 }
 
 nadb_rc redis_ask_row(const redis_engine *e, conn *c, args *a,

@@ -21,7 +21,10 @@ typedef struct shards_view {
     nadb_view base;
     /* the mark was read since the last refresh, and shards may be missing */
     bool looked;
-    nadb_buf sum;        /* the last count that was read */
+    nadb_buf sum; /* the last count that was read */
+    /* The parts in use since the last rest are in [from, to): the others have
+     * nothing to forget. */
+    unsigned from, to;
     redis_view *parts[]; /* NULL until used */
 } shards_view;
 

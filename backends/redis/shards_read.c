@@ -41,7 +41,7 @@ nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
 
     v->looked = false;
     shards_end_others(s);
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+    for (unsigned i = v->from; i < v->to && rc == NADB_OK; i++)
         if (v->parts[i] != NULL)
             rc =
                 redis_view_refresh(&s->parts[i]->base, &v->parts[i]->base, err);
@@ -52,9 +52,10 @@ void shards_view_rest(nadb_engine *engine, nadb_view *view) {
     shards *s = (shards *)engine;
     shards_view *v = (shards_view *)view;
 
-    for (unsigned i = 0; i < s->n; i++)
+    for (unsigned i = v->from; i < v->to; i++)
         if (v->parts[i] != NULL)
             redis_view_rest(&s->parts[i]->base, &v->parts[i]->base);
+    v->from = v->to = 0;
 }
 
 nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
@@ -72,6 +73,8 @@ nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
         v->parts[i] = (redis_view *)part;
     }
     if (rc != NADB_OK) return rc;
+    if (v->to == 0 || i < v->from) v->from = i;
+    if (i >= v->to) v->to = i + 1;
     v->parts[i]->base.may_lag = v->base.may_lag;
     v->parts[i]->base.caller = v->base.caller;
     v->parts[i]->base.keys_only = v->base.keys_only;

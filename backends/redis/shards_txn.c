@@ -330,11 +330,11 @@ nadb_rc shards_end_all(redis_engine *e, nadb_err *err) {
 
 void shards_end_others(shards *s) {
     int64_t pause_ms = patience_ms(s->parts[0]) / ASKING;
-    int64_t now = nadb_os_get()->mono_ns();
+    int64_t now;
 
-    if (!atomic_load(&s->unfinished) ||
-        now - atomic_load(&s->looked_ns) < pause_ms * 1000000)
-        return;
+    if (!atomic_load(&s->unfinished)) return;
+    now = nadb_os_get()->mono_ns();
+    if (now - atomic_load(&s->looked_ns) < pause_ms * 1000000) return;
     atomic_store(&s->looked_ns, now);
     atomic_store(&s->unfinished, false);
     /* A client that may only read leaves this to others. */

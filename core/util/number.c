@@ -25,13 +25,11 @@ bool nadb_integer_of(nadb_slice text, int64_t *out) {
     int64_t v = 0;
 
     *out = 0;
-    if (at == text.n || skip_digits(text, at) != text.n) return false;
+    if (at == text.n) return false;
     /* Counts downwards, because there is one more negative number. */
     for (; at < text.n; at++) {
-        int digit = text.p[at] - '0';
-
-        if (__builtin_mul_overflow(v, 10, &v) ||
-            __builtin_sub_overflow(v, digit, &v))
+        if (!is_digit(text.p[at]) || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_sub_overflow(v, text.p[at] - '0', &v))
             return false;
     }
     if (!negative && v == INT64_MIN) return false;
