@@ -321,7 +321,9 @@ void engine_witness(engine *s) {
         engine_version *old = a.v;
 
         h = a.v->logs[0]->head;
-        if (atomic_load(&h->closed)) {
+        if (check_working(s, NULL) != NADB_OK) {
+            /* A repair under this lock has failed: nothing is written. */
+        } else if (atomic_load(&h->closed)) {
             /* The header of the next log says where this one ends. */
             if (engine_rotate(s, old, 0, &a.v, NULL) == NADB_OK)
                 engine_version_unref(s, old);

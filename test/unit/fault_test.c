@@ -17,6 +17,7 @@
 #include <dirent.h>
 
 #include "../../core/engine/engine.h"
+#include "../../core/engine/workers.h"
 #include "../../core/kv/session.h"
 #include "../../core/store_engine.h"
 #include "../support/paths.h"
@@ -480,6 +481,46 @@ static void test_after_failed_sync(void) {
     rig_remove(w.dir);
 }
 
+static nadb_rc cannot_repair(engine *s, nadb_err *err) {
+    (void)s;
+    return nadb_fail(err, NADB_IOERR, "a repair that fails");
+}
+
+/* The holder of the commit lock has died, and the next process cannot repair
+ * what it left: then that process must not write behind it, not even the record
+ * without entries that ends the log at close. */
+static void test_after_failed_repair(void) {
+    static const phase p = {"repair", false, false, false, NULL};
+    engine_version *v = NULL;
+    control_map *map;
+    uint64_t tail;
+    uint32_t dead = 0;
+    engine *s;
+    nadb_err err;
+
+    set_up(&p);
+    s = engine_of(nadb_store_engine(w.store));
+    map = s->ctl.map;
+    nadb_workers_remove(s);
+    REQUIRE(do_transact(true, false));
+    REQUIRE_OK(engine_version_get(s, &v, &err), err);
+    tail = memtable_tail(v->logs[0]);
+    while (atomic_load(&map->slots[dead].used) != 0) dead++;
+    atomic_store(&map->slots[dead].used, 1);
+    atomic_store(&map->commit_lock, dead + 1);
+    s->repair = cannot_repair;
+    engine_witness(s);
+    CHECK(atomic_load(&map->failed) != 0);
+    CHECK(memtable_tail(v->logs[0]) == tail);
+    s->repair = engine_repair;
+    engine_version_unref(s, v);
+    close_store();
+    REQUIRE(open_store(false));
+    CHECK(reads(true) && do_transact(true, false) && reads(true));
+    close_store();
+    rig_remove(w.dir);
+}
+
 /* NADB_RUN='7 sync_dir EIO 4 1': one cell of the matrix, again and again. */
 static void test_one_cell(void) {
     unsigned i, persistent;
@@ -518,6 +559,7 @@ int main(void) {
         return unit_done();
     }
     RUN(test_after_failed_sync);
+    RUN(test_after_failed_repair);
     RUN(test_open_fresh);
     RUN(test_open_trusted);
     RUN(test_open_recovering);
