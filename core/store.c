@@ -121,6 +121,24 @@ static nadb_rc limit(nadb_store *s, const nadb_options *o, nadb_err *err) {
     return rc;
 }
 
+static nadb_rc track_access(nadb_store *s, nadb_err *err) {
+    nadb_access *a = NULL;
+    nadb_rc rc = nadb_access_new(&a, err);
+
+    if (rc == NADB_OK) atomic_store(&s->kv.access, a);
+    return rc;
+}
+
+/* Copies the options that other threads read. */
+static void options_share(nadb_store *s) {
+    const nadb_options *o = s->kv.options;
+
+    atomic_store(&s->kv.synchronous, o->synchronous);
+    atomic_store(&s->kv.compression, o->compression);
+    atomic_store(&s->kv.buffer_bytes, o->buffer_bytes);
+    atomic_store(&s->kv.flush_interval_ms, o->flush_interval_ms);
+}
+
 /* Joins the options of a further opener with those in force: the larger value
  * holds. Options that nadb_alter() has written last replace those in force. */
 static void options_join(nadb_store *s, const nadb_options *o) {
@@ -128,24 +146,22 @@ static void options_join(nadb_store *s, const nadb_options *o) {
     bool newest = o->revision > 0 && o->revision >= have->revision;
 
     /* If there is no memory, reads are not tracked. */
-    if (o->track_access && s->kv.access == NULL)
-        have->track_access = nadb_access_new(&s->kv.access, NULL) == NADB_OK;
+    if (o->track_access && atomic_load(&s->kv.access) == NULL)
+        have->track_access = track_access(s, NULL) == NADB_OK;
     store_log_open(s, o);
 
     if (newest) {
         have->revision = o->revision;
         have->compression = o->compression;
-        atomic_store(&s->kv.compression, o->compression);
         store_log_tune(s, o);
     }
     if (newest || o->buffer_bytes > have->buffer_bytes)
         have->buffer_bytes = o->buffer_bytes;
     if (newest || o->flush_interval_ms < have->flush_interval_ms)
         have->flush_interval_ms = o->flush_interval_ms;
-    if (newest || o->synchronous > have->synchronous) {
+    if (newest || o->synchronous > have->synchronous)
         have->synchronous = o->synchronous;
-        atomic_store(&s->kv.synchronous, o->synchronous);
-    }
+    options_share(s);
     if (s->backend->caps & NADB_CAP_BASE) nadb_engine_tune(s->kv.engine, have);
     if (s->kv.engine->ops->keep != NULL)
         s->kv.engine->ops->keep(s->kv.engine, nadb_option_keep(o));
@@ -173,7 +189,7 @@ static void store_free(nadb_store *s) {
     nadb_monitor_clear(&s->kv.monitor);
     nadb_tag_queries_stop(&s->kv.tag_queries);
     nadb_cache_free(s->kv.cache);
-    nadb_access_free(s->kv.access);
+    nadb_access_free(atomic_load(&s->kv.access));
     nadb_limits_free(atomic_load(&s->kv.limits));
     nadb_options_free(s->kv.options);
     store_key_clear(&s->key);
@@ -233,9 +249,9 @@ static void committed(void *ctx) {
     now = nadb_os_get()->mono_ns();
     if (now < due) return;
     /* The exchange lets one thread at a time through. */
-    if (!atomic_compare_exchange_strong(&s->sweep_due_ns, &due,
-                                        now + s->kv.options->flush_interval_ms *
-                                                  1000000))
+    if (!atomic_compare_exchange_strong(
+            &s->sweep_due_ns, &due,
+            now + atomic_load(&s->kv.flush_interval_ms) * 1000000))
         return;
     if (due != 0 && nadb_sweep(&s->sweeper, &s->kv))
         atomic_store(&s->sweep_due_ns, 1);
@@ -262,8 +278,7 @@ static nadb_rc store_new(const nadb_options *options, store_key *key,
             goto done;
         }
     }
-    atomic_store(&s->kv.synchronous, s->kv.options->synchronous);
-    atomic_store(&s->kv.compression, s->kv.options->compression);
+    options_share(s);
     rc = nadb_monitor_init(&s->kv.monitor, err);
     if (rc == NADB_OK) rc = nadb_tag_queries_start(&s->kv.tag_queries, err);
     if (rc == NADB_OK) rc = nadb_sweeper_start(&s->sweeper, err);
@@ -289,8 +304,7 @@ static nadb_rc store_start(nadb_store *s, unsigned flags, bool *created,
 
     if (s->kv.options->cache_bytes > 0)
         rc = nadb_cache_new(s->kv.options->cache_bytes, &s->kv.cache, err);
-    if (rc == NADB_OK && s->kv.options->track_access)
-        rc = nadb_access_new(&s->kv.access, err);
+    if (rc == NADB_OK && s->kv.options->track_access) rc = track_access(s, err);
     if (rc == NADB_OK) rc = limit(s, s->kv.options, err);
     if (rc == NADB_OK) rc = engine_open(s, flags, created, err);
     if (rc == NADB_OK) nadb_limits_tell(&s->kv);
@@ -441,7 +455,7 @@ nadb_rc nadb_store_tune(nadb_store *s, const nadb_options *options,
 
 /* Writes notes of when rows were read, which would be lost otherwise. */
 static void last_sweep(nadb_store *s) {
-    if (s->kv.access == NULL || s->kv.options->read_only) return;
+    if (atomic_load(&s->kv.access) == NULL || s->kv.options->read_only) return;
     if (s->backend->caps & NADB_CAP_BASE) nadb_engine_calm(s->kv.engine);
     (void)nadb_sweep(&s->sweeper, &s->kv);
 }
@@ -662,7 +676,7 @@ static nadb_rc tell(void *ctx, nadb_store *s, nadb_err *err) {
         info.last_cleanup_at =
             (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
         info.cleanup_interval =
-            (double)s->kv.options->flush_interval_ms / 1000.0;
+            (double)atomic_load(&s->kv.flush_interval_ms) / 1000.0;
     }
     s->kv.engine->ops->stats(s->kv.engine, last_flush, &info.last_flush_at);
     return t->each(t->ctx, &info, err);

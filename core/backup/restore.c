@@ -63,7 +63,8 @@ static nadb_rc put(restoring *r, const nadb_entry *e, nadb_err *err) {
     req.updated_ms = row.updated_ms;
     req.expires_ms = row.expires_ms;
     /* A compressed value is copied if the store compresses, too. */
-    if (row.codec == NADB_CODEC_RAW || r->ss->options->compression == 0)
+    if (row.codec == NADB_CODEC_RAW ||
+        atomic_load(&r->ss->kv->compression) == 0)
         return put_value(r, &req, &row, err);
     req.keep = &row;
     return nadb_put(r->ss, &req, err);

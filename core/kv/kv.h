@@ -15,17 +15,21 @@
 #include "tag_queries.h"
 
 struct nadb_kv {
-    nadb_options *options; /* in force */
-    unsigned caps;         /* NADB_CAP_* of its backend */
+    /* In force. A later opener changes some of them under the registry's lock,
+     * so other threads read those from the atomic copies below. */
+    nadb_options *options;
+    unsigned caps; /* NADB_CAP_* of its backend */
     nadb_engine *engine;
     nadb_cache *cache;             /* NULL: none */
-    nadb_access *access;           /* NULL: reads are not tracked */
+    _Atomic(nadb_access *) access; /* NULL: reads are not tracked */
     _Atomic(nadb_limits *) limits; /* NULL: the store never had a limit */
     nadb_monitor monitor;
     nadb_tag_queries tag_queries;
     _Atomic int synchronous; /* the strictest of all openers */
     _Atomic int compression; /* level of zlib; 0: off */
-    bool forked;             /* inherited through fork(): not usable */
+    _Atomic uint64_t buffer_bytes;
+    _Atomic int64_t flush_interval_ms;
+    bool forked; /* inherited through fork(): not usable */
 
     /* Called after each commit, except those of the sweeper. */
     void (*committed)(void *ctx);

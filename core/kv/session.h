@@ -89,7 +89,7 @@ struct nadb_session {
 
 /* How much of a transaction is kept in memory (spill.h). */
 static inline size_t session_memory(const nadb_session *ss) {
-    return (size_t)ss->options->buffer_bytes;
+    return (size_t)atomic_load(&ss->kv->buffer_bytes);
 }
 
 nadb_rc session_new(nadb_kv *kv, nadb_session **out,
