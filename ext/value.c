@@ -51,18 +51,7 @@ int value_code(nadb_rc rc) {
 }
 
 static void log_engine_error(int code, const nadb_err *err) {
-    switch (err->rc) {
-    case NADB_NOMEM:
-    case NADB_IOERR:
-    case NADB_FULL:
-    case NADB_CORRUPT:
-    case NADB_CANTOPEN:
-    case NADB_MOVED:
-        sqlite3_log(code, "nadb: %s", err->msg);
-        break;
-    default:
-        break;
-    }
+    if (nadb_is_failure(err->rc)) sqlite3_log(code, "nadb: %s", err->msg);
 }
 
 int value_vtab_error(sqlite3_vtab *base, const nadb_err *err) {

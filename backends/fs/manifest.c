@@ -217,7 +217,7 @@ nadb_rc fs_manifest_decode(nadb_slice bytes, const char *name, fs_manifest *m,
     if (format < 2 || format > FS_MANIFEST_FORMAT)
         return nadb_fail(err, NADB_CANTOPEN,
                          "%s has format %u, this version of nadb reads %d: "
-                         "the store was written by a newer version",
+                         "use the version that wrote it",
                          name, format, FS_MANIFEST_FORMAT);
     r = nadb_reader_of(fs_skip(bytes, HEAD));
     if (!read_body(&r, format, m))

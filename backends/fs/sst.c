@@ -56,10 +56,7 @@ static nadb_rc read_tail(fs_sst *s, nadb_home *home, nadb_slice *props,
     }
     if (!fs_footer_decode(footer, &f) || f.number != s->number)
         return fs_sst_corrupt(s, "bad footer", s->size - FS_FOOTER, err);
-    if (f.format != FS_FORMAT)
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "%s has format %u, this version of nadb reads %d",
-                         s->path, f.format, FS_FORMAT);
+    if (f.format != FS_FORMAT) return fs_file_format(s->path, f.format, err);
     rc = nadb_home_check(home, f.store_id, s->path, err);
     if (rc != NADB_OK) return rc;
     if (f.props > s->size - FS_FOOTER ||

@@ -45,6 +45,13 @@ char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind) {
     return nadb_path_join(home->os->dir_path(home->dir), name);
 }
 
+nadb_rc fs_file_format(const char *path, uint32_t format, nadb_err *err) {
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s has format %u, this version of nadb reads %d: use the "
+                     "version that wrote it",
+                     path, format, FS_FORMAT);
+}
+
 nadb_rc fs_file_missing(const nadb_home *home, const char *path,
                         nadb_err *err) {
     if (nadb_home_gone(home)) return nadb_home_moved(home, err);

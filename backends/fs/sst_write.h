@@ -36,6 +36,8 @@ char *fs_file_path(const nadb_home *home, uint64_t number, const char *kind);
 nadb_rc fs_file_open(const nadb_home *home, uint64_t number, const char *kind,
                      const char *path, uint64_t size, nadb_file **out,
                      nadb_err *err) NADB_MUST_USE;
+/* Fails with NADB_CANTOPEN: the file has another format. */
+nadb_rc fs_file_format(const char *path, uint32_t format, nadb_err *err);
 nadb_rc fs_file_missing(const nadb_home *home, const char *path, nadb_err *err);
 nadb_rc fs_file_resized(const char *path, uint64_t size, uint64_t named,
                         nadb_err *err);

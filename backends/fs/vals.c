@@ -37,9 +37,7 @@ static nadb_rc check_head(const fs_val *v, nadb_home *home, nadb_err *err) {
     if (memcmp(got, want, 8) == 0 &&
         nadb_get_u32(got + 44) == nadb_crc32c(0, got, 44) &&
         nadb_get_u32(got + 8) != FS_FORMAT)
-        return nadb_fail(err, NADB_CANTOPEN,
-                         "%s has format %u, this version of nadb reads %d",
-                         v->path, nadb_get_u32(got + 8), FS_FORMAT);
+        return fs_file_format(v->path, nadb_get_u32(got + 8), err);
     return nadb_corrupt(err, "%s: bad head", v->path);
 }
 

@@ -83,14 +83,9 @@ static bool add_node(const wire *w, const redisReply *r, nadb_buf *nodes) {
 nadb_rc cluster_learn(wire *w, nadb_buf *nodes, nadb_err *err) {
     redisReply *r = NULL;
     bool ok = true;
-    args a;
     nadb_rc rc;
 
-    memset(&a, 0, sizeof a);
-    args_text(&a, "CLUSTER");
-    args_text(&a, "SLOTS");
-    rc = wire_call(w, &a, &r, err);
-    args_clear(&a);
+    rc = wire_ask(w, (const char *[]){"CLUSTER", "SLOTS", NULL}, &r, err);
     if (rc != NADB_OK) return rc;
     for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
         const redisReply *slots = r->element[i];
@@ -129,15 +124,10 @@ static bool line_names(nadb_slice line, const endpoint *to) {
 nadb_rc cluster_knows(wire *w, const endpoint *to, bool *known, nadb_err *err) {
     redisReply *r = NULL;
     nadb_slice text;
-    args a;
     nadb_rc rc;
 
     *known = false;
-    memset(&a, 0, sizeof a);
-    args_text(&a, "CLUSTER");
-    args_text(&a, "NODES");
-    rc = wire_call(w, &a, &r, err);
-    args_clear(&a);
+    rc = wire_ask(w, (const char *[]){"CLUSTER", "NODES", NULL}, &r, err);
     if (rc != NADB_OK) return rc;
     text = reply_slice(r);
     while (text.n > 0 && !*known) {

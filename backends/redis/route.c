@@ -104,13 +104,8 @@ bool route_is_old(route *r, uint64_t epoch) {
 static nadb_rc check_role(wire *w, nadb_err *err) {
     redisReply *r = NULL;
     nadb_slice role;
-    args a;
-    nadb_rc rc;
+    nadb_rc rc = wire_ask(w, (const char *[]){"ROLE", NULL}, &r, err);
 
-    memset(&a, 0, sizeof a);
-    args_text(&a, "ROLE");
-    rc = wire_call(w, &a, &r, err);
-    args_clear(&a);
     if (rc != NADB_OK) return rc;
     role = reply_slice(reply_is_array(r, 1) ? r->element[0] : NULL);
     if (!nadb_slice_eq(role, nadb_slice_str("master")))

@@ -55,16 +55,9 @@ static nadb_rc enter(const address *at, const endpoint *sentinel,
 
 static nadb_rc call(const address *at, wire *w, const char *what,
                     redisReply **out, nadb_err *err) {
-    args a;
-    nadb_rc rc;
+    const char *words[] = {"SENTINEL", what, at->master, NULL};
 
-    memset(&a, 0, sizeof a);
-    args_text(&a, "SENTINEL");
-    args_text(&a, what);
-    args_text(&a, at->master);
-    rc = wire_call(w, &a, out, err);
-    args_clear(&a);
-    return rc;
+    return wire_ask(w, words, out, err);
 }
 
 /* The master according to one sentinel; fails if it does not know the

@@ -473,3 +473,15 @@ nadb_rc wire_call(wire *w, args *a, redisReply **out, nadb_err *err) {
     }
     return rc;
 }
+
+nadb_rc wire_ask(wire *w, const char *const *words, redisReply **out,
+                 nadb_err *err) {
+    args a;
+    nadb_rc rc;
+
+    memset(&a, 0, sizeof a);
+    while (*words != NULL) args_text(&a, *words++);
+    rc = wire_call(w, &a, out, err);
+    args_clear(&a);
+    return rc;
+}

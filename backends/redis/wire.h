@@ -84,6 +84,9 @@ nadb_rc wire_look(wire *w, redisReply **out, nadb_err *err) NADB_MUST_USE;
  * arguments. */
 nadb_rc wire_call(wire *w, args *a, redisReply **out,
                   nadb_err *err) NADB_MUST_USE;
+/* As wire_call(), with the command as words; NULL ends them. */
+nadb_rc wire_ask(wire *w, const char *const *words, redisReply **out,
+                 nadb_err *err) NADB_MUST_USE;
 /* The error for an error reply. */
 nadb_rc wire_refused(const wire *w, const redisReply *r, nadb_err *err);
 /* Fails with NADB_IOERR: the answer does not fit the command. Closes the

@@ -123,6 +123,14 @@ static z_stream *begin_inflate(void) {
 
 static size_t step(size_t left) { return left < STEP_MAX ? left : STEP_MAX; }
 
+/* Gives the stream its next part of `in`, of which it got *fed bytes. */
+static void feed(z_stream *z, nadb_slice in, size_t *fed) {
+    if (z->avail_in > 0) return;
+    z->next_in = (z_const Bytef *)(uintptr_t)(in.p + *fed);
+    z->avail_in = (uInt)step(in.n - *fed);
+    *fed += z->avail_in;
+}
+
 static nadb_rc codec_error(nadb_err *err, const char *what, int zrc) {
     if (zrc == Z_MEM_ERROR) return no_memory(err);
     return nadb_corrupt(err, "%s a value: %s", what, zError(zrc));
@@ -165,11 +173,7 @@ static nadb_rc deflate_all(z_stream *z, nadb_slice in, size_t limit,
         if (room > in.n / 4 + 4096) room = in.n / 4 + 4096;
         room = step(room);
         if (!nadb_buf_reserve(out, room)) return no_memory(err);
-        if (z->avail_in == 0) {
-            z->next_in = (z_const Bytef *)(uintptr_t)(in.p + fed);
-            z->avail_in = (uInt)step(in.n - fed);
-            fed += z->avail_in;
-        }
+        feed(z, in, &fed);
         z->next_out = out->p + out->n;
         z->avail_out = (uInt)room;
         zrc = deflate(z, fed == in.n ? Z_FINISH : Z_NO_FLUSH);
@@ -211,11 +215,7 @@ static nadb_rc inflate_all(z_stream *z, nadb_slice in, size_t size,
     while (zrc == Z_OK) {
         size_t room = step(size - out->n);
 
-        if (z->avail_in == 0) {
-            z->next_in = (z_const Bytef *)(uintptr_t)(in.p + fed);
-            z->avail_in = (uInt)step(in.n - fed);
-            fed += z->avail_in;
-        }
+        feed(z, in, &fed);
         z->next_out = out->p + out->n;
         z->avail_out = (uInt)room;
         /* With Z_FINISH, if everything fits into one call, zlib does not copy

@@ -154,28 +154,14 @@ nadb_rc nadb_monitor_txns(nadb_monitor *m, nadb_txn_fn *each, void *ctx,
 
 /* --- operations --- */
 
-/* Errors that other transactions or the caller cause are not failures of the
- * store. */
-static nadb_level level_of(nadb_rc rc) {
-    switch (rc) {
-    case NADB_NOMEM:
-    case NADB_IOERR:
-    case NADB_FULL:
-    case NADB_CORRUPT:
-    case NADB_CANTOPEN:
-    case NADB_MOVED:
-        return NADB_LOG_ERROR;
-    default:
-        return NADB_LOG_INFO;
-    }
-}
-
 static void log_op(nadb_log *log, uint64_t ns, bool slow, bool timed,
                    const nadb_done *d) {
     nadb_line line = {.operation = ops[d->op].name, .ns = -1};
 
     line.component = ops[d->op].component;
-    line.level = d->rc != NADB_OK ? level_of(d->rc) : ops[d->op].level;
+    line.level = d->rc == NADB_OK         ? ops[d->op].level
+                 : nadb_is_failure(d->rc) ? NADB_LOG_ERROR
+                                          : NADB_LOG_INFO;
     if (slow && line.level < NADB_LOG_WARNING) line.level = NADB_LOG_WARNING;
     if (!nadb_log_wants(log, line.level, line.component)) return;
     if (timed) line.ns = (int64_t)ns;

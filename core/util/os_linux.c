@@ -153,28 +153,14 @@ void system_word_wake(uint32_t *word, int n) {
 
 /* --- threads --- */
 
-static struct timespec deadline_after(clockid_t clock, int64_t timeout_ms) {
-    struct timespec t;
-
-    if (timeout_ms < 0) timeout_ms = 0;
-    clock_gettime(clock, &t);
-    t.tv_sec += (time_t)(timeout_ms / 1000);
-    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 int system_mutex_lock(pthread_mutex_t *m, int64_t timeout_ms) {
 #ifdef NADB_TSAN
     /* The thread sanitizer does not know the function with a clock. */
-    struct timespec deadline = deadline_after(CLOCK_REALTIME, timeout_ms);
+    struct timespec deadline = system_deadline(CLOCK_REALTIME, timeout_ms);
 
     return pthread_mutex_timedlock(m, &deadline);
 #else
-    struct timespec deadline = deadline_after(CLOCK_MONOTONIC, timeout_ms);
+    struct timespec deadline = system_deadline(CLOCK_MONOTONIC, timeout_ms);
 
     return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &deadline);
 #endif
@@ -193,7 +179,7 @@ int system_cond_init(pthread_cond_t *c) {
 
 int system_cond_wait(pthread_cond_t *c, pthread_mutex_t *m,
                      int64_t timeout_ms) {
-    struct timespec deadline = deadline_after(CLOCK_MONOTONIC, timeout_ms);
+    struct timespec deadline = system_deadline(CLOCK_MONOTONIC, timeout_ms);
 
     return pthread_cond_timedwait(c, m, &deadline);
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "bytes.h"
 
@@ -43,6 +44,22 @@ void system_word_wait(const uint32_t *word, uint32_t expected,
 void system_word_wake(uint32_t *word, int n);
 
 /* --- threads --- */
+
+/* The time of the clock in `timeout_ms`. */
+static inline struct timespec system_deadline(clockid_t clock,
+                                              int64_t timeout_ms) {
+    struct timespec t;
+
+    if (timeout_ms < 0) timeout_ms = 0;
+    clock_gettime(clock, &t);
+    t.tv_sec += (time_t)(timeout_ms / 1000);
+    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
 
 /* ETIMEDOUT: `timeout_ms` passed. */
 int system_mutex_lock(pthread_mutex_t *m, int64_t timeout_ms);

@@ -52,6 +52,20 @@ static void say_memory(nadb_err *err) {
     err->msg[n + len] = '\0';
 }
 
+bool nadb_is_failure(nadb_rc rc) {
+    switch (rc) {
+    case NADB_NOMEM:
+    case NADB_IOERR:
+    case NADB_FULL:
+    case NADB_CORRUPT:
+    case NADB_CANTOPEN:
+    case NADB_MOVED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {
     va_list args;
 

@@ -52,6 +52,10 @@ typedef struct nadb_err {
     char msg[NADB_MSG_MAX];
 } nadb_err;
 
+/* True if the store, the disk, a server or memory failed, and not the caller or
+ * another transaction. */
+bool nadb_is_failure(nadb_rc rc);
+
 /* Stores `rc` and the message in *err (if it is not NULL); returns `rc`. */
 nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...)
     NADB_PRINTF(3, 4);

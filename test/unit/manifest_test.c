@@ -143,8 +143,8 @@ static void test_newer_format(void) {
     nadb_put_u32(b.p + 12, crc);
     CHECK(fs_manifest_decode(nadb_buf_slice(&b), "M", &got, &err) ==
           NADB_CANTOPEN);
-    CHECK_STR(err.msg, "M has format 4, this version of nadb reads 3: the "
-                       "store was written by a newer version");
+    CHECK_STR(err.msg, "M has format 4, this version of nadb reads 3: use "
+                       "the version that wrote it");
     fs_manifest_clear(&m);
     nadb_buf_clear(&b);
 }
