@@ -152,6 +152,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
 /* Releases the lock and waits until a doubt ends. `seen`: doubt_events before
  * the doubts were looked at. REQUIRES: the commit lock. */
 static nadb_rc wait_doubt(attempt *a, uint32_t seen, nadb_err *err) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     engine_unlock(a->s);
     if (ms_left(a) > 0) engine_doubt_wait(a->s, seen, ms_left(a));
     if (ms_left(a) > 0) return NADB_OK;
@@ -270,11 +271,14 @@ static nadb_rc record_write(engine *s, memtable *m, nadb_iter *changes,
 }
 
 static void record_finish(memtable *m, uint64_t length) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(atomic_load(&m->head->appending) == 1);
     memtable_tail_set(m, memtable_tail(m) + length);
     nadb_set(&m->head->appending, 0);
 }
 
-/* Writes the transaction's record and notes it as a doubt. */
+/* Writes the transaction's record into the space that make_room() reserved, and
+ * notes it as a doubt in a free place. */
 static nadb_rc append(attempt *a, uint32_t doubt, engine_ticket *t,
                       nadb_err *err) {
     engine *s = a->s;
@@ -287,7 +291,10 @@ static nadb_rc append(attempt *a, uint32_t doubt, engine_ticket *t,
         record_write(s, m, a->req->changes, &note, &t->length, &count, err);
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_FREE);
     if (rc != NADB_OK) return rc;
+    NADB_ASSERT(t->length <= wal_record_bound(a->req->count, a->req->bytes));
+    NADB_ASSERT(count <= a->req->count);
     nadb_set(&d->slot, s->ctl.slot);
     nadb_set(&d->log, m->log.number);
     nadb_set(&d->off, off);

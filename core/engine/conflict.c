@@ -404,11 +404,12 @@ static bool key_taken(engine *s, nadb_slice key) {
     return false;
 }
 
-/* REQUIRES: the commit lock. */
+/* Notes a claim in a free place. REQUIRES: the commit lock. */
 static void claim_note(engine *s, uint32_t doubt, uint64_t hash) {
     control_doubt *d = &s->ctl.map->doubts[doubt];
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(atomic_load(&d->state) == DOUBT_FREE);
     atomic_store(&d->slot, s->ctl.slot);
     atomic_store(&d->log, 0);
     atomic_store(&d->off, 0);
@@ -421,6 +422,7 @@ static void claim_note(engine *s, uint32_t doubt, uint64_t hash) {
 void engine_claim_all(engine *s, uint32_t *claim) {
     uint32_t doubt = 0;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (*claim != 0 || !engine_doubt_free(s, &doubt)) return;
     claim_note(s, doubt, CLAIM_ALL);
     *claim = doubt + 1;

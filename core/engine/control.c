@@ -477,6 +477,7 @@ static bool word_try(control *c, bool waited, bool *stolen) {
     seen |= LOCK_WAITERS;
     c->os->futex_wait((uint32_t *)word, seen, PROBE_MS);
     /* `queue` is held, so the holder is no thread of this process. */
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (atomic_load(word) == seen && LOCK_OWNER(seen) != 0 &&
         word_steal(c, word, seen, mine)) {
         c->robbed = LOCK_OWNER(seen);

@@ -301,7 +301,8 @@ typedef struct control_now {
 } control_now;
 void control_read(const control *c, control_now *out);
 /* Publishes a descriptor with the next generation and the present sequence
- * number. REQUIRES: the commit lock. */
+ * number. REQUIRES: the commit lock, or the open byte while control is
+ * rebuilt. */
 void control_publish(control *c, uint64_t first_log, uint64_t last_log,
                      uint64_t base_generation);
 

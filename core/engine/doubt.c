@@ -17,6 +17,7 @@
 /* --- places --- */
 
 bool engine_doubt_free(engine *s, uint32_t *out) {
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++)
         if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_FREE) {
             *out = i;
@@ -130,7 +131,11 @@ void engine_apply(engine *s, memtable *m, uint32_t doubt) {
      * same result. */
     if (atomic_load(&d->state) == DOUBT_COMMITTING) {
         seq = atomic_load(&d->seq);
+        /* only one commit at a time is between its two stores */
+        NADB_ASSERT(seq <= control_seq(word) + 1);
     } else {
+        NADB_ASSERT(atomic_load(&d->state) == DOUBT_PREPARED ||
+                    atomic_load(&d->state) == DOUBT_ORPHAN);
         nadb_set(&d->seq, seq);
         nadb_set(&d->state, DOUBT_COMMITTING);
     }

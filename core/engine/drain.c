@@ -174,6 +174,7 @@ static nadb_place_in_log place_of(uint64_t place) {
 nadb_rc engine_unseal(engine *s, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     if (!control_sealed(&s->ctl)) return NADB_OK;
     rc = engine_lock(s, s->options->busy_timeout_ms, err);
     if (rc == NADB_OK) engine_unlock(s);

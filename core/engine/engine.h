@@ -249,12 +249,15 @@ void engine_doubt_end(engine *s, uint32_t doubt);
  * timeout_ms, and repairs after dead openers. REQUIRES: the commit lock is not
  * held. */
 void engine_doubt_wait(engine *s, uint32_t seen, int64_t timeout_ms);
-bool engine_doubt_free(engine *s, uint32_t *out); /* finds a free place */
+/* Finds a free place; it stays free while the commit lock is held. REQUIRES:
+ * the commit lock. */
+bool engine_doubt_free(engine *s, uint32_t *out);
 /* Commits a doubt: links its record and makes it visible. REQUIRES: the commit
  * lock. */
 void engine_apply(engine *s, memtable *m, uint32_t doubt);
 /* Links the entries of the record at `off` as commit `seq`. May be repeated:
- * entries that are linked already stay. REQUIRES: the commit lock. */
+ * entries that are linked already stay. REQUIRES: the commit lock, or the open
+ * byte in a recovery. */
 nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
                     bool check, nadb_err *err) NADB_MUST_USE;
 /* Takes the owner from a stamped record. REQUIRES: the commit lock. */

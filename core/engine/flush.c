@@ -100,7 +100,7 @@ static size_t flushable(engine *s, const engine_version *v) {
     return n;
 }
 
-/* Fills `req` for the oldest `n` logs of v. */
+/* Fills `req` for the oldest `n` logs of v, never the active one. */
 static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
                              nadb_flush_req *req, nadb_totals *totals,
                              nadb_err *err) {
@@ -110,6 +110,7 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
     size_t made = 0;
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(n > 0 && n < v->n_logs);
     memset(req, 0, sizeof *req);
     req->seq = v->base->seq;
     req->first_log = v->logs[v->n_logs - n - 1]->log.number;
@@ -292,7 +293,7 @@ static nadb_rc drain(engine *s, const engine_version *v, bool due,
     return rc;
 }
 
-/* One round. REQUIRES: the flusher word. */
+/* One round. REQUIRES: flush_lock and the flusher word. */
 static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
                           const nadb_stop *stop, bool *more, nadb_err *err) {
     engine_version *v = NULL;
@@ -300,6 +301,8 @@ static nadb_rc work_owned(engine *s, const nadb_compact_goal *goal,
     size_t n = 0;
     nadb_rc rc = catch_up(s, err);
 
+    NADB_ASSERT(atomic_load(&s->ctl.flushing));
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_FLUSH));
     /* Before the version, which then has all that was committed when the drain
      * became due. */
     due = rc == NADB_OK && atomic_exchange(&s->drain_due, false);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 #include "history.h"
@@ -448,6 +449,7 @@ nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
     nadb_err mine;
     nadb_rc rc;
 
+    NADB_ASSERT(atomic_load(&s->ctl.flushing));
     if (!engine_keeps(s) || req->seq == v->base->seq) return NADB_OK;
     nadb_err_clear(&mine);
     w.segment.to = req->seq;
@@ -522,6 +524,7 @@ void engine_history_trim(engine *s, uint64_t base_seq) {
     nadb_buf files = NADB_BUF_INIT;
     uint64_t floor = 0;
 
+    NADB_ASSERT(atomic_load(&s->ctl.flushing));
     /* Files that cannot be removed now are removed next time. */
     if (history_chain(s, base_seq, &chain, &floor, NULL) == NADB_OK &&
         files_of(&chain, &files) && list_files(s, &numbers, NULL) == NADB_OK) {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "../util/crc32c.h"
 #include "memtable_node.h"
@@ -269,6 +270,7 @@ nadb_rc memtable_rebuild(memtable **out, nadb_home *home, uint64_t number,
 }
 
 memtable *memtable_ref(memtable *m) {
+    NADB_ASSERT(atomic_load(&m->refs) > 0);
     atomic_fetch_add(&m->refs, 1);
     return m;
 }
@@ -276,6 +278,7 @@ memtable *memtable_ref(memtable *m) {
 void memtable_unref(memtable *m) {
     const nadb_os *os;
 
+    NADB_ASSERT(m == NULL || atomic_load(&m->refs) > 0);
     if (m == NULL || atomic_fetch_sub(&m->refs, 1) != 1) return;
     os = m->log.os;
     if (m->head != NULL) os->unmap(m->head, m->idx_capacity);

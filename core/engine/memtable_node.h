@@ -5,6 +5,7 @@
 #ifndef NADB_MEMTABLE_NODE_H
 #define NADB_MEMTABLE_NODE_H
 
+#include "../util/assert.h"
 #include "memtable.h"
 
 typedef struct version {
@@ -60,6 +61,7 @@ static inline version *memtable_version_at(memtable *m, uint32_t at) {
 static inline uint64_t memtable_take(memtable *m, uint64_t n) {
     uint64_t at = atomic_load(&m->head->alloc);
 
+    NADB_ASSERT(at + n <= atomic_load(&m->idx_safe)); /* reserved */
     nadb_set(&m->head->alloc, at + (n + 7) / 8 * 8);
     return at;
 }

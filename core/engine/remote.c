@@ -1,6 +1,5 @@
 /* remote.c - operations of the engine if the base is on a server: they drain
  * first, or ask the server (drain.c). */
-#include "../util/assert.h"
 #include "engine.h"
 
 /* Between serve() and the end, waiting counts for the reader of the view. */

@@ -2,6 +2,7 @@
  * background work. */
 #include <errno.h>
 
+#include "../util/assert.h"
 #include "engine.h"
 
 void engine_synced_raise(control_map *map, uint64_t place) {
@@ -10,6 +11,7 @@ void engine_synced_raise(control_map *map, uint64_t place) {
     while (seen < place &&
            !atomic_compare_exchange_weak(&map->synced, &seen, place))
         continue;
+    NADB_ASSERT(atomic_load(&map->synced) >= place); /* it only rises */
 }
 
 /* The end of the log up to which a sync may be promised; `known` if the tail is
@@ -61,7 +63,7 @@ void engine_count(engine *s, nadb_op op, const nadb_span *span,
 }
 
 /* Syncs the log. `place`: a place of this log that the caller knows to
- * exist. */
+ * exist. REQUIRES: sync_lock. */
 static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
     uint64_t known = place - wal_place(number, 0);
@@ -70,6 +72,7 @@ static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     nadb_err mine;
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_SYNC));
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
         return NADB_OK;
     span = nadb_span_begin();

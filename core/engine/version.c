@@ -57,6 +57,7 @@ static void unref_locked(engine *s, engine_version *v) {
     engine_version **p = &s->versions;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
+    NADB_ASSERT(atomic_load(&v->refs) > 0);
     if (atomic_fetch_sub(&v->refs, 1) != 1) return;
     while (*p != v) p = &(*p)->next;
     *p = v->next;
@@ -133,6 +134,7 @@ void engine_base_publish(engine *s, const nadb_base_version *base) {
     control_now now;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(atomic_load(&s->ctl.flushing));
     control_read(&s->ctl, &now);
     if (base->generation <= now.base_generation) return;
     /* After a recovery that found no logs, MANIFEST still names a log that is
@@ -255,6 +257,7 @@ static void version_enter(engine *s, engine_version *v) {
     engine_version *old = s->versions;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_VERSION));
+    NADB_ASSERT(v->logs[0]->log.number == v->last_log); /* the active one */
     v->next = old;
     s->versions = v;
     if (old != NULL && old->base->generation != v->base->generation)
@@ -331,6 +334,8 @@ nadb_rc engine_version_adopt(engine *s, const engine_version *from, memtable *m,
     control_now now;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    NADB_ASSERT(from->n_logs == 0 ||
+                m->log.prev_log == from->logs[0]->log.number);
     if (v == NULL) return nadb_fail(err, NADB_NOMEM, "opening %s", s->dir);
     atomic_store(&v->refs, 2); /* one for the list, one for the caller */
     v->base = from->base;
@@ -432,6 +437,7 @@ nadb_rc engine_wake(engine *s, nadb_err *err) {
 void engine_view_rest(nadb_engine *e, nadb_view *view) {
     engine *s = engine_of(e);
 
+    NADB_ASSERT(atomic_load(&((engine_view *)view)->state) == VIEW_USED);
     atomic_store_explicit(&((engine_view *)view)->state, VIEW_RESTING,
                           memory_order_release);
     if (!atomic_load_explicit(&s->awake, memory_order_relaxed) && !s->forked)
@@ -526,6 +532,7 @@ void engine_views_trim(engine *s) {
             v->version = NULL;
             unref_locked(s, old);
         }
+        NADB_ASSERT(atomic_load(&v->state) == VIEW_STOLEN);
         atomic_store(&v->state, VIEW_RESTING);
     }
     nadb_unlock(&s->version_lock);
@@ -541,6 +548,7 @@ nadb_rc engine_get_recent(engine_view *v, nadb_slice key, nadb_entry *out,
     memtable_key k = memtable_key_of(key);
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(ver != NULL); /* the version of a used view is not released */
     *found = false;
     for (size_t i = 0; i < ver->n_logs && rc == NADB_OK && !*found; i++) {
         if (memtable_is_empty(ver->logs[i])) continue;

@@ -14,6 +14,8 @@
 
 #include <pthread.h>
 
+#include "../util/assert.h"
+
 #define IDLE_MS 1000
 #define SWEEP_PAUSE_MS 3
 /* nadb-work begins so much later, so that a process that opens a store, reads
@@ -56,6 +58,7 @@ static void each_job(void (*body)(job *j, void *ctx), void *ctx) {
             nadb_unlock(&workers.lock);
             body(j, ctx);
             nadb_lock(&workers.lock);
+            NADB_ASSERT(j->busy > 0);
             j->busy--;
             nadb_cond_broadcast(&workers.idle);
         }
@@ -143,10 +146,12 @@ void nadb_workers_kick(void) {
 
 /* --- the list --- */
 
+/* REQUIRES: the list's lock. */
 static nadb_rc start(nadb_err *err) {
     pthread_t t;
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_WORKERS));
     if (workers.running) return NADB_OK;
     rc = nadb_thread_start(&t, "nadb-flush", flush_thread, NULL, err);
     if (rc != NADB_OK) return rc;
@@ -155,10 +160,12 @@ static nadb_rc start(nadb_err *err) {
     return rc;
 }
 
-/* Two threads may start using a store at the same time. */
+/* Two threads may start using a store at the same time. REQUIRES: the list's
+ * lock. */
 static bool is_listed(const engine *s) {
     const job *j = workers.jobs;
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_WORKERS));
     while (j != NULL && j->s != s) j = j->next;
     return j != NULL;
 }

@@ -15,7 +15,10 @@ batch *batch_new(nadb_engine *engine, size_t memory_max) {
     return b;
 }
 
-void batch_ref(batch *b) { b->refs++; }
+void batch_ref(batch *b) {
+    NADB_ASSERT(b->refs > 0);
+    b->refs++;
+}
 
 void batch_unref(batch *b) {
     NADB_ASSERT(b == NULL || b->refs > 0);
@@ -84,6 +87,8 @@ static batch_node *node_add(batch *b, nadb_slice key,
         nadb_arena_alloc(&b->arena, sizeof *n + h * sizeof n->next[0]);
 
     if (n == NULL) return NULL;
+    /* the list is sorted */
+    NADB_ASSERT(prev[0] == NULL || nadb_slice_cmp(prev[0]->key, key) < 0);
     n->newest = NULL;
     n->key = key;
     n->prefix = nadb_slice_prefix8(key);
@@ -124,6 +129,8 @@ static batch_op *op_add(batch *b, nadb_slice key, size_t value_n,
     if (n == NULL || !nadb_slice_eq(n->key, key))
         n = node_add(b, nadb_slice_of(bytes, key.n), prev);
     if (n == NULL) return NULL;
+    /* a node's operations are newest first */
+    NADB_ASSERT(n->newest == NULL || n->newest->id < b->next_id);
     op->older = n->newest;
     op->prev = b->last;
     op->node = n;

@@ -104,6 +104,8 @@ static void list_add(shard *s, nadb_cached *v) {
 static void list_remove(shard *s, nadb_cached *v) {
     lru *l = list_of(s, v);
 
+    NADB_ASSERT(nadb_rank_held(NADB_RANK_CACHE));
+    NADB_ASSERT(l->bytes >= weight(v));
     if (v->newer != NULL)
         v->newer->older = v->older;
     else
@@ -291,7 +293,9 @@ void nadb_cache_free(nadb_cache *c) {
     for (unsigned i = 0; i < c->n_locks; i++) {
         shard *s = &c->shards[i];
 
+        nadb_lock(&s->lock);
         evict_all(s);
+        nadb_unlock(&s->lock);
         nadb_free(s->buckets);
         nadb_mutex_clear(&s->lock);
     }

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "../util/assert.h"
 #include "../util/merge.h"
 #include "expiry_scan.h"
 #include "row.h"
@@ -157,6 +158,9 @@ static nadb_rc open_expiry(nadb_cursor *c, nadb_err *err) {
 static nadb_rc expiry_next(nadb_cursor *c, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
+    NADB_ASSERT(c->b != NULL || !c->in_batch);
+    /* the index is set aside only while the batch is walked over */
+    NADB_ASSERT(c->in_batch || c->index == NULL);
     if (c->b != NULL && !c->in_batch && c->undone != c->b->undone) {
         c->index = c->it;
         rc = walk_batch(c, err);
@@ -227,6 +231,7 @@ static nadb_rc scan_again(nadb_cursor *c, nadb_err *err) {
     nadb_slice key = c->it->entry.key;
     nadb_range range = c->range;
 
+    NADB_ASSERT(c->b != NULL && c->undone != c->b->undone);
     nadb_buf_reset(&c->place);
     if (!nadb_buf_append(&c->place, key.p, key.n) ||
         !nadb_buf_byte(&c->place, 0))
@@ -241,6 +246,7 @@ static nadb_rc scan_again(nadb_cursor *c, nadb_err *err) {
 }
 
 static nadb_rc step(nadb_cursor *c, nadb_err *err) {
+    NADB_ASSERT(c->mode == CURSOR_SCAN && c->it != NULL);
     c->valid = false;
     do {
         nadb_rc rc = c->scan.by_expiry ? expiry_next(c, err)

@@ -15,6 +15,7 @@
  * conflicts. */
 #include "index.h"
 
+#include "../util/assert.h"
 #include "../util/coding.h"
 #include "row.h"
 #include "tags.h"
@@ -242,6 +243,7 @@ static nadb_rc count(deriving *d, nadb_slice tag, int64_t by, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         op = counts->last;
     }
+    NADB_ASSERT(counts->refs == 1 && op->value.n == COUNT_BYTES);
     p = (uint8_t *)(uintptr_t)op->value.p; /* no other owner */
     by += (int64_t)nadb_get_u64(p + COUNT_MOVED);
     nadb_put_u64(p + COUNT_MOVED, (uint64_t)by);

@@ -363,6 +363,7 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
      * stays where it is. */
     for (size_t i = 0; i < count; i++)
         if (mark_at(ss, i).n == n) return NADB_OK;
+    NADB_ASSERT(count == 0 || mark_at(ss, count - 1).id <= m.id);
     marks_cut(ss, n);
     NADB_ASSERT(mark_count(ss) == 0 ||
                 mark_at(ss, mark_count(ss) - 1).n < n); /* ascending */
@@ -381,6 +382,7 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
     rc = session_unprepare(ss, err);
     marks_cut(ss, n + 1);
     count = mark_count(ss);
+    NADB_ASSERT(ss->ticket == NULL); /* otherwise the batch may not change */
     session_undo(ss, count == 0 ? 0 : mark_at(ss, count - 1).id);
     return rc;
 }

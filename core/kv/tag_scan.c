@@ -178,6 +178,7 @@ static void heap_down(const scan *s, node *n, size_t at) {
 static void heap_push(const scan *s, node *n, node *part) {
     size_t at = n->n_heap++;
 
+    NADB_ASSERT(part->valid); /* parts at their end are not in the heap */
     while (at > 0 && behind(s, part->key, n->heap[(at - 1) / 2]->key)) {
         n->heap[at] = n->heap[(at - 1) / 2];
         at = (at - 1) / 2;
