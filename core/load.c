@@ -102,8 +102,8 @@ static nadb_rc check_options(const nadb_backend *b, const char *file,
                              file, b->name, o->name);
         if (++n > OPTION_COUNT_MAX)
             return nadb_fail(err, NADB_INVALID,
-                             "%s: with backend %s there would be more than %d "
-                             "options",
+                             "%s: with backend %s the backends of this process "
+                             "have more than %d options: load fewer backends",
                              file, b->name, OPTION_COUNT_MAX);
     }
     return NADB_OK;

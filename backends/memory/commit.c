@@ -334,7 +334,9 @@ static nadb_rc conflict(const node *n, nadb_err *err) {
 
     /* Without the keyspace byte. */
     if (key.n > 0) key = nadb_slice_of(key.p + 1, key.n - 1);
-    return nadb_fail(err, NADB_CONFLICT, "another transaction changed key '%s'",
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed key '%s': roll back and "
+                     "retry",
                      nadb_key_show(key, shown));
 }
 
@@ -348,7 +350,8 @@ static nadb_rc check_conflicts(const memory_engine *e,
     if (req->reads_all)
         return nadb_fail(err, NADB_CONFLICT,
                          "another transaction has committed, and this one read "
-                         "too much to tell whether that matters");
+                         "too much to tell whether that matters: roll back and "
+                         "retry");
     for (const version *v = t->changes; v != NULL; v = v->next) {
         if ((v->flags & NADB_ENTRY_READ) == 0) continue;
         n = map_find(&e->map, node_key(v->node));

@@ -274,7 +274,7 @@ nadb_rc redis_flushed(nadb_base *base, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID,
                      "%" PRIu64 " transactions that were committed here were "
                      "not sent, because others have written the same keys "
-                     "meanwhile: they are in %s/" NAME ", as SQL; look what of "
-                     "it is to be done again, and remove the file",
+                     "meanwhile: they are in %s/" NAME ", as SQL; check which "
+                     "of it must be done again, and remove the file",
                      atomic_load(&b->kept), b->env.dir);
 }

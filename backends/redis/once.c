@@ -71,10 +71,11 @@ static nadb_rc refused(conn *c, const redisReply *r, bool *late,
                        nadb_err *err) {
     *late = script_says(r, "late");
     if (*late)
-        return nadb_fail(err, NADB_IOERR,
-                         "redis server %s: the transaction reached it too late "
-                         "(or its clock was turned), and was not done",
-                         conn_name(c));
+        return nadb_fail(
+            err, NADB_IOERR,
+            "redis server %s: the transaction reached it too late, "
+            "or its clock was set, and it did nothing: try again",
+            conn_name(c));
     /* An invalid answer does not tell the outcome: the connection is closed,
      * and the fence finds out. */
     if (script_says(r, "again") || !reply_is_array(r, 1))

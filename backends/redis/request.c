@@ -265,13 +265,15 @@ static nadb_rc conflict(const redisReply *r, nadb_err *err) {
         return nadb_fail(err, NADB_CONFLICT,
                          "commits that this transaction has seen are lost: a "
                          "replica has taken over, or the redis server was "
-                         "started again, without them");
+                         "started again, without them: roll back and retry");
     if (key.n == 0)
         return nadb_fail(err, NADB_CONFLICT,
                          "another transaction has committed, and this one "
                          "began too long ago or read too much to tell whether "
-                         "that matters");
-    return nadb_fail(err, NADB_CONFLICT, "another transaction changed key '%s'",
+                         "that matters: roll back and retry");
+    return nadb_fail(err, NADB_CONFLICT,
+                     "another transaction changed key '%s': roll back and "
+                     "retry",
                      nadb_key_show(key, shown));
 }
 

@@ -185,7 +185,8 @@ bool route_confirms(const route *r, patience *until, const endpoint *to) {
 
 nadb_rc route_leads_away(const wire *w, nadb_err *err) {
     return nadb_fail(err, NADB_READONLY,
-                     "redis server %s: it is being replaced by a replica",
+                     "redis server %s: it is being replaced by a replica: try "
+                     "again",
                      w->name);
 }
 

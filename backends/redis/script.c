@@ -200,7 +200,7 @@ static nadb_rc other_shards(const char *server, nadb_slice layout,
 
     if (nadb_slice_eq(layout, nadb_slice_str(SCRIPT_NO_LAYOUT)))
         return nadb_fail(err, NADB_CANTOPEN,
-                         "redis server %s: a shard of the store is not there",
+                         "redis server %s: a shard of the store is missing",
                          server);
     if (n == NULL || !nadb_slice_starts(layout, nadb_slice_str(ours)))
         return NADB_OK;

@@ -192,12 +192,12 @@ static nadb_rc must_be_there(txn *x, const shards_part *p, step s,
     if (rc == NADB_OK && out == WAITS)
         return nadb_fail(err, NADB_CONFLICT,
                          "another transaction is about to change what this one "
-                         "has read");
+                         "has read: roll back and retry");
     if (rc == NADB_OK && out != DONE)
         return nadb_fail(err, NADB_BUSY,
                          "redis server %s: the transaction was given up: it "
                          "took too long, or a server that lacks its part has "
-                         "taken over",
+                         "taken over: try again",
                          p->e->at.name);
     return rc;
 }

@@ -164,8 +164,9 @@ nadb_rc backup_folder_manifest(const backup_folder *f, const char *id,
     if (rc == NADB_OK)
         rc = backup_manifest_take(nadb_buf_slice(&text), path, m, err);
     if (rc == NADB_OK && part == NULL && strcmp(m->id, id) != 0)
-        rc = nadb_corrupt(err, "%s is that of backup %s: was it moved?", path,
-                          m->id);
+        rc = nadb_corrupt(err,
+                          "%s is that of backup %s: give its folder that name",
+                          path, m->id);
     nadb_buf_clear(&text);
     nadb_free(path);
     os->dir_close(dir);
@@ -421,7 +422,8 @@ static nadb_rc make_locked(backup_new *n, nadb_err *err) {
         rc = make_file(n->f, n->dir, BACKUP_MANIFEST, &n->manifest, err);
     if (rc == NADB_OK) rc = os->lock_byte(n->manifest, 0, &got, err);
     if (rc == NADB_OK && !got)
-        rc = nadb_fail(err, NADB_BUSY, "%s is locked by another process",
+        rc = nadb_fail(err, NADB_BUSY,
+                       "%s is locked by another process: try again",
                        os->dir_path(n->dir));
     backup_folder_unlock(n->f);
     return rc;

@@ -69,7 +69,7 @@ static nadb_rc record_open(source *c, const memtable_commit *x, nadb_err *err) {
         wal_record_at(&c->m->log, x->off, tail, true, &c->record, &valid);
     c->seq = x->seq;
     if (valid) return NADB_OK;
-    return nadb_corrupt(err, "%s: no record at offset %llu",
+    return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
                         c->m->log.os->path(c->m->log.file),
                         (unsigned long long)x->off);
 }
@@ -264,11 +264,12 @@ static nadb_rc check_kept(engine *s, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     if (s->private_memory)
-        return nadb_fail(err, NADB_READONLY,
-                         "this process reads the store in %s without taking "
-                         "part in it, and so cannot tell what changes: it "
-                         "needs to write to the store's control file",
-                         s->dir);
+        return nadb_fail(
+            err, NADB_READONLY,
+            "this process may not write to %s/control, and so does "
+            "not learn of other processes' commits: give it the "
+            "right to write to that file",
+            s->dir);
     /* A damaged index may lack a commit. */
     if (atomic_load(&s->ctl.map->distrust) != 0) return engine_distrust(s, err);
     return NADB_OK;

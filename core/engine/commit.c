@@ -104,7 +104,7 @@ static nadb_rc cannot_keep_up(engine *s, nadb_err *err) {
                          why.msg);
     return nadb_fail(err, NADB_BUSY,
                      "the buffer of %s is full, and the flush did not catch "
-                     "up within busy_timeout",
+                     "up within busy_timeout: try again",
                      s->dir);
 }
 
@@ -158,7 +158,7 @@ static nadb_rc wait_doubt(attempt *a, uint32_t seen, nadb_err *err) {
     if (ms_left(a) > 0) return NADB_OK;
     return nadb_fail(err, NADB_BUSY,
                      "another transaction on the same keys is prepared and "
-                     "has not ended within busy_timeout");
+                     "has not ended within busy_timeout: try again");
 }
 
 /* Bytes of the index that are reserved for records in doubt of this log. */
@@ -212,7 +212,8 @@ static nadb_rc find_room(attempt *a, nadb_err *err) {
         let_go(a, old);
     }
     return nadb_fail(err, NADB_TOOBIG,
-                     "a transaction of %llu bytes is more than a log can hold",
+                     "a transaction of %llu bytes is more than a log can hold: "
+                     "commit in parts",
                      (unsigned long long)a->req->bytes);
 }
 

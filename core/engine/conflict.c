@@ -287,7 +287,8 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (s->remote->is_stale(s->base))
         return nadb_fail(err, NADB_BUSY,
-                         "%s: another machine has written to the namespace",
+                         "%s: another machine has written to the namespace: "
+                         "try again",
                          s->dir);
     if (req->view == NULL || req->view->seq == now) return NADB_OK;
     if (req->reads_all) return conflict_any(err);

@@ -316,7 +316,7 @@ static nadb_rc attach(control *c, const nadb_home *home, bool make,
     if (rc != NADB_OK) return rc;
     if (!got)
         return nadb_fail(err, NADB_BUSY,
-                         "%s is being opened by another process",
+                         "%s is being opened by another process: try again",
                          c->os->path(c->file));
     rc = c->os->fstat(c->file, &st, err);
     if (rc != NADB_OK) return rc;

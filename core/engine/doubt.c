@@ -102,7 +102,7 @@ nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
     if (memtable_log_exists(m, end))
         wal_record_at(&m->log, off, end, check, &r, &valid);
     if (!valid)
-        return nadb_corrupt(err, "%s: no record at offset %llu",
+        return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
                             m->log.os->path(m->log.file),
                             (unsigned long long)off);
     /* its owner died right after marking it */
@@ -110,9 +110,9 @@ nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
     if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);
     while (rc == NADB_OK && r.count > 0) {
         if (!wal_entry_next(&m->log, &r, &e))
-            return nadb_corrupt(err, "%s: bad entry in the record at %llu",
-                                m->log.os->path(m->log.file),
-                                (unsigned long long)off);
+            return nadb_corrupt(
+                err, "%s is damaged: bad entry in the record at %llu",
+                m->log.os->path(m->log.file), (unsigned long long)off);
         rc = memtable_link(m, &splice, &e, seq, err);
     }
     if (rc == NADB_OK) rc = memtable_commit_add(m, off, seq, err);

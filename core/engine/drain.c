@@ -90,7 +90,7 @@ static nadb_rc record_at(const record_walk *w, memtable *m, uint64_t tail,
     if (memtable_log_exists(m, tail))
         wal_record_at(&m->log, w->off, tail, true, out, &valid);
     if (valid) return NADB_OK;
-    return nadb_corrupt(err, "%s: no record at offset %llu",
+    return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
                         m->log.os->path(m->log.file),
                         (unsigned long long)w->off);
 }

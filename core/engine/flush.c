@@ -58,7 +58,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
     if (birth.capacity >= (uint64_t)UINT32_MAX * 8)
         return nadb_fail(err, NADB_TOOBIG,
                          "a transaction of %llu bytes is more than a log can "
-                         "hold",
+                         "hold: commit in parts",
                          (unsigned long long)need);
     birth.base_seq = control_seq(atomic_load(&map->visible));
     birth.decided = atomic_load(&map->stamp_number);

@@ -341,7 +341,8 @@ static nadb_rc find_or_make(engine *s, bool create, bool *created,
         if (rc != NADB_OK) *err = mine;
     }
     if (rc == NADB_OK && again)
-        rc = nadb_fail(err, NADB_BUSY, "%s is being opened by another process",
+        rc = nadb_fail(err, NADB_BUSY,
+                       "%s is being opened by another process: try again",
                        s->dir);
     return rc;
 }

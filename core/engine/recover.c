@@ -270,7 +270,7 @@ static nadb_rc leave_in_doubt(recovery *r, const found_log *f,
         control_doubt_mark(map, i, true);
         return NADB_OK;
     }
-    return nadb_corrupt(err, "%s: too many records in doubt",
+    return nadb_corrupt(err, "%s is damaged: too many records in doubt",
                         r->s->os->path(f->m->log.file));
 }
 
@@ -297,11 +297,11 @@ static nadb_rc replay_record(recovery *r, found_log *f, const wal_record *rec,
     if (rec->taken_back) return NADB_OK;
     rc = memtable_reserve(f->m, 0, memtable_room(rec->count), &fits, err);
     if (rc == NADB_OK && !fits)
-        rc = nadb_corrupt(err, "%s: too many entries",
+        rc = nadb_corrupt(err, "%s is damaged: too many entries",
                           r->s->os->path(f->m->log.file));
     if (rc == NADB_OK && (rec->flags & WAL_CLEAR) &&
         atomic_load(&f->m->head->n_clears) >= MEMTABLE_CLEARS)
-        rc = nadb_corrupt(err, "%s: too many clears",
+        rc = nadb_corrupt(err, "%s is damaged: too many clears",
                           r->s->os->path(f->m->log.file));
     if (rc == NADB_OK && rec->stamp.number != 0 &&
         !was_decided(r, f, rec->off + rec->length, rec->stamp.number))

@@ -180,7 +180,9 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
     } else if (unused && control_seq(atomic_load(&s->ctl.map->visible)) > 0) {
         /* Another opener may have used the store and closed it again, so this
          * is checked now, when new openers are locked out. */
-        rc = nadb_fail(err, NADB_LOCKED, "the store in %s has been used",
+        rc = nadb_fail(err, NADB_LOCKED,
+                       "the store in %s has rows of other connections: it "
+                       "stays",
                        s->dir);
         e->ops->close(e);
         return rc;

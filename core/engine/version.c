@@ -112,7 +112,8 @@ static nadb_rc logs_take(engine *s, const control_now *now, engine_version **v,
         number = m->log.prev_log;
     }
     if ((*v)->n_logs == 0)
-        return nadb_corrupt(err, "%s/control names no log", s->dir);
+        return nadb_corrupt(err, "%s/control is damaged: it names no log",
+                            s->dir);
     return NADB_OK;
 }
 

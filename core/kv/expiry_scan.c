@@ -23,8 +23,8 @@ static nadb_rc expiry_next(nadb_iter *base, nadb_err *err) {
     if (rc != NADB_OK || !x->inner->valid) return rc;
     if (!nadb_index_expiry_split(x->inner->entry.key, &ms, &key))
         return nadb_corrupt(err,
-                            "the index of expiries has an entry of %zu "
-                            "bytes",
+                            "the index of expiries has an entry of %zu bytes: "
+                            "nadb_check() lists the damage",
                             x->inner->entry.key.n);
     nadb_buf_reset(&x->key);
     if (!nadb_buf_byte(&x->key, NADB_KS_ROW) ||

@@ -213,7 +213,7 @@ static nadb_rc insert_again(nadb_session *ss, const batch_op *op, bool *again,
         session_undo(ss, op->id);
         return NADB_OK;
     }
-    return nadb_fail(err, NADB_CONSTRAINT, "the key is there already");
+    return nadb_fail(err, NADB_CONSTRAINT, "the key exists already");
 }
 
 bool nadb_session_prepared(const nadb_session *ss) {

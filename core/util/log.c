@@ -245,7 +245,8 @@ static nadb_rc follow(nadb_log *l, uint64_t *size, nadb_err *err) {
             return NADB_OK;
         close_file(l);
     }
-    return nadb_fail(err, NADB_BUSY, "the log %s is renamed all the time",
+    return nadb_fail(err, NADB_BUSY,
+                     "other processes rename the log %s again and again",
                      l->name);
 }
 

@@ -464,7 +464,8 @@ static void test_conflict_names_key(void) {
     REQUIRE_OK(e->ops->view_open(e, &v, &err), err);
     put_one(e, 9, 5);
     CHECK(prepare(e, v, &c, 1, 0, &t, &err) == NADB_CONFLICT);
-    CHECK_STR(err.msg, "another transaction changed key 'bb'");
+    CHECK_STR(err.msg,
+              "another transaction changed key 'bb': roll back and retry");
     c.read = false; /* blind: the last one wins */
     CHECK_OK(prepare(e, v, &c, 1, 0, &t, &err), err);
     e->ops->commit(e, t);
