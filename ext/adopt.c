@@ -89,7 +89,7 @@ static nadb_rc take_locked(call *k, const char *id, nadb_err *err) {
 }
 
 static nadb_rc take_over(call *k, const char *id, nadb_err *err) {
-    nadb_rc rc = alone_begin(k, err);
+    nadb_rc rc = alone_begin(k, false, err);
 
     return rc == NADB_OK ? alone_end(k, take_locked(k, id, err), err) : rc;
 }

@@ -1,11 +1,15 @@
 /* alone.c - functions that are a transaction of their own: several statements,
  * all or none of them.
  *
- * They run in a savepoint, which is rolled back if a statement fails. But after
- * SQLITE_NOMEM SQLite runs no further statement until the function has
- * returned: the savepoint then stays open and contains some of the statements.
- * A COMMIT must not make these permanent. Therefore nadb_snapshot (watch.c)
- * joins the transaction, and its xSync fails, so SQLite rolls everything back.
+ * The transaction is rolled back if a statement fails, or its COMMIT: without
+ * WAL a reader of the file makes COMMIT fail with SQLITE_BUSY. A function that
+ * changes what cannot be rolled back has to exclude readers before.
+ *
+ * After SQLITE_NOMEM SQLite runs no further statement until the function has
+ * returned: the transaction then stays open and contains some of the
+ * statements. A COMMIT must not make these permanent. Therefore nadb_snapshot
+ * (watch.c) joins the transaction, and its xSync fails, so SQLite rolls
+ * everything back.
  *
  * The connection may know a former state of the schema, whose options, store or
  * whole table another connection has replaced meanwhile. Therefore the file's
@@ -29,12 +33,12 @@ static nadb_rc lock_file(call *k, nadb_err *err) {
     return rc;
 }
 
-nadb_rc alone_begin(call *k, nadb_err *err) {
+nadb_rc alone_begin(call *k, bool exclusive, nadb_err *err) {
     int code = watch_make(k->c);
     nadb_rc rc = NADB_OK;
 
     if (code != SQLITE_OK) return value_sqlite_error(k->db, code, err);
-    rc = func_exec(k->db, "SAVEPOINT nadb", err);
+    rc = func_exec(k->db, exclusive ? "BEGIN EXCLUSIVE" : "BEGIN", err);
     if (rc != NADB_OK) return rc;
     code = watch_join(k->c);
     if (code != SQLITE_OK) rc = value_sqlite_error(k->db, code, err);
@@ -59,10 +63,9 @@ nadb_rc alone_create_again(call *k, nadb_slice args, nadb_err *err) {
 }
 
 nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) {
-    if (rc == NADB_OK) rc = func_exec(k->db, "RELEASE nadb", err);
+    if (rc == NADB_OK) rc = func_exec(k->db, "COMMIT", err);
     if (rc == NADB_OK || sqlite3_get_autocommit(k->db)) return rc;
-    if (func_exec(k->db, "ROLLBACK TO nadb", NULL) != NADB_OK ||
-        func_exec(k->db, "RELEASE nadb", NULL) != NADB_OK)
+    if (func_exec(k->db, "ROLLBACK", NULL) != NADB_OK)
         k->c->stuck = k->c->watching;
     return rc;
 }

@@ -59,7 +59,7 @@ static nadb_rc change_locked(call *k, nadb_err *err) {
 
 /* All or nothing. */
 static nadb_rc change(call *k, nadb_err *err) {
-    nadb_rc rc = alone_begin(k, err);
+    nadb_rc rc = alone_begin(k, false, err);
 
     if (rc != NADB_OK) return rc;
     rc = alone_end(k, change_locked(k, err), err);

@@ -178,6 +178,13 @@ static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
     return rc;
 }
 
+/* Writes the changed pages of the transaction, which COMMIT would do. */
+static nadb_rc write_pages(sqlite3 *db, nadb_err *err) {
+    int code = sqlite3_db_cacheflush(db);
+
+    return code == SQLITE_OK ? NADB_OK : value_sqlite_error(db, code, err);
+}
+
 /* Drops the table and removes its store. */
 static nadb_rc drop_and_remove(call *k, nadb_err *err) {
     nadb_store *store = NULL;
@@ -193,6 +200,8 @@ static nadb_rc drop_and_remove(call *k, nadb_err *err) {
     rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
     if (rc == NADB_OK) rc = execute_drop(k->db, drop, err);
     sqlite3_free(drop);
+    /* Removing the store cannot be rolled back: a full disk is met before. */
+    if (rc == NADB_OK) rc = write_pages(k->db, err);
     if (rc != NADB_OK) {
         nadb_store_close(store);
         return rc;
@@ -240,7 +249,7 @@ static nadb_rc destroy(call *k, nadb_err *err) {
     if (rc == NADB_OK)
         rc = func_alone(k, "a removed store cannot be rolled back", err);
     if (rc == NADB_OK) rc = vtab_writable(k->v, err);
-    if (rc == NADB_OK) rc = alone_begin(k, err);
+    if (rc == NADB_OK) rc = alone_begin(k, true, err);
     if (rc != NADB_OK) return rc;
     rc = alone_end(k, drop_and_remove(k, err), err);
     if (rc == NADB_OK) sqlite3_result_int(k->ctx, 1);

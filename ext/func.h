@@ -76,10 +76,11 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
 
 /* Begins a transaction of the function's own, takes the write lock of the
  * file of k->v, and looks the table up again: k->v may be another object now.
- * REQUIRES: func_alone() was OK. After NADB_OK, call alone_end() with the
- * result of the function: it commits for NADB_OK, else rolls back and leaves
- * *err unchanged. */
-nadb_rc alone_begin(call *k, nadb_err *err) NADB_MUST_USE;
+ * `exclusive`: the file has no other readers, either, unless it is in WAL mode,
+ * so that COMMIT does not find it locked. REQUIRES: func_alone() was OK. After
+ * NADB_OK, call alone_end() with the result of the function: it commits for
+ * NADB_OK, else rolls back and leaves *err unchanged. */
+nadb_rc alone_begin(call *k, bool exclusive, nadb_err *err) NADB_MUST_USE;
 /* Drops the table and creates it again, with `args` between the parentheses;
  * k->v is the new object. */
 nadb_rc alone_create_again(call *k, nadb_slice args,

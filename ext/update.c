@@ -407,13 +407,14 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     nadb_err err;
     int code;
 
-    if (v->phase != PHASE_BEGUN) {
-        /* After a CREATE, or after a COMMIT that ended in SQLITE_BUSY. */
-        if (v->phase == PHASE_SYNCED) {
-            v->phase = PHASE_BEGUN;
-        } else if (txn_join(v, &err) != NADB_OK) {
-            return value_vtab_error(base, &err);
-        }
+    if (v->phase == PHASE_SYNCED) { /* a COMMIT ended in SQLITE_BUSY */
+        v->phase = PHASE_BEGUN;
+    } else if (v->phase == PHASE_IDLE) {
+        /* A table that this transaction has created gets no xBegin. Any other
+         * table had it: a function that the statement calls has run ROLLBACK or
+         * COMMIT since. */
+        if (!v->creator) return SQLITE_ABORT_ROLLBACK;
+        if (txn_join(v, &err) != NADB_OK) return value_vtab_error(base, &err);
     }
     if (argc > 1 && sqlite3_value_type(argv[0]) == SQLITE_NULL) {
         /* There are no rowids, so last_insert_rowid() must not change. */
