@@ -519,6 +519,8 @@ const nadb_options *nadb_store_options(const nadb_store *s) {
 
 nadb_engine *nadb_store_engine(nadb_store *s) { return s->kv.engine; }
 
+unsigned nadb_store_caps(const nadb_store *s) { return s->kv.caps; }
+
 nadb_rc nadb_store_usable(nadb_store *s, nadb_err *err) {
     return kv_usable(&s->kv, err);
 }

@@ -44,7 +44,9 @@ enum {
     /* without path= a table reaches nothing but memory of this process and
      * files that belong to its database file: views and triggers of a schema
      * that is not trusted may use it */
-    NADB_CAP_INNOCUOUS = 1024
+    NADB_CAP_INNOCUOUS = 1024,
+    /* several threads may walk over one view, each with its own iterators */
+    NADB_CAP_THREADS = 2048
 };
 
 /* --- values of options --- */

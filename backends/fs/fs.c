@@ -32,7 +32,8 @@ const nadb_base_ops fs_ops = {
 const nadb_backend nadb_backend_fs = {
     .name = "fs",
     .caps = NADB_CAP_BASE | NADB_CAP_SNAPSHOTS | NADB_CAP_PERSISTENT |
-            NADB_CAP_SHARED | NADB_CAP_NEEDS_PATH | NADB_CAP_INNOCUOUS,
+            NADB_CAP_SHARED | NADB_CAP_NEEDS_PATH | NADB_CAP_INNOCUOUS |
+            NADB_CAP_THREADS,
     .summary = "files in a directory: log, memtable, sorted tables",
     .base = &fs_ops,
 };

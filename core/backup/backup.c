@@ -1,10 +1,9 @@
 /* backup.c - writes backups (backup.h).
  *
- * An incremental backup is made by one walk over the store's snapshot and the
- * state of its parent's chain, side by side in key order. Of the chain only
- * keys and prints are read. So it does not depend on what the store remembers:
- * sequence numbers, tombstones and clocks may have changed, and the store may
- * be another one. */
+ * An incremental backup compares the store's snapshot with the state of its
+ * parent's chain (compare.c). Of the chain only keys and prints are read. So it
+ * does not depend on what the store remembers: sequence numbers, tombstones and
+ * clocks may have changed, and the store may be another one. */
 #include "snapshot.h"
 
 #include <inttypes.h>
@@ -14,6 +13,7 @@
 #include "../kv/row.h"
 #include "../store_engine.h"
 #include "../util/job.h"
+#include "compare.h"
 
 /* Rows between two polls for a stop. */
 #define STOP_ROWS 1024u
@@ -28,8 +28,7 @@ typedef struct making {
     /* time of the snapshot: rows that had expired are left out */
     int64_t now_ms;
     backup_writer *w;
-    nadb_iter *rows;   /* of the store */
-    nadb_iter *before; /* of the chain; NULL in a full backup */
+    nadb_iter *rows; /* of the store; in a full backup */
     uint64_t total;
     uint64_t values; /* bytes of the written values */
     unsigned since_stop;
@@ -55,66 +54,54 @@ static nadb_rc next_row(making *m, nadb_err *err) {
     return rc;
 }
 
-/* Writes deletions of the chain's keys before the row; *same: the chain has the
- * row unchanged. */
-static nadb_rc compare(making *m, backup_print print, bool *same,
-                       nadb_err *err) {
-    nadb_slice key = m->rows->entry.key;
-    backup_print had;
-    nadb_rc rc = NADB_OK;
-    int c = 1;
-
-    *same = false;
-    while (rc == NADB_OK && m->before != NULL && m->before->valid) {
-        c = nadb_slice_cmp(m->before->entry.key, key);
-        if (c > 0) break;
-        memcpy(&had, m->before->entry.value.p, sizeof had);
-        if (c == 0)
-            *same = had.hash == print.hash && had.bytes == print.bytes;
-        else
-            rc = backup_writer_delete(m->w, m->before->entry.key, err);
-        if (rc == NADB_OK) rc = nadb_iter_next(m->before, err);
-    }
-    return rc;
-}
-
-/* Writes deletions of the chain's keys behind the last row. */
-static nadb_rc delete_rest(making *m, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    while (rc == NADB_OK && m->before != NULL && m->before->valid) {
-        rc = backup_writer_delete(m->w, m->before->entry.key, err);
-        if (rc == NADB_OK) rc = nadb_iter_next(m->before, err);
-    }
-    return rc;
-}
-
 /* Checks that the row can be read again before it is written. */
-static nadb_rc put_row(making *m, const nadb_entry *e, uint64_t hash,
-                       nadb_err *err) {
+static nadb_rc put_row(void *ctx, nadb_slice key, nadb_slice value,
+                       uint64_t hash, nadb_err *err) {
+    making *m = ctx;
     nadb_row row;
-    nadb_rc rc = nadb_row_decode(e->value, &row, err);
+    nadb_rc rc = nadb_row_decode(value, &row, err);
 
     if (rc != NADB_OK) return rc;
     m->values += row.size;
-    return backup_writer_put(m->w, e->key, e->value, hash, err);
+    return backup_writer_put(m->w, key, value, hash, err);
 }
 
-static nadb_rc write_rows(making *m, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
+static nadb_rc delete_key(void *ctx, nadb_slice key, nadb_err *err) {
+    const making *m = ctx;
 
-    if (m->before != NULL) rc = nadb_iter_next(m->before, err);
+    return backup_writer_delete(m->w, key, err);
+}
+
+static nadb_rc write_all(making *m, const backup_snapshot *s, nadb_err *err) {
+    nadb_engine *engine = nadb_store_engine(s->store);
+    nadb_rc rc = engine->ops->iter(engine, s->view, &all_rows, &m->rows, err);
+
     if (rc == NADB_OK) rc = next_row(m, err);
     while (rc == NADB_OK && m->rows->valid) {
         const nadb_entry *e = &m->rows->entry;
-        backup_print print = backup_print_of(e->value);
-        bool same = false;
 
-        rc = compare(m, print, &same, err);
-        if (rc == NADB_OK && !same) rc = put_row(m, e, print.hash, err);
+        rc = put_row(m, e->key, e->value, nadb_hash64(e->value), err);
         if (rc == NADB_OK) rc = next_row(m, err);
     }
-    return rc == NADB_OK ? delete_rest(m, err) : rc;
+    nadb_iter_free(m->rows);
+    return rc;
+}
+
+static nadb_rc write_differences(making *m, const backup_snapshot *s,
+                                 const backup_chain *chain, nadb_err *err) {
+    backup_compare_req req = {
+        .engine = nadb_store_engine(s->store),
+        .view = s->view,
+        .threads = (nadb_store_caps(s->store) & NADB_CAP_THREADS) != 0,
+        .chain = chain,
+        .now_ms = s->now_ms,
+        .stop = m->stop,
+        .put = put_row,
+        .gone = delete_key,
+        .ctx = m,
+    };
+
+    return backup_compare(&req, &m->total, err);
 }
 
 /* --- snapshots --- */
@@ -169,20 +156,16 @@ nadb_rc backup_snapshot_write(const backup_snapshot *s, nadb_file *file,
                               const backup_chain *chain, int level,
                               const nadb_stop *stop, backup_manifest *out,
                               nadb_err *err) {
-    nadb_engine *e = nadb_store_engine(s->store);
     making m = {.stop = stop, .now_ms = s->now_ms};
     backup_sum sum;
     nadb_rc rc = backup_writer_new(file, level, &m.w, err);
 
     memset(&sum, 0, sizeof sum);
-    if (rc == NADB_OK) rc = e->ops->iter(e, s->view, &all_rows, &m.rows, err);
-    if (rc == NADB_OK && chain != NULL)
-        rc = backup_chain_iter(chain, &all_rows, true, false, &m.before, err);
-    if (rc == NADB_OK) rc = write_rows(&m, err);
+    if (rc == NADB_OK)
+        rc = chain == NULL ? write_all(&m, s, err)
+                           : write_differences(&m, s, chain, err);
     if (rc == NADB_OK) rc = backup_writer_end(m.w, m.values, &sum, err);
     backup_writer_free(m.w);
-    nadb_iter_free(m.before);
-    nadb_iter_free(m.rows);
     if (rc == NADB_OK) rc = describe(s, level, m.total, &sum, out, err);
     return rc;
 }

@@ -152,7 +152,11 @@ nadb_rc backup_chain_iter(const backup_chain *c, const nadb_range *range,
                               &list[made], err);
         if (rc == NADB_OK) made++;
     }
-    if (rc == NADB_OK) {
+    if (rc == NADB_OK && n == 1 &&
+        (tombstones || backup_chain_link(c, 0)->manifest.deleted == 0)) {
+        *out = list[0]; /* nothing to merge, and no tombstones to leave out */
+        made = 0;
+    } else if (rc == NADB_OK) {
         rc = nadb_merge(list, n, range, tombstones, out, err);
         made = 0;
     }

@@ -2,12 +2,12 @@
  * contents of the store when the newest was made.
  *
  * An incremental backup walks over a view and the parent's chain side by side
- * in key order. A key that only the chain has was deleted; a row is unchanged
- * if hash and length of its bytes are equal. Files keep keys and hashes apart
- * from values, so values of the chain are neither read nor decompressed.
- * Sequence numbers are not compared, because a store may have been restored,
- * cleared or copied since; tombstones are not used, because compaction drops
- * them. */
+ * in key order (compare.c). A key that only the chain has was deleted; a row is
+ * unchanged if hash and length of its bytes are equal. Files keep keys and
+ * hashes apart from values, so values of the chain are neither read nor
+ * decompressed. Sequence numbers are not compared, because a store may have
+ * been restored, cleared or copied since; tombstones are not used, because
+ * compaction drops them. */
 #ifndef NADB_BACKUP_CHAIN_H
 #define NADB_BACKUP_CHAIN_H
 

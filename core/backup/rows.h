@@ -50,7 +50,7 @@ nadb_rc backup_writer_new(nadb_file *f, int level, backup_writer **out,
                           nadb_err *err) NADB_MUST_USE;
 void backup_writer_free(backup_writer *w); /* NULL is fine */
 /* Adds an entry. REQUIRES: keys ascend. `hash` is backup_print.hash. After an
- * error the writer may read `value` until it is freed. */
+ * error only backup_writer_free() may be called. */
 nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
                           uint64_t hash, nadb_err *err) NADB_MUST_USE;
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key,
@@ -73,6 +73,10 @@ void backup_rows_close(backup_rows *r); /* NULL is fine */
 /* The numbers in the file's end. */
 void backup_rows_count(const backup_rows *r, uint64_t *rows, uint64_t *deleted);
 
+/* The number of chunks, and the first key of one. */
+size_t backup_rows_chunks(const backup_rows *r);
+nadb_slice backup_rows_first(const backup_rows *r, size_t chunk);
+
 /* The bytes of the rows' values, decompressed. Closes the file, of which it
  * reads only the two ends. *known is false if the file does not have the
  * number. */
@@ -88,5 +92,8 @@ nadb_rc backup_rows_sum(const backup_rows *r, const nadb_stop *stop,
  * iterator; the range is copied. */
 nadb_rc backup_rows_iter(backup_rows *r, const nadb_range *range, bool prints,
                          nadb_iter **out, nadb_err *err) NADB_MUST_USE;
+/* The print that the file has of the present entry's value. REQUIRES: such an
+ * iterator, with an entry. */
+backup_print backup_rows_print(const nadb_iter *it);
 
 #endif

@@ -208,6 +208,12 @@ static const chunk_place *place_of(const backup_rows *r, size_t i) {
     return (const chunk_place *)(const void *)r->places.p + i;
 }
 
+size_t backup_rows_chunks(const backup_rows *r) { return r->chunks; }
+
+nadb_slice backup_rows_first(const backup_rows *r, size_t chunk) {
+    return place_of(r, chunk)->first;
+}
+
 /* --- one chunk --- */
 
 typedef struct record {
@@ -313,7 +319,11 @@ static nadb_rc take_record(chunk *c, size_t i, nadb_reader *in,
     nadb_copy(c->text.p + c->text.n + shared, rest.p, rest.n);
     c->text.n += out->key_n;
     if (before == NULL) return NADB_OK;
-    /* The common prefix is skipped; the rest decides the order. */
+    /* The common prefix is skipped; the rest decides the order, nearly always
+     * its first byte. */
+    if (shared < before->key_n && rest.n > 0 &&
+        c->text.p[before->key_at + shared] < rest.p[0])
+        return NADB_OK;
     if (nadb_slice_cmp(nadb_slice_of(c->text.p + before->key_at + shared,
                                      before->key_n - (size_t)shared),
                        rest) >= 0)
@@ -411,6 +421,7 @@ typedef struct rows_iter {
     bool reverse;
     bool started;
     chunk c;
+    bool inside;       /* all keys of c are in the range */
     size_t at;         /* index of the record in c */
     nadb_slice lo, hi; /* hi.p == NULL: no bound */
     uint8_t bounds[];  /* bytes of lo and hi */
@@ -447,6 +458,20 @@ static size_t records_before(const chunk *c, nadb_slice key) {
     return lo;
 }
 
+static bool in_range(const rows_iter *it, nadb_slice key) {
+    return nadb_slice_cmp(key, it->lo) >= 0 &&
+           (it->hi.p == NULL || nadb_slice_cmp(key, it->hi) < 0);
+}
+
+/* Loads the keys of chunk i. */
+static nadb_rc load(rows_iter *it, size_t i, nadb_err *err) {
+    nadb_rc rc = chunk_load(&it->c, i, err);
+
+    it->inside = rc == NADB_OK && in_range(it, key_of(&it->c, 0)) &&
+                 in_range(it, key_of(&it->c, it->c.n - 1));
+    return rc;
+}
+
 /* Makes the present record the entry if it is in the range. */
 static nadb_rc show(rows_iter *it, nadb_err *err) {
     const record *r = record_at(&it->c, it->at);
@@ -455,9 +480,7 @@ static nadb_rc show(rows_iter *it, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     it->base.valid = false;
-    if (nadb_slice_cmp(key, it->lo) < 0 ||
-        (it->hi.p != NULL && nadb_slice_cmp(key, it->hi) >= 0))
-        return NADB_OK;
+    if (!it->inside && !in_range(it, key)) return NADB_OK;
     e->key = key;
     e->value = nadb_slice_of(NULL, 0);
     e->flags = r->print.bytes == 0 ? NADB_ENTRY_TOMBSTONE : 0;
@@ -484,7 +507,7 @@ static nadb_rc step(rows_iter *it, nadb_err *err) {
         return show(it, err);
     }
     if (it->reverse ? i == 0 : i + 1 == it->c.rows->chunks) return NADB_OK;
-    rc = chunk_load(&it->c, it->reverse ? i - 1 : i + 1, err);
+    rc = load(it, it->reverse ? i - 1 : i + 1, err);
     if (rc != NADB_OK) return rc;
     it->at = it->reverse ? it->c.n - 1 : 0;
     return show(it, err);
@@ -493,7 +516,7 @@ static nadb_rc step(rows_iter *it, nadb_err *err) {
 /* Moves to the first record at or behind `key`. */
 static nadb_rc seek_forward(rows_iter *it, nadb_slice key, nadb_err *err) {
     size_t i = find_chunk(it->c.rows, key);
-    nadb_rc rc = chunk_load(&it->c, i == SIZE_MAX ? 0 : i, err);
+    nadb_rc rc = load(it, i == SIZE_MAX ? 0 : i, err);
 
     if (rc != NADB_OK) return rc;
     it->at = records_before(&it->c, key);
@@ -510,7 +533,7 @@ static nadb_rc seek_reverse(rows_iter *it, nadb_slice key, bool at,
     nadb_rc rc;
 
     if (i == SIZE_MAX) return NADB_OK;
-    rc = chunk_load(&it->c, i, err);
+    rc = load(it, i, err);
     if (rc != NADB_OK) return rc;
     before = records_before(&it->c, key);
     if (at && before < it->c.n && nadb_slice_eq(key_of(&it->c, before), key))
@@ -536,7 +559,7 @@ static nadb_rc rows_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
 }
 
 static nadb_rc seek_last(rows_iter *it, nadb_err *err) {
-    nadb_rc rc = chunk_load(&it->c, it->c.rows->chunks - 1, err);
+    nadb_rc rc = load(it, it->c.rows->chunks - 1, err);
 
     if (rc != NADB_OK) return rc;
     it->at = it->c.n - 1;
@@ -582,4 +605,10 @@ nadb_rc backup_rows_iter(backup_rows *r, const nadb_range *range, bool prints,
     if (range->hi.p != NULL) it->hi = nadb_slice_of(it->bounds + lo_n, hi_n);
     *out = &it->base;
     return NADB_OK;
+}
+
+backup_print backup_rows_print(const nadb_iter *base) {
+    const rows_iter *it = (const rows_iter *)base;
+
+    return record_at(&it->c, it->at)->print;
 }

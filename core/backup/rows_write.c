@@ -178,8 +178,15 @@ nadb_rc backup_writer_put(backup_writer *w, nadb_slice key, nadb_slice value,
         return nadb_buf_append(&w->chunk->values, value.p, value.n)
                    ? NADB_OK
                    : no_memory(err);
+    /* The value is borrowed for this call only, so all threads must be done
+     * with it. */
     w->chunk->large = value;
-    return chunk_write(w, err); /* the value is borrowed for this call only */
+    rc = chunk_write(w, err);
+    if (rc != NADB_OK) {
+        backup_encoder_free(w->encoder);
+        w->encoder = NULL;
+    }
+    return rc;
 }
 
 nadb_rc backup_writer_delete(backup_writer *w, nadb_slice key, nadb_err *err) {

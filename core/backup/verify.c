@@ -41,36 +41,29 @@ static nadb_rc check_row(const backup_link *l, const nadb_entry *e,
 /* Compares every row of a file with its print. */
 static nadb_rc check_rows(const verifying *v, const backup_link *l,
                           nadb_err *err) {
-    nadb_iter *it = NULL, *prints = NULL;
+    nadb_iter *it = NULL;
     uint64_t rows = 0, deleted = 0;
     nadb_rc rc = backup_rows_iter(l->rows, &everything, false, &it, err);
 
-    if (rc == NADB_OK)
-        rc = backup_rows_iter(l->rows, &everything, true, &prints, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    if (rc == NADB_OK) rc = nadb_iter_next(prints, err);
-    while (rc == NADB_OK && it->valid && prints->valid) {
-        backup_print is = backup_print_of(it->entry.value), said = {0, 0};
-
-        memcpy(&said, prints->entry.value.p, sizeof said);
+    while (rc == NADB_OK && it->valid) {
         rc = check_row(l, &it->entry, err);
         if ((it->entry.flags & NADB_ENTRY_TOMBSTONE) != 0)
             deleted++;
-        else if (rc == NADB_OK && (rows++, is.hash != said.hash))
+        else if (rc == NADB_OK && (rows++, nadb_hash64(it->entry.value) !=
+                                               backup_rows_print(it).hash))
             rc = nadb_corrupt(err, "backup %s: the hash of a row is wrong",
                               l->manifest.id);
         if (rc == NADB_OK && (rows + deleted) % STOP_ROWS == 0)
             rc = nadb_stopped(v->stop, err);
         if (rc == NADB_OK) rc = nadb_job_step(1, 0, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-        if (rc == NADB_OK) rc = nadb_iter_next(prints, err);
     }
     if (rc == NADB_OK &&
         (rows != l->manifest.rows || deleted != l->manifest.deleted))
         rc = nadb_corrupt(err, "backup %s: it has other counts of rows",
                           l->manifest.id);
     nadb_iter_free(it);
-    nadb_iter_free(prints);
     return found(v, rc, err);
 }
 
@@ -88,29 +81,42 @@ static nadb_rc check_sum(const verifying *v, const backup_link *l,
 }
 
 /* Counts the rows of the whole chain. */
-static nadb_rc check_total(const verifying *v, const backup_chain *c,
-                           nadb_err *err) {
+static nadb_rc count_rows(const backup_chain *c, uint64_t *rows,
+                          nadb_err *err) {
     nadb_iter *it = NULL;
-    uint64_t rows = 0;
     nadb_rc rc = backup_chain_iter(c, &everything, true, false, &it, err);
 
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    for (; rc == NADB_OK && it->valid; rows++) {
+    for (; rc == NADB_OK && it->valid; (*rows)++) {
         rc = nadb_job_step(1, 0, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
+    nadb_iter_free(it);
+    return rc;
+}
+
+static nadb_rc check_total(const verifying *v, const backup_chain *c,
+                           nadb_err *err) {
+    uint64_t rows = 0;
+    nadb_rc rc = NADB_OK;
+
+    if (backup_chain_links(c) > 1)
+        rc = count_rows(c, &rows, err);
+    else /* check_rows() has counted them */
+        rows = backup_chain_link(c, 0)->manifest.rows;
     if (rc == NADB_OK && rows != backup_chain_link(c, 0)->manifest.total)
         rc = nadb_corrupt(err,
                           "backup %s: with those that it needs it has another "
                           "count of rows",
                           backup_chain_link(c, 0)->manifest.id);
-    nadb_iter_free(it);
     return found(v, rc, err);
 }
 
-/* Sets the size of the job: each row of each file, then those of the whole. */
+/* Sets the size of the job: each row of each file, then those of the whole, if
+ * it is more than one file. */
 static void expect(const backup_chain *c) {
-    uint64_t rows = backup_chain_link(c, 0)->manifest.total;
+    uint64_t rows =
+        backup_chain_links(c) > 1 ? backup_chain_link(c, 0)->manifest.total : 0;
 
     for (size_t i = 0; i < backup_chain_links(c); i++)
         rows += backup_chain_link(c, i)->manifest.rows +

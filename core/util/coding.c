@@ -62,7 +62,7 @@ uint64_t nadb_read_u64(nadb_reader *r) {
     return p == NULL ? 0 : nadb_get_u64(p);
 }
 
-uint64_t nadb_read_varint(nadb_reader *r) {
+uint64_t nadb_read_varint_any(nadb_reader *r) {
     uint64_t v = 0;
 
     for (int shift = 0; shift < 70; shift += 7) {

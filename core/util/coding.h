@@ -92,7 +92,12 @@ static inline size_t nadb_reader_left(const nadb_reader *r) {
 uint8_t nadb_read_u8(nadb_reader *r);
 uint32_t nadb_read_u32(nadb_reader *r);
 uint64_t nadb_read_u64(nadb_reader *r);
-uint64_t nadb_read_varint(nadb_reader *r); /* overlong or > 64 bits: bad */
+uint64_t nadb_read_varint_any(nadb_reader *r);
+/* Overlong or > 64 bits: bad. */
+static inline uint64_t nadb_read_varint(nadb_reader *r) {
+    if (!r->bad && r->p < r->end && *r->p < 0x80) return *r->p++;
+    return nadb_read_varint_any(r);
+}
 nadb_slice nadb_read_bytes(nadb_reader *r, size_t n);
 nadb_slice nadb_read_blob(nadb_reader *r); /* varint length, then the bytes */
 

@@ -18,6 +18,9 @@ static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
 
     if (key.n >= skip + 8)
         word = __builtin_bswap64(nadb_get_u64(key.p + skip));
+    else if (key.n > skip && key.n >= 8) /* the last 8 bytes of the key */
+        word = __builtin_bswap64(nadb_get_u64(key.p + key.n - 8))
+               << 8 * (skip + 8 - key.n);
     else if (key.n > skip)
         word = nadb_slice_prefix8(nadb_slice_of(key.p + skip, key.n - skip));
     return reverse ? ~word : word;

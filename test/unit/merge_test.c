@@ -1,5 +1,6 @@
 /* merge_test.c - several sorted sources read as one: against a model, both
  * ways, with seeks, and with sources that fail. */
+#include "../../core/util/least.h"
 #include "../../core/util/merge.h"
 #include "rig.h"
 
@@ -239,8 +240,40 @@ static void test_no_memory(void) {
     }
 }
 
+/* Words of least.h never contradict the order of keys, whatever the length of
+ * the prefix that the keys share. */
+static void test_words(void) {
+    for (size_t skip = 0; skip <= 20; skip++) {
+        for (int round = 0; round < 2000; round++) {
+            uint8_t bytes[2][40];
+            nadb_slice pair[2];
+            uint64_t up[2], down[2];
+            int order;
+
+            for (int i = 0; i < 2; i++) {
+                size_t n = skip + rig_rnd(14);
+
+                memset(bytes[i], 'p', skip);
+                for (size_t k = skip; k < n; k++)
+                    bytes[i][k] = (uint8_t)(rig_rnd(3) * 127);
+                pair[i] = nadb_slice_of(bytes[i], n);
+                up[i] = nadb_least_word(pair[i], skip, false);
+                down[i] = nadb_least_word(pair[i], skip, true);
+            }
+            order = nadb_slice_cmp(pair[0], pair[1]);
+            CHECK(order < 0 ? up[0] <= up[1] : up[0] >= up[1]);
+            CHECK(order < 0 ? down[0] >= down[1] : down[0] <= down[1]);
+            if (skip > 0 || order == 0) continue;
+            /* Without a prefix, words of different first bytes differ. */
+            if (pair[0].n > 0 && pair[1].n > 0 && bytes[0][0] != bytes[1][0])
+                CHECK(up[0] != up[1]);
+        }
+    }
+}
+
 int main(void) {
     rig_seed_init();
+    RUN(test_words);
     RUN(test_model);
     RUN(test_failing_source);
     RUN(test_no_memory);
