@@ -33,12 +33,22 @@ static nadb_rc lock_file(call *k, nadb_err *err) {
     return rc;
 }
 
+/* Runs BEGIN, COMMIT or ROLLBACK. An authorizer can have it do nothing. */
+static nadb_rc control(call *k, const char *sql, bool open, nadb_err *err) {
+    nadb_rc rc = func_exec(k->db, sql, err);
+
+    if (rc != NADB_OK || (sqlite3_get_autocommit(k->db) == 0) == open)
+        return rc;
+    return nadb_fail(err, NADB_DENIED,
+                     "not authorized: it needs a transaction of its own");
+}
+
 nadb_rc alone_begin(call *k, bool exclusive, nadb_err *err) {
     int code = watch_make(k->c);
     nadb_rc rc = NADB_OK;
 
     if (code != SQLITE_OK) return value_sqlite_error(k->db, code, err);
-    rc = func_exec(k->db, exclusive ? "BEGIN EXCLUSIVE" : "BEGIN", err);
+    rc = control(k, exclusive ? "BEGIN EXCLUSIVE" : "BEGIN", true, err);
     if (rc != NADB_OK) return rc;
     code = watch_join(k->c);
     if (code != SQLITE_OK) rc = value_sqlite_error(k->db, code, err);
@@ -63,9 +73,9 @@ nadb_rc alone_create_again(call *k, nadb_slice args, nadb_err *err) {
 }
 
 nadb_rc alone_end(call *k, nadb_rc rc, nadb_err *err) {
-    if (rc == NADB_OK) rc = func_exec(k->db, "COMMIT", err);
+    if (rc == NADB_OK) rc = control(k, "COMMIT", false, err);
     if (rc == NADB_OK || sqlite3_get_autocommit(k->db)) return rc;
-    if (func_exec(k->db, "ROLLBACK", NULL) != NADB_OK)
+    if (control(k, "ROLLBACK", false, NULL) != NADB_OK)
         k->c->stuck = k->c->watching;
     return rc;
 }

@@ -179,6 +179,10 @@ nadb_rc conn_find_to_read(conn *c, const char *name, const char *column,
 
 /* --- vtab.c --- */
 
+/* A new column goes here, into the declaration in vtab.c, vcursor_column()
+ * (cursor.c), update.c and, if statements search by it, plan.c. One that is
+ * stored also goes into the row's head (core/kv/row.h) and a row on a server
+ * (backends/redis/record.c). */
 enum column {
     COL_KEY,
     COL_VALUE,

@@ -25,9 +25,9 @@ units=$build/$variant/unit
 export NADB_LIB=$PWD/$build/$variant/nadb.so
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
-# Memory syncs at once, and most suites would wait for the disk more than for
-# anything else; losing what was not synced is simulated in either place. A soak
-# is on the disk, and so are the suites that are about disks.
+# Suites run in memory, where a sync takes no time: on a disk most of them would
+# mainly wait for syncs. (Power cuts are simulated in either place.) A soak uses
+# the disk, and so do the suites that test disks.
 disk=${TMPDIR:-/tmp}
 if [ -z "${NADB_SOAK:-}${TMPDIR:-}" ] && [ -w /dev/shm ] &&
     [ "$(df -Pk /dev/shm | awk 'END {print $4}')" -gt 4000000 ]; then
@@ -95,7 +95,7 @@ run_suite() {
         failed=1
     fi
     echo "$passed $failed" >"$logs/$name.result"
-    # User and system time, but that of servers, which are nobody's children.
+    # User and system time, without that of servers, which are not children.
     read -r user system < <(tail -n 1 "$logs/$name.cpu" | tr -d .)
     printf '%-28s %5d passed, %d failed %7d ms, %6d of CPU\n' "$name" \
         "$passed" "$failed" $(((end - start) / 1000000)) \
