@@ -15,7 +15,9 @@
 
 static nadb_rc no_sense(const wire *w, nadb_err *err) {
     return nadb_fail(err, NADB_IOERR,
-                     "redis sentinel %s: its answer makes no sense", w->name);
+                     "redis sentinel %s: its answer does not fit the command: "
+                     "is it a sentinel?",
+                     w->name);
 }
 
 /* Takes host and port, both as texts. */

@@ -159,7 +159,9 @@ bool wire_is_stale(const wire *w) {
 nadb_rc wire_confused(wire *w, nadb_err *err) {
     wire_close(w);
     return nadb_fail(err, NADB_IOERR,
-                     "redis server %s: its answer makes no sense", w->name);
+                     "redis server %s: its answer does not fit the command: is "
+                     "it a Redis server?",
+                     w->name);
 }
 
 /* For hiredis: counts the elements and the depth of arrays, because it frees an

@@ -68,10 +68,7 @@ static nadb_rc record_open(source *c, const memtable_commit *x, nadb_err *err) {
     if (memtable_log_exists(c->m, tail))
         wal_record_at(&c->m->log, x->off, tail, true, &c->record, &valid);
     c->seq = x->seq;
-    if (valid) return NADB_OK;
-    return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
-                        c->m->log.os->path(c->m->log.file),
-                        (unsigned long long)x->off);
+    return valid ? NADB_OK : wal_no_record(&c->m->log, x->off, err);
 }
 
 static nadb_rc log_next(source *c, bool *found, nadb_err *err) {

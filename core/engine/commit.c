@@ -35,8 +35,7 @@ static nadb_rc check_writable(engine *s, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     if (s->private_memory || s->options->read_only)
-        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
-                         s->dir);
+        return engine_read_only(s, err);
     return check_working(s, err);
 }
 
@@ -211,10 +210,7 @@ static nadb_rc find_room(attempt *a, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         let_go(a, old);
     }
-    return nadb_fail(err, NADB_TOOBIG,
-                     "a transaction of %llu bytes is more than a log can hold: "
-                     "commit in parts",
-                     (unsigned long long)a->req->bytes);
+    return engine_too_big(a->req->bytes, err);
 }
 
 /* True if the request deletes rows and writes none. */

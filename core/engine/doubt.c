@@ -101,10 +101,7 @@ nadb_rc engine_link(memtable *m, uint64_t off, uint64_t end, uint64_t seq,
 
     if (memtable_log_exists(m, end))
         wal_record_at(&m->log, off, end, check, &r, &valid);
-    if (!valid)
-        return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
-                            m->log.os->path(m->log.file),
-                            (unsigned long long)off);
+    if (!valid) return wal_no_record(&m->log, off, err);
     /* its owner died right after marking it */
     if (r.taken_back) return NADB_OK;
     if (r.flags & WAL_CLEAR) memtable_clear_at(m, seq);

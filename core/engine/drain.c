@@ -89,10 +89,7 @@ static nadb_rc record_at(const record_walk *w, memtable *m, uint64_t tail,
 
     if (memtable_log_exists(m, tail))
         wal_record_at(&m->log, w->off, tail, true, out, &valid);
-    if (valid) return NADB_OK;
-    return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
-                        m->log.os->path(m->log.file),
-                        (unsigned long long)w->off);
+    return valid ? NADB_OK : wal_no_record(&m->log, w->off, err);
 }
 
 static nadb_rc records_next(nadb_records *r, nadb_record *out, bool *found,

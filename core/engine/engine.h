@@ -209,6 +209,8 @@ void engine_unlock(engine *s);
 nadb_rc engine_repair_now(engine *s, int64_t timeout_ms, nadb_err *err);
 /* True if a dead opener left a slot or a doubt. */
 bool engine_has_dead(engine *s);
+/* Fails with NADB_READONLY: this opener may not write. */
+nadb_rc engine_read_only(const engine *s, nadb_err *err);
 /* Makes the next sole opener build control anew; returns NADB_CORRUPT. */
 nadb_rc engine_distrust(engine *s, nadb_err *err);
 /* True if the doubt's slot is no opener's. nadb never leaves this state, so it
@@ -383,6 +385,8 @@ void engine_abandon(nadb_engine *e, nadb_ticket *t);
 
 /* --- engine/flush.c --- */
 
+/* Fails with NADB_TOOBIG: a transaction does not fit into a log. */
+nadb_rc engine_too_big(uint64_t bytes, nadb_err *err);
 /* Begins a new log with room for a record of `need` bytes and publishes it.
  * *out: a reference to the version that follows `from`, the current one;
  * unchanged on error. REQUIRES: the commit lock. */

@@ -39,6 +39,13 @@ static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
     return rc;
 }
 
+nadb_rc engine_too_big(uint64_t bytes, nadb_err *err) {
+    return nadb_fail(err, NADB_TOOBIG,
+                     "a transaction of %llu bytes is more than a log can hold: "
+                     "commit in parts",
+                     (unsigned long long)bytes);
+}
+
 nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
                       engine_version **out, nadb_err *err) {
     control_map *map = s->ctl.map;
@@ -56,10 +63,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
     birth.capacity = atomic_load(&s->buffer_bytes);
     if (birth.capacity < need + WAL_HEADER) birth.capacity = need + WAL_HEADER;
     if (birth.capacity >= (uint64_t)UINT32_MAX * 8)
-        return nadb_fail(err, NADB_TOOBIG,
-                         "a transaction of %llu bytes is more than a log can "
-                         "hold: commit in parts",
-                         (unsigned long long)need);
+        return engine_too_big(need, err);
     birth.base_seq = control_seq(atomic_load(&map->visible));
     birth.decided = atomic_load(&map->stamp_number);
     birth.keeps = engine_keeps(s);
@@ -581,8 +585,7 @@ nadb_rc engine_compact(nadb_engine *e, nadb_stop_fn *stop, void *ctx,
     bool more = true, busy = false;
 
     if (s->private_memory || s->options->read_only)
-        return nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
-                         s->dir);
+        return engine_read_only(s, err);
     goal.seq = control_seq(atomic_load(&s->ctl.map->visible));
     goal.file = atomic_load(&s->ctl.map->next_file);
     while (rc == NADB_OK && (more || busy)) {

@@ -93,6 +93,13 @@ nadb_rc engine_lock(engine *s, int64_t timeout_ms, nadb_err *err) {
 
 void engine_unlock(engine *s) { control_unlock(&s->ctl); }
 
+nadb_rc engine_read_only(const engine *s, nadb_err *err) {
+    return nadb_fail(err, NADB_READONLY,
+                     "the store in %s is read-only: open it without mode='ro', "
+                     "with the right to write to its files",
+                     s->dir);
+}
+
 nadb_rc engine_distrust(engine *s, nadb_err *err) {
     atomic_store(&s->ctl.map->distrust, 1);
     return nadb_corrupt(err,

@@ -151,7 +151,10 @@ static nadb_rc check_seal(engine *s, const engine_version *v, nadb_err *err) {
     if (!s->ctl.was_sealed) return NADB_OK;
     if (index_crc(v, &ok) == atomic_load(&s->ctl.map->seal_index) && ok)
         return NADB_OK;
-    return nadb_corrupt(err, "an index in %s is not as it was left", s->dir);
+    return nadb_corrupt(err,
+                        "an index in %s is not as it was left: opening the "
+                        "store for writing builds a new one",
+                        s->dir);
 }
 
 /* The place behind the last record; 0 if there is none. */
@@ -192,7 +195,10 @@ static nadb_rc check_abandoned(engine *s, const engine_version *v,
         ok = memtable_is_whole(m) && atomic_load(&m->head->max_seq) <= seq;
     }
     if (ok) return NADB_OK;
-    return nadb_corrupt(err, "control or an index in %s is damaged", s->dir);
+    return nadb_corrupt(err,
+                        "control or an index in %s is damaged: opening the "
+                        "store for writing builds new ones",
+                        s->dir);
 }
 
 /* Brings the shared state in order. REQUIRES: the open byte. */

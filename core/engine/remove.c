@@ -170,8 +170,7 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
 
     if (rc != NADB_OK) return rc;
     if (s->options->read_only || s->private_memory) {
-        rc = nadb_fail(err, NADB_READONLY, "the store in %s is read-only",
-                       s->dir);
+        rc = engine_read_only(s, err);
     } else if (!control_last(&s->ctl)) { /* locks out new openers, too */
         rc = nadb_fail(err, NADB_LOCKED,
                        "the store in %s is open in another process: close it "

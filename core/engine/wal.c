@@ -390,6 +390,11 @@ void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
     *valid = stamp_take(out);
 }
 
+nadb_rc wal_no_record(const wal *w, uint64_t off, nadb_err *err) {
+    return nadb_corrupt(err, "%s is damaged: no record at offset %llu",
+                        w->os->path(w->file), (unsigned long long)off);
+}
+
 uint64_t wal_next_good(const wal *w, uint64_t off, uint64_t end) {
     wal_record rec;
     bool valid = false;

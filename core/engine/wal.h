@@ -125,6 +125,8 @@ nadb_rc wal_append(wal *w, uint64_t off, nadb_iter *changes,
                    uint32_t *count, nadb_err *err) NADB_MUST_USE;
 nadb_rc wal_take_back(wal *w, uint64_t off, nadb_err *err) NADB_MUST_USE;
 
+/* Fails with NADB_CORRUPT: no valid record begins at `off`. */
+nadb_rc wal_no_record(const wal *w, uint64_t off, nadb_err *err);
 /* Reads the record at `off`, which must end at `end` at most; *valid: there is
  * one. `check`: verify its CRC. */
 void wal_record_at(const wal *w, uint64_t off, uint64_t end, bool check,
