@@ -8,7 +8,7 @@
  * commits are refused, and the log waits until the lease is free.
  *
  * Other clients may then have written. Transactions in the log are still sent
- * if nobody has written their keys since the owner last had the lease
+ * if no other client has written their keys since the owner last had the lease
  * (drain.c). What was read here before is no longer valid
  * (nadb_remote_ops.is_stale).
  *

@@ -1,5 +1,5 @@
-/* mend.c - keys of a store whose type somebody has changed, or that somebody
- * has removed: names and repairs them (lua/mend.lua).
+/* mend.c - keys of a store that another program has removed, or whose type it
+ * has changed: names and repairs them (lua/mend.lua).
  *
  * Most missing keys can be rebuilt from the others. The index of rows and the
  * state of the store cannot; for these the names of all keys on the server are

@@ -12,9 +12,9 @@
  *   apply    the other shards apply theirs
  *   forget   the note is removed
  *
- * Nobody changes a locked key, and a commit that has read one waits. All keys
- * are locked before any read is checked; so of two transactions that each have
- * read what the other changes, at least one fails.
+ * No other client changes a locked key, and a commit that has read one waits.
+ * All keys are locked before any read is checked; so of two transactions that
+ * each have read what the other changes, at least one fails.
  *
  * Locks do not end by themselves. A client that has waited until the time in a
  * transaction's name asks the deciding shard. If the transaction is decided,

@@ -118,7 +118,7 @@ static nadb_rc error_code(const redisReply *r) {
         return NADB_CANTOPEN;
     if (strstr(r->str, "READONLY You can't write") != NULL)
         return NADB_READONLY;
-    /* Somebody has changed the type of one of the store's keys. */
+    /* Another program has changed the type of one of the store's keys. */
     if (strstr(r->str, "WRONGTYPE ") != NULL) return NADB_CORRUPT;
     return NADB_IOERR;
 }

@@ -19,7 +19,7 @@
  * such a mapping to the file and takes their memory away when it needs that for
  * something else, which it cannot do with the memory of malloc() unless there
  * is swap. It decides which pages to keep by their use. Everything else about a
- * batch, and all that stands on it, is as it was:
+ * batch, and what uses it, does not depend on where its chunks are:
  *
  *   reads      go through the one skip list, whether a chunk is a file or not
  *   savepoints are numbers of operations; ROLLBACK TO takes operations off the
@@ -35,12 +35,12 @@
  *              database file (engine/stamp.c), replayed, taken back, flushed
  *              to tables and seen by other processes as one of three rows is.
  *
- * WHY NOT SORTED RUNS. They would be read in order after a merge, where this
- * list is walked in the order of keys over pages in the order of writing. For
- * rows that come in the order of their keys both are the same. For others, the
- * list wants the pages of its nodes in the page cache: where that has less room
- * than the transaction is large, each change may read some pages from the disk,
- * and the transaction is slow. It is right all the same. Runs would need merges
+ * WHY NOT SORTED RUNS. After a merge they would be read in order, while a walk
+ * over this list, in the order of keys, jumps between pages, which are in the
+ * order of writing. For rows that come in the order of their keys both are the
+ * same. For other rows the list needs the pages of its nodes in the page cache:
+ * if the transaction is larger than that, each change may read some pages from
+ * the disk, and the transaction is slow but correct. Runs would need merges
  * of their own during the transaction, a search in each run for each row that
  * is looked up, and a second form of savepoints, cursors and iterators; and
  * COMMIT would still have to write the record, for the log is what decides.
