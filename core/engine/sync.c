@@ -62,12 +62,13 @@ void engine_count(engine *s, nadb_op op, const nadb_span *span,
     nadb_monitor_done(m, span, &d);
 }
 
-/* Syncs the log. `place`: a place of this log that the caller knows to
- * exist. REQUIRES: sync_lock. */
+/* Syncs the log. `place`: a place that the caller knows to exist, in this log
+ * or another one. REQUIRES: sync_lock. */
 static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t number = m->log.number;
-    uint64_t known = place - wal_place(number, 0);
-    uint64_t end = end_to_sync(m, known < m->log.capacity ? known : 0);
+    uint64_t first = wal_place(number, 0);
+    bool inside = place >= first && place - first < m->log.capacity;
+    uint64_t end = end_to_sync(m, inside ? place - first : 0);
     nadb_span span;
     nadb_err mine;
     nadb_rc rc = NADB_OK;
