@@ -406,14 +406,6 @@ static nadb_rc open_first(const nadb_options *options, store_key *key,
     return rc;
 }
 
-/* Takes a reference for a further opener. */
-static nadb_rc join(nadb_store *s, const store_key *key,
-                    const nadb_options *options, nadb_err *err) {
-    nadb_rc rc = store_key_agree(&s->key, key, s->kv.options->path, err);
-
-    return rc == NADB_OK ? take_options(s, options, err) : rc;
-}
-
 nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
                         nadb_store **out, bool *created, nadb_err *err) {
     store_key key = {NADB_BUF_INIT, NADB_BUF_INIT, NADB_BUF_INIT, false};
@@ -429,10 +421,12 @@ nadb_rc nadb_store_open(const nadb_options *options, unsigned flags,
         return rc;
     }
     s = find(&key, options->read_only);
-    if (s != NULL)
-        rc = join(s, &key, options, err);
-    else
+    if (s == NULL) {
         rc = open_first(options, &key, flags, &made, &s, err);
+    } else {
+        rc = store_key_agree(&s->key, &key, s->kv.options->path, err);
+        if (rc == NADB_OK) rc = take_options(s, options, err);
+    }
     if (rc == NADB_OK) {
         s->refs++;
         *out = s;
