@@ -10,6 +10,8 @@ if [ "${1:-}" = --quick ]; then
     shift
 fi
 library=$(realpath "${1:-build/nadb.so}")
+# The file must be named nadb.so, because SQLite makes the entry point of it.
+sqlite3 -bail -batch :memory: ".load $library" "SELECT 1" >/dev/null
 dir=$(mktemp -d "${TMPDIR:-/tmp}/nadb-bench-backup.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
