@@ -270,17 +270,36 @@ nadb_rc file_find(vtab *v, nadb_err *err) {
     return rc;
 }
 
+/* Runs a statement that writes, and frees it. An authorizer that returns
+ * SQLITE_IGNORE makes it one that does nothing. */
+static nadb_rc shadow_write(vtab *v, sqlite3_stmt *stmt, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+    int code = SQLITE_DONE;
+
+    if (sqlite3_stmt_readonly(stmt))
+        rc = nadb_fail(err, NADB_DENIED,
+                       "not authorized: it needs to create and write the table "
+                       "%s.%s_nadb, and the authorizer of the connection does "
+                       "not allow it",
+                       v->schema, v->name);
+    else
+        code = sqlite3_step(stmt);
+    if (code != SQLITE_DONE) rc = value_sqlite_error(v->c->db, code, err);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
 /* Makes the shadow table with one row. */
 static nadb_rc shadow_make(vtab *v, const char *id, nadb_stamp stamp,
                            nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
-    int code;
-    nadb_rc rc = shadow_exec(
+    nadb_rc rc = shadow_prepare(
         v,
         "CREATE TABLE \"%w\".\"%w_nadb\"(id TEXT PRIMARY KEY,"
         " stamp INTEGER NOT NULL, nonce INTEGER NOT NULL) WITHOUT ROWID",
-        err);
+        &stmt, err);
 
+    if (rc == NADB_OK) rc = shadow_write(v, stmt, err);
     if (rc == NADB_OK)
         rc = shadow_prepare(v, "INSERT INTO \"%w\".\"%w_nadb\" VALUES(?, ?, ?)",
                             &stmt, err);
@@ -288,10 +307,7 @@ static nadb_rc shadow_make(vtab *v, const char *id, nadb_stamp stamp,
     sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, (int64_t)stamp.number);
     sqlite3_bind_int64(stmt, 3, (int64_t)stamp.nonce);
-    code = sqlite3_step(stmt);
-    if (code != SQLITE_DONE) rc = value_sqlite_error(v->c->db, code, err);
-    sqlite3_finalize(stmt);
-    return rc;
+    return shadow_write(v, stmt, err);
 }
 
 nadb_rc file_rename(vtab *v, const char *name, nadb_err *err) {

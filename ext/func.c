@@ -159,25 +159,6 @@ static nadb_rc clear(call *k, nadb_err *err) {
 
 /* --- nadb_destroy --- */
 
-/* Runs DROP TABLE. An authorizer can turn it into a statement without
- * effect. */
-static nadb_rc execute_drop(sqlite3 *db, const char *sql, nadb_err *err) {
-    sqlite3_stmt *stmt = NULL;
-    int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    bool nothing = code == SQLITE_OK && sqlite3_stmt_readonly(stmt) != 0;
-    nadb_rc rc = NADB_OK;
-
-    if (code == SQLITE_OK && !nothing) code = sqlite3_step(stmt);
-    if (nothing) {
-        rc = nadb_fail(err, NADB_DENIED,
-                       "not authorized: it needs to drop the table");
-    } else if (code != SQLITE_DONE) {
-        rc = value_sqlite_error(db, sqlite3_extended_errcode(db), err);
-    }
-    sqlite3_finalize(stmt);
-    return rc;
-}
-
 /* Writes the changed pages of the transaction, which COMMIT would do. */
 static nadb_rc write_pages(sqlite3 *db, nadb_err *err) {
     int code = sqlite3_db_cacheflush(db);
@@ -189,17 +170,12 @@ static nadb_rc write_pages(sqlite3 *db, nadb_err *err) {
 static nadb_rc drop_and_remove(call *k, nadb_err *err) {
     nadb_store *store = NULL;
     nadb_rc rc = vtab_open(k->v, err);
-    char *drop;
 
     if (rc == NADB_OK) rc = conn_leave_alone(k->v, err);
     if (rc != NADB_OK) return rc;
-    drop =
-        sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", k->v->schema, k->v->name);
-    if (drop == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
     /* Keeps a reference of our own, because DROP releases the table's. */
     rc = nadb_store_open(k->v->options, 0, &store, NULL, err);
-    if (rc == NADB_OK) rc = execute_drop(k->db, drop, err);
-    sqlite3_free(drop);
+    if (rc == NADB_OK) rc = alone_drop(k, err);
     /* Removing the store cannot be rolled back: a full disk is met before. */
     if (rc == NADB_OK) rc = write_pages(k->db, err);
     if (rc != NADB_OK) {

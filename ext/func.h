@@ -81,6 +81,7 @@ nadb_rc func_check_writable(const call *k, nadb_err *err) NADB_MUST_USE;
  * NADB_OK, call alone_end() with the result of the function: it commits for
  * NADB_OK, else rolls back and leaves *err unchanged. */
 nadb_rc alone_begin(call *k, bool exclusive, nadb_err *err) NADB_MUST_USE;
+nadb_rc alone_drop(call *k, nadb_err *err) NADB_MUST_USE;
 /* Drops the table and creates it again, with `args` between the parentheses;
  * k->v is the new object. */
 nadb_rc alone_create_again(call *k, nadb_slice args,
