@@ -2,6 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#ifdef __linux__
+#include <sys/fsuid.h>
+#endif
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -360,6 +363,33 @@ static void test_owners(void) {
     os->dir_close(d);
 }
 
+/* A directory that belongs to neither us nor the owner of the one above: as if
+ * somebody had put it there between the two calls. */
+static void test_made_by_another(void) {
+#ifdef __linux__
+    const uid_t owner = 12345, another = 54321;
+    nadb_stat like = {.mode = 0755, .uid = owner, .gid = owner};
+    nadb_dir *in = NULL, *d = NULL;
+
+    if (geteuid() != 0) {
+        printf("not run: test_made_by_another, which root only can\n");
+        return;
+    }
+    REQUIRE(mkdir(unit_path("above"), 0755) == 0);
+    REQUIRE(chmod(unit_path("above"), 0777) == 0);
+    REQUIRE(chown(unit_path("above"), owner, (gid_t)owner) == 0);
+    REQUIRE_OK(os->dir_open(unit_path("above"), &in, &err), err);
+    setfsuid(another);
+    CHECK(os->dir_make(in, "made", &like, &d, &err) == NADB_CANTOPEN);
+    setfsuid(0);
+    CHECK(d == NULL &&
+          strstr(err.msg, "above/made was replaced while it was made") != NULL);
+    CHECK_OK(os->dir_make(in, "next", &like, &d, &err), err);
+    os->dir_close(d);
+    os->dir_close(in);
+#endif
+}
+
 static const char *resolve(const char *path) {
     static char text[1024];
     nadb_buf b = NADB_BUF_INIT;
@@ -631,6 +661,7 @@ int main(void) {
     RUN(test_umask);
     RUN(test_not_files);
     RUN(test_owners);
+    RUN(test_made_by_another);
     RUN(test_realpath);
     RUN(test_machine);
     RUN(test_replace_file);

@@ -140,6 +140,67 @@ static void test_on(const char *backend) {
 static void test_memory(void) { test_on("memory"); }
 static void test_fs(void) { test_on("fs"); }
 
+/* What the index names and the rows lack. */
+static void test_ghost(void) {
+    nadb_match *m = NULL;
+    nadb_cursor *c = NULL;
+    nadb_scan scan;
+    nadb_err err;
+
+    REQUIRE(open_store("fs"));
+    REQUIRE(begin() && put_row("one", "\1a", 2, NADB_NO_EXPIRY) && commit());
+    REQUIRE(begin() && set("tghost\0\0none", 12, "", 0) && commit());
+    REQUIRE_OK(nadb_match_parse(nadb_slice_str("ghost"), &m, &err), err);
+    REQUIRE_OK(nadb_cursor_new(s.ss, &c, &err), err);
+    memset(&scan, 0, sizeof scan);
+    scan.match = m;
+    REQUIRE_OK(nadb_session_enter(s.ss, &err), err);
+    REQUIRE_OK(nadb_cursor_scan(c, &scan, &err), err);
+    CHECK(nadb_cursor_load(c, &err) == NADB_CORRUPT);
+    CHECK(strstr(err.msg, "the tag index names key \"none\", which does not "
+                          "exist: nadb_check() lists the damage") != NULL);
+    nadb_cursor_free(c);
+    nadb_session_leave(s.ss);
+    nadb_match_free(m);
+    close_store();
+}
+
+/* Below the tables, which refuse before. */
+static void test_read_only(void) {
+    char path[100], want[150];
+    const char *args[] = {"mode='ro'", "namespace='ro'", path};
+    nadb_place place = {"kv", NULL, NULL};
+    nadb_value v = {.type = NADB_INTEGER, .i = 1};
+    nadb_put_req req = {.key = nadb_slice_str("k"),
+                        .mode = NADB_PUT_BLIND,
+                        .value = &v,
+                        .created_ms = INT64_MIN,
+                        .updated_ms = INT64_MIN,
+                        .expires_ms = NADB_NO_EXPIRY};
+    nadb_options *o = NULL;
+    nadb_err err;
+
+    snprintf(path, sizeof path, "path='%s/s'", unit_dir());
+    REQUIRE_OK(nadb_options_parse(args + 1, 2, &place, &o, &err), err);
+    REQUIRE_OK(nadb_store_open(o, NADB_STORE_CREATE, &s.store, NULL, &err),
+               err);
+    nadb_store_close(s.store);
+    nadb_options_free(o);
+    REQUIRE_OK(nadb_options_parse(args, 3, &place, &o, &err), err);
+    REQUIRE_OK(nadb_store_open(o, 0, &s.store, NULL, &err), err);
+    nadb_options_free(o);
+    REQUIRE_OK(nadb_session_new(s.store, &s.ss, &err), err);
+    CHECK(nadb_store_compact(s.store, NULL, NULL, &err) == NADB_READONLY);
+    snprintf(want, sizeof want, "the store in %s/s/kv/ro is read-only",
+             unit_dir());
+    CHECK_STR(err.msg, want);
+    REQUIRE(begin());
+    CHECK(nadb_put(s.ss, &req, &err) == NADB_READONLY);
+    CHECK_STR(err.msg, "the store is open read-only (mode='ro')");
+    CHECK_OK(nadb_session_rollback(s.ss, &err), err);
+    close_store();
+}
+
 /* Whatever allocation or call fails: the indexes are as before, or right. */
 static void test_faults(void) {
     bool met = true;
@@ -169,6 +230,8 @@ static void test_faults(void) {
 int main(void) {
     RUN(test_memory);
     RUN(test_fs);
+    RUN(test_ghost);
+    RUN(test_read_only);
     RUN(test_faults);
     return unit_done();
 }

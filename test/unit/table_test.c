@@ -436,6 +436,28 @@ static void test_newer_format(void) {
     free_rows(rows, 1);
 }
 
+/* A block that the index cannot name. */
+static void test_no_such_block(void) {
+    row *rows = calloc(1, sizeof *rows);
+    fs_writer *w = NULL;
+    fs_sst *s = NULL;
+    uint64_t off;
+    size_t n;
+    fs_meta meta;
+    nadb_err err;
+
+    REQUIRE(add_row(&rows[0], "r", 1, "v", 1, 3, FS_VALUE));
+    REQUIRE_OK(write_rows(rows, 1, &meta, &w, &err), err);
+    REQUIRE_OK(fs_sst_open(&home, NUMBER, meta.size, true, &s, &err), err);
+    CHECK_OK(fs_sst_extent(s, 0, &off, &n, &err), err);
+    CHECK(fs_sst_extent(s, 1, &off, &n, &err) == NADB_CORRUPT);
+    CHECK(strstr(err.msg, "000007.sst: a block that does not exist at byte") !=
+          NULL);
+    fs_sst_close(s);
+    fs_writer_free(w);
+    free_rows(rows, 1);
+}
+
 /* --- the hash --- */
 
 static bool hash_finds(const uint8_t *buckets, uint64_t n, uint64_t hash,
@@ -560,6 +582,7 @@ int main(void) {
     RUN(test_unknown_property);
     RUN(test_bad_properties);
     RUN(test_newer_format);
+    RUN(test_no_such_block);
     RUN(test_hash);
     RUN(test_bucket_match);
     RUN(test_values);
