@@ -470,13 +470,15 @@ static nadb_rc buffered_sweep(nadb_base *base, size_t rows_max,
 static void buffered_stats(nadb_base_version *v, nadb_stat_fn *emit,
                            void *ctx) {
     redis_base *b = ((redis_version *)v)->b;
+    cache_counts cached = {0};
     uint64_t connects;
 
+    cache_count(&b->e->cache, &cached);
     nadb_lock(&b->e->pool->lock);
     connects = b->e->pool->connects;
     nadb_unlock(&b->e->pool->lock);
     /* Decisions depend on these rows, so the cache is not used. */
-    cache_stats(&b->e->cache, emit, ctx);
+    cache_stats(&cached, emit, ctx);
     emit(ctx, "stored_bytes", 0);
     emit(ctx, "redis_connects", (double)connects);
     emit(ctx, "redis_drains", (double)atomic_load(&b->drains));

@@ -521,19 +521,22 @@ uint64_t cache_drop(cache *n) {
     return bytes;
 }
 
-void cache_stats(cache *n, nadb_stat_fn *emit, void *ctx) {
-    uint64_t hits, misses, bytes, starts;
-
+void cache_count(cache *n, cache_counts *sum) {
     nadb_lock(&n->lock);
-    hits = n->hits;
-    misses = n->misses;
-    bytes = n->bytes;
-    starts = n->starts;
+    sum->hits += n->hits;
+    sum->misses += n->misses;
+    sum->bytes += n->bytes;
+    sum->starts += n->starts;
     nadb_unlock(&n->lock);
-    emit(ctx, "cache_hits", (double)hits);
-    emit(ctx, "cache_misses", (double)misses);
+}
+
+void cache_stats(const cache_counts *sum, nadb_stat_fn *emit, void *ctx) {
+    uint64_t reads = sum->hits + sum->misses;
+
+    emit(ctx, "cache_hits", (double)sum->hits);
+    emit(ctx, "cache_misses", (double)sum->misses);
     emit(ctx, "cache_hit_rate",
-         hits + misses == 0 ? 0.0 : (double)hits / (double)(hits + misses));
-    emit(ctx, "cache_bytes", (double)bytes);
-    emit(ctx, "redis_cache_starts", (double)starts);
+         reads == 0 ? 0.0 : (double)sum->hits / (double)reads);
+    emit(ctx, "cache_bytes", (double)sum->bytes);
+    emit(ctx, "redis_cache_starts", (double)sum->starts);
 }

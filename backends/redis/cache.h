@@ -91,6 +91,12 @@ void cache_forget_all(cache *n);
 /* Drops everything; returns the bytes freed. */
 uint64_t cache_drop(cache *n);
 
-void cache_stats(cache *n, nadb_stat_fn *emit, void *ctx);
+typedef struct cache_counts {
+    uint64_t hits, misses, bytes, starts;
+} cache_counts;
+
+/* Adds the cache's counts to *sum. */
+void cache_count(cache *n, cache_counts *sum);
+void cache_stats(const cache_counts *sum, nadb_stat_fn *emit, void *ctx);
 
 #endif

@@ -138,21 +138,22 @@ typedef struct redis_prefetching {
     redis_engine *e;
     redis_view *v;
     conn *c;
-    bool took; /* `c` is from the pool */
-    const nadb_slice *keys;
+    bool took;              /* `c` is from the pool */
+    const nadb_slice *keys; /* in `missing` */
     size_t n;
     nadb_buf missing, marks;
     bool fresh, again;
 } redis_prefetching;
 
+void redis_prefetch_begin(redis_prefetching *w, redis_engine *e, redis_view *v);
+/* Adds a key (with keyspace byte), which must last until the end. */
+nadb_rc redis_prefetch_add(redis_prefetching *w, nadb_slice key, nadb_err *err);
 /* Sends on `c`, or on a connection from the pool if it is NULL. */
-nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
-                            redis_view *v, conn *c, const nadb_slice *keys,
-                            size_t n, nadb_err *err);
+nadb_rc redis_prefetch_send(redis_prefetching *w, conn *c, nadb_err *err);
 /* Receives, in the order in which they were sent. */
 nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err);
-/* Called after each send; `rc` is the result so far and is returned. If several
- * were sent on one connection, it is called after all were received. */
+/* Called after each begin; `rc` is the result so far and is returned. If
+ * several were sent on one connection, it is called after all were received. */
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err);
 /* False if the key was not prefetched. */
 bool redis_prefetched_get(redis_view *v, nadb_slice key, nadb_entry *out,
@@ -283,9 +284,11 @@ nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
 nadb_rc redis_expiry_new(nadb_engine *engine, nadb_view *view,
                          const nadb_range *range, nadb_iter **out,
                          nadb_err *err);
-/* Number of rows with a tag; the entry's value is in the view's buffer. */
-nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
-                        nadb_entry *out, bool *found, nadb_err *err);
+/* Number of rows with a tag, in a store or in all of its shards; the entry's
+ * value is in `value`. */
+nadb_rc redis_get_count(nadb_engine *engine, nadb_view *view, nadb_slice key,
+                        nadb_buf *value, nadb_entry *out, bool *found,
+                        nadb_err *err);
 
 /* --- check.c --- */
 
@@ -347,6 +350,10 @@ typedef struct redis_part {
 } redis_part;
 
 void redis_close(nadb_engine *engine);
+nadb_rc redis_flush(nadb_engine *engine, nadb_err *err);
+/* Emits the numbers of a store, or of all its shards added up. */
+void redis_stats_of(redis_engine *const *list, size_t n, nadb_stat_fn *emit,
+                    void *ctx);
 nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
                    nadb_err *err);
 nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,

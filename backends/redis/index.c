@@ -231,26 +231,26 @@ nadb_rc redis_tags_new(nadb_engine *engine, nadb_view *view,
                       err);
 }
 
-nadb_rc redis_get_count(redis_engine *e, redis_view *v, nadb_slice key,
-                        nadb_entry *out, bool *found, nadb_err *err) {
+nadb_rc redis_get_count(nadb_engine *engine, nadb_view *view, nadb_slice key,
+                        nadb_buf *value, nadb_entry *out, bool *found,
+                        nadb_err *err) {
     nadb_buf after = NADB_BUF_INIT;
     nadb_iter *it = NULL;
     nadb_range one = {key, key, false};
     nadb_rc rc = NADB_OK;
 
-    v->holds_row = false;
-    nadb_buf_reset(&v->row);
+    nadb_buf_reset(value);
     if (!nadb_buf_append(&after, key.p, key.n) || !nadb_buf_byte(&after, 0))
         rc = no_memory(err);
     one.hi = nadb_buf_slice(&after);
-    if (rc == NADB_OK) rc = redis_tags_new(&e->base, &v->base, &one, &it, err);
+    if (rc == NADB_OK) rc = engine->ops->iter(engine, view, &one, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     if (rc == NADB_OK && it->valid) {
         *out = it->entry;
-        if (!nadb_buf_append(&v->row, out->value.p, out->value.n))
+        if (!nadb_buf_append(value, out->value.p, out->value.n))
             rc = no_memory(err);
         out->key = key;
-        out->value = nadb_buf_slice(&v->row);
+        out->value = nadb_buf_slice(value);
         *found = rc == NADB_OK;
     }
     nadb_iter_free(it);
@@ -388,9 +388,14 @@ static nadb_rc answer_expiry(redis_walk *w, bool alone, nadb_err *err) {
 /* Requests the rows of a page, which the reader of a walk by expiry gets
  * next. */
 static nadb_rc ask_expiring(redis_walk *w, nadb_err *err) {
-    return redis_prefetch_send(&w->rows, w->engine, w->view, w->c,
-                               (const nadb_slice *)(void *)w->row_list.p,
-                               w->row_list.n / sizeof(nadb_slice), err);
+    const nadb_slice *keys = (const nadb_slice *)(void *)w->row_list.p;
+    size_t n = w->row_list.n / sizeof *keys;
+    nadb_rc rc = NADB_OK;
+
+    redis_prefetch_begin(&w->rows, w->engine, w->view);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        rc = redis_prefetch_add(&w->rows, keys[i], err);
+    return rc == NADB_OK ? redis_prefetch_send(&w->rows, w->c, err) : rc;
 }
 
 static nadb_rc answer_expiring(redis_walk *w, nadb_err *err) {

@@ -147,38 +147,33 @@ static nadb_rc repeat(redis_prefetching *w, nadb_err *err) {
     return rc == NADB_OK ? receive(w, err) : rc;
 }
 
-/* Appends those keys that the cache lacks. */
-static nadb_rc add_missing(redis_engine *e, const redis_view *v,
-                           const nadb_slice *keys, size_t n, nadb_buf *missing,
-                           nadb_err *err) {
-    for (size_t i = 0; i < n; i++) {
-        nadb_slice key = nadb_slice_of(keys[i].p + 1, keys[i].n - 1);
-
-        if (v->base.may_lag && cache_holds(&e->cache, key)) continue;
-        if (!nadb_buf_append(missing, &keys[i], sizeof keys[i]))
-            return no_memory(err);
-    }
-    return NADB_OK;
-}
-
-nadb_rc redis_prefetch_send(redis_prefetching *w, redis_engine *e,
-                            redis_view *v, conn *c, const nadb_slice *keys,
-                            size_t n, nadb_err *err) {
-    patience until;
-    nadb_rc rc;
-
+void redis_prefetch_begin(redis_prefetching *w, redis_engine *e,
+                          redis_view *v) {
     memset(w, 0, sizeof *w);
     w->e = e;
     w->v = v;
-    w->c = c;
     redis_prefetched_forget(v);
-    rc = add_missing(e, v, keys, n, &w->missing, err);
+}
+
+nadb_rc redis_prefetch_add(redis_prefetching *w, nadb_slice key,
+                           nadb_err *err) {
+    if (w->v->base.may_lag &&
+        cache_holds(&w->e->cache, nadb_slice_of(key.p + 1, key.n - 1)))
+        return NADB_OK;
+    return nadb_buf_append(&w->missing, &key, sizeof key) ? NADB_OK
+                                                          : no_memory(err);
+}
+
+nadb_rc redis_prefetch_send(redis_prefetching *w, conn *c, nadb_err *err) {
+    patience until = redis_patience(w->e, w->v);
+    nadb_rc rc = NADB_OK;
+
+    w->c = c;
     w->keys = (const nadb_slice *)(void *)w->missing.p;
-    w->n = w->missing.n / sizeof *keys;
-    if (rc != NADB_OK || w->n == 0) return rc;
+    w->n = w->missing.n / sizeof *w->keys;
+    if (w->n == 0) return NADB_OK;
     if (c == NULL) {
-        until = redis_patience(e, v);
-        rc = pool_take_for(e->pool, &until, &w->c, err);
+        rc = pool_take_for(w->e->pool, &until, &w->c, err);
         w->took = rc == NADB_OK;
     }
     if (rc == NADB_OK) rc = send(w, err);
@@ -191,7 +186,7 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err) {
 }
 
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
-    if (w->e == NULL) return rc; /* nothing was sent */
+    if (w->e == NULL) return rc; /* nothing was begun */
     if (rc == NADB_OK && w->again) rc = repeat(w, err);
     if (rc == NADB_OK && w->n > 0 && w->fresh && w->v->base.seq == 0)
         rc = redis_verify(w->e, w->c, err);
@@ -206,9 +201,12 @@ nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
 nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
                        const nadb_slice *keys, size_t n, nadb_err *err) {
     redis_prefetching w;
-    nadb_rc rc = redis_prefetch_send(&w, (redis_engine *)engine,
-                                     (redis_view *)view, NULL, keys, n, err);
+    nadb_rc rc = NADB_OK;
 
+    redis_prefetch_begin(&w, (redis_engine *)engine, (redis_view *)view);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        rc = redis_prefetch_add(&w, keys[i], err);
+    if (rc == NADB_OK) rc = redis_prefetch_send(&w, NULL, err);
     if (rc == NADB_OK) rc = redis_prefetch_receive(&w, err);
     return redis_prefetch_end(&w, rc, err);
 }

@@ -243,8 +243,10 @@ nadb_rc redis_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
     nadb_rc rc = NADB_OK;
 
     *found = false;
-    if (key.n > 0 && key.p[0] == NADB_KS_COUNT)
-        return redis_get_count(e, v, key, out, found, err);
+    if (key.n > 0 && key.p[0] == NADB_KS_COUNT) {
+        v->holds_row = false;
+        return redis_get_count(engine, view, key, &v->row, out, found, err);
+    }
     if (key.n == 0 || key.p[0] != NADB_KS_ROW) return NADB_OK;
     if (v->prefetched_rows.n > 0 && redis_prefetched_get(v, key, out, found))
         return NADB_OK;

@@ -64,7 +64,7 @@ static nadb_rc make_prefix(nadb_buf *out, const nadb_options *o,
 /* --- the whole store --- */
 
 /* A commit is on the server when it returns. */
-static nadb_rc redis_flush(nadb_engine *engine, nadb_err *err) {
+nadb_rc redis_flush(nadb_engine *engine, nadb_err *err) {
     (void)engine;
     (void)err;
     return NADB_OK;
@@ -74,8 +74,8 @@ static uint64_t redis_cache_drop(nadb_engine *engine) {
     return cache_drop(&((redis_engine *)engine)->cache);
 }
 
-static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
-    redis_engine *e = (redis_engine *)engine;
+void redis_stats_of(redis_engine *const *list, size_t n, nadb_stat_fn *emit,
+                    void *ctx) {
     /* Nothing is buffered here, and only the server knows its sizes. */
     static const char *const none[] = {
         "stored_bytes",  "buffer_entries",
@@ -83,21 +83,31 @@ static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
         "flush_count",   "compaction_count",
         "expired_count",
     };
-    uint64_t commits, undone, connects;
+    uint64_t commits = 0, undone = 0, connects = 0;
+    cache_counts cached = {0};
 
-    nadb_lock(&e->lock);
-    commits = e->commits;
-    undone = e->undone;
-    nadb_unlock(&e->lock);
-    nadb_lock(&e->own_pool.lock);
-    connects = e->own_pool.connects;
-    nadb_unlock(&e->own_pool.lock);
+    for (size_t i = 0; i < n; i++) {
+        nadb_lock(&list[i]->lock);
+        commits += list[i]->commits;
+        undone += list[i]->undone;
+        nadb_unlock(&list[i]->lock);
+        nadb_lock(&list[i]->own_pool.lock);
+        connects += list[i]->own_pool.connects;
+        nadb_unlock(&list[i]->own_pool.lock);
+        cache_count(&list[i]->cache, &cached);
+    }
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         emit(ctx, none[i], 0);
-    cache_stats(&e->cache, emit, ctx);
+    cache_stats(&cached, emit, ctx);
     emit(ctx, "redis_commits", (double)commits);
     emit(ctx, "redis_rollbacks", (double)undone);
     emit(ctx, "redis_connects", (double)connects);
+}
+
+static void redis_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
+    redis_engine *e = (redis_engine *)engine;
+
+    redis_stats_of(&e, 1, emit, ctx);
 }
 
 /* --- opening and closing --- */

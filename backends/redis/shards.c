@@ -28,15 +28,6 @@ nadb_rc shards_no_memory(nadb_err *err) {
 
 /* --- the whole store --- */
 
-static nadb_rc shards_flush(nadb_engine *engine, nadb_err *err) {
-    shards *s = (shards *)engine;
-    nadb_rc rc = NADB_OK;
-
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        rc = s->parts[i]->base.ops->flush(&s->parts[i]->base, err);
-    return rc;
-}
-
 /* Begins at another shard each time, so that none has to wait for the
  * others. */
 static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
@@ -104,49 +95,37 @@ static void report_shard(void *ctx, const char *what) {
     nadb_buf_clear(&line);
 }
 
-static void report_stray(reporter *r, nadb_slice key, unsigned home) {
-    char shown[NADB_KEY_SHOWN];
-    char what[300];
-
-    snprintf(what, sizeof what, "key '%s' is here, and belongs into shard %u",
-             nadb_key_show(key, shown), home);
-    report_shard(r, what);
-}
-
-/* A view that also shows rows inserted after it began: a row that was copied
- * from elsewhere has versions from there. */
-static nadb_rc open_all(nadb_engine *e, nadb_view **out, nadb_err *err) {
-    static const uint8_t any[] = {NADB_KS_ROW, 0};
-    nadb_entry entry;
-    bool found;
-    nadb_rc rc = redis_view_open(e, out, err);
-
-    if (rc == NADB_OK)
-        rc = redis_get(e, *out, nadb_slice_of(any, sizeof any), &entry, &found,
-                       err);
-    if (rc == NADB_OK) (*out)->seq = UINT64_MAX;
-    return rc;
-}
-
 /* Reports rows in a shard that is not theirs, where no lookup finds them. */
 static nadb_rc check_place(shards *s, reporter *r, nadb_err *err) {
     nadb_engine *e = &s->parts[r->shard]->base;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_view *v = NULL;
     redis_walk *w = NULL;
-    nadb_rc rc = open_all(e, &v, err);
+    nadb_rc rc = redis_view_open(e, &v, err);
 
     if (rc == NADB_OK) rc = redis_walk_new(e, v, &all, NADB_KS_ROW, &w, err);
     if (rc == NADB_OK) {
         w->keys_only = true;
         rc = nadb_iter_next(&w->base, err);
     }
+    /* Begins again, and shows also rows inserted after the view began: a row
+     * that was copied from elsewhere has versions from there. */
+    if (rc == NADB_OK) {
+        v->seq = UINT64_MAX;
+        rc = nadb_iter_seek(&w->base, nadb_slice_of("", 0), err);
+    }
     while (rc == NADB_OK && w->base.valid) {
-        nadb_slice key =
-            nadb_slice_of(w->base.entry.key.p + 1, w->base.entry.key.n - 1);
-        unsigned home = shards_of(s, key);
+        nadb_slice key = w->base.entry.key;
+        unsigned home = shards_of_row(s, key);
+        char shown[NADB_KEY_SHOWN], what[300];
 
-        if (home != r->shard) report_stray(r, key, home);
+        if (home != r->shard) {
+            key = nadb_slice_of(key.p + 1, key.n - 1);
+            snprintf(what, sizeof what,
+                     "key '%s' is here, and belongs into shard %u",
+                     nadb_key_show(key, shown), home);
+            report_shard(r, what);
+        }
         rc = nadb_iter_next(&w->base, err);
     }
     if (w != NULL) nadb_iter_free(&w->base);
@@ -167,45 +146,10 @@ static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
     return rc;
 }
 
-/* --- numbers --- */
-
-#define NUMBERS_MAX 32
-
-typedef struct numbers {
-    size_t n;
-    const char *names[NUMBERS_MAX]; /* literals */
-    double values[NUMBERS_MAX];
-} numbers;
-
-static double *number_at(numbers *all, const char *name) {
-    for (size_t i = 0; i < all->n; i++)
-        if (strcmp(all->names[i], name) == 0) return &all->values[i];
-    if (all->n == NUMBERS_MAX) return NULL;
-    all->names[all->n] = name;
-    all->values[all->n] = 0;
-    return &all->values[all->n++];
-}
-
-static void add_number(void *ctx, const char *name, double value) {
-    double *x = number_at(ctx, name);
-
-    if (x != NULL) *x += value;
-}
-
 static void shards_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     shards *s = (shards *)engine;
-    numbers all = {.n = 0};
-    double *rate, *hits, *misses;
 
-    s->mark->base.ops->stats(&s->mark->base, add_number, &all);
-    for (unsigned i = 0; i < s->n; i++)
-        s->parts[i]->base.ops->stats(&s->parts[i]->base, add_number, &all);
-    rate = number_at(&all, "cache_hit_rate");
-    hits = number_at(&all, "cache_hits");
-    misses = number_at(&all, "cache_misses");
-    if (rate != NULL && hits != NULL && misses != NULL)
-        *rate = *hits + *misses == 0 ? 0 : *hits / (*hits + *misses);
-    for (size_t i = 0; i < all.n; i++) emit(ctx, all.names[i], all.values[i]);
+    redis_stats_of(s->parts, s->n + 1, emit, ctx);
     emit(ctx, "redis_shards", s->n);
 }
 
@@ -215,18 +159,17 @@ static void shards_close(nadb_engine *engine) {
     shards *s = (shards *)engine;
 
     if (s == NULL) return;
-    for (unsigned i = 0; i < s->n; i++)
+    /* The mark is the last, because the others use its connections. */
+    for (unsigned i = 0; i <= s->n; i++)
         if (s->parts[i] != NULL) redis_close(&s->parts[i]->base);
-    /* Last, because the others use its connections. */
-    if (s->mark != NULL) redis_close(&s->mark->base);
     nadb_free(s);
 }
 
 static uint64_t shards_cache_drop(nadb_engine *engine) {
     shards *s = (shards *)engine;
-    uint64_t bytes = cache_drop(&s->mark->cache);
+    uint64_t bytes = 0;
 
-    for (unsigned i = 0; i < s->n; i++)
+    for (unsigned i = 0; i <= s->n; i++)
         bytes += cache_drop(&s->parts[i]->cache);
     return bytes;
 }
@@ -247,7 +190,7 @@ static const nadb_engine_ops ops = {
     .prepare = shards_prepare,
     .commit = shards_commit,
     .rollback = shards_rollback,
-    .flush = shards_flush,
+    .flush = redis_flush,
     .compact = shards_compact,
     .check = shards_check,
     .stats = shards_stats,
@@ -270,14 +213,15 @@ static nadb_rc open_part(const nadb_options *options, const char *name,
 nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
                     nadb_err *err) {
     unsigned n = (unsigned)nadb_option_number(options, "shards");
-    shards *s = nadb_calloc(1, sizeof *s + n * sizeof s->parts[0]);
+    shards *s = nadb_calloc(1, sizeof *s + (n + 1) * sizeof s->parts[0]);
     nadb_rc rc;
 
     *out = NULL;
     if (s == NULL) return shards_no_memory(err);
     s->base.ops = &ops;
     s->n = n;
-    rc = open_part(options, "", s, &s->mark, err);
+    rc = open_part(options, "", s, &s->parts[n], err);
+    s->mark = s->parts[n];
     for (unsigned i = 0; i < n && rc == NADB_OK; i++) {
         char name[32];
 

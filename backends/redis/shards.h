@@ -14,7 +14,7 @@ typedef struct shards {
     atomic_bool unfinished; /* a shard has a transaction that is not finished */
     _Atomic int64_t looked_ns; /* when that was last checked, monotonic */
     unsigned n;
-    redis_engine *parts[];
+    redis_engine *parts[]; /* n, and behind them the mark */
 } shards;
 
 typedef struct shards_view {
@@ -65,9 +65,8 @@ void shards_view_close(nadb_engine *engine, nadb_view *view);
 nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
                             nadb_err *err);
 void shards_view_rest(nadb_engine *engine, nadb_view *view);
-/* The part of the view for a shard. */
-nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i,
-                         redis_view **out, nadb_err *err);
+/* Makes v->parts[i] ready for reads. */
+nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i, nadb_err *err);
 /* Called after a read in a shard: if it is missing, the store may have another
  * number of shards now. */
 nadb_rc shards_seen(shards *s, shards_view *v, unsigned i, nadb_err *err);
@@ -86,6 +85,7 @@ uint32_t shards_claim_in(unsigned shard, uint32_t claim);
 nadb_rc shards_iter_new(nadb_engine *engine, nadb_view *view,
                         const nadb_range *range, nadb_iter **out,
                         nadb_err *err);
+/* With `m` NULL, all rows of the range. */
 nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
                      const nadb_range *range, bool keys_only, nadb_iter **out,
                      nadb_err *err);

@@ -9,24 +9,21 @@ typedef struct ticket {
     shards_part parts[];
 } ticket;
 
-/* The ticket of a shard. While they are made there is one place per shard;
- * NULL: no ticket yet. */
+/* Makes t->parts[i].ticket if it is NULL. While tickets are made there is one
+ * place per shard. */
 static nadb_rc ticket_in(shards *s, ticket *t, unsigned i,
-                         const nadb_commit_req *req, redis_ticket **out,
-                         nadb_err *err) {
+                         const nadb_commit_req *req, nadb_err *err) {
     const shards_view *v = (const shards_view *)req->view;
     redis_view *view = v == NULL ? NULL : v->parts[i];
     shards_part *p = &t->parts[i];
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
-    if (p->ticket == NULL) {
-        p->e = s->parts[i];
-        p->shard = i;
-        rc = redis_ticket_new(p->e, req, view == NULL ? NULL : &view->base,
-                              &p->ticket, err);
-    }
+    if (p->ticket != NULL) return NADB_OK;
+    p->e = s->parts[i];
+    p->shard = i;
+    rc = redis_ticket_new(p->e, req, view == NULL ? NULL : &view->base,
+                          &p->ticket, err);
     if (rc == NADB_OK) p->ticket->claim = shards_claim_in(i, req->claim);
-    *out = p->ticket;
     return rc;
 }
 
@@ -40,12 +37,11 @@ static bool has_read(const nadb_commit_req *req, unsigned i) {
 /* A read of one key belongs to one shard, that of a range to all. */
 static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
                          nadb_err *err) {
-    redis_ticket *one;
     nadb_rc rc = NADB_OK;
 
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         if (req->clear || (req->reads_all && has_read(req, i)))
-            rc = ticket_in(s, t, i, req, &one, err);
+            rc = ticket_in(s, t, i, req, err);
     for (size_t k = 0; k < req->n_reads && rc == NADB_OK; k++) {
         const nadb_range *r = &req->reads[k];
         bool key = nadb_range_is_key(r) && r->lo.p[0] == NADB_KS_ROW;
@@ -53,8 +49,8 @@ static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
 
         for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
             if (!has_read(req, i) || (key && i != home)) continue;
-            rc = ticket_in(s, t, i, req, &one, err);
-            if (rc == NADB_OK) redis_ticket_read(one, r);
+            rc = ticket_in(s, t, i, req, err);
+            if (rc == NADB_OK) redis_ticket_read(t->parts[i].ticket, r);
         }
     }
     return rc;
@@ -67,11 +63,13 @@ static nadb_rc add_changes(shards *s, ticket *t, const nadb_commit_req *req,
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
     for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
-        redis_ticket *one;
+        unsigned i;
 
         if (it->entry.key.n == 0 || it->entry.key.p[0] != NADB_KS_ROW) continue;
-        rc = ticket_in(s, t, shards_of_row(s, it->entry.key), req, &one, err);
-        if (rc == NADB_OK) rc = redis_ticket_change(one, &it->entry, err);
+        i = shards_of_row(s, it->entry.key);
+        rc = ticket_in(s, t, i, req, err);
+        if (rc == NADB_OK)
+            rc = redis_ticket_change(t->parts[i].ticket, &it->entry, err);
         if (rc != NADB_OK) break;
     }
     return rc;

@@ -21,10 +21,6 @@ typedef struct shards_iter {
     redis_walk *walks[];
 } shards_iter;
 
-static nadb_rc no_memory(nadb_err *err) {
-    return nadb_fail(err, NADB_NOMEM, "out of memory to scan a Redis store");
-}
-
 /* --- the heap --- */
 
 static const nadb_entry *entry_of(const shards_iter *it, unsigned i) {
@@ -169,7 +165,8 @@ static nadb_rc add_up(shards_iter *it, nadb_err *err) {
     *e = *entry_of(it, it->heap[0]);
     nadb_buf_reset(&it->key);
     nadb_buf_reset(&it->sum);
-    if (!nadb_buf_append(&it->key, e->key.p, e->key.n)) return no_memory(err);
+    if (!nadb_buf_append(&it->key, e->key.p, e->key.n))
+        return shards_no_memory(err);
     e->key = nadb_buf_slice(&it->key);
     while (it->n_heap > 0 &&
            nadb_slice_eq(entry_of(it, it->heap[0])->key, e->key)) {
@@ -180,7 +177,7 @@ static nadb_rc add_up(shards_iter *it, nadb_err *err) {
         rc = advance(it, err);
         if (rc != NADB_OK) return rc;
     }
-    if (!nadb_buf_varint(&it->sum, rows)) return no_memory(err);
+    if (!nadb_buf_varint(&it->sum, rows)) return shards_no_memory(err);
     e->value = nadb_buf_slice(&it->sum);
     it->base.valid = true;
     return NADB_OK;
@@ -224,75 +221,57 @@ static void iter_free(nadb_iter *base) {
 
 /* --- opening --- */
 
-/* The kind of walk in each shard. */
-typedef struct walk_of {
-    const nadb_range *range;
-    const nadb_match *match; /* NULL: only the range */
-    bool keys_only;
-} walk_of;
-
-static nadb_rc open_walk(shards_iter *it, unsigned i, const walk_of *how,
+static nadb_rc open_walk(shards_iter *it, unsigned i, const nadb_match *m,
+                         const nadb_range *range, bool keys_only,
                          nadb_err *err) {
     nadb_engine *e = &it->s->parts[i]->base;
-    redis_view *part;
     nadb_iter *walk = NULL;
-    nadb_rc rc = shards_view_part(it->s, it->v, i, &part, err);
+    nadb_rc rc = shards_view_part(it->s, it->v, i, err);
 
     if (rc != NADB_OK) return rc;
-    if (how->match == NULL)
-        rc = redis_iter_new(e, &part->base, how->range, &walk, err);
-    else
-        rc = redis_match(e, &part->base, how->match, how->range, how->keys_only,
-                         &walk, err);
+    rc = m == NULL
+             ? redis_iter_new(e, &it->v->parts[i]->base, range, &walk, err)
+             : redis_match(e, &it->v->parts[i]->base, m, range, keys_only,
+                           &walk, err);
     if (rc != NADB_OK) return rc;
     it->walks[i] = (redis_walk *)walk;
     redis_walk_share(it->walks[i], it->s->n);
     return NADB_OK;
 }
 
-static nadb_rc open_all(nadb_engine *engine, nadb_view *view,
-                        const walk_of *how, nadb_iter **out, nadb_err *err) {
+nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
+                     const nadb_range *range, bool keys_only, nadb_iter **out,
+                     nadb_err *err) {
     static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
     shards *s = (shards *)engine;
     shards_iter *it = nadb_calloc(1, sizeof *it + s->n * sizeof it->walks[0]);
-    nadb_slice lo = how->range->lo;
+    nadb_slice lo = range->lo;
     nadb_rc rc = NADB_OK;
 
     *out = NULL;
-    if (it == NULL) return no_memory(err);
+    if (it == NULL) return shards_no_memory(err);
     it->base.ops = &ops;
     it->s = s;
     it->v = (shards_view *)view;
-    it->reverse = how->range->reverse;
+    it->reverse = range->reverse;
     /* As in redis_iter_new(). */
     it->keyspace = NADB_KS_ROW;
     if (lo.n > 0 && (lo.p[0] == NADB_KS_COUNT || lo.p[0] == NADB_KS_EXPIRY))
         it->keyspace = lo.p[0];
     it->heap = nadb_calloc(s->n, sizeof *it->heap);
     it->wanted = nadb_calloc(s->n, sizeof(redis_walk *));
-    if (it->heap == NULL || it->wanted == NULL) rc = no_memory(err);
+    if (it->heap == NULL || it->wanted == NULL) rc = shards_no_memory(err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        rc = open_walk(it, i, how, err);
-    if (rc != NADB_OK) {
+        rc = open_walk(it, i, m, range, keys_only, err);
+    if (rc != NADB_OK)
         iter_free(&it->base);
-        return rc;
-    }
-    *out = &it->base;
-    return NADB_OK;
+    else
+        *out = &it->base;
+    return rc;
 }
 
 nadb_rc shards_iter_new(nadb_engine *engine, nadb_view *view,
                         const nadb_range *range, nadb_iter **out,
                         nadb_err *err) {
-    const walk_of how = {range, NULL, false};
-
-    return open_all(engine, view, &how, out, err);
-}
-
-nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
-                     const nadb_range *range, bool keys_only, nadb_iter **out,
-                     nadb_err *err) {
-    const walk_of how = {range, m, keys_only};
-
-    return open_all(engine, view, &how, out, err);
+    return shards_match(engine, view, NULL, range, false, out, err);
 }

@@ -62,27 +62,21 @@ static void set_limit(nadb_engine *engine, uint64_t bytes_max, bool refuses) {
         redis_limit.set(&s->parts[i]->base, bytes_max / s->n, refuses);
 }
 
-/* Evicts the rows of one shard. `mine` has room for the whole list. */
-static nadb_rc evict_in(shards *s, unsigned shard, const nadb_victim *list,
-                        size_t n, nadb_victim *mine, uint64_t *rows,
-                        uint64_t *bytes, nadb_err *err) {
-    size_t n_mine = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (shards_of(s, list[i].key) == shard) mine[n_mine++] = list[i];
-    if (n_mine == 0) return NADB_OK;
-    return redis_limit.evict(&s->parts[shard]->base, mine, n_mine, rows, bytes,
-                             err);
-}
-
 static nadb_rc evict(nadb_engine *engine, const nadb_victim *list, size_t n,
                      uint64_t *rows, uint64_t *bytes, nadb_err *err) {
     shards *s = (shards *)engine;
     nadb_victim *mine = nadb_malloc((n + 1) * sizeof *mine);
     nadb_rc rc = mine == NULL ? shards_no_memory(err) : NADB_OK;
 
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        rc = evict_in(s, i, list, n, mine, rows, bytes, err);
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
+        size_t n_mine = 0;
+
+        for (size_t k = 0; k < n; k++)
+            if (shards_of(s, list[k].key) == i) mine[n_mine++] = list[k];
+        if (n_mine > 0)
+            rc = redis_limit.evict(&s->parts[i]->base, mine, n_mine, rows,
+                                   bytes, err);
+    }
     nadb_free(mine);
     return rc;
 }
