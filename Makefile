@@ -238,17 +238,24 @@ hiredis1:
 redis-new:
 	bash test/support/redis_new.sh
 
+# The library, for targets that begin on a machine with nothing but make: packages
+# first, and then another make, as this one has looked for them already.
+built:
+	@bash test/support/need.sh gcc make pkg-config libc6-dev libsqlite3-dev \
+	    zlib1g-dev python3 sqlite3
+	@$(MAKE) -s $(BUILD)/nadb.so
+
 # All tests with a current SQLite.
 sqlite-new:
 	bash test/support/sqlite_new.sh
 
-# make, make demo and make test on machines with nothing on them; root.
+# make, make demo, make test and more on machines with nothing on them; root.
 fresh:
 	bash test/fresh/machine.sh
 
 # Another program edits a table, on a display that nobody sees.
-gui: $(BUILD)/nadb.so
-	bash test/gui/dbbrowser.sh $<
+gui: built
+	bash test/gui/dbbrowser.sh $(BUILD)/nadb.so
 
 # The pages as a web site, with search; prints its folder, last.
 site:
@@ -263,26 +270,25 @@ pictures: $(BUILD)/nadb.so
 	NADB_SHOT=docs/db-browser.png bash test/gui/dbbrowser.sh $<
 
 # Drivers and ORMs of other languages, which it installs; NAME selects.
-test-bindings: $(BUILD)/nadb.so
-	bash test/bindings/run.sh $< $(NAME)
+test-bindings: built
+	bash test/bindings/run.sh $(BUILD)/nadb.so $(NAME)
 
 # Other people's tests, which it fetches (test/peers/README.md).
-peers: $(BUILD)/nadb.so
-	bash test/peers/run.sh $< $(NAME)
+peers: built
+	bash test/peers/run.sh $(BUILD)/nadb.so $(NAME)
 
 # The predecessor's stress tool has the same switches (test/bench/stress.py).
 LOADS := import sqlite3; sqlite3.connect("").enable_load_extension(1)
-stress: $(BUILD)/nadb.so
-	@bash test/support/need.sh python3
+stress: built
 	@for python in python3 /usr/bin/python3; do \
 	    $$python -c '$(LOADS)' 2>/dev/null || continue; \
-	    exec $$python test/bench/stress.py $< $(ARGS); \
+	    exec $$python test/bench/stress.py $(BUILD)/nadb.so $(ARGS); \
 	done; echo "no python3 here loads extensions"; exit 1
 
 # What the predecessor tests itself with, over bindings/python; it is cloned, or
 # NADB_PREDECESSOR is where a checkout of it is.
-test-predecessor: $(BUILD)/nadb.so
-	bash test/peers/python-nadb/run.sh $<
+test-predecessor: built
+	bash test/peers/python-nadb/run.sh $(BUILD)/nadb.so
 
 asan tsan posix:
 	bash test/run.sh $@
@@ -324,14 +330,17 @@ deb npm gem:
 	@bash packaging/$@.sh $< $(VERSION) $(BUILD)
 
 wheel: $(BUILD)/stripped/nadb.so
+	@bash test/support/need.sh python3
 	@python3 packaging/wheel.py $< $(VERSION) $(BUILD)
 
 # REPOSITORY: where its releases are, such as https://github.com/NAME/nadb
 sqlpkg: $(BUILD)/stripped/nadb.so
+	@bash test/support/need.sh python3
 	@python3 packaging/sqlpkg.py $< $(VERSION) $(BUILD) $(REPOSITORY)
 
 # AMALGAMATED: files that are in it beside the library's own.
 amalgamation: $(BUILD)/lua/scripts.c
+	@bash test/support/need.sh python3
 	@python3 packaging/amalgamation.py $< $(VERSION) $(BUILD)/amalgamation \
 	    $(AMALGAMATED)
 
@@ -372,7 +381,7 @@ clean:
 
 FORCE:
 
-.PHONY: all static demo test soak stress hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
+.PHONY: all static built demo test soak stress hiredis1 redis-new sqlite-new fresh gui test-bindings peers asan tsan \
     posix test-predecessor tidy fmt cover bench site pictures install install-headers \
     uninstall deb npm wheel gem sqlpkg amalgamation clean \
     strict-gcc strict-gcc-test strict-clang strict-clang-test FORCE

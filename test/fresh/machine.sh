@@ -12,6 +12,9 @@
 #   demo     `make demo` with nothing installed but make
 #   test     `make test`, likewise
 #
+# Any other target of the Makefile is a step, too: `make site`, `make test-bindings`
+# and `make peers` (these two take packages from npm) are done in the end.
+#
 # Packages come from where this machine's apt gets its own. Needs root and
 # debootstrap. Prints "ok NAME" or "not ok NAME: ..", and a count at the end.
 # NADB_FRESH_STEPS names the steps to take instead of all.
@@ -28,7 +31,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 releases=("$@")
 [ $# -gt 0 ] || releases=(bookworm trixie)
-steps=${NADB_FRESH_STEPS:-build demo test}
+steps=${NADB_FRESH_STEPS:-build demo test site test-bindings peers}
 here=$PWD/build/fresh
 bash test/support/need.sh debootstrap git
 
@@ -46,7 +49,8 @@ at() {
     local root=$here/$1
     shift
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C TERM=dumb \
-        ${NADB_JOBS:+NADB_JOBS=$NADB_JOBS} chroot "$root" bash -c "$*"
+        ${NADB_JOBS:+NADB_JOBS=$NADB_JOBS} \
+        NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt chroot "$root" bash -c "$*"
 }
 
 # The system alone is kept as an archive: it is the same for each step.
@@ -65,6 +69,10 @@ machine() {
     apt-config dump | grep -E '^Acquire::(http|https|Check|Retries)' \
         >"$root/etc/apt/apt.conf.d/90here"
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null
+    # Certificates that somebody has added to this machine, and Debian's.
+    mkdir -p "$root/usr/local/share" "$root/etc/ssl/certs"
+    cp -r /usr/local/share/ca-certificates "$root/usr/local/share/" 2>/dev/null
+    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null
     mkdir -p "$root/dev/pts" "$root/dev/shm"
     mount -t proc proc "$root/proc" &&
         mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts" &&
