@@ -97,6 +97,16 @@ def sources():
     return pages
 
 
+def other_pages():
+    """Markdown that is no page of its own: the READMEs of other folders."""
+    found = []
+    for folder, dirs, names in os.walk(ROOT):
+        dirs[:] = [d for d in dirs if d not in ("build", ".git", "node_modules")]
+        found += [os.path.relpath(os.path.join(folder, name), ROOT)
+                  for name in names if name.endswith(".md")]
+    return found
+
+
 def nav_pages():
     text = read("mkdocs.yml")
     nav = text[text.index("\nnav:"):]
@@ -149,7 +159,7 @@ def check():
             problems.append(f"mkdocs.yml: there is no page {name}")
         if nav.count(name) > 1:
             problems.append(f"mkdocs.yml: {name} is there twice")
-    for path in sorted(pages):
+    for path in sorted({*pages, *other_pages()}):
         if not path.endswith(".md"):
             if os.path.basename(path) not in read("docs/recipes.md"):
                 problems.append(f"docs/recipes.md: no word of {path}")
