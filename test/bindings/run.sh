@@ -15,12 +15,17 @@ names=${*:-$(cd test/bindings && echo */binding.sh | sed 's|/binding.sh||g')}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C.UTF-8 TZ=UTC
+bash test/support/need.sh python3 sqlite3
 limit=${NADB_BINDING_SECONDS:-120}
 
 # What a binding.sh may use, beside $root, $source (its folder), $blocks (that of
 # the page's blocks) and $lib. It is run in a folder with a link ./nadb.so.
 cat >"$work/tools.sh" <<'END'
 need() { bash "$root/test/support/need.sh" "$@" >&2; }
+# The packages that the page NAME says it needs.
+packages_of() { # NAME
+    sed -n 's/^    apt-get install //p' "$root/docs/bindings/$1.md"
+}
 because() { # REASON COMMAND..: the command works, or this is the reason
     "${@:2}" >/dev/null 2>&1 && return
     echo "$1"
@@ -73,6 +78,17 @@ check_page() {
     compare "page docs/bindings/$page.md" "$blocks/page.out" ../page.got
 }
 
+# What somebody does who copies the page's beginning: also a second time.
+check_start() {
+    place "$1" start
+    rm nadb.so && cp "$lib" nadb.so
+    for turn in first second; do
+        limited bash "$blocks/start.sh" >../start.got 2>&1
+        compare "beginning of docs/bindings/$page.md, $turn run" \
+            "$blocks/start.out" ../start.got
+    done
+}
+
 check_scenario() {
     place "$1" scenario
     head -c 524288 /dev/urandom >binary
@@ -121,6 +137,7 @@ try() {
         echo "0 1" >>"$result"
         return
     fi
+    [ ! -e "$blocks/start.sh" ] || (check_start "$1")
     ! declare -F run_page >/dev/null || (check_page "$1")
     ! declare -F run_scenario >/dev/null || (check_scenario "$1")
     (check_extra "$1")

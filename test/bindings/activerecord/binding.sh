@@ -1,6 +1,6 @@
 . "$root/test/bindings/ruby/binding.sh"
 needs() {
-    need ruby ruby-activerecord ruby-sqlite3
+    need $(packages_of activerecord)
     because "no gem activerecord" ruby -e 'require "active_record"'
 }
 extra() {

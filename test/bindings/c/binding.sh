@@ -1,6 +1,6 @@
 language=c extension=c
 needs() {
-    need gcc libc6-dev libsqlite3-dev
+    need $(packages_of c)
     because "no C compiler, or no sqlite3.h" sh -c 'echo "#include <sqlite3.h>" |
         ${CC:-cc} -E -'
 }

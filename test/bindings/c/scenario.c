@@ -1,5 +1,8 @@
 /* scenario.c - the scenario through SQLite's own API. */
+#define main main_of_the_page
+int main(void);
 #include <block1.c> /* the open_db() of the page */
+#undef main
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,16 +1,14 @@
 language=java extension=java
 classes=/usr/share/java/sqlite-jdbc.jar:/usr/share/java/slf4j-api.jar
 needs() {
-    need default-jdk-headless libxerial-sqlite-jdbc-java
+    need $(packages_of java)
     because "no javac" javac -version || return
     because "no sqlite-jdbc.jar" test -e "${classes%%:*}"
 }
 build() {
-    cp block1.java NadbDataSource.java
-    cp block2.java Main.java
+    cp block1.java Main.java
     cp "$source/Scenario.java" .
-    javac -encoding UTF-8 -cp "$classes" ./NadbDataSource.java Main.java \
-        Scenario.java
+    javac -encoding UTF-8 -cp "$classes" Main.java Scenario.java
 }
 java_run() {
     java -XX:TieredStopAtLevel=1 -Dfile.encoding=UTF-8 \

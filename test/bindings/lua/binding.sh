@@ -1,6 +1,6 @@
 language=lua extension=lua
 needs() {
-    need luajit lua-sql-sqlite3
+    need $(packages_of lua)
     because "no LuaSQL in luajit" luajit -e 'require "luasql.sqlite3"'
 }
 run_page() { luajit "$blocks/page.lua"; }

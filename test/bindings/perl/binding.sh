@@ -1,6 +1,6 @@
 language=perl extension=pl
 needs() {
-    need perl libdbd-sqlite3-perl
+    need $(packages_of perl)
     because "no DBD::SQLite" perl -MDBD::SQLite -e 1
 }
 run_page() { perl "$blocks/page.pl"; }

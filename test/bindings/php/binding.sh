@@ -1,6 +1,6 @@
 language=php extension=php
 needs() {
-    need php-cli php-sqlite3
+    need $(packages_of php)
     because "no SQLite3 in php" php -r 'new SQLite3(":memory:");'
 }
 # The folder that the library really is in: PHP follows links before it looks.

@@ -1,6 +1,7 @@
 language=python extension=py
+export PATH=/usr/bin:$PATH # Debian's python3
 needs() {
-    need python3
+    need $(packages_of python)
     because "no sqlite3 that loads extensions in /usr/bin/python3" \
         /usr/bin/python3 -c "import sqlite3
 sqlite3.connect(':memory:').enable_load_extension"

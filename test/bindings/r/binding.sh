@@ -1,6 +1,6 @@
 language=r extension=R
 needs() {
-    need r-base-core r-cran-rsqlite r-cran-bit64
+    need $(packages_of r)
     because "no RSQLite in Rscript" Rscript -e 'library(RSQLite); library(bit64)'
 }
 run_page() { Rscript --vanilla "$blocks/page.R"; }

@@ -1,6 +1,6 @@
 language=ruby extension=rb
 needs() {
-    need ruby ruby-sqlite3
+    need $(packages_of ruby)
     because "no gem sqlite3" ruby -e 'require "sqlite3"'
 }
 run_page() { ruby "$blocks/page.rb"; }

@@ -1,6 +1,6 @@
 language=tcl extension=tcl
 needs() {
-    need tcl libsqlite3-tcl
+    need $(packages_of tcl)
     because "no package sqlite3 in tclsh" tclsh <<<"package require sqlite3"
 }
 run_page() { preloaded tclsh "$blocks/page.tcl"; }
