@@ -81,6 +81,15 @@ typedef enum blob_likeness {
     BLOBS_DIFFER
 } blob_likeness;
 
+/* A statement that writes and under which a ROLLBACK was run. The statement may
+ * have ended since, so `stmt` is only compared. */
+typedef struct tripped_stmt {
+    const sqlite3_stmt *stmt;
+    int run;      /* SQLITE_STMTSTATUS_RUN of that run */
+    uint64_t sql; /* hash of its text */
+} tripped_stmt;
+#define TRIPPED_MAX 8u
+
 typedef struct conn {
     sqlite3 *db;
     nadb_caller caller; /* this connection as a caller of the core */
@@ -103,6 +112,8 @@ typedef struct conn {
     const char *adopt;   /* the identity for the next CREATE; or NULL */
     sess *altering; /* session of the table that alter.c makes anew; or NULL */
     bool stuck;     /* COMMIT must fail: alone.c */
+    unsigned n_tripped;
+    tripped_stmt tripped[TRIPPED_MAX]; /* sqlite_quirks.c */
     dropped_store *dropped; /* stores to remove when the drop is committed */
     command *command;       /* the command of the running statement; or NULL */
     struct conn *next;

@@ -245,3 +245,69 @@ bool quirk_outlives_schema(sqlite3 *db) {
     return only != NULL && sqlite3_stmt_readonly(only) &&
            see_program(db, only, see_open, &n) && n == 0;
 }
+
+/* --- 8: a ROLLBACK under a statement that writes --- */
+
+/* A function that a statement calls may run ROLLBACK or ROLLBACK TO. An
+ * ordinary table's cursors then end the statement with SQLITE_ABORT_ROLLBACK,
+ * because what it has written is gone. For a virtual table SQLite goes on and
+ * calls xUpdate for the remaining rows. Seen in 3.38 to 3.53. */
+
+/* With the run and the text, because another statement may come to be at the
+ * address of one that has ended. */
+static tripped_stmt name_of(sqlite3_stmt *stmt) {
+    return (tripped_stmt){
+        .stmt = stmt,
+        .run = sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_RUN, 0),
+        .sql = nadb_hash64(nadb_slice_str(sqlite3_sql(stmt)))};
+}
+
+static bool is_noted(const conn *c, sqlite3_stmt *stmt) {
+    tripped_stmt name = name_of(stmt);
+
+    for (unsigned i = 0; i < c->n_tripped; i++)
+        if (c->tripped[i].stmt == stmt && c->tripped[i].run == name.run &&
+            c->tripped[i].sql == name.sql)
+            return true;
+    return false;
+}
+
+static void see_savepoint(int *n, const char *op) {
+    if (strcmp(op, "Savepoint") == 0) ++*n;
+}
+
+/* True if ROLLBACK TO is running; false if a statement undoes its own
+ * changes. */
+static bool is_rollback_to(sqlite3 *db) {
+    int n = 0;
+
+    for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL;
+         at = sqlite3_next_stmt(db, at))
+        if (sqlite3_stmt_busy(at) && sqlite3_stmt_readonly(at) &&
+            (!see_program(db, at, see_savepoint, &n) || n > 0))
+            return true;
+    return false;
+}
+
+void quirk_rolled_back(conn *c, bool part) {
+    sqlite3_stmt *at = next_writing(c->db, NULL);
+
+    if (at == NULL || (part && !is_rollback_to(c->db))) return;
+    for (c->n_tripped = 0; at != NULL && c->n_tripped < TRIPPED_MAX;
+         at = next_writing(c->db, at))
+        c->tripped[c->n_tripped++] = name_of(at);
+}
+
+bool quirk_is_tripped(conn *c) {
+    unsigned running = 0;
+
+    if (c->n_tripped == 0) return false;
+    for (sqlite3_stmt *at = next_writing(c->db, NULL); at != NULL;
+         at = next_writing(c->db, at)) {
+        /* It has begun later, so it is the innermost. */
+        if (!is_noted(c, at)) return false;
+        running++;
+    }
+    if (running <= 1) c->n_tripped = 0; /* the last of them ends now */
+    return running > 0;
+}

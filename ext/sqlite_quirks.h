@@ -40,4 +40,10 @@ bool quirk_ticked(void *db);
 /* True if SQL of this connection may load code. */
 bool quirk_may_load(sqlite3 *db);
 
+/* To be called when the transaction, or a part of it (`part`), was rolled
+ * back. */
+void quirk_rolled_back(conn *c, bool part);
+/* True if that was done under the statement that calls xUpdate. */
+bool quirk_is_tripped(conn *c);
+
 #endif

@@ -209,6 +209,7 @@ int txn_rollback(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (s == NULL) return SQLITE_OK;
+    quirk_rolled_back(v->c, false);
     if (v->phase == PHASE_SYNCED && s->several) {
         /* This file may have been committed before another file failed. */
         nadb_session_abandon(s->core);
@@ -259,6 +260,7 @@ int txn_rollback_to(sqlite3_vtab *base, int n) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
+    quirk_rolled_back(v->c, true);
     if (nadb_session_rollback_to(v->s->core, n, &err) != NADB_OK) {
         return value_vtab_error(base, &err);
     }

@@ -11,6 +11,7 @@
  * what the statement has read counts as unchanged. The row may have changed
  * meanwhile, because it is passed as often as FROM has a match for it. */
 #include "ext.h"
+#include "sqlite_quirks.h"
 
 /* SQLite's arguments, indexed by column. */
 typedef struct columns {
@@ -407,6 +408,7 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     nadb_err err;
     int code;
 
+    if (quirk_is_tripped(v->c)) return SQLITE_ABORT_ROLLBACK;
     if (v->phase == PHASE_SYNCED) { /* a COMMIT ended in SQLITE_BUSY */
         v->phase = PHASE_BEGUN;
     } else if (v->phase == PHASE_IDLE) {

@@ -74,6 +74,8 @@ struct nadb_session {
     nadb_ticket *ticket;
     uint64_t ticket_id; /* b->next_id at prepare */
     nadb_buf marks;     /* array of session_mark, ascending */
+    int marks_before;   /* savepoints below this number are older than the first
+                           change */
 
     nadb_arena memory; /* holds the keys of reads */
     nadb_buf reads;    /* array of session_read * */

@@ -53,6 +53,7 @@ static void txn_end(nadb_session *ss) {
     nadb_index_changes_reset(&ss->index);
     session_forget_reads(ss);
     nadb_buf_reset(&ss->marks);
+    ss->marks_before = 0;
     ss->purged = 0;
 }
 
@@ -346,12 +347,13 @@ static session_mark mark_at(const nadb_session *ss, size_t i) {
     return m;
 }
 
-/* Drops the marks of savepoints with a number >= n. */
+/* Drops savepoints with a number >= n. */
 static void marks_cut(nadb_session *ss, int n) {
     size_t count = mark_count(ss);
 
     while (count > 0 && mark_at(ss, count - 1).n >= n) count--;
     ss->marks.n = count * sizeof(session_mark);
+    if (ss->marks_before > n) ss->marks_before = n;
 }
 
 nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
@@ -367,6 +369,7 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
     marks_cut(ss, n);
     NADB_ASSERT(mark_count(ss) == 0 ||
                 mark_at(ss, mark_count(ss) - 1).n < n); /* ascending */
+    if (batch_empty(ss->b)) ss->marks_before = n + 1;
     if (!nadb_buf_append(&ss->marks, &m, sizeof m))
         return nadb_fail(err, NADB_NOMEM, "opening a savepoint");
     return NADB_OK;
@@ -375,14 +378,21 @@ nadb_rc nadb_session_savepoint(nadb_session *ss, int n, nadb_err *err) {
 void nadb_session_release(nadb_session *ss, int n) { marks_cut(ss, n); }
 
 nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
+    uint64_t since = UINT64_MAX;
     size_t count;
     nadb_rc rc;
 
     if (ss->txn == NULL) return NADB_OK;
     rc = session_unprepare(ss, err);
     marks_cut(ss, n + 1);
-    count = mark_count(ss);
     NADB_ASSERT(ss->ticket == NULL); /* otherwise the batch may not change */
-    session_undo(ss, count == 0 ? 0 : mark_at(ss, count - 1).id);
+    count = mark_count(ss);
+    if (count > 0 && mark_at(ss, count - 1).n == n)
+        since = mark_at(ss, count - 1).id;
+    else if (n < ss->marks_before)
+        since = 0;
+    /* Otherwise the savepoint is of a statement and could not be opened, or a
+     * ROLLBACK TO under the statement has ended it. */
+    if (since != UINT64_MAX) session_undo(ss, since);
     return rc;
 }
