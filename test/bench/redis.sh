@@ -41,7 +41,6 @@ piped() {
 ours() { build/bench/redis_bench "$library" "$socket" "$@"; }
 best() { awk -v a="$1" -v b="$2" 'BEGIN { print (a > b ? a : b) }'; }
 middle() { sort -n | awk '{ x[NR] = $1 } END { print x[int((NR + 1) / 2)] }'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { print a / b }'; }
 used() {
     redis-cli -s "$socket" INFO memory | tr -d '\r' |
         awk -F: '$1 == "used_memory" { print $2 }'
@@ -89,7 +88,7 @@ for work in load in scan tagged tag; do
     tag) line "50 rows with both of two tags /s" "$rate" ;;
     esac
 done
-# By turns, and of each pair the ratio: the middle one of them.
+# In short turns, and of the ratios the middle one.
 echo "in 8 shards, on one server:"
 redis-cli -s "$socket" FLUSHALL >/dev/null
 ours tagged 100000 1 >/dev/null
@@ -97,10 +96,9 @@ ours tagged 100000 1 8 >/dev/null
 for work in put get in begin first tag scan; do
     rate=0 ratios=
     for ((i = 0; i < rounds; i++)); do
-        one=$(ours $work 100000 $seconds)
-        eight=$(ours $work 100000 $seconds 8)
+        read -r eight ratio < <(ours $work 100000 $seconds 8 beside)
         rate=$(best $rate "$eight")
-        ratios+="$(ratio "$eight" "$one") "
+        ratios+="$ratio "
     done
     case $work in
     put | get) name=$work ;;

@@ -1,10 +1,11 @@
 /* redis_bench.c - a store on a Redis server, beside what redis-benchmark says
  * of the same server and socket (redis.sh runs both and compares).
  *
- *     redis_bench LIBRARY SOCKET WORK ROWS SECONDS [SHARDS]
+ *     redis_bench LIBRARY SOCKET WORK ROWS SECONDS [SHARDS [beside]]
  *
  * prints the operations a second of one work, on a store in one piece or in so
- * many shards:
+ * many shards; with `beside`, of both in short turns, and then what part of the
+ * first the second is:
  *
  *   load    ROWS rows in transactions of 1,000, into an emptied store
  *   tagged  likewise, with three tags a row
@@ -198,6 +199,60 @@ static double measure(const work *w, double seconds) {
     return (double)done / used;
 }
 
+/* Other work on the machine slows both sides of a short turn alike. */
+#define TURN_S 0.02
+
+static void compare(const work *w, sqlite3 *const sides[2], double seconds) {
+    double used[2] = {0, 0}, rates[2];
+    sqlite3_stmt *s[2];
+    int64_t done[2] = {0, 0};
+
+    for (int i = 0; i < 2; i++) {
+        db = sides[i];
+        s[i] = prepare(w->sql);
+        (void)w->step(s[i]);
+    }
+    while (used[0] + used[1] < 2 * seconds)
+        for (int i = 0; i < 2; i++) {
+            double begin = now(), turn;
+
+            db = sides[i];
+            do {
+                done[i] += w->step(s[i]);
+                turn = now() - begin;
+            } while (turn < TURN_S);
+            used[i] += turn;
+        }
+    for (int i = 0; i < 2; i++) {
+        rates[i] = (double)done[i] / used[i];
+        sqlite3_finalize(s[i]);
+    }
+    printf("%.0f %.3f\n", rates[1], rates[1] / rates[0]);
+}
+
+/* Opens a database with a table on the store. */
+static void open_store(char **argv, const char *more, int shards) {
+    char sql[1000], part[60] = "";
+
+    /* One thread, as redis-benchmark: SQLite need not lock for others. */
+    if (sqlite3_open_v2(":memory:", &db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                            SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        fail("open");
+    sqlite3_enable_load_extension(db, 1);
+    if (sqlite3_load_extension(db, argv[1], NULL, NULL) != SQLITE_OK)
+        fail("load_extension");
+    if (shards > 1)
+        snprintf(part, sizeof part, ", shards=%d, namespace='of%d'", shards,
+                 shards);
+    snprintf(sql, sizeof sql,
+             "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%.400s'"
+             "%s%s)",
+             argv[2], more, part);
+    run(sql);
+}
+
 int main(int argc, char **argv) {
     const work works[] = {
         {"put", "REPLACE INTO kv(key, value) VALUES(?, 'xxx')", put},
@@ -211,34 +266,22 @@ int main(int argc, char **argv) {
          tag},
         {"begin", "SELECT key FROM kv WHERE key >= ? LIMIT 1", tag},
     };
-    char sql[1000], more[500] = "";
+    char more[500] = "";
+    bool batches, beside = argc > 7 && strcmp(argv[7], "beside") == 0;
+    sqlite3 *sides[2] = {NULL, NULL};
     double begin;
-    bool batches;
 
     if (argc < 6) fail("LIBRARY SOCKET WORK ROWS SECONDS are wanted");
     rows = atoll(argv[4]);
-    /* One thread, as redis-benchmark: SQLite need not lock for others. */
-    if (sqlite3_open_v2(":memory:", &db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                            SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK)
-        fail("open");
-    sqlite3_enable_load_extension(db, 1);
-    if (sqlite3_load_extension(db, argv[1], NULL, NULL) != SQLITE_OK)
-        fail("load_extension");
     batches = strcmp(argv[3], "batches") == 0;
     if (batches || strcmp(argv[3], "buffered") == 0)
         snprintf(more, sizeof more,
                  ", write=buffered, busy_timeout=60000, path='%.400s-log'",
                  argv[2]);
-    if (argc > 6 && atoi(argv[6]) > 1)
-        snprintf(more, sizeof more, ", shards=%d, namespace='of%d'",
-                 atoi(argv[6]), atoi(argv[6]));
-    snprintf(sql, sizeof sql,
-             "CREATE VIRTUAL TABLE kv USING nadb(backend=redis, socket='%.400s'"
-             "%s)",
-             argv[2], more);
-    run(sql);
+    if (beside) open_store(argv, more, 1);
+    sides[0] = db;
+    open_store(argv, more, argc > 6 ? atoi(argv[6]) : 1);
+    sides[1] = db;
     if (load_of(argv[3]) != NULL) {
         begin = now();
         load(load_of(argv[3]));
@@ -246,9 +289,13 @@ int main(int argc, char **argv) {
     }
     if (batches || strcmp(argv[3], "buffered") == 0)
         printf("%.0f\n", buffered(batches, atof(argv[5])));
-    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
-        if (strcmp(works[i].name, argv[3]) == 0)
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
+        if (strcmp(works[i].name, argv[3]) != 0) continue;
+        if (beside)
+            compare(&works[i], sides, atof(argv[5]));
+        else
             printf("%.0f\n", measure(&works[i], atof(argv[5])));
-    sqlite3_close(db);
+    }
+    for (int i = 0; i < 2; i++) sqlite3_close(sides[i]);
     return 0;
 }
