@@ -1,9 +1,15 @@
 <?php
-// Nadb.php - an nadb table as a cache of PSR-6 (with tags) and of PSR-16.
+// Nadb.php - an nadb table as a cache of PSR-6 (with tags) and of PSR-16. Results
+// have types and parameters have none: so it has both interfaces of version 1
+// (Debian 12) and of version 3 (Debian 13).
+require_once 'Psr/Cache/autoload.php';
+require_once 'Psr/SimpleCache/autoload.php';
+require_once 'Cache/TagInterop/autoload.php';
 
 use Cache\TagInterop\TaggableCacheItemInterface;
 use Cache\TagInterop\TaggableCacheItemPoolInterface;
 use Psr\Cache\CacheItemInterface;
+use Psr\Cache\CacheItemPoolInterface;
 use Psr\SimpleCache\CacheInterface;
 
 class NadbInvalidArgument extends InvalidArgumentException implements
@@ -103,52 +109,64 @@ class NadbItem implements TaggableCacheItemInterface
     {
     }
 
-    public function getKey()
+    public function getKey(): string
     {
         return $this->key;
     }
 
-    public function get()
+    public function get(): mixed
     {
         return $this->value;
     }
 
-    public function isHit()
+    public function isHit(): bool
     {
         return $this->hit;
     }
 
-    public function set($value)
+    public function set($value): static
     {
         $this->value = $value;
         return $this;
     }
 
-    public function expiresAt($expiration)
+    public function expiresAt($expiration): static
     {
         $this->expiry = $expiration?->getTimestamp();
         return $this;
     }
 
-    public function expiresAfter($time)
+    public function expiresAfter($time): static
     {
         $this->expiry = NadbTable::after($time);
         return $this;
     }
 
-    public function getPreviousTags()
+    public function getPreviousTags(): array
     {
         return $this->previousTags;
     }
 
-    public function setTags(array $tags)
+    public function setTags(array $tags): static
     {
         $this->tags = array_map([NadbTable::class, 'check'], $tags);
         return $this;
     }
 }
 
-class NadbPool implements TaggableCacheItemPoolInterface
+// Debian 13's TaggableCacheItemPoolInterface cannot be loaded: it redeclares getItem
+// without the types that version 3 of PSR-6 has.
+if ((new ReflectionMethod(CacheItemPoolInterface::class, 'getItem'))->hasReturnType()) {
+    interface NadbPoolInterface extends CacheItemPoolInterface
+    {
+    }
+} else {
+    interface NadbPoolInterface extends TaggableCacheItemPoolInterface
+    {
+    }
+}
+
+class NadbPool implements NadbPoolInterface
 {
     private NadbTable $table;
     private array $deferred = []; // [key => item]
@@ -163,12 +181,12 @@ class NadbPool implements TaggableCacheItemPoolInterface
         $this->commit();
     }
 
-    public function getItem($key)
+    public function getItem($key): NadbItem
     {
         return $this->getItems([$key])[$key];
     }
 
-    public function getItems(array $keys = [])
+    public function getItems(array $keys = []): array
     {
         array_walk($keys, [NadbTable::class, 'check']);
         $found = $this->table->get($keys);
@@ -188,24 +206,24 @@ class NadbPool implements TaggableCacheItemPoolInterface
         return $items;
     }
 
-    public function hasItem($key)
+    public function hasItem($key): bool
     {
         return $this->getItem($key)->isHit();
     }
 
-    public function clear()
+    public function clear(): bool
     {
         $this->deferred = [];
         return $this->table->clear();
     }
 
-    public function deleteItem($key)
+    public function deleteItem($key): bool
     {
         return $this->deleteItems([$key]);
     }
 
     // A key that begins with | is a path, and goes with all that is below it.
-    public function deleteItems(array $keys)
+    public function deleteItems(array $keys): bool
     {
         foreach ($keys as $key) {
             if (NadbTable::check($key)[0] === '|') {
@@ -219,30 +237,30 @@ class NadbPool implements TaggableCacheItemPoolInterface
         return $this->table->delete($keys);
     }
 
-    public function save(CacheItemInterface $item)
+    public function save(CacheItemInterface $item): bool
     {
         unset($this->deferred[$item->getKey()]);
         return $this->table->put([$this->row($item)]);
     }
 
-    public function saveDeferred(CacheItemInterface $item)
+    public function saveDeferred(CacheItemInterface $item): bool
     {
         $this->deferred[$item->getKey()] = clone $item;
         return true;
     }
 
-    public function commit()
+    public function commit(): bool
     {
         $items = array_splice($this->deferred, 0);
         return !$items || $this->table->put(array_map([$this, 'row'], $items));
     }
 
-    public function invalidateTag($tag)
+    public function invalidateTag($tag): bool
     {
         return $this->invalidateTags([$tag]);
     }
 
-    public function invalidateTags(array $tags)
+    public function invalidateTags(array $tags): bool
     {
         $this->commit();
         foreach ($tags as $tag) {
@@ -267,29 +285,29 @@ class NadbSimpleCache implements CacheInterface
         $this->table = new NadbTable($file);
     }
 
-    public function get($key, $default = null)
+    public function get($key, $default = null): mixed
     {
         return $this->getMultiple([$key], $default)[$key];
     }
 
-    public function getMultiple($keys, $default = null)
+    public function getMultiple($keys, $default = null): array
     {
         $keys = $this->keys($keys);
         $found = array_map(fn ($row) => $row[0], $this->table->get($keys));
         return array_replace(array_fill_keys($keys, $default), $found);
     }
 
-    public function has($key)
+    public function has($key): bool
     {
         return (bool) $this->table->get($this->keys([$key]));
     }
 
-    public function set($key, $value, $ttl = null)
+    public function set($key, $value, $ttl = null): bool
     {
         return $this->put([[$key, $value]], $ttl);
     }
 
-    public function setMultiple($values, $ttl = null)
+    public function setMultiple($values, $ttl = null): bool
     {
         $pairs = [];
         foreach ($this->iterable($values) as $key => $value) {
@@ -299,17 +317,17 @@ class NadbSimpleCache implements CacheInterface
         return $this->put($pairs, $ttl);
     }
 
-    public function delete($key)
+    public function delete($key): bool
     {
         return $this->deleteMultiple([$key]);
     }
 
-    public function deleteMultiple($keys)
+    public function deleteMultiple($keys): bool
     {
         return $this->table->delete($this->keys($keys));
     }
 
-    public function clear()
+    public function clear(): bool
     {
         return $this->table->clear();
     }
