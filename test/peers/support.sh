@@ -55,8 +55,9 @@ npm_packages() {
     mkdir -p "$js"
     {
         [ -e "$js/package.json" ] || (cd "$js" && npm init -y)
-        (cd "$js" && npm install --ignore-scripts --no-audit --no-fund \
-            better-sqlite3@12 "$@")
+        # npm 9 of Debian 12 and 13 stumbles over the peers of vitest.
+        (cd "$js" && npm install --ignore-scripts --legacy-peer-deps \
+            --no-audit --no-fund better-sqlite3@12 "$@")
     } >"$work/npm.log" 2>&1 || {
         tail -n 5 "$work/npm.log" >&2
         not_run "npm cannot install $*"
