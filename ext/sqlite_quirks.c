@@ -272,30 +272,34 @@ static bool is_noted(const conn *c, sqlite3_stmt *stmt) {
     return false;
 }
 
-static void see_savepoint(int *n, const char *op) {
-    if (strcmp(op, "Savepoint") == 0) ++*n;
+static void see_end(int *n, const char *op) {
+    if (strcmp(op, "Savepoint") == 0 || strcmp(op, "AutoCommit") == 0) ++*n;
 }
 
-/* True if ROLLBACK TO is running; false if a statement undoes its own
- * changes. */
-static bool is_rollback_to(sqlite3 *db) {
+/* True if ROLLBACK or ROLLBACK TO is running; false if a statement that fails
+ * undoes changes. */
+static bool is_rollback(sqlite3 *db) {
     int n = 0;
 
     for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL;
          at = sqlite3_next_stmt(db, at))
         if (sqlite3_stmt_busy(at) && sqlite3_stmt_readonly(at) &&
-            (!see_program(db, at, see_savepoint, &n) || n > 0))
+            (!see_program(db, at, see_end, &n) || n > 0))
             return true;
     return false;
 }
 
-void quirk_rolled_back(conn *c, bool part) {
+void quirk_rolled_back(conn *c) {
     sqlite3_stmt *at = next_writing(c->db, NULL);
 
-    if (at == NULL || (part && !is_rollback_to(c->db))) return;
+    if (at == NULL || !is_rollback(c->db)) return;
     for (c->n_tripped = 0; at != NULL && c->n_tripped < TRIPPED_MAX;
          at = next_writing(c->db, at))
         c->tripped[c->n_tripped++] = name_of(at);
+}
+
+void quirk_ended(conn *c) {
+    if (c->n_tripped > 0 && next_writing(c->db, NULL) == NULL) c->n_tripped = 0;
 }
 
 bool quirk_is_tripped(conn *c) {

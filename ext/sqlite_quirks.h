@@ -40,10 +40,12 @@ bool quirk_ticked(void *db);
 /* True if SQL of this connection may load code. */
 bool quirk_may_load(sqlite3 *db);
 
-/* To be called when the transaction, or a part of it (`part`), was rolled
- * back. */
-void quirk_rolled_back(conn *c, bool part);
-/* True if that was done under the statement that calls xUpdate. */
+/* To be called when the transaction, or a part of it, was rolled back. */
+void quirk_rolled_back(conn *c);
+/* True if that was done by a ROLLBACK under the statement that calls
+ * xUpdate. */
 bool quirk_is_tripped(conn *c);
+/* To be called when a transaction has ended. */
+void quirk_ended(conn *c);
 
 #endif

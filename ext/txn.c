@@ -177,6 +177,7 @@ static void finish(vtab *v) {
     v->leads = false;
     if (v->s->bound && v->s->n_begun == 0 && !v->s->autocommit)
         quirk_note_spills(v->c);
+    quirk_ended(v->c);
     if (!v->creator) return;
     v->creator = false;
     v->s->n_creators--;
@@ -209,7 +210,7 @@ int txn_rollback(sqlite3_vtab *base) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (s == NULL) return SQLITE_OK;
-    quirk_rolled_back(v->c, false);
+    quirk_rolled_back(v->c);
     if (v->phase == PHASE_SYNCED && s->several) {
         /* This file may have been committed before another file failed. */
         nadb_session_abandon(s->core);
@@ -260,7 +261,7 @@ int txn_rollback_to(sqlite3_vtab *base, int n) {
 
     check_order(v, v->phase != PHASE_IDLE || v->creator);
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
-    quirk_rolled_back(v->c, true);
+    quirk_rolled_back(v->c);
     if (nadb_session_rollback_to(v->s->core, n, &err) != NADB_OK) {
         return value_vtab_error(base, &err);
     }
