@@ -167,7 +167,7 @@ static void test_ghost(void) {
 
 /* Below the tables, which refuse before. */
 static void test_read_only(void) {
-    char path[100], want[150];
+    char path[100], want[200];
     const char *args[] = {"mode='ro'", "namespace='ro'", path};
     nadb_place place = {"kv", NULL, NULL};
     nadb_value v = {.type = NADB_INTEGER, .i = 1};
@@ -191,7 +191,9 @@ static void test_read_only(void) {
     nadb_options_free(o);
     REQUIRE_OK(nadb_session_new(s.store, &s.ss, &err), err);
     CHECK(nadb_store_compact(s.store, NULL, NULL, &err) == NADB_READONLY);
-    snprintf(want, sizeof want, "the store in %s/s/kv/ro is read-only",
+    snprintf(want, sizeof want,
+             "the store in %s/s/main/ro is read-only: open it without "
+             "mode='ro', with the right to write to its files",
              unit_dir());
     CHECK_STR(err.msg, want);
     REQUIRE(begin());
