@@ -20,6 +20,7 @@
  * done, or all of it without a way back. Therefore the programs of the
  * statements are looked at (EXPLAIN) before they are run. */
 #include "func.h"
+#include "sqlite_quirks.h"
 
 /* --- the authorizer --- */
 
@@ -30,32 +31,32 @@ static nadb_rc denied(const char *needs, nadb_err *err) {
                      needs);
 }
 
-static bool begins(sqlite3_stmt *row, int column, const char *with) {
-    const char *text = (const char *)sqlite3_column_text(row, column);
+typedef struct wanted {
+    const char *op, *operand;
+    bool found;
+} wanted;
 
+static bool begins(const char *text, const char *with) {
     return text != NULL && strncmp(text, with, strlen(with)) == 0;
+}
+
+static void see_wanted(void *ctx, const char *op, const char *operand) {
+    wanted *w = ctx;
+
+    if (begins(op, w->op) &&
+        (w->operand == NULL || begins(operand, w->operand)))
+        w->found = true;
 }
 
 /* Fails if the program of the statement lacks the instruction, with an operand
  * that begins with `operand` (NULL: any). `needs`: what was left out then. */
-static nadb_rc check_program(sqlite3 *db, const char *sql, const char *opcode,
+static nadb_rc check_program(sqlite3 *db, const char *sql, const char *op,
                              const char *operand, const char *needs,
                              nadb_err *err) {
-    char *text = sqlite3_mprintf("EXPLAIN %s", sql);
-    sqlite3_stmt *ops = NULL;
-    bool found = false;
-    int code;
+    wanted w = {op, operand, false};
+    int code = quirk_program(db, sql, see_wanted, &w);
 
-    if (text == NULL) return nadb_fail(err, NADB_NOMEM, "out of memory");
-    code = sqlite3_prepare_v2(db, text, -1, &ops, NULL);
-    while (code == SQLITE_OK && (code = sqlite3_step(ops)) == SQLITE_ROW) {
-        found = found || (begins(ops, 1, opcode) &&
-                          (operand == NULL || begins(ops, 5, operand)));
-        code = SQLITE_OK;
-    }
-    sqlite3_finalize(ops);
-    sqlite3_free(text);
-    if (code == SQLITE_AUTH || (code == SQLITE_DONE && !found))
+    if (code == SQLITE_AUTH || (code == SQLITE_DONE && !w.found))
         return denied(needs, err);
     return code == SQLITE_DONE ? NADB_OK : value_sqlite_error(db, code, err);
 }
@@ -65,7 +66,7 @@ static nadb_rc check_commands(sqlite3 *db, nadb_err *err) {
     static const char begin[] = "BEGIN, COMMIT and ROLLBACK";
     static const char savepoint[] = "SAVEPOINT, ROLLBACK TO and RELEASE";
     static const struct {
-        const char *sql, *opcode, *needs;
+        const char *sql, *op, *needs;
     } commands[] = {
         {"BEGIN", "AutoCommit", begin},
         {"COMMIT", "AutoCommit", begin},
@@ -78,7 +79,7 @@ static nadb_rc check_commands(sqlite3 *db, nadb_err *err) {
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands && rc == NADB_OK;
          i++)
-        rc = check_program(db, commands[i].sql, commands[i].opcode, NULL,
+        rc = check_program(db, commands[i].sql, commands[i].op, NULL,
                            commands[i].needs, err);
     return rc;
 }

@@ -64,6 +64,7 @@ typedef struct sess {
     const void *wal;        /* the file's WAL object while it is in WAL mode */
     bool no_journal;        /* PRAGMA journal_mode=OFF */
     file_header header;     /* values at the last check */
+    bool stamps;            /* a stamp that it wrote was read back */
     uint64_t wrote_rows, wrote_bytes; /* of the present transaction */
     nadb_job *writing; /* job of a transaction that writes many rows; or NULL */
     struct sess *next;

@@ -28,35 +28,48 @@ static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
 
 bool quirk_is_writing(sqlite3 *db) { return next_writing(db, NULL) != NULL; }
 
-typedef void see_op(int *n, const char *op);
-
-/* Shows `see` the opcodes of a statement's program; false if that fails. */
-static bool see_program(sqlite3 *db, sqlite3_stmt *stmt, see_op *see, int *n) {
-    const char *sql = sqlite3_sql(stmt);
+int quirk_program(sqlite3 *db, const char *sql, quirk_see *see, void *ctx) {
+    char *text = sqlite3_mprintf("EXPLAIN %s", sql);
     sqlite3_stmt *ops = NULL;
-    int code = SQLITE_ERROR;
-    char *text = sql == NULL ? NULL : sqlite3_mprintf("EXPLAIN %s", sql);
+    int code = SQLITE_NOMEM;
 
-    *n = 0;
     if (text != NULL) code = sqlite3_prepare_v2(db, text, -1, &ops, NULL);
     while (code == SQLITE_OK || code == SQLITE_ROW) {
         code = sqlite3_step(ops);
         if (code == SQLITE_ROW) {
             const char *op = (const char *)sqlite3_column_text(ops, 1);
 
-            if (op == NULL) break;
-            see(n, op);
+            if (op == NULL)
+                code = SQLITE_NOMEM;
+            else
+                see(ctx, op, (const char *)sqlite3_column_text(ops, 5));
         }
     }
     sqlite3_finalize(ops);
     sqlite3_free(text);
-    return code == SQLITE_DONE;
+    return code;
+}
+
+/* Counts by `see` in a statement's program; false if that fails. */
+static bool see_program(sqlite3 *db, sqlite3_stmt *stmt, quirk_see *see,
+                        int *n) {
+    const char *sql = sqlite3_sql(stmt);
+
+    *n = 0;
+    return sql != NULL && quirk_program(db, sql, see, n) == SQLITE_DONE;
+}
+
+static bool is_op(const char *op, const char *name) {
+    return strcmp(op, name) == 0;
 }
 
 /* Counts walks over a virtual table that begin and do not go on. */
-static void see_walk(int *n, const char *op) {
-    if (strcmp(op, "VFilter") == 0) ++*n;
-    if (strcmp(op, "VNext") == 0) --*n;
+static void see_walk(void *ctx, const char *op, const char *operand) {
+    int *n = ctx;
+
+    (void)operand;
+    if (is_op(op, "VFilter")) ++*n;
+    if (is_op(op, "VNext")) --*n;
 }
 
 bool quirk_first_row_only(sqlite3 *db) {
@@ -226,10 +239,11 @@ bool quirk_may_load(sqlite3 *db) {
 /* When the schema of temp changes, a running statement continues, but fails
  * when it next opens a cursor on an ordinary table. Seen in 3.40 and 3.53. */
 
-static void see_open(int *n, const char *op) {
-    if (strcmp(op, "OpenRead") == 0 || strcmp(op, "OpenWrite") == 0 ||
-        strcmp(op, "ReopenIdx") == 0)
-        ++*n;
+static void see_open(void *ctx, const char *op, const char *operand) {
+    (void)operand;
+    if (is_op(op, "OpenRead") || is_op(op, "OpenWrite") ||
+        is_op(op, "ReopenIdx"))
+        ++*(int *)ctx;
 }
 
 bool quirk_outlives_schema(sqlite3 *db) {
@@ -272,8 +286,9 @@ static bool is_noted(const conn *c, sqlite3_stmt *stmt) {
     return false;
 }
 
-static void see_end(int *n, const char *op) {
-    if (strcmp(op, "Savepoint") == 0 || strcmp(op, "AutoCommit") == 0) ++*n;
+static void see_end(void *ctx, const char *op, const char *operand) {
+    (void)operand;
+    if (is_op(op, "Savepoint") || is_op(op, "AutoCommit")) ++*(int *)ctx;
 }
 
 /* True if ROLLBACK or ROLLBACK TO is running; false if a statement that fails

@@ -4,6 +4,13 @@
 
 #include "ext.h"
 
+/* Called for an instruction of a program, with its name and its operand P4, or
+ * NULL. */
+typedef void quirk_see(void *ctx, const char *op, const char *operand);
+/* Shows `see` the program of the statement, as EXPLAIN does. SQLITE_DONE, or
+ * SQLite's error. */
+int quirk_program(sqlite3 *db, const char *sql, quirk_see *see, void *ctx);
+
 /* True if a statement that writes is running. */
 bool quirk_is_writing(sqlite3 *db);
 /* True if a running statement may have a cursor of which it reads only the

@@ -7,11 +7,8 @@
 #include "engine.h"
 
 #include "../../core/backup/backup.h"
+#include "../../core/kv/row.h"
 #include "../../core/util/coding.h"
-
-static const uint8_t first_row[] = {NADB_KS_ROW};
-static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
 
 typedef struct backup_view {
     nadb_view base;
@@ -75,8 +72,8 @@ static nadb_rc seek_link(backup_engine *e, backup_view *v, size_t i,
     nadb_rc rc = NADB_OK;
 
     if (v->links[i] == NULL)
-        rc = backup_rows_iter(backup_chain_link(e->chain, i)->rows, &all_rows,
-                              false, &v->links[i], err);
+        rc = backup_rows_iter(backup_chain_link(e->chain, i)->rows,
+                              &nadb_all_rows, false, &v->links[i], err);
     *it = v->links[i];
     return rc == NADB_OK ? nadb_iter_seek(*it, key, err) : rc;
 }

@@ -9,17 +9,8 @@
 #include "../../core/kv/tags.h"
 #include "../../core/util/coding.h"
 
-static const uint8_t first_row[] = {NADB_KS_ROW};
-static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
-
 static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory for reading a backup");
-}
-
-static bool in_range(const nadb_range *r, nadb_slice key) {
-    return nadb_slice_cmp(key, r->lo) >= 0 &&
-           (r->hi.p == NULL || nadb_slice_cmp(key, r->hi) < 0);
 }
 
 /* --- counts of tags --- */
@@ -78,7 +69,8 @@ static nadb_rc count_rows(const backup_engine *e, key_map *tags,
                           nadb_err *err) {
     int64_t now = nadb_now_ms();
     nadb_iter *it = NULL;
-    nadb_rc rc = backup_chain_iter(e->chain, &all_rows, false, false, &it, err);
+    nadb_rc rc =
+        backup_chain_iter(e->chain, &nadb_all_rows, false, false, &it, err);
 
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
@@ -112,7 +104,8 @@ static bool add_count(counts *c, const nadb_range *range,
 
     if (!nadb_index_count_key(&c->bytes, slot->key)) return false;
     x.key_n = c->bytes.n - x.key_at;
-    if (!in_range(range, nadb_slice_of(c->bytes.p + x.key_at, x.key_n))) {
+    if (!nadb_in_range(range->lo, range->hi,
+                       nadb_slice_of(c->bytes.p + x.key_at, x.key_n))) {
         c->bytes.n = x.key_at;
         return true;
     }
@@ -192,7 +185,8 @@ static nadb_rc expiries_next(nadb_iter *it, nadb_err *err) {
                                    nadb_slice_of(x->rows->entry.key.p + 1,
                                                  x->rows->entry.key.n - 1)))
             return no_memory(err);
-        if (!in_range(&x->range, nadb_buf_slice(&x->key))) continue;
+        if (!nadb_in_range(x->range.lo, x->range.hi, nadb_buf_slice(&x->key)))
+            continue;
         it->entry.key = nadb_buf_slice(&x->key);
         it->entry.value = row.tags;
         it->valid = true;
@@ -225,7 +219,8 @@ nadb_rc backup_expiries(const backup_engine *e, const nadb_range *range,
     x->range.lo = nadb_slice_of(x->bounds.p, range->lo.n);
     if (range->hi.p != NULL)
         x->range.hi = nadb_slice_of(x->bounds.p + range->lo.n, range->hi.n);
-    rc = backup_chain_iter(e->chain, &all_rows, false, false, &x->rows, err);
+    rc = backup_chain_iter(e->chain, &nadb_all_rows, false, false, &x->rows,
+                           err);
     if (rc == NADB_OK)
         *out = &x->base;
     else

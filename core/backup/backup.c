@@ -19,10 +19,6 @@
 #define STOP_ROWS 1024u
 
 /* All rows of a store. */
-static const uint8_t first_row[] = {NADB_KS_ROW};
-static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
-
 typedef struct making {
     const nadb_stop *stop;
     /* time of the snapshot: rows that had expired are left out */
@@ -74,7 +70,8 @@ static nadb_rc delete_key(void *ctx, nadb_slice key, nadb_err *err) {
 
 static nadb_rc write_all(making *m, const backup_snapshot *s, nadb_err *err) {
     nadb_engine *engine = nadb_store_engine(s->store);
-    nadb_rc rc = engine->ops->iter(engine, s->view, &all_rows, &m->rows, err);
+    nadb_rc rc =
+        engine->ops->iter(engine, s->view, &nadb_all_rows, &m->rows, err);
 
     if (rc == NADB_OK) rc = next_row(m, err);
     while (rc == NADB_OK && m->rows->valid) {

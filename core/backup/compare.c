@@ -31,10 +31,6 @@
 #define LOOK_ROWS 1024u
 #define LOOK_BYTES ((uint64_t)1 << 20)
 
-static const uint8_t first_row[] = {NADB_KS_ROW};
-static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
-
 typedef struct part {
     nadb_buf found; /* key, value, hash; an empty value: only the chain has the
                        key */
@@ -214,8 +210,8 @@ static nadb_rc walk_range(walk *w, nadb_slice lo, nadb_slice hi,
     nadb_rc rc = NADB_OK;
 
     if (w->before == NULL)
-        rc = backup_chain_iter(req->chain, &all_rows, true, false, &w->before,
-                               err);
+        rc = backup_chain_iter(req->chain, &nadb_all_rows, true, false,
+                               &w->before, err);
     if (rc == NADB_OK) rc = nadb_iter_seek(w->before, lo, err);
     if (rc == NADB_OK)
         rc = req->engine->ops->iter(req->engine, req->view, &range, &w->rows,
@@ -232,12 +228,12 @@ static nadb_rc walk_range(walk *w, nadb_slice lo, nadb_slice hi,
  * the first chunk. A key that is not that of a row can only be in a forged
  * file. */
 static nadb_slice bound(const comparing *c, size_t i) {
-    nadb_slice key = all_rows.hi;
+    nadb_slice key = nadb_all_rows.hi;
 
-    if (i == 0) return all_rows.lo;
+    if (i == 0) return nadb_all_rows.lo;
     if (i < c->parts) key = backup_rows_first(c->bounds, i * PART_CHUNKS);
-    if (nadb_slice_cmp(key, all_rows.lo) < 0) return all_rows.lo;
-    return nadb_slice_cmp(key, all_rows.hi) < 0 ? key : all_rows.hi;
+    if (nadb_slice_cmp(key, nadb_all_rows.lo) < 0) return nadb_all_rows.lo;
+    return nadb_slice_cmp(key, nadb_all_rows.hi) < 0 ? key : nadb_all_rows.hi;
 }
 
 static bool can_begin(const comparing *c) {

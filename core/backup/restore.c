@@ -16,10 +16,6 @@
 
 #define STOP_ROWS 1024u
 
-static const uint8_t first_row[] = {NADB_KS_ROW};
-static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
-static const nadb_range all_rows = {{first_row, 1}, {after_rows, 1}, false};
-
 typedef struct restoring {
     nadb_session *ss;
     const nadb_stop *stop;
@@ -161,11 +157,11 @@ static nadb_rc restore_rows(restoring *r, nadb_err *err) {
  * then counts as read. */
 static nadb_rc open_there(restoring *r, nadb_err *err) {
     nadb_engine *e = r->ss->engine;
-    nadb_rc rc =
-        session_note_read(r->ss, all_rows.lo, all_rows.hi, false, NULL, err);
+    nadb_rc rc = session_note_read(r->ss, nadb_all_rows.lo, nadb_all_rows.hi,
+                                   false, NULL, err);
 
     if (rc != NADB_OK) return rc;
-    return e->ops->iter(e, r->ss->txn->view, &all_rows, &r->there, err);
+    return e->ops->iter(e, r->ss->txn->view, &nadb_all_rows, &r->there, err);
 }
 
 static nadb_rc check_sums(const backup_chain *c, const char *folder,
@@ -196,7 +192,8 @@ static nadb_rc restore_chain(restoring *r, const backup_chain *c,
     nadb_job_expect(backup_chain_link(c, 0)->manifest.total, 0);
     if (r->clear) rc = nadb_clear(r->ss, NULL, err);
     if (rc == NADB_OK)
-        rc = backup_chain_iter(c, &all_rows, false, !r->clear, &r->rows, err);
+        rc = backup_chain_iter(c, &nadb_all_rows, false, !r->clear, &r->rows,
+                               err);
     if (rc == NADB_OK && compare) rc = open_there(r, err);
     if (rc == NADB_OK) rc = restore_rows(r, err);
     return rc;

@@ -459,8 +459,7 @@ static size_t records_before(const chunk *c, nadb_slice key) {
 }
 
 static bool in_range(const rows_iter *it, nadb_slice key) {
-    return nadb_slice_cmp(key, it->lo) >= 0 &&
-           (it->hi.p == NULL || nadb_slice_cmp(key, it->hi) < 0);
+    return nadb_in_range(it->lo, it->hi, key);
 }
 
 /* Loads the keys of chunk i. */

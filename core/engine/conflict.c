@@ -306,9 +306,7 @@ static bool in_ranges(const nadb_commit_req *req, nadb_slice key) {
     for (size_t i = 0; i < req->n_reads; i++) {
         const nadb_range *r = &req->reads[i];
 
-        if (nadb_slice_cmp(key, r->lo) >= 0 &&
-            (r->hi.p == NULL || nadb_slice_cmp(key, r->hi) < 0))
-            return true;
+        if (nadb_in_range(r->lo, r->hi, key)) return true;
     }
     return false;
 }

@@ -247,6 +247,10 @@ nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
 void engine_doubt_end(engine *s, uint32_t doubt);
 /* The longest sleep of a writer that waits for a doubt. */
 #define ENGINE_DOUBT_MS 20
+/* How long at least a reader waits for a state that another thread is about to
+ * publish, even with a shorter busy_timeout: a commit may link many rows, and a
+ * flusher sync a directory. */
+#define ENGINE_LEAST_MS 1000
 /* Sleeps until a doubt has ended since doubt_events was `seen`, at most
  * timeout_ms, and repairs after dead openers. REQUIRES: the commit lock is not
  * held. */

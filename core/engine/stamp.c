@@ -194,6 +194,18 @@ static nadb_rc too_slow(const engine *s, nadb_err *err) {
                      s->dir);
 }
 
+/* Waits until a doubt has ended since doubt_events was `seen`. *deadline: 0
+ * before the first wait. */
+static nadb_rc wait_doubt(engine *s, uint32_t seen, int64_t timeout_ms,
+                          int64_t *deadline, nadb_err *err) {
+    int64_t now = s->os->mono_ns();
+
+    if (*deadline == 0) *deadline = now + timeout_ms * 1000000;
+    if (now >= *deadline) return too_slow(s, err);
+    engine_doubt_wait(s, seen, (*deadline - now) / 1000000 + 1);
+    return NADB_OK;
+}
+
 nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
                       const nadb_ticket *own, int64_t timeout_ms,
                       nadb_err *err) {
@@ -206,7 +218,6 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
     while (control_has_doubts(map)) {
         uint32_t events = atomic_load(&map->doubt_events);
         uint32_t i = find_doubt(map, is_others, &mine);
-        int64_t now;
         nadb_rc rc;
 
         if (i == CONTROL_DOUBTS) return NADB_OK;
@@ -215,13 +226,10 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
 
             rc = file->stamp(file->ctx, &stamp, err);
             if (rc == NADB_OK) rc = decide(s, i, &stamp, err);
-            if (rc != NADB_OK) return rc;
-            continue;
+        } else {
+            rc = wait_doubt(s, events, timeout_ms, &deadline, err);
         }
-        now = s->os->mono_ns();
-        if (deadline == 0) deadline = now + timeout_ms * 1000000;
-        if (now >= deadline) return too_slow(s, err);
-        engine_doubt_wait(s, events, (deadline - now) / 1000000 + 1);
+        if (rc != NADB_OK) return rc;
     }
     return NADB_OK;
 }
@@ -239,16 +247,6 @@ typedef struct alignment {
     int64_t timeout_ms, deadline;
 } alignment;
 
-/* Waits until a doubt has ended since a->events. */
-static nadb_rc wait_doubt(alignment *a, nadb_err *err) {
-    int64_t now = a->s->os->mono_ns();
-
-    if (a->deadline == 0) a->deadline = now + a->timeout_ms * 1000000;
-    if (now >= a->deadline) return too_slow(a->s, err);
-    engine_doubt_wait(a->s, a->events, (a->deadline - now) / 1000000 + 1);
-    return NADB_OK;
-}
-
 /* The file is ahead of the store: waits until the record with its stamp is
  * committed. *none: there is no such record. */
 static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
@@ -259,11 +257,8 @@ static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
     if (*none) return NADB_OK;
     if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN)
         return decide(s, i, &a->file, err);
-    return wait_doubt(a, err);
+    return wait_doubt(s, a->events, a->timeout_ms, &a->deadline, err);
 }
-
-/* How long a commit that has been published may take to become visible, ms. */
-#define LEAST_MS 1000
 
 /* Takes a new view, which must have the commits up to `seq`: their stamps are
  * published. If it lacks them, they are about to become visible, or their owner
@@ -272,8 +267,8 @@ static nadb_rc refresh(alignment *a, uint64_t seq, nadb_err *err) {
     nadb_rc rc = engine_view_refresh(&a->s->engine, &a->v->base, err);
 
     if (rc != NADB_OK || a->v->base.seq >= seq) return rc;
-    if (a->timeout_ms < LEAST_MS) a->timeout_ms = LEAST_MS;
-    return wait_doubt(a, err);
+    if (a->timeout_ms < ENGINE_LEAST_MS) a->timeout_ms = ENGINE_LEAST_MS;
+    return wait_doubt(a->s, a->events, a->timeout_ms, &a->deadline, err);
 }
 
 static nadb_rc is_older(const engine *s, nadb_err *err) {

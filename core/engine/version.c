@@ -17,11 +17,6 @@
 #include "engine.h"
 #include "workers.h"
 
-/* How long at least a reader retries while a state is being replaced, even with
- * a shorter busy_timeout: the flusher may need that long to sync a
- * directory. */
-#define LEAST_MS 1000
-
 static void version_free(engine *s, engine_version *v) {
     for (size_t i = 0; i < v->n_logs; i++) memtable_unref(v->logs[i]);
     if (v->base != NULL) s->base_ops->version_unref(v->base);
@@ -281,7 +276,7 @@ static bool is_late(const engine *s, int64_t *deadline) {
     int64_t now = s->os->mono_ns();
     int64_t ms = s->options->busy_timeout_ms;
 
-    if (ms < LEAST_MS) ms = LEAST_MS;
+    if (ms < ENGINE_LEAST_MS) ms = ENGINE_LEAST_MS;
     if (*deadline == 0) *deadline = now + ms * 1000000;
     return now > *deadline || s->private_memory;
 }

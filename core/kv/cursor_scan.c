@@ -122,14 +122,12 @@ static bool batch_gives(void *ctx, const nadb_entry *e) {
 }
 
 static nadb_rc walk_batch(nadb_cursor *c, nadb_err *err) {
-    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
-    nadb_range all = {{rows, 1}, {after, 1}, false};
     nadb_rc rc;
 
     c->in_batch = true;
     c->undone = c->b->undone;
     c->it = NULL;
-    rc = batch_iter(c->b, &all, c->limit, &c->it, err);
+    rc = batch_iter(c->b, &nadb_all_rows, c->limit, &c->it, err);
     if (rc != NADB_OK) return rc;
     return nadb_filter_iter(c->it, batch_gives, c, &c->it, err);
 }
@@ -315,7 +313,6 @@ static nadb_op kind_of(const nadb_scan *scan) {
 }
 
 nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
-    static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
     nadb_range range;
     size_t lo_n;
     nadb_rc rc = cursor_open(c, CURSOR_SCAN, scan->reverse, err);
@@ -335,7 +332,7 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     if (scan->hi.p != NULL && !cursor_bounds_add(c, scan->hi))
         return cursor_no_memory(c, err);
     range.lo = nadb_slice_of(c->bounds.p, lo_n);
-    range.hi = nadb_slice_of(after_rows, sizeof after_rows);
+    range.hi = nadb_all_rows.hi;
     if (scan->hi.p != NULL)
         range.hi = nadb_slice_of(c->bounds.p + lo_n + 1, scan->hi.n + 1);
     range.reverse = scan->reverse;

@@ -17,6 +17,10 @@ enum {
 #define TIME_BYTES 6
 #define NUMBER_SIZE 8 /* nadb_row.size of INTEGER and REAL */
 
+static const uint8_t first_row[] = {NADB_KS_ROW};
+static const uint8_t after_rows[] = {NADB_KS_ROW + 1};
+const nadb_range nadb_all_rows = {{first_row, 1}, {after_rows, 1}, false};
+
 static const char damaged[] = "damaged row: ";
 
 /* --- times: 48 bits, two's complement --- */

@@ -24,6 +24,9 @@
 #define NADB_TIME_MAX ((int64_t)0x7fffffffffff)
 #define NADB_TIME_MIN (-NADB_TIME_MAX)
 
+/* The keys of all rows. */
+extern const nadb_range nadb_all_rows;
+
 typedef struct nadb_row_head {
     nadb_type type;
     uint8_t codec;

@@ -356,7 +356,6 @@ static bool session_notes_reads(const nadb_session *ss) {
 
 nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
                           bool key_only, session_read **out, nadb_err *err) {
-    static const uint8_t rows[] = {NADB_KS_ROW}, after[] = {NADB_KS_ROW + 1};
     size_t room;
     session_read *r;
     uint8_t *p;
@@ -370,8 +369,8 @@ nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
     }
     /* An engine with its own indexes checks rows, not entries of indexes. */
     if (!ss->derives && lo.n > 0 && lo.p[0] != NADB_KS_ROW) {
-        lo = nadb_slice_of(rows, sizeof rows);
-        hi = nadb_slice_of(after, sizeof after);
+        lo = nadb_all_rows.lo;
+        hi = nadb_all_rows.hi;
         out = NULL; /* a merged read cannot be narrowed */
     }
     /* Room for narrowing, if the walk may end early. */

@@ -34,6 +34,11 @@ typedef struct nadb_range {
     bool reverse; /* from hi down to lo */
 } nadb_range;
 
+static inline bool nadb_in_range(nadb_slice lo, nadb_slice hi, nadb_slice key) {
+    return nadb_slice_cmp(key, lo) >= 0 &&
+           (hi.p == NULL || nadb_slice_cmp(key, hi) < 0);
+}
+
 /* --- iterators --- */
 
 typedef struct nadb_iter nadb_iter;

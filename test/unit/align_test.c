@@ -75,17 +75,11 @@ static void close_store(void) {
 static bool put(const char *key, unsigned number) {
     char text[12];
     nadb_value v = {.type = NADB_TEXT, .bytes = {(uint8_t *)text, 3}};
-    nadb_put_req req = {.key = nadb_slice_str(key),
-                        .mode = NADB_PUT_BLIND,
-                        .value = &v,
-                        .created_ms = INT64_MIN,
-                        .updated_ms = INT64_MIN,
-                        .expires_ms = NADB_NO_EXPIRY};
     nadb_err err;
 
     snprintf(text, sizeof text, "%03u", number);
     return CHECK_OK(nadb_session_begin(t.ss, false, &err), err) &&
-           CHECK_OK(nadb_put(t.ss, &req, &err), err);
+           CHECK_OK(rig_put(t.ss, key, v, &err), err);
 }
 
 static bool prepare(nadb_stamp stamp) {

@@ -98,15 +98,9 @@ static bool goes_on(void) {
 static nadb_rc put(nadb_session *ss, const char *key, unsigned number,
                    nadb_err *err) {
     nadb_value v = {.type = NADB_INTEGER, .i = number};
-    nadb_put_req req = {.key = nadb_slice_str(key),
-                        .mode = NADB_PUT_BLIND,
-                        .value = &v,
-                        .created_ms = INT64_MIN,
-                        .updated_ms = INT64_MIN,
-                        .expires_ms = NADB_NO_EXPIRY};
     nadb_rc rc = nadb_session_begin(ss, false, err);
 
-    return rc == NADB_OK ? nadb_put(ss, &req, err) : rc;
+    return rc == NADB_OK ? rig_put(ss, key, v, err) : rc;
 }
 
 /* The next number, in the file and both stores. `reader`: the transaction has

@@ -171,12 +171,6 @@ static void test_read_only(void) {
     const char *args[] = {"mode='ro'", "namespace='ro'", path};
     nadb_place place = {"kv", NULL, NULL};
     nadb_value v = {.type = NADB_INTEGER, .i = 1};
-    nadb_put_req req = {.key = nadb_slice_str("k"),
-                        .mode = NADB_PUT_BLIND,
-                        .value = &v,
-                        .created_ms = INT64_MIN,
-                        .updated_ms = INT64_MIN,
-                        .expires_ms = NADB_NO_EXPIRY};
     nadb_options *o = NULL;
     nadb_err err;
 
@@ -197,7 +191,7 @@ static void test_read_only(void) {
              unit_dir());
     CHECK_STR(err.msg, want);
     REQUIRE(begin());
-    CHECK(nadb_put(s.ss, &req, &err) == NADB_READONLY);
+    CHECK(rig_put(s.ss, "k", v, &err) == NADB_READONLY);
     CHECK_STR(err.msg, "the store is open read-only (mode='ro')");
     CHECK_OK(nadb_session_rollback(s.ss, &err), err);
     close_store();

@@ -252,6 +252,19 @@ static inline nadb_rc rig_open(const char *dir, const rig_how *how,
     return rc;
 }
 
+/* One row without tags, which stays, into the session's batch. */
+static inline nadb_rc rig_put(nadb_session *ss, const char *key, nadb_value v,
+                              nadb_err *err) {
+    nadb_put_req req = {.key = nadb_slice_str(key),
+                        .mode = NADB_PUT_BLIND,
+                        .value = &v,
+                        .created_ms = INT64_MIN,
+                        .updated_ms = INT64_MIN,
+                        .expires_ms = NADB_NO_EXPIRY};
+
+    return nadb_put(ss, &req, err);
+}
+
 /* The transaction's changes, into the session's batch. */
 static inline nadb_rc rig_write(nadb_session *ss, const rig_history *h,
                                 uint32_t txn, nadb_err *err) {
