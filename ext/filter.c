@@ -58,11 +58,13 @@ static void reset(vcursor *c) {
 /* --- bounds --- */
 
 /* Writes the bytes to scratch; with `after` a zero byte follows, which gives
- * the first key behind them. */
+ * the first key behind them. Scratch has memory even for no bytes, because an
+ * upper bound at NULL is none. */
 static nadb_rc bound_text(vcursor *c, nadb_slice bytes, bool after,
                           nadb_err *err) {
     nadb_buf_reset(&c->scratch);
-    if (!nadb_buf_append(&c->scratch, bytes.p, bytes.n) ||
+    if (!nadb_buf_reserve(&c->scratch, bytes.n + 1) ||
+        !nadb_buf_append(&c->scratch, bytes.p, bytes.n) ||
         (after && !nadb_buf_byte(&c->scratch, 0))) {
         return no_memory(err);
     }

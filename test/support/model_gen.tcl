@@ -17,7 +17,7 @@
 set gen_keys {
     a b c d k01 k02 k03 k04 k05 k06 k07 k08 k09 k10 user:1 user:2 user:3
     user:10 5 10 -3 007 1.5 A B K01 User:1 % _ a* a? {a b} it's 2024-01-01
-    2024-02-01 moved:1 moved:2
+    2024-02-01 moved:1 moved:2 {}
 }
 set gen_odd_keys [list \u00e4 z\u00fcrich \u65e5\u672c \u00c4 \U1F600 \uffff]
 
