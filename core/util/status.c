@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "os_system.h"
 
 /* Removes an incomplete UTF-8 sequence at the end. */
@@ -23,6 +24,25 @@ static void trim_torn_utf8(char *msg) {
     if (tail < want) msg[n - 1 - tail] = '\0';
 }
 
+/* Puts '?' for each byte that is not part of a UTF-8 character. A message
+ * quotes bytes of applications, files and servers, and cuts long texts inside a
+ * character; SQLite's drivers for Python and others fail to read such a
+ * message, and then report that instead of the error. */
+static void replace_bad_utf8(char *msg) {
+    uint8_t *p = (uint8_t *)msg;
+    const uint8_t *end = p + strlen(msg);
+
+    while (p < end) {
+        size_t n = nadb_utf8_len(p, end);
+
+        if (n == 0) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
+}
+
 /* Formats; returns the length of the message, which may have been cut. */
 static size_t format(nadb_err *err, const char *fmt, va_list args) {
     int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
@@ -33,8 +53,9 @@ static size_t format(nadb_err *err, const char *fmt, va_list args) {
     }
     if ((size_t)n >= sizeof err->msg) {
         trim_torn_utf8(err->msg);
-        return strlen(err->msg);
+        n = (int)strlen(err->msg);
     }
+    replace_bad_utf8(err->msg);
     return (size_t)n;
 }
 

@@ -49,6 +49,13 @@ static void test_errors(void) {
         nadb_fail(&err, NADB_INVALID, "%s", text);
         CHECK((unsigned char)err.msg[strlen(err.msg) - 1] == 0xAC);
     }
+    /* What is not UTF-8 is '?': a text cut inside a character, other bytes. */
+    nadb_fail(&err, NADB_INVALID, "'%.4s..'", "\xE2\x82\xAC\xE2\x82\xAC");
+    CHECK_STR(err.msg, "'\xE2\x82\xAC?..'");
+    nadb_corrupt(&err, "%s", "a\xFF\xC3\xA4\xED\xA0\x80\xC3");
+    CHECK_STR(err.msg, "a?\xC3\xA4????");
+    nadb_fail_errno(&err, ENOENT, "%s", "\xC3");
+    CHECK_STR(err.msg, "?: No such file or directory");
     nadb_err_clear(&err);
     CHECK(err.rc == NADB_OK && err.msg[0] == '\0');
 }
