@@ -27,7 +27,7 @@ static nadb_rc try_once(redis_engine *e, redis_ticket *t, bool *wait,
     *wait = *done = false;
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, a);
-    redis_add_request(e, a, t, "");
+    redis_add_request(e, a, t, "", false);
     rc = redis_once(e, c, SCRIPT_COMMIT, a, &r, &t->version, done, err);
     if ((rc == NADB_OK || *done) && r != NULL) {
         nadb_rc answer = redis_take_answer(c, t, r, wait, err);
@@ -67,8 +67,6 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
     return NADB_OK;
 }
 
-static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
-
 /* Undoes a commit that too few replicas have acknowledged; *err says why, and
  * gets the outcome added. */
 static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
@@ -78,7 +76,7 @@ static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
     nadb_err_clear(&first);
     nadb_err_clear(&why);
     if (err != NULL) first = *err;
-    if (undo(e, t, &why) == NADB_OK)
+    if (redis_undo(e, t, &why) == NADB_OK)
         return nadb_fail(err, NADB_IOERR, "%s; it was taken back", first.msg);
     return nadb_fail(err, NADB_IOERR,
                      "%s; it is committed, because rolling it back failed "
@@ -168,7 +166,7 @@ static nadb_rc wipe(redis_engine *e, conn *c, nadb_err *err) {
     rc = redis_ticket_new(e, &req, NULL, &t, err);
     if (rc != NADB_OK) return rc;
     redis_once_begin(e, c, &a);
-    redis_add_request(e, &a, t, "");
+    redis_add_request(e, &a, t, "", false);
     rc = redis_once(e, c, SCRIPT_COMMIT, &a, &r, &version, &missed, err);
     if (rc == NADB_OK && script_says(r, "leased")) rc = redis_leased(c, r, err);
     freeReplyObject(r);
@@ -214,7 +212,7 @@ nadb_rc redis_destroy(nadb_engine *engine, nadb_err *err) {
 
 /* --- taking back --- */
 
-static nadb_rc undo(redis_engine *e, const redis_ticket *t, nadb_err *err) {
+nadb_rc redis_undo(redis_engine *e, const redis_ticket *t, nadb_err *err) {
     redisReply *r = NULL;
     uint64_t version;
     bool missed;
@@ -258,7 +256,7 @@ nadb_rc redis_rollback(nadb_engine *engine, nadb_ticket *ticket,
     nadb_rc rc;
 
     patience_operation_begin(&o);
-    rc = undo(e, t, err);
+    rc = redis_undo(e, t, err);
     patience_operation_end(&o);
     redis_undone(e, t, rc == NADB_OK);
     return rc;

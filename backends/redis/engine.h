@@ -384,6 +384,8 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
 nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
                              int64_t timeout_ms, nadb_err *err);
 void redis_committed(redis_engine *e, const redis_ticket *t);
+/* Takes a commit back; the ticket stays the caller's. */
+nadb_rc redis_undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
 /* Called after an undo; `done`: it succeeded. Frees the ticket. */
 void redis_undone(redis_engine *e, redis_ticket *t, bool done);
 

@@ -226,7 +226,7 @@ static void add_long(redis_engine *e, args *a, const redis_ticket *t,
 }
 
 void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
-                       const char *txn) {
+                       const char *txn, bool checks) {
     char flags[4];
     size_t n = 0;
 
@@ -235,24 +235,13 @@ void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
         add_short(e, a, t);
         return;
     }
-    if (t->clear) flags[n++] = 'c';
     if (reads_all(t)) flags[n++] = 'a';
-    if (!t->puts) flags[n++] = 'd';
+    if (checks) flags[n++] = redis_ticket_changes(t) ? 'i' : 'k';
+    if (!checks && t->clear) flags[n++] = 'c';
+    if (!checks && !t->puts) flags[n++] = 'd';
     args_copy(a, nadb_slice_of(flags, n));
-    add_long(e, a, t, t->count, txn);
-    args_append(a, &t->changes);
-}
-
-void redis_add_reads(redis_engine *e, args *a, const redis_ticket *t,
-                     const char *txn) {
-    char flags[2];
-    size_t n = 0;
-
-    add_seen(a, t->view);
-    if (reads_all(t)) flags[n++] = 'a';
-    if (t->clear || t->count > 0) flags[n++] = 'i';
-    args_copy(a, nadb_slice_of(flags, n));
-    add_long(e, a, t, 0, txn);
+    add_long(e, a, t, checks ? 0 : t->count, txn);
+    if (!checks) args_append(a, &t->changes);
 }
 
 /* --- answers --- */

@@ -52,13 +52,16 @@ static inline bool nadb_range_is_key(const nadb_range *r) {
            r->hi.p[r->lo.n] == 0 && nadb_slice_starts(r->hi, r->lo);
 }
 
+static inline bool redis_ticket_changes(const redis_ticket *t) {
+    return t != NULL && (t->clear || t->count > 0);
+}
+
 /* Adds the request behind writer, number, deadline and server. `txn`: "" or the
- * name of the transaction of which it is a part. */
+ * name of the transaction over several shards of which it is a part. Then
+ * `checks` leaves the changes out: what was read is checked, and that the part
+ * was prepared. */
 void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
-                       const char *txn);
-/* Adds only what was read. */
-void redis_add_reads(redis_engine *e, args *a, const redis_ticket *t,
-                     const char *txn);
+                       const char *txn, bool checks);
 /* Adds what undoes the changes. */
 void redis_add_undo(args *a, const redis_ticket *t, const char *txn);
 

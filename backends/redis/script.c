@@ -2,25 +2,24 @@
 #include "script.h"
 
 /* Made from lua/X.lua by lua/embed.awk. */
-extern const char script_commit[], script_prepare[], script_finish[],
-    script_fence[], script_mark[], script_claim[], script_unclaim[],
-    script_clean[], script_sweep[], script_check[], script_mend[],
-    script_wipe[], script_match[], script_counts[], script_expiry[],
-    script_lease[], script_drain[], script_totals[], script_sums[],
-    script_since[], script_evict[];
+extern const char script_commit[], script_finish[], script_fence[],
+    script_mark[], script_claim[], script_unclaim[], script_clean[],
+    script_sweep[], script_check[], script_mend[], script_wipe[],
+    script_match[], script_counts[], script_expiry[], script_lease[],
+    script_drain[], script_totals[], script_sums[], script_since[],
+    script_evict[];
 
 static const char *const texts[SCRIPT_COUNT] = {
-    [SCRIPT_COMMIT] = script_commit,   [SCRIPT_PREPARE] = script_prepare,
-    [SCRIPT_FINISH] = script_finish,   [SCRIPT_FENCE] = script_fence,
-    [SCRIPT_MARK] = script_mark,       [SCRIPT_CLAIM] = script_claim,
-    [SCRIPT_UNCLAIM] = script_unclaim, [SCRIPT_CLEAN] = script_clean,
-    [SCRIPT_SWEEP] = script_sweep,     [SCRIPT_CHECK] = script_check,
-    [SCRIPT_MEND] = script_mend,       [SCRIPT_WIPE] = script_wipe,
-    [SCRIPT_MATCH] = script_match,     [SCRIPT_COUNTS] = script_counts,
-    [SCRIPT_EXPIRY] = script_expiry,   [SCRIPT_LEASE] = script_lease,
-    [SCRIPT_DRAIN] = script_drain,     [SCRIPT_TOTALS] = script_totals,
-    [SCRIPT_SUMS] = script_sums,       [SCRIPT_SINCE] = script_since,
-    [SCRIPT_EVICT] = script_evict,
+    [SCRIPT_COMMIT] = script_commit, [SCRIPT_FINISH] = script_finish,
+    [SCRIPT_FENCE] = script_fence,   [SCRIPT_MARK] = script_mark,
+    [SCRIPT_CLAIM] = script_claim,   [SCRIPT_UNCLAIM] = script_unclaim,
+    [SCRIPT_CLEAN] = script_clean,   [SCRIPT_SWEEP] = script_sweep,
+    [SCRIPT_CHECK] = script_check,   [SCRIPT_MEND] = script_mend,
+    [SCRIPT_WIPE] = script_wipe,     [SCRIPT_MATCH] = script_match,
+    [SCRIPT_COUNTS] = script_counts, [SCRIPT_EXPIRY] = script_expiry,
+    [SCRIPT_LEASE] = script_lease,   [SCRIPT_DRAIN] = script_drain,
+    [SCRIPT_TOTALS] = script_totals, [SCRIPT_SUMS] = script_sums,
+    [SCRIPT_SINCE] = script_since,   [SCRIPT_EVICT] = script_evict,
 };
 
 /* --- calling --- */

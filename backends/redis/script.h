@@ -23,7 +23,6 @@
 
 typedef enum script_id {
     SCRIPT_COMMIT,
-    SCRIPT_PREPARE,
     SCRIPT_FINISH,
     SCRIPT_FENCE,
     SCRIPT_MARK,

@@ -92,19 +92,13 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
 /* --- shards_txn.c --- */
 
-/* The part of a transaction in one shard: changes, or only reads. */
-typedef struct shards_part {
-    redis_engine *e;
-    redis_ticket *ticket;
-    unsigned shard;
-    bool changes;
-    bool is_there; /* it was prepared, or may have been */
-} shards_part;
-
-/* Executes the tickets of `parts` in several shards, all or none; with `undo`
- * takes their changes back. timeout_ms limits the wait for other clients. */
-nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
+/* Executes tickets, one per shard or NULL, all or none. With `undo` takes their
+ * changes back; it drops tickets of which nothing is left to undo. timeout_ms
+ * limits the wait for other clients. */
+nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
                   int64_t timeout_ms, nadb_err *err);
+/* Takes committed changes back, all or none. */
+nadb_rc shards_undo(shards *s, redis_ticket **parts, nadb_err *err);
 /* Function of redis_engine.end_txn. */
 nadb_rc shards_end_txn(redis_engine *found_in, const char *txn, nadb_err *err);
 /* Ends the transactions in a shard whose time is up, because their clients have

@@ -3,27 +3,16 @@
  * transaction over several (shards_txn.c). Undo works the same way. */
 #include "shards.h"
 
-/* The parts of a commit, in the order of shards. */
-typedef struct ticket {
-    unsigned n;
-    shards_part parts[];
-} ticket;
-
-/* Makes t->parts[i].ticket if it is NULL. While tickets are made there is one
- * place per shard. */
-static nadb_rc ticket_in(shards *s, ticket *t, unsigned i,
-                         const nadb_commit_req *req, nadb_err *err) {
+/* Makes parts[i] if it is NULL. */
+static nadb_rc add_part(shards *s, redis_ticket **parts, unsigned i,
+                        const nadb_commit_req *req, nadb_err *err) {
     const shards_view *v = (const shards_view *)req->view;
-    redis_view *view = v == NULL ? NULL : v->parts[i];
-    shards_part *p = &t->parts[i];
+    nadb_view *view = v == NULL ? NULL : (nadb_view *)v->parts[i];
     nadb_rc rc;
 
-    if (p->ticket != NULL) return NADB_OK;
-    p->e = s->parts[i];
-    p->shard = i;
-    rc = redis_ticket_new(p->e, req, view == NULL ? NULL : &view->base,
-                          &p->ticket, err);
-    if (rc == NADB_OK) p->ticket->claim = shards_claim_in(i, req->claim);
+    if (parts[i] != NULL) return NADB_OK;
+    rc = redis_ticket_new(s->parts[i], req, view, &parts[i], err);
+    if (rc == NADB_OK) parts[i]->claim = shards_claim_in(i, req->claim);
     return rc;
 }
 
@@ -35,167 +24,137 @@ static bool has_read(const nadb_commit_req *req, unsigned i) {
 }
 
 /* A read of one key belongs to one shard, that of a range to all. */
-static nadb_rc add_reads(shards *s, ticket *t, const nadb_commit_req *req,
-                         nadb_err *err) {
+static nadb_rc add_read(shards *s, redis_ticket **parts, const nadb_range *r,
+                        const nadb_commit_req *req, nadb_err *err) {
+    bool key = nadb_range_is_key(r) && r->lo.p[0] == NADB_KS_ROW;
+    unsigned i = key ? shards_of_row(s, r->lo) : 0;
+    unsigned end = key ? i + 1 : s->n;
     nadb_rc rc = NADB_OK;
 
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (req->clear || (req->reads_all && has_read(req, i)))
-            rc = ticket_in(s, t, i, req, err);
-    for (size_t k = 0; k < req->n_reads && rc == NADB_OK; k++) {
-        const nadb_range *r = &req->reads[k];
-        bool key = nadb_range_is_key(r) && r->lo.p[0] == NADB_KS_ROW;
-        unsigned home = key ? shards_of_row(s, r->lo) : 0;
-
-        for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
-            if (!has_read(req, i) || (key && i != home)) continue;
-            rc = ticket_in(s, t, i, req, err);
-            if (rc == NADB_OK) redis_ticket_read(t->parts[i].ticket, r);
-        }
+    for (; i < end && rc == NADB_OK; i++) {
+        if (!has_read(req, i)) continue;
+        rc = add_part(s, parts, i, req, err);
+        if (rc == NADB_OK) redis_ticket_read(parts[i], r);
     }
     return rc;
 }
 
-/* The shards themselves derive changes of indexes. */
-static nadb_rc add_changes(shards *s, ticket *t, const nadb_commit_req *req,
-                           nadb_err *err) {
+/* The caller owns the parts, also on error. */
+static nadb_rc fill(shards *s, redis_ticket **parts, const nadb_commit_req *req,
+                    nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
-    for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
-        unsigned i;
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        if (req->clear || (req->reads_all && has_read(req, i)))
+            rc = add_part(s, parts, i, req, err);
+    for (size_t k = 0; k < req->n_reads && rc == NADB_OK; k++)
+        rc = add_read(s, parts, &req->reads[k], req, err);
+    while (rc == NADB_OK && it->valid) {
+        nadb_slice key = it->entry.key;
 
-        if (it->entry.key.n == 0 || it->entry.key.p[0] != NADB_KS_ROW) continue;
-        i = shards_of_row(s, it->entry.key);
-        rc = ticket_in(s, t, i, req, err);
-        if (rc == NADB_OK)
-            rc = redis_ticket_change(t->parts[i].ticket, &it->entry, err);
-        if (rc != NADB_OK) break;
+        /* The shards themselves derive changes of indexes. */
+        if (key.n > 0 && key.p[0] == NADB_KS_ROW) {
+            unsigned i = shards_of_row(s, key);
+
+            rc = add_part(s, parts, i, req, err);
+            if (rc == NADB_OK)
+                rc = redis_ticket_change(parts[i], &it->entry, err);
+        }
+        if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        if (parts[i] != NULL) rc = redis_ticket_check(parts[i], err);
     return rc;
 }
 
-/* The caller owns the tickets, also on error. */
-static nadb_rc fill(shards *s, ticket *t, const nadb_commit_req *req,
-                    nadb_err *err) {
-    nadb_rc rc = add_reads(s, t, req, err);
-
-    if (rc == NADB_OK) rc = add_changes(s, t, req, err);
-    for (unsigned i = 0; i < s->n; i++) {
-        shards_part p = t->parts[i];
-
-        if (p.ticket == NULL) continue;
-        p.changes = p.ticket->clear || p.ticket->count > 0;
-        t->parts[i].ticket = NULL;
-        t->parts[t->n++] = p;
-        if (rc == NADB_OK) rc = redis_ticket_check(p.ticket, err);
-    }
-    return rc;
-}
-
-/* Drops the tickets of parts that were only read, or all. */
-static void drop(ticket *t, bool all) {
-    unsigned n = 0;
-
-    for (unsigned k = 0; k < t->n; k++) {
-        shards_part p = t->parts[k];
-
-        if (all || !p.changes)
-            redis_ticket_drop(p.e, p.ticket);
-        else
-            t->parts[n++] = p;
-    }
-    t->n = n;
-}
-
-static nadb_rc commit(shards *s, ticket *t, int64_t timeout_ms, nadb_err *err) {
+static nadb_rc commit(shards *s, redis_ticket **parts, int64_t timeout_ms,
+                      nadb_err *err) {
+    unsigned n = 0, at = 0;
     nadb_rc rc;
 
-    if (t->n == 1 && t->parts[0].changes)
-        return redis_prepare_ticket(t->parts[0].e, t->parts[0].ticket,
-                                    timeout_ms, err);
-    rc = shards_do(s, t->parts, t->n, false, timeout_ms, err);
-    for (unsigned k = 0; k < t->n; k++) {
-        redis_forget_changes(t->parts[k].e, t->parts[k].ticket);
-        if (rc == NADB_OK && t->parts[k].changes)
-            redis_committed(t->parts[k].e, t->parts[k].ticket);
+    for (unsigned i = 0; i < s->n; i++) {
+        n += parts[i] != NULL;
+        if (parts[i] != NULL) at = i;
+    }
+    if (n == 1 && redis_ticket_changes(parts[at]))
+        return redis_prepare_ticket(s->parts[at], parts[at], timeout_ms, err);
+    rc = shards_do(s, parts, false, timeout_ms, err);
+    for (unsigned i = 0; i < s->n; i++) {
+        if (!redis_ticket_changes(parts[i])) continue;
+        redis_forget_changes(s->parts[i], parts[i]);
+        if (rc == NADB_OK) redis_committed(s->parts[i], parts[i]);
     }
     return rc;
 }
 
 /* A shard is missing: finds out whether the store was destroyed. */
-static nadb_rc find_missing(shards *s, const ticket *t, nadb_err *err) {
+static nadb_rc find_missing(shards *s, redis_ticket *const *parts,
+                            nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
-    for (unsigned k = 0; k < t->n && rc == NADB_OK; k++)
-        rc = shards_missing(s, t->parts[k].shard, err);
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        if (parts[i] != NULL) rc = shards_missing(s, i, err);
     return rc;
 }
 
 nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err) {
     shards *s = (shards *)engine;
-    shards_view *v = (shards_view *)req->view;
+    redis_ticket **parts = nadb_calloc(s->n, sizeof(redis_ticket *));
     patience_operation o;
-    ticket *t = nadb_calloc(1, sizeof *t + s->n * sizeof t->parts[0]);
-    nadb_rc rc = t == NULL ? shards_no_memory(err) : fill(s, t, req, err);
+    nadb_rc rc =
+        parts == NULL ? shards_no_memory(err) : fill(s, parts, req, err);
 
     *out = NULL;
     patience_operation_begin(&o);
-    if (rc == NADB_OK) rc = shards_settle(s, NULL, err);
-    /* The store was not made yet. */
-    if (rc == NADB_OK && !atomic_load(&s->settled)) rc = shards_join(s, v, err);
-    if (rc == NADB_OK) rc = commit(s, t, req->timeout_ms, err);
-    if (rc == NADB_CANTOPEN && atomic_load(&s->settled)) {
+    for (bool again = true; rc == NADB_OK; again = false) {
+        /* The store was not made yet, as far as we know. */
+        if (!atomic_load(&s->settled))
+            rc = shards_join(s, (shards_view *)req->view, err);
+        if (rc == NADB_OK) rc = commit(s, parts, req->timeout_ms, err);
+        if (rc != NADB_CANTOPEN || !again || !atomic_load(&s->settled)) break;
         if (err != NULL) nadb_err_clear(err);
-        rc = find_missing(s, t, err);
-        if (rc == NADB_OK) rc = shards_join(s, v, err);
-        if (rc == NADB_OK) rc = commit(s, t, req->timeout_ms, err);
+        rc = find_missing(s, parts, err);
     }
     patience_operation_end(&o);
-    if (t != NULL) drop(t, rc != NADB_OK);
+    for (unsigned i = 0; i < s->n && parts != NULL; i++) {
+        if (rc == NADB_OK && redis_ticket_changes(parts[i])) continue;
+        redis_ticket_drop(s->parts[i], parts[i]);
+        parts[i] = NULL;
+    }
     if (rc == NADB_OK)
-        *out = (nadb_ticket *)t;
+        *out = (nadb_ticket *)parts;
     else
-        nadb_free(t);
+        nadb_free(parts);
     return rc;
 }
 
 void shards_commit(nadb_engine *engine, nadb_ticket *done) {
-    ticket *t = (ticket *)done;
+    shards *s = (shards *)engine;
+    redis_ticket **parts = (redis_ticket **)done;
     patience_operation o;
 
-    (void)engine;
     patience_operation_begin(&o);
-    for (unsigned k = 0; k < t->n; k++)
-        redis_commit(&t->parts[k].e->base, (nadb_ticket *)t->parts[k].ticket);
+    for (unsigned i = 0; i < s->n; i++)
+        if (parts[i] != NULL)
+            redis_commit(&s->parts[i]->base, (nadb_ticket *)parts[i]);
     patience_operation_end(&o);
-    nadb_free(t);
+    nadb_free(parts);
 }
 
 nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
     shards *s = (shards *)engine;
-    ticket *t = (ticket *)done;
+    redis_ticket **parts = (redis_ticket **)done;
     patience_operation o;
-    bool lost = false;
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
     patience_operation_begin(&o);
-    for (unsigned k = 0; k < t->n; k++)
-        lost = lost || t->parts[k].ticket->reply == NULL;
-    if (t->n == 1) {
-        rc = redis_rollback(&t->parts[0].e->base,
-                            (nadb_ticket *)t->parts[0].ticket, err);
-        t->n = 0;
-    } else if (lost) {
-        rc = redis_not_undone(t->parts[0].e->at.name,
-                              "the connection broke while they were made", err);
-    } else {
-        rc = shards_do(s, t->parts, t->n, true, s->mark->at.timeout_ms, err);
-    }
-    for (unsigned k = 0; k < t->n; k++)
-        redis_undone(t->parts[k].e, t->parts[k].ticket, rc == NADB_OK);
+    rc = shards_undo(s, parts, err);
+    for (unsigned i = 0; i < s->n; i++)
+        if (parts[i] != NULL)
+            redis_undone(s->parts[i], parts[i], rc == NADB_OK);
     patience_operation_end(&o);
-    nadb_free(t);
+    nadb_free(parts);
     return rc;
 }

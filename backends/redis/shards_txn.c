@@ -3,7 +3,7 @@
  *
  *   prepare  in each shard that is changed, in their order: the changes are
  *            checked and stored there as an intent, and their keys are locked
- *            (prepare.lua)
+ *            (commit.lua)
  *   check    in all shards: what was read is unchanged, and each part still
  *            exists
  *   decide   one shard, the first that is changed, applies its part and notes
@@ -38,13 +38,15 @@ static int64_t patience_ms(const redis_engine *e) {
 #define ASKING 10 /* asking takes at most this part of that time */
 
 typedef struct txn {
-    shards_part *parts;
-    unsigned n;
-    const shards_part *decider; /* the first that changes something */
-    char name[REDIS_TXN_MAX];
+    shards *s;
+    redis_ticket **parts; /* by shard; NULL: not concerned */
     bool undo;
     int64_t begin_ns, timeout_ms; /* of waiting for other clients */
+    char name[REDIS_TXN_MAX];     /* "": nothing is to be decided */
+    unsigned decider;             /* the first shard that is changed */
+    unsigned sent;   /* shards below it may have an intent; others have none */
     nadb_err missed; /* too few replicas have something that is decided */
+    nadb_err lost;   /* a part that was to be applied does not exist */
     args a;
 } txn;
 
@@ -65,256 +67,246 @@ static nadb_rc finish(redis_engine *e, const char *what, const char *name,
     return rc;
 }
 
-/* --- the steps --- */
+/* Ends a transaction. `what`: "resolve" if its time is up, or "abandon".
+ * *decided: it is committed, and is applied in all shards now; otherwise it is
+ * dropped in the deciding shard and where it was found. */
+static nadb_rc end_txn(redis_engine *found_in, const char *what,
+                       const char *name, bool *decided, nadb_err *err) {
+    shards *s = found_in->whole;
+    unsigned long shard = strtoul(name, NULL, 10);
+    redis_engine *decider = s->parts[shard < s->n ? shard : 0];
+    redisReply *r = NULL;
+    nadb_rc rc = finish(decider, what, name, &r, err);
 
-typedef enum step { PREPARE, CHECK, DECIDE, APPLY } step;
-typedef enum outcome {
-    DONE,
-    WAITS, /* another transaction is in the way */
-    GONE,  /* there is nothing to undo */
-    NONE   /* the part does not exist */
-} outcome;
-
-/* Makes the name, with the clock of the deciding server. */
-static void make_name(txn *x, const shards_part *p, const conn *c) {
-    int64_t ms = patience_ms(p->e);
-    uint64_t chance = 0;
-
-    x->decider = p;
-    nadb_os_get()->random(&chance, sizeof chance);
-    snprintf(x->name, sizeof x->name, "%u-%016" PRIx64 "-%" PRId64 "-%" PRId64,
-             p->shard, chance, conn_server_ms(c) + ms / ASKING,
-             conn_server_ms(c) + ms);
-}
-
-/* *missed: it was executed, but too few replicas have it. */
-static nadb_rc ask(txn *x, const shards_part *p, step s, conn *c,
-                   redisReply **r, bool *missed, nadb_err *err) {
-    uint64_t version = 0;
-    nadb_rc rc;
-
-    if (s == CHECK) {
-        script_begin(&x->a, redis_prefix(p->e));
-        for (int i = 0; i < 4; i++) args_text(&x->a, ""); /* no writer */
-        redis_add_reads(p->e, &x->a, p->ticket, x->name);
-        return script_call(p->e->scripts, c, SCRIPT_PREPARE, &x->a, r, err);
+    *decided = rc == NADB_OK && script_says(r, "commit");
+    for (size_t i = 1; *decided && rc == NADB_OK && i < r->elements; i++) {
+        shard = (unsigned long)reply_number_or_0(r->element[i]);
+        if (shard < s->n)
+            rc = finish(s->parts[shard], "apply", name, NULL, err);
     }
-    if (x->decider == NULL) make_name(x, p, c);
-    redis_once_begin(p->e, c, &x->a);
-    if (s != PREPARE) {
-        args_text(&x->a, s == DECIDE ? "decide" : "apply");
-        args_text(&x->a, x->name);
-        for (unsigned i = 0; i < x->n; i++)
-            if (x->parts[i].changes && &x->parts[i] != x->decider)
-                args_number(&x->a, x->parts[i].shard);
-    } else if (x->undo) {
-        redis_add_undo(&x->a, p->ticket, x->name);
-    } else {
-        redis_add_request(p->e, &x->a, p->ticket, x->name);
-    }
-    rc = redis_once(p->e, c, s == PREPARE ? SCRIPT_PREPARE : SCRIPT_FINISH,
-                    &x->a, r, &version, missed, err);
-    if (*r == NULL && !x->undo) p->ticket->version = version;
+    if (*decided && rc == NADB_OK)
+        rc = finish(decider, "forget", name, NULL, err);
+    if (rc == NADB_OK && script_says(r, "abort") && found_in != decider)
+        rc = finish(found_in, "drop", name, NULL, err);
+    if (rc != NADB_OK) atomic_store(&s->unfinished, true);
+    freeReplyObject(r);
     return rc;
 }
 
-/* *r is NULL if it was executed but the answer is lost. */
-static nadb_rc take(txn *x, const shards_part *p, step s, conn *c,
-                    redisReply **r, outcome *out, nadb_err *err) {
-    bool wait = false;
+/* --- the steps --- */
+
+typedef enum step { PREPARE, CHECK, DECIDE, APPLY } step;
+
+/* Makes the name, with the clock of the deciding server. */
+static void make_name(txn *x, unsigned i, const conn *c) {
+    int64_t ms = patience_ms(x->s->parts[i]);
+    uint64_t chance = 0;
+
+    x->decider = i;
+    nadb_os_get()->random(&chance, sizeof chance);
+    snprintf(x->name, sizeof x->name, "%u-%016" PRIx64 "-%" PRId64 "-%" PRId64,
+             i, chance, conn_server_ms(c) + ms / ASKING,
+             conn_server_ms(c) + ms);
+}
+
+static void ask(txn *x, unsigned i, step s, conn *c) {
+    redis_engine *e = x->s->parts[i];
+
+    if (x->name[0] == '\0' && s == PREPARE) make_name(x, i, c);
+    redis_once_begin(e, c, &x->a);
+    if (s <= CHECK && x->undo) {
+        redis_add_undo(&x->a, x->parts[i], x->name);
+    } else if (s <= CHECK) {
+        redis_add_request(e, &x->a, x->parts[i], x->name, s == CHECK);
+    } else {
+        args_text(&x->a, s == DECIDE ? "decide" : "apply");
+        args_text(&x->a, x->name);
+        for (unsigned k = i + 1; s == DECIDE && k < x->sent; k++)
+            if (redis_ticket_changes(x->parts[k])) args_number(&x->a, k);
+    }
+}
+
+/* Takes the answer, and keeps *r if an undo needs it. *r is NULL if the script
+ * was executed but the answer is lost. *wait: another transaction is in the
+ * way. */
+static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
+                    bool *wait, nadb_err *err) {
+    redis_ticket *t = x->parts[i];
+    bool none = script_says(*r, "none"); /* the part does not exist */
     nadb_rc rc;
 
-    *out = DONE;
+    *wait = false;
     if (*r == NULL || script_says(*r, "done")) return NADB_OK;
-    if (script_says(*r, "none")) *out = NONE;
-    if (script_says(*r, "gone")) *out = GONE;
-    if (*out != DONE) return NADB_OK;
-    if (s >= DECIDE && x->undo) return redis_take_undone(c, p->ticket, *r, err);
+    if (none && s == APPLY) {
+        (void)nadb_fail(&x->lost, NADB_IOERR,
+                        "redis server %s: shard %u has lost its part of the "
+                        "transaction, because a replica that lacks it has "
+                        "taken over; the other shards have committed theirs",
+                        conn_name(c), i);
+        return NADB_OK;
+    }
+    if (none)
+        return nadb_fail(err, NADB_BUSY,
+                         "redis server %s: the transaction was given up: it "
+                         "took too long, or a server that lacks its part has "
+                         "taken over: try again",
+                         conn_name(c));
+    if (s >= DECIDE && x->undo) return redis_take_undone(c, t, *r, err);
     if (s >= DECIDE) {
-        rc = redis_take_answer(c, p->ticket, *r, &wait, err);
+        rc = redis_take_answer(c, t, *r, wait, err);
+        if (rc == NADB_OK && *wait) rc = conn_confused(c, err);
         if (rc != NADB_OK) return rc;
-        p->ticket->reply = *r;
+        t->reply = *r;
         *r = NULL;
         return NADB_OK;
     }
-    rc = redis_take_refusal(c, p->ticket, *r, &wait, err);
-    if (wait) *out = WAITS;
-    if (rc == NADB_OK && !wait && !script_says(*r, "ok"))
+    if (x->undo && script_says(*r, "gone")) {
+        if (x->decider == i) x->name[0] = '\0';
+        redis_undone(x->s->parts[i], t, true);
+        x->parts[i] = NULL;
+        return NADB_OK;
+    }
+    rc = redis_take_refusal(c, t, *r, wait, err);
+    /* A client that waits while it holds locks could wait for one that waits
+     * for it. */
+    if (rc == NADB_OK && *wait && s == CHECK)
+        return nadb_fail(err, NADB_CONFLICT,
+                         "another transaction is about to change what this one "
+                         "has read: roll back and retry");
+    if (rc == NADB_OK && !*wait &&
+        !script_says(*r, s == CHECK ? "there" : "ok"))
         rc = conn_confused(c, err);
     return rc;
 }
 
-static nadb_rc do_step(txn *x, const shards_part *p, step s, outcome *out,
-                       nadb_err *err) {
+static nadb_rc do_step(txn *x, unsigned i, step s, bool *wait, nadb_err *err) {
+    redis_engine *e = x->s->parts[i];
     redisReply *r = NULL;
     bool missed = false;
     nadb_err why;
     conn *c = NULL;
-    nadb_rc rc = pool_take(p->e->pool, &c, err);
+    nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
     nadb_err_clear(&why);
-    rc = ask(x, p, s, c, &r, &missed, &why);
+    ask(x, i, s, c);
+    rc = redis_once(e, c, s >= DECIDE ? SCRIPT_FINISH : SCRIPT_COMMIT, &x->a,
+                    &r, &x->parts[i]->version, &missed, &why);
     if (missed && s >= DECIDE) {
         x->missed = why;
         rc = NADB_OK;
     } else if (rc != NADB_OK && err != NULL) {
         *err = why;
     }
-    if (rc == NADB_OK) rc = take(x, p, s, c, &r, out, err);
+    if (rc == NADB_OK) rc = take(x, i, s, c, &r, wait, err);
     freeReplyObject(r);
-    pool_give(p->e->pool, c);
+    pool_give(e->pool, c);
     return rc;
 }
 
-static nadb_rc prepare(txn *x, shards_part *p, nadb_err *err) {
-    outcome out = WAITS;
+/* Prepares and checks. */
+static nadb_rc prepare_all(txn *x, nadb_err *err) {
     nadb_rc rc = NADB_OK;
+    bool wait;
 
-    while (rc == NADB_OK && out == WAITS) {
-        p->is_there = true;
-        rc = do_step(x, p, PREPARE, &out, err);
-        if (rc == NADB_OK && out == WAITS)
-            rc = redis_wait_for_others(p->e, p->ticket, x->begin_ns,
-                                       x->timeout_ms, err);
+    for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
+        wait = redis_ticket_changes(x->parts[i]);
+        if (wait) x->sent = i + 1;
+        while (rc == NADB_OK && wait) {
+            rc = do_step(x, i, PREPARE, &wait, err);
+            if (rc == NADB_OK && wait)
+                rc = redis_wait_for_others(x->s->parts[i], x->parts[i],
+                                           x->begin_ns, x->timeout_ms, err);
+        }
     }
-    if (rc == NADB_OK && out == GONE) p->is_there = p->changes = false;
-    return rc;
-}
-
-/* CHECK or DECIDE: does not wait, because a client that waits while it holds
- * locks could wait for one that waits for it. */
-static nadb_rc must_be_there(txn *x, const shards_part *p, step s,
-                             nadb_err *err) {
-    outcome out = DONE;
-    nadb_rc rc = do_step(x, p, s, &out, err);
-
-    if (rc == NADB_OK && out == WAITS)
-        return nadb_fail(err, NADB_CONFLICT,
-                         "another transaction is about to change what this one "
-                         "has read: roll back and retry");
-    if (rc == NADB_OK && out != DONE)
-        return nadb_fail(err, NADB_BUSY,
-                         "redis server %s: the transaction was given up: it "
-                         "took too long, or a server that lacks its part has "
-                         "taken over: try again",
-                         p->e->at.name);
+    for (unsigned i = 0; i < x->s->n && rc == NADB_OK && !x->undo; i++)
+        if (x->parts[i] != NULL) rc = do_step(x, i, CHECK, &wait, err);
     return rc;
 }
 
 /* After the decision. A shard that cannot be reached now applies its part when
  * a client comes there. */
-static nadb_rc apply_all(txn *x, nadb_err *err) {
-    shards *s = x->decider->e->whole;
-    bool all = true, others = false;
-    nadb_rc rc = NADB_OK;
+static void apply_all(txn *x) {
+    bool all = true, wait;
 
-    for (unsigned i = 0; i < x->n; i++) {
-        const shards_part *p = &x->parts[i];
-        outcome out = DONE;
-        nadb_rc one;
-
-        if (!p->changes || p == x->decider) continue;
-        others = true;
-        one = do_step(x, p, APPLY, &out, NULL);
-        if (one != NADB_OK) one = do_step(x, p, APPLY, &out, NULL);
-        all = all && one == NADB_OK;
-        if (one == NADB_OK && out == NONE)
-            rc = nadb_fail(err, NADB_IOERR,
-                           "redis server %s: shard %u has lost its part of the "
-                           "transaction, because a replica that lacks it has "
-                           "taken over; the other shards have committed theirs",
-                           p->e->at.name, p->shard);
-    }
-    if (!all) atomic_store(&s->unfinished, true);
-    if (all && others)
-        (void)finish(x->decider->e, "forget", x->name, NULL, NULL);
-    return rc;
+    for (unsigned i = x->decider + 1; i < x->sent; i++)
+        if (redis_ticket_changes(x->parts[i]) &&
+            do_step(x, i, APPLY, &wait, NULL) != NADB_OK)
+            all = do_step(x, i, APPLY, &wait, NULL) == NADB_OK && all;
+    if (!all)
+        atomic_store(&x->s->unfinished, true);
+    else if (x->decider + 1 < x->sent)
+        (void)finish(x->s->parts[x->decider], "forget", x->name, NULL, NULL);
 }
 
-/* Before the decision. Parts that cannot be dropped now are dropped when their
- * time is up. */
+/* Before a decision that will never come. Parts that cannot be dropped now are
+ * dropped when their time is up. */
 static void drop_all(txn *x) {
-    for (unsigned i = 0; i < x->n; i++)
-        if (x->parts[i].is_there)
-            (void)finish(x->parts[i].e, "drop", x->name, NULL, NULL);
+    for (unsigned i = 0; i < x->sent; i++)
+        if (redis_ticket_changes(x->parts[i]))
+            (void)finish(x->s->parts[i], "drop", x->name, NULL, NULL);
 }
 
-/* After an error: true if it is decided nevertheless. If not, it never will be;
- * if that cannot be asked, the next client finds out. */
-static bool is_decided(txn *x) {
-    redisReply *r = NULL;
-    nadb_rc rc = finish(x->decider->e, "abandon", x->name, &r, NULL);
-    bool yes = rc == NADB_OK && script_says(r, "commit");
-
-    if (rc == NADB_OK && script_says(r, "abort")) drop_all(x);
-    freeReplyObject(r);
-    return yes;
-}
-
-static nadb_rc prepare_all(txn *x, nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    for (unsigned i = 0; i < x->n && rc == NADB_OK; i++) {
-        shards_part *p = &x->parts[i];
-
-        if (!p->changes) continue;
-        rc = prepare(x, p, err);
-        if (x->decider == p && !p->changes) x->decider = NULL;
-    }
-    for (unsigned i = 0; i < x->n && rc == NADB_OK && !x->undo; i++)
-        rc = must_be_there(x, &x->parts[i], CHECK, err);
-    return rc;
-}
-
-nadb_rc shards_do(shards *s, shards_part *parts, unsigned n, bool undo,
+nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
                   int64_t timeout_ms, nadb_err *err) {
-    txn x = {.parts = parts, .n = n, .undo = undo, .timeout_ms = timeout_ms};
+    txn x = {.s = s, .parts = parts, .undo = undo, .timeout_ms = timeout_ms};
+    bool given_up, decided = false, wait;
     nadb_rc rc;
 
     x.begin_ns = nadb_os_get()->mono_ns();
     nadb_err_clear(&x.missed);
-    for (unsigned i = 0; i < n; i++) parts[i].is_there = false;
+    nadb_err_clear(&x.lost);
     rc = prepare_all(&x, err);
-    if (rc != NADB_OK) {
-        drop_all(&x);
-    } else if (x.decider != NULL) {
-        rc = must_be_there(&x, x.decider, DECIDE, err);
-        if (rc == NADB_OK || is_decided(&x)) rc = apply_all(&x, err);
+    given_up = rc != NADB_OK;
+    if (rc == NADB_OK && x.name[0] != '\0') {
+        rc = do_step(&x, x.decider, DECIDE, &wait, err);
+        if (rc == NADB_OK) {
+            apply_all(&x);
+        } else {
+            /* If that cannot be asked, the next client finds out. */
+            given_up = end_txn(s->parts[x.decider], "abandon", x.name, &decided,
+                               NULL) == NADB_OK &&
+                       !decided;
+            /* Whether replicas have the decision is not known. */
+            if (decided && s->mark->at.wait == 0) rc = NADB_OK;
+        }
     }
+    if (given_up) drop_all(&x);
     args_clear(&x.a);
+    if (rc == NADB_OK && x.lost.rc != NADB_OK)
+        return nadb_fail(err, x.lost.rc, "%s", x.lost.msg);
     if (rc != NADB_OK || x.missed.rc == NADB_OK || undo) return rc;
     /* Too few replicas have it: it was committed, and is undone. */
-    rc = shards_do(s, parts, n, true, timeout_ms, err);
+    rc = shards_undo(s, parts, err);
     return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x.missed.msg,
                      rc == NADB_OK
                          ? "was taken back"
                          : "is committed, but a failover may lose it");
 }
 
+nadb_rc shards_undo(shards *s, redis_ticket **parts, nadb_err *err) {
+    unsigned n = 0, at = 0;
+
+    for (unsigned i = 0; i < s->n; i++) {
+        if (!redis_ticket_changes(parts[i])) continue;
+        n++;
+        at = i;
+        if (parts[i]->reply == NULL) break;
+    }
+    /* One part is as in a store without shards; and so is the error if the old
+     * rows of a part are unknown. */
+    if (n == 1 || (n > 1 && parts[at]->reply == NULL))
+        return redis_undo(s->parts[at], parts[at], err);
+    return shards_do(s, parts, true, s->mark->at.timeout_ms, err);
+}
+
 /* --- ending transactions of other clients --- */
 
 nadb_rc shards_end_txn(redis_engine *found_in, const char *name,
                        nadb_err *err) {
-    shards *s = found_in->whole;
-    unsigned long shard = strtoul(name, NULL, 10);
-    redis_engine *decider = s->parts[shard < s->n ? shard : 0];
-    redisReply *r = NULL;
-    nadb_rc rc = finish(decider, "resolve", name, &r, err);
-    bool decided = rc == NADB_OK && script_says(r, "commit");
+    bool decided;
 
-    /* It is decided: apply it in all of these shards. */
-    for (size_t i = 1; decided && rc == NADB_OK && i < r->elements; i++) {
-        shard = (unsigned long)reply_number_or_0(r->element[i]);
-        if (shard < s->n)
-            rc = finish(s->parts[shard], "apply", name, NULL, err);
-    }
-    if (decided && rc == NADB_OK)
-        rc = finish(decider, "forget", name, NULL, err);
-    if (rc == NADB_OK && script_says(r, "abort"))
-        rc = finish(found_in, "drop", name, NULL, err);
-    freeReplyObject(r);
-    return rc;
+    return end_txn(found_in, "resolve", name, &decided, err);
 }
 
 nadb_rc shards_end_all(redis_engine *e, nadb_err *err) {

@@ -1,4 +1,6 @@
--- commit.lua - checks what a transaction has read, and changes rows.
+-- commit.lua - checks what a transaction has read, and changes rows. As a part
+-- of a transaction over several shards it only prepares the changes, or with
+-- flag i or k only checks.
 --
 -- Arguments: see lib/request.lua, or the short form below.
 --
@@ -6,7 +8,9 @@
 -- rows that were there before}, {'conflict', key, 'lost' or nothing},
 -- {'claimed', key}, {'locked', key, transaction}, {'late'}, {'again'},
 -- {'layout', which}, {'leased', who, ms}, {'gone'} (the commit to undo is not
--- there), {'full', present size in bytes}; for the short form see below.
+-- there), {'full', present size in bytes}; for the short form see below. A part:
+-- {'ok'} if it was prepared, {'there'} or {'none'} if it was checked. The same
+-- call may be repeated for a part.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 local ARGV = ARGV
@@ -116,11 +120,19 @@ end
 include 'lib/changes'
 include 'lib/locks'
 include 'lib/conflicts'
+local checks = string.match(flags, '[ik]')
+if checks then
+  return {checks == 'i' and call('HEXISTS', I, txn) == 0 and 'none' or 'there'}
+end
 include 'lib/before'
 include 'lib/tags'
 include 'lib/rows'
 include 'lib/old'
 include 'lib/limit'
+if txn ~= '' then
+  include 'lib/intent'
+  return {'ok'}
+end
 include 'lib/versions'
 include 'lib/apply'
 include 'lib/done'

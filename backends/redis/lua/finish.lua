@@ -16,8 +16,7 @@
 --
 -- Returns {'done'} if another client has applied the part, {'none'} if there is
 -- no part, else {'ok'} or what commit.lua returns. Each call may be repeated.
-local writer, number, deadline, server = unpack(ARGV, 1, 4)
-local what, txn = unpack(ARGV, 5, 6) -- and behind them, shards
+local writer, number, deadline, server, what, txn = unpack(ARGV, 1, 6)
 local shards = table.concat(ARGV, ' ', 7)
 local ask, due = string.match(txn, '(%d+)%-(%d+)$')
 include 'lib/look'
@@ -42,8 +41,8 @@ end
 local asks = what == 'resolve' or what == 'abandon'
 if asks then
   local all = call('HGET', Y, txn)
-  local waits = tonumber(all and ask or due or 0) > now
-  if what == 'resolve' and waits and (all or call('HEXISTS', I, txn) == 1) then
+  local waits = all or call('HEXISTS', I, txn) == 1
+  if what == 'resolve' and waits and tonumber(all and ask or due or 0) > now then
     return {'wait'}
   end
   if all then

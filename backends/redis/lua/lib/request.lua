@@ -3,12 +3,13 @@
 --
 --   seen     version of the view; '': the transaction has read nothing
 --   flags    c clear first, a everything was read, d only deletes, u undo what
---            version `seen` has done
+--            version `seen` has done, k only checks, i as k, and whether the
+--            part was prepared
 --   claim    token of the caller's claim, or ''; and the claimed key
 --   numbers of keys read, of ranges read, and of changes
 --   own      versions that do not count as changes, each with commas around it
 --   restore  generation before the clear that is undone, or ''
---   txn      name of a transaction over several shards (prepare.lua), or ''
+--   txn      name of a transaction over several shards (finish.lua), or ''
 --   keep     option keep_changes (lib/feed.lua), or ''
 --   limit    maximum size of the store in bytes after the commit, or ''
 --   the keys read; lo and hi of each range ('' = open); the changes:
