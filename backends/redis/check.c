@@ -204,9 +204,11 @@ nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     return check_index(&k, &whole, err);
 }
 
-/* Reads every row as a reader would. */
+/* Reads every row as a reader would; for a shard also rows inserted after the
+ * view began: a row that was copied from elsewhere has versions from there. */
 static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
                           void *ctx, nadb_err *err) {
+    const redis_engine *e = (const redis_engine *)engine;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
     nadb_view *v = NULL;
     nadb_iter *it = NULL;
@@ -214,7 +216,14 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
 
     if (rc == NADB_OK) rc = redis_iter_new(engine, v, &all, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    while (rc == NADB_OK && it->valid) rc = nadb_iter_next(it, err);
+    if (rc == NADB_OK && e->check_key != NULL) {
+        v->seq = UINT64_MAX;
+        rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+    }
+    while (rc == NADB_OK && it->valid) {
+        if (e->check_key != NULL) e->check_key(e, it->entry.key, report, ctx);
+        rc = nadb_iter_next(it, err);
+    }
     nadb_iter_free(it);
     redis_view_close(engine, v);
     if (rc != NADB_CORRUPT) return rc;

@@ -47,6 +47,9 @@ typedef struct redis_engine {
      * its time is up. */
     nadb_rc (*end_txn)(struct redis_engine *found_in, const char *txn,
                        nadb_err *err);
+    /* And this is called for each row of a check. */
+    void (*check_key)(const struct redis_engine *e, nadb_slice key,
+                      nadb_report_fn *report, void *ctx);
     struct shards *whole;
     atomic_bool *saw_locks;   /* set when such transactions were seen */
     uint64_t commits, undone; /* for statistics */

@@ -166,14 +166,17 @@ nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
     return rc == NADB_OK ? script_receive(c, id, a, out, err) : rc;
 }
 
-nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
-                   script_id id, const char *const list[], redisReply **out,
-                   nadb_err *err) {
+nadb_rc script_run(script_names *names, pool *p, const nadb_caller *caller,
+                   nadb_slice prefix, script_id id, const char *const list[],
+                   redisReply **out, nadb_err *err) {
+    patience until;
     conn *c = NULL;
     args a;
-    nadb_rc rc = pool_take(p, &c, err);
+    nadb_rc rc;
 
     *out = NULL;
+    patience_begin(&until, p->at->timeout_ms, caller);
+    rc = pool_take_for(p, &until, &c, err);
     if (rc == NADB_OK) rc = conn_check_name(c, err);
     if (rc == NADB_OK) {
         memset(&a, 0, sizeof a);

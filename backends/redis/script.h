@@ -68,13 +68,14 @@ void script_begin(args *a, nadb_slice prefix);
 nadb_rc script_call(script_names *names, conn *c, script_id id, args *a,
                     redisReply **out, nadb_err *err) NADB_MUST_USE;
 
-/* Calls a script on a connection of its own. Its arguments are texts, ended by
- * NULL; "$" stands for the server's name. The caller frees *out, also on error.
- * If the answer begins with "ok", as many replicas as option wait demands have
- * acknowledged what the script has written. */
-nadb_rc script_run(script_names *names, pool *p, nadb_slice prefix,
-                   script_id id, const char *const list[], redisReply **out,
-                   nadb_err *err) NADB_MUST_USE;
+/* Calls a script on a connection of its own. `caller` (may be NULL) can stop
+ * it. Its arguments are texts, ended by NULL; "$" stands for the server's name.
+ * The caller frees *out, also on error. If the answer begins with "ok", as many
+ * replicas as option wait demands have acknowledged what the script has
+ * written. */
+nadb_rc script_run(script_names *names, pool *p, const nadb_caller *caller,
+                   nadb_slice prefix, script_id id, const char *const list[],
+                   redisReply **out, nadb_err *err) NADB_MUST_USE;
 
 /* script_call() in two halves. */
 nadb_rc script_send(script_names *names, conn *c, script_id id, args *a,

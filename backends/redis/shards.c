@@ -36,22 +36,18 @@ static nadb_rc shards_sweep(nadb_engine *engine, size_t rows_max,
     unsigned first = atomic_fetch_add(&s->sweep_first, 1);
     nadb_rc rc = NADB_OK;
 
-    *more = false;
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
+    *more = rows_max == 0;
+    for (unsigned i = 0; i < s->n && rows_max > 0 && rc == NADB_OK; i++) {
         redis_engine *e = s->parts[(first + i) % s->n];
         int64_t gone = 0;
         bool left = false;
 
-        if (rows_max == 0) {
-            *more = true;
-            break;
-        }
         rc = shards_end_all(e, err);
         if (rc == NADB_OK)
             rc = redis_sweep(&e->base, rows_max, &gone, &left, err);
         *removed += gone;
-        *more = *more || left;
         rows_max -= (size_t)gone < rows_max ? (size_t)gone : rows_max;
+        *more = *more || left || (rows_max == 0 && i + 1 < s->n);
     }
     return rc;
 }
@@ -62,12 +58,11 @@ static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
     nadb_stop when = {stop, ctx};
     nadb_rc rc = NADB_OK;
 
-    /* A shard that has lost only its state is not lost. */
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        rc = redis_mend_now(s->parts[i], &when, err);
-    if (rc == NADB_OK) rc = shards_replace_lost(s, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
         rc = nadb_stopped(&when, err);
+        /* A shard that has lost only its state is not lost. */
+        if (rc == NADB_OK) rc = redis_mend_now(s->parts[i], &when, err);
+        if (rc == NADB_OK) rc = shards_replace_lost(s, i, err);
         if (rc == NADB_OK) rc = redis_compact_until(s->parts[i], &when, err);
     }
     return rc;
@@ -95,53 +90,39 @@ static void report_shard(void *ctx, const char *what) {
     nadb_buf_clear(&line);
 }
 
-/* Reports rows in a shard that is not theirs, where no lookup finds them. */
-static nadb_rc check_place(shards *s, reporter *r, nadb_err *err) {
-    nadb_engine *e = &s->parts[r->shard]->base;
-    nadb_range all = {{NULL, 0}, {NULL, 0}, false};
-    nadb_view *v = NULL;
-    redis_walk *w = NULL;
-    nadb_rc rc = redis_view_open(e, &v, err);
+/* Function of redis_engine.check_key: reports a row in a shard that is not its
+ * own, where no lookup finds it. */
+static void check_key(const redis_engine *e, nadb_slice key,
+                      nadb_report_fn *report, void *ctx) {
+    unsigned home = shards_of_row(e->whole, key);
+    char shown[NADB_KEY_SHOWN], what[300];
 
-    if (rc == NADB_OK) rc = redis_walk_new(e, v, &all, NADB_KS_ROW, &w, err);
-    if (rc == NADB_OK) {
-        w->keys_only = true;
-        rc = nadb_iter_next(&w->base, err);
-    }
-    /* Begins again, and shows also rows inserted after the view began: a row
-     * that was copied from elsewhere has versions from there. */
-    if (rc == NADB_OK) {
-        v->seq = UINT64_MAX;
-        rc = nadb_iter_seek(&w->base, nadb_slice_of("", 0), err);
-    }
-    while (rc == NADB_OK && w->base.valid) {
-        nadb_slice key = w->base.entry.key;
-        unsigned home = shards_of_row(s, key);
-        char shown[NADB_KEY_SHOWN], what[300];
-
-        if (home != r->shard) {
-            key = nadb_slice_of(key.p + 1, key.n - 1);
-            snprintf(what, sizeof what,
-                     "key '%s' is here, and belongs into shard %u",
-                     nadb_key_show(key, shown), home);
-            report_shard(r, what);
-        }
-        rc = nadb_iter_next(&w->base, err);
-    }
-    if (w != NULL) nadb_iter_free(&w->base);
-    redis_view_close(e, v);
-    return rc;
+    if (e->whole->parts[home] == e) return;
+    key = nadb_slice_of(key.p + 1, key.n - 1);
+    snprintf(what, sizeof what, "key '%s' is here, and belongs into shard %u",
+             nadb_key_show(key, shown), home);
+    report(ctx, what);
 }
 
 static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
                             void *ctx, nadb_err *err) {
     shards *s = (shards *)engine;
     reporter r = {report, ctx, 0};
-    nadb_rc rc = shards_check_mark(s, report, ctx, err);
+    nadb_rc rc = NADB_OK;
 
     for (; r.shard < s->n && rc == NADB_OK; r.shard++) {
-        rc = redis_check(&s->parts[r.shard]->base, report_shard, &r, err);
-        if (rc == NADB_OK) rc = check_place(s, &r, err);
+        nadb_err why;
+
+        nadb_err_clear(&why);
+        rc = shards_missing(s, r.shard, &why);
+        if (rc == NADB_IOERR && atomic_load(&s->settled)) {
+            report(ctx, why.msg);
+            rc = NADB_OK;
+        } else if (rc != NADB_OK && err != NULL) {
+            *err = why;
+        }
+        if (rc == NADB_OK)
+            rc = redis_check(&s->parts[r.shard]->base, report_shard, &r, err);
     }
     return rc;
 }
@@ -158,7 +139,6 @@ static void shards_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
 static void shards_close(nadb_engine *engine) {
     shards *s = (shards *)engine;
 
-    if (s == NULL) return;
     /* The mark is the last, because the others use its connections. */
     for (unsigned i = 0; i <= s->n; i++)
         if (s->parts[i] != NULL) redis_close(&s->parts[i]->base);
@@ -200,37 +180,35 @@ static const nadb_engine_ops ops = {
     .destroy = shards_destroy,
 };
 
-static nadb_rc open_part(const nadb_options *options, const char *name,
-                         const shards *s, redis_engine **out, nadb_err *err) {
-    redis_part part = {name, s->n, s->mark};
-    nadb_engine *e = NULL;
-    nadb_rc rc = redis_open_part(options, &part, &e, err);
-
-    *out = (redis_engine *)e;
-    return rc;
-}
-
 nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
                     nadb_err *err) {
     unsigned n = (unsigned)nadb_option_number(options, "shards");
     shards *s = nadb_calloc(1, sizeof *s + (n + 1) * sizeof s->parts[0]);
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
 
     *out = NULL;
     if (s == NULL) return shards_no_memory(err);
     s->base.ops = &ops;
     s->n = n;
-    rc = open_part(options, "", s, &s->parts[n], err);
-    s->mark = s->parts[n];
-    for (unsigned i = 0; i < n && rc == NADB_OK; i++) {
-        char name[32];
+    snprintf(s->here, sizeof s->here, "%s/%u", SCRIPT_LAYOUT, n);
+    snprintf(s->making, sizeof s->making, "%s/%u+", SCRIPT_LAYOUT, n);
+    snprintf(s->going, sizeof s->going, "%s/%u-", SCRIPT_LAYOUT, n);
+    /* The mark is the first, because the others use its connections. */
+    for (unsigned k = 0; k <= n && rc == NADB_OK; k++) {
+        unsigned i = n - k;
+        char name[32] = "";
+        redis_part part = {name, n, s->mark};
+        nadb_engine *e = NULL;
 
-        snprintf(name, sizeof name, "/%u/%u", i, n);
-        rc = open_part(options, name, s, &s->parts[i], err);
+        if (i < n) snprintf(name, sizeof name, "/%u/%u", i, n);
+        rc = redis_open_part(options, &part, &e, err);
         if (rc != NADB_OK) break;
+        s->parts[i] = (redis_engine *)e;
+        s->mark = s->parts[n];
         s->parts[i]->whole = s;
         s->parts[i]->end_txn = shards_end_txn;
         s->parts[i]->saw_locks = &s->unfinished;
+        s->parts[i]->check_key = check_key;
     }
     if (rc != NADB_OK) {
         shards_close(&s->base);

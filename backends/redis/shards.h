@@ -10,6 +10,7 @@ typedef struct shards {
     nadb_engine base;
     redis_engine *mark;  /* its meta has the number of shards; it has no rows */
     atomic_bool settled; /* the mark was read and matches our options */
+    char here[24], making[24], going[24]; /* texts of the mark */
     atomic_uint sweep_first; /* shard at which the next sweep begins */
     atomic_bool unfinished; /* a shard has a transaction that is not finished */
     _Atomic int64_t looked_ns; /* when that was last checked, monotonic */
@@ -52,10 +53,8 @@ nadb_rc shards_join(shards *s, shards_view *v, nadb_err *err);
  * was never made; NADB_CANTOPEN: the store has another number of shards;
  * NADB_IOERR: the server has lost the shard. */
 nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err);
-/* Makes lost shards again, empty. */
-nadb_rc shards_replace_lost(shards *s, nadb_err *err);
-nadb_rc shards_check_mark(shards *s, nadb_report_fn *report, void *ctx,
-                          nadb_err *err);
+/* Makes a shard again, empty, if it is lost. */
+nadb_rc shards_replace_lost(shards *s, unsigned i, nadb_err *err);
 nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err);
 
 /* --- shards_read.c --- */

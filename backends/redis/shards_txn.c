@@ -57,8 +57,8 @@ static nadb_rc finish(redis_engine *e, const char *what, const char *name,
                       redisReply **out, nadb_err *err) {
     const char *const texts[] = {name, "1", "", "$", what, name, NULL};
     redisReply *r = NULL;
-    nadb_rc rc = script_run(e->scripts, e->pool, redis_prefix(e), SCRIPT_FINISH,
-                            texts, &r, err);
+    nadb_rc rc = script_run(e->scripts, e->pool, NULL, redis_prefix(e),
+                            SCRIPT_FINISH, texts, &r, err);
 
     if (out == NULL)
         freeReplyObject(r);

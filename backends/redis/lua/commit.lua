@@ -8,9 +8,9 @@
 -- rows that were there before}, {'conflict', key, 'lost' or nothing},
 -- {'claimed', key}, {'locked', key, transaction}, {'late'}, {'again'},
 -- {'layout', which}, {'leased', who, ms}, {'gone'} (the commit to undo is not
--- there), {'full', present size in bytes}; for the short form see below. A part:
--- {'ok'} if it was prepared, {'there'} or {'none'} if it was checked. The same
--- call may be repeated for a part.
+-- there), {'full', present size in bytes}; for the short form see below. For a
+-- part, {'ok'} if it was prepared, {'there'} or {'none'} if it was checked; the
+-- same call may be repeated.
 local writer, number, deadline, server = unpack(ARGV, 1, 4)
 include 'lib/look'
 local ARGV = ARGV

@@ -41,8 +41,8 @@ end
 local asks = what == 'resolve' or what == 'abandon'
 if asks then
   local all = call('HGET', Y, txn)
-  local waits = all or call('HEXISTS', I, txn) == 1
-  if what == 'resolve' and waits and tonumber(all and ask or due or 0) > now then
+  local waits = tonumber(all and ask or due or 0) > now
+  if what == 'resolve' and waits and (all or call('HEXISTS', I, txn) == 1) then
     return {'wait'}
   end
   if all then

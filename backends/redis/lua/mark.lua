@@ -1,27 +1,29 @@
--- mark.lua - sets the layout, which says how many shards a store has
--- (shards_mark.c). If the layout is `stays`, nothing is changed. If it is
--- `from` or `also`, or there is none, it becomes `to`; to = '': the fields of
--- the store are removed. Returns {'ok', layout before or '', version of the
--- store that was created or false}, or {'layout', the other layout}.
-local server, stays, from, also, to = unpack(ARGV, 1, 5)
+-- mark.lua - looks at the layout, which says how many shards a store has, or
+-- changes it (shards_mark.c). If the layout is `is` the answer is {'is'}. If
+-- there is one that is neither `from` nor `also`, it is {'layout', which}.
+-- Without `to` it is {'no'}. Otherwise the layout becomes `to`, and with
+-- to = '' the fields of the store are removed: {'ok', version of a store that
+-- was created, or '0'}.
+local server, is, from, also, to = unpack(ARGV, 1, 5)
 include 'lib/store'
 include 'lib/sizes'
 include 'lib/sums'
 include 'lib/versions'
-local before, made = layout or '', false
-if layout == stays then return {'ok', before, made} end
+if layout == is then return {'is'} end
 if layout and layout ~= from and layout ~= also then
   return {'layout', layout}
 end
+if not to then return {'no'} end
+local made = '0'
 call('DEL', P .. 'none')
 if to == '' then
   call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
        'server', 'since', 'epochs', 'listed', 'sum', 'feed')
-  return {'ok', before, made}
+  return {'ok', made}
 end
 if ver == 0 then
   next_version()
   made = str(ver)
 end
 call('HSET', M, 'layout', to)
-return {'ok', before, made}
+return {'ok', made}
