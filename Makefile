@@ -98,9 +98,11 @@ TEST_EXT := $(addprefix test/support/test_,functions.c gate.c terms.c)
 UNIT_SUPPORT := $(filter-out $(TEST_EXT),$(wildcard test/support/*.c))
 UNIT_NAMES := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*_test.c))
 C_FILES := $(wildcard core/*.[ch] core/*/*.[ch] ext/*.[ch] \
-    backends/*.[ch] backends/*/*.[ch] test/*/*.[ch] test/bindings/*/*.[ch])
+    backends/*.[ch] backends/*/*.[ch] test/*/*.[ch] test/bindings/*/*.[ch] \
+    test/plugins/*/*.[ch] examples/*/*.[ch])
 
-TEST := -DNADB_TEST -DNADB_DEBUG
+# test/plugins has a nadb/plugin.h for unit tests that include a backend.
+TEST := -DNADB_TEST -DNADB_DEBUG -Itest/plugins
 # clang's sanitizers find more than gcc's: integers that lose bits or change
 # their sign, bounds of what is local. The fuzz targets have the same.
 ASAN := -O1 $(strip $(file < test/support/sanitize.txt)) -shared-libasan

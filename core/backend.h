@@ -7,13 +7,16 @@
  * core/kv/row.h decodes them for a backend that stores the parts of a row
  * separately.
  *
- * A backend fills one of two tables of operations:
+ * A backend fills one of three tables of operations:
  *
  *   engine  nadb_engine_ops: snapshots, and atomic commits with conflict
  *           checks. backends/memory is the example to read; backends/redis
  *           is another.
  *   base    nadb_base_ops: sorted immutable files. core/engine puts a log and
  *           a memtable on top of it and so makes an engine. backends/fs is one.
+ *   map     nadb_map_ops: immutable states of a sorted map in memory. core/map
+ *           adds snapshots, commits and conflict checks and so makes an
+ *           engine. examples/backend/array.c is one, and the shortest.
  *
  * The core adapts to the declared capabilities and never tests which backend it
  * calls. A new backend is a folder and a line in registry.c, or a shared
@@ -538,6 +541,75 @@ struct nadb_base {
     const nadb_base_ops *ops;
 };
 
+/* --- maps: immutable states, of which core/map makes an engine --- */
+
+/* A commit derives the next state from the present one. A snapshot is a state
+ * that stays until its last reader has closed it. core/map counts the readers
+ * of each state, lets one commit at a time derive, and checks for conflicts;
+ * a backend has no lock and no reference count.
+ *
+ * A map is a store in the memory of one process: it declares
+ * NADB_CAP_SNAPSHOTS, and of the other capabilities at most NADB_CAP_INNOCUOUS
+ * and NADB_CAP_THREADS.
+ *
+ * Threads: seek(), step() and check() of one state, and the operations of
+ * different states, run in several threads at once. apply() runs in one thread
+ * at a time, beside readers of the state that it is given. */
+typedef struct nadb_map nadb_map;             /* the backend defines both; a */
+typedef struct nadb_map_state nadb_map_state; /* backend may have no nadb_map */
+
+/* Where an entry is in a state, for the backend alone: zero before seek(), then
+ * what seek() and step() have stored. Nothing frees it. */
+typedef struct nadb_map_place {
+    const void *p;
+    size_t i;
+} nadb_map_place;
+
+/* What a commit changes. Borrowed for the call. */
+typedef struct nadb_map_changes {
+    /* All changes, forward, each key once; begin with nadb_iter_next(). A
+     * NADB_ENTRY_TOMBSTONE removes its key, which need not exist. */
+    nadb_iter *entries;
+    size_t count, bytes; /* number of changes; bytes of their keys and values */
+    bool clear;          /* nothing of the old state remains but `entries` */
+} nadb_map_changes;
+
+typedef struct nadb_map_ops {
+    /* Opens a store: makes its first state and, if it needs one, *out. */
+    nadb_rc (*open)(const nadb_options *options, nadb_map **out,
+                    nadb_map_state **first, nadb_err *err);
+    /* Optional, if open() leaves *out NULL. REQUIRES: all states are freed. */
+    void (*close)(nadb_map *m);
+
+    /* Finds an entry: the first one with a key >= `key` or, with `before`, the
+     * last one with a key < `key`; key.p == NULL: the last one of all. A found
+     * entry has key, value and seq as apply() has stored them; its bytes stay
+     * until state_free(). */
+    nadb_rc (*seek)(nadb_map *m, const nadb_map_state *s, nadb_slice key,
+                    bool before, nadb_map_place *at, nadb_entry *out,
+                    bool *found, nadb_err *err);
+    /* Moves from the entry at *at, which is *out, to the next one or, with
+     * `back`, to the one before. */
+    nadb_rc (*step)(nadb_map *m, const nadb_map_state *s, bool back,
+                    nadb_map_place *at, nadb_entry *out, bool *found,
+                    nadb_err *err);
+
+    /* Makes the state that follows `s`, which does not change. The core drops
+     * the new state if the commit is rolled back. On error *out is unchanged;
+     * NADB_FULL: there is no space. */
+    nadb_rc (*apply)(nadb_map *m, const nadb_map_state *s,
+                     const nadb_map_changes *changes, nadb_map_state **out,
+                     nadb_err *err);
+    void (*state_free)(nadb_map *m, nadb_map_state *s);
+
+    /* Optional: beyond the order of keys, which the core checks. */
+    nadb_rc (*check)(nadb_map *m, const nadb_map_state *s,
+                     nadb_report_fn *report, void *ctx, nadb_err *err);
+    /* Optional: numbers for nadb_stats beside those that the core counts. */
+    void (*stats)(nadb_map *m, const nadb_map_state *s, nadb_stat_fn *emit,
+                  void *ctx);
+} nadb_map_ops;
+
 /* --- a backend --- */
 
 struct nadb_backend {
@@ -560,6 +632,8 @@ struct nadb_backend {
                            nadb_err *err);
     /* Bases only. */
     const nadb_base_ops *base;
+    /* Maps only. */
+    const nadb_map_ops *map;
     /* Engines only: the backend to use with write=buffered; NULL: this one. */
     const nadb_backend *buffered;
 };

@@ -12,7 +12,7 @@
 
 /* Rises with every change of this header, of backend.h or of a header that
  * these include which moves a field or changes the contract of a function. */
-#define NADB_ABI 2u
+#define NADB_ABI 3u
 
 /* Functions of the library. They are not exported; plugin.h defines functions
  * of the usual names that call them. Memory that one side has allocated may be

@@ -50,13 +50,26 @@ static bool base_is_complete(const nadb_base_ops *o) {
            o->check != NULL && o->stats != NULL;
 }
 
+static bool map_is_complete(const nadb_map_ops *o) {
+    return o != NULL && o->open != NULL && o->seek != NULL && o->step != NULL &&
+           o->apply != NULL && o->state_free != NULL;
+}
+
 /* Operations of an engine are checked later, when it opens a store. */
 static bool is_complete(const nadb_backend *b) {
-    unsigned kind = b->caps & (NADB_CAP_ENGINE | NADB_CAP_BASE);
+    unsigned kind = b->caps & (NADB_CAP_ENGINE | NADB_CAP_BASE | NADB_CAP_MAP);
 
     if (!is_name(b->name) || b->summary == NULL) return false;
     if (kind == NADB_CAP_ENGINE) return b->engine_open != NULL;
+    if (kind == NADB_CAP_MAP) return map_is_complete(b->map);
     return kind == NADB_CAP_BASE && base_is_complete(b->base);
+}
+
+/* True if the capabilities are those that core/map can keep. */
+static bool is_map(const nadb_backend *b) {
+    const unsigned more = NADB_CAP_INNOCUOUS | NADB_CAP_THREADS;
+
+    return (b->caps & ~more) == (NADB_CAP_MAP | NADB_CAP_SNAPSHOTS);
 }
 
 bool nadb_engine_is_complete(const nadb_backend *b, const nadb_engine_ops *o) {
@@ -122,6 +135,12 @@ static nadb_rc add(const nadb_plugin_info *info, const char *file,
                          "%s: the backend lacks a name, a summary, or "
                          "operations that core/backend.h requires",
                          file);
+    if ((b->caps & NADB_CAP_MAP) != 0 && !is_map(b))
+        return nadb_fail(err, NADB_INVALID,
+                         "%s: backend %s is a map, which must have snapshots "
+                         "and cannot be persistent, shared or remote, nor have "
+                         "indexes of its own: correct its capabilities",
+                         file, b->name);
     *name = b->name;
     other = nadb_backend_find(b->name);
     if (other == b) return NADB_OK; /* it was loaded before */

@@ -28,6 +28,7 @@
 #include "kv/row.h"
 #include "kv/session.h"
 #include "kv/tags.h"
+#include "map/map.h"
 #include "nadb.h"
 #include "store_key.h"
 #include "util/sync.h"
@@ -214,7 +215,10 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
                              "process, and mode='rw' makes none",
                              s->kv.options->db, s->kv.options->ns,
                              s->kv.options->backend);
-        rc = s->backend->engine_open(s->kv.options, &s->kv.engine, err);
+        rc = s->backend->map != NULL
+                 ? nadb_map_open(s->kv.options, s->backend->map, &s->kv.engine,
+                                 err)
+                 : s->backend->engine_open(s->kv.options, &s->kv.engine, err);
     }
     if (rc == NADB_OK &&
         !nadb_engine_is_complete(s->backend, s->kv.engine->ops)) {

@@ -30,6 +30,7 @@ bool nadb_backend_has_choice(const nadb_backend *b);
 enum {
     NADB_CAP_ENGINE = 1,     /* fills nadb_engine_ops */
     NADB_CAP_BASE = 2,       /* fills nadb_base_ops */
+    NADB_CAP_MAP = 4096,     /* fills nadb_map_ops */
     NADB_CAP_SNAPSHOTS = 4,  /* a view does not change under its reader */
     NADB_CAP_PERSISTENT = 8, /* data survives the end of the process */
     NADB_CAP_SHARED = 16,    /* several processes may use one store */

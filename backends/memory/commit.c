@@ -169,23 +169,12 @@ static bool has_changed(const memory_engine *e, const nadb_commit_req *req,
 
 /* --- claims --- */
 
-static uint64_t claim_hash(nadb_slice key) { return nadb_hash64(key) | 1; }
-
-/* True if another claim is on the key; `mine` is 0 or our claim. */
-static bool is_claimed(const memory_engine *e, nadb_slice key, uint32_t mine) {
-    uint64_t hash = claim_hash(key);
-
-    if (e->n_claims == 0) return false;
-    for (uint32_t i = 0; i < MEMORY_CLAIMS; i++)
-        if (e->claims[i] == hash && i + 1 != mine) return true;
-    return false;
-}
-
 static bool key_is_busy(const memory_engine *e, nadb_slice key) {
     const node *n = map_find(&e->map, key);
 
     return e->clearing || e->clears_waiting > 0 ||
-           (n != NULL && n->pending != NULL) || is_claimed(e, key, 0);
+           (n != NULL && n->pending != NULL) ||
+           nadb_claimed(&e->claims, key, 0);
 }
 
 nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
@@ -202,12 +191,7 @@ nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
         if (left <= 0) break;
         (void)nadb_cond_wait_timed(&e->resolved, &e->lock, left);
     }
-    for (uint32_t i = 0; i < MEMORY_CLAIMS && *claim == 0; i++)
-        if (e->claims[i] == 0 && !key_is_busy(e, key)) {
-            e->claims[i] = claim_hash(key);
-            e->n_claims++;
-            *claim = i + 1;
-        }
+    if (!key_is_busy(e, key)) *claim = nadb_claim_add(&e->claims, key);
     nadb_unlock(&e->lock);
     return *claim != 0 ? engine->ops->view_refresh(engine, v, err) : NADB_OK;
 }
@@ -215,10 +199,9 @@ nadb_rc memory_claim(nadb_engine *engine, nadb_view *v, nadb_slice key,
 void memory_unclaim(nadb_engine *engine, uint32_t claim) {
     memory_engine *e = (memory_engine *)engine;
 
-    if (claim == 0 || claim > MEMORY_CLAIMS) return;
+    if (claim == 0 || claim > NADB_CLAIMS_MAX) return;
     nadb_lock(&e->lock);
-    e->claims[claim - 1] = 0;
-    e->n_claims--;
+    nadb_claim_end(&e->claims, claim);
     nadb_cond_broadcast(&e->resolved);
     nadb_unlock(&e->lock);
 }
@@ -270,14 +253,15 @@ bool memory_moved(nadb_engine *engine, const nadb_view *v) {
  * invalidate what it has read. */
 static bool must_wait(const memory_engine *e, const nadb_commit_req *req,
                       const memory_ticket *t) {
-    if (e->tickets == 0 && e->n_claims == 0) return false;
+    if (e->tickets == 0 && e->claims.n == 0) return false;
     if (e->tickets > 0 && (e->clearing || t->clear || req->reads_all))
         return true;
-    if (t->clear && e->n_claims > (req->claim != 0)) return true;
+    if (t->clear && e->claims.n > (req->claim != 0)) return true;
     for (const version *v = t->changes; v != NULL; v = v->next) {
         const node *n = map_find(&e->map, node_key(v->node));
 
-        if (is_claimed(e, node_key(v->node), req->claim)) return true;
+        if (nadb_claimed(&e->claims, node_key(v->node), req->claim))
+            return true;
 
         if (n != NULL && n->pending != NULL) return true;
     }

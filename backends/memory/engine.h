@@ -3,6 +3,7 @@
 #define NADB_MEMORY_ENGINE_H
 
 #include "../../core/backend.h"
+#include "../../core/util/claims.h"
 #include "../../core/util/sync.h"
 #include "map.h"
 
@@ -17,10 +18,6 @@ typedef struct memory_view {
 /* the changes of a commit: changes.c */
 typedef struct memory_piece memory_piece;
 
-/* Number of keys that can be claimed at a time; with more the caller goes on
- * without a claim. */
-#define MEMORY_CLAIMS 32u
-
 typedef struct memory_engine {
     nadb_engine base;
     nadb_mutex lock;    /* guards everything below */
@@ -33,10 +30,9 @@ typedef struct memory_engine {
     uint64_t last_id;
     memory_view *oldest, *newest;
     node *stale_first, *stale_last;
-    unsigned tickets;               /* number in doubt */
-    bool clearing;                  /* one of the tickets is a clear */
-    uint64_t claims[MEMORY_CLAIMS]; /* hashes of claimed keys; 0: free */
-    unsigned n_claims;
+    unsigned tickets; /* number in doubt */
+    bool clearing;    /* one of the tickets is a clear */
+    nadb_claims claims;
     /* clears that wait for claims; meanwhile no new claims are made */
     unsigned clears_waiting;
     uint64_t rows;  /* live, keyspace NADB_KS_ROW */

@@ -12,34 +12,17 @@
  * retired, and whose tombstone was dropped, counts as swept once its expiry has
  * passed.
  *
- * Walks are bounded: after WALK_MAX entries any commit since the snapshot
- * counts as a conflict. Before the check, prepare waits for records in doubt
- * that share a key with what the transaction wrote or read. So of two prepared
- * transactions neither has read what the other writes. */
+ * Walks are bounded: after NADB_COMPARE_MAX entries any commit since the
+ * snapshot counts as a conflict. Before the check, prepare waits for records in
+ * doubt that share a key with what the transaction wrote or read. So of two
+ * prepared transactions neither has read what the other writes. */
+#include "../conflict.h"
 #include "../util/assert.h"
 #include "engine.h"
-
-#define WALK_MAX 20000u
 
 /* In place of a key's hash: the claim of a waiting clear. It prevents new
  * claims and has no other effect. */
 #define CLAIM_ALL 0u
-
-static nadb_rc conflict_any(nadb_err *err) {
-    return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed rows since this one began: "
-                     "roll back and retry");
-}
-
-static nadb_rc conflict(nadb_slice key, nadb_err *err) {
-    char shown[NADB_KEY_SHOWN];
-
-    if (key.n == 0 || key.p[0] != NADB_KS_ROW) return conflict_any(err);
-    return nadb_fail(err, NADB_CONFLICT,
-                     "another transaction changed \"%s\" since this one "
-                     "began: roll back and retry",
-                     nadb_key_show(nadb_slice_of(key.p + 1, key.n - 1), shown));
-}
 
 /* The state of one check. */
 typedef struct check {
@@ -49,10 +32,9 @@ typedef struct check {
     uint64_t since;   /* the snapshot contains commits up to this one */
     engine_view then; /* the snapshot */
     engine_view now;  /* the present */
+    nadb_compare both;
     /* the logs do not tell everything: compare `then` with `now` */
     bool compare;
-    int64_t clock_ms;     /* the present time */
-    uint32_t left;        /* number of entries that may still be visited */
     memtable *const *old; /* retired logs with changes since, newest first */
     size_t n_old;         /* their number; some may be missing */
 } check;
@@ -69,28 +51,17 @@ static void check_init(check *c, engine *s, engine_version *v,
     engine_view_init(&c->then, view->version, c->since);
     engine_view_init(&c->now, v,
                      control_seq(atomic_load(&s->ctl.map->visible)));
-    c->clock_ms = s->os->now_ms();
-    c->left = WALK_MAX;
+    c->both.engine = &s->engine;
+    c->both.then = &c->then.base;
+    c->both.now = &c->now.base;
+    c->both.req = req;
+    c->both.clock_ms = s->os->now_ms();
+    c->both.left = NADB_COMPARE_MAX;
 }
 
 static void check_clear(check *c) {
     nadb_buf_clear(&c->then.scratch);
     nadb_buf_clear(&c->now.scratch);
-}
-
-static bool changed(const check *c, const nadb_entry *e) {
-    return nadb_changed_seq(e->key, e->seq, e->flags, e->value) > c->since;
-}
-
-/* The snapshot shows an entry that no longer exists. */
-static nadb_rc check_gone(check *c, const nadb_entry *shown, nadb_err *err) {
-    bool expired = false;
-    nadb_rc rc = NADB_OK;
-
-    if (c->req->expired != NULL)
-        rc = c->req->expired(&c->s->engine, &c->then.base, shown, c->clock_ms,
-                             &expired, err);
-    return rc == NADB_OK && !expired ? conflict(shown->key, err) : rc;
 }
 
 /* --- keys --- */
@@ -106,18 +77,6 @@ static nadb_rc key_newest(memtable *const *logs, size_t n,
     return rc;
 }
 
-static nadb_rc compare_key(check *c, nadb_slice key, nadb_err *err) {
-    nadb_engine *e = &c->s->engine;
-    nadb_entry now, then;
-    bool is = false, was = false;
-    nadb_rc rc = engine_get(e, &c->now.base, key, &now, &is, err);
-
-    if (rc != NADB_OK) return rc;
-    if (is) return changed(c, &now) ? conflict(key, err) : NADB_OK;
-    rc = engine_get(e, &c->then.base, key, &then, &was, err);
-    return rc == NADB_OK && was ? check_gone(c, &then, err) : rc;
-}
-
 static nadb_rc check_key(check *c, nadb_slice key, nadb_err *err) {
     memtable_key k = memtable_key_of(key);
     uint64_t seq = 0;
@@ -125,8 +84,9 @@ static nadb_rc check_key(check *c, nadb_slice key, nadb_err *err) {
 
     if (rc == NADB_OK && seq == 0)
         rc = key_newest(c->old, c->n_old, &k, &seq, err);
-    if (rc == NADB_OK && seq > c->since) rc = conflict(key, err);
-    return rc == NADB_OK && c->compare ? compare_key(c, key, err) : rc;
+    if (rc == NADB_OK && seq > c->since) rc = nadb_conflict_key(key, err);
+    return rc == NADB_OK && c->compare ? nadb_compare_key(&c->both, key, err)
+                                       : rc;
 }
 
 static nadb_rc check_keys(check *c, nadb_err *err) {
@@ -154,48 +114,14 @@ static nadb_rc check_log(check *c, memtable *m, const nadb_range *range,
     rc = memtable_iter(m, UINT64_MAX, 0, range, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     while (rc == NADB_OK && it->valid) {
-        if (changed(c, &it->entry))
-            rc = conflict(it->entry.key, err);
-        else if (c->left-- == 0)
-            rc = conflict_any(err);
+        if (nadb_compare_changed(&c->both, &it->entry))
+            rc = nadb_conflict_key(it->entry.key, err);
+        else if (c->both.left-- == 0)
+            rc = nadb_conflict_any(err);
         else
             rc = nadb_iter_next(it, err);
     }
     nadb_iter_free(it);
-    return rc;
-}
-
-/* Compares the entries of both iterators at the smaller of their keys, and
- * moves on. */
-static nadb_rc compare_step(check *c, nadb_iter *then, nadb_iter *now,
-                            nadb_err *err) {
-    int order = !then->valid  ? 1
-                : !now->valid ? -1
-                              : nadb_slice_cmp(then->entry.key, now->entry.key);
-    nadb_rc rc = NADB_OK;
-
-    if (c->left-- == 0) return conflict_any(err);
-    if (order < 0)
-        rc = check_gone(c, &then->entry, err);
-    else if (changed(c, &now->entry))
-        rc = conflict(now->entry.key, err);
-    if (rc == NADB_OK && order <= 0) rc = nadb_iter_next(then, err);
-    if (rc == NADB_OK && order >= 0) rc = nadb_iter_next(now, err);
-    return rc;
-}
-
-static nadb_rc compare_range(check *c, const nadb_range *range, nadb_err *err) {
-    nadb_engine *e = &c->s->engine;
-    nadb_iter *then = NULL, *now = NULL;
-    nadb_rc rc = engine_iter(e, &c->then.base, range, &then, err);
-
-    if (rc == NADB_OK) rc = engine_iter(e, &c->now.base, range, &now, err);
-    if (rc == NADB_OK) rc = nadb_iter_next(then, err);
-    if (rc == NADB_OK) rc = nadb_iter_next(now, err);
-    while (rc == NADB_OK && (then->valid || now->valid))
-        rc = compare_step(c, then, now, err);
-    nadb_iter_free(then);
-    nadb_iter_free(now);
     return rc;
 }
 
@@ -207,7 +133,9 @@ static nadb_rc check_range(check *c, const nadb_range *range, nadb_err *err) {
         rc = check_log(c, c->v->logs[i], &forward, err);
     for (size_t i = 0; i < c->n_old && rc == NADB_OK; i++)
         rc = check_log(c, c->old[i], &forward, err);
-    return rc == NADB_OK && c->compare ? compare_range(c, &forward, err) : rc;
+    return rc == NADB_OK && c->compare
+               ? nadb_compare_range(&c->both, &forward, err)
+               : rc;
 }
 
 static nadb_rc check_all(check *c, nadb_err *err) {
@@ -248,10 +176,10 @@ static nadb_rc check_blindly(const nadb_commit_req *req, nadb_err *err) {
     nadb_iter *it = req->changes;
     nadb_rc rc = NADB_OK;
 
-    if (req->n_reads > 0) return conflict_any(err);
+    if (req->n_reads > 0) return nadb_conflict_any(err);
     if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
     while (rc == NADB_OK && it != NULL && it->valid) {
-        if (it->entry.flags & NADB_ENTRY_READ) return conflict_any(err);
+        if (it->entry.flags & NADB_ENTRY_READ) return nadb_conflict_any(err);
         rc = nadb_iter_next(it, err);
     }
     return rc;
@@ -291,7 +219,7 @@ nadb_rc engine_check(engine *s, engine_version *v, const nadb_commit_req *req,
                          "try again",
                          s->dir);
     if (req->view == NULL || req->view->seq == now) return NADB_OK;
-    if (req->reads_all) return conflict_any(err);
+    if (req->reads_all) return nadb_conflict_any(err);
     check_init(&c, s, v, req);
     cleared = cleared_since(v, c.since);
     rc = s->traits->immutable ? check_by_base(&c, cleared, err)

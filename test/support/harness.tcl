@@ -16,8 +16,8 @@
 #   NADB_LIB       the library; default build/test/nadb.so
 #   NADB_BACKENDS  run only these backends; redis-buffered is redis with
 #                  write=buffered, redis-sharded with shards=3
-#   NADB_PLUGIN    a backend to load: that of examples/backend, with
-#                  NADB_BACKENDS=array (plugin.test)
+#   NADB_PLUGIN    the file of a backend to load; NADB_BACKENDS has its name,
+#                  which is that of the file without .so (plugin.test)
 #   NADB_REDIS     cluster: stores on backend redis are in a cluster; moving:
 #                  and go around in it
 #   NADB_SEED      seed of random tests
@@ -48,6 +48,8 @@ set ::H(lib) [file join $::H(root) build/test/nadb.so]
 if {[info exists ::env(NADB_LIB)]} {
     set ::H(lib) [file normalize $::env(NADB_LIB)]
 }
+set ::H(plugin) [expr {[info exists ::env(NADB_PLUGIN)]
+    ? [file rootname [file tail $::env(NADB_PLUGIN)]] : {}}]
 set ::H(tmp) [expr {[info exists ::env(TMPDIR)] ? $::env(TMPDIR) : "/tmp"}]
 array set ::H_created {} ;# connection -> its open_store statements
 array set ::H_file {}    ;# connection -> its database file
@@ -226,7 +228,7 @@ proc reopen {name {db db}} {
 # A memory store dies with its last connection: this makes one that keeps it.
 # `created` declares the table where `file` is a database in memory.
 proc hold_store {name file created} {
-    if {$::H(backend) ni {memory array}} return
+    if {$::H(backend) ni [list memory {*}$::H(plugin)]} return
     open_db holder $file
     if {$file eq ":memory:"} {
         foreach sql $created { holder eval $sql }
@@ -256,8 +258,7 @@ proc has_backend {name} {
 # redis must be able to do; NADB_BACKENDS says which are run.
 proc foreach_backend {list body} {
     if {"memory" in $list && "fs" in $list && "redis" ni $list} {
-        lappend list redis
-        if {[info exists ::env(NADB_PLUGIN)]} { lappend list array }
+        lappend list redis {*}$::H(plugin)
     }
     if {[info exists ::env(NADB_BACKENDS)]} {
         set only [split $::env(NADB_BACKENDS) ", "]

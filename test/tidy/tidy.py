@@ -16,7 +16,8 @@ import sys
 
 LIBRARY = ["core/*.[ch]", "core/*/*.[ch]", "ext/*.[ch]",
            "backends/*.[ch]", "backends/*/*.[ch]"]
-TESTS_C = ["test/*/*.[ch]", "test/bindings/*/*.[ch]"]
+TESTS_C = ["test/*/*.[ch]", "test/bindings/*/*.[ch]", "test/plugins/*/*.[ch]",
+           "examples/*/*.[ch]"]
 LUA = ["backends/redis/lua/*.lua", "backends/redis/lua/lib/*.lua"]
 OTHER = LUA + ["test/*/*.test", "test/*/*.tcl", "test/*/*.py", "test/*/*.sh",
          "test/bindings/*/*", "test/*.sh", "sql/*.sh", "Makefile"]
@@ -72,11 +73,13 @@ ROOMS = {
     "core/util": [],
     "core/kv": ["core/backend.h", "core/nadb.h"],
     "core/engine": ["core/backend.h", "core/options.h", "core/names.h",
-                    "core/nadb.h", "core/kv/row.h"],
+                    "core/nadb.h", "core/conflict.h", "core/kv/row.h"],
+    "core/map": ["core/backend.h", "core/conflict.h", "core/kv/row.h"],
     "core/backup": ["core/backend.h", "core/nadb.h", "core/names.h",
                     "core/store_engine.h", "core/kv/codec.h", "core/kv/row.h",
                     "core/kv/session.h"],
-    "core": ["core/kv/", "core/engine/", "backends/registry.h"],
+    "core": ["core/kv/", "core/engine/", "core/map/map.h",
+             "backends/registry.h"],
     "ext": ["core/nadb.h", "core/backup/backup.h", "core/util/sha256.h",
             "test/support/test_functions.h"],
     "backends": ["core/backend.h", "backends/"],
@@ -400,7 +403,7 @@ def shown(circle, why):
 
 
 # Within these rooms, too, each file names only what stands below it.
-LAYERED = {"core/util", "core/engine", "core/backup", "backends", "backends/memory",
+LAYERED = {"core/util", "core/engine", "core/map", "core/backup", "backends", "backends/memory",
            "backends/backup"}
 
 
