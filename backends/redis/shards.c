@@ -111,15 +111,11 @@ static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
     nadb_rc rc = NADB_OK;
 
     for (; r.shard < s->n && rc == NADB_OK; r.shard++) {
-        nadb_err why;
-
-        nadb_err_clear(&why);
-        rc = shards_missing(s, r.shard, &why);
+        rc = shards_missing(s, r.shard, err);
         if (rc == NADB_IOERR && atomic_load(&s->settled)) {
-            report(ctx, why.msg);
+            report(ctx, err == NULL ? "a shard is gone" : err->msg);
+            if (err != NULL) nadb_err_clear(err);
             rc = NADB_OK;
-        } else if (rc != NADB_OK && err != NULL) {
-            *err = why;
         }
         if (rc == NADB_OK)
             rc = redis_check(&s->parts[r.shard]->base, report_shard, &r, err);

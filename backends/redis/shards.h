@@ -45,10 +45,8 @@ static inline unsigned shards_of_row(const shards *s, nadb_slice key) {
  * exist, or is half made, `settled` stays false. `caller` (may be NULL) can
  * stop it. */
 nadb_rc shards_settle(shards *s, const nadb_caller *caller, nadb_err *err);
-/* Makes the store if it does not exist. Shards that `v` (may be NULL) has found
- * missing, and that no other client has made meanwhile, then count as empty for
- * it. */
-nadb_rc shards_join(shards *s, shards_view *v, nadb_err *err);
+/* Makes the store if it does not exist. */
+nadb_rc shards_join(shards *s, nadb_err *err);
 /* Called when a shard seems to be missing. NADB_OK: it exists now, or the store
  * was never made; NADB_CANTOPEN: the store has another number of shards;
  * NADB_IOERR: the server has lost the shard. */
@@ -91,13 +89,11 @@ nadb_rc shards_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
 
 /* --- shards_txn.c --- */
 
-/* Executes tickets, one per shard or NULL, all or none. With `undo` takes their
- * changes back; it drops tickets of which nothing is left to undo. timeout_ms
- * limits the wait for other clients. */
+/* Commits tickets, one per shard or NULL, all or none. With `undo` takes their
+ * changes back, all or none, and drops tickets of which nothing is left to
+ * undo. timeout_ms limits the wait for other clients. */
 nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
                   int64_t timeout_ms, nadb_err *err);
-/* Takes committed changes back, all or none. */
-nadb_rc shards_undo(shards *s, redis_ticket **parts, nadb_err *err);
 /* Function of redis_engine.end_txn. */
 nadb_rc shards_end_txn(redis_engine *found_in, const char *txn, nadb_err *err);
 /* Ends the transactions in a shard whose time is up, because their clients have

@@ -3,24 +3,19 @@
  * transaction over several (shards_txn.c). Undo works the same way. */
 #include "shards.h"
 
-/* Makes parts[i] if it is NULL. */
-static nadb_rc add_part(shards *s, redis_ticket **parts, unsigned i,
+/* Makes parts[i] if it is NULL. `reads`: for what was read; a view that has
+ * read nothing in a shard needs no check there. */
+static nadb_rc add_part(shards *s, redis_ticket **parts, unsigned i, bool reads,
                         const nadb_commit_req *req, nadb_err *err) {
     const shards_view *v = (const shards_view *)req->view;
-    nadb_view *view = v == NULL ? NULL : (nadb_view *)v->parts[i];
+    redis_view *view = v == NULL ? NULL : v->parts[i];
     nadb_rc rc;
 
-    if (parts[i] != NULL) return NADB_OK;
-    rc = redis_ticket_new(s->parts[i], req, view, &parts[i], err);
+    if (parts[i] != NULL || (reads && (view == NULL || !view->known)))
+        return NADB_OK;
+    rc = redis_ticket_new(s->parts[i], req, (nadb_view *)view, &parts[i], err);
     if (rc == NADB_OK) parts[i]->claim = shards_claim_in(i, req->claim);
     return rc;
-}
-
-/* A view that has read nothing in a shard needs no check there. */
-static bool has_read(const nadb_commit_req *req, unsigned i) {
-    const shards_view *v = (const shards_view *)req->view;
-
-    return v != NULL && v->parts[i] != NULL && v->parts[i]->known;
 }
 
 /* A read of one key belongs to one shard, that of a range to all. */
@@ -32,9 +27,8 @@ static nadb_rc add_read(shards *s, redis_ticket **parts, const nadb_range *r,
     nadb_rc rc = NADB_OK;
 
     for (; i < end && rc == NADB_OK; i++) {
-        if (!has_read(req, i)) continue;
-        rc = add_part(s, parts, i, req, err);
-        if (rc == NADB_OK) redis_ticket_read(parts[i], r);
+        rc = add_part(s, parts, i, true, req, err);
+        if (parts[i] != NULL) redis_ticket_read(parts[i], r);
     }
     return rc;
 }
@@ -46,8 +40,8 @@ static nadb_rc fill(shards *s, redis_ticket **parts, const nadb_commit_req *req,
     nadb_rc rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
 
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (req->clear || (req->reads_all && has_read(req, i)))
-            rc = add_part(s, parts, i, req, err);
+        if (req->clear || req->reads_all)
+            rc = add_part(s, parts, i, !req->clear, req, err);
     for (size_t k = 0; k < req->n_reads && rc == NADB_OK; k++)
         rc = add_read(s, parts, &req->reads[k], req, err);
     while (rc == NADB_OK && it->valid) {
@@ -57,7 +51,7 @@ static nadb_rc fill(shards *s, redis_ticket **parts, const nadb_commit_req *req,
         if (key.n > 0 && key.p[0] == NADB_KS_ROW) {
             unsigned i = shards_of_row(s, key);
 
-            rc = add_part(s, parts, i, req, err);
+            rc = add_part(s, parts, i, false, req, err);
             if (rc == NADB_OK)
                 rc = redis_ticket_change(parts[i], &it->entry, err);
         }
@@ -65,36 +59,6 @@ static nadb_rc fill(shards *s, redis_ticket **parts, const nadb_commit_req *req,
     }
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
         if (parts[i] != NULL) rc = redis_ticket_check(parts[i], err);
-    return rc;
-}
-
-static nadb_rc commit(shards *s, redis_ticket **parts, int64_t timeout_ms,
-                      nadb_err *err) {
-    unsigned n = 0, at = 0;
-    nadb_rc rc;
-
-    for (unsigned i = 0; i < s->n; i++) {
-        n += parts[i] != NULL;
-        if (parts[i] != NULL) at = i;
-    }
-    if (n == 1 && redis_ticket_changes(parts[at]))
-        return redis_prepare_ticket(s->parts[at], parts[at], timeout_ms, err);
-    rc = shards_do(s, parts, false, timeout_ms, err);
-    for (unsigned i = 0; i < s->n; i++) {
-        if (!redis_ticket_changes(parts[i])) continue;
-        redis_forget_changes(s->parts[i], parts[i]);
-        if (rc == NADB_OK) redis_committed(s->parts[i], parts[i]);
-    }
-    return rc;
-}
-
-/* A shard is missing: finds out whether the store was destroyed. */
-static nadb_rc find_missing(shards *s, redis_ticket *const *parts,
-                            nadb_err *err) {
-    nadb_rc rc = NADB_OK;
-
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (parts[i] != NULL) rc = shards_missing(s, i, err);
     return rc;
 }
 
@@ -110,12 +74,15 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
     patience_operation_begin(&o);
     for (bool again = true; rc == NADB_OK; again = false) {
         /* The store was not made yet, as far as we know. */
-        if (!atomic_load(&s->settled))
-            rc = shards_join(s, (shards_view *)req->view, err);
-        if (rc == NADB_OK) rc = commit(s, parts, req->timeout_ms, err);
+        if (!atomic_load(&s->settled)) rc = shards_join(s, err);
+        if (rc == NADB_OK)
+            rc = shards_do(s, parts, false, req->timeout_ms, err);
         if (rc != NADB_CANTOPEN || !again || !atomic_load(&s->settled)) break;
         if (err != NULL) nadb_err_clear(err);
-        rc = find_missing(s, parts, err);
+        /* A shard is missing: finds out whether the store was destroyed. */
+        rc = NADB_OK;
+        for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+            if (parts[i] != NULL) rc = shards_missing(s, i, err);
     }
     patience_operation_end(&o);
     for (unsigned i = 0; i < s->n && parts != NULL; i++) {
@@ -150,7 +117,7 @@ nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *done, nadb_err *err) {
     nadb_rc rc;
 
     patience_operation_begin(&o);
-    rc = shards_undo(s, parts, err);
+    rc = shards_do(s, parts, true, s->mark->at.timeout_ms, err);
     for (unsigned i = 0; i < s->n; i++)
         if (parts[i] != NULL)
             redis_undone(s->parts[i], parts[i], rc == NADB_OK);

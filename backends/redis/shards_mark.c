@@ -17,20 +17,14 @@
 #include "shards.h"
 
 /* Calls mark.lua with these arguments, ended by NULL. *is: the layout is the
- * second of them, so nothing was changed. *made (may be NULL): the version of a
- * shard that was made, or 0. */
+ * second of them, so nothing was changed. */
 static nadb_rc call(redis_engine *e, const nadb_caller *caller,
-                    const char *const texts[], bool *is, uint64_t *made,
-                    nadb_err *err) {
+                    const char *const texts[], bool *is, nadb_err *err) {
     redisReply *r = NULL;
     nadb_rc rc = script_run(e->scripts, e->pool, caller, redis_prefix(e),
                             SCRIPT_MARK, texts, &r, err);
 
     *is = rc == NADB_OK && script_says(r, "is");
-    if (made != NULL)
-        *made = rc == NADB_OK && script_says(r, "ok") && r->elements == 2
-                    ? reply_number_or_0(r->element[1])
-                    : 0;
     /* Another layout than ours is an error already. */
     if (rc == NADB_OK && script_says(r, "layout"))
         rc = nadb_fail(err, NADB_CANTOPEN,
@@ -49,7 +43,7 @@ nadb_rc shards_settle(shards *s, const nadb_caller *caller, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&s->settled)) return NADB_OK;
-    rc = call(s->mark, caller, texts, &is, NULL, err);
+    rc = call(s->mark, caller, texts, &is, err);
     if (is) atomic_store(&s->settled, true);
     return rc;
 }
@@ -63,7 +57,7 @@ nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err) {
     rc = shards_settle(s, NULL, err);
     if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
     /* Another client may have made it meanwhile. */
-    rc = call(s->parts[i], NULL, texts, &is, NULL, err);
+    rc = call(s->parts[i], NULL, texts, &is, err);
     if (rc != NADB_OK || is) return rc;
     return nadb_fail(err, NADB_IOERR,
                      "redis server %s: shard %u of the store is gone: the "
@@ -74,33 +68,26 @@ nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err) {
 
 /* --- making and removing --- */
 
-/* Makes a shard if it is missing. If `v` (may be NULL) has found it missing, it
- * then counts as empty for it. */
-static nadb_rc make_shard(shards *s, unsigned i, shards_view *v,
-                          nadb_err *err) {
+/* Makes a shard if it is missing. */
+static nadb_rc make_shard(redis_engine *e, nadb_err *err) {
     static const char *const texts[] = {"$", SCRIPT_LAYOUT, "",
                                         "",  SCRIPT_LAYOUT, NULL};
-    redis_view *part = v == NULL ? NULL : v->parts[i];
-    uint64_t made;
     bool is;
-    nadb_rc rc = call(s->parts[i], NULL, texts, &is, &made, err);
 
-    if (made != 0 && part != NULL && part->known && part->base.seq == 0)
-        part->base.seq = made;
-    return rc;
+    return call(e, NULL, texts, &is, err);
 }
 
-nadb_rc shards_join(shards *s, shards_view *v, nadb_err *err) {
+nadb_rc shards_join(shards *s, nadb_err *err) {
     const char *const begin[] = {"$", s->here, s->making, "", s->making, NULL};
     const char *const end[] = {"$", s->here, s->making, "", s->here, NULL};
     bool is = false, whole;
     nadb_rc rc;
 
     atomic_store(&s->settled, false);
-    rc = call(s->mark, NULL, begin, &whole, NULL, err);
+    rc = call(s->mark, NULL, begin, &whole, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK && !whole; i++)
-        rc = make_shard(s, i, v, err);
-    if (rc == NADB_OK && !whole) rc = call(s->mark, NULL, end, &is, NULL, err);
+        rc = make_shard(s->parts[i], err);
+    if (rc == NADB_OK && !whole) rc = call(s->mark, NULL, end, &is, err);
     if (rc == NADB_OK) atomic_store(&s->settled, true);
     return rc;
 }
@@ -109,7 +96,7 @@ nadb_rc shards_replace_lost(shards *s, unsigned i, nadb_err *err) {
     nadb_rc rc = shards_settle(s, NULL, err);
 
     if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
-    return make_shard(s, i, NULL, err);
+    return make_shard(s->parts[i], err);
 }
 
 nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err) {
@@ -123,12 +110,12 @@ nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err) {
 
     atomic_store(&s->settled, false);
     patience_operation_begin(&o);
-    rc = call(s->mark, NULL, begin, &is, NULL, err);
+    rc = call(s->mark, NULL, begin, &is, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
-        rc = make_shard(s, i, NULL, err);
+        rc = make_shard(s->parts[i], err);
         if (rc == NADB_OK) rc = redis_wipe(s->parts[i], err);
     }
-    if (rc == NADB_OK) rc = call(s->mark, NULL, end, &is, NULL, err);
+    if (rc == NADB_OK) rc = call(s->mark, NULL, end, &is, err);
     patience_operation_end(&o);
     engine->ops->close(engine);
     return rc;

@@ -20,25 +20,9 @@ void shards_view_close(nadb_engine *engine, nadb_view *view) {
 
     if (v == NULL) return;
     for (unsigned i = 0; i < s->n; i++)
-        if (v->parts[i] != NULL)
-            redis_view_close(&s->parts[i]->base, &v->parts[i]->base);
+        redis_view_close(&s->parts[i]->base, (nadb_view *)v->parts[i]);
     nadb_buf_clear(&v->sum);
     nadb_free(v);
-}
-
-nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
-                            nadb_err *err) {
-    shards *s = (shards *)engine;
-    shards_view *v = (shards_view *)view;
-    nadb_rc rc = NADB_OK;
-
-    v->looked = false;
-    shards_end_others(s);
-    for (unsigned i = v->from; i < v->to && rc == NADB_OK; i++)
-        if (v->parts[i] != NULL)
-            rc =
-                redis_view_refresh(&s->parts[i]->base, &v->parts[i]->base, err);
-    return rc;
 }
 
 void shards_view_rest(nadb_engine *engine, nadb_view *view) {
@@ -49,6 +33,15 @@ void shards_view_rest(nadb_engine *engine, nadb_view *view) {
         if (v->parts[i] != NULL)
             redis_view_rest(&s->parts[i]->base, &v->parts[i]->base);
     v->from = v->to = 0;
+}
+
+nadb_rc shards_view_refresh(nadb_engine *engine, nadb_view *view,
+                            nadb_err *err) {
+    (void)err;
+    ((shards_view *)view)->looked = false;
+    shards_end_others((shards *)engine);
+    shards_view_rest(engine, view);
+    return NADB_OK;
 }
 
 nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i, nadb_err *err) {

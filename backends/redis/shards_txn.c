@@ -45,8 +45,8 @@ typedef struct txn {
     char name[REDIS_TXN_MAX];     /* "": nothing is to be decided */
     unsigned decider;             /* the first shard that is changed */
     unsigned sent;   /* shards below it may have an intent; others have none */
+    unsigned lost;   /* a shard that has lost its part, counted from 1; or 0 */
     nadb_err missed; /* too few replicas have something that is decided */
-    nadb_err lost;   /* a part that was to be applied does not exist */
     args a;
 } txn;
 
@@ -64,32 +64,6 @@ static nadb_rc finish(redis_engine *e, const char *what, const char *name,
         freeReplyObject(r);
     else
         *out = r;
-    return rc;
-}
-
-/* Ends a transaction. `what`: "resolve" if its time is up, or "abandon".
- * *decided: it is committed, and is applied in all shards now; otherwise it is
- * dropped in the deciding shard and where it was found. */
-static nadb_rc end_txn(redis_engine *found_in, const char *what,
-                       const char *name, bool *decided, nadb_err *err) {
-    shards *s = found_in->whole;
-    unsigned long shard = strtoul(name, NULL, 10);
-    redis_engine *decider = s->parts[shard < s->n ? shard : 0];
-    redisReply *r = NULL;
-    nadb_rc rc = finish(decider, what, name, &r, err);
-
-    *decided = rc == NADB_OK && script_says(r, "commit");
-    for (size_t i = 1; *decided && rc == NADB_OK && i < r->elements; i++) {
-        shard = (unsigned long)reply_number_or_0(r->element[i]);
-        if (shard < s->n)
-            rc = finish(s->parts[shard], "apply", name, NULL, err);
-    }
-    if (*decided && rc == NADB_OK)
-        rc = finish(decider, "forget", name, NULL, err);
-    if (rc == NADB_OK && script_says(r, "abort") && found_in != decider)
-        rc = finish(found_in, "drop", name, NULL, err);
-    if (rc != NADB_OK) atomic_store(&s->unfinished, true);
-    freeReplyObject(r);
     return rc;
 }
 
@@ -138,11 +112,7 @@ static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
     *wait = false;
     if (*r == NULL || script_says(*r, "done")) return NADB_OK;
     if (none && s == APPLY) {
-        (void)nadb_fail(&x->lost, NADB_IOERR,
-                        "redis server %s: shard %u has lost its part of the "
-                        "transaction, because a replica that lacks it has "
-                        "taken over; the other shards have committed theirs",
-                        conn_name(c), i);
+        x->lost = i + 1;
         return NADB_OK;
     }
     if (none)
@@ -182,21 +152,17 @@ static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
 static nadb_rc do_step(txn *x, unsigned i, step s, bool *wait, nadb_err *err) {
     redis_engine *e = x->s->parts[i];
     redisReply *r = NULL;
-    bool missed = false;
-    nadb_err why;
+    bool missed;
     conn *c = NULL;
     nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    nadb_err_clear(&why);
     ask(x, i, s, c);
     rc = redis_once(e, c, s >= DECIDE ? SCRIPT_FINISH : SCRIPT_COMMIT, &x->a,
-                    &r, &x->parts[i]->version, &missed, &why);
+                    &r, &x->parts[i]->version, &missed, err);
     if (missed && s >= DECIDE) {
-        x->missed = why;
+        x->missed = *err;
         rc = NADB_OK;
-    } else if (rc != NADB_OK && err != NULL) {
-        *err = why;
     }
     if (rc == NADB_OK) rc = take(x, i, s, c, &r, wait, err);
     freeReplyObject(r);
@@ -228,11 +194,12 @@ static nadb_rc prepare_all(txn *x, nadb_err *err) {
  * a client comes there. */
 static void apply_all(txn *x) {
     bool all = true, wait;
+    nadb_err why;
 
     for (unsigned i = x->decider + 1; i < x->sent; i++)
         if (redis_ticket_changes(x->parts[i]) &&
-            do_step(x, i, APPLY, &wait, NULL) != NADB_OK)
-            all = do_step(x, i, APPLY, &wait, NULL) == NADB_OK && all;
+            do_step(x, i, APPLY, &wait, &why) != NADB_OK)
+            all = do_step(x, i, APPLY, &wait, &why) == NADB_OK && all;
     if (!all)
         atomic_store(&x->s->unfinished, true);
     else if (x->decider + 1 < x->sent)
@@ -247,66 +214,107 @@ static void drop_all(txn *x) {
             (void)finish(x->s->parts[i], "drop", x->name, NULL, NULL);
 }
 
-nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
-                  int64_t timeout_ms, nadb_err *err) {
-    txn x = {.s = s, .parts = parts, .undo = undo, .timeout_ms = timeout_ms};
-    bool given_up, decided = false, wait;
-    nadb_rc rc;
+/* Decides; *given_up: it will never be decided. After an error the shard is
+ * asked; if that fails, too, the next client finds out. */
+static nadb_rc decide(txn *x, bool *given_up, nadb_err *err) {
+    redis_engine *e = x->s->parts[x->decider];
+    redisReply *r = NULL;
+    bool wait;
+    nadb_rc rc = do_step(x, x->decider, DECIDE, &wait, err);
 
-    x.begin_ns = nadb_os_get()->mono_ns();
-    nadb_err_clear(&x.missed);
-    nadb_err_clear(&x.lost);
-    rc = prepare_all(&x, err);
-    given_up = rc != NADB_OK;
-    if (rc == NADB_OK && x.name[0] != '\0') {
-        rc = do_step(&x, x.decider, DECIDE, &wait, err);
-        if (rc == NADB_OK) {
-            apply_all(&x);
-        } else {
-            /* If that cannot be asked, the next client finds out. */
-            given_up = end_txn(s->parts[x.decider], "abandon", x.name, &decided,
-                               NULL) == NADB_OK &&
-                       !decided;
-            /* Whether replicas have the decision is not known. */
-            if (decided && s->mark->at.wait == 0) rc = NADB_OK;
-        }
+    if (rc == NADB_OK || finish(e, "drop", x->name, &r, NULL) != NADB_OK)
+        return rc;
+    *given_up = script_says(r, "abort");
+    if (script_says(r, "commit")) {
+        rc = NADB_OK;
+        if (e->at.wait > 0)
+            (void)nadb_fail(&x->missed, NADB_IOERR,
+                            "redis server %s: how many replicas have the "
+                            "transaction is not known",
+                            e->at.name);
     }
-    if (given_up) drop_all(&x);
-    args_clear(&x.a);
-    if (rc == NADB_OK && x.lost.rc != NADB_OK)
-        return nadb_fail(err, x.lost.rc, "%s", x.lost.msg);
-    if (rc != NADB_OK || x.missed.rc == NADB_OK || undo) return rc;
+    freeReplyObject(r);
+    return rc;
+}
+
+static nadb_rc do_all(txn *x, nadb_err *err) {
+    nadb_rc rc = prepare_all(x, err);
+    bool given_up = rc != NADB_OK;
+
+    if (rc == NADB_OK && x->name[0] != '\0') {
+        rc = decide(x, &given_up, err);
+        if (rc == NADB_OK) apply_all(x);
+    }
+    if (given_up) drop_all(x);
+    args_clear(&x->a);
+    if (x->lost > 0)
+        return nadb_fail(err, NADB_IOERR,
+                         "redis server %s: shard %u has lost its part of the "
+                         "transaction, because a replica that lacks it has "
+                         "taken over; the other shards have committed theirs",
+                         x->s->parts[x->lost - 1]->at.name, x->lost - 1);
+    if (rc != NADB_OK || x->missed.rc == NADB_OK || x->undo) return rc;
     /* Too few replicas have it: it was committed, and is undone. */
-    rc = shards_undo(s, parts, err);
-    return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x.missed.msg,
+    rc = shards_do(x->s, x->parts, true, x->timeout_ms, err);
+    return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x->missed.msg,
                      rc == NADB_OK
                          ? "was taken back"
                          : "is committed, but a failover may lose it");
 }
 
-nadb_rc shards_undo(shards *s, redis_ticket **parts, nadb_err *err) {
+nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
+                  int64_t timeout_ms, nadb_err *err) {
+    txn x = {.s = s, .parts = parts, .undo = undo, .timeout_ms = timeout_ms};
     unsigned n = 0, at = 0;
+    nadb_err why;
+    nadb_rc rc;
 
     for (unsigned i = 0; i < s->n; i++) {
-        if (!redis_ticket_changes(parts[i])) continue;
+        if (parts[i] == NULL) continue;
         n++;
         at = i;
-        if (parts[i]->reply == NULL) break;
+        /* An error, because the old rows are unknown. */
+        if (undo && redis_ticket_changes(parts[i]) && parts[i]->reply == NULL)
+            return redis_undo(s->parts[i], parts[i], err);
     }
-    /* One part is as in a store without shards; and so is the error if the old
-     * rows of a part are unknown. */
-    if (n == 1 || (n > 1 && parts[at]->reply == NULL))
-        return redis_undo(s->parts[at], parts[at], err);
-    return shards_do(s, parts, true, s->mark->at.timeout_ms, err);
+    if (n == 1 && redis_ticket_changes(parts[at]))
+        return undo ? redis_undo(s->parts[at], parts[at], err)
+                    : redis_prepare_ticket(s->parts[at], parts[at], timeout_ms,
+                                           err);
+    x.begin_ns = nadb_os_get()->mono_ns();
+    nadb_err_clear(&x.missed);
+    rc = do_all(&x, err == NULL ? &why : err);
+    for (unsigned i = 0; i < s->n && !undo; i++) {
+        if (!redis_ticket_changes(parts[i])) continue;
+        redis_forget_changes(s->parts[i], parts[i]);
+        if (rc == NADB_OK) redis_committed(s->parts[i], parts[i]);
+    }
+    return rc;
 }
 
 /* --- ending transactions of other clients --- */
 
 nadb_rc shards_end_txn(redis_engine *found_in, const char *name,
                        nadb_err *err) {
-    bool decided;
+    shards *s = found_in->whole;
+    unsigned long shard = strtoul(name, NULL, 10);
+    redis_engine *decider = s->parts[shard < s->n ? shard : 0];
+    redisReply *r = NULL;
+    nadb_rc rc = finish(decider, "resolve", name, &r, err);
+    bool decided = rc == NADB_OK && script_says(r, "commit");
 
-    return end_txn(found_in, "resolve", name, &decided, err);
+    /* It is decided: apply it in all of these shards. */
+    for (size_t i = 1; decided && rc == NADB_OK && i < r->elements; i++) {
+        shard = (unsigned long)reply_number_or_0(r->element[i]);
+        if (shard < s->n)
+            rc = finish(s->parts[shard], "apply", name, NULL, err);
+    }
+    if (decided && rc == NADB_OK)
+        rc = finish(decider, "forget", name, NULL, err);
+    if (rc == NADB_OK && script_says(r, "abort") && found_in != decider)
+        rc = finish(found_in, "drop", name, NULL, err);
+    freeReplyObject(r);
+    return rc;
 }
 
 nadb_rc shards_end_all(redis_engine *e, nadb_err *err) {

@@ -7,10 +7,9 @@
 --   decide   in the deciding shard: applies the part, and notes the other
 --            shards in `decided`. From then on the transaction is committed
 --   apply    applies the part
---   drop     discards the part
---   resolve  asks the deciding shard: {'commit', shard, ..}, {'wait'} or
---            {'abort'}. A transaction not decided at its second time is aborted
---   abandon  as resolve, as if the second time had come
+--   drop     discards the part: {'abort'}, unless the transaction is decided in
+--            this shard: {'commit', shard, ..}
+--   resolve  as drop, in the deciding shard, but {'wait'} before its time
 --   forget   all shards have applied their parts: removes it from `decided`
 --   list     after 'list', the names of transactions whose first time has come
 --
@@ -38,8 +37,8 @@ if what == 'forget' then
   call('HDEL', Y, txn)
   return {'ok'}
 end
-local asks = what == 'resolve' or what == 'abandon'
-if asks then
+local drops = what == 'resolve' or what == 'drop'
+if drops then
   local all = call('HGET', Y, txn)
   local waits = tonumber(all and ask or due or 0) > now
   if what == 'resolve' and waits and (all or call('HEXISTS', I, txn) == 1) then
@@ -59,7 +58,7 @@ end
 local packed = call('HGET', I, txn)
 -- If `locks` is lost, others may have written: the part does not count.
 if not packed or call('EXISTS', O) == 0 then
-  if asks then return {'abort'} end
+  if drops then return {'abort'} end
   return {call('HEXISTS', M, 'w:' .. txn) == 1 and 'done' or 'none'}
 end
 local ARGV = cmsgpack.unpack(packed)
@@ -78,9 +77,9 @@ local function unlock()
     call('HSET', M, 'held', call('EXISTS', L) == 1 and str(now + 2000) or '0')
   end
 end
-if asks or what == 'drop' then
+if drops then
   unlock()
-  return {asks and 'abort' or 'ok'}
+  return {'abort'}
 end
 call('HLEN', Y)
 call('HLEN', O)

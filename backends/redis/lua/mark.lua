@@ -2,8 +2,7 @@
 -- changes it (shards_mark.c). If the layout is `is` the answer is {'is'}. If
 -- there is one that is neither `from` nor `also`, it is {'layout', which}.
 -- Without `to` it is {'no'}. Otherwise the layout becomes `to`, and with
--- to = '' the fields of the store are removed: {'ok', version of a store that
--- was created, or '0'}.
+-- to = '' the fields of the store are removed: {'ok', to}.
 local server, is, from, also, to = unpack(ARGV, 1, 5)
 include 'lib/store'
 include 'lib/sizes'
@@ -14,16 +13,12 @@ if layout and layout ~= from and layout ~= also then
   return {'layout', layout}
 end
 if not to then return {'no'} end
-local made = '0'
 call('DEL', P .. 'none')
 if to == '' then
   call('HDEL', M, 'ver', 'gen', 'floor', 'layout', 'expiry', 'held', 'dead',
        'server', 'since', 'epochs', 'listed', 'sum', 'feed')
-  return {'ok', made}
+else
+  if ver == 0 then next_version() end
+  call('HSET', M, 'layout', to)
 end
-if ver == 0 then
-  next_version()
-  made = str(ver)
-end
-call('HSET', M, 'layout', to)
-return {'ok', made}
+return {'ok', to}

@@ -1,7 +1,8 @@
 -- Returns from the script if another commit since the view began conflicts with
--- the transaction.
+-- the transaction. A view of version 0 saw an empty store; it may be made, and
+-- still be empty.
 local undo = string.find(flags, 'u')
-if seen and ver ~= seen then
+if seen and ver ~= seen and (seen > 0 or call('EXISTS', K) == 1) then
   include 'lib/changed'
   if seen > 0 and not in_history(seen) then
     return {undo and 'gone' or 'conflict', '', 'lost'}
