@@ -60,20 +60,22 @@ static void count_row(nadb_cursor *c) {
     if (c->loaded) c->bytes += c->row.size;
 }
 
+/* Ends the walk, and frees what it holds of the engine. */
+static void walk_end(nadb_cursor *c) {
+    cursor_counted(c, NADB_OK, NULL);
+    if (c->it != NULL && c->valid) /* only keys up to its position were read */
+        session_narrow_read(c->ss, c->read, c->read_epoch, c->reverse,
+                            c->it->entry.key);
+    nadb_iter_free(c->it);
+    nadb_iter_free(c->index);
+    nadb_cached_release(c->cached);
+}
+
 void nadb_cursor_close(nadb_cursor *c) {
     NADB_ASSERT(c->mode == CURSOR_CLOSED || c->view != NULL);
     if (c->mode == CURSOR_CLOSED) return;
-    cursor_counted(c, NADB_OK, NULL);
-    if (c->it != NULL) {
-        if (c->valid) /* only keys up to its position were read */
-            session_narrow_read(c->ss, c->read, c->read_epoch, c->reverse,
-                                c->it->entry.key);
-        nadb_iter_free(c->it);
-        c->it = NULL;
-    }
-    nadb_iter_free(c->index);
-    c->index = NULL;
-    nadb_cached_release(c->cached);
+    if (!session_inherited(c->ss)) walk_end(c);
+    c->it = c->index = NULL;
     c->cached = NULL;
     if (c->b != NULL) {
         *c->reader_link = c->next_reader;

@@ -38,7 +38,7 @@ void nadb_session_serve(nadb_session *ss, const nadb_caller *caller,
 }
 
 void nadb_session_free(nadb_session *ss) {
-    if (ss == NULL) return;
+    if (ss == NULL || session_inherited(ss)) return;
     (void)nadb_session_rollback(ss, NULL);
     nadb_session_unhold(ss);
     while (ss->views != NULL) {
@@ -187,7 +187,7 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
 
 void session_view_drop(nadb_session *ss, session_view *v) {
     NADB_ASSERT(v == NULL || v->refs > 0);
-    if (v == NULL || --v->refs > 0) return;
+    if (v == NULL || --v->refs > 0 || session_inherited(ss)) return;
     ss->engine->ops->view_rest(ss->engine, v->view);
 }
 

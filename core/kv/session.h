@@ -157,4 +157,11 @@ static inline nadb_rc session_usable(nadb_session *ss, nadb_err *err) {
     return ss->kv->forked ? kv_usable(ss->kv, err) : NADB_OK;
 }
 
+/* True in a forked child. There a session and its cursors are not freed and do
+ * not call the engine: threads that the child does not have may have held locks
+ * at the fork, and may have half changed what the locks guard. */
+static inline bool session_inherited(const nadb_session *ss) {
+    return ss->kv->forked;
+}
+
 #endif

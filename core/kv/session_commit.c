@@ -306,7 +306,7 @@ void nadb_session_commit(nadb_session *ss) {
 void nadb_session_abandon(nadb_session *ss) {
     /* A ticket implies a transaction. */
     NADB_ASSERT(ss->txn != NULL || ss->ticket == NULL);
-    if (ss->txn == NULL) return;
+    if (ss->txn == NULL || session_inherited(ss)) return;
     if (ss->ticket != NULL) ss->engine->ops->abandon(ss->engine, ss->ticket);
     ss->ticket = NULL;
     session_undo(ss, 0);
@@ -318,7 +318,7 @@ nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
     nadb_done d = {.op = NADB_OP_ROLLBACK, .err = err};
     size_t keys = 0, bytes = 0;
 
-    if (ss->txn == NULL) return NADB_OK;
+    if (ss->txn == NULL || session_inherited(ss)) return NADB_OK;
     if (batch_empty(ss->b) && ss->ticket == NULL) {
         txn_end(ss);
         return NADB_OK;
@@ -382,7 +382,7 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
     size_t count;
     nadb_rc rc;
 
-    if (ss->txn == NULL) return NADB_OK;
+    if (ss->txn == NULL || session_inherited(ss)) return NADB_OK;
     rc = session_unprepare(ss, err);
     marks_cut(ss, n + 1);
     NADB_ASSERT(ss->ticket == NULL); /* otherwise the batch may not change */
