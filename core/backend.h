@@ -545,8 +545,9 @@ struct nadb_base {
 
 /* A commit derives the next state from the present one. A snapshot is a state
  * that stays until its last reader has closed it. core/map counts the readers
- * of each state, lets one commit at a time derive, and checks for conflicts;
- * a backend has no lock and no reference count.
+ * of each state, lets one commit at a time derive, and checks for conflicts.
+ * A backend needs no lock; if its states share memory, it counts the states
+ * that use a part with an atomic counter.
  *
  * A map is a store in the memory of one process: it declares
  * NADB_CAP_SNAPSHOTS, and of the other capabilities at most NADB_CAP_INNOCUOUS
@@ -575,7 +576,8 @@ typedef struct nadb_map_changes {
 } nadb_map_changes;
 
 typedef struct nadb_map_ops {
-    /* Opens a store: makes its first state and, if it needs one, *out. */
+    /* Opens a store: makes its first state and, if it needs one, *out. Both are
+     * NULL before, and on error. */
     nadb_rc (*open)(const nadb_options *options, nadb_map **out,
                     nadb_map_state **first, nadb_err *err);
     /* Optional, if open() leaves *out NULL. REQUIRES: all states are freed. */

@@ -102,7 +102,7 @@ static void ticket_clear(memory_ticket *t) {
 static void ticket_free(memory_ticket *t) {
     if (t == NULL) return;
     ticket_clear(t);
-    nadb_free(t->piece);
+    nadb_piece_free(t->piece);
     nadb_free(t);
 }
 
@@ -437,7 +437,7 @@ void memory_commit(nadb_engine *engine, nadb_ticket *ticket) {
     }
     e->seq++;
     if (!t->background) e->changed_seq = e->seq;
-    if (nadb_keeps(e->keep)) memory_changes_add(e, t);
+    nadb_recent_add(&e->recent, t->piece, e->seq);
     end_ticket(e, t);
     memory_reclaim(e);
     nadb_unlock(&e->lock);
@@ -462,7 +462,7 @@ nadb_rc memory_rollback(nadb_engine *engine, nadb_ticket *ticket,
     }
     end_ticket(e, t);
     nadb_unlock(&e->lock);
-    nadb_free(t->piece);
+    nadb_piece_free(t->piece);
     nadb_free(t);
     return NADB_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef NADB_MEMORY_ENGINE_H
 #define NADB_MEMORY_ENGINE_H
 
-#include "../../core/backend.h"
+#include "../../core/recent.h"
 #include "../../core/util/claims.h"
 #include "../../core/util/sync.h"
 #include "map.h"
@@ -14,9 +14,6 @@ typedef struct memory_view {
     bool locked;        /* prepare()'s own view, whose thread holds the lock */
     struct memory_view *older, *newer;
 } memory_view;
-
-/* the changes of a commit: changes.c */
-typedef struct memory_piece memory_piece;
 
 typedef struct memory_engine {
     nadb_engine base;
@@ -38,17 +35,14 @@ typedef struct memory_engine {
     uint64_t rows;  /* live, keyspace NADB_KS_ROW */
     uint64_t bytes; /* live keys and values, all keyspaces */
     nadb_totals totals;
-    nadb_keep keep; /* how many changes are kept */
-    memory_piece *piece_first, *piece_last;
-    uint64_t piece_bytes;
-    uint64_t floor; /* the pieces have all changes after it */
+    nadb_recent recent; /* kept changes */
 } memory_engine;
 
 typedef struct memory_ticket {
     version *changes; /* linked by `next` */
     bool clear;
-    bool background;     /* a commit of the sweeper */
-    memory_piece *piece; /* NULL: changes are not kept */
+    bool background;   /* a commit of the sweeper */
+    nadb_piece *piece; /* NULL: changes are not kept */
 } memory_ticket;
 
 /* The version of a node that a view sees; NULL if there is none, or n is
@@ -69,13 +63,9 @@ static inline void memory_unlock(memory_engine *e, const memory_view *v) {
 /* Frees what no open view can see (commit.c). REQUIRES: the lock. */
 void memory_reclaim(memory_engine *e);
 
-/* Makes the piece of a linked ticket; NADB_NOMEM. REQUIRES, as the next two:
- * the lock. */
+/* Makes the piece of a linked ticket; NADB_NOMEM. REQUIRES: the lock. */
 nadb_rc memory_changes_make(const memory_engine *e, memory_ticket *t,
                             nadb_err *err) NADB_MUST_USE;
-/* Appends the piece of a ticket that was committed as e->seq. */
-void memory_changes_add(memory_engine *e, memory_ticket *t);
-void memory_changes_clear(memory_engine *e);
 /* Operations of nadb_engine_ops (changes.c). */
 void memory_keep(nadb_engine *engine, nadb_keep keep);
 nadb_rc memory_changes(nadb_engine *engine, nadb_view *v, uint64_t since,

@@ -323,7 +323,7 @@ static void memory_close(nadb_engine *engine) {
 
     if (e == NULL) return;
     map_clear(&e->map);
-    memory_changes_clear(e);
+    nadb_recent_clear(&e->recent);
     nadb_cond_clear(&e->resolved);
     nadb_mutex_clear(&e->lock);
     nadb_free(e);
@@ -374,7 +374,7 @@ static nadb_rc memory_open(const nadb_options *options, nadb_engine **out,
     if (e == NULL) return no_memory(err);
     e->base.ops = &memory_ops;
     e->totals.known = true;
-    e->keep = nadb_option_keep(options);
+    e->recent.keep = nadb_option_keep(options);
     rc = map_init(&e->map, err);
     if (rc == NADB_OK) rc = init_locks(e, err);
     if (rc != NADB_OK) goto done;

@@ -18,8 +18,14 @@
 
 typedef struct map_ticket {
     map_state *next;
-    bool background; /* a commit of the sweeper */
+    bool background;   /* a commit of the sweeper */
+    nadb_piece *piece; /* NULL: changes are not kept */
 } map_ticket;
+
+static void ticket_free(map_ticket *t) {
+    nadb_piece_free(t->piece);
+    nadb_free(t);
+}
 
 static int64_t deadline_of(int64_t timeout_ms) {
     return nadb_os_get()->mono_ns() + timeout_ms * 1000000;
@@ -49,17 +55,21 @@ static bool turn_take(map_engine *e, int64_t deadline) {
     return mine;
 }
 
-/* Ends the turn. `next`, unless it is NULL, becomes the present state. */
-static void turn_end(map_engine *e, map_state *next, bool background) {
+/* Ends the turn. The commit, unless it is NULL, becomes visible. */
+static void turn_end(map_engine *e, map_ticket *done) {
     map_state *unused = NULL;
 
     nadb_lock(&e->lock);
     NADB_ASSERT(e->turn);
-    if (next != NULL) {
+    if (done != NULL) {
+        map_state *next = done->next;
+
         NADB_ASSERT(next->refs == 1 && next->seq == e->now->seq + 1);
         unused = map_state_unref(e->now);
         e->now = next;
-        if (!background) e->changed_seq = next->seq;
+        if (!done->background) e->changed_seq = next->seq;
+        nadb_recent_add(&e->recent, done->piece, next->seq);
+        done->piece = NULL;
     }
     e->turn = false;
     nadb_cond_broadcast(&e->ended);
@@ -249,13 +259,32 @@ static nadb_rc check_conflicts(map_engine *e, const nadb_commit_req *req,
     return nadb_compare_reads(&c, err);
 }
 
+static nadb_rc make_piece(const nadb_commit_req *req, nadb_piece **out,
+                          nadb_err *err) {
+    nadb_buf b = NADB_BUF_INIT;
+    nadb_iter *it = req->changes;
+    bool ok = !req->clear || nadb_recent_put_clear(&b);
+    nadb_rc rc = NADB_OK;
+
+    if (it != NULL) rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
+    while (ok && rc == NADB_OK && it != NULL && it->valid) {
+        ok = nadb_recent_put(&b, &it->entry);
+        rc = nadb_iter_next(it, err);
+    }
+    if (ok && rc == NADB_OK) *out = nadb_piece_new(&b);
+    nadb_buf_clear(&b);
+    if (rc != NADB_OK || *out != NULL) return rc;
+    return nadb_fail(err, NADB_NOMEM, "committing");
+}
+
 /* Does what is done in the turn. *blocked: nothing, because of a claim; *seen:
  * how many claims had ended then. */
 static nadb_rc prepare_in_turn(map_engine *e, const nadb_commit_req *req,
-                               map_state **next, uint64_t *seen, bool *blocked,
+                               map_ticket *t, uint64_t *seen, bool *blocked,
                                nadb_err *err) {
     map_view now = {.base = {.seq = e->now->seq}, .state = e->now};
     nadb_claims claims;
+    bool keeps;
     nadb_rc rc = NADB_OK;
 
     *blocked = false;
@@ -264,11 +293,13 @@ static nadb_rc prepare_in_turn(map_engine *e, const nadb_commit_req *req,
     nadb_lock(&e->lock);
     claims = e->claims;
     *seen = e->unclaims;
+    keeps = nadb_keeps(e->recent.keep);
     nadb_unlock(&e->lock);
     if (rc == NADB_OK) rc = find_claimed(&claims, req, blocked, err);
     if (rc != NADB_OK || *blocked) return rc;
     rc = check_conflicts(e, req, &now, err);
-    return rc == NADB_OK ? state_next(e, req, next, err) : rc;
+    if (rc == NADB_OK && keeps) rc = make_piece(req, &t->piece, err);
+    return rc == NADB_OK ? state_next(e, req, &t->next, err) : rc;
 }
 
 static nadb_rc busy(int64_t timeout_ms, nadb_err *err) {
@@ -279,8 +310,8 @@ static nadb_rc busy(int64_t timeout_ms, nadb_err *err) {
 }
 
 /* Takes the turn and keeps it on success. */
-static nadb_rc prepare(map_engine *e, const nadb_commit_req *req,
-                       map_state **next, nadb_err *err) {
+static nadb_rc prepare(map_engine *e, const nadb_commit_req *req, map_ticket *t,
+                       nadb_err *err) {
     int64_t deadline = deadline_of(req->timeout_ms);
 
     for (;;) {
@@ -289,9 +320,9 @@ static nadb_rc prepare(map_engine *e, const nadb_commit_req *req,
         nadb_rc rc;
 
         if (!turn_take(e, deadline)) return busy(req->timeout_ms, err);
-        rc = prepare_in_turn(e, req, next, &seen, &blocked, err);
+        rc = prepare_in_turn(e, req, t, &seen, &blocked, err);
         if (rc == NADB_OK && !blocked) return NADB_OK;
-        turn_end(e, NULL, false);
+        turn_end(e, NULL);
         if (rc != NADB_OK) return rc;
         if (!wait_unclaim(e, seen, deadline)) return busy(req->timeout_ms, err);
     }
@@ -307,20 +338,20 @@ nadb_rc map_prepare(nadb_engine *engine, const nadb_commit_req *req,
     if (t == NULL) return nadb_fail(err, NADB_NOMEM, "committing");
     t->background = req->background;
     if (req->clear) note_clear(e, true);
-    rc = prepare(e, req, &t->next, err);
+    rc = prepare(e, req, t, err);
     if (req->clear) note_clear(e, false);
     if (rc == NADB_OK)
         *out = (nadb_ticket *)t;
     else
-        nadb_free(t);
+        ticket_free(t);
     return rc;
 }
 
 void map_commit(nadb_engine *engine, nadb_ticket *ticket) {
     map_ticket *t = (map_ticket *)ticket;
 
-    turn_end((map_engine *)engine, t->next, t->background);
-    nadb_free(t);
+    turn_end((map_engine *)engine, t);
+    ticket_free(t);
 }
 
 nadb_rc map_rollback(nadb_engine *engine, nadb_ticket *ticket, nadb_err *err) {
@@ -328,13 +359,13 @@ nadb_rc map_rollback(nadb_engine *engine, nadb_ticket *ticket, nadb_err *err) {
     map_ticket *t = (map_ticket *)ticket;
 
     (void)err;
-    turn_end(e, NULL, false);
+    turn_end(e, NULL);
     map_state_free(e, t->next);
-    nadb_free(t);
+    ticket_free(t);
     return NADB_OK;
 }
 
-/* --- stores of a database file, and waiting --- */
+/* --- stores of a database file --- */
 
 nadb_rc map_settle(nadb_engine *engine, const nadb_dbfile *file,
                    const nadb_ticket *own, int64_t timeout_ms, nadb_err *err) {
@@ -359,6 +390,27 @@ bool map_moved(nadb_engine *engine, const nadb_view *v) {
     moved = e->changed_seq > v->seq;
     nadb_unlock(&e->lock);
     return moved;
+}
+
+/* --- kept changes, and waiting --- */
+
+void map_keep(nadb_engine *engine, nadb_keep keep) {
+    map_engine *e = (map_engine *)engine;
+
+    nadb_lock(&e->lock);
+    nadb_recent_keep(&e->recent, keep, e->now->seq);
+    nadb_unlock(&e->lock);
+}
+
+nadb_rc map_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
+                    nadb_changes **out, nadb_err *err) {
+    map_engine *e = (map_engine *)engine;
+    nadb_rc rc;
+
+    nadb_lock(&e->lock);
+    rc = nadb_recent_walk(&e->recent, since, v->seq, e->now->seq, out, err);
+    nadb_unlock(&e->lock);
+    return rc;
 }
 
 /* How long a waiter sleeps before it checks for an interrupt. */

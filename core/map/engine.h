@@ -18,6 +18,7 @@
 #ifndef NADB_MAP_ENGINE_H
 #define NADB_MAP_ENGINE_H
 
+#include "../recent.h"
 #include "../util/claims.h"
 #include "../util/sync.h"
 #include "map.h"
@@ -51,6 +52,7 @@ typedef struct map_engine {
     map_state *now;
     bool turn;            /* a commit is being prepared or is in doubt */
     uint64_t changed_seq; /* of the last commit, not counting the sweeper's */
+    nadb_recent recent;   /* kept changes */
     nadb_claims claims;
     uint64_t unclaims;       /* number of claims that have ended */
     unsigned clears_waiting; /* meanwhile no new claims are made */
@@ -98,6 +100,9 @@ nadb_rc map_prepare(nadb_engine *engine, const nadb_commit_req *req,
                     nadb_ticket **out, nadb_err *err);
 void map_commit(nadb_engine *engine, nadb_ticket *ticket);
 nadb_rc map_rollback(nadb_engine *engine, nadb_ticket *ticket, nadb_err *err);
+void map_keep(nadb_engine *engine, nadb_keep keep);
+nadb_rc map_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
+                    nadb_changes **out, nadb_err *err);
 nadb_rc map_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
                  const nadb_stop *stop, uint64_t *seq, nadb_err *err);
 

@@ -207,6 +207,7 @@ static nadb_rc map_totals(nadb_engine *engine, nadb_view *view,
 static void engine_free(map_engine *e) {
     NADB_ASSERT(!e->turn && e->claims.n == 0);
     NADB_ASSERT(e->now == NULL || e->now->refs == 1); /* no view is open */
+    nadb_recent_clear(&e->recent);
     map_state_free(e, e->now);
     if (e->map != NULL && e->ops->close != NULL) e->ops->close(e->map);
     nadb_free(e);
@@ -237,7 +238,7 @@ static nadb_rc first_state(map_engine *e, const nadb_options *options,
     s->sum.totals.known = true;
     e->now = s;
     rc = map_state_sum(e, s, false, &s->sum, &n, &s->seq, err);
-    e->changed_seq = s->seq;
+    e->changed_seq = e->recent.floor = s->seq;
     return rc;
 }
 
@@ -266,6 +267,8 @@ static const nadb_engine_ops map_ops = {
     .prepare = map_prepare,
     .commit = map_commit,
     .rollback = map_rollback,
+    .keep = map_keep,
+    .changes = map_changes,
     .wait = map_wait,
     .flush = map_flush,
     .check = map_check,
@@ -282,6 +285,7 @@ nadb_rc nadb_map_open(const nadb_options *options, const nadb_map_ops *ops,
     if (e == NULL) return nadb_fail(err, NADB_NOMEM, "opening a store");
     e->base.ops = &map_ops;
     e->ops = ops;
+    e->recent.keep = nadb_option_keep(options);
     rc = first_state(e, options, err);
     if (rc == NADB_OK) rc = init_locks(e, err);
     if (rc == NADB_OK)

@@ -12,8 +12,8 @@
 /* The 8 bytes of a key behind the prefix of length `skip` that all keys share.
  * Words compare like the keys, but equal words leave the order open. In reverse
  * they are inverted, so that the smallest word is again the next key. */
-static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
-                                       bool reverse) {
+NADB_WRAPS static inline uint64_t nadb_least_word(nadb_slice key, size_t skip,
+                                                  bool reverse) {
     uint64_t word = 0;
 
     if (key.n >= skip + 8)

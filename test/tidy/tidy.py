@@ -74,7 +74,8 @@ ROOMS = {
     "core/kv": ["core/backend.h", "core/nadb.h"],
     "core/engine": ["core/backend.h", "core/options.h", "core/names.h",
                     "core/nadb.h", "core/conflict.h", "core/kv/row.h"],
-    "core/map": ["core/backend.h", "core/conflict.h", "core/kv/row.h"],
+    "core/map": ["core/backend.h", "core/conflict.h", "core/recent.h",
+                 "core/kv/row.h"],
     "core/backup": ["core/backend.h", "core/nadb.h", "core/names.h",
                     "core/store_engine.h", "core/kv/codec.h", "core/kv/row.h",
                     "core/kv/session.h"],
@@ -85,7 +86,7 @@ ROOMS = {
     "backends": ["core/backend.h", "backends/"],
 }
 # A backend that stores a row's parts needs to know how rows are made.
-BACKEND = ["core/backend.h", "core/kv/row.h", "core/kv/match.h",
+BACKEND = ["core/backend.h", "core/recent.h", "core/kv/row.h", "core/kv/match.h",
            "core/kv/tags.h", "core/kv/codec.h"]
 ROOMS["backends/backup"] = BACKEND + ["core/backup/", "core/kv/index.h",
                                       "core/kv/key_map.h"]

@@ -1,0 +1,45 @@
+/* recent.h - the last committed changes of a store in memory, for keep_changes.
+ *
+ * A commit makes a piece of its changes while it may still fail, and appends it
+ * when it becomes visible. A reader copies what it asks for, so it needs no
+ * lock afterwards.
+ *
+ *   piece   kind u8, varint length, key;  kind u8, ...
+ *
+ * Nothing here locks: the engine's lock guards the list. */
+#ifndef NADB_RECENT_H
+#define NADB_RECENT_H
+
+#include "backend.h"
+
+typedef struct nadb_piece nadb_piece;
+
+typedef struct nadb_recent {
+    nadb_keep keep; /* how many changes are kept */
+    nadb_piece *first, *last;
+    uint64_t bytes;
+    uint64_t floor; /* the pieces have all changes after it */
+} nadb_recent;
+
+void nadb_recent_clear(nadb_recent *r);
+/* nadb_engine_ops.keep; `seq`: the last commit. */
+void nadb_recent_keep(nadb_recent *r, nadb_keep keep, uint64_t seq);
+
+/* Appends what a commit changes to a buffer, false if out of memory: first a
+ * clear, if there is one, then the entries, of which only rows count. */
+bool nadb_recent_put_clear(nadb_buf *out) NADB_MUST_USE;
+bool nadb_recent_put(nadb_buf *out, const nadb_entry *change) NADB_MUST_USE;
+/* Makes a piece of the buffer; NULL if out of memory. */
+nadb_piece *nadb_piece_new(const nadb_buf *changes) NADB_MUST_USE;
+void nadb_piece_free(nadb_piece *p); /* NULL is fine */
+
+/* Takes the piece of commit `seq`; NULL: changes were not kept when it was
+ * prepared, so that those before it are void. */
+void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq);
+
+/* nadb_engine_ops.changes, for a view at `upto`; `last`: the last commit. */
+nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
+                         uint64_t last, nadb_changes **out,
+                         nadb_err *err) NADB_MUST_USE;
+
+#endif
