@@ -261,8 +261,8 @@ def members_of(tokens):
 # --- the whole ---
 
 REDIS = "backends/redis"
-ROOMS = ["core/util", "core/kv", "core/engine", "core/backup", "core",
-         "backends/fs", "backends/memory", "backends/backup", REDIS,
+ROOMS = ["core/util", "core/kv", "core/engine", "core/map", "core/backup",
+         "core", "backends/fs", "backends/memory", "backends/backup", REDIS,
          "backends", "ext"]
 
 

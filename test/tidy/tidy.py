@@ -404,8 +404,8 @@ def shown(circle, why):
 
 
 # Within these rooms, too, each file names only what stands below it.
-LAYERED = {"core/util", "core/engine", "core/map", "core/backup", "backends", "backends/memory",
-           "backends/backup"}
+LAYERED = {"core/util", "core/engine", "core/map", "core/backup", "backends",
+           "backends/memory", "backends/backup"}
 
 
 def check_call_circles():
