@@ -137,6 +137,9 @@ struct nadb_view {
                      changes a moment later. Set again after each view_refresh()
                    */
     bool keys_only; /* the next get() or iter() needs no values */
+    /* About so many rows of the next iter() or match() will be read; 0: not
+     * known. */
+    uint32_t rows_wanted;
 };
 
 /* What prepare() makes durable. Borrowed for the call. */

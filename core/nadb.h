@@ -431,6 +431,8 @@ typedef struct nadb_scan {
      * if possible. It must outlive the cursor. */
     const nadb_match *match;
     bool key_only; /* a hint: only the key is used */
+    /* a hint: about so many rows will be read; 0: not known */
+    uint32_t rows_wanted;
     /* Rows that expire between the two times, in any order, of all keys. Not
      * together with `match`. */
     bool by_expiry;

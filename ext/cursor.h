@@ -21,7 +21,8 @@ struct vcursor {
     /* GLOB and LIKE match BLOBs too, whose keys are in another range; texts and
      * BLOBs are then walked over one after the other. lo and hi apply to texts,
      * and so does GLOB's prefix, glob_lo <= text < glob_hi. */
-    unsigned parts; /* PART_* that are left */
+    unsigned parts;       /* PART_* that are left */
+    uint32_t rows_wanted; /* from LIMIT; 0: not known */
     nadb_buf glob_lo, glob_hi;
     bool has_glob_hi;
     nadb_buf keys; /* array of nadb_slice */

@@ -307,7 +307,7 @@ enum {
 };
 
 enum plan_arg {
-    ARG_NONE,
+    ARG_LIMIT,    /* only the last argument: LIMIT, as a hint */
     ARG_KEY_TEXT, /* key = a literal: compared as text */
     ARG_KEY_EQ,   /* key = any other expression */
     ARG_KEY_IN,   /* a list: sqlite3_vtab_in_first() */
@@ -322,7 +322,8 @@ enum plan_arg {
     ARG_EXPIRES_FROM, /* expires_at >= or >; SQLite checks it again */
     ARG_EXPIRES_TO,   /* expires_at <= or < */
     ARG_UPDATED_FROM, /* the same for updated_at */
-    ARG_UPDATED_TO
+    ARG_UPDATED_TO,
+    ARG_NONE /* no argument: not in idxNum */
 };
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);

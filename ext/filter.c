@@ -41,6 +41,7 @@ static void reset(vcursor *c) {
     c->single = c->nothing = c->lookup = false;
     c->has_hi = c->has_glob_hi = false;
     c->parts = 0;
+    c->rows_wanted = 0;
     c->check_tags = c->check_number = false;
     c->by_expiry = c->by_update = false;
     c->expires_from = c->updated_from = INT64_MIN;
@@ -395,6 +396,15 @@ static void filter_time(vcursor *c, sqlite3_value *value, int64_t *from,
     if (to != NULL && bound + 2 < *to) *to = bound + 2;
 }
 
+/* NULL and negative numbers are no limit. */
+static void filter_limit(vcursor *c, sqlite3_value *value) {
+    int64_t rows = sqlite3_value_int64(value);
+
+    c->rows_wanted = rows < 0            ? 0
+                     : rows > UINT32_MAX ? UINT32_MAX
+                                         : (uint32_t)rows;
+}
+
 static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
                           nadb_err *err) {
     switch (arg) {
@@ -430,6 +440,9 @@ static nadb_rc filter_arg(vcursor *c, enum plan_arg arg, sqlite3_value *value,
         c->by_update = true;
         filter_time(c, value, NULL, &c->updated_to);
         break;
+    case ARG_LIMIT:
+        filter_limit(c, value);
+        break;
     case ARG_NONE:
         break;
     }
@@ -445,6 +458,7 @@ static nadb_scan scan_of(const vcursor *c) {
                       .reverse = (c->plan & PLAN_REVERSE) != 0,
                       .match = c->match,
                       .key_only = (c->plan & PLAN_KEYS) != 0,
+                      .rows_wanted = c->rows_wanted,
                       .by_expiry = c->by_expiry,
                       .expires_from = c->expires_from,
                       .expires_to = c->expires_to,

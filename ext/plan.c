@@ -21,8 +21,10 @@
  * so a plan must take all of them.
  *
  * LIMIT and OFFSET are left to SQLite, which stops asking for rows in time. To
- * take them would be wrong: SQLite 3.40.1 offers them even beside terms that it
- * does not show here (key = value), and drops rows afterwards.
+ * evaluate them here would be wrong: SQLite 3.40.1 offers them even beside
+ * terms that it does not show here (key = value), and drops rows afterwards.
+ * LIMIT is passed to the store as a hint, from which a store on a server
+ * derives the size of its first page.
  *
  * An answer is wrong if a term is taken but not evaluated as SQLite would. So
  * only BINARY comparison is taken; in a UTF-16 database, where BINARY is
@@ -432,6 +434,26 @@ static void take_order(plan *p, int *flags) {
     p->info->orderByConsumed = p->ordered;
 }
 
+/* Takes LIMIT, behind the arguments that count against PLAN_ARGS_MAX, unless
+ * SQLite will skip rows: for OFFSET, or for a term that is not taken. */
+static void take_limit(plan *p) {
+    int limit = -1;
+
+    if (!p->ordered || p->updated) return;
+    if (p->shape != SHAPE_SCAN && p->shape != SHAPE_RANGE) return;
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+
+        if (c->op == SQLITE_INDEX_CONSTRAINT_LIMIT && c->usable)
+            limit = i;
+        else if (p->info->aConstraintUsage[i].argvIndex == 0)
+            return;
+    }
+    if (limit < 0) return;
+    p->info->aConstraintUsage[limit].argvIndex = ++p->n_args;
+    p->info->aConstraintUsage[limit].omit = 0;
+}
+
 /* --- the result --- */
 
 /* Texts for EXPLAIN QUERY PLAN: [what][tags][reverse]. */
@@ -570,6 +592,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     if (is_keys(&p)) flags |= PLAN_KEYS;
     take_order(&p, &flags);
+    take_limit(&p);
 
     if (is_unique(&p, flags)) {
         flags |= PLAN_UNIQUE;

@@ -180,8 +180,8 @@ typedef struct redis_walk {
     nadb_buf from; /* if from_set: where the next page begins */
     bool from_set, from_included;
     bool at_end; /* there is no further page */
-    /* rows of the next page, and maximum of any page */
-    unsigned page_rows, rows_most;
+    /* rows of the next page, least number of the second, and maximum of any */
+    unsigned page_rows, rows_second, rows_most;
     size_t bytes_most; /* maximum of a page */
     /* number of walks that are merged: each loads a part of a page */
     unsigned of;
@@ -240,6 +240,9 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
  * present page's begin, because a faulty server could otherwise keep the walk
  * going. */
 nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);
+/* Sets the number of rows of the first page, unless the reader has said how
+ * many it wants, and the maximum of any page. */
+void redis_walk_pages(redis_walk *w, unsigned first, unsigned most);
 /* Doubles the number of rows for the page after the next, if rows are small. */
 void redis_walk_grow(redis_walk *w);
 

@@ -119,6 +119,8 @@ static nadb_rc answer_matches(redis_walk *w, bool alone, nadb_err *err) {
 
 static const redis_loader load_matches = {SCRIPT_MATCH, ask_matches,
                                           answer_matches, NULL, NULL};
+static const redis_loader load_tag = {SCRIPT_TAG, ask_matches, answer_matches,
+                                      NULL, NULL};
 
 nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
                     const nadb_range *range, bool keys_only, nadb_iter **out,
@@ -129,11 +131,11 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
     *out = NULL;
     if (rc != NADB_OK) return rc;
     w->how = &load_matches;
-    w->page_rows = PAGE_FIRST;
-    w->rows_most = PAGE_MOST;
+    redis_walk_pages(w, PAGE_FIRST, PAGE_MOST);
     w->keys_only = keys_only;
     add_tree(&w->more, m->root);
-    if (m->root->op == NADB_MATCH_TAG &&
+    if (m->root->op == NADB_MATCH_TAG) w->how = &load_tag;
+    if (w->how == &load_tag &&
         !nadb_buf_append(&w->tag, m->root->text.p, m->root->text.n)) {
         nadb_iter_free(&w->base);
         return no_memory(err);

@@ -7,7 +7,7 @@ extern const char script_commit[], script_finish[], script_fence[],
     script_sweep[], script_check[], script_mend[], script_wipe[],
     script_match[], script_counts[], script_expiry[], script_lease[],
     script_drain[], script_totals[], script_sums[], script_since[],
-    script_evict[];
+    script_evict[], script_tag[];
 
 static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_COMMIT] = script_commit, [SCRIPT_FINISH] = script_finish,
@@ -20,6 +20,7 @@ static const char *const texts[SCRIPT_COUNT] = {
     [SCRIPT_LEASE] = script_lease,   [SCRIPT_DRAIN] = script_drain,
     [SCRIPT_TOTALS] = script_totals, [SCRIPT_SUMS] = script_sums,
     [SCRIPT_SINCE] = script_since,   [SCRIPT_EVICT] = script_evict,
+    [SCRIPT_TAG] = script_tag,
 };
 
 /* --- calling --- */

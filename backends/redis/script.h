@@ -34,6 +34,7 @@ typedef enum script_id {
     SCRIPT_MEND,
     SCRIPT_WIPE,
     SCRIPT_MATCH,
+    SCRIPT_TAG,
     SCRIPT_COUNTS,
     SCRIPT_EXPIRY,
     SCRIPT_LEASE,

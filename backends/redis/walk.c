@@ -16,7 +16,11 @@
 
 /* A part of a page has some rows more than its share, so that one part does not
  * end long before the others. */
-#define PART_ROWS_MORE 2u
+static unsigned part_of(unsigned rows, unsigned n) {
+    unsigned part = rows / n + rows / (4 * n) + 2;
+
+    return part < rows ? part : rows;
+}
 #define PART_ROWS_MOST 64u
 #define PART_BYTES_LEAST (256u << 10)
 
@@ -160,10 +164,19 @@ void redis_add_bounds(const redis_walk *w, args *a, bool upper_first) {
     if (!upper_first) add_upper(w, a);
 }
 
+void redis_walk_pages(redis_walk *w, unsigned first, unsigned most) {
+    unsigned wanted = w->view->base.rows_wanted;
+
+    w->page_rows = wanted == 0 ? first : wanted < most ? wanted : most;
+    w->rows_second = first;
+    w->rows_most = most;
+}
+
 void redis_walk_grow(redis_walk *w) {
     if (w->bytes.n >= w->bytes_most / 4) return;
-    w->page_rows =
-        2 * w->page_rows < w->rows_most ? 2 * w->page_rows : w->rows_most;
+    w->page_rows = 2 * w->page_rows;
+    if (w->page_rows < w->rows_second) w->page_rows = w->rows_second;
+    if (w->page_rows > w->rows_most) w->page_rows = w->rows_most;
 }
 
 /* --- loading --- */
@@ -459,7 +472,8 @@ void redis_walk_share(redis_walk *w, unsigned n) {
     /* Every shard has all tags. */
     if (n < 2 || w->keyspace == NADB_KS_COUNT) return;
     w->of = n;
-    w->page_rows = w->page_rows / n + PART_ROWS_MORE;
+    w->page_rows = part_of(w->page_rows, n);
+    w->rows_second = part_of(w->rows_second, n);
     w->rows_most /= n;
     if (w->rows_most < PART_ROWS_MOST) w->rows_most = PART_ROWS_MOST;
     w->bytes_most /= n;
@@ -482,8 +496,7 @@ nadb_rc redis_walk_new(nadb_engine *engine, nadb_view *view,
     w->takes_any = w->view->base.keys_only;
     w->keyspace = keyspace;
     w->reverse = range->reverse;
-    w->page_rows = PAGE_ROWS_FIRST;
-    w->rows_most = PAGE_ROWS_MOST;
+    redis_walk_pages(w, PAGE_ROWS_FIRST, PAGE_ROWS_MOST);
     w->bytes_most = REDIS_PAGE_BYTES;
     w->of = 1;
     w->how = &redis_load_rows;

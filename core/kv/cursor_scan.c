@@ -339,7 +339,9 @@ nadb_rc nadb_cursor_scan(nadb_cursor *c, const nadb_scan *scan, nadb_err *err) {
     c->range = range;
     c->read_epoch = c->ss->epoch;
     c->view->view->keys_only = scan->key_only;
+    c->view->view->rows_wanted = scan->rows_wanted;
     rc = open_iter(c, &range, err);
+    c->view->view->rows_wanted = 0;
     ask_in(c);
     if (rc == NADB_OK) rc = scan_next(c, err);
     return cursor_done(c, rc, err);

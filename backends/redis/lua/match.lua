@@ -9,8 +9,7 @@
 -- then the expression, operator first: 't' tag, 'p' prefix, or '&' '|' '!'
 -- and the number of operands
 --
--- Returns the page's head (lib/page.lua); then key and row of each row, or with
--- only_keys, key and line, which may be followed by part of the value.
+-- Returns what lib/rows_out.lua says.
 --
 -- The search walks sets of tags if it can: for an AND, those of the operand
 -- with the fewest rows. The rest of the expression is checked for each key.
@@ -18,13 +17,9 @@ local wanted_gen, order_of, lower, upper = unpack(ARGV, 1, 4)
 local wanted, looks, enough = ARGV[5] + 0, ARGV[6] + 0, ARGV[7] + 0
 local only_keys = ARGV[8] ~= ''
 local at = 9 -- in the expression
-include 'lib/store'
-include 'lib/tags'
-include 'lib/record'
-include 'lib/line'
-include 'lib/page'
-include 'lib/odd'
-
+include 'lib/rows_out'
+include 'lib/list'
+include 'lib/tags_of'
 local function parse()
   local x = {op = ARGV[at]}
   at = at + 2
@@ -41,7 +36,6 @@ local function beyond(text)
   return '(' .. string.sub(head, 1, -2) ..
     string.char(string.byte(head, -1) + 1)
 end
-local lost
 local function size(tag)
   local n = call('ZCARD', B .. 't:' .. tag)
   if n == 0 and call('ZSCORE', G, tag) then
@@ -196,76 +190,52 @@ local function take(n)
   return keys, true
 end
 
-local rows, bytes, looked = 0, 0, 0
-local step = math.max(wanted, 32)
--- A key of another type is reported.
-local function get(key) return call('GET', B .. 'r:' .. key) end
-local function read(key, how)
-  local ok, text = pcall(how, key)
-  if ok then return text end
-  lost = odd(B .. 'r:' .. key, 'string') or missing(B .. 'r:' .. key)
-  return ''
-end
--- A line, which may be followed by part of the value.
-local function begin_of(key)
-  local s = call('GETRANGE', B .. 'r:' .. key, 0, 255)
-  if #s < 256 or string.find(s, '\n', 1, true) then return s end
-  return line_of(key) .. '\n'
-end
-local function wants(key)
-  if #rest == 0 then return true end
+local function fits(text)
   local tags = {}
-  for _, t in ipairs(list(tags_of(read(key, line_of)))) do
-    tags[t] = true
-  end
+  for _, t in ipairs(list(tags_of(text))) do tags[t] = true end
   for _, x in ipairs(rest) do
     if not holds(x, tags) then return false end
   end
   return true
 end
-local function emit(key)
-  local row
-  if only_keys then
-    row = read(key, begin_of)
-  else
-    row = read(key, get)
+
+-- The keys for which all of `asks` hold.
+local function sieve(keys)
+  for _, ask in ipairs(asks) do
+    if #keys == 0 then return keys end
+    local scores, left = call('ZMSCORE', ask.set, unpack(keys)), {}
+    for j, key in ipairs(keys) do
+      local is = scores[j] and true or false
+      if is == ask.want then left[#left + 1] = key end
+    end
+    keys = left
   end
-  if not row or row == '' then return end
-  local n = #out
-  out[n + 1], out[n + 2] = key, row
-  rows = rows + 1
-  bytes = bytes + #key + #row
+  return keys
 end
-while rows < wanted and looked < looks and bytes < enough do
+local looked = 0
+local step = #asks + #rest == 0 and wanted or math.max(2 * wanted, 8)
+while true do
   local keys, last = take(step)
-  local scores = {}
-  for i, ask in ipairs(asks) do
-    if #keys > 0 then
-      scores[i] = call('ZMSCORE', ask.set, unpack(keys))
-    end
-  end
-  for j, key in ipairs(keys) do
-    local good = true
-    for i, ask in ipairs(asks) do
-      if (scores[i][j] and true or false) ~= ask.want then
-        good = false
-        break
-      end
-    end
-    local shown = good and wants(key)
-    if shown then emit(key) end
+  local left, i = sieve(keys), 1
+  while i <= #left do
+    local texts, whole = read(left, i, math.min(#left - i + 1, wanted - rows))
     if lost then return {'corrupt', lost} end
-    if shown then
-      if rows >= wanted or bytes >= enough then
-        out[4] = (j < #keys or not last) and key
-        return out
+    for k, text in ipairs(texts) do
+      if text ~= '' and (#rest == 0 or fits(text)) then
+        emit(left[i + k - 1], text, whole)
       end
+    end
+    i = i + #texts
+    if rows >= wanted or bytes >= enough then
+      out[4] = (left[i - 1] ~= keys[#keys] or not last) and left[i - 1]
+      return out
     end
   end
   out[4] = not last and keys[#keys]
-  if last then return out end
-  if back then hi = '(' .. out[4] else lo = '(' .. out[4] end
   looked = looked + #keys
-  step = math.min(2 * step, 1000)
+  if last or looked >= looks then return out end
+  if back then hi = '(' .. out[4] else lo = '(' .. out[4] end
+  -- As many as have the rest of the rows, if these are as frequent as so far.
+  local more = rows == 0 and 4 * step or (wanted - rows) * looked / rows * 1.2
+  step = math.max(8, math.min(math.ceil(more), 4 * step, 1000))
 end
-return out

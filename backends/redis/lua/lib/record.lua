@@ -6,9 +6,7 @@ include 'lib/sizes'
 --
 -- The age is the number of versions since the row was inserted: absent if it
 -- was inserted by this version, ` a` alone if it is not known.
-local function tags_of(row)
-  return string.match(row, '^[%w %-]* (%[[^\n]*)') or ''
-end
+include 'lib/tags_of'
 -- Returns version, 'a' or '', age, type, codec with its size or '', tags, and
 -- the position of the value; nothing if the line is damaged. (In a pattern, Lua
 -- takes four times as long for a set like `[%d ]` as for a class like `%d`.)

@@ -2,18 +2,8 @@
 -- are also in `xtags`, so that its sets can be cleaned up after the server has
 -- removed the row. `tags` is JSON, or ''. Rows and additions to sets are
 -- gathered until flush(), because one command for many keys is faster.
-local decoded, named, waiting, texts, n_texts = {}, {}, {}, {}, 0
-local function list(json)
-  if not json or json == '' then return {} end
-  local t = decoded[json]
-  if not t then
-    local ok
-    ok, t = pcall(cjson.decode, json)
-    if not ok or type(t) ~= 'table' then t = {} end
-    decoded[json] = t
-  end
-  return t
-end
+include 'lib/list'
+local named, waiting, texts, n_texts = {}, {}, {}, 0
 local function write_texts()
   if n_texts > 0 then call('MSET', unpack(texts)) end
   texts, n_texts = {}, 0
