@@ -2,6 +2,7 @@
  * scripts, a page per call, so that other clients do not wait long; each page
  * sees one state of the store. Loops are bounded, so a faulty server gives an
  * error. */
+#include <stdio.h>
 
 #include "feed.h"
 
@@ -204,25 +205,36 @@ nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     return check_index(&k, &whole, err);
 }
 
-/* Reads every row as a reader would; for a shard also rows inserted after the
- * view began: a row that was copied from elsewhere has versions from there. */
+/* Reads every row as a reader would. In a shard, reports also those of other
+ * shards, where no lookup finds them: even if they were inserted after the view
+ * began, because a row that was copied from elsewhere has versions from
+ * there. */
 static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
                           void *ctx, nadb_err *err) {
     const redis_engine *e = (const redis_engine *)engine;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
+    char shown[NADB_KEY_SHOWN], what[300];
     nadb_view *v = NULL;
     nadb_iter *it = NULL;
     nadb_rc rc = redis_view_open(engine, &v, err);
 
     if (rc == NADB_OK) rc = redis_iter_new(engine, v, &all, &it, err);
     if (rc == NADB_OK) rc = nadb_iter_next(it, err);
-    if (rc == NADB_OK && e->check_key != NULL) {
+    if (rc == NADB_OK && e->of > 1) {
         v->seq = UINT64_MAX;
         rc = nadb_iter_seek(it, nadb_slice_of("", 0), err);
     }
-    while (rc == NADB_OK && it->valid) {
-        if (e->check_key != NULL) e->check_key(e, it->entry.key, report, ctx);
-        rc = nadb_iter_next(it, err);
+    for (; rc == NADB_OK && it->valid; rc = nadb_iter_next(it, err)) {
+        nadb_slice key = it->entry.key;
+        unsigned home;
+
+        key = nadb_slice_of(key.p + 1, key.n - 1);
+        home = redis_home(e, key);
+        if (home == e->shard) continue;
+        snprintf(what, sizeof what,
+                 "key '%s' is here, and belongs into shard %u",
+                 nadb_key_show(key, shown), home);
+        report(ctx, what);
     }
     nadb_iter_free(it);
     redis_view_close(engine, v);

@@ -67,27 +67,21 @@ nadb_rc redis_wait_for_others(redis_engine *e, const redis_ticket *t,
     return NADB_OK;
 }
 
-/* Undoes a commit that too few replicas have acknowledged; *err says why, and
- * gets the outcome added. */
-static nadb_rc take_back(redis_engine *e, const redis_ticket *t,
-                         nadb_err *err) {
-    nadb_err why, first;
-
-    nadb_err_clear(&first);
-    nadb_err_clear(&why);
-    if (err != NULL) first = *err;
-    if (redis_undo(e, t, &why) == NADB_OK)
-        return nadb_fail(err, NADB_IOERR, "%s; it was taken back", first.msg);
+nadb_rc redis_taken_back(const nadb_err *first, nadb_rc undone,
+                         const nadb_err *why, nadb_err *err) {
+    if (undone == NADB_OK)
+        return nadb_fail(err, NADB_IOERR, "%s; it was taken back", first->msg);
     return nadb_fail(err, NADB_IOERR,
                      "%s; it is committed, because rolling it back failed "
                      "(%s): a failover may lose it",
-                     first.msg, why.msg);
+                     first->msg, why->msg);
 }
 
 nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
                              int64_t timeout_ms, nadb_err *err) {
     int64_t begin = nadb_os_get()->mono_ns();
     bool wait = true, done = false;
+    nadb_err first, why;
     nadb_rc rc = NADB_OK;
 
     while (rc == NADB_OK && wait) {
@@ -98,9 +92,12 @@ nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
     redis_forget_changes(e, t);
     if (rc == NADB_OK) redis_committed(e, t);
     if (rc == NADB_OK || !done) return rc;
-    rc = take_back(e, t, err);
+    nadb_err_clear(&first);
+    nadb_err_clear(&why);
+    if (err != NULL) first = *err;
+    rc = redis_undo(e, t, &why);
     redis_forget_changes(e, t);
-    return rc;
+    return redis_taken_back(&first, rc, &why, err);
 }
 
 nadb_rc redis_prepare(nadb_engine *engine, const nadb_commit_req *req,

@@ -32,6 +32,7 @@ typedef struct redis_engine {
     nadb_engine base;
     address at;
     nadb_buf prefix;       /* "nadb:{db:namespace}:" */
+    unsigned shard, of;    /* 0 of 1: a store without shards */
     pool *pool;            /* own_pool, or that of the engine beside it */
     script_names *scripts; /* own scripts, or those of the engine beside it */
     pool own_pool;
@@ -47,9 +48,6 @@ typedef struct redis_engine {
      * its time is up. */
     nadb_rc (*end_txn)(struct redis_engine *found_in, const char *txn,
                        nadb_err *err);
-    /* And this is called for each row of a check. */
-    void (*check_key)(const struct redis_engine *e, nadb_slice key,
-                      nadb_report_fn *report, void *ctx);
     struct shards *whole;
     atomic_bool *saw_locks;   /* set when such transactions were seen */
     uint64_t commits, undone; /* for statistics */
@@ -78,6 +76,11 @@ typedef struct redis_view {
 
 static inline nadb_slice redis_prefix(const redis_engine *e) {
     return nadb_buf_slice(&e->prefix);
+}
+
+/* The shard of a key without keyspace byte (docs/format.md). */
+static inline unsigned redis_home(const redis_engine *e, nadb_slice key) {
+    return (unsigned)((nadb_hash64(key) >> 32) * e->of >> 32);
 }
 
 /* The time limit of a reading statement's answers. */
@@ -158,6 +161,9 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err);
 /* Called after each begin; `rc` is the result so far and is returned. If
  * several were sent on one connection, it is called after all were received. */
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err);
+/* Sends, receives and ends all in the list that were begun. */
+nadb_rc redis_prefetch_all(redis_prefetching *list, size_t n, conn *c,
+                           nadb_rc rc, nadb_err *err);
 /* False if the key was not prefetched. */
 bool redis_prefetched_get(redis_view *v, nadb_slice key, nadb_entry *out,
                           bool *found);
@@ -349,7 +355,7 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
 typedef struct redis_part {
     /* follows the namespace in all names; "": a whole store */
     const char *name;
-    unsigned of; /* number of parts, which share the cache's size */
+    unsigned shard, of; /* the cache's size is shared by so many */
     /* its pool and scripts are used if possible; it is closed later. NULL:
      * none */
     redis_engine *beside;
@@ -392,6 +398,10 @@ nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
 void redis_committed(redis_engine *e, const redis_ticket *t);
 /* Takes a commit back; the ticket stays the caller's. */
 nadb_rc redis_undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
+/* The error of a commit that too few replicas have (`first` says so) and that
+ * was undone, or could not be. */
+nadb_rc redis_taken_back(const nadb_err *first, nadb_rc undone,
+                         const nadb_err *why, nadb_err *err);
 /* Called after an undo; `done`: it succeeded. Frees the ticket. */
 void redis_undone(redis_engine *e, redis_ticket *t, bool done);
 

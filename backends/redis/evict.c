@@ -49,27 +49,32 @@ static nadb_rc take(conn *c, const redisReply *r, size_t most, uint64_t *rows,
     return NADB_OK;
 }
 
+/* A shard leaves victims that are not its own to the others. */
 static nadb_rc evict(nadb_engine *engine, const nadb_victim *list, size_t n,
                      uint64_t *rows, uint64_t *bytes, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;
     patience_operation o;
     conn *c = NULL;
     args a;
-    nadb_rc rc;
+    nadb_rc rc = NADB_OK;
 
     memset(&a, 0, sizeof a);
     patience_operation_begin(&o);
-    rc = pool_take(e->pool, &c, err);
     for (size_t i = 0; i < n && rc == NADB_OK;) {
         redisReply *r = NULL;
-        size_t most = n - i < ROWS_A_CALL ? n - i : ROWS_A_CALL;
+        size_t most = 0;
 
         script_begin(&a, redis_prefix(e));
-        for (size_t end = i + most; i < end; i++) {
+        for (; i < n && most < ROWS_A_CALL; i++) {
+            if (redis_home(e, list[i].key) != e->shard) continue;
             args_add(&a, list[i].key);
             args_number(&a, list[i].updated_ms);
+            most++;
         }
-        rc = script_call(e->scripts, c, SCRIPT_EVICT, &a, &r, err);
+        if (most == 0) break;
+        if (c == NULL) rc = pool_take(e->pool, &c, err);
+        if (rc == NADB_OK)
+            rc = script_call(e->scripts, c, SCRIPT_EVICT, &a, &r, err);
         if (rc == NADB_OK) rc = take(c, r, most, rows, bytes, err);
         freeReplyObject(r);
     }

@@ -26,6 +26,8 @@ nadb_rc redis_full(uint64_t limit, const redisReply *r, nadb_err *err);
 
 nadb_rc redis_totals(nadb_engine *engine, nadb_view *v, nadb_totals *out,
                      nadb_err *err);
+/* Adds a store's totals, which must be known for the sum to be. */
+nadb_rc redis_totals_add(redis_engine *e, nadb_totals *out, nadb_err *err);
 /* Counts the store if its totals are unknown. They stay unknown if other
  * clients keep writing. */
 nadb_rc redis_add_up(redis_engine *e, const nadb_stop *stop, nadb_err *err);

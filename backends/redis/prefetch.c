@@ -198,6 +198,16 @@ nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err) {
     return rc;
 }
 
+nadb_rc redis_prefetch_all(redis_prefetching *list, size_t n, conn *c,
+                           nadb_rc rc, nadb_err *err) {
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        if (list[i].e != NULL) rc = redis_prefetch_send(&list[i], c, err);
+    for (size_t i = 0; i < n && rc == NADB_OK; i++)
+        rc = redis_prefetch_receive(&list[i], err);
+    for (size_t i = 0; i < n; i++) rc = redis_prefetch_end(&list[i], rc, err);
+    return rc;
+}
+
 nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
                        const nadb_slice *keys, size_t n, nadb_err *err) {
     redis_prefetching w;
@@ -206,7 +216,5 @@ nadb_rc redis_prefetch(nadb_engine *engine, nadb_view *view,
     redis_prefetch_begin(&w, (redis_engine *)engine, (redis_view *)view);
     for (size_t i = 0; i < n && rc == NADB_OK; i++)
         rc = redis_prefetch_add(&w, keys[i], err);
-    if (rc == NADB_OK) rc = redis_prefetch_send(&w, NULL, err);
-    if (rc == NADB_OK) rc = redis_prefetch_receive(&w, err);
-    return redis_prefetch_end(&w, rc, err);
+    return redis_prefetch_all(&w, 1, NULL, rc, err);
 }

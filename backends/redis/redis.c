@@ -192,6 +192,8 @@ nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
     if (e == NULL)
         return nadb_fail(err, NADB_NOMEM, "out of memory for a Redis store");
     e->base.ops = &redis_ops;
+    e->shard = part->shard;
+    e->of = part->of;
     e->keep = nadb_option_keep(options);
     rc = address_init(&e->at, options, err);
     if (rc == NADB_OK) rc = make_prefix(&e->prefix, options, part->name, err);
@@ -208,7 +210,7 @@ nadb_rc redis_open_part(const nadb_options *options, const redis_part *part,
 
 nadb_rc redis_open(const nadb_options *options, nadb_engine **out,
                    nadb_err *err) {
-    const redis_part whole = {"", 1, NULL};
+    const redis_part whole = {"", 0, 1, NULL};
 
     return redis_open_part(options, &whole, out, err);
 }

@@ -153,14 +153,7 @@ nadb_rc redis_ticket_fill(redis_ticket *t, const nadb_commit_req *req,
         rc = redis_ticket_change(t, &it->entry, err);
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
-    return rc == NADB_OK ? redis_ticket_check(t, err) : rc;
-}
-
-nadb_rc redis_ticket_check(const redis_ticket *t, nadb_err *err) {
-    bool failed =
-        t->read_keys.failed || t->read_ranges.failed || t->changes.failed;
-
-    return failed ? no_memory(err) : NADB_OK;
+    return rc;
 }
 
 /* --- arguments --- */
@@ -183,7 +176,7 @@ static bool is_short(const redis_ticket *t) {
 
     if (t->clear || t->reads_all || t->claim != 0 || t->n_ranges > 0 ||
         t->count != 1 || !t->puts || !t->plain || t->read_keys.n > 1 ||
-        (v != NULL && v->n_own > 0))
+        t->changes.failed || t->read_keys.failed || (v != NULL && v->n_own > 0))
         return false;
     return t->read_keys.n == 0 ||
            nadb_slice_eq(args_get(&t->read_keys, 0), args_get(&t->changes, 1));

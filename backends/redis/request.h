@@ -39,8 +39,6 @@ void redis_ticket_read(redis_ticket *t, const nadb_range *r);
 /* Adds a change. NADB_TOOBIG: more than can be committed at once. */
 nadb_rc redis_ticket_change(redis_ticket *t, const nadb_entry *x,
                             nadb_err *err) NADB_MUST_USE;
-/* Called after the last change: NADB_TOOBIG, too. */
-nadb_rc redis_ticket_check(const redis_ticket *t, nadb_err *err) NADB_MUST_USE;
 /* Adds everything in the request. */
 nadb_rc redis_ticket_fill(redis_ticket *t, const nadb_commit_req *req,
                           nadb_err *err) NADB_MUST_USE;

@@ -20,6 +20,8 @@
 
 #include <stdio.h>
 
+#include "feed.h"
+
 nadb_rc shards_no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM,
                      "out of memory for the shards of a Redis "
@@ -56,13 +58,14 @@ static nadb_rc shards_compact(nadb_engine *engine, nadb_stop_fn *stop,
                               void *ctx, nadb_err *err) {
     shards *s = (shards *)engine;
     nadb_stop when = {stop, ctx};
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc = shards_settle(s, NULL, err);
 
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
         rc = nadb_stopped(&when, err);
         /* A shard that has lost only its state is not lost. */
         if (rc == NADB_OK) rc = redis_mend_now(s->parts[i], &when, err);
-        if (rc == NADB_OK) rc = shards_replace_lost(s, i, err);
+        if (rc == NADB_OK && atomic_load(&s->settled))
+            rc = shards_make(s->parts[i], err);
         if (rc == NADB_OK) rc = redis_compact_until(s->parts[i], &when, err);
     }
     return rc;
@@ -84,24 +87,9 @@ static void report_shard(void *ctx, const char *what) {
     snprintf(head, sizeof head, "shard %u: ", r->shard);
     if (nadb_buf_append(&line, head, strlen(head)) &&
         nadb_buf_append(&line, what, strlen(what) + 1))
-        r->report(r->ctx, (const char *)line.p);
-    else
-        r->report(r->ctx, what);
+        what = (const char *)line.p;
+    r->report(r->ctx, what);
     nadb_buf_clear(&line);
-}
-
-/* Function of redis_engine.check_key: reports a row in a shard that is not its
- * own, where no lookup finds it. */
-static void check_key(const redis_engine *e, nadb_slice key,
-                      nadb_report_fn *report, void *ctx) {
-    unsigned home = shards_of_row(e->whole, key);
-    char shown[NADB_KEY_SHOWN], what[300];
-
-    if (e->whole->parts[home] == e) return;
-    key = nadb_slice_of(key.p + 1, key.n - 1);
-    snprintf(what, sizeof what, "key '%s' is here, and belongs into shard %u",
-             nadb_key_show(key, shown), home);
-    report(ctx, what);
 }
 
 static nadb_rc shards_check(nadb_engine *engine, nadb_report_fn *report,
@@ -129,6 +117,65 @@ static void shards_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     redis_stats_of(s->parts, s->n + 1, emit, ctx);
     emit(ctx, "redis_shards", s->n);
 }
+
+/* --- totals --- */
+
+/* A tag may be in several shards, so tags are counted by a walk. */
+static nadb_rc count_tags(nadb_engine *e, nadb_view *v, uint64_t *n,
+                          nadb_err *err) {
+    static const uint8_t first[] = {NADB_KS_COUNT},
+                         last[] = {NADB_KS_COUNT + 1};
+    nadb_range all = {nadb_slice_of(first, 1), nadb_slice_of(last, 1), false};
+    nadb_iter *it = NULL;
+    nadb_rc rc = shards_iter_new(e, v, &all, &it, err);
+
+    if (rc == NADB_OK) rc = nadb_iter_next(it, err);
+    while (rc == NADB_OK && it->valid) {
+        ++*n;
+        rc = nadb_iter_next(it, err);
+    }
+    nadb_iter_free(it);
+    return rc;
+}
+
+static nadb_rc shards_totals(nadb_engine *engine, nadb_view *view,
+                             nadb_totals *out, nadb_err *err) {
+    shards *s = (shards *)engine;
+    nadb_rc rc = shards_settle(s, view->caller, err);
+
+    memset(out, 0, sizeof *out);
+    out->known = true;
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
+        uint64_t rows = out->rows;
+
+        rc = redis_totals_add(s->parts[i], out, err);
+        if (rc == NADB_OK && out->rows == rows) rc = shards_missing(s, i, err);
+    }
+    if (rc != NADB_OK || !out->known || out->tags == 0) return rc;
+    out->tags = 0;
+    return count_tags(engine, view, &out->tags, err);
+}
+
+/* --- size limit: each shard gets its share --- */
+
+static void set_limit(nadb_engine *engine, uint64_t bytes_max, bool refuses) {
+    shards *s = (shards *)engine;
+
+    for (unsigned i = 0; i < s->n; i++)
+        redis_limit.set(&s->parts[i]->base, bytes_max / s->n, refuses);
+}
+
+static nadb_rc evict(nadb_engine *engine, const nadb_victim *list, size_t n,
+                     uint64_t *rows, uint64_t *bytes, nadb_err *err) {
+    shards *s = (shards *)engine;
+    nadb_rc rc = NADB_OK;
+
+    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
+        rc = redis_limit.evict(&s->parts[i]->base, list, n, rows, bytes, err);
+    return rc;
+}
+
+static const nadb_limit_ops limit = {set_limit, evict};
 
 /* --- opening and closing --- */
 
@@ -171,7 +218,7 @@ static const nadb_engine_ops ops = {
     .check = shards_check,
     .stats = shards_stats,
     .totals = shards_totals,
-    .limit = &shards_limit,
+    .limit = &limit,
     .cache_drop = shards_cache_drop,
     .destroy = shards_destroy,
 };
@@ -193,7 +240,7 @@ nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
     for (unsigned k = 0; k <= n && rc == NADB_OK; k++) {
         unsigned i = n - k;
         char name[32] = "";
-        redis_part part = {name, n, s->mark};
+        redis_part part = {name, i, n, s->mark};
         nadb_engine *e = NULL;
 
         if (i < n) snprintf(name, sizeof name, "/%u/%u", i, n);
@@ -204,7 +251,6 @@ nadb_rc shards_open(const nadb_options *options, nadb_engine **out,
         s->parts[i]->whole = s;
         s->parts[i]->end_txn = shards_end_txn;
         s->parts[i]->saw_locks = &s->unfinished;
-        s->parts[i]->check_key = check_key;
     }
     if (rc != NADB_OK) {
         shards_close(&s->base);

@@ -29,14 +29,9 @@ typedef struct shards_view {
     redis_view *parts[]; /* NULL until used */
 } shards_view;
 
-/* The shard of a key without keyspace byte (docs/format.md). */
-static inline unsigned shards_of(const shards *s, nadb_slice key) {
-    return (unsigned)((nadb_hash64(key) >> 32) * s->n >> 32);
-}
-
 /* The shard of a key with keyspace byte. */
 static inline unsigned shards_of_row(const shards *s, nadb_slice key) {
-    return shards_of(s, nadb_slice_of(key.p + 1, key.n - 1));
+    return redis_home(s->mark, nadb_slice_of(key.p + 1, key.n - 1));
 }
 
 /* --- shards_mark.c --- */
@@ -51,8 +46,8 @@ nadb_rc shards_join(shards *s, nadb_err *err);
  * was never made; NADB_CANTOPEN: the store has another number of shards;
  * NADB_IOERR: the server has lost the shard. */
 nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err);
-/* Makes a shard again, empty, if it is lost. */
-nadb_rc shards_replace_lost(shards *s, unsigned i, nadb_err *err);
+/* Makes a shard, empty, if it is missing. */
+nadb_rc shards_make(redis_engine *e, nadb_err *err);
 nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err);
 
 /* --- shards_read.c --- */
@@ -109,12 +104,6 @@ nadb_rc shards_prepare(nadb_engine *engine, const nadb_commit_req *req,
                        nadb_ticket **out, nadb_err *err);
 void shards_commit(nadb_engine *engine, nadb_ticket *t);
 nadb_rc shards_rollback(nadb_engine *engine, nadb_ticket *t, nadb_err *err);
-
-/* --- shards_sum.c --- */
-
-nadb_rc shards_totals(nadb_engine *engine, nadb_view *view, nadb_totals *out,
-                      nadb_err *err);
-extern const nadb_limit_ops shards_limit;
 
 /* --- shards.c --- */
 

@@ -57,8 +57,6 @@ static nadb_rc fill(shards *s, redis_ticket **parts, const nadb_commit_req *req,
         }
         if (rc == NADB_OK) rc = nadb_iter_next(it, err);
     }
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (parts[i] != NULL) rc = redis_ticket_check(parts[i], err);
     return rc;
 }
 

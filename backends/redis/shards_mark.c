@@ -16,15 +16,15 @@
  * is an error, not an empty result. */
 #include "shards.h"
 
-/* Calls mark.lua with these arguments, ended by NULL. *is: the layout is the
- * second of them, so nothing was changed. */
+/* Calls mark.lua with these arguments, ended by NULL. *is (may be NULL): the
+ * layout is the second of them, so nothing was changed. */
 static nadb_rc call(redis_engine *e, const nadb_caller *caller,
                     const char *const texts[], bool *is, nadb_err *err) {
     redisReply *r = NULL;
     nadb_rc rc = script_run(e->scripts, e->pool, caller, redis_prefix(e),
                             SCRIPT_MARK, texts, &r, err);
 
-    *is = rc == NADB_OK && script_says(r, "is");
+    if (is != NULL) *is = rc == NADB_OK && script_says(r, "is");
     /* Another layout than ours is an error already. */
     if (rc == NADB_OK && script_says(r, "layout"))
         rc = nadb_fail(err, NADB_CANTOPEN,
@@ -68,35 +68,26 @@ nadb_rc shards_missing(shards *s, unsigned i, nadb_err *err) {
 
 /* --- making and removing --- */
 
-/* Makes a shard if it is missing. */
-static nadb_rc make_shard(redis_engine *e, nadb_err *err) {
+nadb_rc shards_make(redis_engine *e, nadb_err *err) {
     static const char *const texts[] = {"$", SCRIPT_LAYOUT, "",
                                         "",  SCRIPT_LAYOUT, NULL};
-    bool is;
 
-    return call(e, NULL, texts, &is, err);
+    return call(e, NULL, texts, NULL, err);
 }
 
 nadb_rc shards_join(shards *s, nadb_err *err) {
     const char *const begin[] = {"$", s->here, s->making, "", s->making, NULL};
     const char *const end[] = {"$", s->here, s->making, "", s->here, NULL};
-    bool is = false, whole;
+    bool whole;
     nadb_rc rc;
 
     atomic_store(&s->settled, false);
     rc = call(s->mark, NULL, begin, &whole, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK && !whole; i++)
-        rc = make_shard(s->parts[i], err);
-    if (rc == NADB_OK && !whole) rc = call(s->mark, NULL, end, &is, err);
+        rc = shards_make(s->parts[i], err);
+    if (rc == NADB_OK && !whole) rc = call(s->mark, NULL, end, NULL, err);
     if (rc == NADB_OK) atomic_store(&s->settled, true);
     return rc;
-}
-
-nadb_rc shards_replace_lost(shards *s, unsigned i, nadb_err *err) {
-    nadb_rc rc = shards_settle(s, NULL, err);
-
-    if (rc != NADB_OK || !atomic_load(&s->settled)) return rc;
-    return make_shard(s->parts[i], err);
 }
 
 nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err) {
@@ -105,17 +96,16 @@ nadb_rc shards_destroy(nadb_engine *engine, nadb_err *err) {
                                  s->making, s->going, NULL};
     const char *const end[] = {"$", "", s->going, "", "", NULL};
     patience_operation o;
-    bool is;
     nadb_rc rc;
 
     atomic_store(&s->settled, false);
     patience_operation_begin(&o);
-    rc = call(s->mark, NULL, begin, &is, err);
+    rc = call(s->mark, NULL, begin, NULL, err);
     for (unsigned i = 0; i < s->n && rc == NADB_OK; i++) {
-        rc = make_shard(s->parts[i], err);
+        rc = shards_make(s->parts[i], err);
         if (rc == NADB_OK) rc = redis_wipe(s->parts[i], err);
     }
-    if (rc == NADB_OK) rc = call(s->mark, NULL, end, &is, err);
+    if (rc == NADB_OK) rc = call(s->mark, NULL, end, NULL, err);
     patience_operation_end(&o);
     engine->ops->close(engine);
     return rc;

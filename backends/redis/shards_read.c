@@ -100,12 +100,19 @@ nadb_rc shards_get(nadb_engine *engine, nadb_view *view, nadb_slice key,
 
 /* --- many rows: requested in all shards, then received --- */
 
-/* Prepares what is requested of each shard. This may need a connection, so none
- * is held meanwhile. */
-static nadb_rc plan_wants(shards *s, shards_view *v, const nadb_slice *keys,
-                          size_t n, redis_prefetching *parts, nadb_err *err) {
+/* In the order of shards: if each has its own connections, no thread waits for
+ * one of a shard below one whose connection it holds. */
+nadb_rc shards_want(nadb_engine *engine, nadb_view *view,
+                    const nadb_slice *keys, size_t n, nadb_err *err) {
+    shards *s = (shards *)engine;
+    shards_view *v = (shards_view *)view;
+    redis_prefetching *parts = nadb_calloc(s->n, sizeof *parts);
+    conn *c = NULL; /* for all shards, if they share a server */
+    patience until;
     nadb_rc rc = NADB_OK;
 
+    if (parts == NULL) return shards_no_memory(err);
+    /* This may need a connection, so none is held meanwhile. */
     for (size_t k = 0; k < n && rc == NADB_OK; k++) {
         unsigned i;
 
@@ -118,31 +125,11 @@ static nadb_rc plan_wants(shards *s, shards_view *v, const nadb_slice *keys,
         }
         rc = redis_prefetch_add(&parts[i], keys[k], err);
     }
-    return rc;
-}
-
-/* In the order of shards: if each has its own connections, no thread waits for
- * one of a shard below one whose connection it holds. */
-nadb_rc shards_want(nadb_engine *engine, nadb_view *view,
-                    const nadb_slice *keys, size_t n, nadb_err *err) {
-    shards *s = (shards *)engine;
-    redis_prefetching *parts = nadb_calloc(s->n, sizeof *parts);
-    conn *c = NULL; /* for all shards, if they share a server */
-    patience until;
-    nadb_rc rc;
-
-    if (parts == NULL) return shards_no_memory(err);
-    rc = plan_wants(s, (shards_view *)view, keys, n, parts, err);
     patience_begin(&until, s->mark->at.timeout_ms, view->caller);
     until.takes_any = !view->may_lag;
     if (rc == NADB_OK && s->parts[0]->pool == s->mark->pool)
         rc = pool_take_for(s->mark->pool, &until, &c, err);
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (parts[i].e != NULL) rc = redis_prefetch_send(&parts[i], c, err);
-    for (unsigned i = 0; i < s->n && rc == NADB_OK; i++)
-        if (parts[i].e != NULL) rc = redis_prefetch_receive(&parts[i], err);
-    for (unsigned i = 0; i < s->n; i++)
-        rc = redis_prefetch_end(&parts[i], rc, err);
+    rc = redis_prefetch_all(parts, s->n, c, rc, err);
     pool_give(s->mark->pool, c);
     nadb_free(parts);
     return rc;

@@ -41,9 +41,10 @@ typedef struct txn {
     shards *s;
     redis_ticket **parts; /* by shard; NULL: not concerned */
     bool undo;
-    int64_t begin_ns, timeout_ms; /* of waiting for other clients */
-    char name[REDIS_TXN_MAX];     /* "": nothing is to be decided */
-    unsigned decider;             /* the first shard that is changed */
+    int64_t timeout_ms;       /* of waiting for other clients */
+    bool waits;               /* one is in the way */
+    char name[REDIS_TXN_MAX]; /* "": nothing is to be decided */
+    unsigned decider;         /* the first shard that is changed */
     unsigned sent;   /* shards below it may have an intent; others have none */
     unsigned lost;   /* a shard that has lost its part, counted from 1; or 0 */
     nadb_err missed; /* too few replicas have something that is decided */
@@ -83,33 +84,15 @@ static void make_name(txn *x, unsigned i, const conn *c) {
              conn_server_ms(c) + ms);
 }
 
-static void ask(txn *x, unsigned i, step s, conn *c) {
-    redis_engine *e = x->s->parts[i];
-
-    if (x->name[0] == '\0' && s == PREPARE) make_name(x, i, c);
-    redis_once_begin(e, c, &x->a);
-    if (s <= CHECK && x->undo) {
-        redis_add_undo(&x->a, x->parts[i], x->name);
-    } else if (s <= CHECK) {
-        redis_add_request(e, &x->a, x->parts[i], x->name, s == CHECK);
-    } else {
-        args_text(&x->a, s == DECIDE ? "decide" : "apply");
-        args_text(&x->a, x->name);
-        for (unsigned k = i + 1; s == DECIDE && k < x->sent; k++)
-            if (redis_ticket_changes(x->parts[k])) args_number(&x->a, k);
-    }
-}
-
 /* Takes the answer, and keeps *r if an undo needs it. *r is NULL if the script
- * was executed but the answer is lost. *wait: another transaction is in the
- * way. */
+ * was executed but the answer is lost. */
 static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
-                    bool *wait, nadb_err *err) {
+                    nadb_err *err) {
     redis_ticket *t = x->parts[i];
     bool none = script_says(*r, "none"); /* the part does not exist */
     nadb_rc rc;
 
-    *wait = false;
+    x->waits = false;
     if (*r == NULL || script_says(*r, "done")) return NADB_OK;
     if (none && s == APPLY) {
         x->lost = i + 1;
@@ -123,8 +106,8 @@ static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
                          conn_name(c));
     if (s >= DECIDE && x->undo) return redis_take_undone(c, t, *r, err);
     if (s >= DECIDE) {
-        rc = redis_take_answer(c, t, *r, wait, err);
-        if (rc == NADB_OK && *wait) rc = conn_confused(c, err);
+        rc = redis_take_answer(c, t, *r, &x->waits, err);
+        if (rc == NADB_OK && x->waits) rc = conn_confused(c, err);
         if (rc != NADB_OK) return rc;
         t->reply = *r;
         *r = NULL;
@@ -136,35 +119,47 @@ static nadb_rc take(txn *x, unsigned i, step s, conn *c, redisReply **r,
         x->parts[i] = NULL;
         return NADB_OK;
     }
-    rc = redis_take_refusal(c, t, *r, wait, err);
+    rc = redis_take_refusal(c, t, *r, &x->waits, err);
     /* A client that waits while it holds locks could wait for one that waits
      * for it. */
-    if (rc == NADB_OK && *wait && s == CHECK)
+    if (rc == NADB_OK && x->waits && s == CHECK)
         return nadb_fail(err, NADB_CONFLICT,
                          "another transaction is about to change what this one "
                          "has read: roll back and retry");
-    if (rc == NADB_OK && !*wait &&
+    if (rc == NADB_OK && !x->waits &&
         !script_says(*r, s == CHECK ? "there" : "ok"))
         rc = conn_confused(c, err);
     return rc;
 }
 
-static nadb_rc do_step(txn *x, unsigned i, step s, bool *wait, nadb_err *err) {
+static nadb_rc do_step(txn *x, unsigned i, step s, nadb_err *err) {
     redis_engine *e = x->s->parts[i];
+    redis_ticket *t = x->parts[i];
     redisReply *r = NULL;
     bool missed;
     conn *c = NULL;
     nadb_rc rc = pool_take(e->pool, &c, err);
 
     if (rc != NADB_OK) return rc;
-    ask(x, i, s, c);
+    if (x->name[0] == '\0' && s == PREPARE) make_name(x, i, c);
+    redis_once_begin(e, c, &x->a);
+    if (s <= CHECK && x->undo) {
+        redis_add_undo(&x->a, t, x->name);
+    } else if (s <= CHECK) {
+        redis_add_request(e, &x->a, t, x->name, s == CHECK);
+    } else {
+        args_text(&x->a, s == DECIDE ? "decide" : "apply");
+        args_text(&x->a, x->name);
+        for (unsigned k = i + 1; s == DECIDE && k < x->sent; k++)
+            if (redis_ticket_changes(x->parts[k])) args_number(&x->a, k);
+    }
     rc = redis_once(e, c, s >= DECIDE ? SCRIPT_FINISH : SCRIPT_COMMIT, &x->a,
-                    &r, &x->parts[i]->version, &missed, err);
+                    &r, &t->version, &missed, err);
     if (missed && s >= DECIDE) {
         x->missed = *err;
         rc = NADB_OK;
     }
-    if (rc == NADB_OK) rc = take(x, i, s, c, &r, wait, err);
+    if (rc == NADB_OK) rc = take(x, i, s, c, &r, err);
     freeReplyObject(r);
     pool_give(e->pool, c);
     return rc;
@@ -172,34 +167,34 @@ static nadb_rc do_step(txn *x, unsigned i, step s, bool *wait, nadb_err *err) {
 
 /* Prepares and checks. */
 static nadb_rc prepare_all(txn *x, nadb_err *err) {
+    int64_t begin = nadb_os_get()->mono_ns();
     nadb_rc rc = NADB_OK;
-    bool wait;
 
     for (unsigned i = 0; i < x->s->n && rc == NADB_OK; i++) {
-        wait = redis_ticket_changes(x->parts[i]);
-        if (wait) x->sent = i + 1;
-        while (rc == NADB_OK && wait) {
-            rc = do_step(x, i, PREPARE, &wait, err);
-            if (rc == NADB_OK && wait)
-                rc = redis_wait_for_others(x->s->parts[i], x->parts[i],
-                                           x->begin_ns, x->timeout_ms, err);
+        x->waits = redis_ticket_changes(x->parts[i]);
+        if (x->waits) x->sent = i + 1;
+        while (rc == NADB_OK && x->waits) {
+            rc = do_step(x, i, PREPARE, err);
+            if (rc == NADB_OK && x->waits)
+                rc = redis_wait_for_others(x->s->parts[i], x->parts[i], begin,
+                                           x->timeout_ms, err);
         }
     }
     for (unsigned i = 0; i < x->s->n && rc == NADB_OK && !x->undo; i++)
-        if (x->parts[i] != NULL) rc = do_step(x, i, CHECK, &wait, err);
+        if (x->parts[i] != NULL) rc = do_step(x, i, CHECK, err);
     return rc;
 }
 
 /* After the decision. A shard that cannot be reached now applies its part when
  * a client comes there. */
 static void apply_all(txn *x) {
-    bool all = true, wait;
+    bool all = true;
     nadb_err why;
 
     for (unsigned i = x->decider + 1; i < x->sent; i++)
         if (redis_ticket_changes(x->parts[i]) &&
-            do_step(x, i, APPLY, &wait, &why) != NADB_OK)
-            all = do_step(x, i, APPLY, &wait, &why) == NADB_OK && all;
+            do_step(x, i, APPLY, &why) != NADB_OK)
+            all = do_step(x, i, APPLY, &why) == NADB_OK && all;
     if (!all)
         atomic_store(&x->s->unfinished, true);
     else if (x->decider + 1 < x->sent)
@@ -214,38 +209,36 @@ static void drop_all(txn *x) {
             (void)finish(x->s->parts[i], "drop", x->name, NULL, NULL);
 }
 
-/* Decides; *given_up: it will never be decided. After an error the shard is
- * asked; if that fails, too, the next client finds out. */
-static nadb_rc decide(txn *x, bool *given_up, nadb_err *err) {
+/* After an error the shard is asked whether it is decided; if that fails, too,
+ * the next client finds out. */
+static nadb_rc decide(txn *x, nadb_err *err) {
     redis_engine *e = x->s->parts[x->decider];
     redisReply *r = NULL;
-    bool wait;
-    nadb_rc rc = do_step(x, x->decider, DECIDE, &wait, err);
+    nadb_rc rc = do_step(x, x->decider, DECIDE, err);
 
     if (rc == NADB_OK || finish(e, "drop", x->name, &r, NULL) != NADB_OK)
         return rc;
-    *given_up = script_says(r, "abort");
-    if (script_says(r, "commit")) {
-        rc = NADB_OK;
-        if (e->at.wait > 0)
-            (void)nadb_fail(&x->missed, NADB_IOERR,
-                            "redis server %s: how many replicas have the "
-                            "transaction is not known",
-                            e->at.name);
-    }
+    if (script_says(r, "abort")) drop_all(x);
+    if (script_says(r, "commit")) rc = NADB_OK;
+    if (rc == NADB_OK && e->at.wait > 0)
+        (void)nadb_fail(&x->missed, NADB_IOERR,
+                        "redis server %s: how many replicas have the "
+                        "transaction is not known",
+                        e->at.name);
     freeReplyObject(r);
     return rc;
 }
 
 static nadb_rc do_all(txn *x, nadb_err *err) {
+    nadb_err why;
     nadb_rc rc = prepare_all(x, err);
-    bool given_up = rc != NADB_OK;
 
-    if (rc == NADB_OK && x->name[0] != '\0') {
-        rc = decide(x, &given_up, err);
+    if (rc != NADB_OK) {
+        drop_all(x);
+    } else if (x->name[0] != '\0') {
+        rc = decide(x, err);
         if (rc == NADB_OK) apply_all(x);
     }
-    if (given_up) drop_all(x);
     args_clear(&x->a);
     if (x->lost > 0)
         return nadb_fail(err, NADB_IOERR,
@@ -255,11 +248,9 @@ static nadb_rc do_all(txn *x, nadb_err *err) {
                          x->s->parts[x->lost - 1]->at.name, x->lost - 1);
     if (rc != NADB_OK || x->missed.rc == NADB_OK || x->undo) return rc;
     /* Too few replicas have it: it was committed, and is undone. */
-    rc = shards_do(x->s, x->parts, true, x->timeout_ms, err);
-    return nadb_fail(err, NADB_IOERR, "%.400s; it %s", x->missed.msg,
-                     rc == NADB_OK
-                         ? "was taken back"
-                         : "is committed, but a failover may lose it");
+    nadb_err_clear(&why);
+    rc = shards_do(x->s, x->parts, true, x->timeout_ms, &why);
+    return redis_taken_back(&x->missed, rc, &why, err);
 }
 
 nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
@@ -281,7 +272,6 @@ nadb_rc shards_do(shards *s, redis_ticket **parts, bool undo,
         return undo ? redis_undo(s->parts[at], parts[at], err)
                     : redis_prepare_ticket(s->parts[at], parts[at], timeout_ms,
                                            err);
-    x.begin_ns = nadb_os_get()->mono_ns();
     nadb_err_clear(&x.missed);
     rc = do_all(&x, err == NULL ? &why : err);
     for (unsigned i = 0; i < s->n && !undo; i++) {

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "engine.h"
+#include "feed.h"
 
 #define PIECE_ROWS 500
 #define PIECES_MOST (REDIS_KEYS_MOST / PIECE_ROWS)
@@ -30,7 +30,6 @@ static nadb_rc take(conn *c, const redisReply *r, nadb_totals *out,
     uint64_t *const to[] = {&out->rows, &out->tags, &out->key_bytes,
                             &out->value_bytes, &out->stored_bytes};
 
-    memset(out, 0, sizeof *out);
     if (!script_says(r, "totals") || (r->elements != 3 && r->elements != 6))
         return conn_confused(c, err);
     for (size_t i = 1; i < r->elements; i++) {
@@ -38,21 +37,26 @@ static nadb_rc take(conn *c, const redisReply *r, nadb_totals *out,
 
         if (!reply_number(r->element[i], &v) || v < 0)
             return conn_confused(c, err);
-        *to[i - 1] = (uint64_t)v;
+        *to[i - 1] += (uint64_t)v;
     }
-    out->known = r->elements == 6;
+    out->known = out->known && r->elements == 6;
     return NADB_OK;
 }
 
 nadb_rc redis_totals(nadb_engine *engine, nadb_view *v, nadb_totals *out,
                      nadb_err *err) {
-    redis_engine *e = (redis_engine *)engine;
+    (void)v;
+    memset(out, 0, sizeof *out);
+    out->known = true;
+    return redis_totals_add((redis_engine *)engine, out, err);
+}
+
+nadb_rc redis_totals_add(redis_engine *e, nadb_totals *out, nadb_err *err) {
     redisReply *r = NULL;
     patience_operation o;
     conn *c = NULL;
     nadb_rc rc;
 
-    (void)v;
     patience_operation_begin(&o);
     rc = pool_take(e->pool, &c, err);
     if (rc == NADB_OK) rc = ask(e, c, &r, err);

@@ -64,36 +64,34 @@ end
 local ARGV = cmsgpack.unpack(packed)
 include 'lib/request'
 include 'lib/layout'
-local function unlock()
-  call('HDEL', I, txn)
-  if clear or restore ~= '' then call('HDEL', O, '') end
-  local i = changes
-  for c = 1, n do
-    call('HDEL', O, ARGV[i + 1])
-    i = i + (ARGV[i] == 'd' and 2 or 6)
-  end
-  -- No claim lasts longer than 2 s.
-  if call('EXISTS', I) == 0 then
-    call('HSET', M, 'held', call('EXISTS', L) == 1 and str(now + 2000) or '0')
-  end
+local answer = {'abort'}
+if not drops then
+  call('HLEN', Y)
+  call('HLEN', O)
+  include 'lib/changes'
+  include 'lib/tags'
+  include 'lib/record'
+  include 'lib/rows'
+  include 'lib/odd'
+  include 'lib/lost'
+  include 'lib/old'
+  include 'lib/versions'
+  call('DEL', P .. 'none')
+  include 'lib/apply'
+  if what == 'decide' and shards ~= '' then call('HSET', Y, txn, shards) end
+  include 'lib/done'
+  answer = {'ok', v, before, cleared, rows}
 end
-if drops then
-  unlock()
-  return {'abort'}
+-- Removes the part and its locks.
+call('HDEL', I, txn)
+if clear or restore ~= '' then call('HDEL', O, '') end
+local i = changes
+for c = 1, n do
+  call('HDEL', O, ARGV[i + 1])
+  i = i + (ARGV[i] == 'd' and 2 or 6)
 end
-call('HLEN', Y)
-call('HLEN', O)
-include 'lib/changes'
-include 'lib/tags'
-include 'lib/record'
-include 'lib/rows'
-include 'lib/odd'
-include 'lib/lost'
-include 'lib/old'
-include 'lib/versions'
-call('DEL', P .. 'none')
-include 'lib/apply'
-if what == 'decide' and shards ~= '' then call('HSET', Y, txn, shards) end
-unlock()
-include 'lib/done'
-return {'ok', v, before, cleared, rows}
+-- No claim lasts longer than 2 s.
+if call('EXISTS', I) == 0 then
+  call('HSET', M, 'held', call('EXISTS', L) == 1 and str(now + 2000) or '0')
+end
+return answer
