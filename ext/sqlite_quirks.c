@@ -307,10 +307,20 @@ static bool is_rollback(sqlite3 *db) {
 void quirk_rolled_back(conn *c) {
     sqlite3_stmt *at = next_writing(c->db, NULL);
 
-    if (at == NULL || !is_rollback(c->db)) return;
+    /* Interrupted statements are undone by SQLite itself, and is_rollback()
+     * could not read their programs. */
+    if (at == NULL || quirk_interrupted(c->db) || !is_rollback(c->db)) return;
     for (c->n_tripped = 0; at != NULL && c->n_tripped < TRIPPED_MAX;
          at = next_writing(c->db, at))
         c->tripped[c->n_tripped++] = name_of(at);
+}
+
+void quirk_begun(conn *c) {
+    sqlite3_stmt *at;
+
+    if (c->n_tripped == 0) return;
+    at = next_writing(c->db, NULL);
+    if (at == NULL || next_writing(c->db, at) == NULL) c->n_tripped = 0;
 }
 
 void quirk_ended(conn *c) {

@@ -52,6 +52,10 @@ void quirk_rolled_back(conn *c);
 /* True if that was done by a ROLLBACK under the statement that calls
  * xUpdate. */
 bool quirk_is_tripped(conn *c);
+/* To be called when a statement begins a transaction: if it is the only one
+ * that writes, the statements that were noted have ended, and it may be at the
+ * address of one of them. */
+void quirk_begun(conn *c);
 /* To be called when a transaction has ended. */
 void quirk_ended(conn *c);
 

@@ -131,6 +131,7 @@ int txn_begin(sqlite3_vtab *base) {
     nadb_err err;
 
     check_order(v, v->phase == PHASE_IDLE);
+    quirk_begun(v->c);
     if (txn_join(v, &err) != NADB_OK) return value_vtab_error(base, &err);
     return SQLITE_OK;
 }
