@@ -64,8 +64,7 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     nadb_workers_after_fork(true);
     for (nadb_store *s = registry.stores; s != NULL; s = s->next) {
-        s->kv.forked = true;
-        nadb_monitor_quiet(&s->kv.monitor); /* the log's lock is the parent's */
+        kv_inherit(&s->kv);
         if (s->backend->caps & NADB_CAP_BASE) nadb_engine_forked(s->kv.engine);
     }
     registry.stores = NULL;

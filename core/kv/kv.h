@@ -40,6 +40,13 @@ static inline nadb_limits *kv_limits(nadb_kv *kv) {
     return atomic_load_explicit(&kv->limits, memory_order_acquire);
 }
 
+/* In a forked child: nothing uses the store from now on, nor writes to its log,
+ * whose lock may have been held at the fork. */
+static inline void kv_inherit(nadb_kv *kv) {
+    kv->forked = true;
+    nadb_monitor_quiet(&kv->monitor);
+}
+
 /* NADB_CANTOPEN if the store was inherited through fork(). */
 NADB_MUST_USE static inline nadb_rc kv_usable(const nadb_kv *kv,
                                               nadb_err *err) {
