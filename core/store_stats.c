@@ -1,4 +1,5 @@
 /* store_stats.c - statistics and metrics of a store. */
+#include "engine/workers.h"
 #include "kv/session.h"
 #include "store.h"
 
@@ -189,4 +190,54 @@ nadb_rc nadb_transactions_each(nadb_txn_info_fn *each, void *ctx,
 
     nadb_os_get()->who(&t.process, &thread);
     return store_each(tell_store, &t, err);
+}
+
+/* --- all open stores --- */
+
+static const uint8_t *identity(const nadb_store *s) {
+    bool in_files = (s->backend->caps & NADB_CAP_BASE) != 0;
+
+    return in_files ? nadb_engine_id(s->kv.engine) : NULL;
+}
+
+static void last_flush(void *ctx, const char *name, double value) {
+    if (strcmp(name, "last_flush_at") == 0) *(double *)ctx = value;
+}
+
+typedef struct telling {
+    nadb_store_fn *each;
+    void *ctx;
+} telling;
+
+static nadb_rc tell(void *ctx, nadb_store *s, nadb_err *err) {
+    const telling *t = ctx;
+    nadb_store_info info;
+    nadb_err last, why;
+
+    memset(&info, 0, sizeof info);
+    nadb_err_clear(&last);
+    info.options = s->kv.options;
+    info.refs = s->refs;
+    info.identity = identity(s);
+    if (s->backend->caps & NADB_CAP_BASE) {
+        info.is_running = nadb_workers_running();
+        nadb_engine_last_error(s->kv.engine, &last);
+    }
+    info.last_error = last.msg;
+    store_log_state(s, &info.log_lost, &why);
+    info.log_error = why.msg;
+    if ((s->backend->caps & NADB_CAP_NATIVE_TTL) == 0) {
+        info.last_cleanup_at =
+            (double)atomic_load(&s->sweeper.last_at_ms) / 1000.0;
+        info.cleanup_interval =
+            (double)atomic_load(&s->kv.flush_interval_ms) / 1000.0;
+    }
+    s->kv.engine->ops->stats(s->kv.engine, last_flush, &info.last_flush_at);
+    return t->each(t->ctx, &info, err);
+}
+
+nadb_rc nadb_stores_each(nadb_store_fn *each, void *ctx, nadb_err *err) {
+    telling t = {each, ctx};
+
+    return store_each(tell, &t, err);
 }
