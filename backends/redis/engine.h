@@ -264,10 +264,10 @@ nadb_rc redis_walk_aim(redis_walk *w, nadb_slice key, bool *there,
                        nadb_err *err);
 /* True if the next page will be needed soon, so that it may be loaded now. */
 bool redis_walk_runs_low(const redis_walk *w);
-/* Loads the next page of each walk: all send before the first receives, each on
- * its own connection, or on `shared` if it is not NULL. */
-nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
-                         nadb_err *err);
+/* Loads the next page of each walk: all send before the first receives, on one
+ * connection, or in a cluster each on its own. They are in the order of
+ * shards. */
+nadb_rc redis_walks_load(redis_walk *const *list, size_t n, nadb_err *err);
 /* Adds the bounds of the next page as ZRANGEBYLEX expects them. */
 void redis_add_bounds(const redis_walk *w, args *a, bool upper_first);
 

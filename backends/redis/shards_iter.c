@@ -3,8 +3,7 @@
  * page takes as many round trips as in a store without shards. When a walk is
  * at the end of its part, the others that soon will be are requested, too.
  *
- * Counts of a tag are added up. A row in a shard that is not its own (no lookup
- * finds it) is left out; nadb_check reports it. */
+ * Counts of a tag are added up. */
 #include "../../core/util/coding.h"
 #include "shards.h"
 
@@ -58,27 +57,6 @@ static void heap_make(shards_iter *it) {
 
 /* --- loading --- */
 
-/* Loads on one connection if all shards are on one server. Otherwise on one
- * each, taken in the order of shards: so no thread waits for a connection of a
- * shard below one whose connection it holds. */
-static nadb_rc load(shards_iter *it, size_t n, nadb_err *err) {
-    redis_engine *mark = it->s->mark;
-    conn *c = NULL;
-    nadb_rc rc = NADB_OK;
-
-    if (n == 0) return NADB_OK;
-    if (!mark->at.cluster) {
-        patience until = redis_patience(mark, it->wanted[0]->view);
-
-        until.takes_any = until.takes_any || it->wanted[0]->takes_any ||
-                          it->wanted[0]->keys_only;
-        rc = pool_take_for(mark->pool, &until, &c, err);
-    }
-    if (rc == NADB_OK) rc = redis_walks_load(it->wanted, n, c, err);
-    pool_give(mark->pool, c);
-    return rc;
-}
-
 /* Loads the next page of a walk, and of walks that will need theirs soon. */
 static nadb_rc load_for(shards_iter *it, unsigned dry, nadb_err *err) {
     size_t n = 0;
@@ -86,7 +64,7 @@ static nadb_rc load_for(shards_iter *it, unsigned dry, nadb_err *err) {
     for (unsigned i = 0; i < it->s->n; i++)
         if (i == dry || redis_walk_runs_low(it->walks[i]))
             it->wanted[n++] = it->walks[i];
-    return load(it, n, err);
+    return redis_walks_load(it->wanted, n, err);
 }
 
 /* --- moving --- */
@@ -97,17 +75,6 @@ static nadb_rc step(shards_iter *it, unsigned i, nadb_err *err) {
     if (redis_walk_step(it->walks[i])) return NADB_OK;
     rc = load_for(it, i, err);
     if (rc == NADB_OK) (void)redis_walk_step(it->walks[i]);
-    return rc;
-}
-
-/* Moves on to a row that is in its own shard. */
-static nadb_rc skip_strays(shards_iter *it, unsigned i, nadb_err *err) {
-    const nadb_iter *w = &it->walks[i]->base;
-    nadb_rc rc = NADB_OK;
-
-    if (it->keyspace != NADB_KS_ROW) return NADB_OK;
-    while (rc == NADB_OK && w->valid && shards_of_row(it->s, w->entry.key) != i)
-        rc = step(it, i, err);
     return rc;
 }
 
@@ -123,13 +90,11 @@ static nadb_rc start(shards_iter *it, const nadb_slice *key, nadb_err *err) {
         if (key != NULL) rc = redis_walk_aim(it->walks[i], *key, &there, err);
         if (rc == NADB_OK && !there) it->wanted[n++] = it->walks[i];
     }
-    if (rc == NADB_OK) rc = load(it, n, err);
+    if (rc == NADB_OK) rc = redis_walks_load(it->wanted, n, err);
     for (size_t k = 0; k < n && rc == NADB_OK; k++)
         (void)redis_walk_step(it->wanted[k]);
-    for (unsigned i = 0; i < it->s->n && rc == NADB_OK; i++) {
-        rc = skip_strays(it, i, err);
-        if (rc == NADB_OK) rc = shards_seen(it->s, it->v, i, err);
-    }
+    for (unsigned i = 0; i < it->s->n && rc == NADB_OK; i++)
+        rc = shards_seen(it->s, it->v, i, err);
     if (rc == NADB_OK) heap_make(it);
     return rc;
 }
@@ -139,7 +104,6 @@ static nadb_rc advance(shards_iter *it, nadb_err *err) {
     unsigned i = it->heap[0];
     nadb_rc rc = step(it, i, err);
 
-    if (rc == NADB_OK) rc = skip_strays(it, i, err);
     if (rc != NADB_OK) {
         it->n_heap = 0;
         return rc;

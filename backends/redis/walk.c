@@ -88,10 +88,14 @@ nadb_rc redis_walk_entry(redis_walk *w, size_t begin, nadb_slice key,
 }
 
 /* True if the walk shows the row. It may have lost the tag since the set of the
- * tag was read; expired rows are left out for readers that do not check. */
-static bool is_shown(const redis_walk *w, const record *rec) {
+ * tag was read; expired rows are left out for readers that do not check, and a
+ * row in a shard that is not its own because no lookup finds it (nadb_check
+ * reports it). */
+static bool is_shown(const redis_walk *w, nadb_slice key, const record *rec) {
     nadb_row row;
 
+    if (w->of > 1 && redis_home(w->engine, key) != w->engine->shard)
+        return false;
     if (rec->created_in > w->view->base.seq) return false;
     if (w->keys_only && nadb_row_expires(rec->row) <= nadb_os_get()->now_ms())
         return false;
@@ -113,7 +117,7 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
     rc = redis_name_damage(w->engine, c, w->view->generation, "r:", key, rc,
                            err);
     if (rc != NADB_OK) return rc;
-    if (!found || !is_shown(w, &rec)) {
+    if (!found || !is_shown(w, key, &rec)) {
         w->bytes.n = begin;
         return NADB_OK;
     }
@@ -201,7 +205,9 @@ static nadb_rc load_again(redis_walk *w, nadb_err *err) {
     return rc == NADB_OK ? w->how->answer(w, true, err) : rc;
 }
 
-static nadb_rc ask_all(redis_walk *const *list, size_t n, conn *shared,
+/* With `apart` each walk has its own connection, and what it sends leaves at
+ * once. */
+static nadb_rc ask_all(redis_walk *const *list, size_t n, bool apart,
                        nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -213,8 +219,7 @@ static nadb_rc ask_all(redis_walk *const *list, size_t n, conn *shared,
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
         list[i]->again = list[i]->in_doubt = false;
         rc = list[i]->how->ask(list[i], err);
-        if (rc == NADB_OK && shared == NULL && n > 1)
-            rc = conn_push(list[i]->c, err);
+        if (rc == NADB_OK && apart) rc = conn_push(list[i]->c, err);
     }
     return rc;
 }
@@ -232,15 +237,14 @@ static nadb_rc answer_all(redis_walk *const *list, size_t n, nadb_err *err) {
     return rc;
 }
 
-static nadb_rc load_rows(redis_walk *const *list, size_t n, conn *shared,
+static nadb_rc load_rows(redis_walk *const *list, size_t n, bool apart,
                          nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (size_t i = 0; i < n && rc == NADB_OK; i++) {
         if (list[i]->how->ask_rows == NULL) continue;
         rc = list[i]->how->ask_rows(list[i], err);
-        if (rc == NADB_OK && shared == NULL && n > 1)
-            rc = conn_push(list[i]->c, err);
+        if (rc == NADB_OK && apart) rc = conn_push(list[i]->c, err);
     }
     for (size_t i = 0; i < n && rc == NADB_OK; i++)
         if (list[i]->how->ask_rows != NULL)
@@ -250,7 +254,9 @@ static nadb_rc load_rows(redis_walk *const *list, size_t n, conn *shared,
     return rc;
 }
 
-static nadb_rc take_connections(redis_walk *const *list, size_t n, conn *shared,
+/* In the order of shards: so no thread waits for a connection of a shard below
+ * one whose connection it holds. */
+static nadb_rc take_connections(redis_walk *const *list, size_t n, bool apart,
                                 nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
@@ -259,8 +265,9 @@ static nadb_rc take_connections(redis_walk *const *list, size_t n, conn *shared,
         patience until = redis_patience(w->engine, w->view);
 
         until.takes_any = until.takes_any || w->takes_any || w->keys_only;
-        w->c = shared;
-        if (shared == NULL)
+        if (i > 0 && !apart)
+            w->c = list[0]->c;
+        else
             rc = pool_take_for(w->engine->pool, &until, &w->c, err);
     }
     return rc;
@@ -269,7 +276,7 @@ static nadb_rc take_connections(redis_walk *const *list, size_t n, conn *shared,
 /* Loads until each walk has an entry or is at its end. Walks at work are moved
  * to the front of `active`. */
 static nadb_rc load_all(redis_walk *const *list, size_t n, redis_walk **active,
-                        conn *shared, nadb_err *err) {
+                        bool apart, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     for (;;) {
@@ -279,25 +286,25 @@ static nadb_rc load_all(redis_walk *const *list, size_t n, redis_walk **active,
             if (wants_page(list[i])) active[n_active++] = list[i];
         if (n_active == 0 || rc != NADB_OK) return rc;
         for (size_t i = 0; i < n_active; i++) forget_loading(active[i]);
-        rc = ask_all(active, n_active, shared, err);
+        rc = ask_all(active, n_active, apart, err);
         if (rc == NADB_OK) rc = answer_all(active, n_active, err);
-        if (rc == NADB_OK) rc = load_rows(active, n_active, shared, err);
+        if (rc == NADB_OK) rc = load_rows(active, n_active, apart, err);
     }
 }
 
-nadb_rc redis_walks_load(redis_walk *const *list, size_t n, conn *shared,
-                         nadb_err *err) {
+nadb_rc redis_walks_load(redis_walk *const *list, size_t n, nadb_err *err) {
     redis_walk **active = nadb_calloc(n, sizeof *active);
+    bool apart = n > 1 && list[0]->engine->at.cluster;
     nadb_rc rc = NADB_OK;
 
     if (n == 0) return NADB_OK;
     if (active == NULL) return no_memory(err);
     for (size_t i = 0; i < n; i++) list[i]->c = NULL;
-    rc = take_connections(list, n, shared, err);
-    if (rc == NADB_OK) rc = load_all(list, n, active, shared, err);
+    rc = take_connections(list, n, apart, err);
+    if (rc == NADB_OK) rc = load_all(list, n, active, apart, err);
     for (size_t i = 0; i < n; i++) {
         if (rc != NADB_OK) forget_loading(list[i]);
-        if (shared == NULL) pool_give(list[i]->engine->pool, list[i]->c);
+        if (i == 0 || apart) pool_give(list[i]->engine->pool, list[i]->c);
         list[i]->c = NULL;
     }
     nadb_free(active);
@@ -347,7 +354,7 @@ bool redis_walk_step(redis_walk *w) {
 /* Loads what a step needs. */
 static nadb_rc load_alone(redis_walk *w, nadb_err *err) {
     redis_walk *const list[] = {w};
-    nadb_rc rc = redis_walks_load(list, 1, NULL, err);
+    nadb_rc rc = redis_walks_load(list, 1, err);
 
     if (rc == NADB_OK) (void)redis_walk_step(w);
     return rc;
