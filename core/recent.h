@@ -25,16 +25,17 @@ void nadb_recent_clear(nadb_recent *r);
 /* nadb_engine_ops.keep; `seq`: the last commit. */
 void nadb_recent_keep(nadb_recent *r, nadb_keep keep, uint64_t seq);
 
-/* Appends what a commit changes to a buffer, false if out of memory: first a
- * clear, if there is one, then the entries, of which only rows count. */
+/* Append what a commit changes to a buffer: first the clear, if there is one,
+ * then each entry; entries of indexes are left out. False if out of memory. */
 bool nadb_recent_put_clear(nadb_buf *out) NADB_MUST_USE;
 bool nadb_recent_put(nadb_buf *out, const nadb_entry *change) NADB_MUST_USE;
 /* Makes a piece of the buffer; NULL if out of memory. */
 nadb_piece *nadb_piece_new(const nadb_buf *changes) NADB_MUST_USE;
 void nadb_piece_free(nadb_piece *p); /* NULL is fine */
 
-/* Takes the piece of commit `seq`; NULL: changes were not kept when it was
- * prepared, so that those before it are void. */
+/* Adds the piece of commit `seq` and owns it. NULL: changes were not kept when
+ * the commit was prepared, so there is no piece; earlier pieces are dropped,
+ * because the list must not have a gap. */
 void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq);
 
 /* nadb_engine_ops.changes, for a view at `upto`; `last`: the last commit. */

@@ -22,41 +22,44 @@ STYLE = (".bg{fill:#fff}.sql{fill:#ece6f5;stroke:#6a4c93}"
 
 # kind, x, y, width, height, heading, lines of text
 ARCHITECTURE = {
-    "size": (800, 524),
+    "size": (890, 524),
     "boxes": [
-        ("frame", 10, 10, 620, 380, "", []),
-        ("sql", 30, 46, 580, 50, "SQLite", [
+        ("frame", 10, 10, 710, 380, "", []),
+        ("sql", 30, 46, 670, 50, "SQLite", [
             "parser, planner, ordinary tables, transactions"]),
-        ("ext", 30, 120, 580, 50, "ext/", [
+        ("ext", 30, 120, 670, 50, "ext/", [
             "virtual table, SQL functions, tables such as nadb_stats"]),
-        ("core", 30, 194, 580, 50, "core/kv", [
+        ("core", 30, 194, 670, 50, "core/kv", [
             "sessions, batches, cursors, tags, expiry, indexes"]),
         ("core", 30, 268, 280, 50, "core/engine", [
             "log, memtable, commit, flush, recovery"]),
+        ("core", 330, 268, 100, 50, "core/map", ["turns, views"]),
         ("ext", 30, 336, 130, 42, "fs", ["sorted tables"]),
         ("ext", 180, 336, 130, 42, "redis, buffered", ["behind a log"]),
-        ("ext", 330, 336, 90, 42, "memory", ["engine"]),
-        ("ext", 430, 336, 90, 42, "redis", ["engine"]),
-        ("ext", 530, 336, 80, 42, "backup", ["read-only"]),
+        ("ext", 330, 336, 100, 42, "array", ["an example"]),
+        ("ext", 450, 336, 75, 42, "memory", ["engine"]),
+        ("ext", 540, 336, 70, 42, "redis", ["engine"]),
+        ("ext", 625, 336, 75, 42, "backup", ["read-only"]),
         ("disk", 30, 440, 120, 60, "demo.db", ["the database file"]),
         ("disk", 170, 440, 250, 60, "demo.db-nadb/main/kv..", [
             "control, logs and memtables (mapped),",
             "MANIFEST, sorted tables, values"]),
-        ("disk", 436, 440, 98, 60, "server", ["Redis, Valkey"]),
-        ("disk", 550, 440, 80, 60, "backups", ["a folder"]),
-        ("frame", 650, 190, 140, 120, "another process", [
+        ("disk", 500, 440, 110, 60, "server", ["Redis, Valkey"]),
+        ("disk", 625, 440, 75, 60, "backups", ["a folder"]),
+        ("frame", 740, 190, 140, 120, "another process", [
             "same library,", "same files:", "it sees each COMMIT",
             "in its next statement"]),
     ],
     "words": [("h", 24, 32, "your process"),
               ("n", 130, 32, "sqlite3 shell, Python, Node, Perl, C, ..")],
     "arrows": [
-        (320, 96, 320, 118), (320, 170, 320, 192), (170, 244, 170, 266),
-        (375, 244, 375, 334), (475, 244, 475, 334), (570, 244, 570, 334),
-        (95, 318, 95, 334), (245, 318, 245, 334),
+        (365, 96, 365, 118), (365, 170, 365, 192), (170, 244, 170, 266),
+        (380, 244, 380, 266), (487, 244, 487, 334), (575, 244, 575, 334),
+        (662, 244, 662, 334), (95, 318, 95, 334), (245, 318, 245, 334),
+        (380, 318, 380, 334),
         (22, 96, 22, 420, 60, 438), (95, 378, 230, 438),
-        (245, 378, 330, 438), (475, 378, 485, 438), (270, 378, 460, 438),
-        (570, 378, 590, 438), (720, 310, 720, 514, 295, 514, 295, 502),
+        (245, 378, 330, 438), (575, 378, 565, 438), (270, 378, 530, 438),
+        (662, 378, 662, 438), (810, 310, 810, 514, 295, 514, 295, 502),
     ],
 }
 

@@ -205,10 +205,10 @@ nadb_rc redis_repair(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
     return check_index(&k, &whole, err);
 }
 
-/* Reads every row as a reader would. In a shard, reports also those of other
- * shards, where no lookup finds them: even if they were inserted after the view
- * began, because a row that was copied from elsewhere has versions from
- * there. */
+/* Reads every row as a reader would. In a shard, it also reports rows that
+ * belong to another shard, because no lookup finds them here. For that it reads
+ * rows of all versions: a row that was copied from another store has a version
+ * of that store, which may be later than the view. */
 static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
                           void *ctx, nadb_err *err) {
     const redis_engine *e = (const redis_engine *)engine;
@@ -232,7 +232,7 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
         home = redis_home(e, key);
         if (home == e->shard) continue;
         snprintf(what, sizeof what,
-                 "key '%s' is here, and belongs into shard %u",
+                 "key '%s' is in this shard and belongs to shard %u",
                  nadb_key_show(key, shown), home);
         report(ctx, what);
     }

@@ -161,7 +161,8 @@ nadb_rc redis_prefetch_receive(redis_prefetching *w, nadb_err *err);
 /* Called after each begin; `rc` is the result so far and is returned. If
  * several were sent on one connection, it is called after all were received. */
 nadb_rc redis_prefetch_end(redis_prefetching *w, nadb_rc rc, nadb_err *err);
-/* Sends, receives and ends all in the list that were begun. */
+/* Does the whole prefetch of each in the list that was begun (its `e` is set):
+ * sends all, receives all, ends all. `rc` and the result are as for end. */
 nadb_rc redis_prefetch_all(redis_prefetching *list, size_t n, conn *c,
                            nadb_rc rc, nadb_err *err);
 /* False if the key was not prefetched. */
@@ -185,10 +186,11 @@ typedef struct redis_walk {
 
     nadb_buf from; /* if from_set: where the next page begins */
     bool from_set, from_included;
-    bool at_end; /* there is no further page */
-    /* rows of the next page, least number of the second, and maximum of any */
-    unsigned page_rows, rows_second, rows_most;
-    size_t bytes_most; /* maximum of a page */
+    bool at_end;          /* there is no further page */
+    unsigned page_rows;   /* number of rows of the next page */
+    unsigned rows_second; /* the second page has at least so many */
+    unsigned rows_most;   /* maximum of a page */
+    size_t bytes_most;    /* maximum of a page */
     /* number of walks that are merged: each loads a part of a page */
     unsigned of;
 
@@ -246,8 +248,9 @@ nadb_rc redis_walk_row(redis_walk *w, conn *c, nadb_slice key,
  * present page's begin, because a faulty server could otherwise keep the walk
  * going. */
 nadb_rc redis_walk_go_on(redis_walk *w, conn *c, nadb_slice key, nadb_err *err);
-/* Sets the number of rows of the first page, unless the reader has said how
- * many it wants, and the maximum of any page. */
+/* Sets how many rows the pages have. The first page has the number that the
+ * reader wants (nadb_view.rows_wanted), otherwise `first`; none has more than
+ * `most`. */
 void redis_walk_pages(redis_walk *w, unsigned first, unsigned most);
 /* Doubles the number of rows for the page after the next, if rows are small. */
 void redis_walk_grow(redis_walk *w);
@@ -355,7 +358,7 @@ nadb_rc redis_compact(nadb_engine *engine, nadb_stop_fn *stop, void *ctx,
 typedef struct redis_part {
     /* follows the namespace in all names; "": a whole store */
     const char *name;
-    unsigned shard, of; /* the cache's size is shared by so many */
+    unsigned shard, of; /* shard 0 to of - 1; all share the cache's size */
     /* its pool and scripts are used if possible; it is closed later. NULL:
      * none */
     redis_engine *beside;
@@ -398,8 +401,8 @@ nadb_rc redis_prepare_ticket(redis_engine *e, redis_ticket *t,
 void redis_committed(redis_engine *e, const redis_ticket *t);
 /* Takes a commit back; the ticket stays the caller's. */
 nadb_rc redis_undo(redis_engine *e, const redis_ticket *t, nadb_err *err);
-/* The error of a commit that too few replicas have (`first` says so) and that
- * was undone, or could not be. */
+/* The error of a commit that too few replicas have acknowledged (`first`). It
+ * adds the outcome of redis_undo(), which is `undone` with the error `why`. */
 nadb_rc redis_taken_back(const nadb_err *first, nadb_rc undone,
                          const nadb_err *why, nadb_err *err);
 /* Called after an undo; `done`: it succeeded. Frees the ticket. */

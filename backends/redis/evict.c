@@ -49,7 +49,8 @@ static nadb_rc take(conn *c, const redisReply *r, size_t most, uint64_t *rows,
     return NADB_OK;
 }
 
-/* A shard leaves victims that are not its own to the others. */
+/* Each shard of a store gets the whole list, and removes the rows that belong
+ * to it. */
 static nadb_rc evict(nadb_engine *engine, const nadb_victim *list, size_t n,
                      uint64_t *rows, uint64_t *bytes, nadb_err *err) {
     redis_engine *e = (redis_engine *)engine;

@@ -26,7 +26,8 @@ nadb_rc redis_full(uint64_t limit, const redisReply *r, nadb_err *err);
 
 nadb_rc redis_totals(nadb_engine *engine, nadb_view *v, nadb_totals *out,
                      nadb_err *err);
-/* Adds a store's totals, which must be known for the sum to be. */
+/* Adds the totals of one store (a shard) to *out. If they are not known,
+ * out->known becomes false. */
 nadb_rc redis_totals_add(redis_engine *e, nadb_totals *out, nadb_err *err);
 /* Counts the store if its totals are unknown. They stay unknown if other
  * clients keep writing. */

@@ -55,9 +55,9 @@ static inline bool redis_ticket_changes(const redis_ticket *t) {
 }
 
 /* Adds the request behind writer, number, deadline and server. `txn`: "" or the
- * name of the transaction over several shards of which it is a part. Then
- * `checks` leaves the changes out: what was read is checked, and that the part
- * was prepared. */
+ * name of the transaction over several shards of which it is a part. `checks`,
+ * for such a part: the request has no changes; the server checks what was read
+ * and, if the part has changes, that it was prepared. */
 void redis_add_request(redis_engine *e, args *a, const redis_ticket *t,
                        const char *txn, bool checks);
 /* Adds what undoes the changes. */

@@ -5,10 +5,10 @@
  *
  *   commit lock held         the next process that wants it sees the free slot
  *                            byte, takes the lock over and repairs
- *   record half written      `appending` is set. A whole record counts, because
- *                            its transaction may have been acknowledged;
- *                            otherwise the log is closed, and the next log's
- *                            header says where this one ends
+ *   record half written      `appending` is set. A whole record counts, as it
+ *                            does when logs are replayed; otherwise the log is
+ *                            closed, and the next log's header says where this
+ *                            one ends
  *   record in doubt          without a stamp: it is committed (linking may be
  *                            repeated); with one: it becomes an orphan, about
  *                            which the database file decides (stamp.c)

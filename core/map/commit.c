@@ -8,9 +8,9 @@
  *
  * Claims. A statement that has claimed a key reads and then changes it without
  * a conflict. A commit of another transaction that changes a claimed key gives
- * back its turn until a claim has ended, and begins again: the claimer needs
- * the turn. Claims are made only while no commit has the turn, so a commit may
- * compare its changes with a copy of the list. */
+ * back its turn until a claim has ended, and begins again, because the claimer
+ * needs the turn for its own commit. Claims are made only while no commit has
+ * the turn, so a commit may compare its changes with a copy of the list. */
 #include "../conflict.h"
 #include "../util/assert.h"
 #include "../util/os.h"
@@ -277,8 +277,9 @@ static nadb_rc make_piece(const nadb_commit_req *req, nadb_piece **out,
     return nadb_fail(err, NADB_NOMEM, "committing");
 }
 
-/* Does what is done in the turn. *blocked: nothing, because of a claim; *seen:
- * how many claims had ended then. */
+/* Checks the request and derives the next state. REQUIRES: the turn. *blocked:
+ * a claim of another transaction is on one of its keys, so nothing was derived.
+ * *seen: how many claims had ended when the claims were looked at. */
 static nadb_rc prepare_in_turn(map_engine *e, const nadb_commit_req *req,
                                map_ticket *t, uint64_t *seen, bool *blocked,
                                nadb_err *err) {
@@ -374,7 +375,9 @@ nadb_rc map_settle(nadb_engine *engine, const nadb_dbfile *file,
     bool doubt;
 
     (void)file;
-    if (own != NULL) return NADB_OK; /* it has the turn, so no other is */
+    if (own != NULL)
+        return NADB_OK; /* the caller has the turn, so no other
+                       commit is in doubt */
     nadb_lock(&e->lock);
     while (e->turn && wait_ended(e, deadline)) {}
     doubt = e->turn;

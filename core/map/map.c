@@ -117,8 +117,8 @@ static nadb_rc iter_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
     map_iter *it = (map_iter *)base;
     nadb_rc rc;
 
-    if (key.p == NULL)
-        key = nadb_slice_of("", 0); /* to seek() NULL is a bound */
+    if (key.p == NULL) /* which stands for the last key in nadb_map_ops.seek */
+        key = nadb_slice_of("", 0);
     if (!it->reverse)
         return bound(
             it, iter_find(it, nadb_slice_cmp(key, it->lo) < 0 ? it->lo : key,
@@ -177,7 +177,7 @@ static nadb_rc map_flush(nadb_engine *engine, nadb_err *err) {
 
 static void map_stats(nadb_engine *engine, nadb_stat_fn *emit, void *ctx) {
     map_engine *e = (map_engine *)engine;
-    /* Nothing is buffered, so these numbers do not exist. */
+    /* Nothing is buffered, so these numbers are 0. */
     static const char *const none[] = {
         "buffer_entries", "buffer_bytes",     "buffer_utilization_percent",
         "flush_count",    "compaction_count", "expired_count",
@@ -203,7 +203,8 @@ static nadb_rc map_totals(nadb_engine *engine, nadb_view *view,
 
 /* --- opening and closing --- */
 
-/* Closes what has been opened; no lock is needed, as no other thread has it. */
+/* Frees what an engine has opened. It takes no lock, because no other thread
+ * uses the engine. */
 static void engine_free(map_engine *e) {
     NADB_ASSERT(!e->turn && e->claims.n == 0);
     NADB_ASSERT(e->now == NULL || e->now->refs == 1); /* no view is open */

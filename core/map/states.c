@@ -21,7 +21,7 @@ void map_state_free(const map_engine *e, map_state *s) {
     nadb_free(s);
 }
 
-/* What the backend has found becomes an entry of the core. */
+/* Completes an entry that the backend has found. */
 static nadb_rc show(nadb_rc rc, nadb_entry *out, bool *found) {
     if (rc != NADB_OK) *found = false;
     out->flags = NADB_ENTRY_PINNED;

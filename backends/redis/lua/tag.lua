@@ -1,5 +1,5 @@
--- tag.lua - rows with one tag. It has the arguments and answers of match.lua,
--- which needs more time for it; `looks` has no effect.
+-- tag.lua - rows with one tag. It has the arguments and answers of match.lua
+-- and takes the server less time; `looks` has no effect.
 local wanted_gen, order_of, lower, upper = unpack(ARGV, 1, 4)
 local wanted, enough = ARGV[5] + 0, ARGV[7] + 0
 local only_keys, tag = ARGV[8] ~= '', ARGV[10]

@@ -1,6 +1,6 @@
 -- Returns from the script if another commit since the view began conflicts with
--- the transaction. A view of version 0 saw an empty store; it may be made, and
--- still be empty.
+-- the transaction. A view of version 0 saw no store; it conflicts only if the
+-- store, which has been created since, has rows.
 local undo = string.find(flags, 'u')
 if seen and ver ~= seen and (seen > 0 or call('EXISTS', K) == 1) then
   include 'lib/changed'

@@ -3,8 +3,8 @@
 --
 --   seen     version of the view; '': the transaction has read nothing
 --   flags    c clear first, a everything was read, d only deletes, u undo what
---            version `seen` has done, k only checks, i as k, and whether the
---            part was prepared
+--            version `seen` has done, k only check, i only check, and say
+--            whether the part was prepared
 --   claim    token of the caller's claim, or ''; and the claimed key
 --   numbers of keys read, of ranges read, and of changes
 --   own      versions that do not count as changes, each with commas around it

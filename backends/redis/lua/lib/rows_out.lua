@@ -1,6 +1,7 @@
 -- For the scripts that return rows: {'page', version, generation, place to go
--- on or false, then key and row of each}. With `only_keys` a row is at least
--- its line. The scripts change nothing, so replicas can run them.
+-- on or false, then key and row of each}. With `only_keys` the row's line
+-- suffices, and part of the value may follow. The scripts change nothing, so
+-- replicas can run them.
 include 'lib/reader'
 include 'lib/line'
 include 'lib/odd'
@@ -8,8 +9,8 @@ local back = order_of ~= ''
 local out, rows, bytes = {'page', ver, gen, false}, 0, 0
 -- As long as rows are small, one command reads several, which takes the server
 -- a quarter of the time: twice as many as the last one, up to 16. After a large
--- row only a part of the next one is read. `lost` becomes the problem with a
--- key that is not a row's.
+-- row only a part of the next one is read. `lost`: a message, once a key of
+-- the index has no row.
 local PART, R = 1024, B .. 'r:'
 local small, many, lost = false, 1, nil
 local function absent(key)
@@ -24,7 +25,7 @@ local function begin_of(key)
   return line_of(key) .. '\n'
 end
 -- The rows of at most `most` keys from number i on, and whether they are whole;
--- if not, they are at least their lines. '' stands for none.
+-- if not, they are at least their lines. '' stands for a missing row.
 local function read(keys, i, most)
   many = small and math.min(2 * many, 16, most) or 1
   if many == 1 then
