@@ -86,7 +86,7 @@ struct nadb_option {
     const char *initial; /* the default, as a user would write it; NULL: no
                             text, or 0 */
     const nadb_option_word *words; /* or NULL */
-    /* bounds of a number in the user's unit; 0, 0: no bounds */
+    /* bounds of a number in the user's unit; equal: only words are taken */
     double least, most;
     /* stored = given * scale; with scale 1 only whole numbers are taken */
     double scale;
@@ -137,7 +137,7 @@ struct nadb_view {
                      changes a moment later. Set again after each view_refresh()
                    */
     bool keys_only; /* the next get() or iter() needs no values */
-    /* About so many rows of the next iter() or match() will be read; 0: not
+    /* How many rows of the next iter() or match() will be read, about; 0: not
      * known. */
     uint32_t rows_wanted;
 };
@@ -546,11 +546,12 @@ struct nadb_base {
 
 /* --- maps: immutable states, of which core/map makes an engine --- */
 
-/* A commit derives the next state from the present one. A snapshot is a state
- * that stays until its last reader has closed it. core/map counts the readers
- * of each state, lets one commit at a time derive, and checks for conflicts.
- * A backend needs no lock; if its states share memory, it counts the states
- * that use a part with an atomic counter.
+/* A state holds entries in the order of nadb_slice_cmp() of their keys, each
+ * key once. A commit derives the next state from the present one. A snapshot is
+ * a state that stays until its last reader has closed it. core/map counts the
+ * readers of each state, lets one commit at a time derive, and checks for
+ * conflicts. A backend needs no lock. If its states share memory, each shared
+ * part has an atomic counter of the states that use it.
  *
  * A map is a store in the memory of one process: it declares
  * NADB_CAP_SNAPSHOTS, and of the other capabilities at most NADB_CAP_INNOCUOUS
@@ -559,8 +560,10 @@ struct nadb_base {
  * Threads: seek(), step() and check() of one state, and the operations of
  * different states, run in several threads at once. apply() runs in one thread
  * at a time, beside readers of the state that it is given. */
-typedef struct nadb_map nadb_map;             /* the backend defines both; a */
-typedef struct nadb_map_state nadb_map_state; /* backend may have no nadb_map */
+/* The backend defines both structs. nadb_map has what all states of a store
+ * share; a backend that needs nothing of the kind has none. */
+typedef struct nadb_map nadb_map;
+typedef struct nadb_map_state nadb_map_state;
 
 /* Where an entry is in a state, for the backend alone: zero before seek(), then
  * what seek() and step() have stored. Nothing frees it. */
@@ -571,43 +574,47 @@ typedef struct nadb_map_place {
 
 /* What a commit changes. Borrowed for the call. */
 typedef struct nadb_map_changes {
-    /* All changes, forward, each key once; begin with nadb_iter_next(). A
-     * NADB_ENTRY_TOMBSTONE removes its key, which need not exist. */
+    /* All changes, forward, each key once; begin with nadb_iter_next(). An
+     * entry with flag NADB_ENTRY_TOMBSTONE removes its key, which need not
+     * exist. */
     nadb_iter *entries;
     size_t count, bytes; /* number of changes; bytes of their keys and values */
     bool clear;          /* nothing of the old state remains but `entries` */
 } nadb_map_changes;
 
 typedef struct nadb_map_ops {
-    /* Opens a store: makes its first state and, if it needs one, *out. Both are
-     * NULL before, and on error. */
+    /* Opens a store: makes its first state, which may have entries, and the
+     * nadb_map if it needs one. *out and *first are NULL when it is called; an
+     * error leaves them NULL. */
     nadb_rc (*open)(const nadb_options *options, nadb_map **out,
                     nadb_map_state **first, nadb_err *err);
-    /* Optional, if open() leaves *out NULL. REQUIRES: all states are freed. */
+    /* Frees the nadb_map. Optional if open() makes none. REQUIRES: all states
+     * are freed. */
     void (*close)(nadb_map *m);
 
-    /* Finds an entry: the first one with a key >= `key` or, with `before`, the
-     * last one with a key < `key`; key.p == NULL: the last one of all. A found
-     * entry has key, value and seq as apply() has stored them; its bytes stay
+    /* Finds an entry: the first one with a key >= `key`. With `before`: the
+     * last one with a key < `key`, or the last one of all if key.p is NULL. It
+     * sets key, value and seq of *out, as apply() got them; their bytes stay
      * until state_free(). */
     nadb_rc (*seek)(nadb_map *m, const nadb_map_state *s, nadb_slice key,
                     bool before, nadb_map_place *at, nadb_entry *out,
                     bool *found, nadb_err *err);
-    /* Moves from the entry at *at, which is *out, to the next one or, with
-     * `back`, to the one before. */
+    /* Moves to the next entry or, with `back`, to the one before. *at and *out
+     * are those of the last seek() or step(), which has found an entry. */
     nadb_rc (*step)(nadb_map *m, const nadb_map_state *s, bool back,
                     nadb_map_place *at, nadb_entry *out, bool *found,
                     nadb_err *err);
 
-    /* Makes the state that follows `s`, which does not change. The core drops
-     * the new state if the commit is rolled back. On error *out is unchanged;
-     * NADB_FULL: there is no space. */
+    /* Makes the next state of `s` and the changes; `s` itself does not change.
+     * If the commit is rolled back, the core frees the new state. On error *out
+     * is unchanged; NADB_FULL: there is no space. */
     nadb_rc (*apply)(nadb_map *m, const nadb_map_state *s,
                      const nadb_map_changes *changes, nadb_map_state **out,
                      nadb_err *err);
     void (*state_free)(nadb_map *m, nadb_map_state *s);
 
-    /* Optional: beyond the order of keys, which the core checks. */
+    /* Optional. The core checks the order of keys, and that each entry is found
+     * by its key; this checks the rest. */
     nadb_rc (*check)(nadb_map *m, const nadb_map_state *s,
                      nadb_report_fn *report, void *ctx, nadb_err *err);
     /* Optional: numbers for nadb_stats beside those that the core counts. */

@@ -9,12 +9,14 @@
 #define NADB_HOST_H
 
 #include "backend.h"
+#include "util/allow.h"
 
 /* Rises with every change of this header, of backend.h or of a header that
  * these include which moves a field or changes the contract of a function. */
-#define NADB_ABI 3u
+#define NADB_ABI 4u
 
-/* Functions of the library. They are not exported; plugin.h defines functions
+/* Functions of the library: all that the installed headers declare, but those
+ * that only the core calls. They are not exported; plugin.h defines functions
  * of the usual names that call them. Memory that one side has allocated may be
  * freed by the other. */
 typedef struct nadb_host {
@@ -38,6 +40,38 @@ typedef struct nadb_host {
     bool (*identity_add)(nadb_buf *identity, const char *name,
                          const char *value);
     nadb_rc (*allow_path)(const char *path, nadb_err *err);
+    bool (*err_is_shortage)(const nadb_err *e);
+    uint64_t (*hash64)(nadb_slice s);
+    const uint8_t *(*slice_find)(nadb_slice s, nadb_slice what);
+    uint64_t (*slice_prefix8)(nadb_slice s);
+    size_t (*slice_common)(nadb_slice lo, nadb_slice hi);
+    const char *(*key_show)(nadb_slice key, char out[NADB_KEY_SHOWN]);
+    const nadb_os *(*os_get)(void);
+    nadb_rc (*os_replace_file)(nadb_dir *dir, const char *name, nadb_slice data,
+                               uint32_t mode, nadb_err *err);
+    nadb_rc (*os_read_file)(nadb_dir *dir, const char *name, size_t max,
+                            nadb_buf *out, nadb_err *err);
+    char *(*path_join)(const char *dir, const char *name);
+    void (*file_name)(char out[NADB_FILE_NAME], uint64_t number,
+                      const char *kind);
+    bool (*file_parse)(const char *name, uint64_t *number, const char **kind);
+    nadb_rc (*home_open)(const nadb_home *h, uint64_t number, const char *kind,
+                         unsigned flags, nadb_file **out, nadb_err *err);
+    nadb_rc (*home_unlink)(const nadb_home *h, uint64_t number,
+                           const char *kind, nadb_err *err);
+    nadb_rc (*home_moved)(const nadb_home *h, nadb_err *err);
+    bool (*home_gone)(const nadb_home *h);
+    void (*home_name)(nadb_home *h);
+    nadb_rc (*home_check)(nadb_home *h, const uint8_t found[NADB_STORE_ID],
+                          const char *path, nadb_err *err);
+    nadb_keep (*option_keep)(const nadb_options *o);
+    bool (*identity_add_number)(nadb_buf *identity, const char *name,
+                                int64_t value);
+    nadb_rc (*changes_gone)(uint64_t since, uint64_t floor, bool keeps,
+                            nadb_err *err);
+    nadb_rc (*changes_ahead)(uint64_t since, uint64_t last, nadb_err *err);
+    nadb_rc (*allow_host)(const char *name, const char *host, int port,
+                          bool *allowed, nadb_err *err);
 } nadb_host;
 
 typedef struct nadb_plugin_info {

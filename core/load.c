@@ -6,7 +6,6 @@
 
 #include "host.h"
 #include "options_table.h"
-#include "util/allow.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -26,6 +25,29 @@ static const nadb_host host = {
     .option_refuse = nadb_option_refuse,
     .identity_add = nadb_identity_add,
     .allow_path = nadb_allow_path,
+    .err_is_shortage = nadb_err_is_shortage,
+    .hash64 = nadb_hash64,
+    .slice_find = nadb_slice_find,
+    .slice_prefix8 = nadb_slice_prefix8,
+    .slice_common = nadb_slice_common,
+    .key_show = nadb_key_show,
+    .os_get = nadb_os_get,
+    .os_replace_file = nadb_os_replace_file,
+    .os_read_file = nadb_os_read_file,
+    .path_join = nadb_path_join,
+    .file_name = nadb_file_name,
+    .file_parse = nadb_file_parse,
+    .home_open = nadb_home_open,
+    .home_unlink = nadb_home_unlink,
+    .home_moved = nadb_home_moved,
+    .home_gone = nadb_home_gone,
+    .home_name = nadb_home_name,
+    .home_check = nadb_home_check,
+    .option_keep = nadb_option_keep,
+    .identity_add_number = nadb_identity_add_number,
+    .changes_gone = nadb_changes_gone,
+    .changes_ahead = nadb_changes_ahead,
+    .allow_host = nadb_allow_host,
 };
 
 /* --- checks --- */
@@ -95,6 +117,12 @@ static bool is_of_another(const char *name) {
     return false;
 }
 
+/* False for a number that has neither words nor bounds, or has no scale. */
+static bool takes_values(const nadb_option *o) {
+    if (o->kind != NADB_OPTION_NUMBER) return true;
+    return o->least < o->most ? o->scale > 0 : o->words != NULL;
+}
+
 static nadb_rc check_options(const nadb_backend *b, const char *file,
                              nadb_err *err) {
     unsigned n = option_core_count();
@@ -113,6 +141,12 @@ static nadb_rc check_options(const nadb_backend *b, const char *file,
                              "%s: backend %s has an option %.40s, which is no "
                              "name of small letters, or another's: rename it",
                              file, b->name, o->name);
+        if (!takes_values(o))
+            return nadb_fail(
+                err, NADB_INVALID,
+                "%s: option %s of backend %s takes no number: set "
+                "its bounds, and its scale, to 1 for whole numbers",
+                file, o->name, b->name);
         if (++n > OPTION_COUNT_MAX)
             return nadb_fail(err, NADB_INVALID,
                              "%s: with backend %s the backends of this process "

@@ -4,10 +4,11 @@
  *     static const nadb_backend mine = {.name = "mine", ..};
  *     NADB_PLUGIN(mine)
  *
- *     cc -shared -fPIC -I/usr/local/include -o mine.so mine.c
+ *     cc -shared -fPIC -Wl,-z,defs -I/usr/local/include -o mine.so mine.c
  *
  * backend.h defines the operations of a backend. The library's functions
- * (nadb_fail(), nadb_calloc(), ..) can be called under their usual names. */
+ * (nadb_fail(), nadb_calloc(), ..) can be called under their usual names; the
+ * linker's option -z defs reports one that is not defined here. */
 #ifndef NADB_PLUGIN_H
 #define NADB_PLUGIN_H
 
@@ -15,7 +16,6 @@
 #include <stdio.h>
 
 #include "host.h"
-#include "util/allow.h"
 
 static const nadb_host *nadb_plugin_host;
 
@@ -102,6 +102,79 @@ bool nadb_identity_add(nadb_buf *identity, const char *name,
 
 nadb_rc nadb_allow_path(const char *path, nadb_err *err) {
     return nadb_plugin_host->allow_path(path, err);
+}
+
+bool nadb_err_is_shortage(const nadb_err *e) {
+    return nadb_plugin_host->err_is_shortage(e);
+}
+uint64_t nadb_hash64(nadb_slice s) { return nadb_plugin_host->hash64(s); }
+const uint8_t *nadb_slice_find(nadb_slice s, nadb_slice what) {
+    return nadb_plugin_host->slice_find(s, what);
+}
+uint64_t nadb_slice_prefix8(nadb_slice s) {
+    return nadb_plugin_host->slice_prefix8(s);
+}
+size_t nadb_slice_common(nadb_slice lo, nadb_slice hi) {
+    return nadb_plugin_host->slice_common(lo, hi);
+}
+const char *nadb_key_show(nadb_slice key, char out[NADB_KEY_SHOWN]) {
+    return nadb_plugin_host->key_show(key, out);
+}
+const nadb_os *nadb_os_get(void) { return nadb_plugin_host->os_get(); }
+nadb_rc nadb_os_replace_file(nadb_dir *dir, const char *name, nadb_slice data,
+                             uint32_t mode, nadb_err *err) {
+    return nadb_plugin_host->os_replace_file(dir, name, data, mode, err);
+}
+nadb_rc nadb_os_read_file(nadb_dir *dir, const char *name, size_t max,
+                          nadb_buf *out, nadb_err *err) {
+    return nadb_plugin_host->os_read_file(dir, name, max, out, err);
+}
+char *nadb_path_join(const char *dir, const char *name) {
+    return nadb_plugin_host->path_join(dir, name);
+}
+void nadb_file_name(char out[NADB_FILE_NAME], uint64_t number,
+                    const char *kind) {
+    nadb_plugin_host->file_name(out, number, kind);
+}
+bool nadb_file_parse(const char *name, uint64_t *number, const char **kind) {
+    return nadb_plugin_host->file_parse(name, number, kind);
+}
+nadb_rc nadb_home_open(const nadb_home *h, uint64_t number, const char *kind,
+                       unsigned flags, nadb_file **out, nadb_err *err) {
+    return nadb_plugin_host->home_open(h, number, kind, flags, out, err);
+}
+nadb_rc nadb_home_unlink(const nadb_home *h, uint64_t number, const char *kind,
+                         nadb_err *err) {
+    return nadb_plugin_host->home_unlink(h, number, kind, err);
+}
+nadb_rc nadb_home_moved(const nadb_home *h, nadb_err *err) {
+    return nadb_plugin_host->home_moved(h, err);
+}
+bool nadb_home_gone(const nadb_home *h) {
+    return nadb_plugin_host->home_gone(h);
+}
+void nadb_home_name(nadb_home *h) { nadb_plugin_host->home_name(h); }
+nadb_rc nadb_home_check(nadb_home *h, const uint8_t found[NADB_STORE_ID],
+                        const char *path, nadb_err *err) {
+    return nadb_plugin_host->home_check(h, found, path, err);
+}
+nadb_keep nadb_option_keep(const nadb_options *o) {
+    return nadb_plugin_host->option_keep(o);
+}
+bool nadb_identity_add_number(nadb_buf *identity, const char *name,
+                              int64_t value) {
+    return nadb_plugin_host->identity_add_number(identity, name, value);
+}
+nadb_rc nadb_changes_gone(uint64_t since, uint64_t floor, bool keeps,
+                          nadb_err *err) {
+    return nadb_plugin_host->changes_gone(since, floor, keeps, err);
+}
+nadb_rc nadb_changes_ahead(uint64_t since, uint64_t last, nadb_err *err) {
+    return nadb_plugin_host->changes_ahead(since, last, err);
+}
+nadb_rc nadb_allow_host(const char *name, const char *host, int port,
+                        bool *allowed, nadb_err *err) {
+    return nadb_plugin_host->allow_host(name, host, port, allowed, err);
 }
 
 #pragma GCC visibility pop

@@ -11,7 +11,7 @@ proc build {name {source ""}} {
     set f [open $::home/$name.c w]
     puts $f $source
     close $f
-    exec cc -shared -fPIC -O1 -Wall -Wextra -Werror -I$::home/p/include \
+    exec cc -shared -fPIC -O1 -Wall -Wextra -Werror -Wl,-z,defs -I$::home/p/include \
         -o $::home/$name.so $::home/$name.c
     return $::home/$name.so
 }
