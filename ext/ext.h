@@ -97,6 +97,8 @@ typedef struct conn {
     nadb_waits waits;   /* waiting times of `caller` */
     unsigned refs;      /* by module and functions */
     bool module_live;   /* the module is registered */
+    bool ours;          /* it may have functions of this copy: module.c */
+    bool complete;      /* all is registered */
     bool match_settled; /* match() is ours, or the application has its own */
     text_encoding encoding;
     blob_likeness blobs; /* whether GLOB and LIKE match BLOBs */
@@ -448,8 +450,9 @@ int watch_join(conn *c);
 
 /* --- module.c --- */
 
-/* Registers the module, functions and tables with a connection. */
-int module_register(sqlite3 *db);
+/* Registers the module, functions and tables with a connection. *msg: the
+ * reason of an error, for sqlite3_free(), or unchanged. */
+int module_register(sqlite3 *db, char **msg);
 
 /* --- func.c, func_log.c --- */
 

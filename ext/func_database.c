@@ -253,10 +253,15 @@ static nadb_rc restore_part(restoring *r, size_t i, nadb_err *err) {
 
 static nadb_rc open_copy(restoring *r, nadb_err *err) {
     nadb_rc rc = NADB_OK;
+    char *msg = NULL;
     int code = sqlite3_open_v2(r->file, &r->db, SQLITE_OPEN_READWRITE, NULL);
 
-    if (code == SQLITE_OK) code = module_register(r->db);
-    if (code != SQLITE_OK) rc = value_sqlite_error(r->db, code, err);
+    if (code == SQLITE_OK) code = module_register(r->db, &msg);
+    if (code != SQLITE_OK) {
+        rc = value_sqlite_error(r->db, code, err);
+        if (msg != NULL) rc = nadb_fail(err, rc, "%s", msg);
+    }
+    sqlite3_free(msg);
     /* The schema of the file is not trusted. */
     (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return rc;

@@ -43,18 +43,26 @@ static int bytewise(void *ctx, int n1, const void *p1, int n2, const void *p2) {
 static void module_gone(void *arg) {
     conn *c = arg;
 
-    c->module_live = false;
+    c->module_live = c->complete = false;
     conn_unref(c);
 }
 
-static int register_all(sqlite3 *db, conn *c) {
-    int code = SQLITE_OK;
-
+static int register_module(sqlite3 *db, conn *c) {
     if (c->module_live) return SQLITE_OK;
     /* the module's reference, which it releases in any case */
     (void)conn_ref(db);
     c->module_live = true;
-    code = sqlite3_create_module_v2(db, "nadb", vtab_module(), c, module_gone);
+    return sqlite3_create_module_v2(db, "nadb", vtab_module(), c, module_gone);
+}
+
+/* After an error the part that was registered stays, and a later call registers
+ * all of it again, except the module, whose tables may be in use. */
+static int register_all(sqlite3 *db, conn *c) {
+    int code;
+
+    if (c->complete) return SQLITE_OK;
+    c->ours = true;
+    code = register_module(db, c);
     if (code == SQLITE_OK)
         code =
             sqlite3_create_collation(db, "nadbin", SQLITE_UTF8, NULL, bytewise);
@@ -70,15 +78,45 @@ static int register_all(sqlite3 *db, conn *c) {
 #ifdef NADB_TEST
     if (code == SQLITE_OK) code = nadb_test_register(db);
 #endif
+    c->complete = code == SQLITE_OK;
     return code;
 }
 
-int module_register(sqlite3 *db) {
+/* True if another copy of the library serves the connection: another file was
+ * loaded, or a copy is linked into the program. PRAGMA module_list reads no
+ * schema, which a program may have to wait with (PRAGMA key, encoding). If an
+ * authorizer forbids it: false. */
+static bool has_other_copy(conn *c) {
+    sqlite3_stmt *stmt = NULL;
+    bool has = false;
+
+    if (c->ours) return false;
+    if (sqlite3_prepare_v2(c->db, "PRAGMA module_list", -1, &stmt, NULL) !=
+        SQLITE_OK)
+        return false;
+    while (!has && sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(stmt, 0);
+
+        has = name != NULL && sqlite3_stricmp(name, "nadb") == 0;
+    }
+    sqlite3_finalize(stmt);
+    return has;
+}
+
+/* A second copy would replace the functions, and the module under tables that
+ * are in use. */
+static int refuse(char **msg) {
+    *msg = sqlite3_mprintf("this connection has loaded nadb from another file, "
+                           "or has it linked in: load it once");
+    return *msg == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+}
+
+int module_register(sqlite3 *db, char **msg) {
     conn *c = conn_ref(db);
     int code;
 
     if (c == NULL) return SQLITE_NOMEM;
-    code = register_all(db, c);
+    code = has_other_copy(c) ? refuse(msg) : register_all(db, c);
     conn_unref(c);
     return code;
 }
@@ -126,7 +164,7 @@ int sqlite3_nadb_init(sqlite3 *db, char **msg,
                                sqlite3_libversion());
         return SQLITE_ERROR;
     }
-    return module_register(db);
+    return module_register(db, msg);
 }
 
 #ifndef SQLITE_CORE

@@ -97,6 +97,47 @@ static void use_table(sqlite3 *db) {
     check("integrity", "ok", one(db, "PRAGMA integrity_check"));
 }
 
+/* nadb is registered with one connection. */
+static int load(sqlite3 *db, entry_point *init, const char *library) {
+    char *msg = NULL;
+    int code;
+
+#ifdef SQLITE_CORE
+    (void)library;
+    code = init(db, &msg, NULL);
+#else
+    (void)init;
+    sqlite3_enable_load_extension(db, 1);
+    code = sqlite3_load_extension(db, library, NULL, &msg);
+#endif
+    sqlite3_free(msg);
+    return code;
+}
+
+/* Memory ends anywhere while it is registered: a second call completes it. */
+static void load_without_memory(entry_point *init, const char *library) {
+    int failed = 0, incomplete = 0;
+    sqlite3 *db = NULL;
+
+    for (int more = 0; more < 20000; more += 500) {
+        sqlite3_open(":memory:", &db);
+        sqlite3_hard_heap_limit64(sqlite3_memory_used() + more);
+        if (load(db, init, library) != SQLITE_OK) failed++;
+        sqlite3_hard_heap_limit64(0);
+        if (load(db, init, library) != SQLITE_OK ||
+            strcmp(
+                one(db, "CREATE VIRTUAL TABLE kv USING nadb(backend=memory);"),
+                "") != 0 ||
+            strcmp(one(db, "SELECT nadb_seq('kv') + count(*)"
+                           " FROM nadb_tags('kv'), nadb_changes('kv', 0)"),
+                   "0") != 0)
+            incomplete++;
+        sqlite3_close(db);
+    }
+    check("out-of-memory", "yes", failed > 3 ? "yes" : "no");
+    check_number("out-of-memory-again", 0, incomplete);
+}
+
 int main(int argc, char **argv) {
     entry_point *init = find_entry(argc > 2 ? argv[2] : NULL);
     char path[1000];
@@ -105,6 +146,7 @@ int main(int argc, char **argv) {
     if (init == NULL) return 1;
     snprintf(path, sizeof path, "%s/host.db", argv[1]);
     printf("SQLite %s\n", sqlite3_libversion());
+    load_without_memory(init, argc > 2 ? argv[2] : NULL);
     sqlite3_auto_extension((void (*)(void))init);
     sqlite3_auto_extension((void (*)(void))extension_behind);
 
