@@ -14,12 +14,14 @@
 #define PAGE_ROWS_FIRST 16u
 #define PAGE_ROWS_MOST 512u
 
-/* A part of a page has some rows more than its share, so that one part does not
- * end long before the others. */
+/* A part of a page has some rows more than its share. A hash distributes the
+ * keys, so the parts that a page needs differ by about the root of the share,
+ * and a part that ends before the page costs a round trip. */
 static unsigned part_of(unsigned rows, unsigned n) {
-    unsigned part = rows / n + rows / (4 * n) + 2;
+    unsigned more = 0; /* twice the root */
 
-    return part < rows ? part : rows;
+    while (n * (more + 1) * (more + 1) <= 4 * rows) more++;
+    return rows / n + more + 1 < rows ? rows / n + more + 1 : rows;
 }
 #define PART_ROWS_MOST 64u
 #define PART_BYTES_LEAST (256u << 10)
@@ -438,10 +440,11 @@ static nadb_rc iter_seek(nadb_iter *iter, nadb_slice key, nadb_err *err) {
     return rc == NADB_OK && !there ? load_alone(w, err) : rc;
 }
 
-/* With half of a page left, the next one arrives before it is read. */
+/* When a quarter of a page was read: so when one walk is at its end, nearly all
+ * are loaded together. */
 bool redis_walk_runs_low(const redis_walk *w) {
     return wants_page(w) && w->how->script != SCRIPT_EXPIRY &&
-           2 * (item_count(w) - w->at) <= item_count(w);
+           4 * w->at >= item_count(w);
 }
 
 static void iter_free(nadb_iter *iter) {
