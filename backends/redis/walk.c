@@ -15,13 +15,15 @@
 #define PAGE_ROWS_MOST 512u
 
 /* A part of a page has some rows more than its share. A hash distributes the
- * keys, so the parts that a page needs differ by about the root of the share,
- * and a part that ends before the page costs a round trip. */
+ * keys, so the parts that a page needs differ by about the root of the share;
+ * and a row is returned only when the next one of its shard is known. A part
+ * that ends before the page costs a round trip. */
 static unsigned part_of(unsigned rows, unsigned n) {
     unsigned more = 0; /* twice the root */
 
     while (n * (more + 1) * (more + 1) <= 4 * rows) more++;
-    return rows / n + more + 1 < rows ? rows / n + more + 1 : rows;
+    more += 2 + rows / n;
+    return more < rows ? more : rows;
 }
 #define PART_ROWS_MOST 64u
 #define PART_BYTES_LEAST (256u << 10)
