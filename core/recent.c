@@ -62,8 +62,8 @@ void nadb_recent_clear(nadb_recent *r) {
     while (r->first != NULL) drop(r);
 }
 
-void nadb_recent_keep(nadb_recent *r, nadb_keep keep, uint64_t seq) {
-    if (!nadb_keeps(r->keep)) r->floor = seq;
+void nadb_recent_keep(nadb_recent *r, nadb_keep keep) {
+    if (!nadb_keeps(r->keep)) r->floor = r->seq;
     if (keep.ms > r->keep.ms) r->keep.ms = keep.ms;
     if (keep.bytes > r->keep.bytes) r->keep.bytes = keep.bytes;
 }
@@ -71,6 +71,7 @@ void nadb_recent_keep(nadb_recent *r, nadb_keep keep, uint64_t seq) {
 void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq) {
     int64_t now;
 
+    r->seq = seq;
     if (!nadb_keeps(r->keep)) {
         nadb_piece_free(p);
         return;
@@ -142,11 +143,11 @@ static bool copy_piece(nadb_buf *out, const nadb_piece *p) {
 }
 
 static nadb_rc copy_pieces(const nadb_recent *r, uint64_t since, uint64_t upto,
-                           uint64_t last, nadb_buf *out, nadb_err *err) {
+                           nadb_buf *out, nadb_err *err) {
     bool keeps = nadb_keeps(r->keep);
 
-    if (since > last) return nadb_changes_ahead(since, last, err);
-    if (since < last && (since < r->floor || !keeps))
+    if (since > r->seq) return nadb_changes_ahead(since, r->seq, err);
+    if (since < r->seq && (since < r->floor || !keeps))
         return nadb_changes_gone(since, r->floor, keeps, err);
     for (const nadb_piece *p = r->first; p != NULL; p = p->next)
         if (p->seq > since && p->seq <= upto && !copy_piece(out, p))
@@ -155,7 +156,7 @@ static nadb_rc copy_pieces(const nadb_recent *r, uint64_t since, uint64_t upto,
 }
 
 nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
-                         uint64_t last, nadb_changes **out, nadb_err *err) {
+                         nadb_changes **out, nadb_err *err) {
     recent_walk *w = nadb_calloc(1, sizeof *w);
     nadb_rc rc;
 
@@ -163,11 +164,39 @@ nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
     if (w == NULL) return nadb_fail(err, NADB_NOMEM, "listing changes");
     w->base.next = walk_next;
     w->base.free = walk_free;
-    rc = copy_pieces(r, since, upto, last, &w->copy, err);
+    rc = copy_pieces(r, since, upto, &w->copy, err);
     w->pieces = nadb_reader_of(nadb_buf_slice(&w->copy));
     if (rc == NADB_OK)
         *out = &w->base;
     else
         walk_free(&w->base);
     return rc;
+}
+
+/* --- waiting --- */
+
+/* How long a waiter sleeps before it checks for an interrupt. */
+#define WAIT_MS 50
+
+nadb_rc nadb_recent_wait(const nadb_recent *r, nadb_mutex *lock,
+                         nadb_cond *committed, uint64_t since,
+                         int64_t timeout_ms, const nadb_stop *stop,
+                         uint64_t *seq, nadb_err *err) {
+    const nadb_os *os = nadb_os_get();
+    int64_t begun = os->mono_ns();
+
+    for (;;) {
+        int64_t left = timeout_ms - (os->mono_ns() - begun) / 1000000;
+        nadb_rc rc;
+
+        nadb_lock(lock);
+        if (r->seq == since && left > 0)
+            (void)nadb_cond_wait_timed(committed, lock,
+                                       left < WAIT_MS ? left : WAIT_MS);
+        *seq = r->seq;
+        nadb_unlock(lock);
+        if (*seq != since || left <= 0) return NADB_OK;
+        rc = nadb_stopped(stop, err); /* called without the lock */
+        if (rc != NADB_OK) return rc;
+    }
 }

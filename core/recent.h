@@ -6,11 +6,12 @@
  *
  *   piece   kind u8, varint length, key;  kind u8, ...
  *
- * Nothing here locks: the engine's lock guards the list. */
+ * The engine's lock guards the list; only nadb_recent_wait() takes it. */
 #ifndef NADB_RECENT_H
 #define NADB_RECENT_H
 
 #include "backend.h"
+#include "util/sync.h"
 
 typedef struct nadb_piece nadb_piece;
 
@@ -19,11 +20,12 @@ typedef struct nadb_recent {
     nadb_piece *first, *last;
     uint64_t bytes;
     uint64_t floor; /* the pieces have all changes after it */
+    uint64_t seq;   /* the last commit */
 } nadb_recent;
 
 void nadb_recent_clear(nadb_recent *r);
-/* nadb_engine_ops.keep; `seq`: the last commit. */
-void nadb_recent_keep(nadb_recent *r, nadb_keep keep, uint64_t seq);
+/* nadb_engine_ops.keep */
+void nadb_recent_keep(nadb_recent *r, nadb_keep keep);
 
 /* Append what a commit changes to a buffer: first the clear, if there is one,
  * then each entry; entries of indexes are left out. False if out of memory. */
@@ -38,9 +40,14 @@ void nadb_piece_free(nadb_piece *p); /* NULL is fine */
  * because the list must not have a gap. */
 void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq);
 
-/* nadb_engine_ops.changes, for a view at `upto`; `last`: the last commit. */
+/* nadb_engine_ops.changes, for a view at `upto`. */
 nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
-                         uint64_t last, nadb_changes **out,
-                         nadb_err *err) NADB_MUST_USE;
+                         nadb_changes **out, nadb_err *err) NADB_MUST_USE;
+/* nadb_engine_ops.wait. `committed` is signalled after each commit, under
+ * `lock`, which guards the list and which the caller does not hold. */
+nadb_rc nadb_recent_wait(const nadb_recent *r, nadb_mutex *lock,
+                         nadb_cond *committed, uint64_t since,
+                         int64_t timeout_ms, const nadb_stop *stop,
+                         uint64_t *seq, nadb_err *err);
 
 #endif

@@ -3,34 +3,24 @@
 
 #include "../../core/util/least.h"
 
-static nadb_slice copy_of(nadb_slice s, uint8_t *to) {
-    if (s.n > 0) memcpy(to, s.p, s.n);
-    return nadb_slice_of(to, s.n);
-}
-
 nadb_rc fs_merge_init(fs_merge *m, fs_version *v, size_t first, size_t n,
                       const nadb_range *range, bool private, nadb_err *err) {
-    nadb_range r = *range;
-    uint8_t *bounds;
-    size_t lo_n = range->lo.p == NULL ? 0 : range->lo.n;
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
+    nadb_range own;
 
     memset(m, 0, sizeof *m);
     m->v = v;
     m->reverse = range->reverse;
     m->skip = range->hi.p == NULL ? 0 : nadb_slice_common(range->lo, range->hi);
     m->cursors = nadb_malloc(
-        n * (sizeof *m->cursors + sizeof *m->live + sizeof *m->words) + lo_n +
-        hi_n + 1);
+        n * (sizeof *m->cursors + sizeof *m->live + sizeof *m->words) +
+        nadb_range_bytes(range) + 1);
     if (m->cursors == NULL)
         return nadb_fail(err, NADB_NOMEM, "reading %s", v->base->env.dir);
     m->live = (fs_cursor **)(void *)(m->cursors + n);
     m->words = (uint64_t *)(void *)(m->live + n);
-    bounds = (uint8_t *)(m->words + n);
-    r.lo = copy_of(range->lo, bounds);
-    if (range->hi.p != NULL) r.hi = copy_of(range->hi, bounds + lo_n);
+    own = nadb_range_copy(range, (uint8_t *)(m->words + n));
     for (size_t i = 0; i < n; i++)
-        fs_cursor_init(&m->cursors[i], v, &v->m.runs[first + i], &r, private);
+        fs_cursor_init(&m->cursors[i], v, &v->m.runs[first + i], &own, private);
     m->n_cursors = n;
     return NADB_OK;
 }

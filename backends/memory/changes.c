@@ -30,7 +30,7 @@ void memory_keep(nadb_engine *engine, nadb_keep keep) {
     memory_engine *e = (memory_engine *)engine;
 
     nadb_lock(&e->lock);
-    nadb_recent_keep(&e->recent, keep, e->seq);
+    nadb_recent_keep(&e->recent, keep);
     nadb_unlock(&e->lock);
 }
 
@@ -40,34 +40,15 @@ nadb_rc memory_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
     nadb_rc rc;
 
     nadb_lock(&e->lock);
-    rc = nadb_recent_walk(&e->recent, since, v->seq, e->seq, out, err);
+    rc = nadb_recent_walk(&e->recent, since, v->seq, out, err);
     nadb_unlock(&e->lock);
     return rc;
 }
 
-/* --- waiting --- */
-
-/* How long a waiter sleeps before it checks for an interrupt. */
-#define WAIT_MS 50
-
 nadb_rc memory_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
                     const nadb_stop *stop, uint64_t *seq, nadb_err *err) {
     memory_engine *e = (memory_engine *)engine;
-    const nadb_os *os = nadb_os_get();
-    int64_t begun = os->mono_ns();
-    nadb_rc rc = NADB_OK;
 
-    for (;;) {
-        int64_t left = timeout_ms - (os->mono_ns() - begun) / 1000000;
-
-        nadb_lock(&e->lock);
-        if (e->seq == since && left > 0)
-            (void)nadb_cond_wait_timed(&e->resolved, &e->lock,
-                                       left < WAIT_MS ? left : WAIT_MS);
-        *seq = e->seq;
-        nadb_unlock(&e->lock);
-        if (*seq != since || left <= 0) return NADB_OK;
-        rc = nadb_stopped(stop, err); /* called without the lock */
-        if (rc != NADB_OK) return rc;
-    }
+    return nadb_recent_wait(&e->recent, &e->lock, &e->resolved, since,
+                            timeout_ms, stop, seq, err);
 }

@@ -220,22 +220,19 @@ static nadb_rc memory_iter_new(nadb_engine *engine, nadb_view *view,
                                const nadb_range *range, nadb_iter **out,
                                nadb_err *err) {
     static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
-    memory_iter *it = NULL;
-    size_t lo_n = range->lo.n;
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
+    memory_iter *it = nadb_calloc(1, sizeof *it + nadb_range_bytes(range));
+    nadb_range own;
 
     *out = NULL;
-    it = nadb_calloc(1, sizeof *it + lo_n + hi_n);
     if (it == NULL) return no_memory(err);
     it->base.ops = &ops;
     it->engine = (memory_engine *)engine;
     it->view = (memory_view *)view;
-    it->reverse = range->reverse;
-    it->bounded = range->hi.p != NULL;
-    if (lo_n > 0) memcpy(it->bounds, range->lo.p, lo_n);
-    if (hi_n > 0) memcpy(it->bounds + lo_n, range->hi.p, hi_n);
-    it->lo = nadb_slice_of(it->bounds, lo_n);
-    it->hi = nadb_slice_of(it->bounds + lo_n, hi_n);
+    own = nadb_range_copy(range, it->bounds);
+    it->reverse = own.reverse;
+    it->bounded = own.hi.p != NULL;
+    it->lo = own.lo;
+    it->hi = own.hi;
     *out = &it->base;
     return NADB_OK;
 }
@@ -355,15 +352,6 @@ static const nadb_engine_ops memory_ops = {
     .totals = memory_totals,
 };
 
-static nadb_rc init_locks(memory_engine *e, nadb_err *err) {
-    nadb_rc rc = nadb_mutex_init(&e->lock, NADB_RANK_BACKEND, err);
-
-    if (rc != NADB_OK) return rc;
-    rc = nadb_cond_init(&e->resolved, err);
-    if (rc != NADB_OK) nadb_mutex_clear(&e->lock);
-    return rc;
-}
-
 static nadb_rc memory_open(const nadb_options *options, nadb_engine **out,
                            nadb_err *err) {
     memory_engine *e = NULL;
@@ -376,7 +364,9 @@ static nadb_rc memory_open(const nadb_options *options, nadb_engine **out,
     e->totals.known = true;
     e->recent.keep = nadb_option_keep(options);
     rc = map_init(&e->map, err);
-    if (rc == NADB_OK) rc = init_locks(e, err);
+    if (rc == NADB_OK)
+        rc = nadb_mutex_cond_init(&e->lock, NADB_RANK_BACKEND, &e->resolved,
+                                  err);
     if (rc != NADB_OK) goto done;
     *out = &e->base;
     e = NULL;

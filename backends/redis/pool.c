@@ -13,14 +13,11 @@ nadb_rc pool_init(pool *p, const address *at, unsigned most, nadb_err *err) {
     memset(p, 0, sizeof *p);
     p->at = at;
     p->most = most;
-    rc = nadb_mutex_init(&p->lock, NADB_RANK_BACKEND, err);
+    rc = nadb_mutex_cond_init(&p->lock, NADB_RANK_BACKEND, &p->returned, err);
     if (rc != NADB_OK) return rc;
-    rc = nadb_cond_init(&p->returned, err);
-    if (rc == NADB_OK) {
-        rc = route_init(&p->way, at, err);
-        if (rc == NADB_OK) return NADB_OK;
-        nadb_cond_clear(&p->returned);
-    }
+    rc = route_init(&p->way, at, err);
+    if (rc == NADB_OK) return NADB_OK;
+    nadb_cond_clear(&p->returned);
     nadb_mutex_clear(&p->lock);
     return rc;
 }

@@ -354,13 +354,10 @@ nadb_rc backup_compare(const backup_compare_req *req, uint64_t *total,
     *total = 0;
     if (c == NULL) return no_memory(err);
     c->req = req;
-    rc = nadb_mutex_init(&c->lock, NADB_RANK_BACKUP, err);
+    rc = nadb_mutex_cond_init(&c->lock, NADB_RANK_BACKUP, &c->moved, err);
     if (rc == NADB_OK) {
-        rc = nadb_cond_init(&c->moved, err);
-        if (rc == NADB_OK) {
-            rc = compare_all(c, total, err);
-            nadb_cond_clear(&c->moved);
-        }
+        rc = compare_all(c, total, err);
+        nadb_cond_clear(&c->moved);
         nadb_mutex_clear(&c->lock);
     }
     nadb_free(c);

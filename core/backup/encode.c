@@ -95,11 +95,7 @@ nadb_rc backup_encoder_new(int level, const uint8_t id[ID_BYTES],
         return nadb_fail(err, NADB_NOMEM, "out of memory for a backup");
     e->level = level;
     memcpy(e->id, id, ID_BYTES);
-    rc = nadb_mutex_init(&e->lock, NADB_RANK_BACKUP, err);
-    if (rc == NADB_OK) {
-        rc = nadb_cond_init(&e->moved, err);
-        if (rc != NADB_OK) nadb_mutex_clear(&e->lock);
-    }
+    rc = nadb_mutex_cond_init(&e->lock, NADB_RANK_BACKUP, &e->moved, err);
     if (rc == NADB_OK)
         *out = e;
     else

@@ -587,21 +587,19 @@ static void rows_free(nadb_iter *base) {
 nadb_rc backup_rows_iter(backup_rows *r, const nadb_range *range, bool prints,
                          nadb_iter **out, nadb_err *err) {
     static const nadb_iter_ops ops = {rows_next, rows_seek, rows_free};
-    size_t lo_n = range->lo.n;
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
-    rows_iter *it = nadb_calloc(1, sizeof *it + lo_n + hi_n + 1);
+    rows_iter *it = nadb_calloc(1, sizeof *it + nadb_range_bytes(range) + 1);
+    nadb_range own;
 
     *out = NULL;
     if (it == NULL) return no_memory(err);
     it->base.ops = &ops;
     it->prints = prints;
-    it->reverse = range->reverse;
     it->c.rows = r;
     it->c.i = r->chunks;
-    if (lo_n > 0) memcpy(it->bounds, range->lo.p, lo_n);
-    if (hi_n > 0) memcpy(it->bounds + lo_n, range->hi.p, hi_n);
-    it->lo = nadb_slice_of(it->bounds, lo_n);
-    if (range->hi.p != NULL) it->hi = nadb_slice_of(it->bounds + lo_n, hi_n);
+    own = nadb_range_copy(range, it->bounds);
+    it->reverse = own.reverse;
+    it->lo = own.lo;
+    it->hi = own.hi;
     *out = &it->base;
     return NADB_OK;
 }

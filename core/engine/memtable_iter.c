@@ -176,8 +176,8 @@ static const nadb_iter_ops mt_ops = {mt_next, mt_seek, mt_free};
 
 nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
                       const nadb_range *range, nadb_iter **out, nadb_err *err) {
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
-    mt_iter *it = nadb_calloc(1, sizeof *it + range->lo.n + hi_n);
+    mt_iter *it = nadb_calloc(1, sizeof *it + nadb_range_bytes(range));
+    nadb_range own;
 
     *out = NULL;
     if (it == NULL) return nadb_fail(err, NADB_NOMEM, "reading a memtable");
@@ -185,12 +185,11 @@ nadb_rc memtable_iter(memtable *m, uint64_t snapshot, uint64_t floor,
     it->m = memtable_ref(m);
     it->snapshot = snapshot;
     it->floor = floor;
-    it->reverse = range->reverse;
-    it->bounded = range->hi.p != NULL;
-    if (range->lo.n > 0) memcpy(it->bounds, range->lo.p, range->lo.n);
-    if (hi_n > 0) memcpy(it->bounds + range->lo.n, range->hi.p, hi_n);
-    it->lo = nadb_slice_of(it->bounds, range->lo.n);
-    it->hi = nadb_slice_of(it->bounds + range->lo.n, hi_n);
+    own = nadb_range_copy(range, it->bounds);
+    it->reverse = own.reverse;
+    it->bounded = own.hi.p != NULL;
+    it->lo = own.lo;
+    it->hi = own.hi;
     it->end = memtable_key_unhashed(it->reverse ? it->lo : it->hi);
     *out = &it->base;
     return NADB_OK;

@@ -387,10 +387,10 @@ static const nadb_iter_ops b_ops = {b_next, b_seek, b_free};
 
 nadb_rc batch_iter(batch *b, const nadb_range *range, uint64_t limit,
                    nadb_iter **out, nadb_err *err) {
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
-    size_t need = sizeof(b_iter) + range->lo.n + hi_n;
+    size_t need = sizeof(b_iter) + nadb_range_bytes(range);
     size_t size = need < SPARE ? SPARE : need;
     b_iter *it = b->spare;
+    nadb_range own;
 
     *out = NULL;
     if (it == NULL || size > SPARE)
@@ -405,12 +405,11 @@ nadb_rc batch_iter(batch *b, const nadb_range *range, uint64_t limit,
     it->b = b;
     batch_ref(b);
     it->limit = limit;
-    it->reverse = range->reverse;
-    it->bounded = range->hi.p != NULL;
-    if (range->lo.n > 0) memcpy(it->bytes, range->lo.p, range->lo.n);
-    if (hi_n > 0) memcpy(it->bytes + range->lo.n, range->hi.p, hi_n);
-    it->lo = nadb_slice_of(it->bytes, range->lo.n);
-    it->hi = nadb_slice_of(it->bytes + range->lo.n, hi_n);
+    own = nadb_range_copy(range, it->bytes);
+    it->reverse = own.reverse;
+    it->bounded = own.hi.p != NULL;
+    it->lo = own.lo;
+    it->hi = own.hi;
     *out = &it->base;
     return NADB_OK;
 }

@@ -401,7 +401,7 @@ void map_keep(nadb_engine *engine, nadb_keep keep) {
     map_engine *e = (map_engine *)engine;
 
     nadb_lock(&e->lock);
-    nadb_recent_keep(&e->recent, keep, e->now->seq);
+    nadb_recent_keep(&e->recent, keep);
     nadb_unlock(&e->lock);
 }
 
@@ -411,32 +411,15 @@ nadb_rc map_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
     nadb_rc rc;
 
     nadb_lock(&e->lock);
-    rc = nadb_recent_walk(&e->recent, since, v->seq, e->now->seq, out, err);
+    rc = nadb_recent_walk(&e->recent, since, v->seq, out, err);
     nadb_unlock(&e->lock);
     return rc;
 }
 
-/* How long a waiter sleeps before it checks for an interrupt. */
-#define WAIT_MS 50
-
 nadb_rc map_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,
                  const nadb_stop *stop, uint64_t *seq, nadb_err *err) {
     map_engine *e = (map_engine *)engine;
-    int64_t deadline = deadline_of(timeout_ms);
-    nadb_rc rc = NADB_OK;
 
-    while (rc == NADB_OK) {
-        int64_t now = nadb_os_get()->mono_ns();
-        int64_t nap = now + (int64_t)WAIT_MS * 1000000;
-        bool again;
-
-        nadb_lock(&e->lock);
-        again = e->now->seq == since &&
-                wait_ended(e, nap < deadline ? nap : deadline);
-        *seq = e->now->seq;
-        nadb_unlock(&e->lock);
-        if (!again || *seq != since) break;
-        rc = nadb_stopped(stop, err); /* called without the lock */
-    }
-    return rc;
+    return nadb_recent_wait(&e->recent, &e->lock, &e->ended, since, timeout_ms,
+                            stop, seq, err);
 }

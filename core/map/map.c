@@ -137,20 +137,18 @@ static nadb_rc map_iter_open(nadb_engine *engine, nadb_view *view,
                              const nadb_range *range, nadb_iter **out,
                              nadb_err *err) {
     static const nadb_iter_ops ops = {iter_next, iter_seek, iter_free};
-    size_t lo_n = range->lo.n;
-    size_t hi_n = range->hi.p == NULL ? 0 : range->hi.n;
-    map_iter *it = nadb_calloc(1, sizeof *it + lo_n + hi_n);
+    map_iter *it = nadb_calloc(1, sizeof *it + nadb_range_bytes(range));
+    nadb_range own;
 
     *out = NULL;
     if (it == NULL) return nadb_fail(err, NADB_NOMEM, "beginning a scan");
     it->base.ops = &ops;
     it->engine = (const map_engine *)engine;
     it->state = state_of(view);
-    it->reverse = range->reverse;
-    if (lo_n > 0) memcpy(it->bounds, range->lo.p, lo_n);
-    if (hi_n > 0) memcpy(it->bounds + lo_n, range->hi.p, hi_n);
-    it->lo = nadb_slice_of(it->bounds, lo_n);
-    if (range->hi.p != NULL) it->hi = nadb_slice_of(it->bounds + lo_n, hi_n);
+    own = nadb_range_copy(range, it->bounds);
+    it->reverse = own.reverse;
+    it->lo = own.lo;
+    it->hi = own.hi;
     *out = &it->base;
     return NADB_OK;
 }
@@ -239,16 +237,7 @@ static nadb_rc first_state(map_engine *e, const nadb_options *options,
     s->sum.totals.known = true;
     e->now = s;
     rc = map_state_sum(e, s, false, &s->sum, &n, &s->seq, err);
-    e->changed_seq = e->recent.floor = s->seq;
-    return rc;
-}
-
-static nadb_rc init_locks(map_engine *e, nadb_err *err) {
-    nadb_rc rc = nadb_mutex_init(&e->lock, NADB_RANK_BACKEND, err);
-
-    if (rc != NADB_OK) return rc;
-    rc = nadb_cond_init(&e->ended, err);
-    if (rc != NADB_OK) nadb_mutex_clear(&e->lock);
+    e->changed_seq = e->recent.floor = e->recent.seq = s->seq;
     return rc;
 }
 
@@ -288,7 +277,8 @@ nadb_rc nadb_map_open(const nadb_options *options, const nadb_map_ops *ops,
     e->ops = ops;
     e->recent.keep = nadb_option_keep(options);
     rc = first_state(e, options, err);
-    if (rc == NADB_OK) rc = init_locks(e, err);
+    if (rc == NADB_OK)
+        rc = nadb_mutex_cond_init(&e->lock, NADB_RANK_BACKEND, &e->ended, err);
     if (rc == NADB_OK)
         *out = &e->base;
     else

@@ -39,6 +39,23 @@ static inline bool nadb_in_range(nadb_slice lo, nadb_slice hi, nadb_slice key) {
            (hi.p == NULL || nadb_slice_cmp(key, hi) < 0);
 }
 
+/* Bytes of both bounds. */
+static inline size_t nadb_range_bytes(const nadb_range *r) {
+    return r->lo.n + (r->hi.p == NULL ? 0 : r->hi.n);
+}
+
+/* The range with bounds of its own: they are copied to `to`, where there is
+ * room for nadb_range_bytes(). */
+static inline nadb_range nadb_range_copy(const nadb_range *r, uint8_t *to) {
+    nadb_range copy = {nadb_slice_of(to, r->lo.n), {NULL, 0}, r->reverse};
+
+    if (r->lo.n > 0) memcpy(to, r->lo.p, r->lo.n);
+    if (r->hi.p == NULL) return copy;
+    copy.hi = nadb_slice_of(to + r->lo.n, r->hi.n);
+    if (r->hi.n > 0) memcpy(to + r->lo.n, r->hi.p, r->hi.n);
+    return copy;
+}
+
 /* --- iterators --- */
 
 typedef struct nadb_iter nadb_iter;

@@ -79,6 +79,16 @@ nadb_rc nadb_cond_init(nadb_cond *c, nadb_err *err) {
     return NADB_OK;
 }
 
+nadb_rc nadb_mutex_cond_init(nadb_mutex *m, nadb_rank rank, nadb_cond *c,
+                             nadb_err *err) {
+    nadb_rc rc = nadb_mutex_init(m, rank, err);
+
+    if (rc != NADB_OK) return rc;
+    rc = nadb_cond_init(c, err);
+    if (rc != NADB_OK) nadb_mutex_clear(m);
+    return rc;
+}
+
 void nadb_cond_clear(nadb_cond *c) { pthread_cond_destroy(&c->c); }
 
 void nadb_cond_wait(nadb_cond *c, nadb_mutex *m) {

@@ -51,6 +51,9 @@ void nadb_unlock(nadb_mutex *m);
 bool nadb_rank_held(nadb_rank rank);
 
 nadb_rc nadb_cond_init(nadb_cond *c, nadb_err *err) NADB_MUST_USE;
+/* Makes both, or neither. */
+nadb_rc nadb_mutex_cond_init(nadb_mutex *m, nadb_rank rank, nadb_cond *c,
+                             nadb_err *err) NADB_MUST_USE;
 void nadb_cond_clear(nadb_cond *c);
 void nadb_cond_wait(nadb_cond *c, nadb_mutex *m);
 /* False if `timeout_ms` passed first. May return early. */
