@@ -25,6 +25,8 @@ typedef struct nadb_host {
     nadb_rc (*fail_errno)(nadb_err *err, int sys_errno, const char *fmt, ...)
         NADB_PRINTF(3, 4);
     void (*err_clear)(nadb_err *err);
+    void (*report)(nadb_report_fn *report, void *ctx, const char *fmt, ...)
+        NADB_PRINTF(3, 4);
     void *(*malloc)(size_t n);
     void *(*calloc)(size_t n, size_t size);
     void (*free)(void *p);

@@ -13,6 +13,7 @@ static const nadb_host host = {
     .fail = nadb_fail,
     .fail_errno = nadb_fail_errno,
     .err_clear = nadb_err_clear,
+    .report = nadb_report,
     .malloc = nadb_malloc,
     .calloc = nadb_calloc,
     .free = nadb_free,

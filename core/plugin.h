@@ -56,6 +56,16 @@ nadb_rc nadb_corrupt(nadb_err *err, const char *fmt, ...) {
     return nadb_plugin_host->fail(err, NADB_CORRUPT, "%s", msg);
 }
 
+void nadb_report(nadb_report_fn *report, void *ctx, const char *fmt, ...) {
+    char msg[NADB_MSG_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(msg, sizeof msg, fmt, args);
+    va_end(args);
+    nadb_plugin_host->report(report, ctx, "%s", msg);
+}
+
 void nadb_err_clear(nadb_err *err) { nadb_plugin_host->err_clear(err); }
 
 void *nadb_malloc(size_t n) { return nadb_plugin_host->malloc(n); }

@@ -110,9 +110,6 @@ typedef struct nadb_caller {
 } nadb_caller;
 
 typedef void nadb_stat_fn(void *ctx, const char *name, double value);
-/* Takes one line per problem; `what` names file, offset and key where they
- * apply. */
-typedef void nadb_report_fn(void *ctx, const char *what);
 /* True if the operation under way should end early. Locks of the store may be
  * held when it is called. */
 typedef bool nadb_stop_fn(void *ctx);

@@ -5,7 +5,6 @@
  * first touched it. Each problem is one line, after which the check continues
  * with the next block, table or file. Not checked: values in a .val file to
  * which no table refers any more. */
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "../../core/util/job.h"
@@ -25,17 +24,6 @@ typedef struct check {
     uint64_t count, tombstones, min_seq, max_seq;
     bool stop; /* blocks were unreadable, so counts cannot be compared */
 } check;
-
-static void tell(const check *c, const char *fmt, ...) NADB_PRINTF(2, 3);
-static void tell(const check *c, const char *fmt, ...) {
-    char line[NADB_MSG_MAX];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    c->report(c->ctx, line);
-}
 
 /* The beginning of a key without keyspace byte, printable. */
 static const char *printable(nadb_slice key, char out[64]) {
@@ -75,23 +63,25 @@ static nadb_rc check_ref(check *c, const fs_entry *e, uint64_t at,
     nadb_rc rc;
 
     if (!fs_ref_decode(e->value, &ref)) {
-        tell(c, "%s: bad reference at byte %llu, key '%s'", c->s->path,
-             (unsigned long long)at, printable(nadb_buf_slice(&c->key), name));
+        nadb_report(c->report, c->ctx,
+                    "%s: bad reference at byte %llu, key '%s'", c->s->path,
+                    (unsigned long long)at,
+                    printable(nadb_buf_slice(&c->key), name));
         return NADB_OK;
     }
     val = find_val(c, ref.file);
     if (val == NULL) {
-        tell(c,
-             "%s: the value of key '%s' is in %06llu.val, which is "
-             "missing or damaged",
-             c->s->path, printable(nadb_buf_slice(&c->key), name),
-             (unsigned long long)ref.file);
+        nadb_report(c->report, c->ctx,
+                    "%s: the value of key '%s' is in %06llu.val, which is "
+                    "missing or damaged",
+                    c->s->path, printable(nadb_buf_slice(&c->key), name),
+                    (unsigned long long)ref.file);
         return NADB_OK;
     }
     rc = fs_val_read(val, &ref, &c->value, &value, err);
     if (rc != NADB_OK && !fatal(rc)) {
-        tell(c, "%s, key '%s'", err->msg,
-             printable(nadb_buf_slice(&c->key), name));
+        nadb_report(c->report, c->ctx, "%s, key '%s'", err->msg,
+                    printable(nadb_buf_slice(&c->key), name));
         rc = NADB_OK;
     }
     return rc;
@@ -124,8 +114,9 @@ static nadb_rc check_entry(check *c, const fs_block *b, unsigned no, unsigned i,
     nadb_slice key;
 
     if (!fs_block_entry(b, i, &e)) {
-        tell(c, "%s: bad entry %u in the block at byte %llu", c->s->path, i,
-             (unsigned long long)off);
+        nadb_report(c->report, c->ctx,
+                    "%s: bad entry %u in the block at byte %llu", c->s->path, i,
+                    (unsigned long long)off);
         c->stop = true;
         return NADB_OK;
     }
@@ -135,12 +126,14 @@ static nadb_rc check_entry(check *c, const fs_block *b, unsigned no, unsigned i,
         return nadb_fail(err, NADB_NOMEM, "checking %s", c->s->path);
     key = nadb_buf_slice(&c->key);
     if (c->count > 0 && nadb_slice_cmp(nadb_buf_slice(&c->last), key) >= 0)
-        tell(c, "%s: key '%s' at byte %llu is out of order", c->s->path,
-             printable(key, name), (unsigned long long)(off + e.at));
+        nadb_report(c->report, c->ctx,
+                    "%s: key '%s' at byte %llu is out of order", c->s->path,
+                    printable(key, name), (unsigned long long)(off + e.at));
     if (!in_hash(c, key, (uint32_t)no << 8 | i))
-        tell(c, "%s: key '%s' at byte %llu is not in the table's hash",
-             c->s->path, printable(key, name),
-             (unsigned long long)(off + e.at));
+        nadb_report(c->report, c->ctx,
+                    "%s: key '%s' at byte %llu is not in the table's hash",
+                    c->s->path, printable(key, name),
+                    (unsigned long long)(off + e.at));
     c->count++;
     c->tombstones += e.kind == FS_TOMBSTONE;
     if (e.seq > c->max_seq) c->max_seq = e.seq;
@@ -157,10 +150,10 @@ static void tell_block(check *c, unsigned no, const char *what) {
 
     if (nadb_buf_append(&key, c->s->props.lo.p, c->s->skip) &&
         nadb_buf_append(&key, s.p, s.n))
-        tell(c, "%s, keys from '%s' on", what,
-             printable(nadb_buf_slice(&key), name));
+        nadb_report(c->report, c->ctx, "%s, keys from '%s' on", what,
+                    printable(nadb_buf_slice(&key), name));
     else
-        tell(c, "%s", what);
+        nadb_report(c->report, c->ctx, "%s", what);
     nadb_buf_clear(&key);
     c->stop = true;
 }
@@ -210,7 +203,7 @@ static nadb_rc read_hash(check *c, nadb_err *err) {
         return nadb_fail(err, NADB_NOMEM, "checking %s", c->s->path);
     rc = c->s->os->pread(c->s->file, c->hash.p, n, p->hash, err);
     if (rc != NADB_OK) {
-        tell(c, "%s", err->msg);
+        nadb_report(c->report, c->ctx, "%s", err->msg);
         return NADB_OK;
     }
     c->hash.n = n;
@@ -220,8 +213,9 @@ static nadb_rc read_hash(check *c, nadb_err *err) {
         if (nadb_crc32c(0, c->hash.p + at, part) ==
             nadb_get_u32(p->pages.p + 4 * (at / FS_PAGE)))
             continue;
-        tell(c, "%s: wrong checksum of the hash at byte %llu", c->s->path,
-             (unsigned long long)(p->hash + at));
+        nadb_report(c->report, c->ctx,
+                    "%s: wrong checksum of the hash at byte %llu", c->s->path,
+                    (unsigned long long)(p->hash + at));
         c->hash.n = 0;
     }
     return NADB_OK;
@@ -233,13 +227,16 @@ static void check_meta(const check *c, const fs_meta *t) {
     if (p->count != t->count || p->tombstones != t->tombstones ||
         p->min_seq != t->min_seq || p->max_seq != t->max_seq ||
         !nadb_slice_eq(p->hi, t->hi) || nadb_slice_cmp(p->lo, t->lo) > 0)
-        tell(c, "%s: MANIFEST and the table contradict each other", c->s->path);
+        nadb_report(c->report, c->ctx,
+                    "%s: MANIFEST and the table contradict each other",
+                    c->s->path);
     if (c->stop) return;
     if (c->count != p->count || c->tombstones != p->tombstones ||
         c->max_seq > p->max_seq ||
         !nadb_slice_eq(nadb_buf_slice(&c->last), p->hi))
-        tell(c, "%s: its properties and its entries contradict each other",
-             c->s->path);
+        nadb_report(c->report, c->ctx,
+                    "%s: its properties and its entries contradict each other",
+                    c->s->path);
 }
 
 static nadb_rc check_table(check *c, const fs_meta *t, nadb_err *err) {
@@ -248,7 +245,7 @@ static nadb_rc check_table(check *c, const fs_meta *t, nadb_err *err) {
 
     if (rc != NADB_OK) {
         if (fatal(rc)) return rc;
-        tell(c, "%s", err->msg);
+        nadb_report(c->report, c->ctx, "%s", err->msg);
         return NADB_OK;
     }
     c->count = c->tombstones = c->max_seq = 0;
@@ -275,7 +272,7 @@ static nadb_rc open_vals(check *c, nadb_err *err) {
                                  false, &c->vals[i], err);
 
         if (fatal(rc)) return rc;
-        if (rc != NADB_OK) tell(c, "%s", err->msg);
+        if (rc != NADB_OK) nadb_report(c->report, c->ctx, "%s", err->msg);
     }
     return NADB_OK;
 }
@@ -291,11 +288,12 @@ nadb_rc fs_check(nadb_base_version *base, nadb_report_fn *report, void *ctx,
     if (err == NULL) err = &local;
     rc = fs_manifest_read(v->base->env.home, &now, err);
     if (rc == NADB_OK && now.generation < v->m.generation)
-        tell(&c, "%s/MANIFEST is missing or older than the state in use",
-             v->base->env.dir);
+        nadb_report(c.report, c.ctx,
+                    "%s/MANIFEST is missing or older than the state in use",
+                    v->base->env.dir);
     if (rc == NADB_OK) fs_manifest_clear(&now);
     if (rc != NADB_OK && !fatal(rc)) {
-        tell(&c, "%s", err->msg);
+        nadb_report(c.report, c.ctx, "%s", err->msg);
         rc = NADB_OK;
     }
     if (rc == NADB_OK) rc = open_vals(&c, err);

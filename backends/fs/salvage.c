@@ -16,7 +16,6 @@
  * table has; if the hash is damaged, too, all keys in the gap are given up. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,17 +56,6 @@ typedef struct salvage {
     bool gap;           /* something is missing behind `last` */
     uint64_t count;     /* number of entries that were read */
 } salvage;
-
-static void tell(const salvage *s, const char *fmt, ...) NADB_PRINTF(2, 3);
-static void tell(const salvage *s, const char *fmt, ...) {
-    char line[NADB_MSG_MAX];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    s->to->report(s->to->ctx, line);
-}
 
 /* True for errors that say nothing about the file. To continue would mean to
  * take it for damaged, and older rows for the newest. */
@@ -185,11 +173,12 @@ static nadb_rc read_ref(salvage *s, const fs_entry *e, bool *ok,
     if (rc == NADB_OK) s->value.n = (size_t)ref.n;
     *ok = rc == NADB_OK && nadb_crc32c(0, s->value.p, s->value.n) == ref.crc;
     if (!*ok)
-        tell(s,
-             "%06" PRIu64 ".val: the value at byte %" PRIu64
-             ", of key \"%s\", is damaged or missing",
-             ref.file, ref.off,
-             nadb_key_show(nadb_slice_of(s->key.p + 1, s->key.n - 1), shown));
+        nadb_report(
+            s->to->report, s->to->ctx,
+            "%06" PRIu64 ".val: the value at byte %" PRIu64
+            ", of key \"%s\", is damaged or missing",
+            ref.file, ref.off,
+            nadb_key_show(nadb_slice_of(s->key.p + 1, s->key.n - 1), shown));
     return NADB_OK;
 }
 
@@ -244,9 +233,10 @@ static void tell_gap(const salvage *s, uint64_t from, uint64_t to) {
     nadb_slice last = nadb_slice_of("", 0);
 
     if (s->last.n > 1) last = nadb_slice_of(s->last.p + 1, s->last.n - 1);
-    tell(s,
-         "%s: damaged from byte %" PRIu64 " to %" PRIu64 ", keys behind \"%s\"",
-         s->path, from, to, nadb_key_show(last, shown));
+    nadb_report(s->to->report, s->to->ctx,
+                "%s: damaged from byte %" PRIu64 " to %" PRIu64
+                ", keys behind \"%s\"",
+                s->path, from, to, nadb_key_show(last, shown));
 }
 
 /* Finds the next good block behind a bad place. *p is NULL where the blocks
@@ -294,8 +284,9 @@ static nadb_rc read_blocks(salvage *s, nadb_err *err) {
     }
     if (rc == NADB_OK && s->gap) rc = close_gap(s, nadb_slice_of(NULL, 0), err);
     if (rc == NADB_OK && s->sst != NULL && s->count < s->sst->props.count)
-        tell(s, "%s: %" PRIu64 " of %" PRIu64 " entries are lost", s->path,
-             s->sst->props.count - s->count, s->sst->props.count);
+        nadb_report(s->to->report, s->to->ctx,
+                    "%s: %" PRIu64 " of %" PRIu64 " entries are lost", s->path,
+                    s->sst->props.count - s->count, s->sst->props.count);
     return rc;
 }
 
@@ -315,14 +306,14 @@ static nadb_rc open_table(salvage *s, nadb_err *err) {
                         &s->file, &mine);
     if (rc == NADB_OK) rc = s->env->os->size(s->file, &s->size, &mine);
     if (rc != NADB_OK) {
-        tell(s, "%s", mine.msg);
+        nadb_report(s->to->report, s->to->ctx, "%s", mine.msg);
         return fatal(rc, &mine) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
     }
     rc = fs_sst_open(s->env->home, s->t->number, s->size, true, &s->sst, &mine);
     if (rc == NADB_OK)
         s->clear_seq = s->sst->props.clear_seq;
     else if (!fatal(rc, &mine))
-        tell(s, "%s", mine.msg);
+        nadb_report(s->to->report, s->to->ctx, "%s", mine.msg);
     return fatal(rc, &mine) ? nadb_fail(err, rc, "%s", mine.msg) : NADB_OK;
 }
 
@@ -404,13 +395,14 @@ static nadb_rc read_manifest(salvage *s, nadb_err *err) {
     if (fatal(rc, &mine)) return nadb_fail(err, rc, "%s", mine.msg);
     s->known = rc == NADB_OK && s->m.generation > 0;
     if (s->known) return listed_tables(s, err);
-    if (rc != NADB_OK) tell(s, "%s", mine.msg);
+    if (rc != NADB_OK) nadb_report(s->to->report, s->to->ctx, "%s", mine.msg);
     rc = s->env->os->dir_list(s->env->home->dir, each_name, s, err);
     if (rc == NADB_OK && s->tables.n > 0) {
-        tell(s,
-             "%s/MANIFEST is damaged or missing: all existing tables are read, "
-             "and recently deleted rows may be back",
-             s->env->dir);
+        nadb_report(
+            s->to->report, s->to->ctx,
+            "%s/MANIFEST is damaged or missing: all existing tables are read, "
+            "and recently deleted rows may be back",
+            s->env->dir);
         qsort(s->tables.p, s->tables.n / sizeof(found_table),
               sizeof(found_table), by_age);
     }

@@ -213,7 +213,7 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
                           void *ctx, nadb_err *err) {
     const redis_engine *e = (const redis_engine *)engine;
     nadb_range all = {{NULL, 0}, {NULL, 0}, false};
-    char shown[NADB_KEY_SHOWN], what[300];
+    char shown[NADB_KEY_SHOWN];
     nadb_view *v = NULL;
     nadb_iter *it = NULL;
     nadb_rc rc = redis_view_open(engine, &v, err);
@@ -231,10 +231,9 @@ static nadb_rc check_rows(nadb_engine *engine, nadb_report_fn *report,
         key = nadb_slice_of(key.p + 1, key.n - 1);
         home = redis_home(e, key);
         if (home == e->shard) continue;
-        snprintf(what, sizeof what,
-                 "key '%s' is in this shard and belongs to shard %u",
-                 nadb_key_show(key, shown), home);
-        report(ctx, what);
+        nadb_report(report, ctx,
+                    "key '%s' is in this shard and belongs to shard %u",
+                    nadb_key_show(key, shown), home);
     }
     nadb_iter_free(it);
     redis_view_close(engine, v);

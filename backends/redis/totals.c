@@ -208,7 +208,7 @@ nadb_rc redis_add_up(redis_engine *e, const nadb_stop *stop, nadb_err *err) {
 nadb_rc redis_check_sum(redis_engine *e, nadb_report_fn *report, void *ctx,
                         nadb_err *err) {
     addition x = {.e = e};
-    char sum[80], what[300];
+    char sum[80];
     nadb_rc rc = pool_take(e->pool, &x.c, err);
 
     for (unsigned i = 0; rc == NADB_OK && i < TRIES; i++) {
@@ -218,11 +218,10 @@ nadb_rc redis_check_sum(redis_engine *e, nadb_report_fn *report, void *ctx,
     text_of(&x, sum);
     if (rc == NADB_OK && !x.moved && x.sum[0] != '\0' &&
         strcmp(sum, x.sum) != 0) {
-        snprintf(what, sizeof what,
-                 "the sums of bytes (keys, values, stored) are %s, and should "
-                 "be %s",
-                 x.sum, sum);
-        report(ctx, what);
+        nadb_report(report, ctx,
+                    "the sums of bytes (keys, values, stored) are %s, and "
+                    "should be %s",
+                    x.sum, sum);
     }
     addition_end(&x);
     return rc;

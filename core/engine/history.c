@@ -560,7 +560,6 @@ static nadb_rc check_file(engine *s, uint64_t number, bool may_end_badly,
     nadb_buf all = NADB_BUF_INIT;
     nadb_file *f = NULL;
     uint64_t size = 0, end = FILE_HEADER;
-    char text[128];
     nadb_rc rc = file_open(s, number, NADB_OPEN_READ, &f, &size, err);
 
     if (rc == NADB_OK && f != NULL) rc = list_segments(s, number, &all, err);
@@ -571,11 +570,10 @@ static nadb_rc check_file(engine *s, uint64_t number, bool may_end_badly,
         end = g->off + SEGMENT_HEADER + g->length;
     }
     if (rc == NADB_OK && !may_end_badly && (f == NULL || end < size)) {
-        snprintf(text, sizeof text,
-                 "%06llu." KIND ": the changes at offset %llu are damaged",
-                 (unsigned long long)number,
-                 (unsigned long long)(f == NULL ? 0 : end));
-        report(ctx, text);
+        nadb_report(report, ctx,
+                    "%06llu." KIND ": the changes at offset %llu are damaged",
+                    (unsigned long long)number,
+                    (unsigned long long)(f == NULL ? 0 : end));
     }
     s->os->close(f);
     nadb_buf_clear(&all);

@@ -167,11 +167,8 @@ typedef struct reading {
 } reading;
 
 static nadb_rc tell(const reading *r, uint64_t off, const char *what) {
-    char line[NADB_MSG_MAX];
-
-    snprintf(line, sizeof line, "%s: offset %llu: %s",
-             r->log.os->path(r->log.file), (unsigned long long)off, what);
-    r->to->report(r->to->ctx, line);
+    nadb_report(r->to->report, r->to->ctx, "%s: offset %llu: %s",
+                r->log.os->path(r->log.file), (unsigned long long)off, what);
     return NADB_OK;
 }
 

@@ -112,11 +112,8 @@ typedef struct reporter {
 
 static void say(const reporter *r, const memtable *m, uint64_t off,
                 const char *what) {
-    char line[NADB_MSG_MAX];
-
-    snprintf(line, sizeof line, "%s: offset %llu: %s",
-             m->log.os->path(m->log.file), (unsigned long long)off, what);
-    r->report(r->ctx, line);
+    nadb_report(r->report, r->ctx, "%s: offset %llu: %s",
+                m->log.os->path(m->log.file), (unsigned long long)off, what);
 }
 
 /* Reports a damaged record, with its first key if that is readable. */
@@ -218,7 +215,6 @@ static nadb_rc check_place(engine *s, const reporter *r, nadb_err *err) {
 static void check_totals(engine *s, engine_version *v, const reporter *r) {
     const nadb_totals *t = &v->base->totals;
     nadb_totals found;
-    char line[NADB_MSG_MAX];
 
     if (!s->traits->counts || !t->known) return;
     engine_count_base(s, v->base, &found);
@@ -227,14 +223,13 @@ static void check_totals(engine *s, engine_version *v, const reporter *r) {
                          found.value_bytes == t->value_bytes &&
                          found.stored_bytes == t->stored_bytes))
         return;
-    snprintf(
-        line, sizeof line,
+    nadb_report(
+        r->report, r->ctx,
         "%s/MANIFEST: counts %llu rows of %llu bytes and %llu tags, "
         "where %llu rows of %llu bytes and %llu tags are",
         s->dir, (unsigned long long)t->rows, (unsigned long long)t->value_bytes,
         (unsigned long long)t->tags, (unsigned long long)found.rows,
         (unsigned long long)found.value_bytes, (unsigned long long)found.tags);
-    r->report(r->ctx, line);
 }
 
 nadb_rc engine_check_bytes(nadb_engine *e, nadb_report_fn *report, void *ctx,

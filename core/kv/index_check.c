@@ -62,7 +62,6 @@ NADB_WRAPS static void sum_change(checking *c, nadb_slice key, nadb_slice value,
 }
 
 static void name(checking *c, const char *what, nadb_slice entry_key) {
-    nadb_err line;
     const char *index = entry_key.p[0] == NADB_KS_TAG ? "tag" : "expiry";
     size_t skip = entry_key.p[0] == NADB_KS_TAG ? 1 : 9;
     nadb_slice rest = nadb_slice_of("", 0);
@@ -70,12 +69,9 @@ static void name(checking *c, const char *what, nadb_slice entry_key) {
 
     if (entry_key.n > skip)
         rest = nadb_slice_of(entry_key.p + skip, entry_key.n - skip);
-    nadb_err_clear(&line);
     /* For a tag entry the text ends at the zero byte behind the tag. */
-    (void)nadb_fail(&line, NADB_CORRUPT, "%s index: %s, %s \"%s\"", index, what,
-                    skip == 1 ? "of tag" : "of key",
-                    nadb_key_show(rest, shown));
-    c->report(c->ctx, line.msg);
+    nadb_report(c->report, c->ctx, "%s index: %s, %s \"%s\"", index, what,
+                skip == 1 ? "of tag" : "of key", nadb_key_show(rest, shown));
 }
 
 /* --- correcting --- */
@@ -224,15 +220,12 @@ static nadb_rc counter_there(checking *c, const nadb_entry *e, nadb_err *err) {
 static void counters_compare(checking *c) {
     for (size_t i = 0; i < c->tags.n_slots; i++) {
         const key_map_slot *s = &c->tags.slots[i];
-        nadb_err line;
 
         if (s->key.p == NULL || s->number == 0) continue;
-        nadb_err_clear(&line);
-        (void)nadb_fail(&line, NADB_CORRUPT,
-                        "the counter of tag \"%.*s\" is off by %lld",
-                        s->key.n > 80 ? 80 : (int)s->key.n,
-                        (const char *)s->key.p, (long long)-s->number);
-        c->report(c->ctx, line.msg);
+        nadb_report(c->report, c->ctx,
+                    "the counter of tag \"%.*s\" is off by %lld",
+                    s->key.n > 80 ? 80 : (int)s->key.n, (const char *)s->key.p,
+                    (long long)-s->number);
     }
 }
 

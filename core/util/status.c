@@ -100,6 +100,16 @@ nadb_rc nadb_fail(nadb_err *err, nadb_rc rc, const char *fmt, ...) {
     return rc;
 }
 
+void nadb_report(nadb_report_fn *report, void *ctx, const char *fmt, ...) {
+    nadb_err line;
+    va_list args;
+
+    va_start(args, fmt);
+    format(&line, fmt, args);
+    va_end(args);
+    report(ctx, line.msg);
+}
+
 static nadb_rc rc_of_errno(int sys_errno) {
     switch (sys_errno) {
     case ENOMEM:

@@ -76,6 +76,16 @@ void nadb_err_clear(nadb_err *err);
  * other processes or later statements. */
 bool nadb_err_is_shortage(const nadb_err *e);
 
+/* --- reports of a check or a repair --- */
+
+/* Takes one line per problem; `what` names file, offset and key where they
+ * apply. */
+typedef void nadb_report_fn(void *ctx, const char *what);
+/* Makes such a line. It is valid UTF-8, as messages are, whatever bytes of
+ * damaged data it quotes. */
+void nadb_report(nadb_report_fn *report, void *ctx, const char *fmt, ...)
+    NADB_PRINTF(3, 4);
+
 /* "NADB_IOERR" etc., for logs and tests. */
 const char *nadb_rc_name(nadb_rc rc);
 

@@ -6,6 +6,7 @@
 #include "../../core/util/arena.h"
 #include "../../core/util/coding.h"
 #include "../../core/util/crc32c.h"
+#include "../../core/util/iter.h"
 #include "../../core/util/sync.h"
 #include "../support/os_test.h"
 #include "unit.h"
@@ -85,6 +86,43 @@ static void test_slices(void) {
         if (nadb_slice_prefix8(x) < nadb_slice_prefix8(y))
             CHECK(nadb_slice_cmp(x, y) < 0);
     }
+}
+
+static void test_ranges(void) {
+    uint8_t bytes[8];
+    nadb_slice a = nadb_slice_str("a"), bc = nadb_slice_str("bc");
+    nadb_range copy, whole = {{NULL, 0}, {NULL, 0}, false};
+    nadb_range some = {a, bc, true}, nothing = {a, nadb_slice_str(""), false};
+
+    CHECK_U64(nadb_range_bytes(&some), 3);
+    copy = nadb_range_copy(&some, bytes);
+    CHECK(nadb_slice_eq(copy.lo, a) && nadb_slice_eq(copy.hi, bc));
+    CHECK(copy.lo.p == bytes && copy.hi.p == bytes + 1 && copy.reverse);
+    CHECK_U64(nadb_range_bytes(&whole), 0);
+    copy = nadb_range_copy(&whole, bytes);
+    CHECK(copy.lo.n == 0 && copy.hi.p == NULL && !copy.reverse);
+    /* an empty upper bound is a bound */
+    CHECK_U64(nadb_range_bytes(&nothing), 1);
+    copy = nadb_range_copy(&nothing, bytes);
+    CHECK(copy.hi.p != NULL && copy.hi.n == 0);
+}
+
+static void keep_line(void *ctx, const char *what) {
+    snprintf(ctx, NADB_MSG_MAX, "%s", what);
+}
+
+/* A line may quote bytes of damaged data, and be too long. */
+static void test_reports(void) {
+    char line[NADB_MSG_MAX], wide[NADB_MSG_MAX + 1];
+
+    nadb_report(keep_line, line, "key %s: %d", "k\xc3\xa4\xff", 7);
+    CHECK(strcmp(line, "key k\xc3\xa4?: 7") == 0);
+    for (size_t i = 0; i < NADB_MSG_MAX; i += 2)
+        memcpy(wide + i, "\xc3\xa4", 2);
+    wide[NADB_MSG_MAX] = '\0';
+    nadb_report(keep_line, line, "%s", wide);
+    CHECK_U64(strlen(line), NADB_MSG_MAX - 2);
+    CHECK((uint8_t)line[NADB_MSG_MAX - 3] == 0xa4);
 }
 
 static void test_buffers(void) {
@@ -409,6 +447,8 @@ static void test_lock_order_is_asserted(void) {
 int main(void) {
     RUN(test_errors);
     RUN(test_slices);
+    RUN(test_ranges);
+    RUN(test_reports);
     RUN(test_buffers);
     RUN(test_hash_is_stable);
     RUN(test_hash_avalanche);
