@@ -23,6 +23,21 @@ static nadb_rc no_memory(nadb_err *err) {
     return nadb_fail(err, NADB_NOMEM, "out of memory");
 }
 
+static void tag_misused(nadb_err *err) {
+    (void)nadb_fail(err, NADB_INVALID,
+                    "column tag is only a filter, as in tag = 'x' AND ..; "
+                    "inside OR, NOT and other expressions use tags MATCH");
+}
+
+/* Column tag was read last, and not by an UPDATE .. FROM. */
+static int tag_failed(vcursor *c) {
+    nadb_err err;
+
+    c->tag_read = false;
+    tag_misused(&err);
+    return vcursor_failed(c, &err);
+}
+
 /* --- open, close --- */
 
 static void vcursor_free(vcursor *c) {
@@ -62,8 +77,9 @@ int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
         return value_vtab_error(base, &err);
     }
     c->row = NULL;
+    c->tag_read = false;
     if (v->c->command == NULL) { /* it may run inside another statement */
-        if (v->n_open == 0) v->read_from_ms = 0;
+        if (v->n_open == 0) v->read_from_ms = v->accessed_from_ms = 0;
         /* all cursors of a statement are opened before its first change */
         v->moved_moment = 0;
     }
@@ -110,6 +126,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text,
     nadb_err err;
 
     (void)text; /* only for EXPLAIN QUERY PLAN */
+    if (c->tag_read) return tag_failed(c);
     c->plan = plan;
     if (c->v->c->command != NULL) {
         c->single = true;
@@ -146,6 +163,7 @@ int vcursor_next(sqlite3_vtab_cursor *base) {
     vcursor *c = (vcursor *)base;
     nadb_err err;
 
+    if (c->tag_read) return tag_failed(c);
     if (c->single) {
         c->row = NULL;
         return SQLITE_OK;
@@ -177,13 +195,12 @@ static int column_tag(vcursor *c, sqlite3_context *ctx) {
     nadb_err err;
 
     c->v->read_moment = nadb_moment(c->v->s->core);
-    if ((c->plan & PLAN_TAG_USED) == 0 ||
-        quirk_reads_all(c->v, c->plan, c->last_column)) {
+    if ((c->plan & PLAN_TAG_USED) == 0) return SQLITE_OK;
+    if (quirk_reads_all(c->v, c->plan, c->last_column)) {
+        c->tag_read = true;
         return SQLITE_OK;
     }
-    (void)nadb_fail(&err, NADB_INVALID,
-                    "column tag is only a filter, as in tag = 'x' AND ..; "
-                    "inside OR, NOT and other expressions use tags MATCH");
+    tag_misused(&err);
     return column_error(ctx, &err);
 }
 
@@ -202,7 +219,12 @@ static int column_accessed(vcursor *c, sqlite3_context *ctx) {
     if (nadb_cursor_accessed(c->core, &ms, &known, &err) != NADB_OK) {
         return vcursor_failed(c, &err);
     }
-    if (known) value_time_to_sql(ctx, ms);
+    if (!known) return SQLITE_OK;
+    if (c->v->accessed_from_ms == 0) c->v->accessed_ms = ms;
+    if (c->v->accessed_from_ms == 0 || ms < c->v->accessed_from_ms)
+        c->v->accessed_from_ms = ms;
+    if (ms > c->v->accessed_ms) c->v->accessed_ms = ms;
+    value_time_to_sql(ctx, ms);
     return SQLITE_OK;
 }
 
@@ -212,6 +234,12 @@ int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     nadb_err err;
     bool mortal;
 
+    if (c->tag_read && i != COL_STORED_SIZE) {
+        c->tag_read = false;
+        tag_misused(&err);
+        return column_error(ctx, &err);
+    }
+    c->tag_read = false;
     /* The key is returned even under nochange, because it identifies the
      * row. */
     if (i != COL_KEY && sqlite3_vtab_nochange(ctx)) return SQLITE_OK;

@@ -12,6 +12,8 @@ struct vcursor {
     bool single;         /* the walk has at most the present row */
     int plan;
     int last_column; /* the column that SQLite asked for before */
+    bool tag_read;   /* column tag was read last, by UPDATE .. FROM if
+                        stored_size is read next */
 
     /* The request of the present xFilter (filter.c). */
     bool nothing;    /* no row can match */

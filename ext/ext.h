@@ -272,6 +272,8 @@ struct vtab {
     int64_t read_from_ms; /* time of the first read of ttl; 0: none yet */
     int64_t read_ms;      /* time of the last one */
     uint64_t read_moment; /* nadb_moment() at the read */
+    /* The least and the largest accessed_at that was read; 0: none yet. */
+    int64_t accessed_from_ms, accessed_ms;
     /* nadb_moment() when a running UPDATE OR REPLACE first changed a key; 0:
      * not yet. */
     uint64_t moved_moment;

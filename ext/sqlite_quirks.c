@@ -86,11 +86,11 @@ bool quirk_first_row_only(sqlite3 *db) {
 
 /* UPDATE .. FROM reads every column of the row in turn, hidden ones too, and
  * passes them all to xUpdate without marking which ones the statement has set.
- * So column tag, which cannot be read, is read directly after `size`. Seen in
- * 3.38 to 3.53. */
+ * So column tag, which cannot be read, is read directly after `size`, and
+ * directly before `stored_size`. Seen in 3.38 to 3.53. */
 bool quirk_reads_all(const vtab *v, int plan, int last_column) {
     return (plan & PLAN_ALL_USED) != 0 && v->phase != PHASE_IDLE &&
-           last_column == COL_SIZE;
+           last_column == COL_SIZE && quirk_is_writing(v->c->db);
 }
 
 /* --- 3: branches of an OR --- */

@@ -255,6 +255,16 @@ static nadb_rc update_expiry(const vtab *v, const columns *cols,
     return value_ttl(cols->at[COL_TTL], nadb_now_ms(), ms, err);
 }
 
+/* For UPDATE .. FROM: true if the statement has read such a time in column
+ * accessed_at. */
+static bool was_accessed(const vtab *v, sqlite3_value *in) {
+    double s = sqlite3_value_double(in);
+
+    return v->accessed_from_ms != 0 &&
+           s >= (double)v->accessed_from_ms / 1000.0 &&
+           s <= (double)v->accessed_ms / 1000.0;
+}
+
 static nadb_rc update_hidden(vtab *v, const columns *cols, nadb_slice old_key,
                              nadb_err *err) {
     for (int i = COL_TAG; i < COL_COUNT; i++) {
@@ -264,6 +274,8 @@ static nadb_rc update_hidden(vtab *v, const columns *cols, nadb_slice old_key,
             sqlite3_value_int64(cols->at[i]) == cols->stored_size) {
             continue;
         }
+        if (cols->from && i == COL_ACCESSED_AT && was_accessed(v, cols->at[i]))
+            continue;
         return refuse_column(i, err);
     }
     return NADB_OK;
