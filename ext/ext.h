@@ -61,9 +61,8 @@ typedef struct sess {
     bool nested;     /* another statement opened a savepoint in it */
     unsigned begun_changes; /* total_changes() when it began */
     unsigned begun_pages;   /* quirk_pages() when it began */
-    const void *wal;        /* the file's WAL object while it is in WAL mode */
-    bool no_journal;        /* PRAGMA journal_mode=OFF */
     file_header header;     /* values at the last check */
+    const void *wal;        /* the file's WAL object while it is in WAL mode */
     bool stamps;            /* a stamp that it wrote was read back */
     uint64_t wrote_rows, wrote_bytes; /* of the present transaction */
     nadb_job *writing; /* job of a transaction that writes many rows; or NULL */
@@ -262,9 +261,10 @@ struct vtab {
     vtab_phase phase;
     /* its savepoint callbacks act for the session: txn_savepoint() */
     bool leads;
-    bool creator;    /* the present transaction made it by xCreate */
-    bool replaced;   /* .. but that was undone, and a new table has the name */
-    bool gone;       /* its CREATE was rolled back */
+    bool lost;     /* its transaction was rolled back before xRollback: txn.c */
+    bool creator;  /* the present transaction made it by xCreate */
+    bool replaced; /* .. but that was undone, and a new table has the name */
+    bool gone;     /* its CREATE was rolled back */
     unsigned n_open; /* number of open cursors */
     vcursor *spare;  /* closed cursors, for reuse */
     unsigned n_spare;

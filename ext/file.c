@@ -214,9 +214,12 @@ static bool header_moved(vtab *v) {
     return is_spill_off(v) || moved;
 }
 
+static bool is_open(const vtab *v) {
+    return sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
+}
+
 static bool writes_file(const vtab *v) {
-    return sqlite3_get_autocommit(v->c->db) == 0 &&
-           sqlite3_txn_state(v->c->db, v->schema) == SQLITE_TXN_WRITE;
+    return sqlite3_get_autocommit(v->c->db) == 0 && is_open(v);
 }
 
 /* A number that every commit to the file changes, also one of this connection;
@@ -382,33 +385,6 @@ nadb_rc file_create(vtab *v, nadb_err *err) {
  *
  * If that does not tell, the transaction counts as mixed, which costs a row. */
 
-/* True if the file is in WAL mode. `journal`: the object that SQLite has open
- * for it. A pager's rollback journal and its WAL are different objects, so as
- * long as the pointer is that of a WAL the mode is WAL. The other modes share
- * one object. */
-static bool is_wal(vtab *v, const sqlite3_file *journal) {
-    char mode[16];
-
-    if (v->s->wal == journal) return true;
-    pragma(v->c->db, v->schema, "journal_mode", mode);
-    v->s->no_journal = sqlite3_stricmp(mode, "off") == 0;
-    v->s->wal = sqlite3_stricmp(mode, "wal") == 0 ? journal : NULL;
-    return v->s->wal != NULL;
-}
-
-/* Outside WAL mode the rollback journal is written before a page is. */
-static bool has_bytes(sqlite3_file *journal) {
-    sqlite3_int64 size = 0;
-
-    if (journal->pMethods == NULL) return false;
-    return journal->pMethods->xFileSize(journal, &size) != SQLITE_OK ||
-           size > 0;
-}
-
-static bool journal_written(const vtab *v, sqlite3_file *journal) {
-    return v->s->no_journal || has_bytes(journal);
-}
-
 /* NULL if it cannot be told. */
 static sqlite3_file *journal_of(sqlite3 *db, const char *schema) {
     sqlite3_file *journal = NULL;
@@ -423,46 +399,76 @@ static sqlite3_file *journal_of(sqlite3 *db, const char *schema) {
  * written to files. */
 typedef enum file_state {
     FILE_UNWRITTEN,
-    FILE_FLUSH, /* one has its write lock and a WAL: a flush tells */
-    FILE_WRITTEN
+    FILE_FLUSH,  /* one has its write lock: a flush tells */
+    FILE_WRITTEN /* one has a rollback journal with bytes */
 } file_state;
 
-static file_state state_of(sqlite3 *db, const char *schema) {
-    sqlite3_file *journal;
+/* What the first bytes of a file's journal show. If there are none, a flush
+ * tells: only in mode OFF and with a WAL there may be pages to be flushed. */
+static file_state journal_state(sqlite3_file *journal) {
+    static const unsigned char magic[] = {0x37, 0x7f, 0x06}; /* of a WAL */
+    const sqlite3_io_methods *io = journal == NULL ? NULL : journal->pMethods;
+    unsigned char head[4];
+    sqlite3_int64 size = 0;
+
+    if (journal == NULL) return FILE_WRITTEN;
+    if (io == NULL) return FILE_FLUSH;
+    if (io->xFileSize(journal, &size) != SQLITE_OK) return FILE_WRITTEN;
+    if (size == 0) return FILE_FLUSH;
+    if (size < (sqlite3_int64)sizeof head ||
+        io->xRead(journal, head, sizeof head, 0) != SQLITE_OK ||
+        memcmp(head, magic, sizeof magic) != 0)
+        return FILE_WRITTEN;
+    return FILE_FLUSH;
+}
+
+/* As journal_state(), without a flush if that can be: a flush leaves changes of
+ * page 1 open. For xSync only: if the PRAGMA is interrupted SQLite rolls the
+ * transaction back, which file_stamp() notices. */
+static file_state asked_state(sqlite3 *db, const char *schema,
+                              sqlite3_file *journal) {
+    file_state state = journal_state(journal);
     char mode[16];
+
+    if (state == FILE_WRITTEN) return state;
+    pragma(db, schema, "journal_mode", mode);
+    if (sqlite3_stricmp(mode, "wal") == 0) return FILE_FLUSH;
+    return mode[0] == 0 || sqlite3_stricmp(mode, "off") == 0 ? FILE_WRITTEN
+                                                             : FILE_UNWRITTEN;
+}
+
+static file_state state_of(sqlite3 *db, const char *schema, bool ask) {
+    sqlite3_file *journal;
 
     if (sqlite3_txn_state(db, schema) != SQLITE_TXN_WRITE)
         return FILE_UNWRITTEN;
-    pragma(db, schema, "journal_mode", mode);
-    if (sqlite3_stricmp(mode, "wal") == 0) return FILE_FLUSH;
     journal = journal_of(db, schema);
-    if (journal == NULL || sqlite3_stricmp(mode, "off") == 0 ||
-        has_bytes(journal))
-        return FILE_WRITTEN;
-    return FILE_UNWRITTEN;
+    return ask ? asked_state(db, schema, journal) : journal_state(journal);
 }
 
-/* The state of all files but that of one schema, if `but` is not NULL, and of
- * temp: the most that one has. If one has a rollback journal with bytes, no
- * page may be flushed: that would sync its journal and lock out its readers. */
+/* The state of all files but temp: the most that one has. In xSync `but` is a
+ * schema that is left out; otherwise NULL. If one has a rollback journal with
+ * bytes, no page may be flushed: that would sync its journal and lock out its
+ * readers. */
 static file_state state_of_all(sqlite3 *db, const char *but) {
     sqlite3_stmt *stmt = NULL;
     file_state all = FILE_UNWRITTEN;
+    int code;
 
     if (sqlite3_prepare_v2(db, "PRAGMA database_list", -1, &stmt, NULL) !=
         SQLITE_OK)
         return FILE_WRITTEN;
-    while (sqlite3_step(stmt) == SQLITE_ROW) {
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(stmt, 1);
         file_state one = FILE_UNWRITTEN;
 
         if (name != NULL && sqlite3_stricmp(name, "temp") != 0 &&
             (but == NULL || sqlite3_stricmp(name, but) != 0))
-            one = state_of(db, name);
+            one = state_of(db, name, but != NULL);
         if (one > all) all = one;
     }
     sqlite3_finalize(stmt);
-    return all;
+    return code == SQLITE_DONE ? all : FILE_WRITTEN;
 }
 
 void file_begun(vtab *v) {
@@ -494,31 +500,37 @@ static bool is_direct(const vtab *v) {
 }
 
 /* SQLite does not flush pages that another statement uses. */
-static bool wal_written(vtab *v) {
+static bool flush_shows(vtab *v) {
     return header_moved(v) || (!v->s->autocommit && running(v->c->db) > 1) ||
            quirk_flushes(v->c);
+}
+
+/* The state of the table's file in xSync. A pager's rollback journal and its
+ * WAL are different objects: while the pointer is that of a WAL the mode is
+ * WAL. */
+static file_state own_state(vtab *v) {
+    sqlite3_file *journal = journal_of(v->c->db, v->schema);
+    file_state own;
+
+    if (journal != NULL && v->s->wal == journal) return FILE_FLUSH;
+    own = asked_state(v->c->db, v->schema, journal);
+    v->s->wal = own == FILE_FLUSH ? journal : NULL;
+    return own;
 }
 
 /* True if pages of the file, or of another one, may have changed in this
  * transaction. */
 static bool pages_changed(vtab *v) {
-    bool written = false, wal;
-    sqlite3_file *journal;
-    file_state rest;
+    file_state own = own_state(v), rest;
+    bool written = own == FILE_WRITTEN;
 
-    /* Asking for the journal mode costs more than an empty flush, so a
-     * remembered WAL is trusted. If the mode has changed, the flush of one
-     * mixed transaction syncs the journal; then the mode is asked for again. */
-    if (v->s->autocommit && v->s->wal != NULL) {
+    if (v->s->autocommit && own == FILE_FLUSH) {
         written = quirk_flushes(v->c) || header_moved(v);
         if (!written) return false;
     }
     rest = state_of_all(v->c->db, v->schema);
-    journal = journal_of(v->c->db, v->schema);
-    wal = journal != NULL && is_wal(v, journal);
-    written = written || rest == FILE_WRITTEN || journal == NULL ||
-              (!wal && journal_written(v, journal));
-    if (!written && (wal || rest == FILE_FLUSH)) written = wal_written(v);
+    written = written || rest == FILE_WRITTEN ||
+              ((own == FILE_FLUSH || rest == FILE_FLUSH) && flush_shows(v));
     v->s->several = written && rest != FILE_UNWRITTEN;
     return written;
 }
@@ -601,13 +613,29 @@ static int write_stamp(vtab *v, nadb_stamp stamp, nadb_err *err) {
                                                  : value_code(err->rc);
 }
 
+/* A statement of is_mixed() was interrupted, or failed, and SQLite has rolled
+ * back the file's transaction: the store's changes must not be committed. */
+static int rolled_back(const vtab *v, nadb_err *err) {
+    nadb_rc rc =
+        quirk_interrupted(v->c->db)
+            ? nadb_fail(err, NADB_INTERRUPT, "interrupted")
+            : nadb_fail(err, NADB_IOERR,
+                        "an error has rolled back the transaction of %s",
+                        v->schema);
+
+    return value_code(rc);
+}
+
 int file_stamp(vtab *v, nadb_err *err) {
     nadb_stamp none = {0, 0}, stamp;
     char id[FILE_ID + 1];
+    bool open = is_open(v), mixed;
     int code;
 
     if (!v->s->bound || !nadb_session_dirty(v->s->core)) return SQLITE_OK;
-    if (!is_mixed(v)) {
+    mixed = is_mixed(v);
+    if (open && !is_open(v)) return rolled_back(v, err);
+    if (!mixed) {
         nadb_session_stamp(v->s->core, none);
         return SQLITE_OK;
     }

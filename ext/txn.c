@@ -87,10 +87,12 @@ nadb_rc txn_enter(vtab *v, nadb_err *err) {
     return nadb_session_enter(v->s->core, err);
 }
 
-/* SQLite rolled everything back without calling xRollback. */
+/* SQLite rolled everything back without calling xRollback, which it does later,
+ * if at all. */
 static void lost(conn *c) {
     for (sess *s = c->sessions; s != NULL; s = s->next) {
         for (vtab *v = s->objects; v != NULL; v = v->next) {
+            v->lost = v->phase != PHASE_IDLE;
             v->phase = PHASE_IDLE;
             v->leads = false;
         }
@@ -121,6 +123,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     rc = nadb_session_begin(s->core, s->autocommit, err);
     if (rc != NADB_OK) return rc;
     v->phase = PHASE_BEGUN;
+    v->lost = false;
     v->leads = s->n_begun == 0;
     s->n_begun++;
     return NADB_OK;
@@ -209,7 +212,8 @@ int txn_rollback(sqlite3_vtab *base) {
     nadb_err err;
     nadb_rc rc = NADB_OK;
 
-    check_order(v, v->phase != PHASE_IDLE || v->creator);
+    check_order(v, v->phase != PHASE_IDLE || v->creator || v->lost);
+    v->lost = false;
     if (s == NULL) return SQLITE_OK;
     quirk_rolled_back(v->c);
     if (v->phase == PHASE_SYNCED && s->several) {
