@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 1
 variant=${1:-test}
 names=" ${*:2} "
 build=${NADB_BUILD:-build}
-jobs=${NADB_JOBS:-4}
+jobs=${NADB_JOBS:-6}
 limit=${NADB_SUITE_SECONDS:-$([ -n "${NADB_SOAK:-}" ] && echo 14400 || echo 3000)}
 make=${MAKE:-make}
 logs=${NADB_LOGS:-$build/log}/$variant
