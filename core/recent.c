@@ -62,10 +62,12 @@ void nadb_recent_clear(nadb_recent *r) {
     while (r->first != NULL) drop(r);
 }
 
-void nadb_recent_keep(nadb_recent *r, nadb_keep keep) {
+void nadb_recent_keep(nadb_recent *r, nadb_mutex *lock, nadb_keep keep) {
+    nadb_lock(lock);
     if (!nadb_keeps(r->keep)) r->floor = r->seq;
     if (keep.ms > r->keep.ms) r->keep.ms = keep.ms;
     if (keep.bytes > r->keep.bytes) r->keep.bytes = keep.bytes;
+    nadb_unlock(lock);
 }
 
 void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq) {
@@ -155,8 +157,8 @@ static nadb_rc copy_pieces(const nadb_recent *r, uint64_t since, uint64_t upto,
     return NADB_OK;
 }
 
-nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
-                         nadb_changes **out, nadb_err *err) {
+nadb_rc nadb_recent_walk(const nadb_recent *r, nadb_mutex *lock, uint64_t since,
+                         uint64_t upto, nadb_changes **out, nadb_err *err) {
     recent_walk *w = nadb_calloc(1, sizeof *w);
     nadb_rc rc;
 
@@ -164,7 +166,9 @@ nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
     if (w == NULL) return nadb_fail(err, NADB_NOMEM, "listing changes");
     w->base.next = walk_next;
     w->base.free = walk_free;
+    nadb_lock(lock);
     rc = copy_pieces(r, since, upto, &w->copy, err);
+    nadb_unlock(lock);
     w->pieces = nadb_reader_of(nadb_buf_slice(&w->copy));
     if (rc == NADB_OK)
         *out = &w->base;

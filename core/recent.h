@@ -6,7 +6,8 @@
  *
  *   piece   kind u8, varint length, key;  kind u8, ...
  *
- * The engine's lock guards the list; only nadb_recent_wait() takes it. */
+ * The engine's lock guards the list; functions that get it as `lock` take it.
+ */
 #ifndef NADB_RECENT_H
 #define NADB_RECENT_H
 
@@ -25,7 +26,7 @@ typedef struct nadb_recent {
 
 void nadb_recent_clear(nadb_recent *r);
 /* nadb_engine_ops.keep */
-void nadb_recent_keep(nadb_recent *r, nadb_keep keep);
+void nadb_recent_keep(nadb_recent *r, nadb_mutex *lock, nadb_keep keep);
 
 /* Append what a commit changes to a buffer: first the clear, if there is one,
  * then each entry; entries of indexes are left out. False if out of memory. */
@@ -41,10 +42,11 @@ void nadb_piece_free(nadb_piece *p); /* NULL is fine */
 void nadb_recent_add(nadb_recent *r, nadb_piece *p, uint64_t seq);
 
 /* nadb_engine_ops.changes, for a view at `upto`. */
-nadb_rc nadb_recent_walk(const nadb_recent *r, uint64_t since, uint64_t upto,
-                         nadb_changes **out, nadb_err *err) NADB_MUST_USE;
+nadb_rc nadb_recent_walk(const nadb_recent *r, nadb_mutex *lock, uint64_t since,
+                         uint64_t upto, nadb_changes **out,
+                         nadb_err *err) NADB_MUST_USE;
 /* nadb_engine_ops.wait. `committed` is signalled after each commit, under
- * `lock`, which guards the list and which the caller does not hold. */
+ * `lock`. */
 nadb_rc nadb_recent_wait(const nadb_recent *r, nadb_mutex *lock,
                          nadb_cond *committed, uint64_t since,
                          int64_t timeout_ms, const nadb_stop *stop,

@@ -125,7 +125,8 @@ nadb_rc redis_take_state(redis_engine *e, conn *c, redis_view *v, bool *again,
 nadb_rc redis_take_claimed(redis_engine *e, conn *c, redis_view *v,
                            nadb_slice key, const redisReply *r, nadb_err *err);
 
-/* Takes the store's state from an answer of lua/lib/page.lua. */
+/* Takes the store's state from the head of a page (lua/lib/page.lua,
+ * lua/lib/rows_out.lua). */
 nadb_rc redis_take_page(redis_engine *e, conn *c, redis_view *v,
                         const redisReply *r, nadb_err *err);
 

@@ -134,14 +134,14 @@ nadb_rc redis_match(nadb_engine *engine, nadb_view *view, const nadb_match *m,
     redis_walk_pages(w, PAGE_FIRST, PAGE_MOST);
     w->keys_only = keys_only;
     add_tree(&w->more, m->root);
-    if (m->root->op == NADB_MATCH_TAG) w->how = &load_tag;
-    if (w->how == &load_tag &&
-        !nadb_buf_append(&w->tag, m->root->text.p, m->root->text.n)) {
-        nadb_iter_free(&w->base);
-        return no_memory(err);
-    }
     *out = &w->base;
-    return NADB_OK;
+    if (m->root->op != NADB_MATCH_TAG) return NADB_OK;
+    w->how = &load_tag;
+    if (nadb_buf_append(&w->tag, m->root->text.p, m->root->text.n))
+        return NADB_OK;
+    nadb_iter_free(*out);
+    *out = NULL;
+    return no_memory(err);
 }
 
 /* --- counts of tags --- */

@@ -14,6 +14,9 @@
 #define PAGE_ROWS_FIRST 16u
 #define PAGE_ROWS_MOST 512u
 
+#define PART_ROWS_MOST 64u
+#define PART_BYTES_LEAST (256u << 10)
+
 /* A part of a page has some rows more than its share. A hash distributes the
  * keys, so the parts that a page needs differ by about the root of the share;
  * and a row is returned only when the next one of its shard is known. A part
@@ -25,8 +28,6 @@ static unsigned part_of(unsigned rows, unsigned n) {
     more += 2 + rows / n;
     return more < rows ? more : rows;
 }
-#define PART_ROWS_MOST 64u
-#define PART_BYTES_LEAST (256u << 10)
 
 typedef struct item {
     size_t key, key_n; /* in redis_walk.bytes; with the keyspace byte */
@@ -297,12 +298,14 @@ static nadb_rc load_all(redis_walk *const *list, size_t n, redis_walk **active,
 }
 
 nadb_rc redis_walks_load(redis_walk *const *list, size_t n, nadb_err *err) {
-    redis_walk **active = nadb_calloc(n, sizeof *active);
-    bool apart = n > 1 && list[0]->engine->at.cluster;
-    nadb_rc rc = NADB_OK;
+    redis_walk **active;
+    bool apart;
+    nadb_rc rc;
 
     if (n == 0) return NADB_OK;
+    active = nadb_calloc(n, sizeof *active);
     if (active == NULL) return no_memory(err);
+    apart = n > 1 && list[0]->engine->at.cluster;
     for (size_t i = 0; i < n; i++) list[i]->c = NULL;
     rc = take_connections(list, n, apart, err);
     if (rc == NADB_OK) rc = load_all(list, n, active, apart, err);

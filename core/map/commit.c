@@ -400,20 +400,14 @@ bool map_moved(nadb_engine *engine, const nadb_view *v) {
 void map_keep(nadb_engine *engine, nadb_keep keep) {
     map_engine *e = (map_engine *)engine;
 
-    nadb_lock(&e->lock);
-    nadb_recent_keep(&e->recent, keep);
-    nadb_unlock(&e->lock);
+    nadb_recent_keep(&e->recent, &e->lock, keep);
 }
 
 nadb_rc map_changes(nadb_engine *engine, nadb_view *v, uint64_t since,
                     nadb_changes **out, nadb_err *err) {
     map_engine *e = (map_engine *)engine;
-    nadb_rc rc;
 
-    nadb_lock(&e->lock);
-    rc = nadb_recent_walk(&e->recent, since, v->seq, out, err);
-    nadb_unlock(&e->lock);
-    return rc;
+    return nadb_recent_walk(&e->recent, &e->lock, since, v->seq, out, err);
 }
 
 nadb_rc map_wait(nadb_engine *engine, uint64_t since, int64_t timeout_ms,

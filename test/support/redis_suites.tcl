@@ -53,19 +53,6 @@ proc suites_server {form} {
                                   [array get ::R backend*,socket]]
 }
 
-proc run_suite {suite form} {
-    do_test $form-$suite {
-        catch {
-            exec {*}[loading] \
-                [file join $::H(root) test/suites $suite.test] 2>@1
-        } output
-        set last [lindex [split $output \n] end]
-        if {![regexp {^(\d+) passed, 0 failed$} $last - n] || $n < 1} {
-            error $output
-        }
-    } {}
-}
-
 proc run_suites {form args} {
     set suites $args
     if {$suites eq ""} { set suites [suites_of_all_backends] }
@@ -74,7 +61,7 @@ proc run_suites {form args} {
         set ::env(NADB_STEPS) 3000 ;# of model.test
     }
     suites_server $form
-    foreach suite $suites { run_suite $suite $form }
+    foreach suite $suites { do_suite_test $form-$suite $suite }
     redis_stop_all
 }
 
