@@ -1,5 +1,6 @@
 # plugin.tcl - backends that are loaded: built against the installed headers. Sourced
 # behind testprefix.
+source [file join $::H(root) test/support/suite.tcl]
 
 set home $::H(dir)
 exec make -s -C $::H(root) install-headers DESTDIR=$home prefix=/p

@@ -7,6 +7,7 @@
 # cluster in which the store moves from node to node, or moving-sharded: its
 # shards do. By hand: NADB_BACKENDS=redis-buffered (or redis-sharded, or redis),
 # with NADB_REDIS=cluster (or moving) or without, tclsh SUITE.
+source [file join $::H(root) test/support/suite.tcl]
 
 # Those that say so: what memory and fs can do, Redis must.
 proc suites_of_all_backends {} {
