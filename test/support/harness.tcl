@@ -162,13 +162,11 @@ proc close_all {} {
 # The options that put a store of this test on its backend.
 proc store_options {{options ""}} {
     set list [list "backend='$::H(backend)'"]
-    if {($::H(backend) eq "fs" || $::H(write) eq "buffered")
-        && $::H(main) eq "memory"
+    if {[has_folder] && $::H(main) eq "memory"
         && ![regexp {(^|[,\s])path\s*=} $options]} {
         lappend list "path='[file join $::dir store]'"
     }
-    if {[info exists ::env(NADB_BUFFER_MB)]
-        && ($::H(backend) eq "fs" || $::H(write) eq "buffered")
+    if {[info exists ::env(NADB_BUFFER_MB)] && [has_folder]
         && ![regexp {(^|[,\s])buffer_size_mb\s*=} $options]} {
         lappend list "buffer_size_mb=$::env(NADB_BUFFER_MB)"
     }
@@ -239,14 +237,15 @@ proc hold_store {name file created} {
 proc release_store {} { close_db holder }
 
 # The backend of the test as NADB_BACKENDS names it.
-proc backend_form {} {
-    return [join [concat $::H(backend) $::H(write)] -]
-}
+proc backend_form {} { join [concat $::H(backend) $::H(write)] - }
 
 # Whether the backend of the test has a capability: a column of nadb_backends.
 proc has {capability} {
     db one "SELECT $capability FROM nadb_backends WHERE name = '$::H(backend)'"
 }
+
+# Whether the store of the test is in a folder.
+proc has_folder {} { expr {$::H(backend) in {fs files} || $::H(write) eq "buffered"} }
 
 # Whether the library of `db` has this backend.
 proc has_backend {name} {

@@ -51,7 +51,7 @@ proc model_start {config} {
     }
     set ns "namespace='model'"
     # two tables share a store that has a path of its own
-    if {$M(twin) && $::H(backend) eq "fs"} { append ns ", path='$::dir/twin'" }
+    if {$M(twin) && $::H(backend) in {fs files}} { append ns ", path='$::dir/twin'" }
     set M(snapshots) [has_snapshots]
     array set M {moved,1 0 moved,2 0}
     if {$M(options) ne ""} { append ns ", $M(options)" }
@@ -136,7 +136,7 @@ proc model_step {op} {
             set create "CREATE VIRTUAL TABLE kv USING nadb($M(create))"
             hold_store kv $::H_file(n$c) [list $create]
             # a store that belongs to its file goes with its table
-            set goes [expr {$::H(backend) eq "fs" && !$M(twin)
+            set goes [expr {$::H(backend) in {fs files} && !$M(twin)
                             && $M(main) ne "memory"}]
             set diff [model_both $c "DROP TABLE kv; $create" \
                           [expr {$goes ? "DELETE FROM kv" : "SELECT 1"}]]

@@ -6,14 +6,14 @@ set home $::H(dir)
 exec make -s -C $::H(root) install-headers DESTDIR=$home prefix=/p
 
 # Builds the backend of examples/backend or test/plugins with this name, or one of
-# the source given; returns the file.
-proc build {name {source ""}} {
+# the source given, with further sources and options; returns the file.
+proc build {name {source ""} args} {
     if {$source eq ""} { set source [plugin_source $name] }
     set f [open $::home/$name.c w]
     puts $f $source
     close $f
     exec cc -shared -fPIC -O1 -Wall -Wextra -Werror -Wl,-z,defs -I$::home/p/include \
-        -o $::home/$name.so $::home/$name.c
+        -o $::home/$name.so $::home/$name.c {*}$args
     return $::home/$name.so
 }
 
