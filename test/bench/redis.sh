@@ -122,16 +122,18 @@ awk 'BEGIN {
 }' | redis-cli -s "$socket" --pipe >/dev/null
 plain=$((($(used) - before) / 100000))
 line "  SET, bytes" $plain
-for work in sized two; do
+while read -r work name; do
     redis-cli -s "$socket" FLUSHALL >/dev/null
     before=$(used)
     ours $work 100000 1 >/dev/null
     bytes=$((($(used) - before) / 100000))
-    name="without tags"
-    [ $work = sized ] || name="with two tags"
     line "  a row $name, bytes" $bytes \
         "$(awk -v a=$bytes -v b=$plain 'BEGIN { printf("%.2f of SET", a / b) }')"
-done
+done <<END
+sized without tags
+few with two tags of 100 rows
+two with two tags of many rows
+END
 echo "put /s as the store grows (the Python NADB: 94, 44, 20 at 200, 400, 800 keys):"
 for rows in $sizes; do
     # nothing of the rows before is left to be removed

@@ -101,6 +101,9 @@ static const char *load_of(const char *name) {
         {"two",
          "REPLACE INTO kv(key, value, tags) VALUES(?1, printf('%100s', ''), "
          "json_array('all', 'mod' || (?2 % 10)))"},
+        {"few",
+         "REPLACE INTO kv(key, value, tags) VALUES(?1, printf('%100s', ''), "
+         "json_array('of' || (?2 % 1000), 'mod' || (?2 % 997)))"},
     };
 
     for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
