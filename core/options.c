@@ -232,6 +232,12 @@ static nadb_rc check_effect(const parser *p) {
                 return nadb_fail(p->err, NADB_INVALID,
                                  "option %s has no effect without log='..'",
                                  of_log[i]);
+    if (p->o->log != NULL && strcmp(p->o->log, "stderr") != 0 &&
+        (nadb_backend_for(p->o)->caps & NADB_CAP_BASE) == 0)
+        return nadb_fail(p->err, NADB_INVALID,
+                         "option log: a store with backend='%s' is in no "
+                         "directory of this machine: write log='stderr'",
+                         b->name);
     if (b->buffered != NULL || p->o->write == NADB_WRITE_DEFAULT ||
         buffered == (p->o->write == NADB_WRITE_BUFFERED))
         return NADB_OK;

@@ -138,6 +138,8 @@ static void options_share(nadb_store *s) {
     atomic_store(&s->kv.compression, o->compression);
     atomic_store(&s->kv.buffer_bytes, o->buffer_bytes);
     atomic_store(&s->kv.flush_interval_ms, o->flush_interval_ms);
+    atomic_store(&s->kv.busy_timeout_ms, o->busy_timeout_ms);
+    atomic_store(&s->kv.read_only, o->read_only);
 }
 
 /* Joins the options of a further opener with those in force: the larger value
@@ -151,9 +153,13 @@ static void options_join(nadb_store *s, const nadb_options *o) {
         have->track_access = track_access(s, NULL) == NADB_OK;
     store_log_open(s, o);
 
+    /* Only stores without files are shared by readers and writers. */
+    have->read_only = have->read_only && o->read_only;
     if (newest) {
         have->revision = o->revision;
         have->compression = o->compression;
+        have->default_ttl_ms = o->default_ttl_ms;
+        have->busy_timeout_ms = o->busy_timeout_ms;
         store_log_tune(s, o);
     }
     if (newest || o->buffer_bytes > have->buffer_bytes)
@@ -212,9 +218,10 @@ static nadb_rc engine_open(nadb_store *s, unsigned flags, bool *created,
             (s->backend->caps & NADB_CAP_PERSISTENT) == 0)
             return nadb_fail(err, NADB_CANTOPEN,
                              "there is no store %s/%s on backend '%s' in this "
-                             "process, and mode='rw' makes none",
+                             "process, and mode='%s' makes none",
                              s->kv.options->db, s->kv.options->ns,
-                             s->kv.options->backend);
+                             s->kv.options->backend,
+                             s->kv.options->read_only ? "ro" : "rw");
         rc = s->backend->map != NULL
                  ? nadb_map_open(s->kv.options, s->backend->map, &s->kv.engine,
                                  err)

@@ -30,6 +30,26 @@ static int64_t slow_ns(const nadb_options *o) {
     return o->log_slow_ms == 0 ? INT64_MAX : o->log_slow_ms * 1000000;
 }
 
+/* Replaces *text; without memory it stays. */
+static void replace(char **text, const char *by) {
+    char *copy = by == NULL ? NULL : nadb_strdup(by);
+
+    if (by != NULL && copy == NULL) return;
+    nadb_free(*text);
+    *text = copy;
+}
+
+/* Makes nadb_stores show the options of the log in force: *o, which may be
+ * *have. */
+static void show(nadb_options *have, const nadb_options *o) {
+    if (have == o) return;
+    replace(&have->log, o->log);
+    replace(&have->log_level, o->log_level);
+    have->log_bytes_max = o->log_bytes_max;
+    have->log_files_max = o->log_files_max;
+    have->log_slow_ms = o->log_slow_ms;
+}
+
 void store_log_open(nadb_store *s, const nadb_options *o) {
     nadb_log_options l;
     nadb_log *log = NULL;
@@ -42,8 +62,9 @@ void store_log_open(nadb_store *s, const nadb_options *o) {
                         "log='stderr' needs none");
         return;
     }
-    if (nadb_log_new(&l, &log, &s->log_error) == NADB_OK)
-        nadb_monitor_log(&s->kv.monitor, log, slow_ns(o));
+    if (nadb_log_new(&l, &log, &s->log_error) != NADB_OK) return;
+    nadb_monitor_log(&s->kv.monitor, log, slow_ns(o));
+    show(s->kv.options, o);
 }
 
 void store_log_tune(nadb_store *s, const nadb_options *o) {
@@ -53,6 +74,7 @@ void store_log_tune(nadb_store *s, const nadb_options *o) {
     if (log == NULL || !log_options(o, &l)) return;
     nadb_log_tune(log, &l);
     nadb_monitor_log(&s->kv.monitor, log, slow_ns(o));
+    show(s->kv.options, o);
 }
 
 void store_log_state(nadb_store *s, uint64_t *lost, nadb_err *why) {

@@ -153,10 +153,13 @@ static void add_identity(rows *r, const uint8_t *id) {
     rows_text(r, id == NULL ? NULL : text);
 }
 
+static bool is_buffered(const nadb_backend *b) {
+    return (nadb_backend_caps(b) & NADB_CAP_BASE) != 0;
+}
+
 static nadb_rc add_store(void *ctx, const nadb_store_info *info,
                          nadb_err *err) {
     static const char *const sync[] = {"off", "normal", "full"};
-    static const char *const writes[] = {"default", "buffered", "immediate"};
     static const char *const eviction[] = {"none", "lru", "lfu", "fifo", "ttl"};
     const nadb_options *o = info->options;
     rows *r = ctx;
@@ -173,7 +176,7 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
     rows_int(r, info->refs);
     rows_real(r, (double)o->buffer_bytes / 1048576.0);
     rows_text(r, sync[o->synchronous]);
-    rows_text(r, writes[o->write]);
+    rows_text(r, is_buffered(nadb_backend_for(o)) ? "buffered" : "immediate");
     add_compression(r, o->compression);
     rows_real(r, (double)o->cache_bytes / 1048576.0);
     rows_text(r, on_off(o->mmap));
@@ -187,12 +190,12 @@ static nadb_rc add_store(void *ctx, const nadb_store_info *info,
     rows_text(r, o->log == NULL         ? NULL
                  : o->log_level == NULL ? "info"
                                         : o->log_level);
-    rows_real_if(r, o->log_slow_ms > 0, (double)o->log_slow_ms);
+    rows_int_if(r, o->log_slow_ms > 0, o->log_slow_ms);
     add_identity(r, info->identity);
     /* NULL if it belongs to no database file. */
     rows_text(r, o->store_id == NULL ? NULL : o->db_file);
     rows_real_if(r, o->log != NULL, (double)o->log_bytes_max / 1048576.0);
-    rows_real_if(r, o->log != NULL, o->log_files_max);
+    rows_int_if(r, o->log != NULL, o->log_files_max);
     rows_int(r, (int64_t)info->log_lost);
     rows_text(r, info->log_error[0] == 0 ? NULL : info->log_error);
     rows_real_if(r, info->last_cleanup_at != 0, info->last_cleanup_at);
@@ -228,8 +231,7 @@ static void add_strategy(rows *r, const nadb_backend *b) {
     else if (nadb_backend_has_choice(b))
         rows_text(r, "immediate or buffered");
     else
-        rows_text(r, (nadb_backend_caps(b) & NADB_CAP_BASE) != 0 ? "buffered"
-                                                                 : "immediate");
+        rows_text(r, is_buffered(b) ? "buffered" : "immediate");
     for (int i = 0; i < 3; i++) rows_int(r, written);
     rows_int_if(r, written,
                 (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0

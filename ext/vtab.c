@@ -174,7 +174,7 @@ static unsigned create_flags(const vtab *v) {
     bool remote = b != NULL && (nadb_backend_caps(b) & NADB_CAP_REMOTE) != 0;
 
     if (v->c->adopt != NULL) return 0;
-    if (v->options->mode == NADB_MODE_RW && !remote) return NADB_STORE_FIND;
+    if (v->options->mode != NADB_MODE_RWC && !remote) return NADB_STORE_FIND;
     return NADB_STORE_CREATE;
 }
 

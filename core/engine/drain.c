@@ -173,7 +173,7 @@ nadb_rc engine_unseal(engine *s, nadb_err *err) {
 
     NADB_ASSERT(!nadb_rank_held(NADB_RANK_COMMIT));
     if (!control_sealed(&s->ctl)) return NADB_OK;
-    rc = engine_lock(s, s->options->busy_timeout_ms, err);
+    rc = engine_lock(s, atomic_load(&s->busy_timeout_ms), err);
     if (rc == NADB_OK) engine_unlock(s);
     return rc;
 }

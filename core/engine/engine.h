@@ -129,6 +129,7 @@ typedef struct engine {
     _Atomic uint64_t buffer_bytes;
     _Atomic int64_t flush_interval_ms;
     _Atomic int synchronous; /* nadb_durability */
+    _Atomic int64_t busy_timeout_ms;
 
     /* True: the background threads tend the store. A store that no other
      * process has open and that was closed in good order starts with false; its

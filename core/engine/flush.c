@@ -161,7 +161,7 @@ static nadb_rc flush_request(engine *s, const engine_version *v, size_t n,
 static nadb_rc publish(engine *s, const nadb_base_version *base,
                        nadb_err *err) {
     control_map *map = s->ctl.map;
-    nadb_rc rc = engine_lock(s, s->options->busy_timeout_ms, err);
+    nadb_rc rc = engine_lock(s, atomic_load(&s->busy_timeout_ms), err);
 
     if (rc != NADB_OK) return rc;
     engine_base_publish(s, base);
@@ -404,7 +404,7 @@ static nadb_rc freeze(engine *s, uint64_t *until, nadb_err *err) {
         nadb_rc rc = engine_version_get(s, &v, err);
 
         if (rc != NADB_OK) return rc;
-        rc = engine_lock(s, s->options->busy_timeout_ms, err);
+        rc = engine_lock(s, atomic_load(&s->busy_timeout_ms), err);
         if (rc == NADB_OK) {
             control_read(&s->ctl, &now);
             *until = now.last_log;
@@ -489,7 +489,7 @@ static void wait_event(engine *s, uint32_t seen, int64_t *left_ns) {
 }
 
 static int64_t timeout_ns(const engine *s) {
-    return s->options->busy_timeout_ms * (int64_t)1000000;
+    return atomic_load(&s->busy_timeout_ms) * (int64_t)1000000;
 }
 
 /* Makes rounds until the base contains every log below `until`. If another

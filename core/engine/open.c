@@ -115,7 +115,7 @@ static nadb_rc control_choose(engine *s, bool make, control_state *state,
     bool ro = s->options->read_only;
     control_left left;
     nadb_rc rc = control_open(&s->ctl, &s->home, make && !ro,
-                              s->options->busy_timeout_ms, state, err);
+                              atomic_load(&s->busy_timeout_ms), state, err);
 
     if (rc == NADB_OK && s->ctl.id.known) s->home.id = s->ctl.id;
     if (!ro || (rc != NADB_OK && !is_denied(err))) return rc;
@@ -211,7 +211,7 @@ static nadb_rc attach(engine *s, control_state state, nadb_err *err) {
     rc = engine_version_get(s, &v, err);
     if (rc == NADB_OK) rc = check_seal(s, v, err);
     if (rc == NADB_OK && engine_has_dead(s))
-        rc = engine_repair_now(s, s->options->busy_timeout_ms, err);
+        rc = engine_repair_now(s, atomic_load(&s->busy_timeout_ms), err);
     if (rc == NADB_OK && s->ctl.abandoned) rc = check_abandoned(s, v, err);
     engine_version_unref(s, v);
     return rc;
@@ -266,6 +266,7 @@ void nadb_engine_tune(nadb_engine *e, const nadb_options *o) {
     atomic_store(&s->buffer_bytes, o->buffer_bytes);
     atomic_store(&s->flush_interval_ms, o->flush_interval_ms);
     atomic_store(&s->synchronous, o->synchronous);
+    atomic_store(&s->busy_timeout_ms, o->busy_timeout_ms);
 }
 
 #define OPEN_TRIES 20

@@ -22,7 +22,7 @@ static nadb_rc drain_for_reader(engine *s, const nadb_view *reader,
                                 nadb_err *err) {
     _Atomic uint32_t *events = &s->ctl.map->flush_events;
     int64_t deadline =
-        s->os->mono_ns() + s->options->busy_timeout_ms * (int64_t)1000000;
+        s->os->mono_ns() + atomic_load(&s->busy_timeout_ms) * (int64_t)1000000;
 
     for (;;) {
         uint32_t seen = atomic_load(events);

@@ -63,6 +63,7 @@ static nadb_rc wreck_new(const nadb_options *options, const nadb_base_ops *base,
     w->s->os = nadb_os_get();
     w->s->home.os = w->s->os;
     w->s->options = options;
+    atomic_store(&w->s->busy_timeout_ms, options->busy_timeout_ms);
     w->s->base_ops = base;
     rc = engine_dir_name(w->s, err);
     if (rc != NADB_OK) goto failed;
@@ -119,8 +120,8 @@ static nadb_rc lock_out(wreck *w, nadb_err *err) {
                          NADB_OPEN_WRITE | NADB_OPEN_CREATE, s->home.file_mode,
                          &w->control, err);
     if (rc == NADB_OK)
-        rc = control_lock_out(s->os, w->control, s->options->busy_timeout_ms,
-                              err);
+        rc = control_lock_out(s->os, w->control,
+                              atomic_load(&s->busy_timeout_ms), err);
     if (rc == NADB_OK) rc = s->os->dir_up(s->home.dir, &w->above, err);
     return rc;
 }

@@ -154,7 +154,7 @@ static nadb_rc wait_for_publisher(engine *s, nadb_err *err) {
     /* The name MANIFEST may not be durable yet. */
     if (rc == NADB_OK) rc = s->os->dir_sync(s->home.dir, err);
     if (rc == NADB_OK &&
-        engine_lock(s, s->options->busy_timeout_ms, NULL) == NADB_OK) {
+        engine_lock(s, atomic_load(&s->busy_timeout_ms), NULL) == NADB_OK) {
         engine_base_publish(s, base);
         engine_unlock(s);
     }
@@ -224,7 +224,8 @@ static void kept_set(engine *s, engine_version *old) {
     kept_drop(s);
     atomic_fetch_add(&old->refs, 1);
     s->kept = old;
-    s->kept_until_ns = s->os->mono_ns() + s->options->busy_timeout_ms * 1000000;
+    s->kept_until_ns =
+        s->os->mono_ns() + atomic_load(&s->busy_timeout_ms) * 1000000;
 }
 
 void engine_kept_drop(engine *s) {
@@ -274,7 +275,7 @@ static bool version_fresh(const engine *s) {
 /* True once busy_timeout has passed since the first call. */
 static bool is_late(const engine *s, int64_t *deadline) {
     int64_t now = s->os->mono_ns();
-    int64_t ms = s->options->busy_timeout_ms;
+    int64_t ms = atomic_load(&s->busy_timeout_ms);
 
     if (ms < ENGINE_LEAST_MS) ms = ENGINE_LEAST_MS;
     if (*deadline == 0) *deadline = now + ms * 1000000;

@@ -29,7 +29,9 @@ struct nadb_kv {
     _Atomic int compression; /* level of zlib; 0: off */
     _Atomic uint64_t buffer_bytes;
     _Atomic int64_t flush_interval_ms;
-    bool forked; /* inherited through fork(): not usable */
+    _Atomic int64_t busy_timeout_ms;
+    atomic_bool read_only; /* no opener may write */
+    bool forked;           /* inherited through fork(): not usable */
 
     /* Called after each commit, except those of the sweeper. */
     void (*committed)(void *ctx);

@@ -24,7 +24,7 @@ nadb_rc session_new(nadb_kv *kv, nadb_session **out, nadb_err *err) {
     }
     ss->cache = kv->cache;
     ss->access = kv->access;
-    ss->timeout_ms = ss->options->busy_timeout_ms;
+    ss->timeout_ms = atomic_load(&kv->busy_timeout_ms);
     ss->derives = (kv->caps & NADB_CAP_OWN_INDEX) == 0;
     nadb_meter_start(&ss->meter, &kv->monitor);
     *out = ss;
@@ -513,7 +513,7 @@ nadb_rc nadb_exists(nadb_session *ss, nadb_slice key, bool *found,
 static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {
     nadb_rc rc = need_txn(ss, err);
 
-    if (rc == NADB_OK && ss->options->read_only)
+    if (rc == NADB_OK && atomic_load(&ss->kv->read_only))
         rc = nadb_fail(err, NADB_READONLY,
                        "the store is open read-only (mode='ro')");
     if (rc != NADB_OK) return rc;
