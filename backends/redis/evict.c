@@ -30,7 +30,8 @@ nadb_rc redis_full(uint64_t limit, const redisReply *r, nadb_err *err) {
 
     return nadb_fail(err, NADB_FULL,
                      "the store, or the shard of these rows, has %" PRIu64
-                     " bytes, and option max_size_mb allows %" PRIu64
+                     " bytes without the transaction, and option max_size_mb "
+                     "allows %" PRIu64
                      ": delete rows, raise it, or name an eviction",
                      reply_number_or_0(has), limit);
 }

@@ -118,11 +118,16 @@ static uint64_t bytes_of(nadb_slice key, const nadb_row *row) {
     return key.n + row->stored.n;
 }
 
-/* Reads the engine's totals. */
-static nadb_rc count(nadb_limits *l, nadb_session *ss, nadb_err *err) {
+/* Reads the engine's totals, in a session of its own: that of a transaction
+ * sees its changes, and its reads are counted in metrics. */
+static nadb_rc count(nadb_limits *l, nadb_kv *kv, nadb_err *err) {
+    nadb_session *ss = NULL;
     nadb_totals t;
-    nadb_rc rc = session_totals(ss, &t, err);
+    nadb_rc rc = session_new(kv, &ss, err);
 
+    if (rc == NADB_OK) nadb_meter_end(&ss->meter);
+    if (rc == NADB_OK) rc = session_totals(ss, &t, err);
+    nadb_session_free(ss);
     if (rc != NADB_OK) return rc;
     atomic_store(&l->used, (int64_t)(t.key_bytes + t.stored_bytes));
     atomic_store(&l->counted_ns, nadb_os_get()->mono_ns());
@@ -189,18 +194,20 @@ nadb_rc nadb_limits_admit(nadb_limits *l, nadb_session *ss, int64_t *delta,
     *delta = 0;
     if (max == 0) return NADB_OK;
     if (is_remote(ss)) return measure(l, ss, delta, err);
-    if (atomic_load(&l->counted_ns) == 0) rc = count(l, ss, err);
+    if (atomic_load(&l->counted_ns) == 0) rc = count(l, ss->kv, err);
     if (rc == NADB_OK) rc = measure(l, ss, delta, err);
     if (rc != NADB_OK || policy_of(l) != NADB_EVICT_NONE || *delta <= 0 ||
         atomic_load(&l->used) + *delta <= max)
         return rc;
     /* Other processes may have removed rows. */
-    rc = count(l, ss, err);
+    rc = count(l, ss->kv, err);
     if (rc != NADB_OK || atomic_load(&l->used) + *delta <= max) return rc;
     return nadb_fail(err, NADB_FULL,
-                     "the store has %lld bytes, and option max_size_mb allows "
-                     "%lld: delete rows, raise it, or name an eviction",
-                     (long long)atomic_load(&l->used), (long long)max);
+                     "the store has %lld bytes, the transaction adds %lld, and "
+                     "option max_size_mb allows %lld: delete rows, raise it, "
+                     "or name an eviction",
+                     (long long)atomic_load(&l->used), (long long)*delta,
+                     (long long)max);
 }
 
 /* --- choosing rows --- */
@@ -423,10 +430,12 @@ static nadb_rc step(nadb_limits *l, nadb_kv *kv) {
     nadb_rc rc = session_new(kv, &ss, NULL);
 
     if (rc != NADB_OK) return rc;
+    /* counted as evicted rows, not as operations */
+    nadb_meter_end(&ss->meter);
     ss->in_background = true;
     ss->timeout_ms = WAIT_MS;
     /* The sum here is an upper bound. */
-    if (is_remote(ss)) rc = count(l, ss, &err);
+    if (is_remote(ss)) rc = count(l, kv, &err);
     if (rc == NADB_OK && excess_of(l) > 0) rc = walk(l, ss);
     if (rc == NADB_OK && excess_of(l) > 0)
         rc = is_remote(ss) ? remove_there(l, ss, excess_of(l))
@@ -449,17 +458,12 @@ bool nadb_limits_round(nadb_limits *l, nadb_kv *kv) {
     const nadb_os *os = nadb_os_get();
     int64_t now = os->mono_ns(), until = now + ROUND_NS;
     int64_t counted = atomic_load(&l->counted_ns);
-    nadb_session *ss = NULL;
     nadb_err err;
     nadb_rc rc = NADB_OK;
 
     if (atomic_load(&l->max) == 0 || policy_of(l) == NADB_EVICT_NONE)
         return false;
-    if (counted == 0 || now - counted > COUNT_NS) {
-        rc = session_new(kv, &ss, NULL);
-        if (rc == NADB_OK) rc = count(l, ss, &err);
-        nadb_session_free(ss);
-    }
+    if (counted == 0 || now - counted > COUNT_NS) rc = count(l, kv, &err);
     while (rc == NADB_OK && excess_of(l) > 0 && os->mono_ns() < until) {
         if (atomic_exchange(&l->busy, true)) return true;
         rc = step(l, kv);

@@ -134,8 +134,8 @@ void session_undo(nadb_session *ss, uint64_t id);
 
 /* Number of rows that the transaction sees; -1: only a walk would tell. */
 int64_t session_rows(nadb_session *ss);
-/* Totals of committed rows that have not expired; out->known is true. The
- * session's further work is not counted in metrics. */
+/* Totals of committed rows that have not expired; out->known is true. REQUIRES:
+ * the session has no transaction. */
 nadb_rc session_totals(nadb_session *ss, nadb_totals *out,
                        nadb_err *err) NADB_MUST_USE;
 

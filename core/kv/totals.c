@@ -3,6 +3,7 @@
  * The engine's totals include expired rows that are not removed yet; these are
  * found in the index of expiries and subtracted. If the engine has no totals,
  * all rows are read. */
+#include "../util/assert.h"
 #include "key_map.h"
 #include "row.h"
 #include "session.h"
@@ -146,11 +147,9 @@ static nadb_rc counted(nadb_session *ss, nadb_view *v, nadb_totals *out,
 
 nadb_rc session_totals(nadb_session *ss, nadb_totals *out, nadb_err *err) {
     session_view *v = NULL;
-    nadb_rc rc;
+    nadb_rc rc = session_view_take(ss, &v, err);
 
-    nadb_meter_end(&ss->meter);
-    rc = session_view_take(ss, &v, err);
-
+    NADB_ASSERT(ss->txn == NULL);
     if (rc == NADB_OK) rc = counted(ss, v->view, out, err);
     session_view_drop(ss, v);
     return rc != NADB_OK || out->known ? rc : walk(ss, out, err);
