@@ -84,8 +84,7 @@ static nadb_rc row_read(vtab *v, char id[FILE_ID + 1], nadb_stamp *stamp,
     nadb_rc rc = shadow_prepare(
         v, "SELECT id, stamp, nonce FROM \"%w\".\"%w_nadb\"", &stmt, err);
 
-    if (rc != NADB_OK && err->rc == NADB_INVALID)
-        return no_row(v, "is not there", err);
+    if (rc == NADB_INVALID) return no_row(v, "is not there", err);
     if (rc != NADB_OK) return rc;
     code = sqlite3_step(stmt);
     if (code == SQLITE_ROW) {
