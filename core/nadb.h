@@ -318,6 +318,9 @@ void nadb_session_abandon(nadb_session *ss);
  * the session's own transaction ends. */
 void nadb_session_hold(nadb_session *ss);
 void nadb_session_unhold(nadb_session *ss);
+/* To be called before a COMMIT. NADB_CONFLICT if the connection has the file's
+ * write lock and the snapshot that is held is outdated. */
+nadb_rc nadb_session_verify(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 
 /* Savepoint numbers are SQLite's. A rollback to a number that was not set goes
  * to the nearest savepoint before it, or to the begin. */

@@ -101,12 +101,21 @@ static int watch_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
+/* A store that was only read gets no xSync of its own. */
 static int watch_sync(sqlite3_vtab *base) {
-    if (!((watch *)base)->c->stuck) return SQLITE_OK;
-    base->zErrMsg =
-        sqlite3_mprintf("a function of nadb had no memory to undo its changes: "
-                        "the transaction is rolled back now");
-    return SQLITE_ABORT;
+    conn *c = ((watch *)base)->c;
+    nadb_err err;
+
+    if (c->stuck) {
+        base->zErrMsg = sqlite3_mprintf(
+            "a function of nadb had no memory to undo its changes: "
+            "the transaction is rolled back now");
+        return SQLITE_ABORT;
+    }
+    for (sess *s = c->sessions; s != NULL; s = s->next)
+        if (nadb_session_verify(s->core, &err) != NADB_OK)
+            return value_vtab_error(base, &err);
+    return SQLITE_OK;
 }
 
 static int watch_end(sqlite3_vtab *base) {
@@ -163,11 +172,13 @@ static int make(conn *c) {
         c->watch_tries = c->watch_late = 0;
         c->watch_there = true;
     }
+    c->watch_stale = code == SQLITE_SCHEMA;
     return fatal(code);
 }
 
 int watch_prepare(vtab *v) {
     conn *c = v->c;
+    int code;
 
     if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
     /* An error here must not endanger changes of the transaction. BEGIN
@@ -178,8 +189,9 @@ int watch_prepare(vtab *v) {
         c->watch_late = TRIES;
         return SQLITE_OK;
     }
-    c->watch_tries++;
-    return make(c);
+    code = make(c);
+    if (!c->watch_there && !c->watch_stale) c->watch_tries++;
+    return code;
 }
 
 /* The running statement was prepared when nadb_snapshot could not be created,
@@ -193,9 +205,12 @@ static int make_late(conn *c) {
     return make(c);
 }
 
-/* PRAGMA temp_store makes SQLite reload the schema of temp, which it cannot do
- * while a statement is prepared. */
+/* After PRAGMA temp_store, or after an interrupt of WATCH_MAKE, SQLite must
+ * reload the schema of temp, which it cannot do while a statement is prepared.
+ * Reloads it now, if the running statement can continue after that. */
 static void reload(conn *c) {
+    if (!c->watch_stale || !quirk_outlives_schema(c->db)) return;
+    c->watch_stale = false;
     (void)run(c, "SELECT 1 FROM temp.sqlite_schema LIMIT 1");
 }
 
@@ -206,7 +221,7 @@ int watch_join(conn *c) { return run(c, WATCH_WRITE); }
 int watch_read(conn *c, sess *s) {
     int code = SQLITE_OK;
 
-    if (!c->watch_there && c->watch_tries > 0) reload(c);
+    reload(c);
     if (!c->watch_there && c->watch_late > 0) code = make_late(c);
     if (code != SQLITE_OK) return code;
     if (sqlite3_get_autocommit(c->db)) {

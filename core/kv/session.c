@@ -308,6 +308,11 @@ void nadb_session_unhold(nadb_session *ss) {
     session_view_drop(ss, v);
 }
 
+nadb_rc nadb_session_verify(nadb_session *ss, nadb_err *err) {
+    if (ss->held == NULL || session_inherited(ss)) return NADB_OK;
+    return check_lock(ss, ss->held, err);
+}
+
 void nadb_session_bind(nadb_session *ss, const nadb_dbfile *file) {
     ss->file = *file;
 }
