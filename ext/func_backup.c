@@ -40,7 +40,7 @@ nadb_rc func_level(const call *k, int i, int *level, nadb_err *err) {
     *level = text[0] - '0';
     if (text[0] >= '0' && text[0] <= '9' && text[1] == '\0') return NADB_OK;
     return nadb_fail(err, NADB_INVALID,
-                     "compression '%.60s' is not on, off or a level from 0 to "
+                     "compression '%.60s' is not on, off or a level from 1 to "
                      "9",
                      text);
 }

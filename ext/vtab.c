@@ -65,6 +65,12 @@ static bool names_namespace(const char *const *args, int n) {
     return false;
 }
 
+/* A backup is found by its folder and id. */
+static bool named_store(const nadb_options *o) {
+    return o->ns_given ||
+           (nadb_backend_caps(nadb_backend_for(o)) & NADB_CAP_READ_ONLY) != 0;
+}
+
 static void vtab_free(vtab *v) {
     if (v == NULL) return;
     vcursor_free_spare(v);
@@ -108,8 +114,8 @@ static nadb_rc vtab_new(conn *c, int argc, const char *const *argv, bool fresh,
     place.db_file = database_file(c->db, v->schema);
     rc = nadb_options_parse(argv + 3, argc - 3, &place, &v->options, v->fault);
     if (rc == NADB_NOMEM) goto no_memory;
-    v->ns_given = rc == NADB_OK ? v->options->ns_given
-                                : names_namespace(argv + 3, argc - 3);
+    v->renamable = rc == NADB_OK ? named_store(v->options)
+                                 : names_namespace(argv + 3, argc - 3);
     *out = v;
     return NADB_OK;
 no_memory:
@@ -319,7 +325,7 @@ static int vtab_rename(sqlite3_vtab *base, const char *name) {
     vtab *v = (vtab *)base;
     nadb_err err;
 
-    if (v->ns_given) { /* SQLite connects the table again */
+    if (v->renamable) { /* SQLite connects the table again */
         if (file_rename(v, name, &err) != NADB_OK)
             return value_vtab_error(base, &err);
         place_rename(v->c, v->place, name);

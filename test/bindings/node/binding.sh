@@ -14,7 +14,7 @@ npm_need() {
     mkdir -p "$js"
     (cd "$js" && { [ -e package.json ] || npm init -y; } &&
         npm install "${missing[@]}" &&
-        { npm install-scripts approve "${missing[@]%@*}"; npm rebuild; }) \
+        { npm install-scripts approve "${missing[@]%@*}"; npm rebuild "${missing[@]%@*}"; }) \
         >"$js/npm.log" 2>&1 || tail -n 20 "$js/npm.log" >&2
 }
 needs() {
