@@ -117,7 +117,7 @@ static nadb_rc step(call *k, sqlite3_stmt *stmt, command *cmd, int done,
 
     if (rc != NADB_OK) return rc;
     k->c->command = cmd;
-    code = sqlite3_step(stmt);
+    code = done == SQLITE_DONE ? quirk_step_write(stmt) : sqlite3_step(stmt);
     k->c->command = outer;
     if (cmd->rc != NADB_OK) return cmd->rc;
     if (code == done) return NADB_OK;

@@ -252,8 +252,8 @@ struct vtab {
     nadb_buf args;         /* of CREATE, as SQLite passes them, with NULs */
     nadb_options *options; /* NULL: see `fault` */
     nadb_err *fault;       /* error in the options at connect */
-    bool renamable; /* the table's name is not what finds its store */
-    sess *s; /* NULL until the first use */
+    bool renamable;        /* the table's name is not what finds its store */
+    sess *s;               /* NULL until the first use */
     /* The file's header at xConnect, and then its data version; if known. */
     file_header header;
     unsigned data_version;

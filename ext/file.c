@@ -288,7 +288,7 @@ static nadb_rc shadow_write(vtab *v, sqlite3_stmt *stmt, nadb_err *err) {
     if (sqlite3_stmt_readonly(stmt))
         rc = denied(v, "create and write", err);
     else
-        code = sqlite3_step(stmt);
+        code = quirk_step_write(stmt);
     if (code != SQLITE_DONE) rc = value_sqlite_error(v->c->db, code, err);
     sqlite3_finalize(stmt);
     return rc;
@@ -601,7 +601,7 @@ static int write_stamp(vtab *v, nadb_stamp stamp, nadb_err *err) {
         return sqlite3_extended_errcode(v->c->db);
     sqlite3_bind_int64(stmt, 1, (int64_t)stamp.number);
     sqlite3_bind_int64(stmt, 2, (int64_t)stamp.nonce);
-    code = sqlite3_step(stmt);
+    code = quirk_step_write(stmt);
     if (code != SQLITE_DONE) {
         code = sqlite3_extended_errcode(v->c->db);
         (void)value_sqlite_error(v->c->db, code, err);

@@ -11,6 +11,9 @@ typedef void quirk_see(void *ctx, const char *op, const char *operand);
  * SQLite's error. */
 int quirk_program(sqlite3 *db, const char *sql, quirk_see *see, void *ctx);
 
+/* sqlite3_step() of a statement that writes, to its end. */
+int quirk_step_write(sqlite3_stmt *stmt);
+
 /* True if a statement that writes is running. */
 bool quirk_is_writing(sqlite3 *db);
 /* True if a running statement may have a cursor of which it reads only the
