@@ -161,7 +161,8 @@ typedef struct engine {
      * reference; under version_lock. */
     engine_version *kept;
     /* The last stamp at opening, if no other process had the store open: a
-     * database file without this stamp is older than the store. Otherwise 0. */
+     * snapshot of the database file without this stamp is of an older file, or
+     * from before the opening. Otherwise 0. */
     uint64_t opened_stamp;
     int64_t kept_until_ns; /* monotonic */
     /* versions are not pinned in control; only while not awake */

@@ -280,6 +280,19 @@ static nadb_rc is_older(const engine *s, nadb_err *err) {
         s->dir);
 }
 
+/* The store was opened for a statement, and had a stamp that the statement's
+ * snapshot of the file lacks: another process may have committed in between. */
+static nadb_rc may_be_older(alignment *a, nadb_err *err) {
+    a->seen->behind = a->file;
+    return nadb_fail(
+        err, NADB_CONFLICT,
+        "another process has committed while this statement began, or the "
+        "database file is older than its store in %s: try again; if the error "
+        "stays, put the right file back, or take the store over as it is with "
+        "SELECT nadb_adopt('<table>')",
+        a->s->dir);
+}
+
 /* True if the file is older than the store, and not only the connection's
  * snapshot of it. The holder of the write lock sees the latest state of the
  * file, and so does a new statement after one that found the same
@@ -288,10 +301,8 @@ static bool surely_older(const alignment *a) {
     const nadb_stamp *before = &a->seen->behind;
 
     if (a->from->locked(a->from->ctx)) return true;
-    if (!a->from->fresh(a->from->ctx)) return false;
-    return a->file.number < a->s->opened_stamp ||
-           (before->number == a->file.number && before->nonce != 0 &&
-            before->nonce == a->file.nonce);
+    return a->from->fresh(a->from->ctx) && before->number == a->file.number &&
+           before->nonce != 0 && before->nonce == a->file.nonce;
 }
 
 /* The store is ahead of the file's snapshot: moves the view back before the
@@ -302,6 +313,8 @@ static nadb_rc step_back(alignment *a, bool *again, nadb_err *err) {
     uint64_t seq = seq_after(map, a->file.number);
 
     if (surely_older(a)) return is_older(a->s, err);
+    if (a->file.number < a->s->opened_stamp && a->from->fresh(a->from->ctx))
+        return may_be_older(a, err);
     *again = seq != 0 && a->v->base.seq < seq - 1;
     if (*again) return refresh(a, seq - 1, err);
     a->seen->behind = a->file;
