@@ -594,11 +594,11 @@ static nadb_rc check_stamp(vtab *v, nadb_stamp stamp, nadb_err *err) {
 
 static int write_stamp(vtab *v, nadb_stamp stamp, nadb_err *err) {
     sqlite3_stmt *stmt = NULL;
+    nadb_rc rc = shadow_prepare(
+        v, "UPDATE \"%w\".\"%w_nadb\" SET stamp = ?, nonce = ?", &stmt, err);
     int code;
 
-    if (shadow_prepare(v, "UPDATE \"%w\".\"%w_nadb\" SET stamp = ?, nonce = ?",
-                       &stmt, err) != NADB_OK)
-        return sqlite3_extended_errcode(v->c->db);
+    if (rc != NADB_OK) return value_code(rc);
     sqlite3_bind_int64(stmt, 1, (int64_t)stamp.number);
     sqlite3_bind_int64(stmt, 2, (int64_t)stamp.nonce);
     code = quirk_step_write(stmt);
