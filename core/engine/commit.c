@@ -21,13 +21,8 @@
 #include "workers.h"
 
 static nadb_rc check_working(const engine *s, nadb_err *err) {
-    if (atomic_load(&s->ctl.map->failed))
-        return nadb_fail(err, NADB_IOERR,
-                         "a write or sync of the log in %s failed, so no more "
-                         "writes are taken: close all connections to this "
-                         "store and open it again (reads go on)",
-                         s->dir);
-    return NADB_OK;
+    return atomic_load(&s->ctl.map->failed) ? engine_refuse_writes(s, err)
+                                            : NADB_OK;
 }
 
 static nadb_rc check_writable(engine *s, nadb_err *err) {
@@ -506,8 +501,7 @@ nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *ticket, nadb_err *err) {
              * entries and counters from a state without it. So the mark is
              * synced before the lock is released. If this process dies before
              * the sync, repair.c syncs. */
-            rc = s->os->sync(t->m->log.file, err);
-            if (rc != NADB_OK) atomic_store(&map->failed, 1);
+            rc = engine_sync_log(s, t->m, err);
             engine_doubt_end(s, t->doubt);
         } else {
             engine_doubt_end(s, t->doubt);

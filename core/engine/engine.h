@@ -169,6 +169,9 @@ typedef struct engine {
     bool unpinned;
 
     nadb_mutex sync_lock;
+    /* A sync of a log has failed in this process. The system reports that once,
+     * so a later sync would wrongly succeed. */
+    atomic_bool unsyncable;
     nadb_mutex flush_lock;
     /* the spare file is complete, as far as this process knows */
     atomic_bool spare_kept;
@@ -275,6 +278,12 @@ void engine_tell_waiters(engine *s);
 
 /* --- engine/sync.c --- */
 
+/* Fails with NADB_IOERR: a sync has failed, so nothing more is written. */
+nadb_rc engine_refuse_writes(const engine *s, nadb_err *err);
+/* Syncs the file of a log. After an error no process writes, and this one syncs
+ * no log again. */
+nadb_rc engine_sync_log(engine *s, const memtable *m,
+                        nadb_err *err) NADB_MUST_USE;
 /* Syncs everything before this wal_place. */
 nadb_rc engine_sync_to(engine *s, uint64_t place, nadb_err *err) NADB_MUST_USE;
 /* Notes in control that everything before this wal_place is synced. */

@@ -238,6 +238,7 @@ static nadb_rc attach_or_rebuild(engine *s, control_state state,
     }
     versions_drop(s);
     if (atomic_load(&s->ctl.map->failed)) s->sync_failed = true;
+    atomic_store(&s->unsyncable, false); /* see write_anew() */
     s->ctl.abandoned = false;
     return engine_recover(s, err);
 }

@@ -93,8 +93,8 @@ static void finish_taking_back(engine *s, memtable *m, uint64_t off) {
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
     if (memtable_log_exists(m, memtable_tail(m)))
         wal_record_at(&m->log, off, memtable_tail(m), false, &r, &valid);
-    if (valid && r.taken_back && s->os->sync(m->log.file, NULL) != NADB_OK)
-        atomic_store(&s->ctl.map->failed, 1);
+    /* an error makes all processes refuse writes */
+    if (valid && r.taken_back) (void)!engine_sync_log(s, m, NULL);
 }
 
 /* Commits the doubts of one dead slot: first those that have a sequence number,
@@ -195,7 +195,7 @@ void engine_void_retry(engine *s) {
         if (rc == NADB_OK && m != NULL) rc = wal_take_back(&m->log, off, NULL);
         if (rc == NADB_OK && m != NULL &&
             atomic_load(&s->synchronous) != NADB_SYNC_OFF)
-            rc = s->os->sync(m->log.file, NULL);
+            rc = engine_sync_log(s, m, NULL);
         memtable_unref(m);
         if (rc != NADB_OK || engine_lock(s, 0, NULL) != NADB_OK) continue;
         if (atomic_load(&d->state) == DOUBT_VOID &&

@@ -147,7 +147,7 @@ static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
     nadb_rc rc = wal_take_back(&m->log, off, err);
 
     NADB_ASSERT(atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN);
-    if (rc == NADB_OK) rc = s->os->sync(m->log.file, err);
+    if (rc == NADB_OK) rc = engine_sync_log(s, m, err);
     if (rc == NADB_OK)
         engine_doubt_end(s, i);
     else

@@ -62,6 +62,43 @@ void engine_count(engine *s, nadb_op op, const nadb_span *span,
     nadb_monitor_done(m, span, &d);
 }
 
+nadb_rc engine_refuse_writes(const engine *s, nadb_err *err) {
+    return nadb_fail(err, NADB_IOERR,
+                     "a write or sync of the log in %s failed, so no more "
+                     "writes are taken: close all connections to this "
+                     "store and open it again (reads go on)",
+                     s->dir);
+}
+
+/* After a failed sync the contents of the disk are unknown. */
+static void sync_failed(engine *s) {
+    atomic_store(&s->unsyncable, true);
+    atomic_store(&s->ctl.map->failed, 1);
+}
+
+nadb_rc engine_sync_log(engine *s, const memtable *m, nadb_err *err) {
+    nadb_rc rc;
+
+    if (atomic_load(&s->unsyncable)) return engine_refuse_writes(s, err);
+    rc = s->os->sync(m->log.file, err);
+    if (rc != NADB_OK) sync_failed(s);
+    return rc;
+}
+
+/* Syncs the name of the log. */
+static nadb_rc name_sync(engine *s, memtable *m, nadb_err *err) {
+    nadb_rc rc;
+
+    if (atomic_load(&m->head->dir_synced) != 0) return NADB_OK;
+    rc = s->os->dir_sync(s->home.dir, err);
+    if (rc == NADB_OK)
+        atomic_store(&m->head->dir_synced, 1);
+    else if (err->sys_errno != EACCES)
+        /* a directory that may not be read was not even tried */
+        sync_failed(s);
+    return rc;
+}
+
 /* Syncs the log. `place`: a place that the caller knows to exist, in this log
  * or another one. REQUIRES: sync_lock. */
 static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
@@ -71,28 +108,20 @@ static nadb_rc log_sync(engine *s, memtable *m, uint64_t place, nadb_err *err) {
     uint64_t end = end_to_sync(m, inside ? place - first : 0);
     nadb_span span;
     nadb_err mine;
-    nadb_rc rc = NADB_OK;
+    nadb_rc rc;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_SYNC));
     if (atomic_load(&s->ctl.map->synced) >= wal_place(number, end))
         return NADB_OK;
     span = nadb_span_begin();
     nadb_err_clear(&mine);
-    if (atomic_load(&m->head->dir_synced) == 0) {
-        rc = s->os->dir_sync(s->home.dir, &mine);
-        if (rc == NADB_OK) atomic_store(&m->head->dir_synced, 1);
-    }
-    if (rc == NADB_OK) rc = s->os->sync(m->log.file, &mine);
+    rc = name_sync(s, m, &mine);
+    if (rc == NADB_OK) rc = engine_sync_log(s, m, &mine);
     engine_count(s, NADB_OP_SYNC, &span, NULL, rc, &mine);
-    if (rc == NADB_OK) {
+    /* Another process may have met an error that this one was not told of. */
+    if (rc == NADB_OK && atomic_load(&s->ctl.map->failed) == 0)
         engine_synced_raise(s->ctl.map, wal_place(number, end));
-        return NADB_OK;
-    }
-    /* After a failed sync the contents of the disk are unknown, so no process
-     * may write any more. If the sync was not even tried, because the directory
-     * may not be read, nothing is lost. */
-    if (mine.sys_errno != EACCES) atomic_store(&s->ctl.map->failed, 1);
-    if (err != NULL) *err = mine;
+    if (rc != NADB_OK && err != NULL) *err = mine;
     return rc;
 }
 
@@ -118,7 +147,8 @@ void engine_sync_in_background(engine *s) {
     /* While the seal is whole nothing has been written since the last close;
      * and `synced` is covered by the seal. */
     if (atomic_load(&s->synchronous) == NADB_SYNC_OFF ||
-        s->options->read_only || control_sealed(&s->ctl))
+        s->options->read_only || control_sealed(&s->ctl) ||
+        atomic_load(&s->unsyncable))
         return;
     nadb_err_clear(&mine);
     if (engine_sync_to(s, UINT64_MAX, &mine) != NADB_OK)

@@ -481,6 +481,48 @@ static void test_after_failed_sync(void) {
     rig_remove(w.dir);
 }
 
+/* A writer waits while another one syncs for both, and that sync fails: its own
+ * one reports success then, but does not make its record durable. A rollback's
+ * sync may meet the error as well. */
+static void fail_one_sync(nadb_durability sync, bool commit) {
+    static const phase p = {"one sync", false, false, false, NULL};
+    static const fault f = {"sync", "EIO"};
+    nadb_store *other = NULL;
+    rig_how how;
+    uint64_t synced;
+    nadb_err err;
+    engine *s;
+
+    set_up(&p);
+    s = engine_of(nadb_store_engine(w.store));
+    nadb_workers_remove(s);
+    atomic_store(&w.ss->kv->synchronous, (int)sync);
+    synced = atomic_load(&s->ctl.map->synced);
+    w.f = &f;
+    test_fault_set("sync", 1, "EIO", false, ".log");
+    CHECK(!do_transact(commit, false));
+    CHECK(engine_sync_to(s, UINT64_MAX, &err) != NADB_OK);
+    test_fault_clear(NULL, NULL);
+    w.f = NULL;
+    engine_sync_in_background(s);
+    how = w.how;
+    how.opener = 1; /* as another process, which was not told of the error */
+    REQUIRE_OK(rig_open(w.dir, &how, &other, NULL, &err), err);
+    engine_sync_in_background(engine_of(nadb_store_engine(other)));
+    CHECK_U64(atomic_load(&s->ctl.map->synced), synced);
+    nadb_store_close(other);
+    close_store();
+    REQUIRE(open_store(false));
+    CHECK(reads(true) && do_transact(true, false) && reads(true));
+    close_store();
+    rig_remove(w.dir);
+}
+
+static void test_after_one_failed_sync(void) {
+    fail_one_sync(NADB_SYNC_FULL, true);
+    fail_one_sync(NADB_SYNC_NORMAL, false);
+}
+
 static nadb_rc cannot_repair(engine *s, nadb_err *err) {
     (void)s;
     return nadb_fail(err, NADB_IOERR, "a repair that fails");
@@ -559,6 +601,7 @@ int main(void) {
         return unit_done();
     }
     RUN(test_after_failed_sync);
+    RUN(test_after_one_failed_sync);
     RUN(test_after_failed_repair);
     RUN(test_open_fresh);
     RUN(test_open_trusted);
