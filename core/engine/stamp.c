@@ -155,13 +155,15 @@ static nadb_rc refuse(engine *s, memtable *m, uint32_t i, nadb_err *err) {
     return rc;
 }
 
-/* Decides orphan `i` by the file's stamp. */
+/* Decides orphan `i` by the file's stamp. `locked`: the caller holds the file's
+ * write lock; otherwise the orphan is only committed, because its place may
+ * have another one meanwhile. */
 static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
-                      nadb_err *err) {
+                      bool locked, nadb_err *err) {
     control_doubt *d = &s->ctl.map->doubts[i];
     memtable *m = NULL;
     wal_record r;
-    bool valid = false;
+    bool valid = false, back;
     nadb_rc rc = engine_lock(s, -1, err);
 
     if (rc != NADB_OK) return rc;
@@ -172,11 +174,12 @@ static nadb_rc decide(engine *s, uint32_t i, const nadb_stamp *file,
             wal_record_at(&m->log, atomic_load(&d->off), memtable_tail(m),
                           false, &r, &valid);
         /* An earlier decision may have died after marking the record. */
-        if (file_has(d, i, file) && !(valid && r.taken_back)) {
+        back = valid && r.taken_back;
+        if (file_has(d, i, file) && !back) {
             nadb_set(&d->slot, s->ctl.slot); /* ours until it is linked */
             engine_apply(s, m, i);
             engine_tell_waiters(s);
-        } else {
+        } else if (back || locked) {
             rc = refuse(s, m, i, err);
         }
         memtable_unref(m);
@@ -225,7 +228,7 @@ nadb_rc engine_settle(nadb_engine *e, const nadb_dbfile *file,
             nadb_stamp stamp;
 
             rc = file->stamp(file->ctx, &stamp, err);
-            if (rc == NADB_OK) rc = decide(s, i, &stamp, err);
+            if (rc == NADB_OK) rc = decide(s, i, &stamp, true, err);
         } else {
             rc = wait_doubt(s, events, timeout_ms, &deadline, err);
         }
@@ -256,7 +259,7 @@ static nadb_rc catch_up(alignment *a, bool *none, nadb_err *err) {
     *none = i == CONTROL_DOUBTS;
     if (*none) return NADB_OK;
     if (atomic_load(&s->ctl.map->doubts[i].state) == DOUBT_ORPHAN)
-        return decide(s, i, &a->file, err);
+        return decide(s, i, &a->file, false, err);
     return wait_doubt(s, a->events, a->timeout_ms, &a->deadline, err);
 }
 

@@ -4,11 +4,13 @@
  * Whatever they are, the view must then hold the state that belongs to the
  * file's snapshot. */
 #include <errno.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../../core/engine/engine.h"
 #include "../../core/kv/session.h"
+#include "../../core/store_engine.h"
 #include "rig.h"
 
 enum { MOMENTS_MAX = 32, TXNS = 5 };
@@ -301,11 +303,66 @@ static void test_dead_committer(void) {
     close(go[1]);
 }
 
+/* --- a place of an orphan that has another one --- */
+
+static atomic_bool aligned;
+
+static void *align_to(void *stamp) {
+    nadb_engine *e = t.ss->engine;
+    nadb_dbfile from = {no, no, stamp_in, stamp};
+    nadb_stamps_seen seen = {0};
+    nadb_view *v = NULL;
+
+    if (e->ops->view_open(e, &v, NULL) == NADB_OK)
+        (void)!e->ops->align(e, v, &from, &seen, 0, NULL);
+    e->ops->view_close(e, v);
+    atomic_store(&aligned, true);
+    return NULL;
+}
+
+/* A reader finds the orphan that its file has decided, and waits for the commit
+ * lock. Meanwhile that one is committed, and its place taken by the record of
+ * another process that dies: only a writer may take that back. */
+static void test_orphan_replaced(void) {
+    static const rig_how how = {.buffer_bytes = 1 << 20, .opener = 1};
+    nadb_store *other = NULL;
+    nadb_stamp file;
+    control_map *map;
+    control_doubt *d;
+    pthread_t reader;
+    engine *s;
+    nadb_err err;
+
+    REQUIRE(open_store("replaced") && put_mixed(1));
+    file = t.file;
+    nadb_session_abandon(t.ss);
+    REQUIRE_OK(rig_open(unit_path("replaced"), &how, &other, NULL, &err), err);
+    s = engine_of(nadb_store_engine(other));
+    map = s->ctl.map;
+    d = &map->doubts[__builtin_ctzll(atomic_load(&map->doubt_bits[0]))];
+    REQUIRE(atomic_load(&d->state) == DOUBT_ORPHAN);
+    REQUIRE_OK(engine_lock(s, -1, &err), err);
+    REQUIRE_OK(nadb_thread_start(&reader, "reader", align_to, &file, &err),
+               err);
+    /* the highest bit: a process waits */
+    while (atomic_load(&map->commit_lock) >> 31 == 0 && !atomic_load(&aligned))
+        sched_yield();
+    CHECK(!atomic_load(&aligned));
+    atomic_store(&d->stamp, 2);
+    engine_unlock(s);
+    nadb_thread_join(reader);
+    CHECK(atomic_load(&d->state) == DOUBT_ORPHAN);
+    CHECK(atomic_load(&d->stamp) == 2);
+    nadb_store_close(other);
+    close_store();
+}
+
 int main(void) {
     rig_use_memory();
     RUN(test_dead_committer); /* forks, so it is first */
     RUN(test_moments);
     RUN(test_flush);
     RUN(test_ring);
+    RUN(test_orphan_replaced);
     return unit_done();
 }
