@@ -362,7 +362,9 @@ typedef struct nadb_base_env {
     bool read_only;
     bool mmap; /* read through mappings; else with pread() into own memory */
     /* The last process closed the store in good order, so the base may check
-     * the existence of a file when it first reads it. */
+     * the existence of a file when it first reads it. False with read_only:
+     * other processes do not know of this one and remove files that it needs,
+     * so version_open() opens all of its files. */
     bool in_order;
     void *ctx;
     /* Returns a file number that was never used before. */

@@ -162,6 +162,28 @@ static void free_version(fs_version *v) {
     nadb_free(v);
 }
 
+/* Opens a file now, since other processes may remove it: they do not know of
+ * this reader. Damage is reported when the file is read. */
+static nadb_rc open_now(fs_handle *h, nadb_err *err) {
+    fs_sst *table;
+    fs_val *val;
+    nadb_rc rc =
+        h->is_val ? fs_handle_val(h, &val, err) : fs_handle_sst(h, &table, err);
+
+    if (rc != NADB_CORRUPT) return rc;
+    return check_file(h->base, h->number, h->is_val, h->size, err);
+}
+
+static nadb_rc open_all_now(fs_version *v, nadb_err *err) {
+    nadb_rc rc = NADB_OK;
+
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_tables; i++)
+        rc = open_now(v->tables[i], err);
+    for (size_t i = 0; rc == NADB_OK && i < v->m.n_vals; i++)
+        rc = open_now(v->vals[i], err);
+    return rc;
+}
+
 static void count_file(nadb_base_version *v, uint64_t number, uint64_t size) {
     v->bytes += size;
     if (number > v->last_file) v->last_file = number;
@@ -205,6 +227,8 @@ nadb_rc fs_version_make(fs_base *b, fs_manifest *m, fs_version **out,
     for (size_t i = 0; rc == NADB_OK && i < v->m.n_vals; i++)
         rc = take_handle(b, v->m.vals[i].number, true, v->m.vals[i].size,
                          &v->vals[i], err);
+    if (rc == NADB_OK && b->env.read_only && !b->env.in_order)
+        rc = open_all_now(v, err);
     if (rc == NADB_OK)
         *out = v;
     else

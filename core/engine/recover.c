@@ -10,7 +10,11 @@
  *     the one before it; logs outside this chain were never used or had been
  *     dropped.
  *   - every record says up to which place the logs had been synced. If a later
- *     record covers the bad place, synced bytes are gone: NADB_CORRUPT. */
+ *     record covers the bad place, synced bytes are gone: NADB_CORRUPT.
+ *
+ * A reader that may not write to control replays into private memory, while
+ * others may write and flush. Then what it finds may not fit together, and it
+ * begins again (recover_beside()). */
 #include "recover.h"
 
 #include <errno.h>
@@ -558,7 +562,26 @@ static nadb_rc void_records(engine *s, nadb_err *err) {
     return rc;
 }
 
-nadb_rc engine_recover(engine *s, nadb_err *err) {
+/* Another process that has flushed since MANIFEST was read may have unlinked
+ * logs before they were opened. */
+static nadb_rc check_unmoved(const recovery *r, nadb_err *err) {
+    const nadb_base_ops *ops = r->s->base_ops;
+    nadb_base_version *now = NULL;
+    nadb_rc rc;
+
+    if (!r->s->private_memory) return NADB_OK;
+    rc = ops->version_open(r->s->base, &now, err);
+    if (rc != NADB_OK) return rc;
+    if (now->generation != r->base->generation)
+        rc = nadb_fail(err, NADB_BUSY,
+                       "other processes flush the store in %s faster than it "
+                       "can be read: try again",
+                       r->s->dir);
+    ops->version_unref(now);
+    return rc;
+}
+
+static nadb_rc recover(engine *s, nadb_err *err) {
     recovery r;
     nadb_rc rc;
 
@@ -579,6 +602,7 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
         r.seq = r.base->seq;
         rc = replay_all(&r, err);
     }
+    if (rc == NADB_OK) rc = check_unmoved(&r, err);
     if (rc == NADB_OK) rc = install(&r, err);
     for (size_t i = 0; rc == NADB_OK && !s->private_memory && i < r.n; i++)
         (void)nadb_home_unlink(&s->home, r.logs[i].number, "was", NULL);
@@ -588,4 +612,34 @@ nadb_rc engine_recover(engine *s, nadb_err *err) {
     nadb_buf_clear(&r.numbers);
     nadb_buf_clear(&r.all);
     return rc;
+}
+
+/* True if the error may come from what other processes did meanwhile. */
+static bool may_pass(const nadb_err *e) {
+    return e->rc == NADB_BUSY || e->rc == NADB_CORRUPT ||
+           e->sys_errno == ENOENT;
+}
+
+/* Beside writers. Damage gives the same error twice. */
+static nadb_rc recover_beside(engine *s, nadb_err *err) {
+    int64_t ms = s->options->busy_timeout_ms, until;
+    nadb_err mine, last;
+    nadb_rc rc;
+
+    if (ms < ENGINE_LEAST_MS) ms = ENGINE_LEAST_MS;
+    until = s->os->mono_ns() + ms * 1000000;
+    nadb_err_clear(&mine);
+    do {
+        last = mine;
+        nadb_err_clear(&mine);
+        rc = recover(s, &mine);
+    } while (rc != NADB_OK && may_pass(&mine) &&
+             (rc == NADB_BUSY || strcmp(mine.msg, last.msg) != 0) &&
+             s->os->mono_ns() < until);
+    if (rc != NADB_OK && err != NULL) *err = mine;
+    return rc;
+}
+
+nadb_rc engine_recover(engine *s, nadb_err *err) {
+    return s->private_memory ? recover_beside(s, err) : recover(s, err);
 }
