@@ -115,6 +115,7 @@ typedef struct conn {
     const char *adopt;   /* the identity for the next CREATE; or NULL */
     sess *altering; /* session of the table that alter.c makes anew; or NULL */
     bool stuck;     /* COMMIT must fail: alone.c */
+    bool in_row;    /* a statement on a table <table>_nadb runs: file.c */
     unsigned n_tripped;
     tripped_stmt tripped[TRIPPED_MAX]; /* sqlite_quirks.c */
     dropped_store *dropped; /* stores to remove when the drop is committed */

@@ -247,6 +247,12 @@ done:
 nadb_rc vtab_open(vtab *v, nadb_err *err) {
     nadb_rc rc;
 
+    if (v->c->in_row)
+        return nadb_fail(err, NADB_CANTOPEN,
+                         "%s.%s cannot be read to find out where the rows of a "
+                         "table are: a table <table>_nadb is not as nadb makes "
+                         "it",
+                         v->schema, v->name);
     if (v->s != NULL) return NADB_OK;
     if (v->options == NULL) {
         return nadb_fail(err, v->fault->rc, "%s", v->fault->msg);
