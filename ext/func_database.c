@@ -205,8 +205,8 @@ static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
                             "backup %s in %s is damaged: its database has no "
                             "table %s",
                             r->id, r->folder, table);
-    rc = run_first(r->db, sqlite3_mprintf("DROP TABLE \"%w\"", table), NULL,
-                   err);
+    rc = run_first(r->db, sqlite3_mprintf("DROP TABLE main.\"%w\"", table),
+                   NULL, err);
     if (rc == NADB_OK) return run_first(r->db, create, NULL, err);
     sqlite3_free(create);
     return rc;
@@ -215,11 +215,12 @@ static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
 /* A table with path=, or on a server, may name a store that is in use. */
 static nadb_rc check_empty(restoring *r, const char *table, nadb_err *err) {
     sqlite3_int64 rows = 0;
-    nadb_rc rc = run_first(
-        r->db,
-        sqlite3_mprintf("SELECT count(*) FROM (SELECT 1 FROM \"%w\" LIMIT 1)",
-                        table),
-        &rows, err);
+    nadb_rc rc =
+        run_first(r->db,
+                  sqlite3_mprintf("SELECT count(*) FROM"
+                                  " (SELECT 1 FROM main.\"%w\" LIMIT 1)",
+                                  table),
+                  &rows, err);
 
     if (rc != NADB_OK || rows == 0) return rc;
     return nadb_fail(err, NADB_LOCKED,
@@ -239,13 +240,15 @@ static nadb_rc restore_part(restoring *r, size_t i, nadb_err *err) {
     if (rc != NADB_OK) return rc;
     r->done = i + 1;
     nadb_backup_part_name(i, part);
-    rc = run_first(r->db,
-                   sqlite3_mprintf("SELECT nadb_restore(%Q, '%q/%q', %Q, "
-                                   "'clear')",
-                                   table, r->folder, r->id, part),
-                   &rows, err);
+    rc =
+        run_first(r->db,
+                  sqlite3_mprintf("SELECT nadb_restore('main.%q', '%q/%q', %Q, "
+                                  "'clear')",
+                                  table, r->folder, r->id, part),
+                  &rows, err);
     if (rc == NADB_OK)
-        rc = run_first(r->db, sqlite3_mprintf("SELECT nadb_flush(%Q)", table),
+        rc = run_first(r->db,
+                       sqlite3_mprintf("SELECT nadb_flush('main.%q')", table),
                        NULL, err);
     r->rows += rows;
     return rc;
@@ -276,7 +279,7 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
     if (rc != NADB_OK) /* remove what was made */
         for (size_t i = 0; i < r->done; i++)
             (void)run_first(r->db,
-                            sqlite3_mprintf("SELECT nadb_destroy(%Q)",
+                            sqlite3_mprintf("SELECT nadb_destroy('main.%q')",
                                             part_at(r, i)->table),
                             NULL, NULL);
     sqlite3_close(r->db);
