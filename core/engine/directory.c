@@ -379,3 +379,9 @@ nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) {
                      "its rows into a new one",
                      (unsigned long long)NADB_FILE_MAX, s->dir);
 }
+
+void engine_unused_file(engine *s, uint64_t number) {
+    uint64_t next = number + 1;
+
+    (void)atomic_compare_exchange_strong(&s->ctl.map->next_file, &next, number);
+}

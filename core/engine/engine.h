@@ -566,6 +566,10 @@ nadb_rc engine_dir_look(engine *s, nadb_dir *dir, bool *ours, bool *foreign,
 nadb_rc engine_dir_prove(engine *s, bool *ours, nadb_err *err) NADB_MUST_USE;
 /* Returns a file number that was never used. */
 nadb_rc engine_next_file(engine *s, uint64_t *out, nadb_err *err) NADB_MUST_USE;
+/* Gives back a number whose file has no name, so that a full disk on which many
+ * writers try again does not use up the numbers. No effect if a later number
+ * was taken meanwhile. */
+void engine_unused_file(engine *s, uint64_t number);
 /* True if a file's name has the form of a store's file. */
 bool engine_file_is_ours(const char *name);
 /* NADB_MOVED if the store's path no longer leads to it. */

@@ -35,7 +35,9 @@ static nadb_rc log_make(engine *s, wal_birth *birth, memtable **out,
         if (rc == NADB_OK) rc = memtable_create(out, &s->home, birth, &mine);
         if (mine.sys_errno != EEXIST) break;
     }
-    if (rc != NADB_OK && err != NULL) *err = mine;
+    if (rc == NADB_OK) return rc;
+    if (err != NULL) *err = mine;
+    engine_unused_file(s, birth->number);
     return rc;
 }
 

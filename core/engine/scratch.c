@@ -24,6 +24,7 @@ nadb_rc engine_scratch(nadb_engine *e, nadb_file **out, nadb_err *err) {
     /* Unlinked while it is empty, so a crash leaves nothing that takes
      * space. */
     if (rc == NADB_OK) rc = nadb_home_unlink(&s->home, number, "txn", &mine);
+    engine_unused_file(s, number);
     if (rc == NADB_OK) return rc;
     s->os->close(*out);
     *out = NULL;
