@@ -43,11 +43,12 @@ static nadb_slice count_key(const counts *c, size_t i) {
 
 static nadb_rc counts_next(nadb_iter *it, nadb_err *err) {
     counts *c = (counts *)it;
-    const count *x = (const count *)(const void *)c->list.p + c->next;
+    const count *x;
 
     (void)err;
     it->valid = c->next < c->list.n / sizeof *x;
     if (!it->valid) return NADB_OK;
+    x = (const count *)(const void *)c->list.p + c->next;
     it->entry.key = count_key(c, c->next);
     it->entry.value = nadb_slice_of(c->bytes.p + x->value_at, x->value_n);
     c->next++;
