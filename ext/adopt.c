@@ -41,7 +41,7 @@ static nadb_rc nothing(const vtab *v, nadb_err *err) {
 static nadb_rc choose(call *k, found *f, nadb_err *err) {
     const char *want = NULL;
 
-    if (k->argc > 1) want = (const char *)sqlite3_value_text(k->argv[1]);
+    if (k->argc > 1) want = value_name(k->argv[1]);
     if (f->n == 0) return nothing(k->v, err);
     if (want != NULL) {
         if (strstr(f->list, want) == NULL || strlen(want) != FILE_ID)

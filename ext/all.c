@@ -130,7 +130,7 @@ static nadb_rc list_stores(all_cursor *c, sqlite3_value **given,
     rc = value_path(given[GIVEN_PATH], &texts[GIVEN_PATH], err);
     for (int i = GIVEN_ONLY_DB; rc == NADB_OK && i < GIVEN_KEY; i++) {
         if (given[i] == NULL) continue;
-        texts[i] = (const char *)sqlite3_value_text(given[i]);
+        texts[i] = value_name(given[i]);
         /* NULL equals nothing in WHERE; as an argument it means "not given". */
         if (texts[i] == NULL && i != GIVEN_ONLY_DB) return NADB_OK;
     }

@@ -28,7 +28,7 @@ static nadb_rc make_args(call *k, nadb_buf *out, nadb_err *err) {
                          "name what to change: "
                          "nadb_alter('kv', 'default_ttl=60')");
     for (int i = 0; i < n; i++) {
-        changes[i] = (const char *)sqlite3_value_text(k->argv[i + 1]);
+        changes[i] = value_name(k->argv[i + 1]);
         if (changes[i] == NULL)
             return nadb_fail(err, NADB_INVALID,
                              "argument %d must be a text such as "

@@ -87,8 +87,8 @@ static nadb_rc changes_start(eponymous_cursor *c, sqlite3_value **given,
     if (rc == NADB_OK && given[2] != NULL)
         rc = prefix_of(c->c, given[2], &room, &prefix, err);
     if (rc == NADB_OK)
-        rc = conn_find_to_read(c->c, (const char *)sqlite3_value_text(given[0]),
-                               "key", &c->pin, &v, &hidden, err);
+        rc = conn_find_to_read(c->c, value_name(given[0]), "key", &c->pin, &v,
+                               &hidden, err);
     if (rc == NADB_OK && !hidden)
         rc = begin_walk((changes_cursor *)c, v, since, prefix, err);
     nadb_buf_clear(&room);

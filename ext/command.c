@@ -145,7 +145,7 @@ static nadb_rc prepare_insert(call *k, const char *name,
 
 static nadb_rc find(call *k, const command_kind *kind, sqlite3_stmt **stmt,
                     nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *name = value_name(k->argv[0]);
     nadb_rc rc;
 
     *stmt = NULL;

@@ -542,6 +542,9 @@ nadb_rc value_column_to_sql(sqlite3_context *ctx, nadb_cursor *rows,
 /* The bytes of a text in UTF-8; NULL if out of memory. */
 const void *value_text_bytes(const conn *c, sqlite3_value *in, size_t *n);
 
+/* A name or a word given to a function, borrowed from `in`: "" if it has a zero
+ * byte, at which C would end it and find something else. NULL for NULL. */
+const char *value_name(sqlite3_value *in);
 /* A path given to a function, borrowed from `in`. */
 nadb_rc value_path(sqlite3_value *in, const char **out,
                    nadb_err *err) NADB_MUST_USE;

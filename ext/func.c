@@ -27,7 +27,7 @@ void func_pin(call *k, sqlite3_stmt *pin) {
 }
 
 nadb_rc func_find_table(call *k, nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *name = value_name(k->argv[0]);
     sqlite3_stmt *pin;
     nadb_rc rc = conn_find(k->c, name, &pin, &k->v, err);
 
@@ -37,7 +37,7 @@ nadb_rc func_find_table(call *k, nadb_err *err) {
 
 nadb_rc func_open_to_read(call *k, const char *column, bool *hidden,
                           nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *name = value_name(k->argv[0]);
     sqlite3_stmt *pin;
     nadb_rc rc =
         conn_find_to_read(k->c, name, column, &pin, &k->v, hidden, err);
@@ -80,7 +80,7 @@ static nadb_rc debug(call *k, nadb_err *err) {
 }
 
 static nadb_rc backend_load(call *k, nadb_err *err) {
-    const char *file = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *file = value_name(k->argv[0]);
     const char *name = NULL;
     nadb_rc rc;
 

@@ -7,9 +7,7 @@
 #include <math.h>
 
 const char *func_text(const call *k, int i) {
-    if (i >= k->argc || sqlite3_value_type(k->argv[i]) == SQLITE_NULL)
-        return NULL;
-    return (const char *)sqlite3_value_text(k->argv[i]);
+    return i < k->argc ? value_name(k->argv[i]) : NULL;
 }
 
 static nadb_rc id_of(const call *k, int i, const char **id, nadb_err *err) {

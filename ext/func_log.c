@@ -75,7 +75,7 @@ static nadb_rc take_json(call *k, sqlite3_stmt **stmt, nadb_slice *out,
 /* nadb_log(level, message [, json]): number of logs that have the line */
 nadb_rc func_log(call *k, nadb_err *err) {
     line l = {.k = k, .level = func_text(k, 0)};
-    const char *message = func_text(k, 1);
+    const char *message = (const char *)sqlite3_value_text(k->argv[1]);
     sqlite3_stmt *stmt = NULL;
     nadb_buf names = NADB_BUF_INIT;
     nadb_rc rc;

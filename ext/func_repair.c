@@ -138,7 +138,7 @@ static nadb_rc result_repaired(call *k, const listing *l,
 
 /* Finds the table and asks for DELETE; its store may be damaged. */
 static nadb_rc find_table(call *k, nadb_err *err) {
-    const char *name = (const char *)sqlite3_value_text(k->argv[0]);
+    const char *name = value_name(k->argv[0]);
     sqlite3_stmt *stmt = NULL;
     nadb_rc rc = func_find_table(k, err);
 

@@ -409,9 +409,8 @@ static nadb_rc list_start(eponymous_cursor *base, sqlite3_value **given,
         if (rc != NADB_OK) return rc;
     }
     if (k->argument == ARGUMENT_TABLE) {
-        rc = conn_find_to_read(base->c,
-                               (const char *)sqlite3_value_text(given[0]),
-                               k->reads, &base->pin, &v, &hidden, err);
+        rc = conn_find_to_read(base->c, value_name(given[0]), k->reads,
+                               &base->pin, &v, &hidden, err);
         if (rc != NADB_OK || hidden) return rc;
     }
     r->only = nadb_slice_of(NULL, 0);

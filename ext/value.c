@@ -345,6 +345,14 @@ nadb_rc value_column_to_sql(sqlite3_context *ctx, nadb_cursor *rows,
     return NADB_OK;
 }
 
+const char *value_name(sqlite3_value *in) {
+    const char *text = (const char *)sqlite3_value_text(in);
+
+    if (text == NULL || strlen(text) == (size_t)sqlite3_value_bytes(in))
+        return text;
+    return "";
+}
+
 nadb_rc value_path(sqlite3_value *in, const char **out, nadb_err *err) {
     const char *path = NULL;
 
