@@ -278,6 +278,9 @@ nadb_rc vtab_writable(const vtab *v, nadb_err *err) {
                          "%s is a %s, which is only read: copy its rows into "
                          "another table, with INSERT .. SELECT",
                          v->name, nadb_backend_name(b));
+    if (file_owns(v) && sqlite3_db_readonly(v->c->db, v->schema) == 1)
+        return nadb_fail(err, NADB_READONLY,
+                         "%s is read-only, as its database file is", v->name);
     return nadb_fail(err, NADB_READONLY,
                      "%s is read-only: it was created with mode=ro", v->name);
 }

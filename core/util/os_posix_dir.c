@@ -213,7 +213,8 @@ nadb_rc posix_dir_list(nadb_dir *d,
         rc = each(ctx, entry->d_name, err);
     }
     if (rc == NADB_OK && errno != 0)
-        rc = nadb_fail_errno(err, errno, "listing %s", d->path);
+        rc = nadb_fail_errno(err, errno == EBADF ? EACCES : errno, "listing %s",
+                             d->path);
     closedir(dir);
     return rc;
 }
