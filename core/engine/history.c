@@ -362,7 +362,6 @@ static nadb_rc place_open(history_writer *w, uint64_t base_seq, nadb_err *err) {
                        err);
     if (rc == NADB_OK && w->file == NULL) rc = file_make(w, err);
     if (rc == NADB_OK) rc = w->s->os->truncate(w->file, w->segment.off, err);
-    w->off = w->segment.off + SEGMENT_HEADER;
     return rc;
 }
 
@@ -387,6 +386,9 @@ static nadb_rc change_write(history_writer *w, const nadb_change *c,
                             nadb_err *err) {
     history_segment *g = &w->segment;
 
+    if (c->seq < g->max)
+        return nadb_corrupt(err, "%s: changes are out of order",
+                            w->s->os->path(w->file));
     if (g->min == 0) g->min = c->seq;
     g->max = c->seq;
     if (!nadb_buf_varint(&w->block, c->seq - w->last) ||
@@ -413,6 +415,33 @@ static nadb_rc changes_write(history_writer *w, memtable *const *logs, size_t n,
     return rc;
 }
 
+/* The logs do not list commits up to this one; 0: they list all. */
+static uint64_t unlisted(memtable *const *logs, size_t n) {
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (atomic_load(&logs[i]->head->keeps) == 0 &&
+            atomic_load(&logs[i]->head->max_seq) > last)
+            last = atomic_load(&logs[i]->head->max_seq);
+    return last;
+}
+
+/* Writes the blocks of the segment, from its beginning. */
+static nadb_rc segment_begin(history_writer *w, const engine_version *v,
+                             size_t n, engine_changes_fn *all, nadb_err *err) {
+    memtable *const *logs = v->logs + v->n_logs - n;
+    uint64_t missing = unlisted(logs, n);
+
+    if (missing > 0) w->n_small = 0;
+    w->segment.from = w->n_small > 0           ? w->small.from
+                      : v->base->seq > missing ? v->base->seq
+                                               : missing;
+    w->segment.min = w->segment.max = w->last = 0;
+    w->off = w->segment.off + SEGMENT_HEADER;
+    nadb_buf_reset(&w->block);
+    return changes_write(w, logs, n, all, err);
+}
+
 /* Writes the header last, after the blocks; the segment is valid once it is
  * synced. */
 static nadb_rc segment_end(history_writer *w, nadb_err *err) {
@@ -429,23 +458,10 @@ static nadb_rc segment_end(history_writer *w, nadb_err *err) {
     return rc;
 }
 
-/* The logs do not list commits up to this one; 0: they list all. */
-static uint64_t unlisted(memtable *const *logs, size_t n) {
-    uint64_t last = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (atomic_load(&logs[i]->head->keeps) == 0 &&
-            atomic_load(&logs[i]->head->max_seq) > last)
-            last = atomic_load(&logs[i]->head->max_seq);
-    return last;
-}
-
 nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
                            const nadb_flush_req *req, engine_changes_fn *all,
                            nadb_err *err) {
-    memtable *const *logs = v->logs + v->n_logs - n;
     history_writer w = {.s = s};
-    uint64_t missing = unlisted(logs, n);
     nadb_err mine;
     nadb_rc rc;
 
@@ -454,11 +470,13 @@ nadb_rc engine_history_add(engine *s, const engine_version *v, size_t n,
     nadb_err_clear(&mine);
     w.segment.to = req->seq;
     rc = place_open(&w, v->base->seq, &mine);
-    if (missing > 0) w.n_small = 0;
-    w.segment.from = w.n_small > 0            ? w.small.from
-                     : v->base->seq > missing ? v->base->seq
-                                              : missing;
-    if (rc == NADB_OK) rc = changes_write(&w, logs, n, all, &mine);
+    if (rc == NADB_OK) rc = segment_begin(&w, v, n, all, &mine);
+    /* The small segment is damaged, and stays as it is. */
+    if (rc == NADB_CORRUPT && w.n_small > 0) {
+        w.n_small = 0;
+        nadb_err_clear(&mine);
+        rc = segment_begin(&w, v, n, all, &mine);
+    }
     if (rc == NADB_OK) rc = segment_end(&w, &mine);
     if (w.file != NULL) s->os->close(w.file);
     nadb_buf_clear(&w.block);
