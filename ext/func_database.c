@@ -178,6 +178,9 @@ typedef struct restoring {
     sqlite3 *db; /* connection to it */
     backup_manifest made;
     size_t done; /* number of parts whose tables have their new store */
+    /* for each part: with path=, or on a server, there was a store already,
+     * which is empty and is not removed after a failure */
+    bool there[BACKUP_PARTS_MAX];
     sqlite3_int64 rows;
 } restoring;
 
@@ -187,7 +190,8 @@ static const backup_part *part_at(const restoring *r, size_t i) {
 
 /* Makes the table again with a new store: the copied file names the store of
  * the original. */
-static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
+static nadb_rc make_table(restoring *r, size_t i, nadb_err *err) {
+    const char *table = part_at(r, i)->table;
     sqlite3_stmt *stmt = NULL;
     char *create = NULL;
     nadb_rc rc;
@@ -205,6 +209,10 @@ static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
                             "backup %s in %s is damaged: its database has no "
                             "table %s",
                             r->id, r->folder, table);
+    r->there[i] =
+        run_first(r->db,
+                  sqlite3_mprintf("SELECT 1 FROM main.\"%w\" LIMIT 1", table),
+                  NULL, NULL) == NADB_OK;
     rc = run_first(r->db, sqlite3_mprintf("DROP TABLE main.\"%w\"", table),
                    NULL, err);
     if (rc == NADB_OK) return run_first(r->db, create, NULL, err);
@@ -213,8 +221,10 @@ static nadb_rc make_table(restoring *r, const char *table, nadb_err *err) {
 }
 
 /* A table with path=, or on a server, may name a store that is in use. */
-static nadb_rc check_empty(restoring *r, const char *table, nadb_err *err) {
+static nadb_rc check_empty(restoring *r, size_t i, nadb_err *err) {
+    const char *table = part_at(r, i)->table;
     sqlite3_int64 rows = 0;
+    char part[32];
     nadb_rc rc =
         run_first(r->db,
                   sqlite3_mprintf("SELECT count(*) FROM"
@@ -223,20 +233,21 @@ static nadb_rc check_empty(restoring *r, const char *table, nadb_err *err) {
                   &rows, err);
 
     if (rc != NADB_OK || rows == 0) return rc;
+    nadb_backup_part_name(i, part);
     return nadb_fail(err, NADB_LOCKED,
                      "the store that table %s names has rows: move it away, or "
                      "restore tables one by one: nadb_restore('%s', '%s/%s', "
-                     "'store1', 'clear')",
-                     table, table, r->folder, r->id);
+                     "'%s', 'clear')",
+                     table, table, r->folder, r->id, part);
 }
 
 static nadb_rc restore_part(restoring *r, size_t i, nadb_err *err) {
     const char *table = part_at(r, i)->table;
     sqlite3_int64 rows = 0;
     char part[32];
-    nadb_rc rc = make_table(r, table, err);
+    nadb_rc rc = make_table(r, i, err);
 
-    if (rc == NADB_OK) rc = check_empty(r, table, err);
+    if (rc == NADB_OK) rc = check_empty(r, i, err);
     if (rc != NADB_OK) return rc;
     r->done = i + 1;
     nadb_backup_part_name(i, part);
@@ -279,7 +290,8 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
     if (rc != NADB_OK) /* remove what was made */
         for (size_t i = 0; i < r->done; i++)
             (void)run_first(r->db,
-                            sqlite3_mprintf("SELECT nadb_destroy('main.%q')",
+                            sqlite3_mprintf("SELECT nadb_%s('main.%q')",
+                                            r->there[i] ? "clear" : "destroy",
                                             part_at(r, i)->table),
                             NULL, NULL);
     sqlite3_close(r->db);
