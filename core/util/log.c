@@ -11,8 +11,9 @@
 #define LOCK_BYTE ((uint64_t)1 << 62) /* far behind all lines */
 #define NAME_MAX_BYTES 220u           /* of a file, with ".log.N" */
 #define OLD_NAME_BYTES (NAME_MAX_BYTES + 12u)
-#define KEY_SHOWN 200u   /* bytes of a key */
-#define TEXT_SHOWN 4000u /* of a message */
+#define KEY_SHOWN 200u             /* bytes of a key */
+#define TEXT_SHOWN 4000u           /* of a message */
+#define FIRST_BYTES "{\"time\":\"" /* of each line */
 
 struct nadb_log {
     const nadb_os *os;
@@ -171,7 +172,7 @@ static bool put_time(nadb_buf *b, int64_t now_ms) {
 
     if (gmtime_r(&seconds, &t) == NULL) memset(&t, 0, sizeof t);
     snprintf(text, sizeof text,
-             "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"",
+             FIRST_BYTES "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"",
              t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
              t.tm_sec, (int)(now_ms % 1000));
     return put(b, text);
@@ -214,6 +215,22 @@ static void close_file(nadb_log *l) {
     l->file = NULL;
 }
 
+/* Nothing is appended to a file that is no log: a name may be a hard link. A
+ * first line that a full disk has cut off ends with the next one. */
+static nadb_rc check_file(nadb_log *l, uint64_t size, nadb_err *err) {
+    char first[sizeof FIRST_BYTES - 1];
+    size_t n = size < sizeof first ? (size_t)size : sizeof first;
+    nadb_rc rc = l->os->pread(l->file, first, n, 0, err);
+
+    for (size_t i = 0; rc == NADB_OK && i < n && first[i] != '\n'; i++)
+        if (first[i] != FIRST_BYTES[i])
+            rc = nadb_fail(err, NADB_CANTOPEN,
+                           "%s does not begin as a log of nadb: remove it, or "
+                           "give option log another name",
+                           l->os->path(l->file));
+    return rc;
+}
+
 static nadb_rc open_file(nadb_log *l, nadb_err *err) {
     nadb_stat st;
     nadb_rc rc = l->os->open(
@@ -221,6 +238,7 @@ static nadb_rc open_file(nadb_log *l, nadb_err *err) {
         l->mode, &l->file, err);
 
     if (rc == NADB_OK) rc = l->os->fstat(l->file, &st, err);
+    if (rc == NADB_OK && st.size > 0) rc = check_file(l, st.size, err);
     if (rc != NADB_OK) {
         close_file(l);
         return rc;
