@@ -400,8 +400,9 @@ bool value_is_none(sqlite3_value *in) {
 
 static nadb_rc out_of_range(const char *what, nadb_err *err) {
     return nadb_fail(err, NADB_INVALID,
-                     "%s is out of range: it is a Unix time in seconds, up to "
-                     "140737488355, which is in the year 6429",
+                     "%s is out of range: it is a Unix time in seconds, not in "
+                     "milliseconds, up to 140737488355, which is in the year "
+                     "6429",
                      what);
 }
 
