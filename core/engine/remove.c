@@ -183,12 +183,16 @@ nadb_rc nadb_engine_destroy(nadb_engine *e, bool unused, nadb_err *err) {
                        "the store in %s has rows of other connections: it "
                        "stays",
                        s->dir);
+    }
+    if (rc != NADB_OK) {
         e->ops->close(e);
         return rc;
     }
     nadb_workers_remove(s);
-    if (rc == NADB_OK && !unused) rc = s->remote->destroy(s->base, err);
+    if (!unused) rc = s->remote->destroy(s->base, err);
     if (rc == NADB_OK) rc = remove_all(s, err);
+    /* What is left is not flushed or sent: a server may have removed it. */
+    if (rc != NADB_OK) engine_sync_in_background(s);
     engine_free(s);
     return rc;
 }

@@ -56,12 +56,12 @@ void nadb_engine_last_error(nadb_engine *e, nadb_err *out) {
 static void measure(const engine_version *v, const control_doubt *d,
                     nadb_doubt *out) {
     memtable *m = engine_log(v, atomic_load(&d->log));
+    uint64_t tail = m == NULL ? 0 : memtable_tail(m);
     wal_record rec;
     bool valid = false;
 
-    if (m == NULL) return;
-    wal_record_at(&m->log, atomic_load(&d->off), memtable_tail(m), false, &rec,
-                  &valid);
+    if (m == NULL || !memtable_log_exists(m, tail)) return;
+    wal_record_at(&m->log, atomic_load(&d->off), tail, false, &rec, &valid);
     if (!valid) return;
     out->changes = rec.count;
     out->bytes = rec.length;

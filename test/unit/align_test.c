@@ -303,6 +303,45 @@ static void test_dead_committer(void) {
     close(go[1]);
 }
 
+/* --- a damaged index --- */
+
+static nadb_rc note_bytes(void *ctx, const nadb_doubt *d, nadb_err *err) {
+    (void)err;
+    *(uint64_t *)ctx += d->bytes;
+    return NADB_OK;
+}
+
+/* The record in doubt is looked for only where the log exists. */
+static void test_damaged_tail(void) {
+    uint64_t tail, off, bytes = 0;
+    engine_version *v = NULL;
+    control_doubt *d;
+    memtable *m;
+    engine *s;
+    nadb_err err;
+
+    REQUIRE(open_store("tail") && put_mixed(1));
+    s = engine_of(t.ss->engine);
+    d = &s->ctl.map
+             ->doubts[__builtin_ctzll(atomic_load(&s->ctl.map->doubt_bits[0]))];
+    REQUIRE_OK(engine_version_get(s, &v, &err), err);
+    m = v->logs[0];
+    CHECK_OK(nadb_engine_doubts(t.ss->engine, note_bytes, &bytes, &err), err);
+    CHECK(bytes > 0);
+    tail = memtable_tail(m);
+    off = atomic_load(&d->off);
+    atomic_store(&m->head->tail, m->log.capacity);
+    atomic_store(&d->off, m->log.capacity - 4096);
+    bytes = 0;
+    CHECK_OK(nadb_engine_doubts(t.ss->engine, note_bytes, &bytes, &err), err);
+    CHECK_U64(bytes, 0);
+    atomic_store(&m->head->tail, tail);
+    atomic_store(&d->off, off);
+    engine_version_unref(s, v);
+    nadb_session_commit(t.ss);
+    close_store();
+}
+
 /* --- a place of an orphan that has another one --- */
 
 static atomic_bool aligned;
@@ -363,6 +402,7 @@ int main(void) {
     RUN(test_moments);
     RUN(test_flush);
     RUN(test_ring);
+    RUN(test_damaged_tail);
     RUN(test_orphan_replaced);
     return unit_done();
 }

@@ -523,6 +523,36 @@ static void test_after_one_failed_sync(void) {
     fail_one_sync(NADB_SYNC_NORMAL, false);
 }
 
+/* A destroy that is refused is a close: what was committed is synced. */
+static void test_refused_destroy(void) {
+    static const phase p = {"refused", false, false, false, NULL};
+    engine_version *v = NULL;
+    nadb_store *other = NULL;
+    uint64_t end;
+    rig_how how;
+    nadb_err err;
+    engine *s;
+
+    set_up(&p);
+    how = w.how;
+    how.opener = 1; /* as another process */
+    REQUIRE_OK(rig_open(w.dir, &how, &other, NULL, &err), err);
+    s = engine_of(nadb_store_engine(other));
+    atomic_store(&w.ss->kv->synchronous, NADB_SYNC_NORMAL);
+    REQUIRE(do_transact(true, false));
+    REQUIRE_OK(engine_version_get(s, &v, &err), err);
+    end = wal_place(v->logs[0]->log.number, memtable_tail(v->logs[0]));
+    engine_version_unref(s, v);
+    CHECK(atomic_load(&s->ctl.map->synced) < end);
+    nadb_session_free(w.ss);
+    CHECK(nadb_store_destroy(w.store, &err) == NADB_LOCKED);
+    w.ss = NULL;
+    w.store = NULL;
+    CHECK(atomic_load(&s->ctl.map->synced) >= end);
+    nadb_store_close(other);
+    rig_remove(w.dir);
+}
+
 static nadb_rc cannot_repair(engine *s, nadb_err *err) {
     (void)s;
     return nadb_fail(err, NADB_IOERR, "a repair that fails");
@@ -602,6 +632,7 @@ int main(void) {
     }
     RUN(test_after_failed_sync);
     RUN(test_after_one_failed_sync);
+    RUN(test_refused_destroy);
     RUN(test_after_failed_repair);
     RUN(test_open_fresh);
     RUN(test_open_trusted);
