@@ -485,32 +485,37 @@ void engine_commit(nadb_engine *e, nadb_ticket *ticket) {
     ticket_done(s, t);
 }
 
+/* REQUIRES: the commit lock. */
+static nadb_rc take_back(engine *s, const engine_ticket *t, nadb_err *err) {
+    nadb_rc rc = wal_take_back(&t->m->log, t->off, err);
+
+    if (rc != NADB_OK) {
+        engine_doubt_void(s, t->doubt);
+        return rc;
+    }
+    /* The record may be on the disk even if it was never synced, and a power
+     * cut must not revive it: the next commit derives index entries and
+     * counters from a state without it. So the mark is synced before the lock
+     * is released. If this process dies before the sync, repair.c syncs. */
+    rc = engine_sync_log(s, t->m, err);
+    engine_doubt_end(s, t->doubt);
+    return rc;
+}
+
 nadb_rc engine_rollback(nadb_engine *e, nadb_ticket *ticket, nadb_err *err) {
     engine_ticket *t = (engine_ticket *)ticket;
     engine *s = engine_of(e);
-    control_map *map = s->ctl.map;
     nadb_rc rc = engine_check_usable(s, err);
 
     NADB_ASSERT(t->m != NULL && t->doubt < CONTROL_DOUBTS);
-    if (rc == NADB_OK) rc = engine_lock(s, -1, err);
     if (rc == NADB_OK) {
-        rc = wal_take_back(&t->m->log, t->off, err);
+        rc = engine_lock(s, -1, err);
         if (rc == NADB_OK) {
-            /* The record may be on the disk even if it was never synced, and a
-             * power cut must not revive it: the next commit derives index
-             * entries and counters from a state without it. So the mark is
-             * synced before the lock is released. If this process dies before
-             * the sync, repair.c syncs. */
-            rc = engine_sync_log(s, t->m, err);
-            engine_doubt_end(s, t->doubt);
+            rc = take_back(s, t, err);
+            engine_unlock(s);
         } else {
-            engine_doubt_end(s, t->doubt);
-            /* The record cannot be marked now. DOUBT_VOID keeps it from being
-             * linked, and engine_void_retry() marks it later. */
-            atomic_store(&map->doubts[t->doubt].state, DOUBT_VOID);
-            control_doubt_mark(map, t->doubt, true);
+            engine_doubt_void(s, t->doubt);
         }
-        engine_unlock(s);
     }
     ticket_done(s, t);
     return rc;

@@ -26,15 +26,27 @@ bool engine_doubt_free(engine *s, uint32_t *out) {
     return false;
 }
 
-void engine_doubt_end(engine *s, uint32_t doubt) {
+static void tell_waiters(engine *s) {
     control_map *map = s->ctl.map;
 
-    NADB_ASSERT(doubt < CONTROL_DOUBTS);
-    control_doubt_mark(map, doubt, false);
-    nadb_set(&map->doubts[doubt].state, DOUBT_FREE);
     atomic_fetch_add(&map->doubt_events, 1);
     if (atomic_load(&map->doubt_waiters) > 0)
         s->os->futex_wake((uint32_t *)&map->doubt_events, 1 << 20);
+}
+
+void engine_doubt_end(engine *s, uint32_t doubt) {
+    NADB_ASSERT(doubt < CONTROL_DOUBTS);
+    control_doubt_mark(s->ctl.map, doubt, false);
+    nadb_set(&s->ctl.map->doubts[doubt].state, DOUBT_FREE);
+    tell_waiters(s);
+}
+
+void engine_doubt_void(engine *s, uint32_t doubt) {
+    NADB_ASSERT(doubt < CONTROL_DOUBTS);
+    NADB_ASSERT(atomic_load(&s->ctl.map->doubts[doubt].state) ==
+                DOUBT_PREPARED);
+    nadb_set(&s->ctl.map->doubts[doubt].state, DOUBT_VOID);
+    tell_waiters(s);
 }
 
 void engine_doubt_wait(engine *s, uint32_t seen, int64_t timeout_ms) {

@@ -250,6 +250,10 @@ nadb_rc engine_unlink_retired(engine *s, nadb_err *err) NADB_MUST_USE;
 
 /* Frees the place of a doubt and wakes the threads that wait for doubts. */
 void engine_doubt_end(engine *s, uint32_t doubt);
+/* Its record is taken back, but that cannot be written into the log now:
+ * DOUBT_VOID keeps it from being linked, and engine_void_retry() writes it
+ * later. Called by the owner, also without the commit lock. */
+void engine_doubt_void(engine *s, uint32_t doubt);
 /* The longest sleep of a writer that waits for a doubt. */
 #define ENGINE_DOUBT_MS 20
 /* How long at least a reader waits for a state that another thread is about to

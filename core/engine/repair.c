@@ -183,14 +183,30 @@ static nadb_rc void_log(engine *s, uint64_t number, memtable **out,
                                   : engine_log_ref(s, number, out, err);
 }
 
+/* Reads the place of a void record; false if the doubt is not one. Under the
+ * commit lock, because the doubt may end and its place get another record. */
+static bool void_place(engine *s, const control_doubt *d, uint64_t *log,
+                       uint64_t *off) {
+    bool is_void;
+
+    if (atomic_load(&d->state) != DOUBT_VOID ||
+        engine_lock(s, 0, NULL) != NADB_OK)
+        return false;
+    is_void = atomic_load(&d->state) == DOUBT_VOID;
+    *log = atomic_load(&d->log);
+    *off = atomic_load(&d->off);
+    engine_unlock(s);
+    return is_void;
+}
+
 void engine_void_retry(engine *s) {
     for (uint32_t i = 0; i < CONTROL_DOUBTS; i++) {
         control_doubt *d = &s->ctl.map->doubts[i];
-        uint64_t log = atomic_load(&d->log), off = atomic_load(&d->off);
+        uint64_t log, off;
         memtable *m = NULL;
         nadb_rc rc;
 
-        if (atomic_load(&d->state) != DOUBT_VOID) continue;
+        if (!void_place(s, d, &log, &off)) continue;
         rc = void_log(s, log, &m, NULL);
         if (rc == NADB_OK && m != NULL) rc = wal_take_back(&m->log, off, NULL);
         if (rc == NADB_OK && m != NULL &&
