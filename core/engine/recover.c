@@ -622,7 +622,7 @@ static bool may_pass(const nadb_err *e) {
 
 /* Beside writers. Damage gives the same error twice. */
 static nadb_rc recover_beside(engine *s, nadb_err *err) {
-    int64_t ms = s->options->busy_timeout_ms, until;
+    int64_t ms = atomic_load(&s->busy_timeout_ms), until;
     nadb_err mine, last;
     nadb_rc rc;
 

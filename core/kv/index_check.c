@@ -159,6 +159,7 @@ static nadb_rc row_entries(checking *c, const nadb_entry *e, nadb_err *err) {
     if (rc == NADB_OK) rc = entries_of(c, key, &row, err);
     return rc == NADB_OK && c->differed > differed ? note(c, e->key, err) : rc;
 }
+
 /* --- from entries to rows --- */
 
 static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
@@ -167,27 +168,36 @@ static nadb_rc entry_there(checking *c, const nadb_entry *e, nadb_err *err) {
     return NADB_OK;
 }
 
+/* The parts of a tag entry: the tag, two zero bytes, the key (maybe empty). */
+static bool tag_split(nadb_slice entry_key, nadb_slice *tag, nadb_slice *key) {
+    const uint8_t *end = memchr(entry_key.p, 0, entry_key.n);
+    size_t n = end == NULL ? entry_key.n : (size_t)(end - entry_key.p);
+
+    if (entry_key.n < n + 2 || entry_key.p[n + 1] != 0) return false;
+    *tag = nadb_slice_of(entry_key.p + 1, n - 1);
+    *key = nadb_slice_of(entry_key.p + n + 2, entry_key.n - n - 2);
+    return true;
+}
+
 /* Checks that a row requires this entry. */
 static nadb_rc entry_wanted(checking *c, const nadb_entry *e, nadb_err *err) {
     bool is_tag = e->key.p[0] == NADB_KS_TAG;
-    const uint8_t *end = memchr(e->key.p, 0, e->key.n);
-    size_t skip = is_tag && end != NULL ? (size_t)(end - e->key.p) + 2 : 9;
     int64_t expires_ms = NADB_NO_EXPIRY;
-    nadb_slice tag = nadb_slice_of(e->key.p + 1, is_tag ? skip - 3 : 0), key;
+    nadb_slice tag, key;
     nadb_entry found_entry;
     nadb_row row;
     bool found = false;
     nadb_rc rc;
 
     nadb_buf_reset(&c->val);
-    if (e->key.n <= skip ||
-        (!is_tag && !nadb_index_expiry_split(e->key, &expires_ms, &key))) {
+    if (is_tag ? !tag_split(e->key, &tag, &key)
+               : !nadb_index_expiry_split(e->key, &expires_ms, &key)) {
         if (c->fix != NULL) return set(c, e->key, nadb_slice_of(NULL, 0), err);
         name(c, "an entry without a key", e->key);
         return NADB_OK;
     }
     if (!nadb_buf_byte(&c->val, NADB_KS_ROW) ||
-        !nadb_buf_append(&c->val, e->key.p + skip, e->key.n - skip))
+        !nadb_buf_append(&c->val, key.p, key.n))
         return no_memory(err);
     rc = c->engine->ops->get(c->engine, c->view, nadb_buf_slice(&c->val),
                              &found_entry, &found, err);

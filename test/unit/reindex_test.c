@@ -106,7 +106,9 @@ static bool damage(void) {
            set("ca", 2, "\7", 1) &&                      /* 7 instead of 2 */
            set("cb", 2, NULL, 0) &&                      /* gone */
            set("cghost", 6, "\1", 1) &&                  /* of no entry */
-           commit();
+           set("ta", 2, "", 0) &&                        /* of no form */
+           set("ta\0\1one", 7, "", 0) && set("tzzzzzzzzone", 12, "", 0) &&
+           set("x1234567", 8, "", 0) && commit();
 }
 
 static void test_on(const char *backend) {
@@ -116,7 +118,8 @@ static void test_on(const char *backend) {
     REQUIRE(open_store(backend));
     REQUIRE(begin() && put_row("one", "\1a\1b", 4, RIG_EXPIRES) &&
             put_row("two", "\1a", 2, NADB_NO_EXPIRY) &&
-            put_row("three", "", 0, NADB_NO_EXPIRY) && commit());
+            put_row("three", "", 0, NADB_NO_EXPIRY) &&
+            put_row("", "\1c", 2, RIG_EXPIRES) && commit());
     CHECK(problems() == 0);
     REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
     CHECK(differed == 0);
@@ -124,7 +127,7 @@ static void test_on(const char *backend) {
     REQUIRE(damage());
     CHECK(problems() > 0);
     REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
-    CHECK(differed == 6);
+    CHECK(differed == 10);
     CHECK(problems() == 0);
     REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
     CHECK(differed == 0);
@@ -133,7 +136,7 @@ static void test_on(const char *backend) {
     REQUIRE(damage());
     REQUIRE_OK(nadb_store_flush(s.store, &err), err);
     REQUIRE_OK(nadb_store_reindex(s.store, &differed, &err), err);
-    CHECK(differed == 6 && problems() == 0);
+    CHECK(differed == 10 && problems() == 0);
     close_store();
 }
 
