@@ -61,6 +61,9 @@ struct fs_base {
     fs_handle *handles[FS_HANDLE_BUCKETS];
     /* array of fs_dropped; used under the flusher word only */
     nadb_buf dropped;
+    /* entries without a row that walks of this process have passed since the
+     * last merge into the bottom, again at each walk */
+    _Atomic uint64_t passed;
 };
 
 typedef struct fs_version {

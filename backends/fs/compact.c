@@ -324,7 +324,9 @@ nadb_rc fs_compact_step(nadb_base *base, const nadb_compact_goal *goal,
     s.b = b;
     rc = fs_version_open(b, &s.v, err);
     if (rc != NADB_OK) return rc;
-    if (!fs_pick(&s.v->m, b->limits.step_bytes, goal, &s.task)) goto done;
+    if (!fs_pick(&s.v->m, b->limits.step_bytes, atomic_load(&b->passed), goal,
+                 &s.task))
+        goto done;
     s.bottom = s.task.first + s.task.n == s.v->m.n_runs;
     s.moved = nadb_calloc(s.v->m.n_tables + 1, sizeof *s.moved);
     if (s.moved == NULL) {
@@ -335,6 +337,8 @@ nadb_rc fs_compact_step(nadb_base *base, const nadb_compact_goal *goal,
     rc = run_task(&s, err);
     if (rc == NADB_OK) rc = next_manifest(&s, &m, err);
     if (rc == NADB_OK) rc = fs_install(&s.o, s.v, &m, out, err);
+    if (rc == NADB_OK && s.bottom && !s.task.rewrite)
+        atomic_store(&b->passed, 0);
     fs_output_clear(&s.o);
 done:
     nadb_free(s.moved);

@@ -6,7 +6,8 @@
 typedef struct iter {
     nadb_iter it;
     fs_merge merge;
-    nadb_buf value; /* bytes of a large value that is not mapped */
+    nadb_buf value;  /* bytes of a large value that is not mapped */
+    uint64_t passed; /* as fs_base.passed */
 } iter;
 
 static inline bool passed_over(const iter *it, const fs_cursor *c) {
@@ -22,6 +23,7 @@ static nadb_rc show(iter *it, nadb_err *err) {
     for (; c != NULL && passed_over(it, c); c = it->merge.top) {
         nadb_rc rc = fs_merge_next(&it->merge, err);
 
+        it->passed++;
         if (rc != NADB_OK) return rc;
     }
     if (c == NULL) return NADB_OK;
@@ -61,6 +63,7 @@ static void iter_free(nadb_iter *base) {
     iter *it = (iter *)base;
     fs_version *v = it->merge.v;
 
+    if (it->passed > 0) atomic_fetch_add(&v->base->passed, it->passed);
     fs_merge_clear(&it->merge);
     nadb_buf_clear(&it->value);
     nadb_free(it);

@@ -10,6 +10,10 @@
 #define DEAD_SHARE 0.25
 /* With fewer dead bytes a merge of few runs is not worth its syncs. */
 #define DEAD_LEAST (1 << 20)
+/* A merge takes about as long for so many bytes as a walk for one tombstone. */
+#define PASSED_BYTES 16
+/* Fewer passed tombstones are not worth the syncs of a merge. */
+#define PASSED_LEAST (1 << 20)
 
 static double left(const fs_meta *t) {
     return t->size == 0 || t->gone >= t->size
@@ -121,13 +125,27 @@ static bool find_sweep(const fs_manifest *m, fs_task *out) {
     return true;
 }
 
-static bool pick_bottom(const fs_manifest *m, double step, fs_task *out) {
+/* True if walks over the tombstones above the bottom have cost as much as a
+ * merge of `bytes` into it. A queue whose head is read before each removal
+ * walks over all that were removed. */
+static bool is_worn(const fs_manifest *m, uint64_t passed, double bytes) {
+    uint64_t tombstones = 0;
+
+    for (size_t i = 0; i < m->runs[m->n_runs - 1].first; i++)
+        tombstones += m->tables[i].tombstones;
+    return tombstones > 0 && passed >= PASSED_LEAST &&
+           (double)passed * PASSED_BYTES >= bytes;
+}
+
+static bool pick_bottom(const fs_manifest *m, double step, uint64_t passed,
+                        fs_task *out) {
     double above = 0, bottom = run_bytes(m, m->n_runs - 1);
     double dead = fs_dead_bytes(m);
 
     for (size_t r = 0; r + 1 < m->n_runs; r++) above += run_bytes(m, r);
-    if (above < bottom && (dead <= DEAD_SHARE * stored_bytes(m) ||
-                           (dead < DEAD_LEAST && m->n_runs < TIER_RUNS)))
+    if (above < bottom && !is_worn(m, passed, above + bottom) &&
+        (dead <= DEAD_SHARE * stored_bytes(m) ||
+         (dead < DEAD_LEAST && m->n_runs < TIER_RUNS)))
         return false;
     take(out, 0, m->n_runs, above + bottom, step);
     return true;
@@ -202,7 +220,7 @@ static bool is_above(const fs_manifest *m, const nadb_compact_goal *goal) {
     return false;
 }
 
-bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes, uint64_t passed,
              const nadb_compact_goal *goal, fs_task *out) {
     double step = (double)step_bytes;
     fs_task sweep;
@@ -225,7 +243,7 @@ bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
             return true;
         }
         if (pick_tier(m, m->n_runs - 1, step, false, out)) return true;
-        if (pick_bottom(m, step, out)) return true;
+        if (pick_bottom(m, step, passed, out)) return true;
     }
     return pick_values(m, goal, out) || pick_rest(m, goal, out);
 }

@@ -4,7 +4,8 @@
  * others are above it. Runs above are merged four of a size at a time, so that
  * an entry is rewritten once for each time the data grow fourfold, and few
  * runs are left for a get to ask. They are merged into the bottom when more
- * than a quarter of all bytes is dead, or when they outweigh the bottom.
+ * than a quarter of all bytes is dead, when they outweigh the bottom, or when
+ * walks over tombstones have cost as much as the merge will.
  *
  * A merge too large for one step is a sweep: its sources are flagged in
  * MANIFEST, and each step takes the next stretch of keys, from low to high. */
@@ -25,8 +26,9 @@ typedef struct fs_task {
 } fs_task;
 
 /* Chooses the next task; false if nothing is due or, with a goal (may be NULL),
- * nothing is left for it. A step has about `step_bytes` of input. */
-bool fs_pick(const fs_manifest *m, uint64_t step_bytes,
+ * nothing is left for it. A step has about `step_bytes` of input. `passed`:
+ * tombstones that walks have passed since the last merge into the bottom. */
+bool fs_pick(const fs_manifest *m, uint64_t step_bytes, uint64_t passed,
              const nadb_compact_goal *goal, fs_task *out);
 /* Estimate of bytes in files that no reader needs. */
 double fs_dead_bytes(const fs_manifest *m);

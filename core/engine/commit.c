@@ -224,10 +224,22 @@ static bool only_deletes(const nadb_commit_req *req) {
     return rc == NADB_OK && deletes;
 }
 
+/* Begins a new log if readers have passed too many tombstones in the active
+ * one, and no other log waits for a flush. On error the log stays active. */
+static void leave_worn(attempt *a) {
+    engine_version *old = a->v;
+
+    if (old->n_logs == 1 && memtable_is_worn(old->logs[0]) &&
+        engine_rotate(a->s, old, 0, &a->v, NULL) == NADB_OK)
+        let_go(a, old);
+}
+
 static nadb_rc make_room(attempt *a, nadb_err *err) {
-    nadb_rc rc = find_room(a, err);
+    nadb_rc rc;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_COMMIT));
+    leave_worn(a);
+    rc = find_room(a, err);
     if (rc != NADB_FULL || !only_deletes(a->req) ||
         !engine_spare_spend(a->s, a->req->clear))
         return rc;

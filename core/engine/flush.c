@@ -552,6 +552,7 @@ void engine_freeze_full(engine *s) {
 
     if (engine_version_get(s, &v, NULL) != NADB_OK) return;
     if ((memtable_tail(v->logs[0]) >= atomic_load(&s->buffer_bytes) ||
+         (memtable_is_worn(v->logs[0]) && v->n_logs == 1) ||
          engine_keep_begins(s, v)) &&
         v->n_logs < ENGINE_LOGS_MAX && !s->options->read_only)
         (void)freeze(s, &until, NULL);

@@ -74,6 +74,8 @@ typedef struct memtable {
     uint32_t buckets;          /* expected value of head->buckets */
     _Atomic uint64_t idx_safe; /* bytes of the index known to exist */
     _Atomic uint64_t log_safe; /* bytes of the log known to exist */
+    /* tombstones that walks of this process have passed, again at each walk */
+    _Atomic uint64_t passed;
 } memtable;
 
 /* A key with values that are computed once per lookup. The first 17 bytes of a
@@ -151,6 +153,13 @@ nadb_rc memtable_commits(memtable *m, uint64_t since, uint64_t upto,
 nadb_rc memtable_check_links(memtable *m, nadb_err *err) NADB_MUST_USE;
 /* True if it may have entries of indexes. */
 bool memtable_indexed(memtable *m);
+/* Walks that passed so many tombstones have taken longer than a flush, which
+ * removes them or moves them to the base. */
+#define MEMTABLE_PASSED_MAX ((uint64_t)1 << 20)
+static inline bool memtable_is_worn(const memtable *m) {
+    return atomic_load_explicit(&m->passed, memory_order_relaxed) >=
+           MEMTABLE_PASSED_MAX;
+}
 /* True if no open view sees an entry of it. */
 static inline bool memtable_is_empty(const memtable *m) {
     return atomic_load_explicit(&m->head->head_next[0], memory_order_acquire) ==

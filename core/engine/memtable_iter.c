@@ -14,6 +14,7 @@ typedef struct mt_iter {
     uint64_t snapshot, floor;
     uint32_t at;      /* place of the present node */
     const node *last; /* the previous node of the walk; NULL: none */
+    uint64_t passed;  /* tombstones */
     bool started;
     bool reverse;
     bool bounded; /* hi is set */
@@ -78,6 +79,7 @@ static nadb_rc settle(mt_iter *it, nadb_err *err) {
         if (v != NULL) {
             rc = memtable_entry(it->m, n, v, &it->base.entry, err);
             it->base.valid = rc == NADB_OK;
+            if (it->base.entry.flags & NADB_ENTRY_TOMBSTONE) it->passed++;
             return rc;
         }
         it->at = step(it, n);
@@ -168,6 +170,9 @@ static nadb_rc mt_seek(nadb_iter *base, nadb_slice key, nadb_err *err) {
 static void mt_free(nadb_iter *base) {
     mt_iter *it = (mt_iter *)base;
 
+    if (it->passed > 0)
+        atomic_fetch_add_explicit(&it->m->passed, it->passed,
+                                  memory_order_relaxed);
     memtable_unref(it->m);
     nadb_free(it);
 }

@@ -14,7 +14,7 @@ static void pick(const fs_manifest *m) {
     for (int all = 0; all <= 1; all++) {
         fs_task t;
 
-        if (!fs_pick(m, 1 << 20, all == 1 ? &goal : NULL, &t)) continue;
+        if (!fs_pick(m, 1 << 20, m->seq, all == 1 ? &goal : NULL, &t)) continue;
         MUST(t.n > 0 && t.first < m->n_runs && t.n <= m->n_runs - t.first);
         if (t.rewrite) MUST(t.table < m->n_tables);
     }

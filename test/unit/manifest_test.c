@@ -257,8 +257,8 @@ static void test_nothing_due(void) {
 
     for (size_t i = 0; i < 3; i++) {
         of_sizes(&m, all[i]);
-        CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
-        CHECK(fs_pick(&m, 64 * MB, &everything, &t) == (i > 0));
+        CHECK(!fs_pick(&m, 64 * MB, 0, NULL, &t));
+        CHECK(fs_pick(&m, 64 * MB, 0, &everything, &t) == (i > 0));
         fs_manifest_clear(&m);
     }
 }
@@ -269,7 +269,7 @@ static void test_four_of_a_size(void) {
     fs_task t;
 
     of_sizes(&m, sizes);
-    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(fs_pick(&m, 64 * MB, 0, NULL, &t));
     CHECK_U64(t.first, 0); /* the newer, larger one comes along */
     CHECK_U64(t.n, 5);
     CHECK(!t.sweep);
@@ -282,13 +282,31 @@ static void test_dead_data(void) {
     fs_task t;
 
     of_sizes(&m, sizes);
-    CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(!fs_pick(&m, 64 * MB, 0, NULL, &t));
     m.tables[0].shadow = 30 * MB; /* all of it replaces what is below */
-    CHECK(!fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(!fs_pick(&m, 64 * MB, 0, NULL, &t));
     m.tables[0].size = m.tables[0].shadow = 40 * MB;
-    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(fs_pick(&m, 64 * MB, 0, NULL, &t));
     CHECK_U64(t.n, 2);
     CHECK(t.sweep); /* more than a step */
+    fs_manifest_clear(&m);
+}
+
+/* A merge is due for few tombstones, too, once walks have passed them often. */
+static void test_passed_tombstones(void) {
+    static const unsigned sizes[] = {1, 30, 0};
+    fs_manifest m;
+    fs_task t;
+
+    of_sizes(&m, sizes);
+    CHECK(!fs_pick(&m, 64 * MB, 2 * MB, NULL, &t)); /* there are none */
+    m.tables[0].tombstones = 100;
+    CHECK(!fs_pick(&m, 64 * MB, 1 * MB, NULL, &t)); /* 31 MB are to be merged */
+    CHECK(fs_pick(&m, 64 * MB, 2 * MB, NULL, &t));
+    CHECK_U64(t.first, 0);
+    CHECK_U64(t.n, 2);
+    m.tables[1].size = 2 * MB;
+    CHECK(!fs_pick(&m, 64 * MB, MB / 2, NULL, &t)); /* not worth its syncs */
     fs_manifest_clear(&m);
 }
 
@@ -299,13 +317,13 @@ static void test_sweep_goes_on(void) {
 
     of_sizes(&m, sizes);
     m.runs[4].flags = FS_RUN_SWEEP;
-    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(fs_pick(&m, 64 * MB, 0, NULL, &t));
     CHECK_U64(t.first, 0); /* new runs first: they must not pile up */
     CHECK_U64(t.n, 4);
     fs_manifest_clear(&m);
     of_sizes(&m, sizes + 1);
     m.runs[3].flags = FS_RUN_SWEEP;
-    CHECK(fs_pick(&m, 64 * MB, NULL, &t));
+    CHECK(fs_pick(&m, 64 * MB, 0, NULL, &t));
     CHECK_U64(t.first, 3);
     CHECK_U64(t.n, 2);
     CHECK(t.sweep);
@@ -323,6 +341,7 @@ int main(void) {
     RUN(test_nothing_due);
     RUN(test_four_of_a_size);
     RUN(test_dead_data);
+    RUN(test_passed_tombstones);
     RUN(test_sweep_goes_on);
     return unit_done();
 }
