@@ -36,7 +36,7 @@ static struct {
     nadb_mutex lock;
     nadb_cond idle; /* signalled when a busy count falls */
     job *jobs;
-    bool running;
+    bool flushing, working; /* the thread was started */
     _Atomic uint32_t kicks; /* futex of nadb-work */
     _Atomic uint32_t ticks; /* futex of nadb-flush */
 } workers = {.once = PTHREAD_ONCE_INIT};
@@ -152,11 +152,13 @@ static nadb_rc start(nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     NADB_ASSERT(nadb_rank_held(NADB_RANK_WORKERS));
-    if (workers.running) return NADB_OK;
-    rc = nadb_thread_start(&t, "nadb-flush", flush_thread, NULL, err);
+    if (!workers.flushing)
+        rc = nadb_thread_start(&t, "nadb-flush", flush_thread, NULL, err);
     if (rc != NADB_OK) return rc;
-    rc = nadb_thread_start(&t, "nadb-work", work_thread, NULL, err);
-    workers.running = rc == NADB_OK;
+    workers.flushing = true;
+    if (!workers.working)
+        rc = nadb_thread_start(&t, "nadb-work", work_thread, NULL, err);
+    workers.working = rc == NADB_OK;
     return rc;
 }
 
@@ -221,7 +223,7 @@ bool nadb_workers_running(void) {
 
     pthread_once(&workers.once, init);
     nadb_lock(&workers.lock);
-    running = workers.running;
+    running = workers.working; /* the one that is started last */
     nadb_unlock(&workers.lock);
     return running;
 }
@@ -235,7 +237,7 @@ void nadb_workers_after_fork(bool child) {
     if (child) {
         /* The jobs belong to the parent; forgetting them leaks a few bytes. */
         workers.jobs = NULL;
-        workers.running = false;
+        workers.flushing = workers.working = false;
     }
     nadb_unlock(&workers.lock);
 }
