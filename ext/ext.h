@@ -106,7 +106,7 @@ typedef struct conn {
     vtab *planned;    /* the table of the last xBestIndex; conn_prepare() */
     bool watching;    /* the end of the transaction will be noticed (watch.c) */
     bool watch_there; /* the table nadb_snapshot exists */
-    bool watch_stale; /* SQLite must first reload the schema of temp */
+    bool watch_stale; /* SQLite may have to reload the schema of temp first */
     unsigned watch_tries;
     unsigned watch_late; /* more attempts to make it while a statement runs */
     bool spill_off;      /* PRAGMA cache_spill at the last check */

@@ -168,17 +168,18 @@ static int fatal(int code) {
 static int make(conn *c) {
     int code = run(c, WATCH_MAKE);
 
+    c->watch_stale = code != SQLITE_OK;
     if (code == SQLITE_OK) {
         c->watch_tries = c->watch_late = 0;
         c->watch_there = true;
+    } else if (code != SQLITE_SCHEMA && code != SQLITE_INTERRUPT) {
+        c->watch_tries++;
     }
-    c->watch_stale = code == SQLITE_SCHEMA;
     return fatal(code);
 }
 
 int watch_prepare(vtab *v) {
     conn *c = v->c;
-    int code;
 
     if (c->watch_there || c->watch_tries >= TRIES) return SQLITE_OK;
     /* An error here must not endanger changes of the transaction. BEGIN
@@ -189,9 +190,7 @@ int watch_prepare(vtab *v) {
         c->watch_late = TRIES;
         return SQLITE_OK;
     }
-    code = make(c);
-    if (!c->watch_there && !c->watch_stale) c->watch_tries++;
-    return code;
+    return make(c);
 }
 
 /* The running statement was prepared when nadb_snapshot could not be created,
@@ -205,9 +204,10 @@ static int make_late(conn *c) {
     return make(c);
 }
 
-/* After PRAGMA temp_store, or after an interrupt of WATCH_MAKE, SQLite must
- * reload the schema of temp, which it cannot do while a statement is prepared.
- * Reloads it now, if the running statement can continue after that. */
+/* After PRAGMA temp_store, or after an error of WATCH_MAKE, SQLite reloads the
+ * schema of temp as soon as a nested statement needs it, but not while a
+ * statement is prepared. Has it reload it now, if the running statement can
+ * continue after that. */
 static void reload(conn *c) {
     if (!c->watch_stale || !quirk_outlives_schema(c->db)) return;
     c->watch_stale = false;
@@ -229,7 +229,7 @@ int watch_read(conn *c, sess *s) {
         return SQLITE_OK;
     }
     if (!s->snapshots) return SQLITE_OK;
-    if (!c->watching) code = run(c, WATCH_WRITE);
+    if (!c->watching && !c->watch_stale) code = run(c, WATCH_WRITE);
     /* PRAGMA temp_store or a ROLLBACK has removed the table. */
     if (code == SQLITE_ERROR) c->watch_there = false;
     if (c->watching) nadb_session_hold(s->core);
