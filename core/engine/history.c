@@ -339,15 +339,23 @@ static nadb_rc place_find(history_writer *w, uint64_t base_seq, nadb_err *err) {
 static nadb_rc file_make(history_writer *w, nadb_err *err) {
     engine *s = w->s;
     uint8_t h[FILE_HEADER];
-    nadb_rc rc = engine_next_file(s, &w->segment.file, err);
+    nadb_err mine;
+    nadb_rc rc = NADB_OK;
 
-    if (rc == NADB_OK)
-        rc = nadb_home_open(&s->home, w->segment.file, KIND,
-                            NADB_OPEN_WRITE | NADB_OPEN_CREATE |
-                                NADB_OPEN_EXCLUSIVE,
-                            &w->file, err);
+    /* A number whose name is taken is skipped. */
+    for (int tries = 0; tries < NADB_NAME_TRIES; tries++) {
+        nadb_err_clear(&mine);
+        rc = engine_next_file(s, &w->segment.file, &mine);
+        if (rc == NADB_OK)
+            rc = nadb_home_open(&s->home, w->segment.file, KIND,
+                                NADB_OPEN_WRITE | NADB_OPEN_CREATE |
+                                    NADB_OPEN_EXCLUSIVE,
+                                &w->file, &mine);
+        if (mine.sys_errno != EEXIST) break;
+    }
     file_header(s, h);
-    if (rc == NADB_OK) rc = s->os->pwrite(w->file, h, sizeof h, 0, err);
+    if (rc == NADB_OK) rc = s->os->pwrite(w->file, h, sizeof h, 0, &mine);
+    if (rc != NADB_OK && err != NULL) *err = mine;
     w->segment.off = FILE_HEADER;
     return rc;
 }
