@@ -176,6 +176,7 @@ typedef struct restoring {
     const char *folder, *id;
     char *file;  /* path of the new file */
     sqlite3 *db; /* connection to it */
+    sqlite3 *outer;
     backup_manifest made;
     size_t done; /* number of parts whose tables have their new store */
     /* for each part: with path=, or on a server, there was a store already,
@@ -265,6 +266,11 @@ static nadb_rc restore_part(restoring *r, size_t i, nadb_err *err) {
     return rc;
 }
 
+/* A handler is called about once by the statement that polls (job.c). */
+#define ASK_STEPS 20000
+
+static int ask_outer(void *db) { return quirk_ticked(db); }
+
 static nadb_rc open_copy(restoring *r, nadb_err *err) {
     nadb_rc rc = NADB_OK;
     char *msg = NULL;
@@ -276,8 +282,11 @@ static nadb_rc open_copy(restoring *r, nadb_err *err) {
         if (msg != NULL) rc = nadb_fail(err, rc, "%s", msg);
     }
     sqlite3_free(msg);
+    if (r->db == NULL) return rc; /* out of memory */
     /* The schema of the file is not trusted. */
     (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* What stops the caller's connection stops this one. */
+    sqlite3_progress_handler(r->db, ASK_STEPS, ask_outer, r->outer);
     return rc;
 }
 
@@ -287,6 +296,7 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
     for (size_t i = 0; rc == NADB_OK && i < backup_manifest_parts(&r->made);
          i++)
         rc = restore_part(r, i, err);
+    if (r->db != NULL) sqlite3_progress_handler(r->db, 0, NULL, NULL);
     if (rc != NADB_OK) /* remove what was made */
         for (size_t i = 0; i < r->done; i++)
             (void)run_first(r->db,
@@ -301,7 +311,7 @@ static nadb_rc restore_all(restoring *r, const char *to, nadb_err *err) {
 /* nadb_restore_database(dir, id, file) */
 nadb_rc func_restore_database(call *k, nadb_err *err) {
     nadb_stop stop = {quirk_interrupted, k->db};
-    restoring r = {.id = func_text(k, 1)};
+    restoring r = {.id = func_text(k, 1), .outer = k->db};
     const char *to = NULL;
     uint64_t random;
     nadb_rc rc = value_path(k->argv[0], &r.folder, err);
