@@ -84,10 +84,12 @@ static bool choose(const eponymous *f, sqlite3_index_info *info,
 
 /* idxNum has one bit for each value in given[]. */
 static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-    const eponymous *f = ((table *)base)->f;
+    const table *t = (const table *)base;
+    const eponymous *f = t->f;
     int chosen[EPONYMOUS_GIVEN_MAX];
     int n = 0;
 
+    t->c->n_terms = info->nConstraint;
     if (!choose(f, info, chosen)) return SQLITE_CONSTRAINT;
     info->estimatedCost = f->cost;
     info->estimatedRows = f->rows;

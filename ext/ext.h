@@ -57,6 +57,7 @@ typedef struct sess {
     bool bound;
     bool snapshots;  /* the backend has snapshots */
     bool autocommit; /* the transaction is one statement */
+    bool mixed;      /* the transaction was so at a COMMIT that failed */
     bool several;    /* the transaction writes to other attached files, too */
     bool nested;     /* another statement opened a savepoint in it */
     unsigned begun_changes; /* total_changes() when it began */
@@ -101,6 +102,7 @@ typedef struct conn {
     bool match_settled; /* match() is ours, or the application has its own */
     text_encoding encoding;
     blob_likeness blobs; /* whether GLOB and LIKE match BLOBs */
+    int n_terms;         /* in the last xBestIndex of a table-valued function */
     sess *sessions;
     table_place *places;
     vtab *planned;    /* the table of the last xBestIndex; conn_prepare() */
@@ -333,6 +335,12 @@ enum plan_arg {
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 
+/* --- filter.c --- */
+
+/* Number of bytes of a GLOB pattern before its first wildcard, or before a
+ * character that SQLite may equate with others. */
+size_t filter_plain_prefix(const char *pattern);
+
 /* --- cursor.c --- */
 
 int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
@@ -376,6 +384,8 @@ int command_update(vtab *v, command *cmd, int argc, sqlite3_value **argv);
 void txn_created(vtab *v);
 /* Begins a transaction for a write without xBegin. */
 nadb_rc txn_join(vtab *v, nadb_err *err) NADB_MUST_USE;
+/* The transaction goes on after a COMMIT that ended in SQLITE_BUSY. */
+nadb_rc txn_go_on(vtab *v, nadb_err *err) NADB_MUST_USE;
 int txn_begin(sqlite3_vtab *base);
 int txn_sync(sqlite3_vtab *base);
 int txn_commit(sqlite3_vtab *base);

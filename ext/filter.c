@@ -147,8 +147,7 @@ static size_t plain_char(const unsigned char *p) {
     return n;
 }
 
-/* Length of the pattern before its first wildcard. */
-static size_t plain_prefix(const char *pattern) {
+size_t filter_plain_prefix(const char *pattern) {
     const unsigned char *p = (const unsigned char *)pattern;
     size_t n = 0;
 
@@ -174,7 +173,7 @@ static nadb_rc filter_glob(vcursor *c, sqlite3_value *value, nadb_err *err) {
     }
     pattern = (const char *)sqlite3_value_text(value);
     if (pattern == NULL) return no_memory(err);
-    prefix = nadb_slice_of(pattern, plain_prefix(pattern));
+    prefix = nadb_slice_of(pattern, filter_plain_prefix(pattern));
     rc = bound_text(c, prefix, false, err);
     if (rc != NADB_OK) return rc;
     raise_to_scratch(c, &c->glob_lo);

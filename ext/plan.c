@@ -221,10 +221,11 @@ static bool is_fraction(sqlite3_value *value) {
            !value_is_integral(sqlite3_value_double(value), &integer);
 }
 
-/* Takes key = x, else key IN (..). */
+/* Takes key = x, else key IN (..), if terms on tag have left room. */
 static bool take_equal(plan *p) {
     int in = -1;
 
+    if (p->n_args == PLAN_ARGS_MAX) return false;
     for (int i = 0; i < p->info->nConstraint; i++) {
         int op = p->info->aConstraint[i].op;
         sqlite3_value *value;
@@ -279,8 +280,7 @@ static bool is_plain_prefix(sqlite3_value *pattern) {
     }
     text = (const char *)sqlite3_value_text(pattern);
     if (text == NULL) return false;
-    text += strcspn(text, "*?[");
-    return strcmp(text, "*") == 0;
+    return strcmp(text + filter_plain_prefix(text), "*") == 0;
 }
 
 static bool is_text(sqlite3_value *v) {
@@ -345,6 +345,7 @@ static void take_bounds(plan *p, int *flags) {
         if (!is_key(p, i) || p->n_args == PLAN_ARGS_MAX) continue;
         value = literal(p, i);
         if (op == SQLITE_INDEX_CONSTRAINT_GLOB) {
+            if (!quirk_globs(p->v->c)) continue;
             take(p, i, ARG_KEY_GLOB, is_plain_prefix(value));
             globs = low = high = true;
         } else if (arg != ARG_NONE && is_binary(p, i)) {

@@ -17,12 +17,20 @@
  * VNext. It is needed rarely, because such keys are rarely in one table. Seen
  * in 3.38 to 3.53. */
 
-/* The next running statement after `stmt` that writes; it may be the one that
- * changes a row through this cursor. */
-static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
+/* The next running statement after `stmt`. An open BLOB (sqlite3_blob_open())
+ * is in the list, too, as one without a text; it calls no virtual table. */
+static sqlite3_stmt *next_running(sqlite3 *db, sqlite3_stmt *stmt) {
     while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
-        if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) break;
+        if (sqlite3_stmt_busy(stmt) && sqlite3_sql(stmt) != NULL) break;
     }
+    return stmt;
+}
+
+/* .. that writes; it may be the one that changes a row through this cursor. */
+static sqlite3_stmt *next_writing(sqlite3 *db, sqlite3_stmt *stmt) {
+    do {
+        stmt = next_running(db, stmt);
+    } while (stmt != NULL && sqlite3_stmt_readonly(stmt));
     return stmt;
 }
 
@@ -296,9 +304,9 @@ static void see_end(void *ctx, const char *op, const char *operand) {
 static bool is_rollback(sqlite3 *db) {
     int n = 0;
 
-    for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL;
-         at = sqlite3_next_stmt(db, at))
-        if (sqlite3_stmt_busy(at) && sqlite3_stmt_readonly(at) &&
+    for (sqlite3_stmt *at = next_running(db, NULL); at != NULL;
+         at = next_running(db, at))
+        if (sqlite3_stmt_readonly(at) &&
             (!see_program(db, at, see_end, &n) || n > 0))
             return true;
     return false;
@@ -353,4 +361,20 @@ int quirk_step_write(sqlite3_stmt *stmt) {
         code = sqlite3_step(stmt);
     } while (code == SQLITE_ROW);
     return code;
+}
+
+/* --- 10: whether glob() is SQLite's own --- */
+
+/* An application may have its own, for which the order of keys means nothing.
+ * SQLite knows: only from its own it derives a range, which it shows beside the
+ * term. Seen in 3.38 to 3.53. */
+bool quirk_globs(conn *c) {
+    sqlite3_stmt *stmt = NULL;
+
+    c->n_terms = 0;
+    (void)sqlite3_prepare_v2(c->db,
+                             "SELECT 1 FROM nadb_backends WHERE name GLOB 'a*'",
+                             -1, &stmt, NULL);
+    sqlite3_finalize(stmt);
+    return c->n_terms > 1;
 }

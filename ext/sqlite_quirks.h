@@ -50,6 +50,9 @@ bool quirk_ticked(void *db);
 /* True if SQL of this connection may load code. */
 bool quirk_may_load(sqlite3 *db);
 
+/* True if GLOB calls SQLite's own function. */
+bool quirk_globs(conn *c);
+
 /* To be called when the transaction, or a part of it, was rolled back. */
 void quirk_rolled_back(conn *c);
 /* True if that was done by a ROLLBACK under the statement that calls
