@@ -271,10 +271,15 @@ static int prepare(conn *c, const char *sql, sqlite3_stmt **stmt) {
     return sqlite3_prepare_v2(c->db, sql, -1, stmt, NULL);
 }
 
-/* c->planned is also set for a view over one of our tables. */
-static bool is_table(sqlite3 *db, const char *schema, const char *table) {
-    return sqlite3_table_column_metadata(db, schema, table, NULL, NULL, NULL,
-                                         NULL, NULL, NULL) == SQLITE_OK;
+/* c->planned is also set for a view over one of our tables, and for a table
+ * with a trigger on one. Only ours have the collation of column tag. */
+static bool is_ours(sqlite3 *db, const char *schema, const char *table) {
+    const char *collation = NULL;
+
+    return sqlite3_table_column_metadata(db, schema, table, "tag", NULL,
+                                         &collation, NULL, NULL,
+                                         NULL) == SQLITE_OK &&
+           sqlite3_stricmp(collation, "nadbin") == 0;
 }
 
 /* True if the statement was refused because the table is not one of ours. */
@@ -304,7 +309,7 @@ nadb_rc conn_prepare(conn *c, const char *head, const char *name,
     code = prepare(c, sql, stmt);
     found = code == SQLITE_OK && c->planned != NULL &&
             sqlite3_stricmp(c->planned->name, table) == 0 &&
-            is_table(c->db, schema, table);
+            is_ours(c->db, schema, table);
     sqlite3_free(sql);
     sqlite3_free(schema);
     if (found) {
