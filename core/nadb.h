@@ -294,6 +294,9 @@ nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err);
 bool nadb_session_dirty(const nadb_session *ss); /* has changes */
 /* True if its changes are prepared and none was added since. */
 bool nadb_session_prepared(const nadb_session *ss);
+/* Takes a prepared record back, so that the changes, or the stamp, may change.
+ */
+nadb_rc nadb_session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
 
 /* --- the database file that a store belongs to --- */
 

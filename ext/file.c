@@ -545,7 +545,7 @@ static bool pages_changed(vtab *v) {
     rest = state_of_all(v->c->db, v->schema);
     written = written || rest == FILE_WRITTEN ||
               ((own == FILE_FLUSH || rest == FILE_FLUSH) && flush_shows(v));
-    v->s->several = written && rest != FILE_UNWRITTEN;
+    if (written && rest != FILE_UNWRITTEN) v->s->several = true;
     return written;
 }
 
@@ -574,7 +574,6 @@ bool file_unwritten(vtab *v) {
 static bool is_mixed(vtab *v) {
     bool same = false, other = false;
 
-    v->s->several = false;
     if (v->s->autocommit && is_direct(v)) return false;
     for (const sess *s = v->c->sessions; s != NULL; s = s->next) {
         if (s == v->s || !s->bound || !nadb_session_dirty(s->core)) continue;
@@ -584,8 +583,8 @@ static bool is_mixed(vtab *v) {
             other = true;
     }
     if (!same && !other) return pages_changed(v);
-    v->s->several =
-        other || state_of_all(v->c->db, v->schema) != FILE_UNWRITTEN;
+    if (other || state_of_all(v->c->db, v->schema) != FILE_UNWRITTEN)
+        v->s->several = true;
     return true;
 }
 
@@ -643,13 +642,14 @@ static int rolled_back(const vtab *v, nadb_err *err) {
 int file_stamp(vtab *v, nadb_err *err) {
     nadb_stamp none = {0, 0}, stamp;
     char id[FILE_ID + 1];
-    bool open = is_open(v), mixed;
+    bool open = is_open(v);
     int code;
 
     if (!v->s->bound || !nadb_session_dirty(v->s->core)) return SQLITE_OK;
-    mixed = is_mixed(v);
+    /* After a COMMIT that failed the flush of then shows nothing again. */
+    if (is_mixed(v)) v->s->mixed = true;
     if (open && !is_open(v)) return rolled_back(v, err);
-    if (!mixed) {
+    if (!v->s->mixed) {
         nadb_session_stamp(v->s->core, none);
         return SQLITE_OK;
     }

@@ -115,6 +115,7 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     rc = vtab_writable(v, err);
     if (rc != NADB_OK) return rc;
     if (s->n_creators > 0) drop_undone(s);
+    if (s->n_begun == 0) s->mixed = s->several = false;
     s->autocommit = sqlite3_get_autocommit(v->c->db) != 0;
     if (s->autocommit && s->n_begun == 0) {
         if (v->c->dropped != NULL) dropped_sweep(v->c);
@@ -127,6 +128,15 @@ nadb_rc txn_join(vtab *v, nadb_err *err) {
     v->leads = s->n_begun == 0;
     s->n_begun++;
     return NADB_OK;
+}
+
+/* What is written from now on may make the transaction a mixed one, also if it
+ * is not written to this store. So the record is prepared again, with a
+ * stamp. */
+nadb_rc txn_go_on(vtab *v, nadb_err *err) {
+    for (vtab *o = v->s->objects; o != NULL; o = o->next)
+        if (o->phase == PHASE_SYNCED) o->phase = PHASE_BEGUN;
+    return v->s->bound ? nadb_session_unprepare(v->s->core, err) : NADB_OK;
 }
 
 int txn_begin(sqlite3_vtab *base) {
@@ -160,6 +170,8 @@ int txn_sync(sqlite3_vtab *base) {
     if (v->s->n_creators > 0) drop_undone(v->s);
     if (v->creator && !is_undone(v)) v->s->kept = true;
     if (v->phase == PHASE_IDLE) return SQLITE_OK;
+    if (v->phase == PHASE_SYNCED && txn_go_on(v, &err) != NADB_OK)
+        return value_vtab_error(base, &err);
     if (!nadb_session_prepared(v->s->core)) {
         int code = file_stamp(v, &err);
 

@@ -421,8 +421,8 @@ int update_row(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     int code;
 
     if (quirk_is_tripped(v->c)) return SQLITE_ABORT_ROLLBACK;
-    if (v->phase == PHASE_SYNCED) { /* a COMMIT ended in SQLITE_BUSY */
-        v->phase = PHASE_BEGUN;
+    if (v->phase == PHASE_SYNCED) {
+        if (txn_go_on(v, &err) != NADB_OK) return value_vtab_error(base, &err);
     } else if (v->phase == PHASE_IDLE) {
         /* A table that this transaction has created gets no xBegin. Any other
          * table had it: a function that the statement calls has run ROLLBACK or

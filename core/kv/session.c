@@ -523,7 +523,7 @@ static nadb_rc begin_change(nadb_session *ss, int64_t now_ms, nadb_err *err) {
                        "the store is open read-only (mode='ro')");
     if (rc != NADB_OK) return rc;
     nadb_meter_txn(&ss->meter, NADB_TXN_WRITING, now_ms);
-    return session_unprepare(ss, err);
+    return nadb_session_unprepare(ss, err);
 }
 
 /* The time, for callers that did not read the clock. */

@@ -149,9 +149,6 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key,
 /* Drops the noted reads: they are not checked for conflicts. */
 void session_forget_reads(nadb_session *ss);
 
-/* Takes a prepared record back, so that the batch may change. */
-nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) NADB_MUST_USE;
-
 /* As kv_usable(), but cheap enough for each row. */
 static inline nadb_rc session_usable(nadb_session *ss, nadb_err *err) {
     return ss->kv->forked ? kv_usable(ss->kv, err) : NADB_OK;

@@ -4,7 +4,7 @@
 #include "row.h"
 #include "session.h"
 
-nadb_rc session_unprepare(nadb_session *ss, nadb_err *err) {
+nadb_rc nadb_session_unprepare(nadb_session *ss, nadb_err *err) {
     nadb_ticket *t = ss->ticket;
 
     if (t == NULL) return NADB_OK;
@@ -253,7 +253,7 @@ nadb_rc nadb_session_prepare(nadb_session *ss, nadb_err *err) {
 
     if (ss->txn == NULL) return NADB_OK;
     if (nadb_session_prepared(ss)) return NADB_OK;
-    d.rc = session_unprepare(ss, err);
+    d.rc = nadb_session_unprepare(ss, err);
     if (d.rc != NADB_OK || batch_empty(ss->b)) return d.rc;
     limits = ss->in_background ? NULL : kv_limits(ss->kv);
     if (limits != NULL)
@@ -325,7 +325,7 @@ nadb_rc nadb_session_rollback(nadb_session *ss, nadb_err *err) {
     }
     span = nadb_span_begin();
     batch_measure(ss->b, &keys, &bytes);
-    d.rc = session_unprepare(ss, err);
+    d.rc = nadb_session_unprepare(ss, err);
     session_undo(ss, 0);
     txn_end(ss);
     d.keys = keys;
@@ -383,7 +383,7 @@ nadb_rc nadb_session_rollback_to(nadb_session *ss, int n, nadb_err *err) {
     nadb_rc rc;
 
     if (ss->txn == NULL || session_inherited(ss)) return NADB_OK;
-    rc = session_unprepare(ss, err);
+    rc = nadb_session_unprepare(ss, err);
     marks_cut(ss, n + 1);
     NADB_ASSERT(ss->ticket == NULL); /* otherwise the batch may not change */
     count = mark_count(ss);
