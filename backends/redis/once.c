@@ -95,11 +95,12 @@ nadb_rc redis_once(redis_engine *e, conn *c, script_id id, args *a,
                    redisReply **out, uint64_t *version, bool *missed,
                    nadb_err *err) {
     nadb_err first, why;
-    bool done = false, late = false;
+    bool done = false;
 
     *out = NULL;
     *missed = false;
     for (int attempt = 0;; attempt++) {
+        bool late = false;
         nadb_rc rc = conn_check_name(c, err);
 
         if (rc != NADB_OK) return rc;

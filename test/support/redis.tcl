@@ -285,9 +285,9 @@ proc proxy_start {name server {port port}} {
     gets $chan ::R($name,port)
 }
 
-# As redis_proxy.py says; bytes of `say` and `each` are given as they are.
+# As redis_proxy.py says; bytes of `say`, `each` and so on are given as they are.
 proc proxy {name args} {
-    set bytes [dict create say end each {1 2} nag {1 2} hold 1 lose 1 drop 1]
+    set bytes [dict create say end each {1 2} once {1 2} nag {1 2} hold 1 lose 1 drop 1]
     if {[dict exists $bytes [lindex $args 0]]} {
         foreach i [dict get $bytes [lindex $args 0]] {
             binary scan [lindex $args $i] H* hex

@@ -12,6 +12,8 @@ Prints its own port, then obeys lines on stdin and answers each with "ok":
                            bytes again and again), drip (one at a time, slowly)
     each HEX HEX           a question that has the first bytes in it is answered
                            with the second ones; all others pass
+    once HEX HEX           the same, but only the first such question; the second
+                           one passes, and is lost as by `lose`
     hold HEX [MS]          a question that has these bytes in it, and all behind
                            it on that connection, wait for another command;
                            all others wait MS
@@ -54,7 +56,7 @@ class Plan:
     def take(self, n):
         """How many of n bytes pass, and what happens then (or None)."""
         with self.lock:
-            if self.action in ("pass", "nag", "drop") or self.times < 0:
+            if self.action in ("pass", "once", "nag", "drop") or self.times < 0:
                 return n, None
             if n <= self.left:
                 self.left -= n
@@ -94,6 +96,8 @@ class Plan:
             if self.question is None or self.question not in data:
                 return None
             self.fired += 1
+            if self.action == "once":
+                self.lost, self.question, self.times = self.question, None, 1
             return self.text
 
 
@@ -195,8 +199,8 @@ def main():
         elif word == "say":
             plan.set(int(rest[0]), int(rest[1]), rest[2],
                      bytes.fromhex(rest[3]))
-        elif word == "each":
-            plan.set(0, -1, "pass", bytes.fromhex(rest[1]),
+        elif word in ("each", "once"):
+            plan.set(0, -1, "once" if word == "once" else "pass", bytes.fromhex(rest[1]),
                      bytes.fromhex(rest[0]))
         elif word == "hold":
             plan.set(0, -1, "pass", b"", held=bytes.fromhex(rest[0]),
