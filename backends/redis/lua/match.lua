@@ -199,14 +199,19 @@ local function fits(text)
   return true
 end
 
--- The keys for which all of `asks` hold.
+-- The keys for which all of `asks` hold. Of many sets there may be more keys
+-- than unpack() can take.
+local PIECE = 4000
 local function sieve(keys)
   for _, ask in ipairs(asks) do
-    if #keys == 0 then return keys end
-    local scores, left = call('ZMSCORE', ask.set, unpack(keys)), {}
-    for j, key in ipairs(keys) do
-      local is = scores[j] and true or false
-      if is == ask.want then left[#left + 1] = key end
+    local left = {}
+    for from = 1, #keys, PIECE do
+      local last = math.min(from + PIECE - 1, #keys)
+      local scores = call('ZMSCORE', ask.set, unpack(keys, from, last))
+      for j = from, last do
+        local is = scores[j - from + 1] and true or false
+        if is == ask.want then left[#left + 1] = keys[j] end
+      end
     end
     keys = left
   end
