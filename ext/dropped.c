@@ -7,7 +7,7 @@
 #include "ext.h"
 
 struct dropped_store {
-    char *schema, *name;
+    char *schema;
     nadb_options *options;
     dropped_store *next;
 };
@@ -15,7 +15,6 @@ struct dropped_store {
 static void dropped_free(dropped_store *d) {
     if (d == NULL) return;
     nadb_free(d->schema);
-    nadb_free(d->name);
     nadb_options_free(d->options);
     nadb_free(d);
 }
@@ -34,8 +33,7 @@ void dropped_note(vtab *v) {
 
     if (d == NULL) return;
     d->schema = nadb_strdup(v->schema);
-    d->name = nadb_strdup(v->name);
-    if (d->schema == NULL || d->name == NULL) {
+    if (d->schema == NULL) {
         dropped_free(d);
         return;
     }
@@ -64,14 +62,39 @@ static bool row_is(sqlite3 *db, const char *schema, const char *table,
     return code != SQLITE_DONE && code != SQLITE_ERROR;
 }
 
-/* True if the file has the store again, because the DROP was rolled back. */
-static bool is_back(conn *c, const dropped_store *d) {
-    char *table = sqlite3_mprintf("%s_nadb", d->name);
-    bool back =
-        table == NULL || row_is(c->db, d->schema, table, d->options->store_id);
+/* True if a table of the file has this store, or if that cannot be found
+ * out. */
+static bool file_has_store(sqlite3 *db, const char *schema, const char *id) {
+    sqlite3_stmt *tables = NULL;
+    char *sql = sqlite3_mprintf(
+        "SELECT name FROM \"%w\".sqlite_schema WHERE type = 'table'", schema);
+    int code = SQLITE_NOMEM;
+    bool has = false;
 
-    sqlite3_free(table);
-    return back;
+    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &tables, NULL);
+    sqlite3_free(sql);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        const char *name;
+
+        code = sqlite3_step(tables);
+        if (code != SQLITE_ROW) break;
+        name = (const char *)sqlite3_column_text(tables, 0);
+        /* not by GLOB, which the application may have replaced */
+        if (name == NULL || sqlite3_strglob("*_nadb", name) == 0)
+            has = has || row_is(db, schema, name, id);
+    }
+    sqlite3_finalize(tables);
+    return has || code != SQLITE_DONE;
+}
+
+/* True if the file has the store, because the DROP was rolled back; the table
+ * may have another name since. Also if the file cannot be asked, because it was
+ * detached. */
+static bool is_back(conn *c, const dropped_store *d) {
+    const char *file = sqlite3_db_filename(c->db, d->schema);
+
+    return file == NULL || strcmp(file, d->options->db_file) != 0 ||
+           file_has_store(c->db, d->schema, d->options->store_id);
 }
 
 static void remove_store(const nadb_options *options) {
@@ -107,34 +130,12 @@ static bool is_pending(const conn *c, const char *id) {
     return d != NULL;
 }
 
-/* True if a table of the file has this store, or if that cannot be found
- * out. */
-static bool file_has_store(vtab *v, const char *id) {
-    sqlite3 *db = v->c->db;
-    sqlite3_stmt *tables = NULL;
-    char *sql = sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema"
-                                " WHERE type = 'table' AND name GLOB '*_nadb'",
-                                v->schema);
-    int code = SQLITE_NOMEM;
-    bool has = false;
-
-    if (sql != NULL) code = sqlite3_prepare_v2(db, sql, -1, &tables, NULL);
-    sqlite3_free(sql);
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(tables);
-        if (code != SQLITE_ROW) break;
-        has = has || row_is(db, v->schema,
-                            (const char *)sqlite3_column_text(tables, 0), id);
-    }
-    sqlite3_finalize(tables);
-    return has || code != SQLITE_DONE;
-}
-
 nadb_rc dropped_remove(void *ctx, const char *id, bool marked, nadb_err *err) {
     vtab *v = ctx;
     nadb_options *o;
 
-    if (!marked || is_pending(v->c, id) || file_has_store(v, id))
+    if (!marked || is_pending(v->c, id) ||
+        file_has_store(v->c->db, v->schema, id))
         return NADB_OK;
     o = nadb_options_copy(v->options);
     if (o == NULL || !nadb_options_set_id(o, id)) {
