@@ -10,9 +10,11 @@
 /* --- stores that can be taken over --- */
 
 typedef struct found {
-    const char *own; /* the table's own identity, which does not count */
+    const char *own;  /* the table's own identity, which does not count */
+    const char *want; /* the identity that the caller names; or NULL */
+    bool has_wanted;
     char id[FILE_ID + 1];
-    char list[400]; /* all identities, for the message */
+    char list[400]; /* identities, for the message; all if there is room */
     unsigned n;
 } found;
 
@@ -23,9 +25,13 @@ static nadb_rc note_id(void *ctx, const char *id, bool dropped, nadb_err *err) {
     (void)err;
     (void)dropped;
     if (f->own != NULL && strcmp(id, f->own) == 0) return NADB_OK;
+    if (f->want != NULL && strcmp(id, f->want) == 0) f->has_wanted = true;
     memcpy(f->id, id, FILE_ID + 1);
-    sqlite3_snprintf((int)(sizeof f->list - n), f->list + n, "%s'%s'",
-                     f->n > 0 ? ", " : "", id);
+    if (n + FILE_ID + 10 < sizeof f->list)
+        sqlite3_snprintf((int)(sizeof f->list - n), f->list + n, "%s'%s'",
+                         f->n > 0 ? ", " : "", id);
+    else if (f->list[n - 1] != '.')
+        memcpy(f->list + n, ", ..", 5);
     f->n++;
     return NADB_OK;
 }
@@ -39,16 +45,13 @@ static nadb_rc nothing(const vtab *v, nadb_err *err) {
 
 /* The identity that the caller names, or the only one there is. */
 static nadb_rc choose(call *k, found *f, nadb_err *err) {
-    const char *want = NULL;
-
-    if (k->argc > 1) want = value_name(k->argv[1]);
     if (f->n == 0) return nothing(k->v, err);
-    if (want != NULL) {
-        if (strstr(f->list, want) == NULL || strlen(want) != FILE_ID)
+    if (f->want != NULL) {
+        if (!f->has_wanted)
             return nadb_fail(err, NADB_INVALID,
-                             "there is no store '%s' of %s: there is %s", want,
-                             k->v->name, f->list);
-        memcpy(f->id, want, FILE_ID + 1);
+                             "there is no store '%s' of %s: there is %s",
+                             f->want, k->v->name, f->list);
+        memcpy(f->id, f->want, FILE_ID + 1);
     } else if (f->n > 1) {
         return nadb_fail(err, NADB_INVALID,
                          "there are %u stores of %s: say which with "
@@ -138,6 +141,7 @@ nadb_rc func_adopt(call *k, nadb_err *err) {
         rc = check_empty(k->v, err);
         if (rc != NADB_OK) return rc;
         f.own = k->v->options->store_id;
+        if (k->argc > 1) f.want = value_name(k->argv[1]);
         rc = nadb_store_ids(k->v->options, note_id, &f, err);
         if (rc == NADB_OK) rc = choose(k, &f, err);
         if (rc == NADB_OK) rc = take_over(k, f.id, err);
