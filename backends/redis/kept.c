@@ -15,6 +15,7 @@
 
 #include "../../core/kv/codec.h"
 #include "../../core/kv/tags.h"
+#include "../../core/util/key.h"
 #include "../../core/util/number.h"
 #include "buffered.h"
 
@@ -54,6 +55,25 @@ static bool add_literal(nadb_buf *b, nadb_slice s, bool is_text) {
         return add_quoted(b, s, '\'');
     if (!is_text) return add_bytes(b, s);
     return add_text(b, "CAST(") && add_bytes(b, s) && add_text(b, " AS TEXT)");
+}
+
+static bool has_lines(nadb_slice s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ') return true;
+    return false;
+}
+
+/* Appends a key, in one line, because it may be in a comment. */
+static bool add_key(nadb_buf *b, nadb_slice key) {
+    nadb_slice rest;
+    uint8_t first;
+
+    if (nadb_key_is_blob(key, &rest, &first)) return add_bytes(b, rest);
+    if (first == 0 && !has_lines(rest)) return add_literal(b, rest, true);
+    return add_text(b, "CAST(") &&
+           (first == 0 ||
+            (add_bytes(b, nadb_slice_of(&first, 1)) && add_text(b, " || "))) &&
+           add_bytes(b, rest) && add_text(b, " AS TEXT)");
 }
 
 static bool add_number(nadb_buf *b, const nadb_value *v) {
@@ -126,7 +146,7 @@ static nadb_rc add_change(nadb_buf *b, nadb_slice table, const nadb_entry *e,
 
     if ((e->flags & NADB_ENTRY_TOMBSTONE) != 0) {
         ok = add_text(b, "DELETE FROM ") && add_quoted(b, table, '"') &&
-             add_text(b, " WHERE key = ") && add_literal(b, key, true) &&
+             add_text(b, " WHERE key = ") && add_key(b, key) &&
              add_text(b, ";\n");
         return ok ? NADB_OK : no_memory(err);
     }
@@ -134,7 +154,7 @@ static nadb_rc add_change(nadb_buf *b, nadb_slice table, const nadb_entry *e,
     if (rc != NADB_OK) return rc;
     ok = add_text(b, "REPLACE INTO ") && add_quoted(b, table, '"') &&
          add_text(b, "(key, value, tags, expires_at) VALUES(") &&
-         add_literal(b, key, true) && add_text(b, ", ");
+         add_key(b, key) && add_text(b, ", ");
     rc = ok ? add_value(b, &row, err) : no_memory(err);
     if (rc == NADB_OK) rc = add_rest(b, &row, err);
     return rc;
@@ -155,8 +175,7 @@ static nadb_rc describe(redis_base *b, nadb_records *records,
              "-- log %" PRIu64 ", to byte %" PRIu64 ": others have written ",
              txn->end.log, txn->end.off);
     ok = add_text(out, head) &&
-         (taken.n == 0 ? add_text(out, "everything")
-                       : add_literal(out, taken, true)) &&
+         (taken.n == 0 ? add_text(out, "everything") : add_key(out, taken)) &&
          add_text(out, "\nBEGIN;\n");
     if (ok && txn->clear)
         ok = add_text(out, "DELETE FROM ") && add_quoted(out, table, '"') &&
