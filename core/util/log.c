@@ -216,19 +216,23 @@ static void close_file(nadb_log *l) {
 }
 
 /* Nothing is appended to a file that is no log: a name may be a hard link. A
- * first line that a full disk has cut off ends with the next one. */
+ * first line that a full disk has cut off ends with the next one, or is
+ * continued by that of another process. A power cut leaves zeros. */
 static nadb_rc check_file(nadb_log *l, uint64_t size, nadb_err *err) {
     char first[sizeof FIRST_BYTES - 1];
     size_t n = size < sizeof first ? (size_t)size : sizeof first;
+    size_t same = 0;
     nadb_rc rc = l->os->pread(l->file, first, n, 0, err);
 
-    for (size_t i = 0; rc == NADB_OK && i < n && first[i] != '\n'; i++)
-        if (first[i] != FIRST_BYTES[i])
-            rc = nadb_fail(err, NADB_CANTOPEN,
-                           "%s does not begin as a log of nadb: remove it, or "
-                           "give option log another name",
-                           l->os->path(l->file));
-    return rc;
+    if (rc != NADB_OK) return rc;
+    while (same < n && first[same] == FIRST_BYTES[same]) same++;
+    if (same == n || first[same] == '\n' || first[same] == '\0' ||
+        (same > 0 && first[same] == FIRST_BYTES[0]))
+        return NADB_OK;
+    return nadb_fail(err, NADB_CANTOPEN,
+                     "%s does not begin as a log of nadb: remove it, or give "
+                     "option log another name",
+                     l->os->path(l->file));
 }
 
 static nadb_rc open_file(nadb_log *l, nadb_err *err) {
@@ -293,12 +297,13 @@ static void rename_all(nadb_log *l) {
 static nadb_rc rotate(nadb_log *l, size_t more, nadb_err *err) {
     uint64_t size = 0;
     bool got = false;
+    uint64_t ino = l->ino, dev = l->dev;
     nadb_rc rc = l->os->lock_byte(l->file, LOCK_BYTE, &got, err);
-    nadb_file *locked = l->file;
 
     if (rc != NADB_OK || !got) return NADB_OK;
     rc = follow(l, &size, err);
-    if (l->file != locked) return rc; /* another process has renamed it */
+    /* If another process has renamed it, the lock went with it. */
+    if (l->ino != ino || l->dev != dev) return rc;
     if (rc == NADB_OK && size + more > l->bytes_max) rename_all(l);
     if (l->file != NULL) l->os->unlock_byte(l->file, LOCK_BYTE);
     return follow(l, &size, err);
