@@ -36,12 +36,13 @@ static void check_order(const vtab *v, bool allowed) {
 
 /* --- CREATE that was undone --- */
 
-/* True if the schema no longer has the table of this object. */
+/* True if the schema no longer has the table of this object. An interrupt or a
+ * lack of memory while SQLite looks is no answer: the changes are kept. */
 static bool is_undone(const vtab *v) {
     if (!v->creator) return false;
     return v->replaced || sqlite3_table_column_metadata(
                               v->c->db, v->schema, v->name, NULL, NULL, NULL,
-                              NULL, NULL, NULL) != SQLITE_OK;
+                              NULL, NULL, NULL) == SQLITE_ERROR;
 }
 
 /* Drops the changes of objects whose CREATE was rolled back. Called before a
