@@ -271,6 +271,8 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
 
     if (ss->txn != NULL) return NADB_OK;
     waits_begin(ss);
+    if (ss->b->lost && !session_new_batch(ss))
+        return nadb_fail(err, NADB_NOMEM, "beginning a transaction");
     if (ss->held == NULL) {
         /* SQLite takes the file's lock before it begins a write. */
         NADB_ASSERT(ss->file.stamp == NULL || ss->file.locked(ss->file.ctx));

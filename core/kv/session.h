@@ -146,6 +146,10 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key,
 
 /* --- session_commit.c --- */
 
+/* Gives the session an empty batch and leaves the old one to its cursors; false
+ * if out of memory. */
+bool session_new_batch(nadb_session *ss);
+
 /* Drops the noted reads: they are not checked for conflicts. */
 void session_forget_reads(nadb_session *ss);
 

@@ -24,6 +24,16 @@ void session_forget_reads(nadb_session *ss) {
     ss->epoch++;
 }
 
+bool session_new_batch(nadb_session *ss) {
+    batch *fresh = batch_new(ss->engine, session_memory(ss));
+
+    if (fresh == NULL) return false;
+    fresh->next_id = ss->b->next_id;
+    batch_unref(ss->b);
+    ss->b = fresh;
+    return true;
+}
+
 /* Clears the transaction's state. Cursors may still hold its view and batch. */
 static void txn_end(nadb_session *ss) {
     NADB_ASSERT(ss->txn != NULL && ss->ticket == NULL);
@@ -36,19 +46,10 @@ static void txn_end(nadb_session *ss) {
     ss->reading = NULL; /* the next cursor gets a new snapshot */
     if (ss->b->refs == 1) {
         batch_reset(ss->b);
-    } else {
-        batch *fresh = batch_new(ss->engine, session_memory(ss));
-
-        /* Without memory for a new batch the old one is emptied, and its
-         * cursors fail. */
-        if (fresh == NULL) {
-            batch_undo(ss->b, 0);
-            ss->b->lost = true;
-        } else {
-            fresh->next_id = ss->b->next_id;
-            batch_unref(ss->b);
-            ss->b = fresh;
-        }
+    } else if (!session_new_batch(ss)) {
+        /* The old one is emptied, and its cursors fail. */
+        batch_undo(ss->b, 0);
+        ss->b->lost = true;
     }
     nadb_index_changes_reset(&ss->index);
     session_forget_reads(ss);
