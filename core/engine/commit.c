@@ -131,7 +131,7 @@ static nadb_rc enter(attempt *a, nadb_err *err) {
         if (rc != NADB_OK) return rc;
         if (a->v->n_logs >= ENGINE_LOGS_MAX && !is_way_out(a)) {
             if (ms_left(a) == 0) return cannot_keep_up(s, err);
-            nadb_workers_kick();
+            nadb_workers_kick(s);
             s->os->futex_wait((uint32_t *)events, seen, ENGINE_DOUBT_MS);
             continue;
         }

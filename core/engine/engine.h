@@ -177,6 +177,7 @@ typedef struct engine {
     atomic_bool spare_kept;
     /* The next round sends what is committed. Set every flush_interval, by
      * those who need it on the server, and by rounds that failed. */
+    atomic_bool work_due; /* set by nadb_workers_kick() */
     atomic_bool drain_due;
     /* unused files could not be removed because of readers; under flush_lock */
     bool unused_left;

@@ -82,7 +82,7 @@ nadb_rc engine_rotate(engine *s, const engine_version *from, uint64_t need,
         memtable_unref(m);
         return rc;
     }
-    nadb_workers_kick();
+    nadb_workers_kick(s);
     return NADB_OK;
 }
 

@@ -27,6 +27,7 @@ typedef struct job {
     unsigned busy; /* number of threads that work on it */
     bool leaving;  /* it takes no more work */
     int64_t sync_due_ns, sweep_due_ns;
+    int64_t work_due_ns; /* also without a kick: what has failed is retried */
     struct job *next;
 } job;
 
@@ -79,7 +80,7 @@ static void tend(job *j, void *ctx) {
 
     if (now >= j->sync_due_ns) {
         j->s->duties->tend(j->s);
-        nadb_workers_kick();
+        nadb_workers_kick(j->s);
         j->sync_due_ns = now + atomic_load(&j->s->flush_interval_ms) * 1000000;
     }
     if (now >= j->sweep_due_ns) {
@@ -116,12 +117,20 @@ static void *flush_thread(void *arg) {
 
 /* --- nadb-work --- */
 
+/* A kick is for one store. The others are not worked on, because a process may
+ * have hundreds of stores, each of which is kicked once a flush_interval. */
 static void work(job *j, void *ctx) {
     bool *again = ctx;
     bool more = false;
+    int64_t now = j->s->os->mono_ns();
 
+    if (!atomic_exchange(&j->s->work_due, false) && now < j->work_due_ns)
+        return;
+    j->work_due_ns = now + (int64_t)IDLE_MS * 1000000;
     /* An error is kept by the store and shown to writers that wait. */
-    if (j->s->duties->work(j->s, &more, NULL) == NADB_OK && more) *again = true;
+    if (j->s->duties->work(j->s, &more, NULL) != NADB_OK || !more) return;
+    atomic_store(&j->s->work_due, true);
+    *again = true;
 }
 
 static void *work_thread(void *arg) {
@@ -139,7 +148,8 @@ static void *work_thread(void *arg) {
     return NULL;
 }
 
-void nadb_workers_kick(void) {
+void nadb_workers_kick(engine *s) {
+    atomic_store(&s->work_due, true);
     atomic_fetch_add(&workers.kicks, 1);
     nadb_os_get()->futex_wake((uint32_t *)&workers.kicks, 1);
 }

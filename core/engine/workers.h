@@ -14,8 +14,8 @@
 nadb_rc nadb_workers_add(engine *s, nadb_err *err) NADB_MUST_USE;
 /* Unregisters a store and waits until neither thread uses it. */
 void nadb_workers_remove(engine *s);
-/* Wakes nadb-work, because there is something to flush. Cheap. */
-void nadb_workers_kick(void);
+/* Wakes nadb-work, because there is something to flush in this store. Cheap. */
+void nadb_workers_kick(engine *s);
 /* fork(): stops both threads before it; the child begins without threads. */
 void nadb_workers_before_fork(void);
 void nadb_workers_after_fork(bool child);
