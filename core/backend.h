@@ -140,6 +140,10 @@ struct nadb_view {
     /* How many rows of the next iter() or match() will be read, about; 0: not
      * known. */
     uint32_t rows_wanted;
+    /* Names the transaction in which the view is used since before its first
+     * change; 0: none. prepare() checks what was read since the first read
+     * with this name, also if view_renew() came in between. */
+    uint32_t reading;
 };
 
 /* What prepare() makes durable. Borrowed for the call. */
@@ -206,6 +210,9 @@ typedef struct nadb_engine_ops {
     /* Makes `v` a snapshot of the present and keeps what is still valid.
      * REQUIRES: no iterator or entry from `v` is in use. */
     nadb_rc (*view_refresh)(nadb_engine *e, nadb_view *v, nadb_err *err);
+    /* Optional, for engines without snapshots: `v`, which a transaction has
+     * read from, shows the present from now on. REQUIRES: as view_refresh(). */
+    nadb_rc (*view_renew)(nadb_engine *e, nadb_view *v, nadb_err *err);
     /* Releases what the view pins. REQUIRES: no iterator or entry from `v` is
      * in use; nothing is read from `v` before the next view_refresh(). */
     void (*view_rest)(nadb_engine *e, nadb_view *v);

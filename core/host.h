@@ -13,7 +13,7 @@
 
 /* Rises with every change of this header, of backend.h or of a header that
  * these include which moves a field or changes the contract of a function. */
-#define NADB_ABI 4u
+#define NADB_ABI 5u
 
 /* Functions of the library: all that the installed headers declare, but those
  * that only the core calls. They are not exported; plugin.h defines functions

@@ -317,8 +317,12 @@ void nadb_session_stamp(nadb_session *ss, nadb_stamp stamp);
  * decide. */
 void nadb_session_abandon(nadb_session *ss);
 
+/* True if what the session reads before its first change can count in a
+ * transaction. */
+bool nadb_session_can_hold(const nadb_session *ss);
 /* Keeps the snapshot of the next statement until nadb_session_unhold() or until
- * the session's own transaction ends. */
+ * the session's own transaction ends. An engine without snapshots shows the
+ * present in each statement, and checks at COMMIT what was read. */
 void nadb_session_hold(nadb_session *ss);
 void nadb_session_unhold(nadb_session *ss);
 /* To be called before a COMMIT. NADB_CONFLICT if the connection has the file's

@@ -228,7 +228,7 @@ int watch_read(conn *c, sess *s) {
         if (c->watching) ended(c);
         return SQLITE_OK;
     }
-    if (!s->snapshots) return SQLITE_OK;
+    if (!nadb_session_can_hold(s->core)) return SQLITE_OK;
     if (!c->watching && !c->watch_stale) code = run(c, WATCH_WRITE);
     /* PRAGMA temp_store or a ROLLBACK has removed the table. */
     if (code == SQLITE_ERROR) c->watch_there = false;

@@ -61,6 +61,10 @@ typedef struct redis_engine {
 typedef struct redis_view {
     nadb_view base;
     bool known; /* seq and generation were read */
+    /* The version from which on a commit is checked: that of the first read
+     * under base.reading, which `since_of` names, or seq. */
+    uint64_t since;
+    uint32_t since_of;
     /* later versions that changed nothing: a commit and its undo; 0: none */
     uint64_t own[REDIS_OWN_MAX];
     unsigned n_own;
@@ -73,6 +77,12 @@ typedef struct redis_view {
     size_t prefetched_at;
     args a;
 } redis_view;
+
+/* False for a view that has read nothing: a commit needs no check. */
+static inline bool redis_has_read(const redis_view *v) {
+    return v != NULL && (v->known || (v->base.reading != 0 &&
+                                      v->since_of == v->base.reading));
+}
 
 static inline nadb_slice redis_prefix(const redis_engine *e) {
     return nadb_buf_slice(&e->prefix);

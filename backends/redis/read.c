@@ -75,6 +75,8 @@ nadb_rc redis_ask_state(redis_engine *e, conn *c, redis_view *v,
 static void know(redis_engine *e, redis_view *v, uint64_t seq,
                  uint64_t generation) {
     v->base.seq = seq;
+    if (v->base.reading == 0 || v->since_of != v->base.reading) v->since = seq;
+    v->since_of = v->base.reading;
     v->generation = generation;
     v->known = true;
     nadb_lock(&e->lock);

@@ -132,6 +132,7 @@ static const nadb_engine_ops redis_ops = {
     .view_open = redis_view_open,
     .view_close = redis_view_close,
     .view_refresh = redis_view_refresh,
+    .view_renew = redis_view_refresh,
     .view_rest = redis_view_rest,
     .get = redis_get,
     .want = redis_prefetch,

@@ -189,10 +189,9 @@ static void add_short(redis_engine *e, args *a, const redis_ticket *t) {
     (void)redis_add_wishes(e, a, false);
 }
 
-/* A view that has read nothing needs no check. */
 static void add_seen(args *a, const redis_view *v) {
-    if (v != NULL && v->known)
-        args_number(a, (int64_t)v->base.seq);
+    if (redis_has_read(v))
+        args_number(a, (int64_t)v->since);
     else
         args_text(a, "");
 }
@@ -389,9 +388,9 @@ static uint64_t version_before(const redis_ticket *t) {
 static void forgive(const redis_ticket *t, uint64_t undo, uint64_t before) {
     redis_view *v = t->view;
 
-    if (v == NULL || !v->known) return;
-    if (before == t->version && version_before(t) == v->base.seq) {
-        v->base.seq = undo; /* no other commit was in between */
+    if (!redis_has_read(v)) return;
+    if (before == t->version && version_before(t) == v->since) {
+        v->since = v->base.seq = undo; /* no other commit was in between */
     } else if (v->n_own + 2 <= REDIS_OWN_MAX) {
         v->own[v->n_own++] = t->version;
         v->own[v->n_own++] = undo;

@@ -202,6 +202,7 @@ static const nadb_engine_ops ops = {
     .view_open = shards_view_open,
     .view_close = shards_view_close,
     .view_refresh = shards_view_refresh,
+    .view_renew = shards_view_refresh,
     .view_rest = shards_view_rest,
     .get = shards_get,
     .want = shards_want,

@@ -11,8 +11,8 @@ static nadb_rc add_part(shards *s, redis_ticket **parts, unsigned i, bool reads,
     redis_view *view = v == NULL ? NULL : v->parts[i];
     nadb_rc rc;
 
-    if (parts[i] != NULL || (reads && (view == NULL || !view->known)))
-        return NADB_OK;
+    if (view != NULL) view->base.reading = v->base.reading;
+    if (parts[i] != NULL || (reads && !redis_has_read(view))) return NADB_OK;
     rc = redis_ticket_new(s->parts[i], req, (nadb_view *)view, &parts[i], err);
     if (rc == NADB_OK) parts[i]->claim = shards_claim_in(i, req->claim);
     return rc;

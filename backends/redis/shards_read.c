@@ -60,6 +60,7 @@ nadb_rc shards_view_part(shards *s, shards_view *v, unsigned i, nadb_err *err) {
     if (v->to == 0 || i < v->from) v->from = i;
     if (i >= v->to) v->to = i + 1;
     v->parts[i]->base.may_lag = v->base.may_lag;
+    v->parts[i]->base.reading = v->base.reading;
     v->parts[i]->base.caller = v->base.caller;
     v->parts[i]->base.keys_only = v->base.keys_only;
     v->parts[i]->base.rows_wanted = v->base.rows_wanted;

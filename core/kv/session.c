@@ -91,6 +91,7 @@ static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
             return rc;
         }
         v->view->may_lag = false;
+        v->view->reading = 0;
         v->refs = 1;
         *out = v;
         return NADB_OK;
@@ -179,6 +180,10 @@ nadb_rc session_view_take(nadb_session *ss, session_view **out, nadb_err *err) {
         ss->reading = *out;
     }
     if (ss->hold && ss->held == NULL && ss->txn == NULL) {
+        /* The transaction may write, and its reads count then. */
+        (*out)->view->may_lag = false;
+        if (++ss->readings == 0) ss->readings = 1;
+        (*out)->view->reading = ss->readings;
         (*out)->refs++;
         ss->held = *out;
     }
@@ -219,10 +224,23 @@ static void waits_begin(nadb_session *ss) {
     if (w != NULL && w->open == 0) memset(w, 0, sizeof *w);
 }
 
+/* In an engine without snapshots each statement of a read transaction shows the
+ * present, unless a cursor is open. */
+static nadb_rc held_renew(nadb_session *ss, nadb_err *err) {
+    const nadb_engine_ops *ops = ss->engine->ops;
+
+    if (ss->held == NULL || ss->held->refs > 1 || ops->view_renew == NULL ||
+        session_inherited(ss))
+        return NADB_OK;
+    return ops->view_renew(ss->engine, ss->held->view, err);
+}
+
 nadb_rc nadb_session_enter(nadb_session *ss, nadb_err *err) {
     nadb_rc rc = NADB_OK;
 
     if (ss->depth == 0) waits_begin(ss);
+    if (ss->depth == 0 && ss->txn == NULL) rc = held_renew(ss, err);
+    if (rc != NADB_OK) return rc;
     /* The view of a transaction outlives its statements. */
     if (ss->depth == 0 && ss->txn == NULL)
         rc = session_view_take(ss, &ss->entered, err);
@@ -260,8 +278,6 @@ void nadb_session_leave(nadb_session *ss) {
 
 /* --- transactions --- */
 
-#define NARROW_ROOM 64u
-
 bool nadb_session_dirty(const nadb_session *ss) {
     return ss->txn != NULL && !batch_empty(ss->b);
 }
@@ -279,6 +295,7 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
         rc = view_fresh(ss, ss->file.stamp != NULL, &ss->txn, err);
     } else {
         rc = check_lock(ss, ss->held, err);
+        if (rc == NADB_OK) rc = held_renew(ss, err);
         if (rc == NADB_OK) ss->txn = ss->held;
         if (rc == NADB_OK) {
             ss->txn->refs++;
@@ -290,6 +307,11 @@ nadb_rc nadb_session_begin(nadb_session *ss, bool autocommit, nadb_err *err) {
     if (ss->held == NULL) ss->epoch++;
     ss->autocommit = autocommit;
     return NADB_OK;
+}
+
+bool nadb_session_can_hold(const nadb_session *ss) {
+    return (ss->kv->caps & NADB_CAP_SNAPSHOTS) != 0 ||
+           ss->engine->ops->view_renew != NULL;
 }
 
 void nadb_session_hold(nadb_session *ss) {
@@ -353,63 +375,6 @@ nadb_rc session_claim(nadb_session *ss, nadb_slice key, nadb_err *err) {
         return NADB_OK;
     return e->ops->claim(e, ss->txn->view, key, ss->timeout_ms, &ss->claim,
                          err);
-}
-
-/* True in a transaction that may write. A read transaction on a file's store
- * notes no reads: check_lock() checks its snapshot when it starts to write. */
-static bool session_notes_reads(const nadb_session *ss) {
-    return ss->txn != NULL || (ss->held != NULL && ss->file.stamp == NULL);
-}
-
-nadb_rc session_note_read(nadb_session *ss, nadb_slice lo, nadb_slice hi,
-                          bool key_only, session_read **out, nadb_err *err) {
-    size_t room;
-    session_read *r;
-    uint8_t *p;
-
-    if (out != NULL) *out = NULL;
-    if (!session_notes_reads(ss) || ss->reads_all) return NADB_OK;
-    if (ss->reads.n / sizeof r >= SESSION_READS_MAX ||
-        ss->memory.used >= SESSION_READS_BYTES) {
-        ss->reads_all = true;
-        return NADB_OK;
-    }
-    /* An engine with its own indexes checks rows, not entries of indexes. */
-    if (!ss->derives && lo.n > 0 && lo.p[0] != NADB_KS_ROW) {
-        lo = nadb_all_rows.lo;
-        hi = nadb_all_rows.hi;
-        out = NULL; /* a merged read cannot be narrowed */
-    }
-    /* Room for narrowing, if the walk may end early. */
-    room = key_only ? lo.n + 1 : lo.n > hi.n ? lo.n : hi.n;
-    if (out != NULL) room += NARROW_ROOM;
-    r = nadb_arena_alloc(&ss->memory, sizeof *r + 2 * room);
-    if (r == NULL || !nadb_buf_append(&ss->reads, &r, sizeof r))
-        return nadb_fail(err, NADB_NOMEM, "reading in a transaction");
-    p = (uint8_t *)(r + 1);
-    if (lo.n > 0) memcpy(p, lo.p, lo.n);
-    if (hi.p != NULL && hi.n > 0) memcpy(p + room, hi.p, hi.n);
-    r->lo = nadb_slice_of(p, lo.n);
-    r->hi = nadb_slice_of(hi.p == NULL ? NULL : p + room, hi.n);
-    r->key_only = key_only;
-    r->room = room;
-    if (out != NULL) *out = r;
-    return NADB_OK;
-}
-
-void session_narrow_read(const nadb_session *ss, session_read *r,
-                         uint64_t epoch, bool reverse, nadb_slice key) {
-    nadb_slice *bound;
-    uint8_t *p;
-
-    if (r == NULL || epoch != ss->epoch || r->hi.p == NULL ||
-        key.n + 1 > r->room)
-        return;
-    bound = reverse ? &r->lo : &r->hi;
-    p = (uint8_t *)(uintptr_t)bound->p; /* it is in our arena */
-    memcpy(p, key.p, key.n);
-    bound->n = key.n;
-    if (!reverse) p[bound->n++] = 0; /* the first possible key behind it */
 }
 
 /* --- single rows, inside a transaction --- */

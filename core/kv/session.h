@@ -69,6 +69,7 @@ struct nadb_session {
     nadb_cursor *readers; /* open cursors that see the batch */
     batch *b;
     uint64_t epoch;           /* rises with each transaction */
+    uint32_t readings;        /* of views that were held: nadb_view.reading */
     bool derives;             /* the core derives the indexes */
     nadb_index_changes index; /* derived from the batch */
     nadb_ticket *ticket;

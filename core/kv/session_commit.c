@@ -17,13 +17,6 @@ static void unclaim(nadb_session *ss) {
     ss->claim = 0;
 }
 
-void session_forget_reads(nadb_session *ss) {
-    nadb_arena_reset(&ss->memory);
-    nadb_buf_reset(&ss->reads);
-    ss->reads_all = false;
-    ss->epoch++;
-}
-
 bool session_new_batch(nadb_session *ss) {
     batch *fresh = batch_new(ss->engine, session_memory(ss));
 

@@ -202,7 +202,7 @@ proc model_moved {c got want} {
             set said 1
         }
     }
-    if {!$said || !$M(snapshots) || !$M(moved,$c)
+    if {!$said || !$M(moved,$c)
         || [lrange $got 0 0] eq [lrange $want 0 0] && $M(main) ne "wal"} {
         return 0
     }

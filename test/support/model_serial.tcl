@@ -3,11 +3,11 @@
 #
 # Three connections, each with a :memory: main database of its own (so that
 # SQLite's locks keep nobody apart), share a store. Transactions interleave.
-# When one commits, all its statements (without snapshots: from the first write
-# on) are run at that moment on an ordinary table: each must give what it gave on the store.
-# When one is refused (SQLITE_BUSY_SNAPSHOT), somebody else must have
-# committed since its first read. Without snapshots, reads before the first
-# write see what is committed at the time. A transaction that ends with nothing changed is as if
+# When one commits, all its statements are run at that moment on an ordinary
+# table: each must give what it gave on the store. When one is refused
+# (SQLITE_BUSY_SNAPSHOT), somebody else must have committed since its first
+# read. Without snapshots, reads before the first write also see what is
+# committed at the time. A transaction that ends with nothing changed is as if
 # it had run at its first write, and is not run again. Between all that, the
 # store is flushed and compacted: conflicts are the same then.
 #
@@ -94,9 +94,11 @@ proc serial_step {op} {
     if {[string match BUSY* $code]} { return [serial_refused $c $op $got] }
     if {$word eq "SELECT" && !$S(wrote,$c)} {
         if {$after || !$S(snapshots)} {
-            return [model_diff $got [serial_run rf $sql]]
+            set diff [model_diff $got [serial_run rf $sql]]
+            # with write=buffered reads before the first write do not count
+            if {$after || $diff ne "" || $::H(write) eq "buffered"} { return $diff }
         }
-        # the snapshot of the transaction begins here
+        # what the transaction has read counts from here on
         if {!$S(read,$c)} { array set S [list read,$c 1 seen,$c $S(commits)] }
     }
     lappend S(record,$c) $sql $got
