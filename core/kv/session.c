@@ -79,17 +79,18 @@ static nadb_rc session_key(nadb_session *ss, nadb_slice key, nadb_slice *out,
 /* A snapshot of the present: an idle view of the session, refreshed, or a new
  * one. */
 static nadb_rc view_now(nadb_session *ss, session_view **out, nadb_err *err) {
-    session_view *v = ss->views;
+    session_view *v = ss->idle;
     nadb_rc rc;
 
     *out = NULL;
-    while (v != NULL && v->refs > 0) v = v->next;
     if (v != NULL) {
+        NADB_ASSERT(v->refs == 0);
         rc = ss->engine->ops->view_refresh(ss->engine, v->view, err);
         if (rc != NADB_OK) {
             ss->engine->ops->view_rest(ss->engine, v->view);
             return rc;
         }
+        ss->idle = v->next_idle;
         v->view->may_lag = false;
         v->view->reading = 0;
         v->refs = 1;
@@ -194,12 +195,21 @@ void session_view_drop(nadb_session *ss, session_view *v) {
     NADB_ASSERT(v == NULL || v->refs > 0);
     if (v == NULL || --v->refs > 0 || session_inherited(ss)) return;
     ss->engine->ops->view_rest(ss->engine, v->view);
+    v->next_idle = ss->idle;
+    ss->idle = v;
 }
 
+/* A statement mostly closes its cursors one after the other, and under an open
+ * cursor the list has a view of each statement. */
+#define HELD_LOOK 4u
+
 /* Moves a reference into the list; false, and it stays with the caller, if the
- * list has it already or memory is short. */
+ * list has it at its end already or memory is short. */
 static bool hold(nadb_buf *list, const void *p) {
-    for (size_t i = 0; i < list->n; i += sizeof p)
+    size_t most = HELD_LOOK * sizeof p;
+
+    for (size_t i = list->n > most ? list->n - most : 0; i < list->n;
+         i += sizeof p)
         if (memcmp(list->p + i, &p, sizeof p) == 0) return false;
     return nadb_buf_append(list, &p, sizeof p);
 }

@@ -16,7 +16,7 @@
 typedef struct session_view {
     nadb_view *view;
     unsigned refs; /* 0: idle */
-    struct session_view *next;
+    struct session_view *next, *next_idle;
 } session_view;
 
 /* A range that the transaction has read. Its bytes are in session.memory. */
@@ -42,6 +42,7 @@ struct nadb_session {
     int64_t limit_delta;
 
     session_view *views;   /* all of them */
+    session_view *idle;    /* those that are not in use */
     session_view *reading; /* shared by cursors outside a transaction */
     session_view *txn;     /* snapshot of the transaction; NULL: none is open */
     /* snapshot of the read transaction; NULL: nothing was read */
