@@ -153,8 +153,9 @@ static void options_join(nadb_store *s, const nadb_options *o) {
         have->track_access = track_access(s, NULL) == NADB_OK;
     store_log_open(s, o);
 
-    /* Only stores without files are shared by readers and writers. */
-    have->read_only = have->read_only && o->read_only;
+    /* Only stores without files are shared by readers and writers; the threads
+     * of others read this without a lock. */
+    if (have->read_only && !o->read_only) have->read_only = false;
     if (newest) {
         have->revision = o->revision;
         have->compression = o->compression;
